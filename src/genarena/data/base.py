@@ -1,0 +1,134 @@
+"""Splits in memory, batches as a function of (seed, batch number), and the DataModule that every data set extends."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from genarena.spec import Batch, DataSpec
+
+
+class DataError(Exception):
+    """The data cannot be used; the text is one line that says which file or folder, and what to do."""
+
+
+class Split(NamedTuple):
+    """`x` (N, *shape) uint8 levels or floats; `y` (N,) int64 labels or None."""
+
+    x: Tensor
+    y: Tensor | None = None
+
+    def __getitem__(self, index: Any) -> "Split":  # rows, not tuple fields
+        return Split(self.x[index], None if self.y is None else self.y[index])
+
+    @property
+    def size(self) -> int:
+        return len(self.x)
+
+
+class Batches:
+    """Iterates over a split held in memory.
+
+    Batch k of a shuffled loader depends on (seed, k) alone: epoch e is the permutation drawn with (seed, e), and a
+    transform draws from a generator seeded with (seed, k). A run that stopped after k batches therefore goes on exactly
+    by starting at batch k. `batch_size` counts over all ranks; each rank takes its own share of every batch.
+    """
+
+    def __init__(self, data: "ArenaDataModule", split: Split, batch_size: int, seed: int = 0, shuffle: bool = False,
+                 start: int = 0, rank: int = 0, world_size: int = 1) -> None:  # fmt: skip
+        if batch_size % world_size:
+            raise ValueError(f"batch_size={batch_size}: must be a multiple of the number of devices, {world_size}")
+        self.data, self.split, self.seed, self.shuffle, self.start = data, split, seed, shuffle, start
+        self.batch_size = min(batch_size, split.size) if shuffle else batch_size
+        self.rank, self.world_size = rank, world_size
+
+    def __len__(self) -> int:
+        if self.shuffle:
+            raise TypeError("a shuffled loader goes on for ever")
+        return -(-self.split.size // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self.shuffle:
+            for first in range(self.rank * self.batch_size // self.world_size, self.split.size, self.batch_size):
+                yield Batch(*self.split[first : first + self.batch_size // self.world_size])
+            return
+        per_epoch = self.split.size // self.batch_size  # the incomplete batch is dropped; the next epoch reshuffles
+        number, order, epoch = self.start, None, -1
+        while True:
+            if number // per_epoch != epoch:
+                epoch = number // per_epoch
+                order = torch.randperm(self.split.size, generator=_generator(self.seed, epoch, 0))
+            first = (number % per_epoch) * self.batch_size
+            index = order[first : first + self.batch_size][self.rank :: self.world_size]
+            x, y = self.split[index]
+            yield Batch(self.data.augment(x, _generator(self.seed, number, 1 + self.rank)), y)
+            number += 1
+
+
+def _generator(*key: int) -> torch.Generator:
+    digest = hashlib.sha256(repr(key).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+class ArenaDataModule(LightningDataModule, ABC):
+    """A data set with fixed train/validation/test splits, all in memory.
+
+    A subclass writes `load`, and `augment` where training batches are changed at random.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, spec: DataSpec, batch_size: int = 128, seed: int = 0, root: str = "data") -> None:
+        super().__init__()
+        self.spec, self.batch_size, self.seed, self.root = spec, batch_size, seed, root
+        self.train: Split | None = None
+        self.val: Split | None = None
+        self.test: Split | None = None
+
+    @abstractmethod
+    def load(self) -> tuple[Split, Split, Split]:
+        """Train, validation and test split; raises DataError with one line when the data is not there or is broken."""
+
+    def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """What happens to a training batch each time it is drawn (flips, binarisation, ...)."""
+        return x
+
+    def identity(self) -> dict[str, Any]:
+        """What, beside the pixels themselves, tells this data set from others: resolution, crop, interpolation, ..."""
+        return {}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The record of the data set in a row; `id` is `<name>-<hash of all the rest>`."""
+        facts = {"name": self.name, "shape": list(self.spec.shape), "num_levels": self.spec.num_levels,
+                 "splits": {name: getattr(self, name).size for name in ("train", "val", "test")},
+                 "checksum": self._checksum, **self.identity()}  # fmt: skip
+        digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
+        return {"id": f"{self.name}-{digest[:8]}", **facts}
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.train is not None:
+            return
+        self.train, self.val, self.test = self.load()
+        hasher = hashlib.sha256()
+        for split in (self.train, self.val, self.test):
+            if split.size < 1:
+                raise DataError(f"{self.name}: one of its splits is empty")
+            if tuple(split.x.shape[1:]) != self.spec.shape:
+                raise DataError(f"{self.name}: examples have shape {tuple(split.x.shape[1:])}, expected {self.spec.shape}")
+            hasher.update(split.x.contiguous().numpy().tobytes())
+            hasher.update(b"" if split.y is None else split.y.numpy().tobytes())
+        self._checksum = hasher.hexdigest()
+
+    def train_dataloader(self) -> Batches:
+        trainer = self.trainer
+        return Batches(self, self.train, self.batch_size, self.seed, shuffle=True,
+                       start=trainer.lightning_module.batches_seen,
+                       rank=trainer.global_rank, world_size=trainer.world_size)  # fmt: skip
+
+    def val_dataloader(self) -> Batches:
+        return Batches(self, self.val, 256)

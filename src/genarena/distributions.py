@@ -1,0 +1,151 @@
+"""Distributions over integer levels: what a decoder or an autoregressive head returns.
+
+All share one interface: `log_prob(x)` takes integer levels (N, C, H, W) and returns nats per dimension, same shape
+(the logistic mixture couples nothing across channels); `sample()` and `mode()` return uint8 (N, C, H, W).
+Build one with `PixelHead(kind, spec)`, which also says how many parameters it needs per dimension.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genarena.likelihood import from_unit, to_unit
+from genarena.spec import DataSpec
+
+
+@dataclass
+class Bernoulli:
+    """Binary pixels; `logits` (N, C, H, W). Two levels only."""
+
+    logits: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return -F.binary_cross_entropy_with_logits(self.logits, x.float(), reduction="none")
+
+    def sample(self) -> Tensor:
+        return torch.bernoulli(torch.sigmoid(self.logits)).to(torch.uint8)
+
+    def mode(self) -> Tensor:
+        return (self.logits > 0).to(torch.uint8)
+
+
+@dataclass
+class Categorical:
+    """Any alphabet; `logits` (N, L, C, H, W)."""
+
+    logits: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return -F.cross_entropy(self.logits, x.long(), reduction="none")
+
+    def sample(self) -> Tensor:
+        gumbel = -torch.empty_like(self.logits).exponential_().log()
+        return (self.logits + gumbel).argmax(1).to(torch.uint8)
+
+    def mode(self) -> Tensor:
+        return self.logits.argmax(1).to(torch.uint8)
+
+
+def discretised_logistic_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, num_levels: int) -> Tensor:
+    """log[ sigma((x + h - mean) / s) - sigma((x - h - mean) / s) ], h half a bin, the edge bins open-ended.
+
+    Salimans et al. 2017 (PixelCNN++, arXiv 1701.05517), eq. 2. `x` in [-1, 1] as `to_unit` gives it; shapes broadcast.
+    The difference of sigmoids is taken in the log domain, so no clamp is needed and the masses sum to one:
+    sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b - a)).
+    """
+    half = 1.0 / (num_levels - 1)
+    centred, inverse_scale = x - mean, torch.exp(-log_scale)
+    upper, lower = inverse_scale * (centred + half), inverse_scale * (centred - half)
+    log_width = torch.log(-torch.expm1(-2.0 * half * inverse_scale))
+    middle = F.logsigmoid(upper) + F.logsigmoid(-lower) + log_width
+    return torch.where(x < half - 1.0, F.logsigmoid(upper), torch.where(x > 1.0 - half, F.logsigmoid(-lower), middle))
+
+
+@dataclass
+class DiscretisedLogistic:
+    """One logistic per dimension, cut into bins; `mean` and `log_scale` (N, C, H, W) in units of [-1, 1]."""
+
+    mean: Tensor
+    log_scale: Tensor
+    num_levels: int
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return discretised_logistic_log_prob(to_unit(x, self.num_levels), self.mean, self.log_scale, self.num_levels)
+
+    def sample(self) -> Tensor:
+        return from_unit(self.mean + torch.exp(self.log_scale) * _logistic_noise(self.mean), self.num_levels)
+
+    def mode(self) -> Tensor:
+        return from_unit(self.mean, self.num_levels)
+
+
+@dataclass
+class DiscretisedLogisticMixture:
+    """K logistics per dimension; `logits`, `mean`, `log_scale` (N, K, C, H, W)."""
+
+    logits: Tensor
+    mean: Tensor
+    log_scale: Tensor
+    num_levels: int
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        unit = to_unit(x, self.num_levels).unsqueeze(1)
+        components = discretised_logistic_log_prob(unit, self.mean, self.log_scale, self.num_levels)
+        return torch.logsumexp(F.log_softmax(self.logits, 1) + components, 1)
+
+    def sample(self) -> Tensor:
+        gumbel = -torch.empty_like(self.logits).exponential_().log()
+        chosen = (self.logits + gumbel).argmax(1, keepdim=True)
+        mean, log_scale = self.mean.gather(1, chosen).squeeze(1), self.log_scale.gather(1, chosen).squeeze(1)
+        return from_unit(mean + torch.exp(log_scale) * _logistic_noise(mean), self.num_levels)
+
+    def mode(self) -> Tensor:
+        chosen = self.logits.argmax(1, keepdim=True)
+        return from_unit(self.mean.gather(1, chosen).squeeze(1), self.num_levels)
+
+
+def _logistic_noise(like: Tensor) -> Tensor:
+    uniform = torch.rand_like(like).clamp(1e-7, 1.0 - 1e-7)
+    return torch.log(uniform) - torch.log1p(-uniform)
+
+
+PixelDistribution = Bernoulli | Categorical | DiscretisedLogistic | DiscretisedLogisticMixture
+KINDS = ("auto", "bernoulli", "categorical", "logistic", "logistic_mixture")
+
+
+class PixelHead:
+    """Turns network outputs (N, out_channels, H, W) into a distribution over the levels of `spec`.
+
+    kind: one of `KINDS`; "auto" is Bernoulli for 2 levels and the discretised logistic otherwise.
+    Raises ValueError for an unknown kind, or Bernoulli pixels on more than two levels.
+    """
+
+    def __init__(self, kind: str, spec: DataSpec, num_mixtures: int = 10) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"pixel distribution {kind!r}: expected one of {', '.join(KINDS)}")
+        if kind == "auto":
+            kind = "bernoulli" if spec.num_levels == 2 else "logistic"
+        if kind == "bernoulli" and spec.num_levels != 2:
+            raise ValueError(f"bernoulli pixels need num_levels=2, and this data set has {spec.num_levels}")
+        self.kind, self.spec, self.num_mixtures = kind, spec, num_mixtures
+        per_dim = {"bernoulli": 1, "categorical": spec.num_levels, "logistic": 2, "logistic_mixture": 3 * num_mixtures}
+        self.out_channels = per_dim[kind] * spec.shape[0]
+
+    def __call__(self, outputs: Tensor) -> PixelDistribution:
+        """outputs (N, out_channels, H, W), any float type; the distribution is computed in float32."""
+        outputs, levels = outputs.float(), self.spec.num_levels
+        channels = self.spec.shape[0]
+        if self.kind == "bernoulli":
+            return Bernoulli(outputs)
+        if self.kind == "categorical":
+            return Categorical(outputs.unflatten(1, (levels, channels)))
+        # Below a tenth of a bin the mass of a bin no longer changes; the floor keeps the gradient finite.
+        floor = math.log(0.2 / (levels - 1))
+        if self.kind == "logistic":
+            mean, log_scale = outputs.chunk(2, 1)
+            return DiscretisedLogistic(mean, log_scale.clamp(floor, 7.0), levels)
+        logits, mean, log_scale = outputs.unflatten(1, (3, self.num_mixtures, channels)).unbind(1)
+        return DiscretisedLogisticMixture(logits, mean, log_scale.clamp(floor, 7.0), levels)

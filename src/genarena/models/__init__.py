@@ -1,0 +1,1 @@
+"""The members. One family per folder, one model per file, `base.py` is the contract they all keep."""

@@ -1,0 +1,214 @@
+"""The contract of every model: `GenerativeModel`, its adversarial variant, and the optional capabilities.
+
+A subclass writes mathematics only (`loss`, `sample`, `log_prob`); optimisation, clipping, gradient accumulation,
+non-finite steps and logging are written here, once. Everything but `training_step` works without a Trainer.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from genarena.likelihood import Likelihood, bits_per_dim
+from genarena.schedule import warmup_cosine
+from genarena.spec import Batch, DataSpec
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is optimised. `schedule` maps the used share of the budget to a factor on the learning rate."""
+
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = partial(torch.optim.Adam, lr=1e-3)
+    schedule: Callable[[float], float] = warmup_cosine
+    batch_size: int = 128
+    accumulate: int = 1
+    gradient_clip: float | None = None
+    ema_decay: float | None = None
+
+
+class GenerativeModel(LightningModule, ABC):
+    """A distribution p(x | y) over the data a `DataSpec` describes."""
+
+    family: ClassVar[str]
+    likelihood: ClassVar[Likelihood]
+    paper: ClassVar[str]  # arXiv id, or a DOI
+    mixed_precision: ClassVar[bool] = False  # True: `loss` keeps what needs float32 out of autocast by itself
+    selection: ClassVar[str | None] = None  # a validation key: keep the weights that minimise it; None: the last
+    max_epochs: ClassVar[int | None] = None  # a model that learns nothing from a further pass says so
+
+    def __init__(self, spec: DataSpec, training: Training | None = None) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.spec = spec
+        self.settings = training or Training()
+        self.progress = 0.0  # share of the budget used, in [0, 1]; written by the budget callback
+        self.batches_seen = 0
+        self.lr_scale = 1.0  # lowered by the divergence guard
+        self.nonfinite_steps = 0
+        self.nonfinite_in_a_row = 0
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars: `loss` is minimised, the others are the paper's named terms (nats unless the model says otherwise)."""
+
+    @abstractmethod
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        """(num_samples, *shape) in the space of the data: uint8 levels, or floats for continuous data."""
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """(N,) nats about the data as it is on the wire; `num_samples` Monte-Carlo draws tighten a bound or estimate.
+
+        Raises TypeError when the class claims no likelihood.
+        """
+        raise TypeError(f"{type(self).__name__} has no likelihood")
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars averaged over the validation set and logged as `val/<name>`."""
+        terms = self.loss(batch)
+        if self.likelihood in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
+            terms["bits_per_dim"] = bits_per_dim(self.log_prob(batch.x, batch.y), self.spec.num_dims).mean()
+        return terms
+
+    @property
+    def nfe(self) -> int:
+        """Network evaluations per sample."""
+        return 1
+
+    # -- optimisation, once for all ---------------------------------------------------------------------------------
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        terms = self.loss(batch)
+        if terms["loss"].requires_grad:
+            self.descend(terms["loss"], self.optimizers(use_pl_optimizer=True), self.parameters())
+        self.after_batch(terms)
+
+    def descend(self, loss: Tensor, optimizer: Any, parameters: Iterable[nn.Parameter]) -> None:
+        """Backward, clip, step. A step whose loss or gradient is not finite on any rank is left out and counted."""
+        parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self.manual_backward(loss / self.settings.accumulate)
+        if (self.batches_seen + 1) % self.settings.accumulate:
+            return
+        norm = nn.utils.clip_grad_norm_(parameters, self.settings.gradient_clip or float("inf"))
+        broken = (~torch.isfinite(norm) | ~torch.isfinite(loss.detach())).float()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(broken, torch.distributed.ReduceOp.MAX)
+        if broken:
+            self.nonfinite_steps += 1
+            self.nonfinite_in_a_row += 1
+        else:
+            self.nonfinite_in_a_row = 0
+            factor = self.settings.schedule(self.progress) * self.lr_scale
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+            optimizer.step()
+        optimizer.zero_grad()
+
+    def after_batch(self, terms: dict[str, Tensor]) -> None:
+        self.batches_seen += 1
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        with torch.autocast(self.device.type, enabled=False):
+            terms = self.validate(batch)
+        self.log_dict({f"val/{name}": value for name, value in terms.items()},
+                      batch_size=len(batch.x), sync_dist=True)  # fmt: skip
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        optimizers = [
+            build(parameters) for build, parameters in self.optimizer_groups() if any(p.requires_grad for p in parameters)
+        ]
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
+        return optimizers
+
+    def optimizer_groups(self) -> list[tuple[Callable, list[nn.Parameter]]]:
+        return [(self.settings.optimizer, list(self.parameters()))]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["arena"] = {name: getattr(self, name) for name in
+                               ("progress", "batches_seen", "lr_scale", "nonfinite_steps", "nonfinite_in_a_row")}  # fmt: skip
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, value in checkpoint["arena"].items():
+            setattr(self, name, value)
+
+
+class AdversarialModel(GenerativeModel):
+    """Two players. A subclass has the networks `generator` and `discriminator`, and writes the two losses.
+
+    `n_critic` discriminator steps are made per generator step.
+    """
+
+    family = "gan"
+    likelihood = Likelihood.NONE
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, discriminator_optimizer: Callable | None = None,
+                 n_critic: int = 1) -> None:  # fmt: skip
+        super().__init__(spec, training)
+        self.discriminator_optimizer = discriminator_optimizer or self.settings.optimizer
+        self.n_critic = n_critic
+
+    @abstractmethod
+    def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars; `loss` is minimised by the discriminator. The fake images must be detached."""
+
+    @abstractmethod
+    def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars; `loss` is minimised by the generator."""
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Both losses at once, for inspection; training alternates them."""
+        discriminator, generator = self.discriminator_loss(batch), self.generator_loss(batch)
+        total = {"loss": discriminator["loss"] + generator["loss"]}
+        return total | self._named(discriminator, "discriminator") | self._named(generator, "generator")
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        """Adversarial losses say nothing on held-out data."""
+        return {}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        generator_optimizer, discriminator_optimizer = self.optimizers(use_pl_optimizer=True)
+        terms = self._named(self.discriminator_loss(batch), "discriminator")
+        self.descend(terms["discriminator_loss"], discriminator_optimizer, self.discriminator.parameters())
+        if (self.batches_seen // self.settings.accumulate + 1) % self.n_critic == 0:
+            self.discriminator.requires_grad_(False)
+            generator = self._named(self.generator_loss(batch), "generator")
+            self.discriminator.requires_grad_(True)
+            self.descend(generator["generator_loss"], generator_optimizer, self.generator.parameters())
+            terms |= generator
+        self.after_batch(terms)
+
+    def optimizer_groups(self) -> list[tuple[Callable, list[nn.Parameter]]]:
+        return [(self.settings.optimizer, list(self.generator.parameters())),
+                (self.discriminator_optimizer, list(self.discriminator.parameters()))]  # fmt: skip
+
+    @staticmethod
+    def _named(terms: dict[str, Tensor], player: str) -> dict[str, Tensor]:
+        return {f"{player}_{name}": value for name, value in terms.items()}
+
+
+# -- capabilities: what a model can do beyond the contract -----------------------------------------------------------
+
+
+class Encodes(ABC):
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Data (N, *shape) to latent codes (N, latent_dim)."""
+
+
+class Decodes(ABC):
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Latent codes (N, latent_dim) to data (N, *shape), the most likely or mean image."""
+
+
+class Scores(ABC):
+    @abstractmethod
+    def score(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """grad_x log p_t(x_t) for noise level t (N,) in [0, 1]; (N, *shape), in the model's own scaled space."""
