@@ -9,11 +9,10 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
+from genarena.errors import DataError
 from genarena.spec import Batch, DataSpec
 
-
-class DataError(Exception):
-    """The data cannot be used; the text is one line that says which file or folder, and what to do."""
+__all__ = ["ArenaDataModule", "Batches", "DataError", "Split", "seeded_split"]
 
 
 class Split(NamedTuple):
@@ -77,14 +76,16 @@ def _generator(*key: int) -> torch.Generator:
 class ArenaDataModule(LightningDataModule, ABC):
     """A data set with fixed train/validation/test splits, all in memory.
 
-    A subclass writes `load`, and `augment` where training batches are changed at random.
+    A subclass writes `load`, and `augment` where training batches are changed at random. `seed` orders the training
+    batches and nothing else; `num_val` limits how many validation examples are looked at during training.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, spec: DataSpec, batch_size: int = 128, seed: int = 0, root: str = "data") -> None:
+    def __init__(self, spec: DataSpec, batch_size: int = 128, seed: int = 0, root: str = "data",
+                 num_val: int | None = None) -> None:  # fmt: skip
         super().__init__()
-        self.spec, self.batch_size, self.seed, self.root = spec, batch_size, seed, root
+        self.spec, self.batch_size, self.seed, self.root, self.num_val = spec, batch_size, seed, root, num_val
         self.train: Split | None = None
         self.val: Split | None = None
         self.test: Split | None = None
@@ -100,6 +101,11 @@ class ArenaDataModule(LightningDataModule, ABC):
     def identity(self) -> dict[str, Any]:
         """What, beside the pixels themselves, tells this data set from others: resolution, crop, interpolation, ..."""
         return {}
+
+    @property
+    def training_split(self) -> Split:
+        """What training batches are drawn from, before `augment`; differs from `train` where augmenting changes levels."""
+        return self.train
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -126,9 +132,16 @@ class ArenaDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> Batches:
         trainer = self.trainer
-        return Batches(self, self.train, self.batch_size, self.seed, shuffle=True,
+        return Batches(self, self.training_split, self.batch_size, self.seed, shuffle=True,
                        start=trainer.lightning_module.batches_seen,
                        rank=trainer.global_rank, world_size=trainer.world_size)  # fmt: skip
 
     def val_dataloader(self) -> Batches:
-        return Batches(self, self.val, 256)
+        return Batches(self, self.val[: self.num_val], 256)
+
+
+def seeded_split(whole: Split, val: int, test: int) -> tuple[Split, Split, Split]:
+    """Train, validation and test part of a set that comes without an official split; the same for every run seed."""
+    order = torch.randperm(whole.size, generator=_generator(0, whole.size))
+    parts = order[val + test :], order[:val], order[val : val + test]
+    return tuple(whole[part] for part in parts)

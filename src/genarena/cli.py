@@ -1,0 +1,96 @@
+"""Command lines: checked first, errors in one line, exit codes. No torch here."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from genarena import config
+from genarena.errors import ArenaError, UserError
+
+
+def start(main: Callable[[], None]) -> None:
+    """Run a Hydra main: refuse a bad command line with exit code 2 before anything is written."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach `guard` whole
+
+    def checked() -> None:
+        flags = [argument for argument in sys.argv[1:] if argument.startswith("-")]
+        if not {"--help", "-h", "--hydra-help", "--version"} & set(flags):
+            overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+            sys.argv[1:] = [*_flags(sys.argv[1:]), *config.check(_resumed(_without_values(sys.argv[1:], overrides)))]
+        main()
+
+    guard(checked, debug="debug=true" in sys.argv)
+
+
+def guard(action: Callable[[], Any], debug: bool = False) -> None:
+    """Call `action`; turn an exception into one line on stderr and the exit code of its kind."""
+    try:
+        action()
+    except ArenaError as error:
+        if debug:
+            traceback.print_exc()
+        if not getattr(error, "reported", False):
+            print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def options(defaults: dict[str, Any], usage: str) -> dict[str, Any]:
+    """`key=value` arguments of a script, over `defaults`; a default `...` marks an option that must be given.
+
+    Raises UserError for an unknown key or a value of another type than the default's.
+    """
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(usage)
+        sys.exit(0)
+    given = {}
+    for argument in sys.argv[1:]:
+        key, separator, value = argument.partition("=")
+        if not separator or key not in defaults:
+            hint = config.nearest(key, defaults)
+            raise UserError(f"{argument}: expected one of {', '.join(f'{name}=...' for name in defaults)}{hint}")
+        given[key] = OmegaConf.to_container(OmegaConf.from_dotlist([f"v={value}"]))["v"] if value else None
+        default = defaults[key]
+        if isinstance(default, int) and not isinstance(given[key], int):
+            raise UserError(f"{argument}: expected a whole number")
+        if (isinstance(default, str) or default is ...) and given[key] is not None:
+            given[key] = value
+    missing = [key for key, default in defaults.items() if default is ... and given.get(key) is None]
+    if missing:
+        raise UserError(f"{', '.join(f'{key}=...' for key in missing)} is missing\n{usage}")
+    return defaults | given
+
+
+def _flags(arguments: list[str]) -> list[str]:
+    """Hydra's own flags, with their values."""
+    kept = []
+    for index, argument in enumerate(arguments):
+        takes_value = index and arguments[index - 1] in ("--cfg", "-c", "--package", "-p", "--info", "-i")
+        if argument.startswith("-") or (takes_value and "=" not in argument):
+            kept.append(argument)
+    return kept
+
+
+def _without_values(arguments: list[str], overrides: list[str]) -> list[str]:
+    flags = _flags(arguments)
+    return [override for override in overrides if override not in flags]
+
+
+def _resumed(overrides: list[str]) -> list[str]:
+    """With `resume=<folder>`, the overrides that run was started with come first; what is given again wins."""
+    folders = [override.partition("=")[2] for override in overrides if override.startswith("resume=")]
+    if not folders or folders[-1] in ("", "null"):
+        return overrides
+    path = Path(folders[-1]) / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"resume={folders[-1]}: there is no run (no config.yaml) in that folder")
+    stored = config.load(path)["choices"]["overrides"]
+    given = {override.lstrip("+").partition("=")[0] for override in overrides}
+    return [override for override in stored if override.lstrip("+").partition("=")[0] not in given] + overrides

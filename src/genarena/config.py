@@ -1,0 +1,223 @@
+"""Checks a command line before anything heavy is imported and before anything is written. No torch here.
+
+Hydra accepts `+typo=1`, takes `epochs=yes` for a string and hides which key was meant. Here every override is compared
+with the composed configuration and, where the node has a genarena `_target_`, with the constructor's signature, which
+is read from the source file without importing it.
+"""
+
+import ast
+import difflib
+import itertools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from yaml import YAMLError
+
+from genarena.errors import Untrusted, UserError
+
+SOURCE = Path(__file__).parent
+CONF = SOURCE.parents[1] / "conf"
+REQUIRED = ("model", "data")
+
+# What a value may be, by the last part of its key: the project's names are regular (DESIGN, Names).
+RANGES: list[tuple[str, float, float]] = [
+    (r"seed|sample_seed|max_skips|max_rollbacks|temperature|weight_decay|free_bits|beta|num_workers", 0, float("inf")),
+    (r"(num|n)_\w+|\w*_channels|channels|\w*_dim|\w*_size|batch_size|accumulate|examples|validations|nfe|iw_samples", 1,
+     float("inf")),
+    (r"lr|minutes|gradient_clip", 1e-12, float("inf")),
+    (r"dropout|warmup|ema_decay|lr_factor", 0, 1),
+]  # fmt: skip
+
+
+def available(group: str) -> list[str]:
+    """Names that can be chosen in a group of `conf/`."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def metric_names() -> list[str]:
+    """Names that `metrics=[...]` accepts: the files of `genarena/metrics`."""
+    return sorted(path.stem for path in (SOURCE / "metrics").glob("*.py") if path.stem not in ("__init__", "base"))
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """The configuration that `python train.py <overrides>` would run with, also known to Hydra's `${hydra:...}`."""
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = hydra_compose("train", overrides, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(str(error).strip().splitlines()[0]) from error
+    HydraConfig.instance().set_config(cfg)
+    with_hydra = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    return with_hydra
+
+
+def check(overrides: list[str]) -> list[str]:
+    """The overrides, with `+` put before constructor options that a YAML leaves out. Raises UserError in one line."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        raise UserError(str(error).strip().splitlines()[0]) from error
+    choices = {o.key_or_group: _values(o) for o in parsed if (CONF / o.key_or_group).is_dir()}
+    for group, names in choices.items():
+        for name in names:
+            if name is not None and name not in available(group):
+                raise UserError(f"{group}={name}: there is no such {group}{nearest(str(name), available(group))}; "
+                                f"available: {', '.join(available(group))}")  # fmt: skip
+    for group in REQUIRED:
+        if group not in choices:
+            raise UserError(f"{group}=<name> is missing; available: {', '.join(available(group))}")
+    for combination in itertools.islice(itertools.product(*choices.values()), 64):
+        chosen = [f"{group}={'null' if name is None else name}" for group, name in zip(choices, combination, strict=True)]
+        cfg = compose(chosen)
+        checked = [_check_override(cfg, o, text) for o, text in zip(parsed, overrides, strict=True)]
+        plain = [text for o, text in zip(parsed, checked, strict=True) if not o.is_sweep_override()]
+        compose([*chosen, *(text for text in plain if text.split("=")[0].lstrip("+") not in choices)])
+    return checked
+
+
+def _values(override: Override) -> list[Any]:
+    if override.is_sweep_override():
+        return [_plain(OverridesParser.create().parse_override(f"k={v}").value()) for v in override.sweep_string_iterator()]
+    return [_plain(override.value())]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
+    key = override.key_or_group
+    if (CONF / key).is_dir():
+        return text
+    if override.is_delete():
+        raise UserError(f"~{key}: options cannot be removed")
+    parent, last = _descend(cfg, key)
+    options = _constructor(parent.get("_target_")) if isinstance(parent, DictConfig) else {}
+    present = isinstance(parent, DictConfig) and last in parent
+    foreign = isinstance(parent, DictConfig) and not str(parent.get("_target_", "genarena.")).startswith("genarena.")
+    if not (present or last in options or foreign):
+        raise UserError(f"{key}: there is no such option{nearest(key, _flat(cfg))}")
+    default = OmegaConf.select(cfg, key) if present and not _is_missing_interpolation(parent, last) else None
+    for value in _values(override):
+        _check_value(key, value, options.get(last, ()), default)
+    return text if present or override.is_add() else f"+{text}"
+
+
+def _descend(cfg: DictConfig, key: str) -> tuple[Any, str]:
+    *path, last = key.split(".")
+    node: Any = cfg
+    for part in path:
+        node = node[part] if isinstance(node, DictConfig) and part in node else None
+    return node, last
+
+
+def _is_missing_interpolation(node: DictConfig, key: str) -> bool:
+    return OmegaConf.is_missing(node, key)
+
+
+def _constructor(target: str | None) -> dict[str, tuple[str, ...]]:
+    """Parameter -> names of its types, of a class or function of genarena, read from its source without importing it."""
+    if not str(target).startswith("genarena."):
+        return {}
+    module, _, name = str(target).rpartition(".")
+    path = SOURCE.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    tree = ast.parse(path.read_text())
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return _parameters(node)
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            init = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+            if init:
+                return _parameters(init[0])
+            fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+            return {item.target.id: _types(item.annotation) for item in fields if isinstance(item.target, ast.Name)}
+    return {}
+
+
+def _parameters(function: ast.FunctionDef) -> dict[str, tuple[str, ...]]:
+    arguments = function.args.args + function.args.kwonlyargs
+    return {argument.arg: _types(argument.annotation) for argument in arguments if argument.arg != "self"}
+
+
+def _types(annotation: ast.expr | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in ast.unparse(annotation).split("|")) if annotation else ()
+
+
+def _check_value(key: str, value: Any, types: tuple[str, ...], default: Any) -> None:
+    scalars = {"int", "float", "bool", "str", "None"}
+    if not types or not set(types) <= scalars:
+        types = () if default is None or isinstance(default, DictConfig) else (type(default).__name__,)
+    if key.split(".")[-1] in ("seed", "examples"):
+        types = ("int", "None") if key != "seed" else ("int",)
+    if key.split(".")[-1] == "minutes":
+        types = ("float", "None")
+    if set(types) <= scalars and types and not any(_is(value, name) for name in types):
+        raise UserError(f"{key}={value}: expected {' or '.join(types).replace('None', 'null')}")
+    if "ListConfig" in types and not isinstance(value, list):
+        raise UserError(f"{key}={value}: expected a list, e.g. {key}=[{value}]")
+    if key == "metrics":
+        for name in value:
+            if name not in metric_names():
+                raise UserError(f"metrics: there is no metric {name!r}{nearest(str(name), metric_names())}; "
+                                f"available: {', '.join(metric_names())}")  # fmt: skip
+    for pattern, low, high in RANGES:
+        if re.fullmatch(pattern, key.split(".")[-1]) and isinstance(value, int | float) and not low <= value <= high:
+            allowed = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
+            raise UserError(f"{key}={value}: expected {'a positive number' if low == 1e-12 else allowed}")
+
+
+def _is(value: Any, name: str) -> bool:
+    if isinstance(value, bool) or name == "bool":
+        return isinstance(value, bool) and name == "bool"
+    return {"int": isinstance(value, int), "float": isinstance(value, int | float), "str": isinstance(value, str),
+            "None": value is None}[name]  # fmt: skip
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str:
+    candidates = list(candidates)
+    close = difflib.get_close_matches(word, candidates, 1, 0.5)
+    if not close:  # the last part may be right and the path wrong
+        close = [c for c in candidates if c.split(".")[-1] == word.split(".")[-1]][:1]
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _flat(cfg: DictConfig, prefix: str = "") -> list[str]:
+    keys = []
+    for key in cfg:
+        full = f"{prefix}{key}"
+        keys.append(full)
+        node = cfg._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_interpolation() and not node._is_none():
+            keys += _flat(node, f"{full}.")
+            keys += [f"{full}.{name}" for name in _constructor(node.get("_target_")) if name not in node]
+    return keys
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The resolved configuration of a run folder. Raises Untrusted for interpolations, UserError for a broken file."""
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
+    if not isinstance(loaded, dict) or not {"model", "data", "choices"} <= set(loaded):
+        raise UserError(f"{path} is not the configuration of a run")
+    if "${" in repr(loaded):
+        raise Untrusted(f"{path} holds an interpolation, which genarena never writes and does not resolve")
+    return loaded

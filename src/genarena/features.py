@@ -1,0 +1,226 @@
+"""Features that metrics compare images in: a classifier of the data set's own labels, and Inception.
+
+`domain_classifier` is trained once per labelled data set, on its training split, and kept in the cache
+($GENARENA_CACHE, default ~/.cache/genarena) under the data id and the hash of its recipe. `InceptionFeatures` is
+torch-fidelity's network with the weights of the original FID (Heusel et al. 2017, arXiv 1706.08500), read from a file
+that the user puts in place.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genarena.data.base import ArenaDataModule
+from genarena.likelihood import to_unit
+from genarena.metrics.base import Unavailable
+from genarena.progress import Bars
+from genarena.spec import DataSpec
+
+RECIPE = {
+    "version": 1,
+    "channels": [16, 32, 64, 96],  # one 3x3 convolution + batch norm + ReLU + 2x2 max pool each, down to 4 to 7 pixels
+    "num_features": 64,  # penultimate layer, SiLU
+    "examples": 250_000,  # seen in training, at most max_epochs times each
+    "max_epochs": 100,
+    "batch_size": 100,
+    "optimizer": "AdamW, one cycle",
+    "lr": 4e-3,
+    "weight_decay": 0.05,
+    "seed": 0,
+}
+INCEPTION_SHA256 = "6726825d"  # the prefix that names torch-fidelity's file
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
+ROWS = 500  # images per forward pass; a constant, so that features do not depend on anyone's batch size
+
+
+def recipe_hash() -> str:
+    return hashlib.sha256(json.dumps(RECIPE, sort_keys=True).encode()).hexdigest()[:8]
+
+
+class DomainClassifier(nn.Module):
+    """p(label | image) for images of integer levels; its penultimate layer is the feature space of the fd_domain family."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.accuracy = float("nan")  # on the test split
+        channels, height, width = spec.shape
+        layers: list[nn.Module] = []
+        for out_channels in RECIPE["channels"]:
+            layers += [nn.Conv2d(channels, out_channels, 3, padding=1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU()]
+            channels = out_channels
+            if min(height, width) < 8:
+                break
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d((min(height, 7), min(width, 7))), nn.Flatten())
+        self.neck = nn.Linear(channels * min(height, 7) * min(width, 7), RECIPE["num_features"])
+        self.head = nn.Linear(RECIPE["num_features"], spec.num_classes)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """One batch of levels (N, C, H, W) to features (N, F), differentiable."""
+        return F.silu(self.neck(self.body(to_unit(x, self.spec.num_levels))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.embed(x))
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 to (N, F) float32, in chunks."""
+        return torch.cat([self.embed(rows) for rows in x.split(ROWS)])
+
+    @torch.no_grad()
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (N, F) to class logits (N, K)."""
+        return self.head(features)
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that tell these weights from others: training rounds differently on another machine."""
+        hasher = hashlib.sha256()
+        for name, value in sorted(self.state_dict().items()):
+            hasher.update(name.encode() + value.numpy().tobytes())
+        return hasher.hexdigest()[:8]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What stands as `backbone` in the record of a metric on these features."""
+        return {"name": f"domain-classifier-{recipe_hash()}", "weights": self.digest,
+                "test_accuracy": round(self.accuracy, 5), "num_features": RECIPE["num_features"]}  # fmt: skip
+
+
+def domain_classifier(data: ArenaDataModule, bars: Bars) -> DomainClassifier:
+    """The classifier of this data set, from the cache or trained now. Raises Unavailable for data without labels."""
+    spec = data.spec
+    if not spec.is_image or not spec.is_discrete or spec.num_classes is None or data.train.y is None:
+        raise Unavailable(f"the domain classifier needs labels and images of integer levels; {data.name} has none")
+    classifier = DomainClassifier(spec)
+
+    def train() -> dict[str, Any]:
+        _train(classifier, data, bars)
+        return {"weights": classifier.state_dict(), "accuracy": classifier.accuracy}
+
+    def restore(stored: dict[str, Any]) -> None:
+        classifier.load_state_dict(stored["weights"])
+        classifier.accuracy = float(stored["accuracy"])
+
+    cached(f"{data.facts['id']}/classifier-{recipe_hash()}.pt", train, restore)
+    return classifier.eval().requires_grad_(False)
+
+
+def _train(classifier: DomainClassifier, data: ArenaDataModule, bars: Bars) -> None:
+    """Cross-entropy on the training split, in float32 on the CPU; the caller's random state is left alone."""
+    x, y = data.train
+    batch_size = min(RECIPE["batch_size"], len(x))
+    num_batches = len(x) // batch_size
+    epochs = max(1, min(RECIPE["max_epochs"], round(RECIPE["examples"] / len(x))))
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        torch.manual_seed(RECIPE["seed"])
+        for layer in classifier.modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
+        optimizer = torch.optim.AdamW(classifier.parameters(), lr=RECIPE["lr"], weight_decay=RECIPE["weight_decay"])
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE["lr"], epochs * num_batches)
+        batches = (index for _ in range(epochs) for index in torch.randperm(len(x)).split(batch_size)[:num_batches])
+        classifier.train()
+        for index in bars.track(batches, f"training the classifier of {data.name}, once", epochs * num_batches):
+            optimizer.zero_grad()
+            F.cross_entropy(classifier(x[index]), y[index]).backward()
+            optimizer.step()
+            cycle.step()
+        classifier.eval()
+    predicted = classifier.logits(classifier.features(data.test.x)).argmax(1)
+    classifier.accuracy = (predicted == data.test.y).double().mean().item()
+
+
+class InceptionFeatures:
+    """The 2048 pool features of torch-fidelity's Inception. Raises Unavailable where the pinned weights are not there."""
+
+    def __init__(self, path: str | None = None) -> None:
+        path = path or os.environ.get("GENARENA_INCEPTION")
+        advice = f"put torch-fidelity's {INCEPTION_FILE} somewhere and set GENARENA_INCEPTION to its path"
+        if not path:
+            raise Unavailable(f"no Inception weights: {advice}")
+        if not Path(path).is_file():
+            raise Unavailable(f"no Inception weights at {path}: {advice}")
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not digest.startswith(INCEPTION_SHA256):
+            raise Unavailable(f"{path} has sha256 {digest[:8]}, not {INCEPTION_SHA256}: {advice}")
+        self.network = self._load(path)
+
+    @staticmethod
+    def _load(path: str) -> nn.Module:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity unpickles without this care
+        return FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=path)
+
+    @torch.no_grad()
+    def features(self, x: Tensor, num_levels: int, bars: Bars) -> Tensor:
+        """(N, 1 or 3, H, W) levels to (N, 2048) float32. About 0.3 s per image on two CPU cores."""
+        chunks = x.split(50)
+        return torch.cat([self.network(to_rgb(rows, num_levels))[0] for rows in bars.track(chunks, "Inception")])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"name": "inception-v3-compat", "weights": INCEPTION_SHA256, "num_features": 2048,
+                "resizer": "bilinear, as TensorFlow 1"}  # fmt: skip
+
+
+def to_rgb(x: Tensor, num_levels: int) -> Tensor:
+    """Levels (N, 1 or 3, H, W) to 8-bit RGB, 0 .. 255; grey is repeated."""
+    if x.shape[1] not in (1, 3):
+        raise Unavailable(f"Inception takes grey or RGB images, these have {x.shape[1]} channels")
+    if num_levels != 256:
+        x = (x.float() * (255.0 / (num_levels - 1))).round().to(torch.uint8)
+    return x.expand(-1, 3, -1, -1)
+
+
+def cached(name: str, build: Callable[[], Any], restore: Callable[[Any], None] | None = None) -> Any:
+    """What `build` returned, now or in an earlier process; a file that does not load is built again with a warning."""
+    path = cache_folder() / name
+    if path.is_file():
+        try:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+            if restore:
+                restore(stored)
+            return stored
+        except Exception as error:  # whatever is wrong with the file, it can be made again
+            warnings.warn(f"{path} cannot be read ({type(error).__name__}); it is made again", stacklevel=2)
+    built = build()
+    _write(path, built)
+    return built
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("GENARENA_CACHE") or Path.home() / ".cache" / "genarena")
+
+
+def _write(path: Path, content: Any) -> None:
+    """Atomically: a killed process leaves the old file or none. A cache that cannot be written is only slower."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            temporary = file.name
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        warnings.warn(f"the cache {path} cannot be written ({error.strerror}); set GENARENA_CACHE", stacklevel=2)
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)

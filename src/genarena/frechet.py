@@ -1,0 +1,45 @@
+"""Frechet distance between Gaussians fitted to two sets of features (Heusel et al. 2017, arXiv 1706.08500, eq. 6).
+
+d^2 = |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)). With S1 = A A^T the eigenvalues of S1 S2 are those of the
+symmetric A^T S2 A, so no matrix square root and no complex numbers are needed. All statistics are float64.
+"""
+
+import numpy as np
+from torch import Tensor
+
+
+def as_float64(features: Tensor, name: str) -> np.ndarray:
+    """(N, F) tensor as a float64 array; raises ValueError with the number of rows that are not finite."""
+    array = features.detach().cpu().double().numpy()
+    broken = int((~np.isfinite(array)).any(axis=1).sum())
+    if broken:
+        raise ValueError(f"{name} features: {broken} of {len(array)} rows are not finite")
+    return array
+
+
+def gaussian_statistics(features: Tensor, name: str = "given") -> tuple[np.ndarray, np.ndarray]:
+    """Mean (F,) and unbiased covariance (F, F) of at least two rows (N, F)."""
+    array = as_float64(features, name)
+    if len(array) < 2:
+        raise ValueError(f"{name} features: {len(array)} row(s), a covariance needs at least 2")
+    mean = array.mean(axis=0)
+    centred = array - mean
+    return mean, centred.T @ centred / (len(array) - 1)
+
+
+def frechet_distance(mean_1: np.ndarray, cov_1: np.ndarray, mean_2: np.ndarray, cov_2: np.ndarray) -> float:
+    """The squared distance d^2 above, which is what papers call FID; never below 0."""
+    factor = _factor(cov_1)
+    eigenvalues = np.linalg.eigvalsh(factor.T @ cov_2 @ factor)
+    trace_root = np.sqrt(eigenvalues.clip(min=0.0)).sum()
+    shift = mean_1 - mean_2
+    return max(0.0, float(shift @ shift + np.trace(cov_1) + np.trace(cov_2) - 2.0 * trace_root))
+
+
+def _factor(cov: np.ndarray) -> np.ndarray:
+    """A with A A^T = cov: Cholesky, or from the eigenvectors where cov is singular."""
+    try:
+        return np.linalg.cholesky(cov)
+    except np.linalg.LinAlgError:
+        eigenvalues, vectors = np.linalg.eigh(cov)
+        return vectors * np.sqrt(eigenvalues.clip(min=0.0))

@@ -1,0 +1,53 @@
+"""Samples to pictures: a grid of images, or a scatter plot of 2-D points."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genarena.errors import UserError
+from genarena.spec import DataSpec
+
+MIN_SIDE = 28  # smaller images are enlarged by a whole factor, so that a person can see them
+
+
+def grid(images: Tensor, num_levels: int, columns: int | None = None) -> Tensor:
+    """Images (N, C, H, W) of integer levels to one uint8 picture (C, rows*(H+2)+2, columns*(W+2)+2), 2 pixels apart."""
+    scale = max(1, math.ceil(MIN_SIDE / images.shape[-1]))
+    images = (images.long() * 255 // (num_levels - 1)).to(torch.uint8)
+    images = images.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    num, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(num))
+    rows = math.ceil(num / columns)
+    canvas = torch.full((channels, rows * (height + 2) + 2, columns * (width + 2) + 2), 128, dtype=torch.uint8)
+    for index in range(num):
+        top, left = 2 + (index // columns) * (height + 2), 2 + (index % columns) * (width + 2)
+        canvas[:, top : top + height, left : left + width] = images[index]
+    return canvas
+
+
+def save_samples(samples: Tensor, spec: DataSpec, path: Path) -> None:
+    """Write a PNG: a grid for images, a scatter plot for 2-D points. Raises UserError for other vectors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if spec.is_image:
+        array = grid(samples, spec.num_levels).permute(1, 2, 0).numpy()
+        Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(path)
+    elif spec.num_dims == 2:
+        _scatter(samples.numpy(), path)
+    else:
+        raise UserError(f"samples of shape {spec.shape} cannot be drawn; write them to an .npz file")
+
+
+def _scatter(points: np.ndarray, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.scatter(points[:, 0], points[:, 1], s=2)
+    axes.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
+    figure.savefig(path, dpi=100)

@@ -1,0 +1,73 @@
+"""A row of the leaderboard and its JSON schema: one `result.json` per run folder is the database."""
+
+import json
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from genarena.errors import UserError
+from genarena.files import replace_atomically
+
+SCHEMA_VERSION = 1
+LIBRARIES = ("genarena", "torch", "pytorch-lightning", "hydra-core", "torchmetrics", "torch-fidelity", "numpy")
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema of a row (`src/genarena/result.schema.json`)."""
+    return json.loads((Path(__file__).parent / "result.schema.json").read_text())
+
+
+def write_row(row: dict[str, Any], path: Path) -> None:
+    """Validate and write atomically; a NaN is refused (JSON has none: the caller says null with a reason)."""
+    jsonschema.validate(row, schema())
+    text = json.dumps(row, indent=2, allow_nan=False) + "\n"
+    replace_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def read_row(path: Path) -> dict[str, Any]:
+    """Raises UserError in one line when the file is missing, truncated or no row."""
+    try:
+        row = json.loads(path.read_text())
+        jsonschema.validate(row, schema())
+    except (OSError, ValueError, jsonschema.ValidationError) as error:
+        message = error.message if isinstance(error, jsonschema.ValidationError) else str(error)
+        raise UserError(f"{path} is not a row of the leaderboard: {message.splitlines()[0]}") from error
+    return row
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """`versions`, `commit` and `hardware` of this process."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "commit": _commit(),
+        "hardware": {"device": device, "threads": torch.get_num_threads(), "system": platform.system()},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """The commit of the source tree, with `-dirty` when files differ from it; None outside a checkout."""
+    root = Path(__file__).parents[2]
+    try:
+        run = subprocess.run(["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+                             capture_output=True, text=True, timeout=10, check=True)  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return run.stdout.strip()

@@ -1,0 +1,250 @@
+"""One run, from a composed configuration to a row: build, fit, choose the weights, evaluate, record."""
+
+import logging
+import math
+import os
+import sys
+import time
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.loggers import Logger
+
+from genarena import config, memory, results, tracking
+from genarena.build import build
+from genarena.callbacks.budget import Budget
+from genarena.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from genarena.callbacks.divergence import DivergenceGuard
+from genarena.callbacks.ema import EMA
+from genarena.callbacks.progress import ProgressBar
+from genarena.callbacks.random_state import RandomState
+from genarena.callbacks.sample_grid import SampleGrid
+from genarena.data.base import ArenaDataModule
+from genarena.errors import ArenaError, UserError
+from genarena.evaluate import evaluate, protocol
+from genarena.files import replace_atomically
+from genarena.models.base import GenerativeModel
+from genarena.pictures import save_samples
+from genarena.run_folder import RunFolder, load_weights
+
+SHARED_FOLDER = "GENARENA_RUN_FOLDER"  # how rank 0 tells the other ranks where the run is
+
+
+def run(cfg: DictConfig) -> dict[str, Any]:
+    """Train, evaluate, write `result.json`; returns the row. A run that fails writes a row too, and raises."""
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    _quiet()
+    pl.seed_everything(resolved["seed"], verbose=False)
+    data: ArenaDataModule = build(resolved["data"], "data")
+    model: GenerativeModel = build(resolved["model"], "model")
+    settings = build(resolved["evaluation"], "evaluation")
+    protocol(resolved["metrics"], settings)  # loads the metrics now: a mistake must not cost a training
+    data.setup()
+    folder = _folder(resolved)
+    with folder.locked():
+        if not resolved["resume"]:
+            folder.write_config(resolved)
+        row = _new_row(resolved, data, model, settings, folder)
+        try:
+            trained = _fit(resolved, data, model, folder, row)
+            if trained is None:
+                return row  # a rank other than 0
+            _score(resolved, data, model, settings, folder, row, *trained)
+        except BaseException as error:
+            _record_failure(row, error, folder)
+            raise
+    os.environ.pop(SHARED_FOLDER, None)
+    print(summary(row))
+    print(f"run: {folder.path}", flush=True)
+    return row
+
+
+def summary(row: dict[str, Any]) -> str:
+    """The metrics of a row, one per line."""
+    lines = [f"{row['model']} on {row['data']['id']}, seed {row['seed']}, {row['cost']['examples_seen']:,} examples"]
+    for name, record in row["metrics"].items():
+        shown = f"{record.get('sign', '')}{record['value']:.5g}" if record["value"] is not None else f"- ({record['reason']})"
+        lines.append(f"  {name:26s} {shown}")
+    return "\n".join(lines)
+
+
+def _quiet() -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
+
+
+def _folder(resolved: dict[str, Any]) -> RunFolder:
+    if os.environ.get(SHARED_FOLDER) and int(os.environ.get("LOCAL_RANK", 0)):
+        return RunFolder.open(os.environ[SHARED_FOLDER])
+    if resolved["resume"]:
+        folder = RunFolder.open(resolved["resume"])
+        _must_agree(config.load(folder.config), resolved, folder.path)
+        return folder
+    names = resolved["choices"]
+    folder = RunFolder.create(Path(resolved["runs_dir"]), names["data"], names["model"], resolved["seed"])
+    os.environ[SHARED_FOLDER] = str(folder.path)
+    return folder
+
+
+def _must_agree(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:
+    """A run can go on with a longer budget or another logger, not with another model, data set or seed."""
+    for key in ("model", "data", "seed"):
+        there, here = stored[key], resolved[key]
+        if isinstance(there, dict):
+            there, here = ({k: v for k, v in node.items() if k not in ("root", "num_val")} for node in (there, here))
+        if there != here:
+            raise UserError(f"resume={path}: that run was started with another {key}: {_difference(there, here)}")
+
+
+def _difference(there: Any, here: Any) -> str:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted({*there, *here}):
+            if there.get(key) != here.get(key):
+                return f"{key} {_difference(there.get(key), here.get(key))}"
+    return f"was {there}, is {here}"
+
+
+# -- fit ---------------------------------------------------------------------------------------------------------------
+
+
+def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder,
+         row: dict[str, Any]) -> tuple[list[Logger], torch.device] | None:  # fmt: skip
+    """Train to the end of the budget and load the weights to be evaluated. None on ranks other than 0."""
+    memory.reset_peak()
+    minutes, examples = resolved["budget"]["minutes"], resolved["budget"]["examples"]
+    if model.max_epochs is not None:  # a whole number of batches, as the loader drops the incomplete one
+        enough = model.max_epochs * (data.train.size // data.batch_size or 1) * min(data.batch_size, data.train.size)
+        examples = min(examples or enough, enough)
+    budget = Budget(minutes, examples)
+    checkpoints = Checkpoints(folder.checkpoints, model.selection)
+    chosen_loggers = tracking.loggers(resolved["logger"], folder.path, resolved)
+    trainer = _trainer(resolved, data, model, folder, budget, checkpoints, chosen_loggers)
+    row["precision"] = str(trainer.precision)
+    resume = None
+    if resolved["resume"]:
+        resume = folder.last if folder.last.exists() else None
+        print(f"resume: {'goes on from ' + str(resume) if resume else 'no checkpoint yet, starts again'}", flush=True)
+    try:
+        if examples != 0:
+            trainer.fit(model, datamodule=data, ckpt_path=resume)
+    finally:
+        row["cost"] |= {"examples_seen": budget.examples_seen, "train_seconds": round(budget.seconds, 3)}
+        row["nonfinite"] = {"skipped_steps": model.nonfinite_steps, "learning_rate_scale": model.lr_scale}
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if not trainer.is_global_zero:
+        return None
+    row["weights"] = _choose_weights(model, checkpoints, folder)
+    return chosen_loggers, trainer.strategy.root_device
+
+
+def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder, budget: Budget,
+             checkpoints: Checkpoints, chosen_loggers: list[Logger]) -> Trainer:  # fmt: skip
+    node = dict(resolved["trainer"])
+    if node.pop("compile"):
+        for network in model.children():
+            network.compile()
+    if node["precision"] == "auto":
+        node["precision"] = "bf16-mixed" if model.mixed_precision and _fast_bf16(node["accelerator"]) else "32-true"
+    options = resolved["callbacks"]
+    title = f"{resolved['choices']['model']} on {data.name}"
+    callbacks: list[Callback] = [RandomState(resolved["seed"])]  # first: puts the generators aside before others draw
+    callbacks += [SampleGrid(folder.samples, options["grid_size"])]  # draws while the averaged weights are in place
+    if model.settings.ema_decay:
+        callbacks += [EMA(model.settings.ema_decay, model.settings.accumulate)]
+    callbacks += [DivergenceGuard(checkpoints, options["max_skips"], options["max_rollbacks"], options["lr_factor"])]
+    callbacks += [checkpoints]
+    callbacks += [ProgressBar(title, budget)] if options["progress"] else []
+    callbacks += [budget]  # last: its clock starts when the others are done
+    interval = _validation_interval(resolved["budget"], budget.examples, data.batch_size)
+    trainer = build({**node, "_partial_": True}, "trainer")(
+        max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, val_check_interval=interval,
+        log_every_n_steps=min(50, interval) if isinstance(interval, int) else 50, inference_mode=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
+        default_root_dir=folder.path, plugins=[AtomicCheckpointIO()], callbacks=callbacks, logger=chosen_loggers,
+    )  # fmt: skip
+    if trainer.world_size > 1 and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise UserError("-m runs one job after another in one process, which several devices do not allow: "
+                        "start one command per job")  # fmt: skip
+    return trainer
+
+
+def _fast_bf16(accelerator: str) -> bool:
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def _validation_interval(settings: dict[str, Any], examples: int | None, batch_size: int) -> int | timedelta:
+    """In batches where the budget is in examples alone, else in wall time."""
+    if settings["minutes"]:
+        return timedelta(seconds=60.0 * settings["minutes"] / settings["validations"])
+    return max(1, math.ceil(examples / batch_size / settings["validations"]))
+
+
+def _choose_weights(model: GenerativeModel, checkpoints: Checkpoints, folder: RunFolder) -> str:
+    """Best on validation where the model names a key, else the last; averaged where the model averages."""
+    kind = f"EMA {model.settings.ema_decay:g}" if model.settings.ema_decay else "plain"
+    chosen = f"{kind}, last"
+    if model.selection and checkpoints.best.exists():
+        load_weights(model, checkpoints.best)
+        chosen = f"{kind}, best {model.selection} (at {checkpoints.best_progress:.0%} of the budget)"
+    content = {"state_dict": model.state_dict()}
+    replace_atomically(folder.chosen, lambda temporary: torch.save(content, temporary))
+    return chosen
+
+
+# -- record ------------------------------------------------------------------------------------------------------------
+
+
+def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: Any,
+             folder: RunFolder) -> dict[str, Any]:  # fmt: skip
+    budget = resolved["budget"]
+    shown = [o for o in resolved["choices"]["overrides"] if "." in o.partition("=")[0] and not o.startswith("data.root")]
+    return {
+        "schema_version": results.SCHEMA_VERSION, "status": "failed", "error": "did not finish",
+        "model": resolved["choices"]["model"], "family": model.family, "paper": model.paper,
+        "data": {**data.facts, "split": "test"}, "protocol": protocol(resolved["metrics"], settings),
+        "budget": {key: budget[key] for key in ("name", "minutes", "examples")},
+        "seed": resolved["seed"], "overrides": shown, "likelihood": str(model.likelihood), "metrics": {},
+        "cost": {"examples_seen": 0, "train_seconds": 0.0, "parameters": sum(p.numel() for p in model.parameters()),
+                 "sample_seconds_per_image": None, "peak_memory_mb": 0.0, "nfe": model.nfe, "batch_size": data.batch_size},
+        **results.environment(), "run": folder.path.name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }  # fmt: skip
+
+
+def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: Any, folder: RunFolder,
+           row: dict[str, Any], chosen_loggers: list[Logger], device: torch.device) -> None:  # fmt: skip
+    started = time.perf_counter()
+    evaluation = evaluate(model.to(device).eval(), data, resolved["metrics"], settings)
+    row["metrics"] = evaluation.metrics
+    row["cost"] |= {"sample_seconds_per_image": evaluation.seconds_per_image, "peak_memory_mb": memory.peak_mb(),
+                    "evaluation_seconds": round(time.perf_counter() - started, 3)}  # fmt: skip
+    picture = folder.samples / "final.png"
+    if evaluation.fake is not None and (data.spec.is_image or data.spec.num_dims == 2):
+        save_samples(evaluation.fake[: 64 if data.spec.is_image else None], data.spec, picture)
+    row["status"] = "ok"
+    del row["error"]
+    results.write_row(row, folder.result)
+    tracking.log_row(chosen_loggers, row, picture)
+
+
+def _record_failure(row: dict[str, Any], error: BaseException, folder: RunFolder) -> None:
+    lines = str(error).strip().splitlines()
+    row["error"] = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {(lines or [''])[0]}"
+    row["status"] = "failed"
+    row["cost"]["peak_memory_mb"] = memory.peak_mb()
+    results.write_row(row, folder.result)
+    if isinstance(error, ArenaError):
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        error.reported = True
+    print(f"run: {folder.path}", flush=True)

@@ -1,0 +1,107 @@
+"""`runs/<data>/<model>/<time>-seed<k>/`: where one run keeps everything, and how a run is opened again."""
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from genarena import config
+from genarena.build import build
+from genarena.callbacks.checkpoints import load_checkpoint
+from genarena.errors import FolderInUse, Untrusted, UserError
+from genarena.files import replace_atomically
+from genarena.models.base import GenerativeModel
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run. `chosen` holds the weights that were evaluated."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, runs_dir: Path, data: str, model: str, seed: int) -> "RunFolder":
+        """A folder nobody else has, however many runs start in the same second."""
+        stem = runs_dir / data / model / f"{time.strftime('%Y%m%d-%H%M%S')}-seed{seed}"
+        for attempt in range(1, 1000):
+            path = stem if attempt == 1 else stem.with_name(f"{stem.name}-{attempt}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise UserError(f"the run folder {path} cannot be made: {error.strerror}") from error
+            return cls(path)
+        raise UserError(f"no free name for a run folder beside {stem}")
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """Raises UserError when there is no run at that path."""
+        folder = cls(Path(path))
+        if not folder.config.is_file():
+            raise UserError(f"{path}: there is no run (no config.yaml) in that folder")
+        return folder
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def chosen(self) -> Path:
+        return self.checkpoints / "chosen.ckpt"
+
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder. Raises FolderInUse at once when another process does; a dead process holds nothing."""
+        with open(self.path / ".lock", "a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise FolderInUse(f"{self.path} is in use by another process") from error
+            yield
+
+    def write_config(self, resolved: dict[str, Any]) -> None:
+        replace_atomically(self.config, lambda temporary: OmegaConf.save(OmegaConf.create(resolved), temporary))
+
+    def rebuild(self, device: str | torch.device = "cpu") -> tuple[dict[str, Any], GenerativeModel]:
+        """The configuration and the model with the weights that were evaluated; of an unfinished run, the newest ones.
+
+        Raises UserError when no weights were written yet, Untrusted when they are damaged or do not fit.
+        """
+        cfg = config.load(self.config)
+        path = self.chosen if self.chosen.exists() else self.last
+        if not path.exists():
+            raise UserError(f"{self.path} holds no weights yet (the run stopped before its first checkpoint)")
+        model = build(cfg["model"], "model")
+        load_weights(model, path)
+        return cfg, model.to(device).eval()
+
+
+def load_weights(model: GenerativeModel, path: Path) -> None:
+    """Load `state_dict` (the averaged weights where there is averaging). Raises Untrusted when it does not fit."""
+    try:
+        model.load_state_dict(load_checkpoint(path)["state_dict"])
+    except (KeyError, RuntimeError) as error:
+        raise Untrusted(f"{path} does not fit the model of its config.yaml: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,159 @@
+"""The bound of the VAE against likelihoods that can be computed: quadrature, and a linear-Gaussian model."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genarena.models.vae.vae import VAE
+from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
+from genarena.spec import Batch, DataSpec
+
+ALL_BINARY_2X2 = torch.tensor(list(itertools.product((0, 1), repeat=4)), dtype=torch.uint8).view(16, 1, 2, 2)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> VAE:
+    """Four binary pixels and one latent dimension; weights large enough that q is far from the true posterior."""
+    torch.manual_seed(0)
+    model = VAE(DataSpec((1, 2, 2), 2), latent_dim=1, channels=4, hidden=8).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2.5)
+    return model
+
+
+@torch.no_grad()
+def exact_log_prob(model: VAE) -> Tensor:
+    """log of the integral of p(x|z) p(z) over z by the trapezoid rule, for all sixteen images."""
+    z = torch.linspace(-9.0, 9.0, 3001).unsqueeze(1)
+    log_prior = -0.5 * z.squeeze(1) ** 2 - 0.5 * math.log(2.0 * math.pi)
+    pixels = model.likelihood_of(z)
+    log_joint = [pixels.log_prob(x.expand(len(z), -1, -1, -1)).sum((1, 2, 3)) + log_prior for x in ALL_BINARY_2X2]
+    return torch.logsumexp(torch.stack(log_joint), 1) + math.log(18.0 / 3000)
+
+
+@torch.no_grad()
+def test_bounds_are_ordered_and_reach_the_integral(tiny: VAE) -> None:
+    exact = exact_log_prob(tiny)
+    assert exact.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+    torch.manual_seed(1)
+    x = ALL_BINARY_2X2.repeat(2000, 1, 1, 1)
+    bounds = [tiny.log_prob(x, num_samples=k).view(2000, 16).mean(0).mean().item() for k in (1, 5, 50)]
+    truth = exact.mean().item()
+    assert bounds[0] + 0.01 < bounds[1] < bounds[2] - 0.001 < truth  # standard errors are below 0.003
+    torch.testing.assert_close(tiny.log_prob(ALL_BINARY_2X2, num_samples=20000), exact, atol=0.02, rtol=0.0)
+
+
+@torch.no_grad()
+def test_elbo_is_below_the_integral_for_every_image(tiny: VAE) -> None:
+    torch.manual_seed(2)
+    draws = tiny.log_prob(ALL_BINARY_2X2.repeat(4000, 1, 1, 1)).view(4000, 16)
+    assert (draws.mean(0) < exact_log_prob(tiny) + 4.0 * draws.std(0) / 4000**0.5).all()
+
+
+@torch.no_grad()
+def test_samples_follow_the_integral_and_modes_do_not(tiny: VAE) -> None:
+    torch.manual_seed(3)
+    place = torch.tensor([8, 4, 2, 1])
+    counts = torch.bincount((tiny.sample(40000).flatten(1) * place).sum(1), minlength=16)
+    exact = exact_log_prob(tiny).exp()
+    assert (counts / 40000 - exact).abs().sum() < 0.03  # about 0.02 standard deviations in total
+    tiny.sample_pixels = False
+    modes = tiny.sample(200)
+    tiny.sample_pixels = True
+    z = torch.linspace(-6.0, 6.0, 4001).unsqueeze(1)
+    reachable = {tuple(image.tolist()) for image in tiny.decode(z).flatten(1)}
+    assert {tuple(image.tolist()) for image in modes.flatten(1)} <= reachable
+
+
+class Affine(nn.Module):
+    """x -> (weight x + bias, constants): an encoder or decoder whose posterior is known."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, log_var: Tensor) -> None:
+        super().__init__()
+        self.weight, self.bias, self.log_var = weight, bias, log_var
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x @ self.weight.T + self.bias, self.log_var.expand(len(x), -1)], 1)
+
+
+@torch.no_grad()
+def test_bound_is_the_likelihood_of_a_linear_gaussian_model_at_its_true_posterior() -> None:
+    """x = W z + b + s eps with orthogonal columns: q can be exact, then every importance weight is p(x)."""
+    torch.manual_seed(4)
+    scales, noise, bias = torch.tensor([1.5, 0.3]), 0.7, torch.randn(4)
+    weight = torch.linalg.qr(torch.randn(4, 2)).Q * scales
+    variance = 1.0 / (1.0 + scales**2 / noise**2)
+    gain = variance.diag() @ weight.T / noise**2
+    model = VAE(DataSpec((4,)), latent_dim=2, hidden=4)
+    model.decoder = Affine(weight, bias, torch.full((4,), 2.0 * math.log(noise)))
+    model.encoder = Affine(gain, -gain @ bias, variance.log())
+    x = 2.0 * torch.randn(6, 4)
+    covariance = weight @ weight.T + noise**2 * torch.eye(4)
+    exact = torch.distributions.MultivariateNormal(bias, covariance).log_prob(x)
+    torch.testing.assert_close(model.log_prob(x, num_samples=3), exact, atol=1e-4, rtol=1e-4)
+    elbo = model.log_prob(x.repeat(20000, 1)).view(20000, 6).mean(0)
+    torch.testing.assert_close(elbo, exact, atol=0.05, rtol=0.0)
+    model.encoder.log_var = (4.0 * variance).log()
+    worse = model.log_prob(x.repeat(20000, 1)).view(20000, 6).mean(0)
+    torch.testing.assert_close(exact - worse, torch.full((6,), 2 * 0.5 * (3.0 - math.log(4.0))), atol=0.1, rtol=0.0)
+
+
+@torch.no_grad()
+def test_chunks_change_neither_the_bound_nor_exceed_their_size() -> None:
+    torch.manual_seed(5)
+    model = VAE(DataSpec((3, 9, 12), 17), latent_dim=3, channels=4, hidden=8).eval()
+    x = torch.randint(0, 17, (5, 3, 9, 12), dtype=torch.uint8)
+    rows: list[int] = []
+    model.decoder.register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
+    bounds = []
+    for model.max_rows in (1000, 11, 5):
+        torch.manual_seed(6)
+        bounds.append(model.log_prob(x, num_samples=9))
+    assert rows == [45] + [10, 10, 10, 10, 5] + [5] * 9
+    torch.testing.assert_close(bounds[0], bounds[1])
+    torch.testing.assert_close(bounds[0], bounds[2])
+    model.max_rows = 2
+    rows.clear()
+    assert model.log_prob(x, num_samples=4).shape == (5,) and max(rows) == 2 and sum(rows) == 20
+
+
+def test_free_bits_and_warm_up_by_hand() -> None:
+    """Batch KLs (0.5, 4.5) and (0, 0): their means 2.5 and 0 become 2.5 and 0.25; half the warm-up halves beta=2."""
+    model = VAE(DataSpec((2,)), latent_dim=2, hidden=4, beta=2.0, warmup=0.4, free_bits=0.25)
+    means = nn.Parameter(torch.tensor([[1.0, 0.0], [3.0, 0.0]]))
+    model.encoder.forward = lambda x: torch.cat([means, torch.zeros(2, 2)], 1)
+    for parameter in model.decoder.parameters():
+        parameter.data.zero_()  # p(x|z) = N(0, I): the reconstruction is constant
+    model.progress = 0.2
+    terms = model.loss(Batch(torch.tensor([[0.0, 0.0], [1.0, 2.0]])))
+    assert terms["kl"].item() == pytest.approx(2.5)
+    assert terms["reconstruction"].item() == pytest.approx(math.log(2.0 * math.pi) + 5.0 / 4.0)
+    assert (terms["loss"] - terms["reconstruction"]).item() == pytest.approx(1.0 * (2.5 + 0.25))
+    terms["loss"].backward()
+    torch.testing.assert_close(means.grad, torch.tensor([[0.5, 0.0], [1.5, 0.0]]))  # none for the free dimension
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (2, 13, 9), (3, 64, 64)])
+def test_every_pixel_is_seen_and_drawn(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(7)
+    plan = ConvPyramid(*shape[1:], channels=4, blocks=(1, 0))
+    x = torch.randn(1, *shape, requires_grad=True)
+    code = ConvEncoder(shape[0], 3, plan, hidden=16)(x)
+    (seen,) = torch.autograd.grad(code.square().sum(), x)
+    decoder = ConvDecoder(3, shape[0], plan, hidden=16)
+    drawn = decoder(torch.randn(50, 3))
+    assert (seen != 0).all()
+    assert drawn.shape == (50, *shape) and (drawn.std(0) > 1e-5).all()
+
+
+def test_refuses_what_it_cannot_model() -> None:
+    with pytest.raises(ValueError, match="images or continuous vectors"):
+        VAE(DataSpec((4,), 17))
+    with pytest.raises(ValueError, match="models images of integer levels"):
+        VAE(DataSpec((1, 8, 8)))
+    with pytest.raises(ValueError, match="warmup=2.0"):
+        VAE(DataSpec((1, 8, 8), 2), warmup=2.0)
