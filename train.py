@@ -4,13 +4,14 @@ import hydra
 from omegaconf import DictConfig
 
 from genarena import cli
+from genarena.config import CONF
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main(cfg: DictConfig) -> None:
     from genarena.run import run  # imports torch, which a mistyped option need not wait for
 
-    run(cfg)
+    cli.attempt(run, cfg)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,30 @@ def start(main: Callable[[], None]) -> None:
         flags = [argument for argument in sys.argv[1:] if argument.startswith("-")]
         if not {"--help", "-h", "--hydra-help", "--version"} & set(flags):
             overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-            sys.argv[1:] = [*_flags(sys.argv[1:]), *config.check(_resumed(_without_values(sys.argv[1:], overrides)))]
+            sys.argv[1:] = [
+                *_flags(sys.argv[1:]),
+                *config.check(expand_resume(_without_values(sys.argv[1:], overrides))),
+            ]
         main()
+        if _failures:
+            raise _failures[0]
 
     guard(checked, debug="debug=true" in sys.argv)
+
+
+_failures: list[ArenaError] = []
+
+
+def attempt(job: Callable[[Any], Any], cfg: Any) -> None:
+    """Run one job of a command line; its failure is reported now and ends the process only when all jobs are done."""
+    try:
+        job(cfg)
+    except ArenaError as error:
+        if cfg.debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        error.reported = True
+        _failures.append(error)
 
 
 def guard(action: Callable[[], Any], debug: bool = False) -> None:
@@ -83,7 +103,7 @@ def _without_values(arguments: list[str], overrides: list[str]) -> list[str]:
     return [override for override in overrides if override not in flags]
 
 
-def _resumed(overrides: list[str]) -> list[str]:
+def expand_resume(overrides: list[str]) -> list[str]:
     """With `resume=<folder>`, the overrides that run was started with come first; what is given again wins."""
     folders = [override.partition("=")[2] for override in overrides if override.startswith("resume=")]
     if not folders or folders[-1] in ("", "null"):

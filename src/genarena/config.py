@@ -22,7 +22,6 @@ from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-
 from yaml import YAMLError
 
 from genarena.errors import Untrusted, UserError
@@ -60,8 +59,7 @@ def compose(overrides: list[str]) -> DictConfig:
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(str(error).strip().splitlines()[0]) from error
     HydraConfig.instance().set_config(cfg)
-    with_hydra = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
-    return with_hydra
+    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
 
 
 def check(overrides: list[str]) -> list[str]:
@@ -80,7 +78,9 @@ def check(overrides: list[str]) -> list[str]:
         if group not in choices:
             raise UserError(f"{group}=<name> is missing; available: {', '.join(available(group))}")
     for combination in itertools.islice(itertools.product(*choices.values()), 64):
-        chosen = [f"{group}={'null' if name is None else name}" for group, name in zip(choices, combination, strict=True)]
+        chosen = [
+            f"{group}={'null' if name is None else name}" for group, name in zip(choices, combination, strict=True)
+        ]
         cfg = compose(chosen)
         checked = [_check_override(cfg, o, text) for o, text in zip(parsed, overrides, strict=True)]
         plain = [text for o, text in zip(parsed, checked, strict=True) if not o.is_sweep_override()]
@@ -90,7 +90,9 @@ def check(overrides: list[str]) -> list[str]:
 
 def _values(override: Override) -> list[Any]:
     if override.is_sweep_override():
-        return [_plain(OverridesParser.create().parse_override(f"k={v}").value()) for v in override.sweep_string_iterator()]
+        return [
+            _plain(OverridesParser.create().parse_override(f"k={v}").value()) for v in override.sweep_string_iterator()
+        ]
     return [_plain(override.value())]
 
 
@@ -114,7 +116,7 @@ def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
     foreign = isinstance(parent, DictConfig) and not str(parent.get("_target_", "genarena.")).startswith("genarena.")
     if not (present or last in options or foreign):
         raise UserError(f"{key}: there is no such option{nearest(key, _flat(cfg))}")
-    default = OmegaConf.select(cfg, key) if present and not _is_missing_interpolation(parent, last) else None
+    default = OmegaConf.select(cfg, key) if present and not OmegaConf.is_missing(parent, last) else None
     for value in _values(override):
         _check_value(key, value, options.get(last, ()), default)
     return text if present or override.is_add() else f"+{text}"
@@ -126,10 +128,6 @@ def _descend(cfg: DictConfig, key: str) -> tuple[Any, str]:
     for part in path:
         node = node[part] if isinstance(node, DictConfig) and part in node else None
     return node, last
-
-
-def _is_missing_interpolation(node: DictConfig, key: str) -> bool:
-    return OmegaConf.is_missing(node, key)
 
 
 def _constructor(target: str | None) -> dict[str, tuple[str, ...]]:
@@ -173,14 +171,21 @@ def _check_value(key: str, value: Any, types: tuple[str, ...], default: Any) -> 
     if "ListConfig" in types and not isinstance(value, list):
         raise UserError(f"{key}={value}: expected a list, e.g. {key}=[{value}]")
     if key == "metrics":
-        for name in value:
-            if name not in metric_names():
-                raise UserError(f"metrics: there is no metric {name!r}{nearest(str(name), metric_names())}; "
-                                f"available: {', '.join(metric_names())}")  # fmt: skip
+        check_metrics(value)
     for pattern, low, high in RANGES:
         if re.fullmatch(pattern, key.split(".")[-1]) and isinstance(value, int | float) and not low <= value <= high:
             allowed = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
             raise UserError(f"{key}={value}: expected {'a positive number' if low == 1e-12 else allowed}")
+
+
+def check_metrics(names: Any) -> None:
+    """Raise UserError, with the nearest name, when one of `names` is no metric."""
+    if not isinstance(names, list):
+        raise UserError(f"metrics={names}: expected a list, e.g. metrics=[{names}]")
+    for name in names:
+        if name not in metric_names():
+            raise UserError(f"metrics: there is no metric {name!r}{nearest(str(name), metric_names())}; "
+                            f"available: {', '.join(metric_names())}")  # fmt: skip
 
 
 def _is(value: Any, name: str) -> bool:

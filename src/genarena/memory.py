@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -13,10 +14,8 @@ def reset_peak() -> None:
     """Forget the peak of earlier runs in this process (possible on GPUs and on Linux)."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    try:
+    with suppress(OSError):  # elsewhere the figure is the peak since the process began
         CLEAR.write_text("5")
-    except OSError:
-        pass  # the figure is then the peak since the process began
 
 
 def peak_mb() -> float:

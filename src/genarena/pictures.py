@@ -34,7 +34,7 @@ def save_samples(samples: Tensor, spec: DataSpec, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if spec.is_image:
         array = grid(samples, spec.num_levels).permute(1, 2, 0).numpy()
-        Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(path)
+        Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(path, format="PNG")
     elif spec.num_dims == 2:
         _scatter(samples.numpy(), path)
     else:
@@ -50,4 +50,4 @@ def _scatter(points: np.ndarray, path: Path) -> None:
     axes = figure.add_subplot()
     axes.scatter(points[:, 0], points[:, 1], s=2)
     axes.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=100, format="png")

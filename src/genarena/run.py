@@ -3,7 +3,6 @@
 import logging
 import math
 import os
-import sys
 import time
 import warnings
 from datetime import timedelta
@@ -28,7 +27,7 @@ from genarena.callbacks.progress import ProgressBar
 from genarena.callbacks.random_state import RandomState
 from genarena.callbacks.sample_grid import SampleGrid
 from genarena.data.base import ArenaDataModule
-from genarena.errors import ArenaError, UserError
+from genarena.errors import UserError
 from genarena.evaluate import evaluate, protocol
 from genarena.files import replace_atomically
 from genarena.models.base import GenerativeModel
@@ -71,7 +70,11 @@ def summary(row: dict[str, Any]) -> str:
     """The metrics of a row, one per line."""
     lines = [f"{row['model']} on {row['data']['id']}, seed {row['seed']}, {row['cost']['examples_seen']:,} examples"]
     for name, record in row["metrics"].items():
-        shown = f"{record.get('sign', '')}{record['value']:.5g}" if record["value"] is not None else f"- ({record['reason']})"
+        shown = (
+            f"{record.get('sign', '')}{record['value']:.5g}"
+            if record["value"] is not None
+            else f"- ({record['reason']})"
+        )
         lines.append(f"  {name:26s} {shown}")
     return "\n".join(lines)
 
@@ -209,7 +212,9 @@ def _choose_weights(model: GenerativeModel, checkpoints: Checkpoints, folder: Ru
 def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: Any,
              folder: RunFolder) -> dict[str, Any]:  # fmt: skip
     budget = resolved["budget"]
-    shown = [o for o in resolved["choices"]["overrides"] if "." in o.partition("=")[0] and not o.startswith("data.root")]
+    shown = [
+        o.lstrip("+") for o in resolved["choices"]["overrides"] if o.lstrip("+").startswith(("model.", "callbacks."))
+    ]
     return {
         "schema_version": results.SCHEMA_VERSION, "status": "failed", "error": "did not finish",
         "model": resolved["choices"]["model"], "family": model.family, "paper": model.paper,
@@ -240,11 +245,10 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
 
 def _record_failure(row: dict[str, Any], error: BaseException, folder: RunFolder) -> None:
     lines = str(error).strip().splitlines()
-    row["error"] = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {(lines or [''])[0]}"
+    row["error"] = (
+        "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {(lines or [''])[0]}"
+    )
     row["status"] = "failed"
     row["cost"]["peak_memory_mb"] = memory.peak_mb()
     results.write_row(row, folder.result)
-    if isinstance(error, ArenaError):
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        error.reported = True
     print(f"run: {folder.path}", flush=True)

@@ -15,8 +15,15 @@ class DivergenceGuard(Callback):
     there is no checkpoint to go back to, training ends with `Diverged`.
     """
 
-    def __init__(self, checkpoints: Checkpoints, max_skips: int = 10, max_rollbacks: int = 3, lr_factor: float = 0.5) -> None:
-        self.checkpoints, self.max_skips, self.max_rollbacks, self.lr_factor = checkpoints, max_skips, max_rollbacks, lr_factor
+    def __init__(
+        self, checkpoints: Checkpoints, max_skips: int = 10, max_rollbacks: int = 3, lr_factor: float = 0.5
+    ) -> None:
+        self.checkpoints, self.max_skips, self.max_rollbacks, self.lr_factor = (
+            checkpoints,
+            max_skips,
+            max_rollbacks,
+            lr_factor,
+        )
         self.rollbacks = 0
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
@@ -28,7 +35,9 @@ class DivergenceGuard(Callback):
             raise Diverged(f"training diverged at {pl_module.progress:.0%} of the budget ({counted})")
         self.rollbacks += 1
         self._roll_back(trainer, pl_module)
-        rank_zero_info(f"non-finite loss ({counted}): back to the last checkpoint, learning rate x {pl_module.lr_scale:g}")
+        rank_zero_info(
+            f"non-finite loss ({counted}): back to the last checkpoint, learning rate x {pl_module.lr_scale:g}"
+        )
 
     def _roll_back(self, trainer: Trainer, pl_module: LightningModule) -> None:
         checkpoint = load_checkpoint(self.checkpoints.last)

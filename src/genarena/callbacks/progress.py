@@ -34,7 +34,9 @@ class ProgressBar(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and not self._bar and trainer.state.fn == "fit":
-            print(f"{self.title} {pl_module.progress:4.0%}  {self._numbers(trainer)}", file=self.console.file, flush=True)
+            print(
+                f"{self.title} {pl_module.progress:4.0%}  {self._numbers(trainer)}", file=self.console.file, flush=True
+            )
 
     def _numbers(self, trainer: Trainer) -> str:
         rate = self.budget.examples_seen / max(self.budget.seconds, 1e-9)

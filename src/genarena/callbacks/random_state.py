@@ -20,7 +20,9 @@ class RandomState(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_rank:  # ranks must not draw the same noise
             self.training_state = None
-            torch.manual_seed((self.seed + 1) * 1_000_003 + pl_module.batches_seen * trainer.world_size + trainer.global_rank)
+            torch.manual_seed(
+                (self.seed + 1) * 1_000_003 + pl_module.batches_seen * trainer.world_size + trainer.global_rank
+            )
         elif self.training_state is None:
             torch.manual_seed(self.seed + 1)
 

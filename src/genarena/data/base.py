@@ -125,7 +125,9 @@ class ArenaDataModule(LightningDataModule, ABC):
             if split.size < 1:
                 raise DataError(f"{self.name}: one of its splits is empty")
             if tuple(split.x.shape[1:]) != self.spec.shape:
-                raise DataError(f"{self.name}: examples have shape {tuple(split.x.shape[1:])}, expected {self.spec.shape}")
+                raise DataError(
+                    f"{self.name}: examples have shape {tuple(split.x.shape[1:])}, expected {self.spec.shape}"
+                )
             hasher.update(split.x.contiguous().numpy().tobytes())
             hasher.update(b"" if split.y is None else split.y.numpy().tobytes())
         self._checksum = hasher.hexdigest()

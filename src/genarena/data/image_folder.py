@@ -42,7 +42,9 @@ class ImageFolder(ArenaDataModule):
             raise DataError(f"data.root={root}: there is no such folder")
         paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         if len(paths) < 10:
-            raise DataError(f"data.root={root}: {len(paths)} pictures found ({', '.join(sorted(SUFFIXES))}), 10 are needed")
+            raise DataError(
+                f"data.root={root}: {len(paths)} pictures found ({', '.join(sorted(SUFFIXES))}), 10 are needed"
+            )
         classes = sorted({path.relative_to(root).parts[0] for path in paths if path.parent != root})
         labelled = len(classes) > 1 and all(path.parent != root for path in paths)
         labels = torch.tensor([classes.index(path.relative_to(root).parts[0]) for path in paths]) if labelled else None

@@ -19,11 +19,14 @@ from genarena.schedule import warmup_cosine
 from genarena.spec import Batch, DataSpec
 
 
+ADAM = partial(torch.optim.Adam, lr=1e-3)
+
+
 @dataclass(frozen=True)
 class Training:
     """How a model is optimised. `schedule` maps the used share of the budget to a factor on the learning rate."""
 
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = partial(torch.optim.Adam, lr=1e-3)
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = ADAM
     schedule: Callable[[float], float] = warmup_cosine
     batch_size: int = 128
     accumulate: int = 1
@@ -120,7 +123,9 @@ class GenerativeModel(LightningModule, ABC):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         optimizers = [
-            build(parameters) for build, parameters in self.optimizer_groups() if any(p.requires_grad for p in parameters)
+            build(parameters)
+            for build, parameters in self.optimizer_groups()
+            if any(p.requires_grad for p in parameters)
         ]
         for optimizer in optimizers:
             for group in optimizer.param_groups:
@@ -142,7 +147,8 @@ class GenerativeModel(LightningModule, ABC):
 class AdversarialModel(GenerativeModel):
     """Two players. A subclass has the networks `generator` and `discriminator`, and writes the two losses.
 
-    `n_critic` discriminator steps are made per generator step.
+    `n_critic` discriminator steps are made per generator step. Each batch is shown to the discriminator first, so with
+    accumulation the generator's earlier parts meet the discriminator before its step, and the last part after it.
     """
 
     family = "gan"
@@ -151,6 +157,8 @@ class AdversarialModel(GenerativeModel):
     def __init__(self, spec: DataSpec, training: Training | None = None, discriminator_optimizer: Callable | None = None,
                  n_critic: int = 1) -> None:  # fmt: skip
         super().__init__(spec, training)
+        if n_critic < 1:
+            raise ValueError(f"n_critic={n_critic}: must be at least 1")
         self.discriminator_optimizer = discriminator_optimizer or self.settings.optimizer
         self.n_critic = n_critic
 
@@ -174,14 +182,19 @@ class AdversarialModel(GenerativeModel):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         generator_optimizer, discriminator_optimizer = self.optimizers(use_pl_optimizer=True)
+        in_a_row, broken = self.nonfinite_in_a_row, self.nonfinite_steps
+        generator_turn = (self.batches_seen // self.settings.accumulate + 1) % self.n_critic == 0
         terms = self._named(self.discriminator_loss(batch), "discriminator")
         self.descend(terms["discriminator_loss"], discriminator_optimizer, self.discriminator.parameters())
-        if (self.batches_seen // self.settings.accumulate + 1) % self.n_critic == 0:
+        if generator_turn:
             self.discriminator.requires_grad_(False)
             generator = self._named(self.generator_loss(batch), "generator")
             self.discriminator.requires_grad_(True)
             self.descend(generator["generator_loss"], generator_optimizer, self.generator.parameters())
             terms |= generator
+        broken = self.nonfinite_steps - broken
+        if broken or not generator_turn:  # a sound step of one player does not end the other one's streak
+            self.nonfinite_in_a_row = in_a_row + broken
         self.after_batch(terms)
 
     def optimizer_groups(self) -> list[tuple[Callable, list[nn.Parameter]]]:

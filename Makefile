@@ -1,0 +1,52 @@
+# Every target sets up what it needs: a virtual environment in .venv with the pinned dependencies.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := $(shell command -v uv)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+FAMILIES := vae,realnvp,glow,pixelcnn,dcgan,sngan,ddpm,ebm,injective_flow
+
+.PHONY: help setup demo test test-slow lint format bench constraints
+
+help:
+	@echo "make setup | demo | test | test-slow | lint | format | bench"
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+ifdef UV
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+else
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+endif
+	touch $@
+
+# Every family on the digits of scikit-learn, then the leaderboard. Under ten minutes on two cores.
+demo: setup
+	$(BIN)/python train.py -m data=digits model=uniform,gaussian,memoriser,$(FAMILIES) \
+	    budget=cpu_1min budget.minutes=0.4 runs_dir=runs/demo; status=$$?; \
+	$(BIN)/python scripts/leaderboard.py runs_dir=runs/demo out=leaderboard && exit $$status
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "not slow and not gpu and not network"
+
+test-slow: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "slow"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Speed against peers, measured in alternation in one process.
+bench: setup
+	$(BIN)/python scripts/bench.py
+
+constraints: setup
+	$(UV) pip compile pyproject.toml --extra dev --no-header --no-annotate --no-emit-index-url --upgrade \
+	    --python-version 3.11 -o constraints.txt

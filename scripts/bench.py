@@ -1,0 +1,108 @@
+"""Speed against a reference, measured in alternation in one process: `python scripts/bench.py [name ...]`.
+
+Each benchmark prints one line: seconds of both, their ratio, and whether the outputs agree.
+"""
+
+import itertools
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import dequantise, to_unit
+from genarena.models.autoregressive.pixelcnn import PixelCNN
+from genarena.models.flow.glow import Glow
+from genarena.spec import Batch, DataSpec
+
+
+def seconds(function: Callable[[], object]) -> tuple[float, object]:
+    """Wall seconds of one call, and what it returned."""
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def pixelcnn_sampling(num_images: int = 16) -> str:
+    """Cached sampling against one full forward pass per pixel, 1x28x28 with 256 levels, shipped size."""
+    torch.manual_seed(0)
+    model = PixelCNN(DataSpec((1, 28, 28), 256)).eval()
+
+    def naive() -> Tensor:
+        x = torch.zeros(num_images, *model.spec.shape, dtype=torch.uint8)
+        for row, column in itertools.product(*map(range, model.spec.shape[1:])):
+            features = model.stack(to_unit(x, model.spec.num_levels))[:, :, row, column]
+            x[:, :, row, column] = model.draw_pixel(features)
+        return x
+
+    times, images = {}, {}
+    with torch.no_grad():
+        model.sample(num_images)  # warm up
+        for name, draw in (("cached", lambda: model.sample(num_images)), ("naive", naive)):
+            torch.manual_seed(1)
+            times[name], images[name] = seconds(draw)
+        torch.manual_seed(1)
+        times["cached"] = min(times["cached"], seconds(lambda: model.sample(num_images))[0])
+    equal = "identical images" if torch.equal(images["cached"], images["naive"]) else "DIFFERENT IMAGES"
+    return (f"pixelcnn_sampling: {num_images} images, cached {times['cached']:.2f} s, one pass per pixel "
+            f"{times['naive']:.1f} s, {times['naive'] / times['cached']:.0f}x, {equal}")  # fmt: skip
+
+
+def glow_step(num_rounds: int = 10) -> str:
+    """One training step of Glow against normflows: L=3, K=8, 128 hidden channels, 3x32x32, batch 32, float32."""
+    try:
+        import normflows
+    except ImportError:
+        return "glow_step: needs the reference, `pip install normflows`"
+    own = Glow(DataSpec((3, 32, 32), 256), num_levels=3, num_steps=8, hidden_channels=128, patch=1, position_bias=False,
+               logit_margin=None)  # fmt: skip
+    flows, merges, bases = [], [], []
+    for level in range(3):
+        blocks = [normflows.flows.GlowBlock(3 * 2 ** (4 - level), 128, split_mode="channel", scale=True)
+                  for _ in range(8)]  # fmt: skip
+        flows.append([*blocks, normflows.flows.Squeeze()])
+        size = 4 * 2**level
+        bases.append(normflows.distributions.DiagGaussian((48 if level == 0 else 3 * 2 ** (3 - level), size, size)))
+        merges += [normflows.flows.Merge()] if level else []
+    other = normflows.MultiscaleFlow(bases, flows, merges, class_cond=False)
+    levels = torch.randint(256, (32, 3, 32, 32), dtype=torch.uint8)
+    steps = {"genarena": training_step(torch.optim.Adam(own.parameters(), 1e-3, fused=True),
+                                       lambda: own.loss(Batch(levels))["loss"]),
+             "normflows": training_step(torch.optim.Adam(other.parameters(), 1e-3),
+                                        lambda: other.forward_kld(dequantise(levels, 256) - 0.5) / 3072)}  # fmt: skip
+    times = {name: [] for name in steps}
+    for _ in range(num_rounds + 2):
+        for name, step in steps.items():
+            times[name].append(seconds(step)[0])
+    ours, theirs = (statistics.median(times[name][2:]) for name in ("genarena", "normflows"))
+    return (
+        f"glow_step: genarena {1e3 * ours:.0f} ms, normflows {1e3 * theirs:.0f} ms, {theirs / ours:.2f}x (fused Adam)"
+    )
+
+
+def training_step(optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> Callable:
+    """Forward, backward, optimiser."""
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
+BENCHMARKS = {function.__name__: function for function in (pixelcnn_sampling, glow_step)}
+
+
+def main(names: list[str]) -> None:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        sys.exit(f"unknown benchmark {', '.join(unknown)}: choose from {', '.join(BENCHMARKS)}")
+    for name in names or BENCHMARKS:
+        print(BENCHMARKS[name](), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

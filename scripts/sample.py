@@ -1,0 +1,45 @@
+"""Draw samples from a finished run, as a picture or an array."""
+
+from pathlib import Path
+
+from genarena import cli
+from genarena.errors import UserError
+
+USAGE = (
+    "python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [seed=0] [device=cpu]"
+)
+
+
+def main() -> None:
+    defaults = {"run": ..., "num_samples": 64, "out": "samples.png", "seed": 0, "device": "cpu"}
+    options = cli.options(defaults, USAGE)
+    out = Path(options["out"])
+    if out.suffix not in (".png", ".npz"):
+        raise UserError(f"out={out}: expected a name that ends in .png or .npz")
+    if options["num_samples"] < 1:
+        raise UserError(f"num_samples={options['num_samples']}: expected at least 1")
+
+    import numpy as np  # heavy imports wait until the options are right
+    import torch
+    from genarena.evaluate import draw_samples
+
+    from genarena.files import replace_atomically
+    from genarena.pictures import save_samples
+    from genarena.run_folder import RunFolder
+
+    _, model = RunFolder.open(options["run"]).rebuild(options["device"])
+    samples, _ = draw_samples(model, options["num_samples"], batch_size=500, seed=options["seed"])
+    if out.suffix == ".png":
+        replace_atomically(out, lambda temporary: save_samples(torch.as_tensor(samples), model.spec, temporary))
+    else:
+        replace_atomically(out, lambda temporary: _save_npz(np, temporary, samples))
+    print(f"{options['num_samples']} samples: {out}")
+
+
+def _save_npz(np, path: Path, samples) -> None:
+    with open(path, "wb") as file:  # savez appends .npz to a name
+        np.savez_compressed(file, samples=samples.numpy())
+
+
+if __name__ == "__main__":
+    cli.guard(main)

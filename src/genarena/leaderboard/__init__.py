@@ -1,0 +1,1 @@
+"""Rows of finished runs to tables: HTML, Markdown, CSV, JSON, LaTeX, terminal. No torch here."""

@@ -1,0 +1,19 @@
+"""Autoregressive models: the chain rule, one pixel after the other.
+
+    log p(x) = sum_i log p(x_i | x_1, ..., x_{i-1})
+
+The order is the raster scan: rows from the top, columns from the left, and the channels of a pixel last. One network
+gives every factor at once, so a likelihood costs one pass and is exact; a sample costs one step per pixel.
+
+Conventions.
+- The input is shifted (`genarena.nets.masked`): at (r, c) the vertical stack starts from the image at (r-1, c), the
+  horizontal stack from (r, c-1). Every layer after that may look at its own position, because what lies there is
+  already strictly in the past. This is the mask "A" of the papers, without multiplying weights by zeros.
+- The vertical stack sees all rows above, to both sides; the horizontal stack sees the pixels to the left. Together
+  there is no blind spot.
+- The network knows nothing of the pixel it predicts, so the channels of one pixel are chained in the head: channel k
+  is predicted from the features and from channels 0 .. k-1 of the same pixel.
+- A head returns a distribution of `genarena.distributions`, so the masses of all images sum to one whatever the head.
+- `sample` keeps what does not change: vertical features per row, horizontal features per pixel (`row_cache.py`). It
+  draws its noise pixel by pixel, channel by channel, so that one full pass per pixel gives the same images.
+"""

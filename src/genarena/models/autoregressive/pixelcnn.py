@@ -1,0 +1,134 @@
+"""Gated PixelCNN (van den Oord et al. 2016, arXiv 1606.05328).
+
+Differs from the paper: shifted one-sided kernels instead of masks (the same functions, half of the arithmetic), dilated
+kernels, a residual connection in the vertical stack too; above 32 levels a mixture of discretised logistics (Salimans
+et al. 2017, arXiv 1701.05517) instead of 256 classes; colours are chained in the head, not by groups of features.
+Unconditional.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genarena.distributions import PixelHead
+from genarena.likelihood import Likelihood, bits_per_dim, to_unit
+from genarena.models.autoregressive.row_cache import RowCache
+from genarena.models.base import GenerativeModel, Training
+from genarena.nets.masked import GatedPixelStack
+from genarena.spec import Batch, DataSpec
+
+
+class ChannelHead(nn.Module):
+    """Distribution parameters of channel k of a pixel from its features and channels 0 .. k-1; features come last."""
+
+    def __init__(self, in_features: int, num_previous: int, hidden: int, out_features: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(in_features, hidden)
+        self.out = nn.Linear(hidden, out_features)
+        if num_previous:
+            self.previous_hidden = nn.Linear(num_previous, hidden, bias=False)
+            self.previous_out = nn.Linear(num_previous, out_features, bias=False)
+
+    def forward(self, features: Tensor, previous: Tensor) -> Tensor:
+        """features (..., in_features), previous (..., num_previous) in [-1, 1]: (..., out_features), float32."""
+        hidden = self.hidden(features).float()
+        with torch.autocast(features.device.type, enabled=False):  # bfloat16 cannot tell neighbouring means apart
+            if not previous.shape[-1]:
+                return self.out(F.relu(hidden))
+            return self.out(F.relu(hidden + self.previous_hidden(previous))) + self.previous_out(previous)
+
+
+class PixelCNN(GenerativeModel):
+    """log p(x) = sum_i log p(x_i | x_1, ..., x_{i-1}), rows first, then columns, then channels."""
+
+    family = "autoregressive"
+    likelihood = Likelihood.EXACT
+    paper = "1606.05328"
+    mixed_precision = True
+    selection = "val/bits_per_dim"
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, hidden_channels: int = 32, num_blocks: int = 5,
+                 kernel_size: int = 3, first_kernel_size: int = 7, dilations: Sequence[int] = (1, 2, 1, 4),
+                 head_channels: int = 64, pixels: str = "auto", num_mixtures: int = 10,
+                 sample_chunk: int = 512) -> None:  # fmt: skip
+        """pixels: bernoulli, categorical, logistic, logistic_mixture, or auto (by the number of levels).
+
+        sample_chunk: images drawn together; it bounds the memory and, being part of the random order, the samples.
+        """
+        super().__init__(spec, training)
+        spec.require_image("pixelcnn")
+        if pixels == "auto":
+            pixels = (
+                "bernoulli" if spec.num_levels == 2 else "categorical" if spec.num_levels <= 32 else "logistic_mixture"
+            )
+        self.sample_chunk = sample_chunk
+        channels, height, width = spec.shape
+        self.pixel = PixelHead(pixels, DataSpec((1, height, width), spec.num_levels), num_mixtures)
+        self.stack = GatedPixelStack(channels, hidden_channels, num_blocks, kernel_size, first_kernel_size,
+                                     tuple(dilations))  # fmt: skip
+        self.heads = nn.ModuleList(ChannelHead(self.stack.out_channels, k, head_channels, self.pixel.out_channels)
+                                   for k in range(channels))  # fmt: skip
+        if pixels == "logistic_mixture":
+            self._spread_mixtures(num_mixtures)
+
+    @torch.no_grad()
+    def _spread_mixtures(self, num_mixtures: int) -> None:
+        """Start from components side by side over the range, so that each has something to learn."""
+        for head in self.heads:
+            _, mean, log_scale = head.out.bias.view(3, num_mixtures)
+            mean.copy_(torch.linspace(-1.0, 1.0, num_mixtures))
+            log_scale.fill_(-2.0)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss` in bits/dim, the same scale for every data set; `nll` in nats."""
+        nll = -self.log_prob(batch.x).mean()
+        return {"loss": bits_per_dim(-nll, self.spec.num_dims), "nll": nll}
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        terms = self.loss(batch)
+        return terms | {"bits_per_dim": terms["loss"]}  # exact already: no second pass
+
+    def outputs(self, unit: Tensor) -> list[Tensor]:
+        """Per channel the parameters (N, P, H, W) of every pixel's distribution; unit (N, C, H, W) in [-1, 1]."""
+        features, values = self.stack(unit).permute(0, 2, 3, 1), unit.permute(0, 2, 3, 1)
+        return [head(features, values[..., :k]).permute(0, 3, 1, 2) for k, head in enumerate(self.heads)]
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """Exact, (N,) nats; x (N, C, H, W) levels."""
+        outputs = self.outputs(to_unit(x, self.spec.num_levels))
+        return sum(self.pixel(output).log_prob(x[:, k : k + 1]).flatten(1).sum(1) for k, output in enumerate(outputs))
+
+    def draw_pixel(self, features: Tensor) -> Tensor:
+        """One pixel, channel by channel: features (N, F) to levels (N, C), uint8."""
+        levels: list[Tensor] = []
+        for head in self.heads:
+            previous = to_unit(torch.stack(levels, 1), self.spec.num_levels) if levels else features[:, :0]
+            outputs = head(features, previous)[:, :, None, None]
+            levels.append(self.pixel(outputs).sample().flatten())
+        return torch.stack(levels, 1)
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        """(num_samples, C, H, W) levels, uint8. One small step per pixel; see `row_cache.py`."""
+        sizes = [min(self.sample_chunk, num_samples - first) for first in range(0, num_samples, self.sample_chunk)]
+        return torch.cat([self._sample_chunk(size) for size in sizes])
+
+    def _sample_chunk(self, num_samples: int) -> Tensor:
+        channels, height, width = self.spec.shape
+        cache = RowCache(self.stack, num_samples, width)
+        above, rows = cache.zeros(num_samples, channels, width), []
+        for _ in range(height):
+            cache.start_row(above)
+            left, pixels = cache.zeros(num_samples, channels), []
+            for column in range(width):
+                pixels.append(self.draw_pixel(cache.step(column, left)))
+                left = to_unit(pixels[-1], self.spec.num_levels)
+            rows.append(torch.stack(pixels, 2))
+            above = to_unit(rows[-1], self.spec.num_levels)
+        return torch.stack(rows, 2)
+
+    @property
+    def nfe(self) -> int:
+        return self.spec.shape[1] * self.spec.shape[2]

@@ -1,0 +1,135 @@
+"""Gaussian with the mean and the covariance of the training set, fitted in closed form in one pass.
+
+Batches are merged by the update of Chan, Golub & LeVeque (1979, doi 10.1007/978-3-642-51461-6_3), in float64.
+Integer data is modelled through its dequantised version u = x + U[0, 1)^D, whose moments need no noise: mean(x) + 1/2 and
+cov(x) + I/12. With `covariance: diagonal` the mass of a level is an exact difference of normal distribution functions,
+the two edge levels being open-ended, so that masses sum to one. With `covariance: full` that mass is a D-dimensional
+orthant integral; the density on the cell gives a lower bound instead: what the Gaussian puts outside [0, L)^D is lost, never
+borrowed.
+The fit is regularised towards the average variance with the weight of `shrinkage` * D observations; without it, pixels
+that are constant in the training set decide the score.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import Likelihood, log_mean_exp, quantise
+from genarena.models.base import GenerativeModel, Training
+from genarena.spec import Batch, DataSpec
+
+LARGEST_FULL = 4096  # dimensions: 128 MiB of float64
+
+
+class Gaussian(GenerativeModel):
+    """log p(u) = -1/2 [(u - mean)^T C^-1 (u - mean) + log det C + D log 2 pi],  C = ((n S + k v I) / (n + k)) + I/12.
+
+    S is the sample covariance of n examples, v its average variance, k = shrinkage * D; I/12 for integer data only.
+    Raises ValueError for an unknown `covariance`, or a full one in more than 4096 dimensions.
+    """
+
+    family = "baseline"
+    likelihood = Likelihood.LOWER_BOUND
+    paper = "10.1007/978-3-642-51461-6_3"
+    max_epochs = 1
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, covariance: str = "full",
+                 shrinkage: float = 0.01) -> None:  # fmt: skip
+        super().__init__(spec, training)
+        if covariance not in ("full", "diagonal"):
+            raise ValueError(f"covariance={covariance!r}: expected full or diagonal")
+        if covariance == "full" and spec.num_dims > LARGEST_FULL:
+            raise ValueError(f"covariance=full: {spec.num_dims} dimensions, at most {LARGEST_FULL}; use diagonal")
+        if shrinkage <= 0:
+            raise ValueError(f"shrinkage={shrinkage}: expected a positive number")
+        self.is_full, self.shrinkage = covariance == "full", shrinkage
+        if not (self.is_full and spec.is_discrete):
+            self.likelihood = Likelihood.EXACT
+        dims, centre = spec.num_dims, (spec.num_levels - 1) / 2 if spec.is_discrete else 0.0
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean", torch.full((dims,), centre, dtype=torch.float64))
+        self.register_buffer("scatter", torch.zeros((dims, dims) if self.is_full else (dims,), dtype=torch.float64))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss` is 0: there is nothing to descend. In training mode the batch joins the statistics."""
+        if self.training:
+            self._update(batch.x.flatten(1).double())
+        return {"loss": torch.zeros((), device=self.device)}
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        noise = torch.randn(num_samples, self.spec.num_dims, device=self.device, dtype=torch.float64)
+        covariance = self.covariance()
+        spread = noise @ torch.linalg.cholesky(covariance).T if self.is_full else noise * covariance.sqrt()
+        x = (self._centre() + spread).unflatten(1, self.spec.shape)
+        return quantise(x / self.spec.num_levels, self.spec.num_levels) if self.spec.is_discrete else x.float()
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """(N,) nats. Diagonal, or continuous data: exact. Full on integers: a bound, see `_log_mass_bound`."""
+        x = x.flatten(1).double()
+        if not self.spec.is_discrete:
+            return self._log_density(x, self._factor()).float()
+        return (self._log_mass_bound(x, num_samples) if self.is_full else self._log_mass(x)).float()
+
+    def covariance(self) -> Tensor:
+        """(D, D), or the diagonal (D,), of the regularised and, for integers, dequantised data."""
+        dims, levels = self.spec.num_dims, self.spec.num_levels
+        prior = self.shrinkage * dims
+        diagonal = self.scatter.diagonal() if self.is_full else self.scatter
+        expected = levels**2 / 12 if levels else 1.0  # one imagined example, so that no data is no special case
+        average = (diagonal.mean() + expected) / (self.count + 1)
+        covariance = self.scatter / (self.count + prior)
+        ridge = average * prior / (self.count + prior) + (1 / 12 if levels else 0.0)
+        return covariance + (ridge * torch.eye(dims, device=self.device) if self.is_full else ridge)
+
+    def _update(self, x: Tensor) -> None:
+        """Merge the moments of a batch: n_AB = n_A + n_B, M_AB = M_A + M_B + delta delta^T n_A n_B / n_AB."""
+        size, batch_mean = len(x), x.mean(0)
+        delta, centred, total = batch_mean - self.mean, x - batch_mean, self.count + size
+        weight = self.count * size / total
+        if self.is_full:
+            self.scatter.addmm_(centred.T, centred).addr_(delta * weight, delta)
+        else:
+            self.scatter.add_(centred.square().sum(0) + weight * delta.square())
+        self.mean.add_(delta * size / total)
+        self.count.copy_(total)
+
+    def _centre(self) -> Tensor:
+        return self.mean + (0.5 if self.spec.is_discrete else 0.0)
+
+    def _factor(self) -> Tensor:
+        """Cholesky factor (D, D), or standard deviations (D,)."""
+        return torch.linalg.cholesky(self.covariance()) if self.is_full else self.covariance().sqrt()
+
+    def _log_density(self, u: Tensor, factor: Tensor) -> Tensor:
+        centred = u - self._centre()
+        if self.is_full:
+            white, log_det = (
+                torch.linalg.solve_triangular(factor, centred.T, upper=False).T,
+                factor.diagonal().log().sum(),
+            )
+        else:
+            white, log_det = centred / factor, factor.log().sum()
+        return -0.5 * white.square().sum(1) - log_det - 0.5 * self.spec.num_dims * math.log(2 * math.pi)
+
+    def _log_mass_bound(self, x: Tensor, num_samples: int) -> Tensor:
+        """log P(x) >= E log p(x + noise), in closed form for one draw; else the importance-weighted bound of k draws.
+
+        E log p(x + noise) = log p(x + 1/2) - tr(C^-1) / 24: the noise has mean 1/2 and variance 1/12 per dimension.
+        """
+        factor = self._factor()
+        if num_samples == 1:
+            return self._log_density(x + 0.5, factor) - torch.cholesky_inverse(factor).trace() / 24
+        return log_mean_exp(
+            torch.stack([self._log_density(x + torch.rand_like(x), factor) for _ in range(num_samples)])
+        )
+
+    def _log_mass(self, x: Tensor) -> Tensor:
+        """sum_i log[Phi((x_i + 1 - centre) / s) - Phi((x_i - centre) / s)], the edge levels open-ended."""
+        centred, scale = x - self._centre(), self._factor()
+        lower = torch.where(x <= 0, -math.inf, centred / scale)
+        upper = torch.where(x >= self.spec.num_levels - 1, math.inf, (centred + 1) / scale)
+        flip = lower > 0  # the upper tail cancels; its mirror image does not
+        lower, upper = torch.where(flip, -upper, lower), torch.where(flip, -lower, upper)
+        log_lower, log_upper = torch.special.log_ndtr(lower), torch.special.log_ndtr(upper)
+        return (log_upper + torch.log(-torch.expm1(log_lower - log_upper))).sum(1)

@@ -1,0 +1,51 @@
+"""A memoriser: its samples are training examples. The ceiling of sample quality, and what memorisation metrics must catch.
+
+The examples it keeps are a uniform random subset of one pass over the training set: reservoir sampling (Vitter 1985,
+algorithm R, doi 10.1145/3147.3165).
+"""
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import Likelihood
+from genarena.models.base import GenerativeModel, Training
+from genarena.spec import Batch, DataSpec
+
+
+class Memoriser(GenerativeModel):
+    """x ~ the empirical distribution of at most `capacity` training examples. No likelihood: unseen data has mass 0."""
+
+    family = "baseline"
+    likelihood = Likelihood.NONE
+    paper = "10.1145/3147.3165"
+    max_epochs = 1
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, capacity: int = 10_000) -> None:
+        super().__init__(spec, training)
+        if capacity < 1:
+            raise ValueError(f"capacity={capacity}: expected at least 1")
+        self.capacity = capacity
+        dtype = torch.uint8 if spec.is_discrete else torch.float32
+        self.register_buffer("memory", torch.zeros(capacity, *spec.shape, dtype=dtype))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss` is 0: there is nothing to descend. In training mode the batch is offered to the memory."""
+        if self.training:
+            self._offer(batch.x)
+        return {"loss": torch.zeros((), device=self.device)}
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        """Drawn with replacement; before any training, an empty memory of zeros."""
+        filled = int(self.count.clamp(1, self.capacity))
+        return self.memory[torch.randint(filled, (num_samples,), device=self.device)]
+
+    def _offer(self, x: Tensor) -> None:
+        """Example number i (from 0) takes slot i while there is room, then a slot drawn from 0 .. i if that exists."""
+        number = self.count + torch.arange(len(x), device=self.device)
+        drawn = (torch.rand(len(x), device=self.device, dtype=torch.float64) * (number + 1)).long()
+        slot = torch.where(number < self.capacity, number, drawn)
+        # Within a batch the last claim on a slot wins, as it would one by one.
+        for row in (slot < self.capacity).nonzero().flatten().tolist():
+            self.memory[slot[row]] = x[row]
+        self.count += len(x)

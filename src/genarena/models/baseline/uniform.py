@@ -1,0 +1,69 @@
+"""Uniform noise: every example of the alphabet is as likely as any other. The floor of every table.
+
+Paper: none; for integer levels the score is log2(levels) bits/dim whatever the data are (Theis, van den Oord & Bethge
+2016, arXiv 1511.01844, use it as the reference point of bits/dim).
+Continuous data has no alphabet, so there the box that holds the training set, widened by a tenth of its width on each
+side, takes its place; a point outside the box has log_prob -inf.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import Likelihood
+from genarena.models.base import GenerativeModel, Training
+from genarena.spec import Batch, DataSpec
+
+MARGIN = 0.1  # of the width of the data range, on each side
+
+
+class Uniform(GenerativeModel):
+    """log P(x) = -D log L for L integer levels;  log p(x) = -sum_i log width_i inside the box for continuous data."""
+
+    family = "baseline"
+    likelihood = Likelihood.EXACT
+    paper = "1511.01844"
+    max_epochs = 1
+
+    def __init__(self, spec: DataSpec, training: Training | None = None) -> None:
+        super().__init__(spec, training)
+        shape = () if spec.is_discrete else spec.shape
+        self.register_buffer("lowest", torch.full(shape, math.inf))
+        self.register_buffer("highest", torch.full(shape, -math.inf))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss`: the volume term, nats per example; nothing to descend."""
+        if self.training and not self.spec.is_discrete:
+            self.lowest.copy_(torch.minimum(self.lowest, batch.x.amin(0)))
+            self.highest.copy_(torch.maximum(self.highest, batch.x.amax(0)))
+        return {"loss": self._log_volume()}
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        size = (num_samples, *self.spec.shape)
+        if self.spec.is_discrete:
+            return torch.randint(self.spec.num_levels, size, dtype=torch.uint8, device=self.device)
+        low, high = self._box()
+        return low + (high - low) * torch.rand(size, device=self.device)
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """(N,) nats, exact: the same number for every example of the alphabet, or for every point of the box."""
+        inside = x.new_ones(len(x), dtype=torch.bool)
+        if not self.spec.is_discrete:
+            low, high = self._box()
+            inside = ((x >= low) & (x <= high)).flatten(1).all(1)
+        return torch.where(inside, -self._log_volume(), -math.inf)
+
+    def _log_volume(self) -> Tensor:
+        if self.spec.is_discrete:
+            return torch.tensor(self.spec.num_dims * math.log(self.spec.num_levels), device=self.device)
+        low, high = self._box()
+        return (high - low).log().sum()
+
+    def _box(self) -> tuple[Tensor, Tensor]:
+        """The widened data range; [-1, 1] before any data. A coordinate that never varies gets a width of 1e-6."""
+        seen = self.lowest <= self.highest
+        low = torch.where(seen, self.lowest, -1.0)
+        high = torch.where(seen, self.highest, 1.0)
+        margin = (MARGIN * (high - low)).clamp_min(5e-7)
+        return low - margin, high + margin

@@ -1,0 +1,112 @@
+"""Noise schedules alpha_bar_0 = 1 > alpha_bar_1 > ... > alpha_bar_T, and every coefficient that follows from them.
+
+Linear: Ho, Jain & Abbeel 2020, arXiv 2006.11239, sec. 4. Cosine: Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 17.
+v: Salimans & Ho 2022, arXiv 2202.00512, appendix D.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+def linear_alpha_bar(num_steps: int) -> Tensor:
+    """beta from 1e-4 to 0.02 at 1000 steps, scaled by 1000 / num_steps at others; (T + 1,) float64."""
+    scale = 1000.0 / num_steps
+    return _cumulative(torch.linspace(1e-4 * scale, 0.02 * scale, num_steps, dtype=torch.float64))
+
+
+def cosine_alpha_bar(num_steps: int, offset: float = 0.008, largest_beta: float = 0.999) -> Tensor:
+    """alpha_bar_t = f(t) / f(0), f(t) = cos^2((t/T + offset) / (1 + offset) pi/2), beta clipped; (T + 1,) float64."""
+    t = torch.linspace(0.0, 1.0, num_steps + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1.0 + offset) * (math.pi / 2.0)).square()
+    return _cumulative((1.0 - f[1:] / f[:-1]).clamp_max(largest_beta))
+
+
+def _cumulative(beta: Tensor) -> Tensor:
+    return torch.cat([torch.ones(1, dtype=beta.dtype), torch.cumprod(1.0 - beta, 0)])
+
+
+SCHEDULES = {"linear": linear_alpha_bar, "cosine": cosine_alpha_bar}
+
+# name -> (what the network is asked for, the data that its answer stands for); a = a_t, s = s_t
+PREDICTIONS = {
+    "eps": (lambda x_0, eps, a, s: eps, lambda output, x_t, a, s: (x_t - s * output) / a),
+    "v": (lambda x_0, eps, a, s: a * eps - s * x_0, lambda output, x_t, a, s: a * x_t - s * output),
+    "x": (lambda x_0, eps, a, s: x_0, lambda output, x_t, a, s: output),
+}
+
+
+class Jump(NamedTuple):
+    """q(x_s | x_t, x_0) = N(weight_x_0 x_0 + weight_x_t x_t, exp(log_variance)), s < t (Ho et al., eq. 6 and 7).
+
+    `log_beta` is the log-variance of q(x_t | x_s): the upper end of what a reverse variance may sensibly be.
+    """
+
+    weight_x_0: float
+    weight_x_t: float
+    log_variance: float
+    log_beta: float
+
+
+class NoiseSchedule(nn.Module):
+    """Coefficients of the forward process, of its posterior, and of the three parametrisations.
+
+    alpha_bar: (T + 1,) float64, from 1 downwards. floor: an upper limit for the variance that stands in for the zero
+    variance of q(x_0 | x_1, x_0), see `log_variance`. The buffers follow from the arguments and are not saved.
+    Raises ValueError when `alpha_bar` does not fall strictly from 1 and stay above 0, or has fewer than two steps.
+    """
+
+    def __init__(self, alpha_bar: Tensor, floor: float = math.inf) -> None:
+        super().__init__()
+        if len(alpha_bar) < 3 or alpha_bar[0] != 1.0 or alpha_bar[-1] <= 0.0 or (alpha_bar.diff() >= 0.0).any():
+            raise ValueError(
+                f"num_steps={len(alpha_bar) - 1}: this schedule has betas outside (0, 1); expected more steps"
+            )
+        self.num_steps, self.floor = len(alpha_bar) - 1, floor
+        self.alpha_bar = alpha_bar.tolist()  # floats: a sampler's coefficients are exact and on no device
+        jumps = [self.jump(t, t - 1) for t in range(1, self.num_steps + 1)]
+        jumps = torch.tensor([jumps[0], *jumps], dtype=torch.float64)  # row 0 is a filler: rows are steps
+        columns = {"signal": alpha_bar.sqrt(), "noise": (1.0 - alpha_bar).sqrt(), "weight_x_0": jumps[:, 0],
+                   "low": jumps[:, 2], "high": jumps[:, 3]}  # fmt: skip
+        for name, column in columns.items():
+            self.register_buffer(name, column.float(), persistent=False)
+
+    def jump(self, t: int, s: int) -> Jump:
+        """Coefficients of the way back from step t to s < t, which need not be neighbours."""
+        at_t, at_s = self.alpha_bar[t], self.alpha_bar[s]
+        beta, kept = 1.0 - at_t / at_s, 1.0 - at_t
+        variance = beta * (1.0 - at_s) / kept
+        if s == 0:  # Nichol & Dhariwal: the variance of the next step instead of log 0; the decoder may be sharper
+            following = self.alpha_bar[2]
+            variance = min(
+                (1.0 - following / self.alpha_bar[1]) * (1.0 - self.alpha_bar[1]) / (1.0 - following), self.floor
+            )
+        return Jump(math.sqrt(at_s) * beta / kept, math.sqrt(at_t / at_s) * (1.0 - at_s) / kept,
+                    math.log(variance), math.log(beta))  # fmt: skip
+
+    def diffuse(self, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """x_t = a_t x_0 + s_t eps for steps t (N,)."""
+        return self.at("signal", t, x_0) * x_0 + self.at("noise", t, x_0) * eps
+
+    def target(self, prediction: str, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """What the network is asked for; `prediction` is a key of `PREDICTIONS`."""
+        return PREDICTIONS[prediction][0](x_0, eps, self.at("signal", t, x_0), self.at("noise", t, x_0))
+
+    def to_x_0(self, prediction: str, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """The data that a network output stands for."""
+        return PREDICTIONS[prediction][1](output, x_t, self.at("signal", t, x_t), self.at("noise", t, x_t))
+
+    def to_eps(self, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """The noise that a prediction of the data stands for."""
+        return (x_t - self.at("signal", t, x_t) * x_0) / self.at("noise", t, x_t)
+
+    def log_variance(self, share: Tensor, t: Tensor) -> Tensor:
+        """Reverse log-variance, `share` of the way from the posterior variance to beta_t (Nichol & Dhariwal, eq. 15)."""
+        low, high = self.at("low", t, share), self.at("high", t, share)
+        return low + share * (high - low)
+
+    def at(self, name: str, t: Tensor, like: Tensor) -> Tensor:
+        """Buffer `name` at steps t (N,), shaped (N, 1, ...) to broadcast with `like`."""
+        return getattr(self, name)[t].view(-1, *[1] * (like.dim() - 1))

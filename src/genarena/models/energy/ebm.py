@@ -1,0 +1,228 @@
+"""Energy-based model trained with Langevin chains that persist in a replay buffer.
+
+Papers: Du & Mordatch 2019, arXiv 1903.08689; Nijkamp et al. 2019, arXiv 1904.09770 (noise on the data, what makes
+chains work); Du et al. 2021, arXiv 2012.01316 (KL term through the sampler, transitions between updates).
+
+Differs from the paper: the temperature is explicit and the noise of a step fits its size, so that the chain samples
+the density whose likelihood is reported; a Gaussian reference measure makes that density proper; the noise on the data
+is part of the model, and a sample is denoised with the model's own score (Saremi & Hyvarinen 2019, arXiv 1903.02334).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genarena.likelihood import Likelihood, from_unit, log_mean_exp, to_unit
+from genarena.models.base import GenerativeModel, Training
+from genarena.models.energy.annealed_importance_sampling import Partition, annealed_importance_sampling
+from genarena.models.energy.langevin import energy_and_gradient, frozen, langevin
+from genarena.models.energy.reference import Reference
+from genarena.models.energy.replay_buffer import ReplayBuffer
+from genarena.nets.energy import ConvEnergy, VectorEnergy
+from genarena.spec import Batch, DataSpec
+
+
+class EBM(GenerativeModel):
+    """p(v) = N(v; m, S) exp(-f(v)) / Z;  minimise E_data f(v) - E_model f(v),  v = x + data_noise N(0, I).
+
+    data_noise: sigma, in units of [-1, 1] for levels; None is 0.3 for levels and 0.05 for continuous data.
+    step_size: of a Langevin step; None is 0.2 sigma^2, which is safe where the density is as wide as the noise.
+    temperature: f = network / temperature; small is a steep energy from the first update on.
+    energy_penalty: weight of the squared network outputs, real and fake (Du & Mordatch, sec. 3.3).
+    max_gap: divergence guard, nats per dimension. Where the energies of real and fake are further apart than that, the
+        gradient of their difference is scaled down in proportion; the penalty goes on pulling them together.
+    kl_weight: of the KL term, through the last step of each chain; 0 leaves it (and its second derivatives) out.
+    jitter: share of the image by which a chain is shifted and rescaled at random between updates; images only.
+    sample_steps: Langevin steps that take chains from the buffer (or, `sample_from="noise"`, from the reference
+        measure) to samples. Chains from the buffer are spread over the modes as training left them, and the further
+        steps settle them under the evaluated (EMA) weights; `sample_from="noise"` needs several hundred steps.
+    """
+
+    family = "energy"
+    likelihood = Likelihood.ESTIMATE
+    paper = "1903.08689"
+    mixed_precision = True
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, hidden_channels: int = 16, num_blocks: int = 1,
+                 spectral_norm: bool = False, data_noise: float | None = None,
+                 temperature: float = 0.05, langevin_steps: int = 20, step_size: float | None = None,
+                 drift_clamp: float | None = 0.3, buffer_size: int = 4096, restart: float = 0.05,
+                 energy_penalty: float = 0.01, max_gap: float = 0.3, kl_weight: float = 0.0, jitter: float = 0.0,
+                 sample_steps: int = 60, sample_from: str = "buffer", ais_chains: int = 64,
+                 ais_steps: int = 500) -> None:  # fmt: skip
+        super().__init__(spec, training)
+        if sample_from not in ("buffer", "noise"):
+            raise ValueError(f"sample_from={sample_from!r}: expected 'buffer' or 'noise'")
+        if spec.is_image and not spec.is_discrete:
+            spec.require_image("ebm")
+        self.sigma = data_noise if data_noise is not None else (0.3 if spec.is_discrete else 0.05)
+        self.step_size = step_size if step_size is not None else 0.2 * self.sigma**2
+        if self.sigma < 0.0 or (spec.is_discrete and self.sigma == 0.0):
+            raise ValueError(f"data_noise={self.sigma}: expected a positive number (0 for continuous data only)")
+        if self.step_size <= 0.0 or temperature <= 0.0:
+            raise ValueError(f"step_size={self.step_size}, temperature={temperature}: expected positive numbers")
+        self.temperature, self.energy_penalty = temperature, energy_penalty
+        self.langevin_steps, self.drift_clamp = langevin_steps, drift_clamp
+        self.max_gap, self.kl_weight, self.jitter = max_gap, kl_weight, jitter
+        self.sample_steps, self.sample_from = sample_steps, sample_from
+        self.ais_chains, self.ais_steps = ais_chains, ais_steps
+        if spec.is_image:
+            self.net = ConvEnergy(spec.shape, hidden_channels, num_blocks=num_blocks, spectral=spectral_norm)
+        else:
+            self.net = VectorEnergy(spec.num_dims, 8 * hidden_channels, spectral=spectral_norm)
+        dtype = torch.float16 if spec.is_discrete else torch.float32
+        self.buffer = ReplayBuffer(spec.shape, buffer_size, restart, dtype)
+        self.reference = Reference(spec.shape)
+        self.register_buffer("level_counts", torch.ones(spec.num_levels or 0, dtype=torch.int64))
+        self.register_buffer("log_z", torch.zeros(2))  # value and standard error in nats, for the weights below
+        self.register_buffer("log_z_weights", torch.zeros((), dtype=torch.int64))
+
+    # -- the density ------------------------------------------------------------------------------------------------
+
+    def tilt(self, v: Tensor) -> Tensor:
+        """f(v) (N,) nats, float32."""
+        return self.net(v).float() / self.temperature
+
+    def energy(self, v: Tensor) -> Tensor:
+        """U(v) = f(v) - log N(v; m, S), (N,) nats: what chains go down. log p(v) = -U(v) - log Z."""
+        return self.tilt(v) + self.reference.energy(v)
+
+    def noisy(self, x: Tensor) -> Tensor:
+        """Data (N, *shape) to v in R^D."""
+        x = to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x.float()
+        return x + self.sigma * torch.randn_like(x)
+
+    def denoise(self, v: Tensor) -> Tensor:
+        """E[x | v] = v + sigma^2 grad log p(v) (Miyasawa 1961; Saremi & Hyvarinen 2019, eq. 3); (N, *shape)."""
+        with frozen(self.net):
+            return v - self.sigma**2 * energy_and_gradient(self.energy, v)[1]
+
+    # -- training ---------------------------------------------------------------------------------------------------
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        if self.spec.is_discrete and self.training:
+            self.level_counts += torch.bincount(batch.x.flatten().long(), minlength=self.spec.num_levels)
+        v = self.noisy(batch.x)
+        if self.training:
+            self.reference.observe(v)
+        fake = self.advance_chains(len(v))
+        outputs = self.net(torch.cat([v, fake.detach()])).float()
+        real_output, fake_output = outputs[: len(v)], outputs[len(v) :]
+        gap = real_output.mean() - fake_output.mean()
+        limit = self.max_gap * self.spec.num_dims * self.temperature
+        brake = limit / gap.detach().abs().clamp_min(limit)
+        penalty = self.energy_penalty * (real_output.square().mean() + fake_output.square().mean())
+        terms = {"loss": brake * gap + penalty, "energy_gap": gap.detach() / self.temperature,
+                 "energy_scale": outputs.detach().std() / self.temperature, "brake": brake}  # fmt: skip
+        if self.kl_weight:
+            terms["kl"] = self.sampler_kl(fake)
+            terms["loss"] = terms["loss"] + self.kl_weight * self.temperature * terms["kl"]
+        return terms
+
+    def advance_chains(self, num: int) -> Tensor:
+        """Move chains of the buffer on, and return them (n, *shape), n = min(num, capacity)."""
+        index, chains = self.buffer.draw(num, self.reference.sample)
+        if self.jitter and self.spec.is_image:
+            chains = shifted(chains, self.jitter)
+        with frozen(self.net):
+            chains = langevin(self.energy, chains, self.langevin_steps, self.step_size, self.drift_clamp)
+        self.buffer.write(index, chains, self.reference.sample)
+        return torch.where(torch.isfinite(chains), chains, 0.0)
+
+    def sampler_kl(self, chains: Tensor) -> Tensor:
+        """E U(v_K) - H(v_K), the gradient through v_K = v - step_size grad U(v) only (Du et al. 2021, eq. 5 and 6).
+
+        The entropy is D log of the distance to the nearest of 512 other chains (Kozachenko & Leonenko).
+        """
+        _, gradient = energy_and_gradient(self.energy, chains, create_graph=True)
+        last = chains - self.step_size * gradient + (2.0 * self.step_size) ** 0.5 * torch.randn_like(chains)
+        with frozen(self.net):
+            energy = self.energy(last)
+        distance = torch.cdist(last.flatten(1), self.buffer.pick(512).flatten(1)).amin(1)
+        return (energy - self.spec.num_dims * torch.log(distance + 1e-6)).mean()
+
+    @torch.no_grad()
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        """Energy of held-out data against that of the chains, in nats: no chain is moved and no constant estimated."""
+        real, fake = self.tilt(self.noisy(batch.x)), self.tilt(self.buffer.pick(len(batch.x), min_age=3))
+        return {"energy_gap": real.mean() - fake.mean(), "energy_real": real.mean(), "energy_fake": fake.mean()}
+
+    # -- samples ----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        """Levels: the denoised end of a chain, quantised. Continuous data: the end itself. `y` is not used."""
+        if self.sample_from == "buffer":
+            v = self.buffer.pick(num_samples, min_age=3)
+        else:
+            v = self.reference.sample(num_samples)
+        return torch.cat([self._finish(part) for part in v.split(500)])
+
+    def _finish(self, v: Tensor) -> Tensor:
+        with frozen(self.net):
+            v = langevin(self.energy, v, self.sample_steps, self.step_size, self.drift_clamp)
+        return from_unit(self.denoise(v), self.spec.num_levels) if self.spec.is_discrete else v
+
+    @property
+    def nfe(self) -> int:
+        return self.sample_steps + self.spec.is_discrete
+
+    # -- likelihood -------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """(N,) nats, with log Z estimated (once for these weights). Continuous data: log p(x).
+
+        Levels: log P(x) >= E_v[log p(v) + log P(x | v) - log N(v; x, sigma^2 I)] over v ~ N(x, sigma^2 I), where
+        P(x | v) is Bayes' rule per dimension under the histogram of training levels; `num_samples` draws tighten it.
+        """
+        log_z = self.partition()[0]
+        if not self.spec.is_discrete:
+            return -self.energy(x.float()) - log_z
+        unit = to_unit(x, self.spec.num_levels)
+        draws = []
+        for _ in range(num_samples):
+            v = self.noisy(x)
+            normal = -0.5 * ((v - unit) / self.sigma).square() - math.log(self.sigma * math.sqrt(2.0 * math.pi))
+            draws.append(-self.energy(v) - log_z + (self._log_levels(x, v) - normal).flatten(1).sum(1))
+        return log_mean_exp(torch.stack(draws))
+
+    def _log_levels(self, x: Tensor, v: Tensor) -> Tensor:
+        """log P(x | v) per dimension, same shape: softmax over levels of log count - (v - level)^2 / (2 sigma^2)."""
+        log_counts = self.level_counts.float().log()
+        chosen = log_counts[x.long()] - (v - to_unit(x, self.spec.num_levels)).square() / (2.0 * self.sigma**2)
+        total = torch.full_like(v, -math.inf)
+        for level, log_count in enumerate(log_counts):  # a loop: (N, L, C, H, W) would not fit
+            unit = 2.0 * level / (self.spec.num_levels - 1) - 1.0
+            total = torch.logaddexp(total, log_count - (v - unit).square() / (2.0 * self.sigma**2))
+        return chosen - total
+
+    def partition(self) -> tuple[float, float]:
+        """log Z and its standard error in nats, estimated when the weights are not those it was last estimated for."""
+        tensors = [*self.net.state_dict().values(), self.reference.mean, self.reference.variance]
+        weights = sum(t.float().contiguous().view(torch.int32).sum(dtype=torch.int64) for t in tensors)
+        if weights != self.log_z_weights:
+            estimate = self.estimate_partition()
+            self.log_z.copy_(torch.tensor([estimate.log_z, estimate.standard_error]))
+            self.log_z_weights.copy_(weights)
+        return self.log_z[0].item(), self.log_z[1].item()
+
+    def estimate_partition(
+        self, num_chains: int | None = None, num_steps: int | None = None, seed: int = 0
+    ) -> Partition:
+        """Annealed importance sampling from the reference measure; defaults `ais_chains`, `ais_steps`."""
+        with frozen(self.net), torch.autocast(self.device.type, enabled=False):
+            return annealed_importance_sampling(lambda z: self.tilt(self.reference.place(z)), self.spec.shape,
+                                                num_chains or self.ais_chains, num_steps or self.ais_steps,
+                                                seed=seed, device=self.device)  # fmt: skip
+
+
+def shifted(x: Tensor, share: float) -> Tensor:
+    """Each image moved by up to `share` of its size and rescaled by up to as much, the border repeated."""
+    shift = (2.0 * torch.rand(len(x), 2, 1, device=x.device) - 1.0) * 2.0 * share
+    zoom = 1.0 + (2.0 * torch.rand(len(x), 1, 1, device=x.device) - 1.0) * share
+    theta = torch.cat([zoom * torch.eye(2, device=x.device), shift], 2)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)

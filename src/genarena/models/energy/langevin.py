@@ -1,0 +1,57 @@
+"""Unadjusted Langevin dynamics on an energy, whatever gradient mode the caller is in.
+
+Papers: Welling & Teh 2011; Du & Mordatch 2019, arXiv 1903.08689, eq. 1; Nijkamp et al. 2019, arXiv 1904.09770.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+Energy = Callable[[Tensor], Tensor]  # (N, *shape) to (N,) nats; rows independent of each other
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Within, no gradient reaches the parameters and no buffer moves (spectral norm); afterwards all is as before."""
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    was_training = module.training
+    module.eval()
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.train(was_training)
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def energy_and_gradient(energy: Energy, x: Tensor, create_graph: bool = False) -> tuple[Tensor, Tensor]:
+    """U(x) (N,) and grad U(x) (N, *shape), detached unless `create_graph`; also under no_grad and inference_mode."""
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.detach().clone().requires_grad_()
+        value = energy(x)
+        (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=create_graph)
+        return (value if create_graph else value.detach()), gradient
+
+
+def langevin(energy: Energy, x: Tensor, num_steps: int, step_size: float, drift_clamp: float | None = None) -> Tensor:
+    """`num_steps` of x <- x - step_size grad U(x) + sqrt(2 step_size) N(0, I), from x (N, *shape), float32.
+
+    `drift_clamp` bounds how far the gradient moves a coordinate in one step. It keeps a chain alive where the energy
+    is still wild; with it, and for any step that is not small, the stationary distribution is only close to exp(-U).
+    """
+    x = x.detach().clone()
+    for _ in range(num_steps):
+        drift = step_size * energy_and_gradient(energy, x)[1]
+        if drift_clamp is not None:
+            drift = drift.clamp(-drift_clamp, drift_clamp)
+        x = x - drift + (2.0 * step_size) ** 0.5 * torch.randn_like(x)
+    return x
+
+
+def like(rows: Tensor, x: Tensor) -> Tensor:
+    """(N,) as (N, 1, ...), to meet x (N, *shape)."""
+    return rows.view(-1, *[1] * (x.dim() - 1))

@@ -1,0 +1,167 @@
+"""Affine couplings and the networks inside them (Dinh, Sohl-Dickstein & Bengio 2017, arXiv 1605.08803, sec. 3.2).
+
+    z_a = x_a,    z_b = (x_b + t(x_a)) * exp(s(x_a)),    log |det| = sum s(x_a)
+
+`SplitCoupling` divides channels in halves (Glow), `MaskedCoupling` divides by a binary mask (RealNVP). A network
+returns s and t stacked over channels and starts at zero, so that a new coupling is the identity.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from genarena.models.flow.bijection import Bijection
+
+LIMIT = 3.0  # |s| stays below it: one coupling scales by at most e^3, so the inverse stays finite in float32
+
+
+class SplitCoupling(Bijection):
+    """The first half of the channels conditions, the second is changed; s is limited softly, s = L tanh(raw / L)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        kept, changed = x.chunk(2, 1)
+        log_scale, shift = self.scale_and_shift(kept)
+        return torch.cat([kept, (changed + shift) * torch.exp(log_scale)], 1), log_scale.sum((1, 2, 3))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        kept, changed = z.chunk(2, 1)
+        log_scale, shift = self.scale_and_shift(kept)
+        return torch.cat([kept, changed * torch.exp(-log_scale) - shift], 1)
+
+    def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+        raw, shift = self.network(kept).float().chunk(2, 1)
+        return LIMIT * torch.tanh(raw / LIMIT), shift
+
+
+class MaskedCoupling(Bijection):
+    """Where `mask` is 1 the input is kept and conditions; s = a tanh(raw) with a learned a per channel (sec. 4.1)."""
+
+    def __init__(self, network: nn.Module, mask: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mask", mask, persistent=False)
+        self.scale = nn.Parameter(torch.ones(len(mask), *[1] * (mask.dim() - 1)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        log_scale, shift = self.scale_and_shift(x)
+        return (x + shift) * torch.exp(log_scale), log_scale.flatten(1).sum(1)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        log_scale, shift = self.scale_and_shift(z)
+        return z * torch.exp(-log_scale) - shift
+
+    def scale_and_shift(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """s and t, zero where the mask is 1; the same for x and z, which agree there."""
+        raw, shift = self.network(x * self.mask).float().chunk(2, 1)
+        changed = 1.0 - self.mask
+        return self.scale.clamp(-LIMIT, LIMIT) * torch.tanh(raw) * changed, shift * changed
+
+
+def checkerboard(shape: tuple[int, ...], flip: bool) -> Tensor:
+    """(C, H, W) with ones where row + column is even (odd if `flip`); for vectors (D,) ones at even places."""
+    places = sum(torch.meshgrid(*[torch.arange(size) for size in shape[-2:]], indexing="ij"))
+    return ((places + flip) % 2 == 0).float().expand(shape).clone()
+
+
+def channel_mask(shape: tuple[int, ...], flip: bool) -> Tensor:
+    """(C, H, W) with ones in the first half of the channels (the second if `flip`)."""
+    first = torch.arange(shape[0]) < shape[0] // 2
+    return (first != flip).float().view(-1, 1, 1).expand(shape).clone()
+
+
+class ZeroConv(nn.Module):
+    """3x3 convolution that starts at zero, times exp(3 g) with a learned g per channel (Glow's reference code)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.log_gain = nn.Parameter(torch.zeros(out_channels, 1, 1))
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x.contiguous(memory_format=torch.channels_last)).float() * torch.exp(3.0 * self.log_gain)
+
+
+class ConvNetwork(nn.Module):
+    """3x3, 1x1, 3x3 convolutions with ReLU (Glow, sec. 4), on `patch` x `patch` pixels at a time.
+
+    size: (H, W) of the input, for a learned bias per position; None leaves it out.
+    """
+
+    def __init__(self, in_channels: int, hidden_channels: int, out_channels: int, patch: int = 1,
+                 size: tuple[int, int] | None = None) -> None:  # fmt: skip
+        super().__init__()
+        self.patch = patch
+        self.first = nn.Conv2d(in_channels * patch**2, hidden_channels, 3, padding=1)
+        self.position = PositionBias(hidden_channels, size[0] // patch, size[1] // patch) if size else nn.Identity()
+        self.second = nn.Conv2d(hidden_channels, hidden_channels, 1)
+        self.last = ZeroConv(hidden_channels, out_channels * patch**2)
+        for layer in (self.first, self.second):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
+        x = F.relu(self.position(self.first(x)), inplace=True)
+        x = F.relu(self.second(x), inplace=True)
+        return F.pixel_shuffle(self.last(x), self.patch)
+
+
+class ResidualNetwork(nn.Module):
+    """Weight-normalised residual convolutional network (RealNVP, sec. 4.1), on `patch` x `patch` pixels at a time."""
+
+    def __init__(self, in_channels: int, hidden_channels: int, out_channels: int, num_blocks: int, patch: int = 1,
+                 size: tuple[int, int] | None = None) -> None:  # fmt: skip
+        super().__init__()
+        self.patch = patch
+        self.first = weight_norm(nn.Conv2d(in_channels * patch**2, hidden_channels, 3, padding=1))
+        self.position = PositionBias(hidden_channels, size[0] // patch, size[1] // patch) if size else nn.Identity()
+        self.blocks = nn.Sequential(*[ResidualBlock(hidden_channels) for _ in range(num_blocks)])
+        self.last = ZeroConv(hidden_channels, out_channels * patch**2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
+        x = self.blocks(self.position(self.first(x)))
+        return F.pixel_shuffle(self.last(F.relu(x)), self.patch)
+
+
+class PositionBias(nn.Module):
+    """A learned bias per channel and place, which starts at zero."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        bias = torch.zeros(1, channels, height, width).contiguous(memory_format=torch.channels_last)
+        self.bias = nn.Parameter(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bias.to(x.dtype)
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(relu(x)))), 3x3, weight-normalised; the branch starts small."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        first, second = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
+        self.first, self.second = weight_norm(first), weight_norm(second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(F.relu(x)), inplace=True))
+
+
+class VectorNetwork(nn.Sequential):
+    """Two hidden layers with SiLU, for vectors; the last layer starts at zero."""
+
+    def __init__(self, in_features: int, hidden_features: int, out_features: int) -> None:
+        last = nn.Linear(hidden_features, out_features)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        super().__init__(nn.Linear(in_features, hidden_features), nn.SiLU(),
+                         nn.Linear(hidden_features, hidden_features), nn.SiLU(), last)  # fmt: skip

@@ -1,0 +1,71 @@
+"""What all flows share as models: loss, likelihood and samples of a bijection behind a dequantiser."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from genarena.likelihood import Likelihood, bits_per_dim, dequantisation_log_det, quantise
+from genarena.models.base import Decodes, Encodes, GenerativeModel, Training
+from genarena.models.flow.bijection import Bijection
+from genarena.spec import Batch, DataSpec
+
+
+class NormalisingFlow(GenerativeModel, Encodes, Decodes):
+    """log p(x) = log N(f(x); 0, I) + log |det df/dx|; for integers the bound E_q[log p(u) - log q(u|x)].
+
+    flow: maps (N, *shape) to (N, D). dequantisation: for integer data, levels to u in [0, 1); None for floats.
+    temperature: samples are drawn with z ~ N(0, temperature^2 I).
+    """
+
+    family = "flow"
+    likelihood = Likelihood.LOWER_BOUND
+    mixed_precision = True
+    selection = "val/bits_per_dim"
+
+    def __init__(self, spec: DataSpec, training: Training | None, flow: Bijection, dequantisation: nn.Module | None,
+                 temperature: float) -> None:  # fmt: skip
+        super().__init__(spec, training)
+        if not 0.0 <= temperature:
+            raise ValueError(f"temperature={temperature}: expected 0 or more")
+        self.flow, self.dequantisation, self.temperature = flow, dequantisation, temperature
+        if not spec.is_discrete:
+            self.likelihood = Likelihood.EXACT
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss` is in bits per dimension; `latent` and `log_det` are its parts in nats, log p = latent + log_det."""
+        latent, log_det = self._terms(batch.x)
+        loss = bits_per_dim(latent + log_det, self.spec.num_dims).mean()
+        return {"loss": loss, "latent": latent.mean(), "log_det": log_det.mean()}
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        terms = self.loss(batch)
+        return terms | {"bits_per_dim": terms["loss"]}
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """(N,) nats. Integers: the importance-weighted bound over `num_samples` draws of noise, one draw in memory at a
+        time; floats: exact, and more draws change nothing."""
+        total = sum(self._terms(x))
+        for _ in range(1, num_samples if self.spec.is_discrete else 1):
+            total = torch.logaddexp(total, sum(self._terms(x)))
+        return total - math.log(num_samples) if self.spec.is_discrete else total
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        z = self.temperature * torch.randn(num_samples, self.spec.num_dims, device=self.device)
+        return self.decode(z)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(N, D); integers are represented by the middle of their bin."""
+        return self.flow((x.float() + 0.5) / self.spec.num_levels if self.spec.is_discrete else x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        x = self.flow.inverse(z)
+        return quantise(x, self.spec.num_levels) if self.spec.is_discrete else x
+
+    def _terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """log N(z; 0, I), and log |det| with all that dequantisation adds; (N,) each, nats."""
+        u, log_q = self.dequantisation(x) if self.dequantisation else (x, 0.0)
+        z, log_det = self.flow(u)
+        latent = -0.5 * (z.square() + math.log(2.0 * math.pi)).sum(1)
+        return latent, log_det - log_q + dequantisation_log_det(self.spec)

@@ -1,0 +1,69 @@
+"""Glow (Kingma & Dhariwal 2018, arXiv 1807.03039).
+
+Differs from the paper: activation normalisation and 1x1 convolution are one affine map; coupling networks have no
+normalisation of their own, but a learned bias per position, and see small patches of pixels as channels; s is limited
+by a tanh instead of a sigmoid; the last prior has a mean and a scale per position; the pixels pass a logit first; the noise
+of dequantisation may be learned (Flow++). `glow_paper` turns logit, patches and position bias off.
+"""
+
+import math
+
+from genarena.models.base import Training
+from genarena.models.flow.bijection import Bijection, Chain
+from genarena.models.flow.convolutions import NormalisedConv
+from genarena.models.flow.couplings import ConvNetwork, SplitCoupling
+from genarena.models.flow.density import NormalisingFlow
+from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
+from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_halvings, squeezed
+from genarena.models.flow.priors import LearnedPrior, SplitPrior
+from genarena.spec import DataSpec
+
+
+class Glow(NormalisingFlow):
+    """log p(x) = log N(z; mean, scale^2) + sum over levels and steps of log |det|; a step is
+    actnorm -> invertible 1x1 convolution -> affine coupling (fig. 2).
+
+    num_levels: scales, fewer where the image cannot be halved so often. num_steps: steps of flow per level.
+    patch: coupling networks see patch x patch pixels as channels, or the largest divisor that the size allows.
+    dequantisation: "uniform" or "variational". logit_margin: the pixels pass logit((x + v + m) / (levels + 2 m)), with
+    m in levels; null centres them only. position_bias: coupling networks know where they are.
+    """
+
+    paper = "1807.03039"
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, num_levels: int = 2, num_steps: int = 8,
+                 hidden_channels: int = 64, dequantisation: str = "uniform", logit_margin: float | None = 0.5,
+                 patch: int = 1, position_bias: bool = True, temperature: float = 1.0) -> None:  # fmt: skip
+        spec.require_image("glow")
+        if num_halvings(spec.shape) == 0:
+            raise ValueError(f"glow halves height and width, and this data set is {spec.shape[1]}x{spec.shape[2]}: "
+                             "expected even sizes")  # fmt: skip
+        levels, shapes, shape = [], [], spec.shape
+        num_levels = min(num_levels, num_halvings(spec.shape))
+        for index in range(num_levels):
+            shape = squeezed(shape)
+            steps = [glow_step(shape, hidden_channels, patch, position_bias) for _ in range(num_steps)]
+            if index == num_levels - 1:
+                prior = LearnedPrior(shape)
+            else:
+                prior = SplitPrior(shape[0])
+            levels.append(Chain(Squeeze(), *steps, prior))
+            shapes.append(shape)
+            shape = halved(shape)
+        flow = Chain(pixel_bijection(logit_margin, spec), MultiScale(levels, shapes))
+        super().__init__(spec, training, flow, build_dequantisation(dequantisation, spec), temperature)
+
+
+def glow_step(
+    shape: tuple[int, int, int], hidden_channels: int, patch: int = 1, position_bias: bool = False
+) -> Bijection:
+    """One step of flow on (C, H, W), C even."""
+    return Chain(
+        NormalisedConv(shape[0]), SplitCoupling(coupling_network(shape, hidden_channels, patch, position_bias))
+    )
+
+
+def coupling_network(shape: tuple[int, int, int], hidden_channels: int, patch: int, position_bias: bool) -> ConvNetwork:
+    """From one half of the channels of (C, H, W) to s and t of the other."""
+    patch = math.gcd(patch, *shape[1:])
+    return ConvNetwork(shape[0] // 2, hidden_channels, shape[0], patch, shape[1:] if position_bias else None)

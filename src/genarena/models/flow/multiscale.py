@@ -1,0 +1,65 @@
+"""Squeeze, and the multi-scale architecture that factors out half of the channels (RealNVP, sec. 3.6)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genarena.models.flow.bijection import Bijection
+
+
+class Squeeze(Bijection):
+    """(N, C, H, W) to (N, 4C, H/2, W/2): every 2x2 patch becomes four channels."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return F.pixel_unshuffle(x, 2), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return F.pixel_shuffle(z, 2)
+
+
+def squeezed(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The shape after `Squeeze`."""
+    return 4 * shape[0], shape[1] // 2, shape[2] // 2
+
+
+def halved(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The shape that stays after half of the channels are factored out."""
+    return shape[0] // 2, shape[1], shape[2]
+
+
+def num_halvings(shape: tuple[int, int, int]) -> int:
+    """How often height and width can both be halved: 2 for 28x28, 5 for 32x32, 0 for odd sizes."""
+    return (math.gcd(shape[1], shape[2]) & -math.gcd(shape[1], shape[2])).bit_length() - 1
+
+
+class MultiScale(Bijection):
+    """z = (z_1, ..., z_L), flattened to (N, D): after every level but the last, half of the channels is final.
+
+    levels: one bijection per level, that of level i + 1 on the half that level i keeps.
+    shapes: (C, H, W) of what each level gives.
+    """
+
+    def __init__(self, levels: list[Bijection], shapes: list[tuple[int, int, int]]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+        self.latent_shapes = [halved(shape) for shape in shapes[:-1]] + [shapes[-1]]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        total, latents = x.new_zeros(len(x)), []
+        for index, level in enumerate(self.levels):
+            x, log_det = level(x)
+            total = total + log_det
+            if index < len(self.levels) - 1:
+                x, z = x.chunk(2, 1)
+                latents.append(z.flatten(1))
+        return torch.cat([*latents, x.flatten(1)], 1), total
+
+    def inverse(self, z: Tensor) -> Tensor:
+        parts = z.split([math.prod(shape) for shape in self.latent_shapes], 1)
+        parts = [part.unflatten(1, shape) for part, shape in zip(parts, self.latent_shapes, strict=True)]
+        x = self.levels[-1].inverse(parts[-1])
+        for level, part in zip(reversed(self.levels[:-1]), reversed(parts[:-1]), strict=True):
+            x = level.inverse(torch.cat([x, part], 1))
+        return x

@@ -1,0 +1,93 @@
+"""RealNVP (Dinh, Sohl-Dickstein & Bengio 2017, arXiv 1605.08803).
+
+Differs from the paper: activation normalisation (Glow) between couplings instead of batch normalisation, so that the
+density of a row does not depend on its batch, and none inside the networks, which are weight-normalised; they see small
+patches of pixels as channels (same masks, a fraction of the cost) and have a learned bias per position; the noise of
+dequantisation may be learned (Flow++). On vectors the masks alternate between even and odd dimensions and the networks
+are perceptrons. `realnvp_paper` turns patches and position bias off.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor
+
+from genarena.models.base import Training
+from genarena.models.flow.bijection import Bijection, Chain
+from genarena.models.flow.convolutions import ActNorm
+from genarena.models.flow.couplings import MaskedCoupling, ResidualNetwork, VectorNetwork, channel_mask, checkerboard
+from genarena.models.flow.density import NormalisingFlow
+from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
+from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_halvings, squeezed
+from genarena.spec import DataSpec
+
+Shape = tuple[int, int, int]
+
+
+class RealNVP(NormalisingFlow):
+    """log p(x) = log N(f(x); 0, I) + sum over couplings of sum s(x_a), with z_b = (x_b + t(x_a)) exp(s(x_a)) (eq. 3-8).
+
+    Images: a scale is three checkerboard couplings, squeeze, three channel-wise couplings, factor out half; the last
+    scale is four checkerboard couplings (sec. 3.6). Vectors (D,) of floats: `num_couplings` couplings, exact likelihood.
+
+    num_levels: scales, fewer where the image cannot be halved so often. num_blocks: residual blocks per network.
+    patch: networks see patch x patch pixels as channels, or the largest divisor that the size allows.
+    logit_margin, dequantisation, temperature: as in Glow. hidden_features: of the networks on vectors.
+    """
+
+    paper = "1605.08803"
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, num_levels: int = 3, hidden_channels: int = 64,
+                 num_blocks: int = 1, patch: int = 2, dequantisation: str = "uniform", logit_margin: float | None = 0.5,
+                 position_bias: bool = True, num_couplings: int = 12, hidden_features: int = 64,
+                 temperature: float = 1.0) -> None:  # fmt: skip
+        if not spec.is_image and not spec.is_discrete:
+            flow, dequantiser = vector_flow(spec.num_dims, num_couplings, hidden_features), None
+        else:
+            spec.require_image("realnvp, beside vectors of floats,")
+            network = partial(coupling_network, hidden_channels=hidden_channels, num_blocks=num_blocks, patch=patch,
+                              position_bias=position_bias)  # fmt: skip
+            flow = Chain(pixel_bijection(logit_margin, spec), image_flow(spec.shape, num_levels, network))
+            dequantiser = build_dequantisation(dequantisation, spec)
+        super().__init__(spec, training, flow, dequantiser, temperature)
+
+
+def vector_flow(num_dims: int, num_couplings: int, hidden_features: int) -> Chain:
+    """Couplings on (D,) that change the odd and the even dimensions in turn."""
+    if num_dims < 2:
+        raise ValueError(f"realnvp needs at least 2 dimensions, and this data set has {num_dims}")
+    layers = []
+    for index in range(num_couplings):
+        network = VectorNetwork(num_dims, hidden_features, 2 * num_dims)
+        layers += [ActNorm(num_dims), MaskedCoupling(network, checkerboard((num_dims,), flip=index % 2 == 1))]
+    return Chain(*layers, ActNorm(num_dims))
+
+
+def image_flow(shape: tuple[int, int, int], num_levels: int, network: Callable[[Shape], ResidualNetwork]) -> MultiScale:
+    """The multi-scale architecture of sec. 3.6."""
+    levels, shapes = [], []
+    for _ in range(min(num_levels - 1, num_halvings(shape))):
+        layers = couplings(shape, [checkerboard(shape, flip) for flip in (False, True, False)], network)
+        shape = squeezed(shape)
+        layers += [Squeeze(), *couplings(shape, [channel_mask(shape, flip) for flip in (False, True, False)], network)]
+        levels.append(Chain(*layers))
+        shapes.append(shape)
+        shape = halved(shape)
+    last = couplings(shape, [checkerboard(shape, flip) for flip in (False, True, False, True)], network)
+    return MultiScale([*levels, Chain(*last, ActNorm(shape[0]))], [*shapes, shape])
+
+
+def couplings(shape: Shape, masks: list[Tensor], network: Callable[[Shape], ResidualNetwork]) -> list[Bijection]:
+    """An activation normalisation before every coupling."""
+    layers = []
+    for mask in masks:
+        layers += [ActNorm(shape[0]), MaskedCoupling(network(shape), mask)]
+    return layers
+
+
+def coupling_network(shape: Shape, hidden_channels: int, num_blocks: int, patch: int,
+                     position_bias: bool) -> ResidualNetwork:  # fmt: skip
+    """From the masked (C, H, W) to s and t; `patch` is lowered to what divides the size."""
+    patch, size = math.gcd(patch, *shape[1:]), shape[1:] if position_bias else None
+    return ResidualNetwork(shape[0], hidden_channels, 2 * shape[0], num_blocks, patch, size)

@@ -1,0 +1,50 @@
+"""Deep convolutional GAN (Radford, Metz & Chintala 2016, arXiv 1511.06434).
+
+Differs from the paper: Gaussian instead of uniform latent vector; 4x4 kernels; as many layers as the image size asks
+for; the learning rate decays to zero and samples come from an averaged generator; generated images are rounded to the
+levels of the data.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from genarena.models.base import Training
+from genarena.models.gan.augmentation import DiffAugment
+from genarena.models.gan.latent_gan import LatentGAN
+from genarena.models.gan.objectives import log_loss_discriminator, non_saturating_generator
+from genarena.nets.dcgan import DCGANDiscriminator, DCGANGenerator
+from genarena.schedule import warmup_constant_cosine
+from genarena.spec import Batch, DataSpec
+
+PAPER_TRAINING = Training(
+    optimizer=partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999)), schedule=warmup_constant_cosine, batch_size=128
+)
+
+
+class DCGAN(LatentGAN):
+    """min_D -E[log sigma(D(x))] - E[log(1 - sigma(D(G(z))))],   min_G -E[log sigma(D(G(z)))],   z ~ N(0, I)."""
+
+    paper = "1511.06434"
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, channels: int = 64, latent_dim: int = 100,
+                 n_critic: int = 1, discriminator_optimizer: Callable | None = None,
+                 augmentation: DiffAugment | None = None) -> None:  # fmt: skip
+        super().__init__(spec, training or PAPER_TRAINING, discriminator_optimizer, n_critic, latent_dim, augmentation)
+        self.generator = DCGANGenerator(latent_dim, spec.shape, channels)
+        self.discriminator = DCGANDiscriminator(spec.shape, channels)
+
+    def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        with torch.no_grad():
+            fake = self.generate(len(batch.x))
+        # Two passes: real and fake images are normalised by the statistics of their own batch.
+        real_logits = self.discriminator(self.view(self.real(batch.x)))
+        fake_logits = self.discriminator(self.view(fake))
+        return {"loss": log_loss_discriminator(real_logits, fake_logits),
+                "real": torch.sigmoid(real_logits.float()).mean(),
+                "fake": torch.sigmoid(fake_logits.float()).mean()}  # fmt: skip
+
+    def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": non_saturating_generator(self.discriminator(self.view(self.generate(len(batch.x)))))}

@@ -1,0 +1,43 @@
+"""What every image GAN with a Gaussian latent vector shares: drawing images, and showing them to the discriminator."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import from_unit, to_unit
+from genarena.models.base import AdversarialModel, Training
+from genarena.models.gan.augmentation import DiffAugment
+from genarena.spec import DataSpec
+
+
+class LatentGAN(AdversarialModel):
+    """x = G(z), z ~ N(0, I): a subclass sets `generator` and `discriminator` and writes the two losses."""
+
+    mixed_precision = True
+
+    def __init__(self, spec: DataSpec, training: Training, discriminator_optimizer: Callable | None, n_critic: int,
+                 latent_dim: int, augmentation: DiffAugment | None) -> None:  # fmt: skip
+        super().__init__(spec, training, discriminator_optimizer, n_critic)
+        spec.require_image(type(self).__name__)
+        self.latent_dim = latent_dim
+        self.augmentation = augmentation
+
+    def generate(self, num_samples: int) -> Tensor:
+        """(num_samples, C, H, W) in [-1, 1] on the levels of the data; gradients pass the rounding straight through."""
+        x = self.generator(torch.randn(num_samples, self.latent_dim, device=self.device)).float()
+        return x + (to_unit(from_unit(x, self.spec.num_levels), self.spec.num_levels) - x).detach()
+
+    def real(self, x: Tensor) -> Tensor:
+        """Levels of the data to [-1, 1]."""
+        return to_unit(x, self.spec.num_levels)
+
+    def view(self, x: Tensor) -> Tensor:
+        """What the discriminator is shown of images in [-1, 1], real or fake."""
+        return self.augmentation(x) if self.augmentation else x
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        """(num_samples, C, H, W) uint8 levels; unconditional, `y` is not used. Drawn 250 at a time to bound memory."""
+        sizes = [min(250, num_samples - first) for first in range(0, num_samples, 250)]
+        return torch.cat([from_unit(self.generate(size), self.spec.num_levels) for size in sizes])

@@ -1,0 +1,24 @@
+"""The two games of the family as pure functions of discriminator logits (any shape), computed in float32."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def log_loss_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E[log sigma(D(x))] - E[log(1 - sigma(D(G(z))))] (Goodfellow et al. 2014, arXiv 1406.2661, eq. 1)."""
+    return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
+
+
+def non_saturating_generator(fake: Tensor) -> Tensor:
+    """-E[log sigma(D(G(z)))] (Goodfellow et al. 2014, sec. 3): gradients do not vanish while D wins."""
+    return F.softplus(-fake.float()).mean()
+
+
+def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))] (Miyato et al. 2018, arXiv 1802.05957, eq. 16)."""
+    return F.relu(1.0 - real.float()).mean() + F.relu(1.0 + fake.float()).mean()
+
+
+def hinge_generator(fake: Tensor) -> Tensor:
+    """-E[D(G(z))] (Miyato et al. 2018, eq. 17)."""
+    return -fake.float().mean()

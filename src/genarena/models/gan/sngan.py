@@ -1,0 +1,52 @@
+"""Spectrally normalised GAN with residual networks and the hinge loss (Miyato et al. 2018, arXiv 1802.05957).
+
+Differs from the paper: as many blocks as the image size asks for; by default one discriminator step per generator step,
+with a higher rate (Heusel et al. 2017, arXiv 1706.08500), instead of five; the learning rate decays to zero and samples
+come from an averaged generator; generated images are rounded to levels.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from genarena.models.base import Training
+from genarena.models.gan.augmentation import DiffAugment
+from genarena.models.gan.latent_gan import LatentGAN
+from genarena.models.gan.objectives import hinge_discriminator, hinge_generator
+from genarena.nets.gan_resnet import ResNetDiscriminator, ResNetGenerator
+from genarena.schedule import warmup_constant_cosine
+from genarena.spec import Batch, DataSpec
+
+PAPER_TRAINING = Training(
+    optimizer=partial(torch.optim.Adam, lr=2e-4, betas=(0.0, 0.9)), schedule=warmup_constant_cosine, batch_size=64
+)
+
+
+class SNGAN(LatentGAN):
+    """min_D E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))],   min_G -E[D(G(z))],   each layer of D of spectral norm 1."""
+
+    paper = "1802.05957"
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, generator_channels: int = 32,
+                 discriminator_channels: int = 32, growth: int = 2, latent_dim: int = 128, n_critic: int = 1,
+                 discriminator_optimizer: Callable | None = None,
+                 augmentation: DiffAugment | None = None) -> None:  # fmt: skip
+        super().__init__(spec, training or PAPER_TRAINING, discriminator_optimizer, n_critic, latent_dim, augmentation)
+        self.generator = ResNetGenerator(latent_dim, spec.shape, generator_channels, growth)
+        self.discriminator = ResNetDiscriminator(spec.shape, discriminator_channels, growth)
+
+    def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        with torch.no_grad():
+            fake = self.generate(len(batch.x))
+        # One pass: nothing in D looks across the batch, and the power iteration of its layers advances once.
+        real_score, fake_score = self.discriminator(self.view(torch.cat([self.real(batch.x), fake]))).float().chunk(2)
+        return {
+            "loss": hinge_discriminator(real_score, fake_score),
+            "real": real_score.mean(),
+            "fake": fake_score.mean(),
+        }
+
+    def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": hinge_generator(self.discriminator(self.view(self.generate(len(batch.x)))))}

@@ -1,0 +1,177 @@
+"""Free-form injective flow: an autoencoder trained by maximum likelihood on the manifold that it learns.
+
+Sorrenson, Draxler, Rousselot, Hummerich, Zimmermann & Koethe 2024, "Lifting Architectural Constraints of Injective Flows",
+arXiv 2306.01843.
+
+The encoder Jacobian is taken at the data point and not at its reconstruction: with the latter the likelihood can be
+raised without limit by bending the manifold across the data (sec. 4.3 of the paper).
+Differs from the paper: integer data is dequantised uniformly instead of receiving Gaussian noise; smooth activations
+(SiLU) throughout; the target is the clean image; the networks adapt to the image size. Probes are orthogonal, as there.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from genarena.likelihood import Likelihood, dequantise, quantise
+from genarena.models.base import Decodes, Encodes, GenerativeModel, Training
+from genarena.nets.residual_mlp import ResidualMLP
+from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
+from genarena.spec import Batch, DataSpec
+
+
+class InjectiveFlow(GenerativeModel, Encodes, Decodes):
+    """L = E[ 1/2 ||f(u)||^2 - v^T f'(u) stop_grad(g'(z) v) + beta ||u - g(z)||^2 ],  z = f(u),  E[v v^T] = I.
+
+    The second term has the gradient of log vol f'(u) = 1/2 log det(f' f'^T) where g' is the pseudo-inverse of f'.
+    No likelihood of the data: the model's density lives on a manifold of dimension `latent_dim` (see
+    `manifold_log_prob`). Only on float vectors with as many latents as dimensions is `log_prob` defined, as an estimate:
+    exact as far as f is invertible. `latent_dim` is cut down to the number of dimensions.
+    """
+
+    family = "invertible_ae"
+    likelihood = Likelihood.NONE
+    paper = "2306.01843"
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, latent_dim: int = 16, beta: float = 10.0,
+                 hidden_channels: int = 32, conv_blocks: Sequence[int] = (0,), hidden_features: int = 256,
+                 num_blocks: int = 4, num_probes: int = 1) -> None:  # fmt: skip
+        super().__init__(spec, training)
+        self.latent_dim, self.beta = min(latent_dim, spec.num_dims), beta
+        if self.latent_dim < 1:
+            raise ValueError(f"latent_dim={latent_dim}: expected at least 1")
+        if not 1 <= num_probes <= self.latent_dim:
+            raise ValueError(f"num_probes={num_probes}: expected 1 to latent_dim={self.latent_dim}")
+        if not spec.is_discrete and self.latent_dim == spec.num_dims:
+            self.likelihood = Likelihood.ESTIMATE
+        self.num_probes = num_probes
+        if spec.is_image:
+            enter, leave = _image_ends(spec.shape, self.latent_dim, hidden_channels, conv_blocks, hidden_features)
+        else:
+            enter, leave = _vector_ends(spec.num_dims, self.latent_dim, hidden_features, num_blocks)
+        self.encoder = nn.Sequential(enter, ResidualMLP(self.latent_dim, hidden_features, num_blocks))
+        self.decoder = nn.Sequential(ResidualMLP(self.latent_dim, hidden_features, num_blocks), leave)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Nats: `latent` 1/2 ||z||^2; `volume`, whose gradient, not value, is that of log vol f'. `reconstruction`
+        ||u - g(z)||^2, summed over dimensions."""
+        with torch.inference_mode(False), torch.enable_grad():  # validation, too, needs the encoder's Jacobian
+            u = self._noisy(batch.x).requires_grad_()
+            z = self.encoder(u)
+            volume, reconstructed = self._volume_and_reconstruction(u, z)
+            latent = 0.5 * z.square().sum(1).mean()
+            reconstruction = (u.detach() - reconstructed).square().flatten(1).sum(1).mean()
+            loss = latent - volume.mean() + self.beta * reconstruction
+        return {"loss": loss, "latent": latent, "volume": volume.mean(), "reconstruction": reconstruction}
+
+    def _volume_and_reconstruction(self, u: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """1/K sum_k v_k^T f'(u) stop_grad(g'(z) v_k), (N,), and g(z): eq. 8 of the paper with the tangents of one pass."""
+        surrogate = 0.0
+        for probe in self._probes(z):
+            reconstructed, pushed = _jvp(self.decoder, z, probe)  # g(z), g'(z) v
+            (pulled,) = torch.autograd.grad(z, u, probe, create_graph=True)  # v^T f'(u)
+            surrogate = surrogate + (pulled * pushed.detach()).flatten(1).sum(1) / self.num_probes
+        return surrogate, reconstructed
+
+    def _probes(self, z: Tensor) -> Tensor:
+        """(K, N, d): K orthogonal vectors of length sqrt(d) per example, so that K = d makes the trace exact."""
+        gauss = torch.randn(len(z), self.latent_dim, self.num_probes, device=z.device)
+        unit = nn.functional.normalize(gauss, dim=1) if self.num_probes == 1 else torch.linalg.qr(gauss).Q
+        return math.sqrt(self.latent_dim) * unit.movedim(-1, 0)
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms of the loss: there is no bits/dim on a manifold."""
+        return {name: value.detach() for name, value in self.loss(batch).items()}
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        return self.decode(torch.randn(num_samples, self.latent_dim, device=self.device))
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(self._centre(x))
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        u = self.decoder(z)
+        return quantise(u, self.spec.num_levels) if self.spec.is_discrete else u
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The point of the manifold that x is mapped to, g(f(x)), in the space of the data; (N, *shape)."""
+        return self.decode(self.encode(x))
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """(N,) nats: log N(f(x); 0, I) + log |det f'(x)|; for latent_dim = D on float data only, else TypeError."""
+        if self.likelihood is Likelihood.NONE:
+            return super().log_prob(x, y, num_samples)
+        z, jacobian = _jacobian(self.encoder, x)
+        return self._log_prior(z) + torch.linalg.slogdet(jacobian.double()).logabsdet.float()
+
+    def manifold_log_prob(self, x: Tensor) -> Tensor:
+        """(N,) nats per unit of d-dimensional volume of the manifold, in units of u, at the projection g(f(x)).
+
+        log N(z; 0, I) - 1/2 log det(J^T J) with the full decoder Jacobian J (D, d) at z = f(x), d forward passes (eq. 3).
+        """
+        rows = max(1, 2**25 // (self.spec.num_dims * self.latent_dim))  # 128 MiB of Jacobians at a time
+        return torch.cat([self._manifold_log_prob(part) for part in self._centre(x).split(rows)])
+
+    def _manifold_log_prob(self, u: Tensor) -> Tensor:
+        with torch.no_grad():
+            z = self.encoder(u)
+        jacobian = _jacobian(self.decoder, z)[1].double()
+        return self._log_prior(z) - 0.5 * torch.linalg.slogdet(jacobian.mT @ jacobian).logabsdet.float()
+
+    def _log_prior(self, z: Tensor) -> Tensor:
+        return -0.5 * z.square().sum(1) - 0.5 * self.latent_dim * math.log(2.0 * math.pi)
+
+    def _noisy(self, x: Tensor) -> Tensor:
+        return dequantise(x, self.spec.num_levels) if self.spec.is_discrete else x.clone()
+
+    def _centre(self, x: Tensor) -> Tensor:
+        """u without noise: the middle of the cell of each level."""
+        return (x.float() + 0.5) / self.spec.num_levels if self.spec.is_discrete else x
+
+
+def _image_ends(shape: tuple[int, ...], latent_dim: int, channels: int, blocks: Sequence[int], features: int
+                ) -> tuple[nn.Module, nn.Module]:  # fmt: skip
+    """Images to (N, latent_dim) and back."""
+    plan = ConvPyramid(*shape[1:], channels, blocks)
+    ends = ConvEncoder(shape[0], latent_dim, plan, features), ConvDecoder(latent_dim, shape[0], plan, features)
+    for end in ends:
+        end.apply(_keep_variance)
+    return ends
+
+
+def _vector_ends(num_dims: int, latent_dim: int, features: int, num_blocks: int) -> tuple[nn.Module, nn.Module]:
+    """Vectors to (N, latent_dim) and back; `num_blocks=0` leaves two linear maps."""
+    enter, leave = nn.Linear(num_dims, latent_dim), nn.Linear(latent_dim, num_dims)
+    if num_dims == latent_dim:  # a free-form flow: the blocks on the latents do all
+        return enter, leave
+    return (nn.Sequential(ResidualMLP(num_dims, features, num_blocks), enter),
+            nn.Sequential(leave, ResidualMLP(num_dims, features, num_blocks)))  # fmt: skip
+
+
+def _keep_variance(layer: nn.Module) -> None:
+    """Normal weights of variance 2.8 / fan-in, for E[silu(N(0, 1))^2] = 1 / 2.8. With torch's default the Jacobians start
+    near zero, and learning from Jacobians begins with a long stay at that saddle."""
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        nn.init.normal_(layer.weight, std=math.sqrt(2.8 / layer.weight[0].numel()))
+        nn.init.zeros_(layer.bias)
+
+
+def _jvp(function: nn.Module, at: Tensor, tangent: Tensor) -> tuple[Tensor, Tensor]:
+    """function(at) and the directional derivative along `tangent`, in one forward-mode pass."""
+    with forward_ad.dual_level():
+        value, derivative = forward_ad.unpack_dual(function(forward_ad.make_dual(at, tangent)))
+    return value, derivative
+
+
+@torch.no_grad()
+def _jacobian(function: nn.Module, at: Tensor) -> tuple[Tensor, Tensor]:
+    """function(at) (N, ...) and its Jacobian (N, outputs, inputs), one forward-mode pass per input."""
+    with torch.inference_mode(False):  # dual numbers need version counters, which inference tensors lack
+        at = at.clone()
+        columns = [_jvp(function, at, axis.expand_as(at)) for axis in torch.eye(at.shape[1], device=at.device)]
+    return columns[0][0], torch.stack([derivative.flatten(1) for _, derivative in columns], 2)

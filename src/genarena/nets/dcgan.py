@@ -1,0 +1,65 @@
+"""The convolutional stacks of DCGAN (Radford et al. 2016, arXiv 1511.06434, sec. 3), for images of any size from 8x8.
+
+Kernels are 4x4 with stride 2, a multiple of the stride, so that the generator lays no checkerboard.
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genarena.nets.pyramid import pyramid
+
+
+class DCGANGenerator(nn.Module):
+    """(N, latent_dim) to images (N, C, H, W) in [-1, 1]; `channels` at half the image size, doubled at each halving."""
+
+    def __init__(self, latent_dim: int, shape: tuple[int, ...], channels: int) -> None:
+        super().__init__()
+        self.sizes = pyramid(*shape[1:])[::-1]  # coarsest first
+        widths = [channels * 2**level for level in reversed(range(len(self.sizes) - 1))] + [shape[0]]
+        self.start = (widths[0], *self.sizes[0])
+        self.project = nn.Linear(latent_dim, widths[0] * self.sizes[0][0] * self.sizes[0][1], bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[:-1])
+        self.convolutions = nn.ModuleList(
+            nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=level == len(widths) - 2)
+            for level, (before, after) in enumerate(pairwise(widths))
+        )
+        self.apply(normal_init).to(memory_format=torch.channels_last)  # up to 1.4x faster convolutions on a CPU
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.project(z).unflatten(1, self.start)
+        for norm, convolution, (height, width) in zip(self.norms, self.convolutions, self.sizes[1:], strict=True):
+            h = convolution(F.relu(norm(h)))[..., :height, :width]  # odd sizes: 2 ceil(n / 2) is one too many
+        return torch.tanh(h)
+
+
+class DCGANDiscriminator(nn.Module):
+    """Images (N, C, H, W) to logits (N,) of "real"; no normalisation in the first layer, leaky ReLU 0.2."""
+
+    def __init__(self, shape: tuple[int, ...], channels: int) -> None:
+        super().__init__()
+        depth = len(pyramid(*shape[1:])) - 1
+        widths = [shape[0]] + [channels * 2**level for level in range(depth)]
+        layers: list[nn.Module] = []
+        for level, (before, after) in enumerate(pairwise(widths)):
+            layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=level == 0))
+            layers += [nn.BatchNorm2d(after)] if level else []
+            layers.append(nn.LeakyReLU(0.2))
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        self.logit = nn.Linear(widths[-1] * (shape[1] >> depth) * (shape[2] >> depth), 1)
+        self.apply(normal_init).to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logit(self.features(x)).squeeze(1)
+
+
+def normal_init(module: nn.Module) -> None:
+    """Weights N(0, 0.02), scales of batch normalisation N(1, 0.02), biases 0 (DCGAN, sec. 4)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+    if isinstance(getattr(module, "bias", None), Tensor):
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,109 @@
+"""Causal convolutions for raster-scan models: shifts and one-sided kernels instead of masks, and the gated block.
+
+A k x k kernel under a mask spends half of its arithmetic on zeros. Here the vertical kernel has only the k // 2 + 1
+rows it may see and the horizontal one only the k // 2 + 1 columns; strict causality comes from shifting the input once.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def shift_down(x: Tensor) -> Tensor:
+    """(N, C, H, W): row r holds what was row r - 1; the first row is zero."""
+    return F.pad(x, (0, 0, 1, -1))
+
+
+def shift_right(x: Tensor) -> Tensor:
+    """(N, C, H, W): column c holds what was column c - 1; the first column is zero."""
+    return F.pad(x, (1, -1))
+
+
+def gate(x: Tensor) -> Tensor:
+    """tanh(a / 2) * sigmoid(b) for the halves a, b of the channels, dimension 1.
+
+    tanh(a / 2) = 2 sigmoid(a) - 1: one contiguous sigmoid is twice as fast on a CPU as a tanh and a sigmoid of halves,
+    and the factor 1/2 is a matter of the weights before it.
+    """
+    a, b = torch.sigmoid(x).chunk(2, 1)
+    return (2.0 * a - 1.0) * b
+
+
+class VerticalConv2d(nn.Conv2d):
+    """(k // 2 + 1) x k convolution: the output at (r, c) sees rows <= r and columns up to k // 2 away (dilated)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1) -> None:
+        rows, side = kernel_size // 2 + 1, kernel_size // 2 * dilation
+        super().__init__(in_channels, out_channels, (rows, kernel_size), dilation=dilation, padding=(0, side))
+        self.num_above = (rows - 1) * dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (0, 0, self.num_above, 0)))
+
+    def last_row(self, rows: Tensor) -> Tensor:
+        """The output for the last of `rows` (N, C, num_above + 1, W), without padding above: (N, out, 1, W)."""
+        return super().forward(rows)
+
+
+class HorizontalConv2d(nn.Conv2d):
+    """1 x (k // 2 + 1) convolution: the output at (r, c) sees columns c - k // 2 .. c of its own row (dilated)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1) -> None:
+        super().__init__(in_channels, out_channels, (1, kernel_size // 2 + 1), dilation=(1, dilation))
+        self.num_left = kernel_size // 2 * dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (self.num_left, 0)))
+
+
+class GatedBlock(nn.Module):
+    """One layer of the Gated PixelCNN (van den Oord et al. 2016, arXiv 1606.05328, fig. 2) on both stacks."""
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.vertical = VerticalConv2d(channels, 2 * channels, kernel_size, dilation)
+        self.link = nn.Conv2d(channels, 2 * channels, 1)
+        self.horizontal = HorizontalConv2d(channels, 2 * channels, kernel_size, dilation)
+        self.residual = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, vertical: Tensor, horizontal: Tensor) -> tuple[Tensor, Tensor]:
+        """Both (N, channels, H, W), in and out."""
+        vertical = vertical + gate(self.vertical(vertical))
+        gated = gate(self.horizontal(horizontal) + self.link(vertical))
+        return vertical, horizontal + self.residual(gated)
+
+
+class GatedPixelStack(nn.Module):
+    """Features of every pixel from those before it in raster order: (N, C, H, W) floats to (N, out_channels, H, W).
+
+    The dilations of `dilations` are cycled through the `num_blocks` layers. The features are the horizontal stack after
+    every block, concatenated: a linear layer on them is the sum of one skip connection per block.
+    Raises ValueError for a kernel size that is even or below 3, and for no blocks, channels or dilations.
+    """
+
+    def __init__(self, in_channels: int, channels: int, num_blocks: int, kernel_size: int, first_kernel_size: int,
+                 dilations: Sequence[int]) -> None:  # fmt: skip
+        super().__init__()
+        for name, size in (("kernel_size", kernel_size), ("first_kernel_size", first_kernel_size)):
+            if size < 3 or size % 2 == 0:
+                raise ValueError(f"{name}={size}: expected an odd number, at least 3")
+        if min(channels, num_blocks, *dilations, 1) < 1 or not dilations:
+            raise ValueError(f"channels={channels}, num_blocks={num_blocks}, dilations={list(dilations)}: expected "
+                             f"numbers that are at least 1")  # fmt: skip
+        self.vertical = VerticalConv2d(in_channels, channels, first_kernel_size)
+        self.horizontal = HorizontalConv2d(in_channels, channels, first_kernel_size)
+        self.blocks = nn.ModuleList(GatedBlock(channels, kernel_size, dilations[index % len(dilations)])
+                                    for index in range(num_blocks))  # fmt: skip
+        self.in_channels, self.out_channels = in_channels, channels * num_blocks
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        vertical = self.vertical(shift_down(x)).contiguous(memory_format=torch.channels_last)
+        horizontal = self.horizontal(shift_right(x)).contiguous(memory_format=torch.channels_last)
+        features = []
+        for block in self.blocks:
+            vertical, horizontal = block(vertical, horizontal)
+            features.append(horizontal)
+        return torch.cat(features, 1)

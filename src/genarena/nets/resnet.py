@@ -1,0 +1,98 @@
+"""Residual convolutional encoder and decoder between images of any size and flat features: no normalisation, no loss.
+
+All sizes are fixed at construction by a `ConvPyramid`. The finest level of both networks works at half the
+image's resolution, where the first convolution strides and the last one shuffles 2 x 2 pixels out of its channels:
+full resolution is where a CPU would spend most of its time.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """x + conv3(act(conv3(act(x)))) with half as many channels in between; (N, C, H, W) to the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(1, channels // 2)
+        self.branch = nn.Sequential(
+            nn.SiLU(), nn.Conv2d(channels, hidden, 3, padding=1), nn.SiLU(), nn.Conv2d(hidden, channels, 3, padding=1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+class Upsample(nn.Module):
+    """A convolution to 4 C channels, shuffled into 2 x 2 pixels and cut to `size`; (N, C_in, h, w) to (N, C, *size)."""
+
+    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int], kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 4 * out_channels, kernel, padding=kernel // 2)
+        self.shuffle = nn.PixelShuffle(2)
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shuffle(self.conv(x))[..., : self.size[0], : self.size[1]]
+
+
+class ConvPyramid:
+    """The plan an encoder and its decoder share: `sizes` of the levels below the image, `widths`, `blocks`, fine to coarse.
+
+    Sizes are halved, rounded up, at least once and until both sides are at most 7: 28, 14, 7; 8, 4; 64, 32, 16, 8, 4.
+    channels: width of the finest level; it doubles per level, up to four times.
+    blocks: residual blocks per level, *coarsest first*; the last entry holds for all finer levels.
+    """
+
+    def __init__(self, height: int, width: int, channels: int, blocks: Sequence[int]) -> None:
+        if channels < 1 or not blocks or min(blocks) < 0:
+            raise ValueError(
+                f"channels={channels}, blocks={list(blocks)}: expected channels >= 1 and blocks such as [1, 0]"
+            )
+        self.image, self.sizes = (height, width), [_half(height, width)]
+        while max(self.sizes[-1]) > 7:
+            self.sizes.append(_half(*self.sizes[-1]))
+        depth = len(self.sizes)
+        self.widths = [channels * min(2**level, 4) for level in range(depth)]
+        self.blocks = [blocks[min(depth - 1 - level, len(blocks) - 1)] for level in range(depth)]
+
+    @property
+    def num_features(self) -> int:
+        """Features of the coarsest level, flattened."""
+        return self.widths[-1] * self.sizes[-1][0] * self.sizes[-1][1]
+
+
+class ConvEncoder(nn.Sequential):
+    """Image (N, in_channels, H, W) to features (N, out_features)."""
+
+    def __init__(self, in_channels: int, out_features: int, plan: ConvPyramid, hidden: int) -> None:
+        layers: list[nn.Module] = []
+        for level, (width, blocks) in enumerate(zip(plan.widths, plan.blocks, strict=True)):
+            kernel = 3 if level else 5
+            layers += [nn.Conv2d(in_channels, width, kernel, stride=2, padding=kernel // 2)]
+            layers += [ResidualBlock(width) for _ in range(blocks)] + [nn.SiLU()]
+            in_channels = width
+        super().__init__(
+            *layers, nn.Flatten(), nn.Linear(plan.num_features, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
+            nn.Linear(hidden, out_features),
+        )  # fmt: skip
+
+
+class ConvDecoder(nn.Sequential):
+    """Features (N, in_features) to an image (N, out_channels, H, W): `ConvEncoder` backwards."""
+
+    def __init__(self, in_features: int, out_channels: int, plan: ConvPyramid, hidden: int) -> None:
+        layers: list[nn.Module] = []
+        outputs = [(out_channels, plan.image), *zip(plan.widths, plan.sizes, strict=True)]
+        for level in reversed(range(len(plan.sizes))):
+            layers += [ResidualBlock(plan.widths[level]) for _ in range(plan.blocks[level])]
+            layers += [nn.SiLU(), Upsample(plan.widths[level], *outputs[level], kernel=1 if level else 3)]
+        super().__init__(
+            nn.Linear(in_features, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
+            nn.Linear(hidden, plan.num_features), nn.Unflatten(1, (plan.widths[-1], *plan.sizes[-1])), *layers,
+        )  # fmt: skip
+
+
+def _half(height: int, width: int) -> tuple[int, int]:
+    return (height + 1) // 2, (width + 1) // 2

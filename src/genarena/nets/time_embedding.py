@@ -1,0 +1,29 @@
+"""Sinusoidal features of a noise time t in [0, 1], and the small network that turns them into a vector."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+SCALE = 1000.0  # t = 1 has the phase that step 1000 has in DDPM, whatever the number of steps
+
+
+def sinusoidal_features(t: Tensor, num_features: int) -> Tensor:
+    """[cos(w_i t), sin(w_i t)], w_i geometric from `SCALE` down to SCALE / 10^4; t (N,) -> (N, num_features), even."""
+    half = num_features // 2
+    frequencies = SCALE * torch.exp(-math.log(1e4) * torch.arange(half, device=t.device) / half)
+    phase = t.float()[:, None] * frequencies
+    return torch.cat([phase.cos(), phase.sin()], 1)
+
+
+class TimeEmbedding(nn.Module):
+    """t (N,) in [0, 1] -> (N, embedding_channels), already through a non-linearity."""
+
+    def __init__(self, embedding_channels: int, num_features: int = 64) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.layers = nn.Sequential(nn.Linear(num_features, embedding_channels), nn.SiLU(),
+                                    nn.Linear(embedding_channels, embedding_channels), nn.SiLU())  # fmt: skip
+
+    def forward(self, t: Tensor) -> Tensor:
+        return self.layers(sinusoidal_features(t, self.num_features))

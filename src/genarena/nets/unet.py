@@ -1,0 +1,137 @@
+"""U-Net with a time input (Ronneberger et al. 2015, arXiv 1505.04597; Ho et al. 2020, arXiv 2006.11239, appendix B).
+
+Differs from Ho et al.: time enters as a scale and a shift after the second GroupNorm (Dhariwal & Nichol 2021,
+arXiv 2105.05233, sec. 3); a skip connection is fused by a 1x1 convolution before its block, so that a block keeps its
+width; upsampling is 1x1 convolution, then nearest neighbour; `patch` folds p x p pixels into channels first, which on a
+CPU buys more width and depth than full-resolution layers cost.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genarena.nets.time_embedding import TimeEmbedding
+
+GROUPS = 8
+
+
+def _scaled(layer: nn.Conv2d, gain: float) -> nn.Conv2d:
+    """Small, not zero: a block starts near the identity, and every parameter still has a gradient."""
+    with torch.no_grad():
+        layer.weight.mul_(gain)
+        layer.bias.zero_()
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(act(scale(t) norm(conv(act(norm(x)))) + shift(t)))."""
+
+    def __init__(self, channels: int, embedding_channels: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(GROUPS, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.modulation = nn.Linear(embedding_channels, 2 * channels)
+        self.norm2 = nn.GroupNorm(GROUPS, channels)
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = _scaled(nn.Conv2d(channels, channels, 3, padding=1), 0.1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, 1)
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = torch.addcmul(shift, self.norm2(h), 1.0 + scale)
+        return x + self.conv2(self.dropout(F.silu(h)))
+
+
+class SelfAttention(nn.Module):
+    """x + projection(attention(norm(x))) over all positions; heads of at most `head_channels` channels."""
+
+    def __init__(self, channels: int, head_channels: int = 64) -> None:
+        super().__init__()
+        self.num_heads = max(1, channels // head_channels)
+        while channels % self.num_heads:
+            self.num_heads -= 1
+        self.norm = nn.GroupNorm(GROUPS, channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
+        self.projection = _scaled(nn.Conv2d(channels, channels, 1), 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = self.qkv(self.norm(x)).flatten(2).unflatten(1, (3, self.num_heads, -1)).transpose(-1, -2)
+        h = F.scaled_dot_product_attention(*heads.unbind(1))  # (N, heads, H W, channels / heads)
+        return x + self.projection(h.transpose(-1, -2).reshape(x.shape))
+
+
+class Stage(nn.Module):
+    """A residual block, with attention after it where asked for."""
+
+    def __init__(self, channels: int, embedding_channels: int, attention: bool, dropout: float) -> None:
+        super().__init__()
+        self.block = ResidualBlock(channels, embedding_channels, dropout)
+        self.attention = SelfAttention(channels) if attention else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        return self.attention(self.block(x, embedding))
+
+
+class UNet(nn.Module):
+    """(N, in_channels, H, W), t (N,) in [0, 1] -> (N, out_channels, H, W), any H and W.
+
+    size: (H, W) of the images. hidden_channels, multipliers: widths, one multiplier per level, halving from level to level.
+    num_blocks: residual blocks per level, each way. attention: heights of the feature maps that get attention after each
+    block; the lowest level always has one between the two ways. patch: side of the pixel blocks folded into channels.
+    Raises ValueError unless `hidden_channels` is a multiple of 8 and there is a level.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int], hidden_channels: int = 64,
+                 multipliers: Sequence[int] = (1, 2), num_blocks: int = 1, attention: Sequence[int] = (), patch: int = 1,
+                 dropout: float = 0.0) -> None:  # fmt: skip
+        super().__init__()
+        if hidden_channels < GROUPS or hidden_channels % GROUPS:
+            raise ValueError(f"hidden_channels={hidden_channels}: expected a positive multiple of {GROUPS}")
+        if not multipliers or min(*multipliers, num_blocks, patch) < 1:
+            raise ValueError(f"multipliers={tuple(multipliers)}, num_blocks={num_blocks}, patch={patch}: expected at "
+                             "least one multiplier, and every number at least 1")  # fmt: skip
+        widths = [hidden_channels * multiplier for multiplier in multipliers]
+        heights = [math.ceil(size[0] / patch / 2**level) for level in range(len(widths))]
+        embedding_channels = 4 * hidden_channels
+        self.patch, self.num_blocks = patch, num_blocks
+
+        def stages(level: int) -> nn.ModuleList:
+            return nn.ModuleList(Stage(widths[level], embedding_channels, heights[level] in attention, dropout)
+                                 for _ in range(num_blocks))  # fmt: skip
+
+        levels = range(len(widths))
+        self.embedding = TimeEmbedding(embedding_channels)
+        self.stem = nn.Conv2d(in_channels * patch**2, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(stages(level) for level in levels)
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
+        self.middle_attention = SelfAttention(widths[-1])
+        self.middle = ResidualBlock(widths[-1], embedding_channels, dropout)
+        self.fuse = nn.ModuleList(nn.ModuleList(nn.Conv2d(2 * width, width, 1) for _ in range(num_blocks))
+                                  for width in widths)  # fmt: skip
+        self.up = nn.ModuleList(stages(level) for level in levels)
+        self.grow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
+        self.head_norm = nn.GroupNorm(GROUPS, widths[0])
+        self.head = _scaled(nn.Conv2d(widths[0], out_channels * patch**2, 3, padding=1), 0.1)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        h = self.stem(F.pixel_unshuffle(F.pad(x, (0, -width % self.patch, 0, -height % self.patch)), self.patch))
+        embedding, skips = self.embedding(t), []
+        for level, stages in enumerate(self.down):
+            if level:
+                h = self.shrink[level - 1](h)
+            for stage in stages:
+                h = stage(h, embedding)
+                skips.append(h)
+        h = self.middle(self.middle_attention(h), embedding)
+        for level in reversed(range(len(self.up))):
+            for fuse, stage in zip(self.fuse[level], self.up[level]):
+                h = stage(fuse(torch.cat([h, skips.pop()], 1)), embedding)
+            if level:
+                h = F.interpolate(self.grow[level - 1](h), size=skips[-1].shape[-2:], mode="nearest")
+        h = F.pixel_shuffle(self.head(F.silu(self.head_norm(h))), self.patch)
+        return h[..., :height, :width]

@@ -1,0 +1,31 @@
+"""What all tests share: one torch thread per worker, no key and no network for trackers, the checkout as a start."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("WANDB_MODE", "offline")
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+ROOT = Path(__file__).parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def private_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or fills the user's cache or data folders; one cache per worker, so a classifier is trained once."""
+    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("GENARENA_DATA", raising=False)
+    monkeypatch.delenv("GENARENA_INCEPTION", raising=False)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder with real data sets; a test that needs it is skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real data sets are not at {SHARED_DATA.name} beside the checkout")
+    return SHARED_DATA

@@ -1,0 +1,134 @@
+"""Two players under one training step: who moves when, what is frozen, and what a broken step counts as."""
+
+from functools import partial
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from genarena.models.base import AdversarialModel, Training
+from genarena.spec import Batch, DataSpec
+
+NAN = float("nan")
+
+
+class Duel(AdversarialModel):
+    """Affine G on a fixed z, linear D, Wasserstein losses: no randomness, every gradient can be written down."""
+
+    paper = "none"
+
+    def __init__(self, training: Training, n_critic: int = 1, broken_generator: bool = False) -> None:
+        super().__init__(DataSpec((2,)), training, n_critic=n_critic)
+        torch.manual_seed(0)
+        self.generator, self.discriminator = nn.Linear(2, 2), nn.Linear(2, 1)
+        self.broken_generator = broken_generator
+        self.seen: list[dict[str, Tensor]] = []
+
+    def fake(self, n: int) -> Tensor:
+        return self.generator(torch.ones(n, 2))
+
+    def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        score = self.discriminator(self.fake(len(batch.x)).detach()).mean() - self.discriminator(batch.x).mean()
+        return {"loss": score + 0.1 * self.discriminator.weight.square().sum()}
+
+    def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        fake = self.fake(len(batch.x))
+        score = self.discriminator(fake)
+        weight = self.discriminator.weight
+        self.seen.append({"weight": weight.detach().clone(), "frozen": not weight.requires_grad,
+                          "fake": fake.detach().float(), "score": score.detach().float()})  # fmt: skip
+        return {"loss": -score.mean() * (NAN if self.broken_generator else 1.0)}
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        return self.fake(num_samples)
+
+
+class Recorder(pl.Callback):
+    def __init__(self) -> None:
+        self.weights: dict[str, list[Tensor]] = {"generator": [], "discriminator": []}
+        self.streak: list[int] = []
+
+    def on_train_start(self, trainer: pl.Trainer, model: Duel) -> None:
+        self.on_train_batch_end(trainer, model)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, model: Duel, *_: object) -> None:
+        for name, history in self.weights.items():
+            history.append(getattr(model, name).weight.detach().clone())
+        self.streak.append(model.nonfinite_in_a_row)
+
+    def moved(self, name: str) -> list[int]:
+        history = self.weights[name]
+        return [k for k in range(len(history) - 1) if not torch.equal(history[k], history[k + 1])]
+
+
+def sgd(lr: float = 0.1, accumulate: int = 1) -> Training:
+    return Training(partial(torch.optim.SGD, lr=lr), lambda progress: 1.0, accumulate=accumulate)
+
+
+def batches(num: int, size: int) -> list[Tensor]:
+    return list(torch.randn(num, size, 2, generator=torch.Generator().manual_seed(1)))
+
+
+def fit(model: Duel, data: list[Tensor], precision: str = "32-true") -> Recorder:
+    recorder = Recorder()
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, precision=precision,
+                         enable_progress_bar=False, enable_model_summary=False, callbacks=[recorder])  # fmt: skip
+    trainer.fit(model, DataLoader([Batch(x) for x in data], batch_size=None))
+    return recorder
+
+
+def test_the_generator_moves_every_n_critic_steps_and_both_players_accumulate() -> None:
+    recorder = fit(Duel(sgd(accumulate=2), n_critic=3), batches(12, 4))
+    assert recorder.moved("discriminator") == [1, 3, 5, 7, 9, 11]
+    assert recorder.moved("generator") == [5, 11]
+
+
+def test_the_discriminator_does_not_learn_from_the_generators_loss() -> None:
+    model = Duel(sgd())
+    recorder = fit(model, batches(3, 4))
+    for seen, after in zip(model.seen, recorder.weights["discriminator"][1:], strict=True):
+        assert seen["frozen"] and torch.equal(seen["weight"], after)
+    assert model.discriminator.weight.requires_grad and not model.discriminator.weight.grad
+
+
+def test_a_step_is_the_gradient_step_written_by_hand() -> None:
+    model, x = Duel(sgd(lr=0.5)), batches(1, 4)[0]
+    w, g, b = model.discriminator.weight.clone(), model.generator.weight.clone(), model.generator.bias.clone()
+    fit(model, [x])
+    w_next = w - 0.5 * ((g.sum(1) + b) - x.mean(0) + 0.2 * w)
+    g_next = g + 0.5 * w_next.T @ torch.ones(1, 2)  # the generator answers the discriminator that has just moved
+    torch.testing.assert_close(model.discriminator.weight, w_next)
+    torch.testing.assert_close(model.generator.weight, g_next)
+
+
+def test_accumulated_halves_are_one_batch_for_the_discriminator() -> None:
+    x = batches(1, 8)[0]
+    whole, halves = Duel(sgd()), Duel(sgd(accumulate=2))
+    fit(whole, [x])
+    fit(halves, list(x.split(4)))
+    torch.testing.assert_close(halves.discriminator.weight, whole.discriminator.weight)
+
+
+def test_autocast_shows_the_generator_the_discriminator_that_has_just_moved() -> None:
+    """Autocast caches bfloat16 copies of trainable weights; the frozen discriminator must not be read from there."""
+    model = Duel(sgd(lr=2.0))
+    fit(model, batches(2, 4), precision="bf16-mixed")
+    for seen in model.seen:
+        expected = seen["fake"] @ seen["weight"].T
+        assert (seen["score"] - model.discriminator.bias - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+def test_a_player_that_breaks_in_a_row_is_counted_though_the_other_one_is_sound() -> None:
+    broken = Duel(sgd(), n_critic=2, broken_generator=True)
+    recorder = fit(broken, batches(6, 4))
+    assert recorder.streak == [0, 0, 1, 1, 2, 2, 3] and broken.nonfinite_steps == 3
+    assert recorder.moved("generator") == [] and len(recorder.moved("discriminator")) == 6
+    broken.broken_generator = False
+    assert fit(broken, batches(2, 4)).streak[-1] == 0
+
+
+def test_n_critic_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="n_critic=0"):
+        Duel(sgd(), n_critic=0)

@@ -1,0 +1,193 @@
+"""One deep contract for every model in conf/model."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from genarena.build import build
+from genarena.config import CONF, SOURCE, available, compose
+from genarena.errors import UserError
+from genarena.likelihood import Likelihood
+from genarena.models.base import GenerativeModel
+from genarena.spec import Batch
+
+MODELS = [name for name in available("model") if not name.endswith("_paper")]
+PAPER_SIZE = [name for name in available("model") if name.endswith("_paper")]
+SMALL_BATCH = 4
+
+
+def make(name: str, *overrides: str, data: str = "digits") -> GenerativeModel:
+    torch.manual_seed(0)
+    return build(compose([f"model={name}", f"data={data}", *overrides]).model, "model")
+
+
+def images(model: GenerativeModel, num: int = SMALL_BATCH, seed: int = 1) -> Tensor:
+    """Smooth random images of the model's shape and levels."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(num, model.spec.shape[0], 4, 4, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, model.spec.shape[1:], mode="bilinear")
+    return (smooth * model.spec.num_levels).floor().clamp_max(model.spec.num_levels - 1).to(torch.uint8)
+
+
+def fitted(name: str, **options: str) -> GenerativeModel:
+    """A model that has seen a batch: baselines count it, data-dependent initialisation has happened."""
+    model = make(name, **options)
+    with torch.no_grad():
+        for seed in range(3):
+            model.train().loss(Batch(images(model, 32, seed)))
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", available("model"))
+def test_one_name_everywhere(name: str) -> None:
+    text = (CONF / "model" / f"{name}.yaml").read_text()
+    assert len(text.splitlines()) <= 30
+    parent = re.search(r"^defaults: \[(\w+), _self_\]", text, re.MULTILINE)
+    if parent:
+        assert parent[1] in available("model")
+        return
+    target = re.search(r"_target_: (genarena\.models\.\w+\.(\w+))\.(\w+)", text)
+    assert target[2] == name
+    assert SOURCE.joinpath(*target[1].split(".")[1:]).with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_class_facts(name: str) -> None:
+    model = make(name)
+    folder = Path(type(model).__module__.replace(".", "/")).parent.name
+    assert model.family == folder
+    assert isinstance(model.likelihood, Likelihood)
+    assert model.paper
+    assert model.nfe >= 1
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_loss_is_finite_and_reaches_every_parameter(name: str) -> None:
+    model = make(name).train()
+    batch = Batch(images(model, 8))
+    model.loss(batch)  # data-dependent initialisation happens here
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        for parameter in model.parameters():  # zero-initialised layers would block the gradient of those before
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    model.progress = 0.5
+    terms = model.loss(batch)
+    assert all(value.dim() == 0 and torch.isfinite(value) for value in terms.values())
+    parameters = dict(model.named_parameters())
+    if not parameters:
+        assert not terms["loss"].requires_grad
+        return
+    terms["loss"].backward()
+    blind = [key for key, p in parameters.items() if p.requires_grad and (p.grad is None or not p.grad.abs().sum() > 0)]
+    assert not blind
+    assert all(torch.isfinite(p.grad).all() for p in parameters.values() if p.requires_grad)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_samples_live_in_the_space_of_the_data(name: str) -> None:
+    model = fitted(name)
+    torch.manual_seed(3)
+    samples = model.sample(5)
+    assert samples.shape == (5, *model.spec.shape)
+    assert samples.dtype == torch.uint8
+    assert samples.max() < model.spec.num_levels
+    torch.manual_seed(3)
+    assert torch.equal(model.sample(5), samples)
+    torch.manual_seed(4)
+    assert not torch.equal(model.sample(5), samples)
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_log_prob_where_it_is_claimed(name: str) -> None:
+    model = fitted(name)
+    x = images(model)
+    if model.likelihood is Likelihood.NONE:
+        with pytest.raises(TypeError, match="no likelihood"):
+            model.log_prob(x)
+        return
+    with torch.no_grad():
+        torch.manual_seed(0)
+        log_prob = model.log_prob(x)
+        torch.manual_seed(0)
+        again = model.log_prob(x)
+    assert log_prob.shape == (SMALL_BATCH,)
+    assert log_prob.dtype == torch.float32
+    assert torch.isfinite(log_prob).all()
+    assert torch.equal(log_prob, again)
+    if model.likelihood in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
+        assert (log_prob < 0).all()  # a probability mass, or a bound on one
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_exact_likelihoods_do_not_depend_on_the_batch(name: str) -> None:
+    model = fitted(name)
+    if model.likelihood is not Likelihood.EXACT:
+        pytest.skip("random numbers differ between one batch and its rows")
+    x = images(model)
+    with torch.no_grad():
+        alone = torch.cat([model.log_prob(row[None]) for row in x])
+        torch.testing.assert_close(model.log_prob(x), alone, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_and_loaded_is_the_same_model(name: str, tmp_path: Path) -> None:
+    model = fitted(name)
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    other = make(name)
+    other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    other.eval()
+    torch.manual_seed(5)
+    expected = model.sample(3)
+    torch.manual_seed(5)
+    assert torch.equal(other.sample(3), expected)
+    if model.likelihood in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
+        x = images(model)
+        torch.manual_seed(5)
+        expected = model.log_prob(x)
+        torch.manual_seed(5)
+        assert torch.equal(other.log_prob(x), expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_colour_images_of_256_levels(name: str) -> None:
+    """16x16x3: a shape that no shipped data set has."""
+    model = make(name, "data.image_size=16", "data.root=.", data="image_folder").train()
+    terms = model.loss(Batch(images(model)))
+    assert torch.isfinite(terms["loss"])
+    with torch.no_grad():
+        assert model.eval().sample(1).shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("data", ["mnist", "binary_mnist"])
+def test_grey_images_of_28_pixels(name: str, data: str) -> None:
+    model = make(name, data=data).train()
+    terms = model.loss(Batch(images(model, 2)))
+    assert torch.isfinite(terms["loss"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_vectors_are_modelled_or_refused_in_one_line(name: str) -> None:
+    try:
+        model = make(name, data="toy2d")
+    except UserError as error:
+        assert "\n" not in str(error)
+        assert "shape (2,)" in str(error)
+        return
+    terms = model.train().loss(Batch(torch.randn(16, 2)))
+    assert torch.isfinite(terms["loss"])
+    samples = model.eval().sample(4)
+    assert samples.shape == (4, 2)
+    assert samples.is_floating_point()
+    assert torch.isfinite(samples).all()
+
+
+@pytest.mark.parametrize("name", PAPER_SIZE)
+def test_paper_size_is_another_size_and_can_be_built(name: str) -> None:
+    paper = make(name, "data.root=.", data="image_folder")
+    small = make(name.removesuffix("_paper"), "data.root=.", data="image_folder")
+    assert sum(p.numel() for p in paper.parameters()) != sum(p.numel() for p in small.parameters())

@@ -1,0 +1,189 @@
+"""The energy-based model against what is known of it."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genarena.models.energy.ebm import EBM
+from genarena.models.energy.replay_buffer import ReplayBuffer
+from genarena.spec import Batch, DataSpec
+
+DIGITS = DataSpec((1, 8, 8), 17)
+
+
+class Linear(nn.Module):
+    """An energy that is linear in its features (v, v^2): its contrastive-divergence gradient can be written down."""
+
+    def __init__(self, num_dims: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(0.1 * torch.randn(num_dims)), nn.Parameter(torch.zeros(num_dims))
+
+    def forward(self, v: Tensor) -> Tensor:
+        return (v.flatten(1) * self.first + v.flatten(1).square() * self.second).sum(1)
+
+
+def exact_log_z(model: EBM) -> float:
+    """log of the integral of exp(-U) over a line or a plane, by quadrature."""
+    line = torch.linspace(-6.0, 6.0, 601)
+    points = torch.cartesian_prod(*[line] * model.spec.num_dims).view(-1, *model.spec.shape)
+    with torch.no_grad():
+        return (torch.logsumexp(-model.energy(points).double(), 0) + model.spec.num_dims * math.log(0.02)).item()
+
+
+def test_loss_gradient_is_contrastive_divergence() -> None:
+    torch.manual_seed(0)
+    model = EBM(DataSpec((2,)), energy_penalty=0.0, data_noise=0.0, temperature=0.5, buffer_size=64, max_gap=1e9)
+    model.net = Linear(2)
+    model.eval()
+    x, chains = torch.randn(32, 2) + 1.0, {}
+    model.advance_chains = lambda num: chains.setdefault("v", torch.randn(num, 2))
+    model.loss(Batch(x))["loss"].backward()
+    torch.testing.assert_close(model.net.first.grad, x.mean(0) - chains["v"].mean(0))
+    torch.testing.assert_close(model.net.second.grad, x.square().mean(0) - chains["v"].square().mean(0))
+
+
+def test_guard_bounds_the_gradient_of_an_exploding_gap() -> None:
+    torch.manual_seed(0)
+    model = EBM(DataSpec((2,)), energy_penalty=0.0, data_noise=0.0, temperature=1.0, buffer_size=64, max_gap=0.5)
+    model.net = Linear(2)
+    model.advance_chains = lambda num: torch.zeros(num, 2)
+    for size, expected in ((1e-2, 1.0), (1e4, None)):
+        nn.init.ones_(model.net.first)
+        model.net.zero_grad()
+        terms = model.loss(Batch(size * torch.ones(8, 2)))
+        terms["loss"].backward()
+        gap = (model.net.first.grad * model.net.first).sum()  # of the linear part: brake * gap
+        assert abs(terms["loss"].item()) <= 0.5 * 2 + 1e-4
+        torch.testing.assert_close(gap, torch.tensor(2.0 * size if expected else 1.0))
+
+
+def test_kl_term_reaches_the_parameters_through_the_last_step_only() -> None:
+    """On U = w v (reference aside) the last step moves v by -step w, so d E_stop(v_K) / d w = -step (w + dU_ref)."""
+    torch.manual_seed(0)
+    model = EBM(DataSpec((1,)), temperature=1.0, step_size=1e-6, buffer_size=64, kl_weight=1.0)
+    model.net = Linear(1)
+    chains = torch.randn(4000, 1)
+    model.buffer.pick = lambda num: torch.full((num, 1), 1e6)  # so far that the entropy has no slope
+    model.sampler_kl(chains).backward()
+    slope = model.net.first.detach() + chains.mean()  # U = w v + v^2 / 2
+    torch.testing.assert_close(model.net.first.grad, -model.step_size * slope, rtol=0.02, atol=0)
+
+
+def test_log_prob_integrates_to_one_and_knows_its_constant() -> None:
+    torch.manual_seed(0)
+    model = EBM(DataSpec((2,)), temperature=0.2, buffer_size=8, ais_chains=500, ais_steps=50).eval()
+    log_z, error = model.partition()
+    assert abs(log_z - exact_log_z(model)) < max(0.02, 3.0 * error)
+    line = torch.linspace(-6.0, 6.0, 301)
+    total = model.log_prob(torch.cartesian_prod(line, line)).exp().sum() * (line[1] - line[0]) ** 2
+    torch.testing.assert_close(total, torch.tensor(1.0), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("num_levels", [2, 5])
+def test_masses_of_levels_are_a_bound_that_tightens(num_levels: int) -> None:
+    """sum_x exp(E[bound]) <= 1, and many draws bring it near to one: P(x | v) and the noise fit together."""
+    torch.manual_seed(0)
+    model = EBM(DataSpec((1, 1, 1), num_levels), temperature=0.2, buffer_size=8).eval()
+    model.level_counts.copy_(torch.arange(1, num_levels + 1))
+    model.partition = lambda: (exact_log_z(model), 0.0)
+    levels = torch.arange(num_levels, dtype=torch.uint8).view(-1, 1, 1, 1)
+    one = torch.stack([model.log_prob(levels) for _ in range(400)]).mean(0).exp().sum()
+    many = model.log_prob(levels, num_samples=4000).exp().sum()
+    assert one < many < 1.03
+
+
+def test_constant_is_estimated_once_per_weights_and_saved() -> None:
+    torch.manual_seed(0)
+    model = EBM(DataSpec((2,)), buffer_size=8, ais_chains=20, ais_steps=5).eval()
+    calls, estimate = [], model.estimate_partition
+    model.estimate_partition = lambda: calls.append(1) or estimate()
+    x = torch.randn(5, 2)
+    first = model.log_prob(x)
+    assert torch.equal(model.log_prob(x), first) and len(calls) == 1
+    twin = EBM(DataSpec((2,)), buffer_size=8).eval()
+    twin.load_state_dict(model.state_dict())
+    twin.estimate_partition = None  # would raise when called
+    assert torch.equal(twin.log_prob(x), first)
+    with torch.no_grad():
+        next(model.net.parameters()).mul_(1.01)
+    assert not torch.equal(model.log_prob(x), first) and len(calls) == 2
+
+
+def test_denoising_is_the_posterior_mean_of_a_gaussian() -> None:
+    """v ~ N(0, 1) seen through noise sigma: E[x | v] = (1 - sigma^2) v; an untrained reference is N(0, I)."""
+    model = EBM(DIGITS, data_noise=0.5, buffer_size=8)
+    nn.init.zeros_(model.net.head.weight)
+    v = torch.randn(3, 1, 8, 8)
+    torch.testing.assert_close(model.denoise(v), 0.75 * v)
+
+
+def test_buffer_counts_restarts_and_writes_where_it_read() -> None:
+    torch.manual_seed(0)
+    buffer = ReplayBuffer((2,), capacity=4000, restart=0.25)
+    buffer.age.fill_(7)
+    before = buffer.chains.clone()
+    index, state = buffer.draw(2000, lambda n: torch.full((n, 2), 9.0))
+    fresh = (state == 9.0).all(1)
+    assert abs(fresh.float().mean() - 0.25) < 0.04
+    assert len(index.unique()) == 2000 and torch.equal(state[~fresh], before[index[~fresh]])
+    buffer.write(index, state + 1.0, lambda n: torch.zeros(n, 2))
+    assert torch.equal(buffer.chains[index], state + 1.0)
+    untouched = torch.ones(4000, dtype=torch.bool).index_fill(0, index, False)
+    assert torch.equal(buffer.chains[untouched], before[untouched]) and (buffer.age[untouched] == 7).all()
+    assert (buffer.age[index[fresh]] == 1).all() and (buffer.age[index[~fresh]] == 8).all()
+
+
+def test_buffer_restarts_broken_chains_and_picks_grown_ones_first() -> None:
+    buffer = ReplayBuffer((1,), capacity=6, restart=0.0)
+    index = torch.arange(6)
+    for state in (torch.ones(6, 1), torch.tensor([[1.0], [float("nan")], [1.0], [float("inf")], [1.0], [1.0]])):
+        buffer.write(index, state, lambda n: torch.full((n, 1), -5.0))
+    assert buffer.age.tolist() == [2, 0, 2, 0, 2, 2]
+    assert (buffer.pick(4, min_age=2) == 1.0).all()
+    assert (buffer.pick(12, min_age=2) == -5.0).sum() == 4
+
+
+def test_resumed_model_moves_the_same_chains() -> None:
+    torch.manual_seed(0)
+    model = EBM(DIGITS, buffer_size=32, langevin_steps=2)
+    batch = Batch(torch.randint(17, (8, 1, 8, 8), dtype=torch.uint8))
+    model.loss(batch)
+    twin = EBM(DIGITS, buffer_size=32, langevin_steps=2)
+    twin.load_state_dict(model.state_dict())
+    outcomes = []
+    for each in (model, twin):
+        torch.manual_seed(5)
+        outcomes.append(each.loss(batch)["loss"])
+    assert torch.equal(*outcomes)
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), twin.state_dict().values(), strict=True))
+
+
+def test_spectral_norm_holds_the_slope_of_a_layer() -> None:
+    torch.manual_seed(0)
+    model = EBM(DataSpec((4,)), spectral_norm=True, buffer_size=8)
+    layer = model.net.features[2]
+    with torch.no_grad():
+        layer.parametrizations.weight.original.mul_(50.0)
+    for _ in range(30):
+        model.net(torch.randn(2, 4))
+    assert torch.linalg.matrix_norm(layer.weight, 2) < 1.05
+
+
+def test_trained_on_two_dimensions_it_finds_the_density() -> None:
+    """A few hundred updates on N((1, -1), 0.5^2 I): the samples have its moments, log_prob nearly its entropy."""
+    torch.manual_seed(0)
+    model = EBM(DataSpec((2,)), buffer_size=512, ais_chains=200, ais_steps=50, sample_steps=20, step_size=0.02)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3, betas=(0.0, 0.999))
+    target = torch.distributions.Normal(torch.tensor([1.0, -1.0]), 0.5)
+    for _ in range(150):
+        model.loss(Batch(target.sample((128,))))["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval()
+    samples, x = model.sample(2000), target.sample((2000,))
+    torch.testing.assert_close(samples.mean(0), target.mean, atol=0.15, rtol=0)
+    torch.testing.assert_close(samples.std(0), torch.full((2,), 0.5), atol=0.12, rtol=0)
+    gap = target.log_prob(x).sum(1).mean() - model.log_prob(x).mean()
+    assert -0.02 < gap < 0.1  # the Kullback-Leibler divergence from the data to the model

@@ -1,0 +1,107 @@
+"""A refused command line: one line, the nearest key or the allowed range, exit code 2, nothing written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from genarena import config
+from genarena.build import build
+from genarena.errors import Untrusted, UserError
+
+ROOT = Path(__file__).parents[1]
+GOOD = ["model=vae", "data=digits"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data=digits"], ["model=<name> is missing", "vae"]),
+        (["model=vea", "data=digits"], ["model=vea", "did you mean vae?", "glow"]),
+        (["model=vae", "data=mnits"], ["did you mean mnist?", "fashion_mnist"]),
+        ([*GOOD, "budget=cpu_1mn"], ["did you mean cpu_1min?"]),
+        ([*GOOD, "model.laten_dim=4"], ["model.laten_dim", "did you mean model.latent_dim?"]),
+        ([*GOOD, "+model.laten_dim=4"], ["did you mean model.latent_dim?"]),
+        ([*GOOD, "latent_dim=4"], ["latent_dim", "did you mean model.latent_dim?"]),
+        ([*GOOD, "model.latent_dim=many"], ["model.latent_dim=many", "expected int"]),
+        ([*GOOD, "model.latent_dim=0"], ["expected at least 1"]),
+        ([*GOOD, "model.latent_dim=2.5"], ["expected int"]),
+        ([*GOOD, "budget.minutes=yes"], ["budget.minutes=yes", "float"]),
+        ([*GOOD, "budget.minutes=-1"], ["positive"]),
+        ([*GOOD, "budget.examples=0"], ["at least 1"]),
+        ([*GOOD, "seed=-1"], ["seed=-1", "at least 0"]),
+        ([*GOOD, "seed=one"], ["expected int"]),
+        ([*GOOD, "model.training.ema_decay=1.5"], ["0 to 1"]),
+        ([*GOOD, "metrics=[bits_per_dm]"], ["bits_per_dm", "did you mean 'bits_per_dim'?"]),
+        ([*GOOD, "metrics=recall"], ["expected a list"]),
+        ([*GOOD, "~seed"], ["cannot be removed"]),
+        ([*GOOD, "seed=[1"], ["seed=[1"]),
+        (["model=vae,gan", "data=digits"], ["model=gan"]),
+        ([*GOOD, "resume=nowhere"], ["resume=nowhere", "config.yaml"]),
+    ],
+    ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else None,
+)  # fmt: skip
+def test_refused(overrides: list[str], words: list[str]) -> None:
+    from genarena.cli import expand_resume
+
+    with pytest.raises(UserError) as refused:
+        config.check(expand_resume(overrides))
+    text = str(refused.value)
+    assert "\n" not in text
+    for word in words:
+        assert word.replace("'", "") in text.replace("'", "")
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["model.latent_dim=4", "budget.minutes=2", "budget.minutes=0.5", "budget.minutes=null", "budget.examples=10",
+     "seed=0,1,2", "seed=range(3)", "model.training.optimizer.lr=1e-4", "model.training.optimizer.lr=1",
+     "+model.training.optimizer.weight_decay=0.1", "metrics=[]", "metrics=[recall,bits_per_dim]", "runs_dir=/some/where",
+     "trainer.precision=32-true", "logger=none", "data.root=/some/where", "debug=true"],
+)  # fmt: skip
+def test_accepted(override: str) -> None:
+    assert config.check([*GOOD, override]) == [*GOOD, override]
+
+
+def test_an_option_that_the_yaml_leaves_out_gets_its_plus() -> None:
+    assert config.check(["model=vae", "data=toy2d", "data.num_train=100"])[-1] == "data.num_train=100"
+    given = ["model=dcgan", "data=digits", "trainer.max_steps=3"]
+    assert config.check(given)[-1] == "+trainer.max_steps=3"
+
+
+def test_command_line_exits_with_2_and_writes_nothing(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "train.py"), "model=glw", "data=digits", f"runs_dir={tmp_path}/runs"],
+                          cwd=tmp_path, capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "glow" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_torch_is_not_imported_before_the_check() -> None:
+    code = "import sys, genarena.cli, genarena.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_foreign_targets_are_refused() -> None:
+    for target in ("os.system", "torch.load", "builtins.eval", "genarena.run.os.system", "torch.optim.sgd.torch.load",
+                   "genarena.models.base.partial", "torchmetrics.__class__", 7):  # fmt: skip
+        with pytest.raises(Untrusted):
+            build({"_target_": "genarena.spec.DataSpec", "shape": [{"_target_": target}]}, "data")
+
+
+def test_the_innermost_cause_is_reported() -> None:
+    with pytest.raises(UserError, match=r"data: shape=\(0,\): expected"):
+        build({"_target_": "genarena.spec.DataSpec", "shape": [0]}, "data")
+
+
+def test_interpolations_in_a_run_folder_are_not_resolved(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    OmegaConf.save({"model": {"a": "${oc.env:HOME}"}, "data": {}, "choices": {}}, path)
+    with pytest.raises(Untrusted, match="interpolation"):
+        config.load(path)
+    path.write_text("model: [")
+    with pytest.raises(UserError, match="cannot be read"):
+        config.load(path)
