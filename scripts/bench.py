@@ -12,8 +12,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from genarena.data.base import ArenaDataModule, Batches
 from genarena.likelihood import dequantise, to_unit
 from genarena.models.autoregressive.pixelcnn import PixelCNN
+from genarena.models.base import GenerativeModel
 from genarena.models.flow.glow import Glow
 from genarena.spec import Batch, DataSpec
 
@@ -82,6 +84,51 @@ def glow_step(num_rounds: int = 10) -> str:
     )
 
 
+def lightning_overhead(num_batches: int = 200, num_rounds: int = 5) -> str:
+    """A run's training loop (Trainer, EMA, budget, logging) against the bare loop: VAE on the digits, shipped size."""
+    import tempfile
+
+    from genarena.build import build
+    from genarena.callbacks.budget import Budget
+    from genarena.callbacks.ema import EMA
+    from genarena.config import compose
+
+    torch.manual_seed(0)
+    cfg = compose(["model=vae", "data=digits", "trainer.precision=32-true"])
+    data = build(cfg.data, "data")
+    data.setup()
+    times: dict[str, list[float]] = {"trainer": [], "loop": []}
+    for _ in range(num_rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            model = build(cfg.model, "model")
+            budget = Budget(None, num_batches * data.batch_size)
+            trainer = build({"_target_": "pytorch_lightning.Trainer", "_partial_": True}, "trainer")(
+                accelerator="cpu", max_epochs=-1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                enable_model_summary=False, default_root_dir=folder, limit_val_batches=0, log_every_n_steps=1,
+                callbacks=[EMA(model.settings.ema_decay or 0.999), budget])  # fmt: skip
+            trainer.fit(model, datamodule=data)
+            times["trainer"].append(budget.seconds / num_batches)
+            times["loop"].append(_bare_loop(build(cfg.model, "model"), data, num_batches) / num_batches)
+    ours, bare = (statistics.median(times[name]) for name in ("trainer", "loop"))
+    shown = f"trainer {1e3 * ours:.2f} ms, bare loop {1e3 * bare:.2f} ms per step, {100 * (ours / bare - 1):+.1f}%"
+    return f"lightning_overhead: {shown}"
+
+
+def _bare_loop(model: GenerativeModel, data: ArenaDataModule, num_batches: int) -> float:
+    """What a plain script does: loss, backward, clipping, optimiser, exponential average."""
+    optimizer = model.settings.optimizer(model.parameters())
+    averaged = [parameter.detach().clone() for parameter in model.parameters()]
+    batches = iter(Batches(data, data.train, data.batch_size, shuffle=True))
+    start = time.perf_counter()
+    for _ in range(num_batches):
+        optimizer.zero_grad()
+        model.loss(next(batches))["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        torch._foreach_lerp_(averaged, [parameter.detach() for parameter in model.parameters()], 0.001)
+    return time.perf_counter() - start
+
+
 def training_step(optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> Callable:
     """Forward, backward, optimiser."""
 
@@ -93,7 +140,7 @@ def training_step(optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor]) 
     return step
 
 
-BENCHMARKS = {function.__name__: function for function in (pixelcnn_sampling, glow_step)}
+BENCHMARKS = {function.__name__: function for function in (pixelcnn_sampling, glow_step, lightning_overhead)}
 
 
 def main(names: list[str]) -> None:

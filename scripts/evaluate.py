@@ -19,7 +19,11 @@ def main() -> None:
     metrics = options["metrics"]
     if metrics is not None:
         config.check_metrics(metrics)
-    sizes = {key: options[key] for key in ("num_samples", "num_test", "iw_samples", "sample_seed") if options[key] is not None}
+    sizes = {
+        key: options[key]
+        for key in ("num_samples", "num_test", "iw_samples", "sample_seed")
+        if options[key] is not None
+    }
     for key, value in sizes.items():
         if not isinstance(value, int) or value < (key != "sample_seed"):
             raise UserError(f"{key}={value}: expected a whole number, at least {int(key != 'sample_seed')}")

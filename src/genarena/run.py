@@ -171,7 +171,7 @@ def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
     interval = _validation_interval(resolved["budget"], budget.examples, data.batch_size)
     trainer = build({**node, "_partial_": True}, "trainer")(
         max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, val_check_interval=interval,
-        log_every_n_steps=min(50, interval) if isinstance(interval, int) else 50, inference_mode=False,
+        log_every_n_steps=1, inference_mode=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
         default_root_dir=folder.path, plugins=[AtomicCheckpointIO()], callbacks=callbacks, logger=chosen_loggers,
     )  # fmt: skip

@@ -26,10 +26,10 @@ class Linear(nn.Module):
 
 def exact_log_z(model: EBM) -> float:
     """log of the integral of exp(-U) over a line or a plane, by quadrature."""
-    line = torch.linspace(-6.0, 6.0, 601)
+    line = torch.linspace(-6.0, 6.0, 241)
     points = torch.cartesian_prod(*[line] * model.spec.num_dims).view(-1, *model.spec.shape)
     with torch.no_grad():
-        return (torch.logsumexp(-model.energy(points).double(), 0) + model.spec.num_dims * math.log(0.02)).item()
+        return (torch.logsumexp(-model.energy(points).double(), 0) + model.spec.num_dims * math.log(0.05)).item()
 
 
 def test_loss_gradient_is_contrastive_divergence() -> None:
@@ -48,15 +48,12 @@ def test_guard_bounds_the_gradient_of_an_exploding_gap() -> None:
     torch.manual_seed(0)
     model = EBM(DataSpec((2,)), energy_penalty=0.0, data_noise=0.0, temperature=1.0, buffer_size=64, max_gap=0.5)
     model.net = Linear(2)
+    nn.init.ones_(model.net.first)
     model.advance_chains = lambda num: torch.zeros(num, 2)
-    for size, expected in ((1e-2, 1.0), (1e4, None)):
-        nn.init.ones_(model.net.first)
+    for size, expected in ((0.25, 0.5), (1e6, 1.0)):  # gap f(x) - f(0) = 2 size; the limit is max_gap D = 1
         model.net.zero_grad()
-        terms = model.loss(Batch(size * torch.ones(8, 2)))
-        terms["loss"].backward()
-        gap = (model.net.first.grad * model.net.first).sum()  # of the linear part: brake * gap
-        assert abs(terms["loss"].item()) <= 0.5 * 2 + 1e-4
-        torch.testing.assert_close(gap, torch.tensor(2.0 * size if expected else 1.0))
+        model.loss(Batch(torch.full((8, 2), size)))["loss"].backward()
+        torch.testing.assert_close(model.net.first.grad.sum(), torch.tensor(expected))
 
 
 def test_kl_term_reaches_the_parameters_through_the_last_step_only() -> None:
@@ -73,10 +70,10 @@ def test_kl_term_reaches_the_parameters_through_the_last_step_only() -> None:
 
 def test_log_prob_integrates_to_one_and_knows_its_constant() -> None:
     torch.manual_seed(0)
-    model = EBM(DataSpec((2,)), temperature=0.2, buffer_size=8, ais_chains=500, ais_steps=50).eval()
+    model = EBM(DataSpec((2,)), temperature=0.2, buffer_size=8, ais_chains=300, ais_steps=30).eval()
     log_z, error = model.partition()
-    assert abs(log_z - exact_log_z(model)) < max(0.02, 3.0 * error)
-    line = torch.linspace(-6.0, 6.0, 301)
+    assert abs(log_z - exact_log_z(model)) < max(0.02, 4.0 * error)
+    line = torch.linspace(-6.0, 6.0, 121)
     total = model.log_prob(torch.cartesian_prod(line, line)).exp().sum() * (line[1] - line[0]) ** 2
     torch.testing.assert_close(total, torch.tensor(1.0), atol=0.03, rtol=0)
 
@@ -87,10 +84,11 @@ def test_masses_of_levels_are_a_bound_that_tightens(num_levels: int) -> None:
     torch.manual_seed(0)
     model = EBM(DataSpec((1, 1, 1), num_levels), temperature=0.2, buffer_size=8).eval()
     model.level_counts.copy_(torch.arange(1, num_levels + 1))
-    model.partition = lambda: (exact_log_z(model), 0.0)
+    log_z = exact_log_z(model)
+    model.partition = lambda: (log_z, 0.0)
     levels = torch.arange(num_levels, dtype=torch.uint8).view(-1, 1, 1, 1)
-    one = torch.stack([model.log_prob(levels) for _ in range(400)]).mean(0).exp().sum()
-    many = model.log_prob(levels, num_samples=4000).exp().sum()
+    one = torch.stack([model.log_prob(levels) for _ in range(200)]).mean(0).exp().sum()
+    many = model.log_prob(levels, num_samples=1000).exp().sum()
     assert one < many < 1.03
 
 
@@ -172,18 +170,22 @@ def test_spectral_norm_holds_the_slope_of_a_layer() -> None:
 
 
 def test_trained_on_two_dimensions_it_finds_the_density() -> None:
-    """A few hundred updates on N((1, -1), 0.5^2 I): the samples have its moments, log_prob nearly its entropy."""
+    """Two modes, which no Gaussian reference has: the samples have both, and log_prob is near the true density."""
     torch.manual_seed(0)
-    model = EBM(DataSpec((2,)), buffer_size=512, ais_chains=200, ais_steps=50, sample_steps=20, step_size=0.02)
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3, betas=(0.0, 0.999))
-    target = torch.distributions.Normal(torch.tensor([1.0, -1.0]), 0.5)
-    for _ in range(150):
+    model = EBM(DataSpec((2,)), hidden_channels=4, buffer_size=512, ais_chains=200, ais_steps=40, langevin_steps=10,
+                sample_steps=20, step_size=0.02)  # fmt: skip
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3, betas=(0.0, 0.999))
+    target = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(torch.tensor([0.3, 0.7])),
+        torch.distributions.Independent(torch.distributions.Normal(torch.tensor([[-1.2, 1.0], [1.2, 0.0]]), 0.4), 1),
+    )
+    for _ in range(200):
         model.loss(Batch(target.sample((128,))))["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()
     model.eval()
-    samples, x = model.sample(2000), target.sample((2000,))
-    torch.testing.assert_close(samples.mean(0), target.mean, atol=0.15, rtol=0)
-    torch.testing.assert_close(samples.std(0), torch.full((2,), 0.5), atol=0.12, rtol=0)
-    gap = target.log_prob(x).sum(1).mean() - model.log_prob(x).mean()
-    assert -0.02 < gap < 0.1  # the Kullback-Leibler divergence from the data to the model
+    samples, x = model.sample(1000), target.sample((2000,))
+    assert abs((samples[:, 0] < 0.0).float().mean() - 0.3) < 0.12
+    divergence = target.log_prob(x).mean() - model.log_prob(x).mean()
+    gaussian = torch.distributions.MultivariateNormal(x.mean(0), x.T.cov())
+    assert -0.02 < divergence < 0.4 * (target.log_prob(x) - gaussian.log_prob(x)).mean()

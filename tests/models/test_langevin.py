@@ -20,7 +20,7 @@ def gaussian_energy(x: Tensor) -> Tensor:
 
 def test_langevin_recovers_a_correlated_gaussian() -> None:
     torch.manual_seed(0)
-    x = langevin(gaussian_energy, 3.0 * torch.randn(20_000, 2), num_steps=400, step_size=0.02)
+    x = langevin(gaussian_energy, 3.0 * torch.randn(20_000, 2), num_steps=300, step_size=0.02)
     torch.testing.assert_close(x.mean(0), MEAN, atol=0.03, rtol=0)
     torch.testing.assert_close(x.T.cov(), PRECISION.inverse(), atol=0.04, rtol=0)
 
@@ -67,11 +67,11 @@ def test_gradient_is_the_energys() -> None:
 
 def test_log_z_of_a_quadratic_tilt() -> None:
     """E_{N(0, I)} exp(-a |z - c|^2 / 2) = prod (1 + a)^(-1/2) exp(-a c^2 / (2 (1 + a)))."""
-    a, c, dims = 8.0, 1.5, 20
+    a, c, dims = 8.0, 1.5, 8
     exact = dims * (-0.5 * math.log(1.0 + a) - a * c**2 / (2.0 * (1.0 + a)))
-    result = annealed_importance_sampling(lambda z: 0.5 * a * (z - c).square().sum(1), (dims,), 200, 300)
-    assert abs(result.log_z - exact) < 0.15
+    result = annealed_importance_sampling(lambda z: 0.5 * a * (z - c).square().sum(1), (dims,), 300, 300)
     assert result.standard_error < 0.1
+    assert abs(result.log_z - exact) < 4.0 * result.standard_error
     assert 0.5 < result.acceptance < 0.9
 
 

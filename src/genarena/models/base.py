@@ -19,6 +19,7 @@ from genarena.schedule import warmup_cosine
 from genarena.spec import Batch, DataSpec
 
 
+LOG_EVERY = 20  # batches
 ADAM = partial(torch.optim.Adam, lr=1e-3)
 
 
@@ -112,8 +113,10 @@ class GenerativeModel(LightningModule, ABC):
         optimizer.zero_grad()
 
     def after_batch(self, terms: dict[str, Tensor]) -> None:
+        if self.batches_seen % LOG_EVERY == 0:  # logging costs as much as a small step
+            self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+            self.log("progress", self.progress)
         self.batches_seen += 1
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False):

@@ -1,0 +1,191 @@
+"""The whole path: a row that the schema accepts, a folder that can be opened again, failures that say so."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genarena import results
+from genarena.callbacks.budget import Budget
+from genarena.config import compose
+from genarena.errors import Diverged, FolderInUse, Untrusted, UserError
+from genarena.run import run
+from genarena.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[1]
+METRICS = "metrics=[bits_per_dim,nearest_neighbour_ratio,sampling_seconds]"
+
+
+def command(tmp_path: Path, model: str = "realnvp", *more: str) -> list[str]:
+    return [f"model={model}", "data=digits", "budget=smoke", "budget.examples=128", METRICS, f"runs_dir={tmp_path}/runs",
+            "callbacks.progress=false", "callbacks.grid_size=4", *more]  # fmt: skip
+
+
+def script(name: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(ROOT / "scripts" / name), *arguments], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, RunFolder]:
+    tmp_path = tmp_path_factory.mktemp("run")
+    row = run(compose(command(tmp_path)))
+    (path,) = tmp_path.glob("runs/digits/realnvp/*")
+    return row, RunFolder.open(path)
+
+
+def test_folder_and_row(finished: tuple[dict, RunFolder]) -> None:
+    row, folder = finished
+    assert row == results.read_row(folder.result)
+    assert row["status"] == "ok"
+    assert row["model"], row["family"] == ("realnvp", "flow")
+    assert row["cost"]["examples_seen"] == 128
+    assert row["metrics"]["bits_per_dim"]["value"] > 0
+    assert folder.path.name.endswith("-seed0")
+    assert {path.name for path in folder.samples.iterdir()} == {"050.png", "100.png", "final.png"}
+    header, *lines = (folder.path / "metrics.csv").read_text().splitlines()
+    assert "val/bits_per_dim" in header
+    assert len(lines) >= 2
+
+
+def test_same_command_same_numbers(finished: tuple[dict, RunFolder], tmp_path: Path) -> None:
+    row, _ = finished
+    again = run(compose(command(tmp_path)))
+    assert again["metrics"]["bits_per_dim"] == row["metrics"]["bits_per_dim"]
+    assert again["metrics"]["nearest_neighbour_ratio"] == row["metrics"]["nearest_neighbour_ratio"]
+    other = run(compose(command(tmp_path, "realnvp", "seed=1")))
+    assert other["metrics"]["bits_per_dim"]["value"] != row["metrics"]["bits_per_dim"]["value"]
+
+
+def test_scripts_work_on_a_finished_run(finished: tuple[dict, RunFolder], tmp_path: Path) -> None:
+    row, folder = finished
+    done = script("evaluate.py", f"run={folder.path}", f"out={tmp_path}/again.json")
+    assert done.returncode == 0, done.stderr
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["metrics"]["bits_per_dim"]["value"] == pytest.approx(row["metrics"]["bits_per_dim"]["value"], rel=1e-6)
+    done = script("sample.py", f"run={folder.path}", "num_samples=6", f"out={tmp_path}/s.npz")
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "s.npz")["samples"].shape == (6, 1, 8, 8)
+    assert script("sample.py", f"run={folder.path}", "num_samples=6", f"out={tmp_path}/s.png").returncode == 0
+    assert Image.open(tmp_path / "s.png").size == (3 * 34 + 2, 2 * 34 + 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("sample.py", ["run=nowhere"], "no run"),
+        ("sample.py", [], "run=... is missing"),
+        ("sample.py", ["run=x", "num_sample=3"], "did you mean num_samples?"),
+        ("sample.py", ["run=x", "num_samples=many"], "whole number"),
+        ("sample.py", ["run=x", "out=x.jpg"], ".png or .npz"),
+        ("evaluate.py", ["run=x", "metrics=[fidd]"], "did you mean fid?"),
+        ("leaderboard.py", ["runs_dir=nowhere"], "no such folder"),
+    ],
+)
+def test_scripts_refuse_in_one_line(name: str, arguments: list[str], words: str) -> None:
+    done = script(name, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_damaged_weights_are_refused(finished: tuple[dict, RunFolder], tmp_path: Path) -> None:
+    _, folder = finished
+    copy = RunFolder(tmp_path)
+    copy.config.write_text(folder.config.read_text())
+    with pytest.raises(UserError, match="no weights yet"):
+        copy.rebuild()
+    copy.checkpoints.mkdir()
+    copy.chosen.write_bytes(folder.chosen.read_bytes()[:-100])
+    with pytest.raises(Untrusted, match="damaged"):
+        copy.rebuild()
+    state = torch.load(folder.chosen)["state_dict"]
+    state.popitem()
+    torch.save({"state_dict": state}, copy.chosen)
+    with pytest.raises(Untrusted, match="does not fit"):
+        copy.rebuild()
+
+
+def test_a_diverged_run_writes_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverges(*args: object) -> None:
+        raise Diverged("training diverged at 3% of the budget")
+
+    monkeypatch.setattr(Budget, "on_train_batch_end", diverges)
+    with pytest.raises(Diverged):
+        run(compose(command(tmp_path)))
+    (path,) = tmp_path.glob("runs/*/*/*/result.json")
+    row = results.read_row(path)
+    assert row["status"] == "failed"
+    assert row["error"] == "Diverged: training diverged at 3% of the budget"
+
+
+def test_nothing_is_written_for_an_impossible_pair(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"shape \(2,\)"):
+        run(compose(["model=pixelcnn", "data=toy2d", f"runs_dir={tmp_path}/runs"]))
+    with pytest.raises(UserError, match="no such folder"):
+        run(compose(["model=vae", "data=image_folder", f"data.root={tmp_path}/no", f"runs_dir={tmp_path}/runs"]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_refuses_another_model(finished: tuple[dict, RunFolder], tmp_path: Path) -> None:
+    _, folder = finished
+    with pytest.raises(UserError, match="another seed: was 0, is 1"):
+        run(compose([*command(tmp_path, "realnvp", "seed=1"), f"resume={folder.path}"]))
+    with pytest.raises(UserError, match="another model"):
+        run(compose([*command(tmp_path, "vae"), f"resume={folder.path}"]))
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "digits", "vae", 0)
+    with folder.locked(), pytest.raises(FolderInUse), RunFolder(folder.path).locked():
+        pass
+    with folder.locked():  # free again
+        pass
+
+
+def test_eight_folders_in_one_second(tmp_path: Path) -> None:
+    folders = {RunFolder.create(tmp_path, "digits", "vae", 0).path for _ in range(8)}
+    assert len(folders) == 8
+
+
+def test_a_sweep_goes_on_after_a_failed_job(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "train.py"), "-m", "model=pixelcnn,uniform", "data=toy2d,digits",
+                           "budget=smoke", "budget.examples=64", "metrics=[]", f"runs_dir={tmp_path}/runs", "seed=0"],
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("error: ") == 1
+    assert "Traceback" not in done.stderr
+    assert len(list(tmp_path.glob("runs/*/*/*/result.json"))) == 3
+    assert done.stdout.splitlines()[-1].startswith("run: ")
+
+
+def test_tensorboard_and_offline_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    for logger in ("tensorboard", "wandb"):
+        row = run(compose(command(tmp_path, "uniform", f"logger={logger}")))
+        assert row["status"] == "ok"
+    assert list(tmp_path.glob("runs/*/*/*/tensorboard/events*"))
+    assert list(tmp_path.glob("runs/*/*/*/wandb/offline-run-*"))
+
+
+@pytest.mark.slow
+def test_compiled_networks_give_the_same_result(finished: tuple[dict, RunFolder], tmp_path: Path) -> None:
+    row, _ = finished
+    compiled = run(compose(command(tmp_path, "realnvp", "trainer.compile=true")))
+    expected = row["metrics"]["bits_per_dim"]["value"]
+    assert compiled["metrics"]["bits_per_dim"]["value"] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "train.py"), *command(tmp_path), "trainer=ddp",
+                           "trainer.accelerator=cpu", "trainer.devices=2"], capture_output=True, text=True, timeout=250)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("runs/*/*/*/result.json")
+    assert results.read_row(path)["cost"]["examples_seen"] == 128
