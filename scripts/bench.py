@@ -59,7 +59,7 @@ def glow_step(num_rounds: int = 10) -> str:
     except ImportError:
         return "glow_step: needs the reference, `pip install normflows`"
     own = Glow(DataSpec((3, 32, 32), 256), num_levels=3, num_steps=8, hidden_channels=128, patch=1, position_bias=False,
-               logit_margin=None)  # fmt: skip
+               pixels="centred")  # fmt: skip
     flows, merges, bases = [], [], []
     for level in range(3):
         blocks = [normflows.flows.GlowBlock(3 * 2 ** (4 - level), 128, split_mode="channel", scale=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from genarena import cli
 from genarena.errors import UserError
 
+BATCH = 500
 USAGE = (
     "python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [seed=0] [device=cpu]"
 )
@@ -21,16 +22,18 @@ def main() -> None:
 
     import numpy as np  # heavy imports wait until the options are right
     import torch
-    from genarena.evaluate import draw_samples
 
     from genarena.files import replace_atomically
     from genarena.pictures import save_samples
     from genarena.run_folder import RunFolder
 
     _, model = RunFolder.open(options["run"]).rebuild(options["device"])
-    samples, _ = draw_samples(model, options["num_samples"], batch_size=500, seed=options["seed"])
+    torch.manual_seed(options["seed"])
+    with torch.no_grad():
+        sizes = [min(BATCH, options["num_samples"] - start) for start in range(0, options["num_samples"], BATCH)]
+        samples = torch.cat([model.sample(size).cpu() for size in sizes])
     if out.suffix == ".png":
-        replace_atomically(out, lambda temporary: save_samples(torch.as_tensor(samples), model.spec, temporary))
+        replace_atomically(out, lambda temporary: save_samples(samples, model.spec, temporary))
     else:
         replace_atomically(out, lambda temporary: _save_npz(np, temporary, samples))
     print(f"{options['num_samples']} samples: {out}")

@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from genarena import metrics
 from genarena.errors import Untrusted, UserError
 
 SOURCE = Path(__file__).parent
@@ -43,11 +44,6 @@ RANGES: list[tuple[str, float, float]] = [
 def available(group: str) -> list[str]:
     """Names that can be chosen in a group of `conf/`."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
-def metric_names() -> list[str]:
-    """Names that `metrics=[...]` accepts: the files of `genarena/metrics`."""
-    return sorted(path.stem for path in (SOURCE / "metrics").glob("*.py") if path.stem not in ("__init__", "base"))
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -183,9 +179,9 @@ def check_metrics(names: Any) -> None:
     if not isinstance(names, list):
         raise UserError(f"metrics={names}: expected a list, e.g. metrics=[{names}]")
     for name in names:
-        if name not in metric_names():
-            raise UserError(f"metrics: there is no metric {name!r}{nearest(str(name), metric_names())}; "
-                            f"available: {', '.join(metric_names())}")  # fmt: skip
+        if name not in metrics.names():
+            raise UserError(f"metrics: there is no metric {name!r}{nearest(str(name), metrics.names())}; "
+                            f"available: {', '.join(metrics.names())}")  # fmt: skip
 
 
 def _is(value: Any, name: str) -> bool:

@@ -39,11 +39,14 @@ class Categorical:
     logits: Tensor
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return -F.cross_entropy(self.logits, x.long(), reduction="none")
+        rows = self.logits.movedim(1, -1).flatten(0, -2)  # classes last: half the time on channels-last outputs
+        return -F.cross_entropy(rows, x.long().flatten(), reduction="none").view(x.shape)
 
     def sample(self) -> Tensor:
-        gumbel = -torch.empty_like(self.logits).exponential_().log()
-        return (self.logits + gumbel).argmax(1).to(torch.uint8)
+        """By inverting the cumulative distribution: one random number per dimension."""
+        cumulative = torch.softmax(self.logits.float(), 1).cumsum(1)
+        threshold = torch.rand_like(cumulative[:, :1]) * cumulative[:, -1:]
+        return (threshold >= cumulative).sum(1).clamp_max(self.logits.shape[1] - 1).to(torch.uint8)
 
     def mode(self) -> Tensor:
         return self.logits.argmax(1).to(torch.uint8)

@@ -7,10 +7,8 @@ that the user puts in place.
 """
 
 import hashlib
-import io
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.data.base import ArenaDataModule
+from genarena.files import replace_atomically
 from genarena.likelihood import to_unit
 from genarena.metrics.base import Unavailable
 from genarena.progress import Bars
@@ -28,10 +27,15 @@ from genarena.spec import DataSpec
 
 RECIPE = {
     "version": 1,
-    "channels": [16, 32, 64, 96],  # 4x4 convolutions of stride 2 until a side is 4 to 7 pixels, then one 3x3
+    "channels": [
+        16,
+        32,
+        64,
+        96,
+    ],  # halvings until a side is 4 to 7 pixels, then a 3x3 convolution of twice the channels
     "num_features": 64,  # penultimate layer, SiLU
     "examples": 150_000,  # seen in training, at most max_epochs times each
-    "max_epochs": 60,
+    "max_epochs": 40,
     "batch_size": 100,
     "optimizer": "AdamW, one cycle",
     "lr": 4e-3,
@@ -48,7 +52,7 @@ def recipe_hash() -> str:
 
 
 class DomainClassifier(nn.Module):
-    """p(label | image) for images of integer levels; its penultimate layer is the feature space of the fd_domain family."""
+    """p(label | image) for images of integer levels; its penultimate layer is the space that metrics compare in."""
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
@@ -59,7 +63,10 @@ class DomainClassifier(nn.Module):
         for out_channels in RECIPE["channels"]:
             if min(sides) < 8:
                 break
-            layers += _convolution(channels, out_channels, kernel=4, stride=2)
+            if min(sides) < 14:  # few pixels: look at all of them before halving
+                layers += [*_convolution(channels, out_channels, kernel=3, stride=1), nn.MaxPool2d(2)]
+            else:
+                layers += _convolution(channels, out_channels, kernel=4, stride=2)
             channels, sides = out_channels, [side // 2 for side in sides]
         width = 2 * channels
         layers += _convolution(channels, width, kernel=3, stride=1)
@@ -110,21 +117,20 @@ def domain_classifier(data: ArenaDataModule, bars: Bars) -> DomainClassifier:
     spec = data.spec
     if not spec.is_image or not spec.is_discrete or spec.num_classes is None or data.train.y is None:
         raise Unavailable(f"the domain classifier needs labels and images of integer levels; {data.name} has none")
-    classifier = DomainClassifier(spec)
+    stored = cached(f"{data.facts['id']}/classifier-{recipe_hash()}.pt", lambda: _train(data, bars),
+                    check=lambda stored: _restored(spec, stored))  # fmt: skip
+    return _restored(spec, stored)
 
-    def train() -> dict[str, Any]:
-        _train(classifier, data, bars)
-        return {"weights": classifier.state_dict(), "accuracy": classifier.accuracy}
 
-    def restore(stored: dict[str, Any]) -> None:
-        classifier.load_state_dict(stored["weights"])
-        classifier.accuracy = float(stored["accuracy"])
-
-    cached(f"{data.facts['id']}/classifier-{recipe_hash()}.pt", train, restore)
+def _restored(spec: DataSpec, stored: dict[str, Any]) -> DomainClassifier:
+    with torch.random.fork_rng(devices=[]):  # a network draws its initial weights, even if they are replaced
+        classifier = DomainClassifier(spec)
+    classifier.load_state_dict(stored["weights"])
+    classifier.accuracy = float(stored["accuracy"])
     return classifier.eval().requires_grad_(False)
 
 
-def _train(classifier: DomainClassifier, data: ArenaDataModule, bars: Bars) -> None:
+def _train(data: ArenaDataModule, bars: Bars) -> dict[str, Any]:
     """Cross-entropy on the training split, in float32 on the CPU; the caller's random state is left alone."""
     x, y = data.train
     batch_size = min(RECIPE["batch_size"], len(x))
@@ -132,26 +138,23 @@ def _train(classifier: DomainClassifier, data: ArenaDataModule, bars: Bars) -> N
     epochs = max(1, min(RECIPE["max_epochs"], round(RECIPE["examples"] / len(x))))
     with torch.random.fork_rng(devices=[]), torch.enable_grad(), torch.autocast("cpu", enabled=False):
         torch.manual_seed(RECIPE["seed"])
-        for layer in classifier.modules():
-            if hasattr(layer, "reset_parameters"):
-                layer.reset_parameters()
+        classifier = DomainClassifier(data.spec)
         optimizer = torch.optim.AdamW(classifier.parameters(), lr=RECIPE["lr"], weight_decay=RECIPE["weight_decay"],
                                       fused=True)  # fmt: skip
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE["lr"], epochs * num_batches)
         batches = (index for _ in range(epochs) for index in torch.randperm(len(x)).split(batch_size)[:num_batches])
-        classifier.train()
         for index in bars.track(batches, f"training the classifier of {data.name}, once", epochs * num_batches):
             optimizer.zero_grad()
             F.cross_entropy(classifier(x[index]), y[index]).backward()
             optimizer.step()
             cycle.step()
-        classifier.eval()
-    predicted = classifier.logits(classifier.features(data.test.x)).argmax(1)
-    classifier.accuracy = (predicted == data.test.y).double().mean().item()
+    predicted = classifier.eval().logits(classifier.features(data.test.x)).argmax(1)
+    accuracy = (predicted == data.test.y).double().mean().item()
+    return {"weights": classifier.state_dict(), "accuracy": accuracy}
 
 
 class InceptionFeatures:
-    """The 2048 pool features of torch-fidelity's Inception. Raises Unavailable where the pinned weights are not there."""
+    """The 2048 pool features of torch-fidelity's Inception. Raises Unavailable without the pinned weights."""
 
     def __init__(self, path: str | None = None) -> None:
         path = path or os.environ.get("GENARENA_INCEPTION")
@@ -194,14 +197,15 @@ def to_rgb(x: Tensor, num_levels: int) -> Tensor:
     return x.expand(-1, 3, -1, -1)
 
 
-def cached(name: str, build: Callable[[], Any], restore: Callable[[Any], None] | None = None) -> Any:
-    """What `build` returned, now or in an earlier process; a file that does not load is built again with a warning."""
+def cached(name: str, build: Callable[[], Any], check: Callable[[Any], object] | None = None) -> Any:
+    """What `build` returned, now or in an earlier process; a file that does not load, or that `check` raises on, is made
+    again with a warning."""
     path = cache_folder() / name
     if path.is_file():
         try:
             stored = torch.load(path, map_location="cpu", weights_only=True)
-            if restore:
-                restore(stored)
+            if check:
+                check(stored)
             return stored
         except Exception as error:  # whatever is wrong with the file, it can be made again
             warnings.warn(f"{path} cannot be read ({type(error).__name__}); it is made again", stacklevel=2)
@@ -215,19 +219,8 @@ def cache_folder() -> Path:
 
 
 def _write(path: Path, content: Any) -> None:
-    """Atomically: a killed process leaves the old file or none. A cache that cannot be written is only slower."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    temporary = None
+    """A cache that cannot be written is only slower."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = file.name
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        warnings.warn(f"the cache {path} cannot be written ({error.strerror}); set GENARENA_CACHE", stacklevel=2)
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        replace_atomically(path, lambda temporary: torch.save(content, temporary))
+    except (OSError, RuntimeError) as error:  # torch wraps some of the former in the latter
+        warnings.warn(f"{path} cannot be written ({error}); set GENARENA_CACHE to another folder", stacklevel=2)

@@ -8,20 +8,11 @@ import numpy as np
 from torch import Tensor
 
 
-def as_float64(features: Tensor, name: str) -> np.ndarray:
-    """(N, F) tensor as a float64 array; raises ValueError with the number of rows that are not finite."""
-    array = features.detach().cpu().double().numpy()
-    broken = int((~np.isfinite(array)).any(axis=1).sum())
-    if broken:
-        raise ValueError(f"{name} features: {broken} of {len(array)} rows are not finite")
-    return array
-
-
-def gaussian_statistics(features: Tensor, name: str = "given") -> tuple[np.ndarray, np.ndarray]:
+def gaussian_statistics(features: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Mean (F,) and unbiased covariance (F, F) of at least two rows (N, F)."""
-    array = as_float64(features, name)
+    array = features.detach().cpu().double().numpy()
     if len(array) < 2:
-        raise ValueError(f"{name} features: {len(array)} row(s), a covariance needs at least 2")
+        raise ValueError(f"a covariance needs at least 2 rows, there is {len(array)}")
     mean = array.mean(axis=0)
     centred = array - mean
     return mean, centred.T @ centred / (len(array) - 1)

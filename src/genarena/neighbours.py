@@ -23,7 +23,7 @@ def squared_radii(points: Tensor, k: int) -> Tensor:
     """Squared distance of each point (N, D) to its k-th nearest other point, (N,)."""
     if len(points) <= k:
         raise ValueError(f"k={k}: needs more than {k} points, there are {len(points)}")
-    chunks = [squared_distances(rows, points).kthvalue(k + 1, dim=1).values for rows in points.split(ROWS)]
+    chunks = [squared_distances(rows, points).topk(k + 1, largest=False).values[:, -1] for rows in points.split(ROWS)]
     return torch.cat(chunks)  # the nearest of all is the point itself, hence k + 1
 
 

@@ -17,11 +17,11 @@ ALL_BINARY_2X2 = torch.tensor(list(itertools.product((0, 1), repeat=4)), dtype=t
 @pytest.fixture(scope="module")
 def tiny() -> VAE:
     """Four binary pixels and one latent dimension; weights large enough that q is far from the true posterior."""
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     model = VAE(DataSpec((1, 2, 2), 2), latent_dim=1, channels=4, hidden=8).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(2.5)
+            parameter.mul_(1.3)
     return model
 
 

@@ -1,8 +1,8 @@
 """Gated PixelCNN (van den Oord et al. 2016, arXiv 1606.05328).
 
 Differs from the paper: shifted one-sided kernels instead of masks (the same functions, half of the arithmetic), dilated
-kernels, a residual connection in the vertical stack too; above 32 levels a mixture of discretised logistics (Salimans
-et al. 2017, arXiv 1701.05517) instead of 256 classes; colours are chained in the head, not by groups of features.
+kernels, a residual connection in the vertical stack too; a mixture of discretised logistics (Salimans et al. 2017, arXiv
+1701.05517) instead of 256 classes for 8-bit colours; channels are chained in the head, not by groups of features.
 Unconditional.
 """
 
@@ -23,8 +23,9 @@ from genarena.spec import Batch, DataSpec
 class ChannelHead(nn.Module):
     """Distribution parameters of channel k of a pixel from its features and channels 0 .. k-1; features come last."""
 
-    def __init__(self, in_features: int, num_previous: int, hidden: int, out_features: int) -> None:
+    def __init__(self, in_features: int, num_previous: int, hidden: int, out_features: int, precise: bool) -> None:
         super().__init__()
+        self.precise = precise  # the last layer leaves autocast
         self.hidden = nn.Linear(in_features, hidden)
         self.out = nn.Linear(hidden, out_features)
         if num_previous:
@@ -32,12 +33,21 @@ class ChannelHead(nn.Module):
             self.previous_out = nn.Linear(num_previous, out_features, bias=False)
 
     def forward(self, features: Tensor, previous: Tensor) -> Tensor:
-        """features (..., in_features), previous (..., num_previous) in [-1, 1]: (..., out_features), float32."""
-        hidden = self.hidden(features).float()
-        with torch.autocast(features.device.type, enabled=False):  # bfloat16 cannot tell neighbouring means apart
+        """features (..., in_features), previous (..., num_previous) in [-1, 1]: (..., out_features)."""
+        hidden = self.hidden(features)
+        mixed = torch.is_autocast_enabled(features.device.type) and not self.precise
+        with torch.autocast(features.device.type, enabled=mixed):
+            hidden = hidden if mixed else hidden.float()
             if not previous.shape[-1]:
                 return self.out(F.relu(hidden))
             return self.out(F.relu(hidden + self.previous_hidden(previous))) + self.previous_out(previous)
+
+
+def default_pixels(spec: DataSpec) -> str:
+    """Classes for grey images, whose histograms have spikes; an order among the levels for 8-bit colours."""
+    if spec.num_levels == 2:
+        return "bernoulli"
+    return "categorical" if spec.num_levels <= 32 or spec.shape[0] == 1 else "logistic_mixture"
 
 
 class PixelCNN(GenerativeModel):
@@ -53,23 +63,24 @@ class PixelCNN(GenerativeModel):
                  kernel_size: int = 3, first_kernel_size: int = 7, dilations: Sequence[int] = (1, 2, 1, 4),
                  head_channels: int = 64, pixels: str = "auto", num_mixtures: int = 10,
                  sample_chunk: int = 512) -> None:  # fmt: skip
-        """pixels: bernoulli, categorical, logistic, logistic_mixture, or auto (by the number of levels).
+        """pixels: bernoulli, categorical, logistic, logistic_mixture, or auto (`default_pixels`).
 
         sample_chunk: images drawn together; it bounds the memory and, being part of the random order, the samples.
         """
         super().__init__(spec, training)
         spec.require_image("pixelcnn")
         if pixels == "auto":
-            pixels = (
-                "bernoulli" if spec.num_levels == 2 else "categorical" if spec.num_levels <= 32 else "logistic_mixture"
-            )
+            pixels = default_pixels(spec)
         self.sample_chunk = sample_chunk
         channels, height, width = spec.shape
         self.pixel = PixelHead(pixels, DataSpec((1, height, width), spec.num_levels), num_mixtures)
         self.stack = GatedPixelStack(channels, hidden_channels, num_blocks, kernel_size, first_kernel_size,
                                      tuple(dilations))  # fmt: skip
-        self.heads = nn.ModuleList(ChannelHead(self.stack.out_channels, k, head_channels, self.pixel.out_channels)
-                                   for k in range(channels))  # fmt: skip
+        precise = pixels.startswith("logistic")  # bfloat16 cannot tell the means of neighbouring levels apart
+        self.heads = nn.ModuleList(
+            ChannelHead(self.stack.out_channels, k, head_channels, self.pixel.out_channels, precise)
+            for k in range(channels)
+        )
         if pixels == "logistic_mixture":
             self._spread_mixtures(num_mixtures)
 

@@ -1,17 +1,17 @@
 """Variational autoencoders: latent-variable models trained through a lower bound on the likelihood.
 
-    log p(x) >= E_q(z|x)[ log p(x|z) ] - KL( q(z|x) || p(z) )                                              (the ELBO)
-    log p(x) >= E_{z_1..z_k ~ q(z|x)}[ log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x) ]           (importance-weighted, k samples)
+    log p(x) >= E_q(z|x)[ log p(x|z) ] - KL( q(z|x) || p(z) )           (the ELBO)
+    log p(x) >= E_{z_1..z_k ~ q(z|x)}[ log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x) ]        (importance-weighted)
 
 The second is the tighter of the two, does not loosen as k grows, and reaches log p(x) in the limit.
 
 Conventions of this family
     z               latent code (N, latent_dim); the prior p(z) is N(0, I) unless a model says otherwise
     encoder         levels mapped to [-1, 1] -> parameters (mean, log_var) of the posterior q(z|x)
-    decoder         z -> a distribution over integer levels (`genarena.distributions`): log p(x|z) is the log mass of the
-                    data as it is on the wire, never a squared error
-    log_prob        the ELBO at num_samples=1, the importance-weighted bound beyond; both are lower bounds in expectation.
-                    A loss with a KL weight other than one, or with free bits, is an objective and never called ELBO
+    decoder         z -> a distribution over integer levels (`genarena.distributions`): log p(x|z) is the log mass of
+                    the data as it is on the wire, never a squared error
+    log_prob        the ELBO at num_samples=1, the importance-weighted bound beyond; both are lower bounds in
+                    expectation. A loss with a KL weight other than one, or with free bits, is never called ELBO
     encode, decode  the posterior mean; the mode of p(x|z)
     sample          z ~ p(z), then x ~ p(x|z): a draw from the model, pixel noise included
 """

@@ -1,8 +1,9 @@
 """Variational autoencoder (Kingma & Welling 2014, arXiv 1312.6114).
 
-Differs from the paper: residual convolutional networks (an MLP for vectors), Bernoulli or discretised-logistic pixels, KL
-warm-up over the first share of the budget, optional free bits (Kingma et al. 2016, arXiv 1606.04934, eq. 15) and KL weight
-beta (Higgins et al. 2017), and the importance-weighted bound of Burda et al. 2016 (arXiv 1509.00519) at evaluation only.
+Differs from the paper: residual convolutional networks (an MLP for vectors), Bernoulli or discretised-logistic pixels,
+KL warm-up over the first share of the budget, optional free bits (Kingma et al. 2016, arXiv 1606.04934, eq. 15) and KL
+weight beta (Higgins et al. 2017), and the importance-weighted bound of Burda et al. 2016 (arXiv 1509.00519) at
+evaluation only.
 """
 
 import math
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, log_mean_exp, to_unit
 from genarena.models.base import Decodes, Encodes, GenerativeModel, Training
-from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
+from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
 from genarena.spec import Batch, DataSpec
 
 MAX_ROWS, MAX_OUTPUTS = 1024, 2**24  # decoder rows, and decoder outputs, held at once when bounding or sampling
@@ -56,12 +57,12 @@ class VAE(GenerativeModel, Encodes, Decodes):
     """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)),  q = N(mean, exp(log_var)),  p(z) = N(0, I).
 
     latent_dim: size D of z.
-    channels, blocks, hidden: finest width, residual blocks per level (coarsest first) and dense width of `nets/resnet.py`;
-        vectors use `hidden` alone.
+    channels, blocks, hidden: finest width, residual blocks per level (coarsest first) and dense width of
+        `nets/resnet.py`; vectors use `hidden` alone.
     pixels: kind of p(x|z), one of `genarena.distributions.KINDS`; vectors always have a Gaussian.
     beta: weight of the KL in the loss, reached linearly over the first `warmup` share of the budget.
     free_bits: nats per latent dimension below which the loss does not reward a smaller KL (batch average).
-    sample_pixels: True draws x ~ p(x|z), a sample of the model; False shows the mode of p(x|z), which is smoother and is
+    sample_pixels: True draws x ~ p(x|z), a sample of the model; False shows the mode of p(x|z), which is smoother and
         not what the likelihood speaks about.
     """
 
@@ -70,9 +71,10 @@ class VAE(GenerativeModel, Encodes, Decodes):
     paper = "1312.6114"
     mixed_precision = True
     selection = "val/bits_per_dim"
+    importance_weighted = True  # more draws tighten `log_prob`
 
     def __init__(self, spec: DataSpec, training: Training | None = None, latent_dim: int = 32, channels: int = 32,
-                 blocks: Sequence[int] = (1, 0), hidden: int = 256, pixels: str = "auto", num_mixtures: int = 5,
+                 blocks: Sequence[int] = (0,), hidden: int = 256, pixels: str = "auto", num_mixtures: int = 5,
                  beta: float = 1.0, warmup: float = 0.1, free_bits: float = 0.0,
                  sample_pixels: bool = True) -> None:  # fmt: skip
         super().__init__(spec, training)
@@ -166,6 +168,8 @@ class VAE(GenerativeModel, Encodes, Decodes):
 
 
 def _mlp(in_features: int, hidden: int, out_features: int) -> nn.Sequential:
-    return nn.Sequential(
+    network = nn.Sequential(
         nn.Linear(in_features, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, out_features)
     )
+    initialise(network)
+    return network

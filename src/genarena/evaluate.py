@@ -1,0 +1,117 @@
+"""One protocol for every model: `evaluate(model, data, metrics, settings)`, and its description, `protocol`.
+
+A metric's `update` names what it needs, and `genarena.evidence` produces each piece on first use and shares it: a model
+is sampled once however many metrics look at the samples, and not at all when none does.
+"""
+
+import hashlib
+import importlib
+import inspect
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena import features
+from genarena.data.base import ArenaDataModule
+from genarena.evidence import EvaluationSettings, Evidence
+from genarena.metrics import check
+from genarena.metrics.base import ArenaMetric, Unavailable
+from genarena.models.base import GenerativeModel
+from genarena.progress import Bars
+
+PROTOCOL_VERSION = 1
+QUANTISER = "integer levels in memory, as the model returns them (genarena.likelihood)"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out.
+
+    metrics: name -> {"value": float, "n": int, ...} or {"value": None, "reason": str}.
+    fake: the samples as they came; None where no metric asked for any.
+    """
+
+    metrics: dict[str, dict[str, Any]]
+    protocol: dict[str, Any]
+    fake: Tensor | None
+    seconds_per_image: float | None
+    nonfinite_samples: int
+
+
+def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings,
+             progress: bool = True, inception_weights: str | None = None) -> Evaluation:  # fmt: skip
+    """Score a model in eval mode on the test split of a data set that is set up.
+
+    `inception_weights` is a path, default $GENARENA_INCEPTION. The caller's random state is left as it was. Raises
+    ValueError when a metric does not exist or the model breaks its contract.
+    """
+    if model.training:
+        raise ValueError("evaluate takes a model in eval mode: call model.eval()")
+    classes = {name: load_metric(name) for name in check(metrics)}
+    results = {}
+    devices = [model.device] if model.device.type == "cuda" else []
+    with Bars(progress) as bars, torch.random.fork_rng(devices), torch.no_grad():
+        evidence = Evidence(model, data, settings, bars, inception_weights)
+        for name in bars.track(classes, "metrics"):
+            results[name] = _measure(classes[name], evidence)
+    drawn = vars(evidence).get("_samples")
+    return Evaluation(metrics=results, protocol=protocol(metrics, settings), fake=drawn and drawn[0],
+                      seconds_per_image=drawn and drawn[1], nonfinite_samples=evidence.nonfinite_samples)  # fmt: skip
+
+
+def protocol(metrics: Sequence[str], settings: EvaluationSettings) -> dict[str, Any]:
+    """Everything that defines the numbers but the data set, which has its own id; `id` is the hash of all the rest.
+
+    Loads the metrics, so a metric that does not exist raises ValueError here.
+    """
+    needs = {name: needed(load_metric(name)) for name in sorted(check(metrics))}
+    wanted = {name for names in needs.values() for name in names}
+    rules = {"version": PROTOCOL_VERSION, "metrics": list(needs), "settings": asdict(settings), "split": "test",
+             "quantiser": QUANTISER,
+             "domain_classifier": features.recipe_hash() if wanted & Evidence.DOMAIN else None,
+             "inception": features.INCEPTION_SHA256 if wanted & Evidence.INCEPTION else None,
+             "libraries": {library: version(library) for library in ("torch-fidelity", "torchmetrics")}}  # fmt: skip
+    return {"id": hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:8], **rules}
+
+
+def load_metric(name: str) -> type[ArenaMetric]:
+    """The one metric class of `genarena/metrics/<name>.py`. Raises ValueError when there is no such file."""
+    check([name])
+    module = importlib.import_module(f"genarena.metrics.{name}")
+    members = [
+        member for member in vars(module).values() if inspect.isclass(member) and member.__module__ == module.__name__
+    ]
+    found = [member for member in members if issubclass(member, ArenaMetric)]
+    if len(found) != 1:
+        raise TypeError(f"genarena/metrics/{name}.py has {len(found)} metric classes, expected one")
+    unknown = set(needed(found[0])) - set(Evidence.names())
+    if unknown:
+        raise TypeError(f"{name}.update asks for {', '.join(sorted(unknown))}; there are {', '.join(Evidence.names())}")
+    return found[0]
+
+
+def needed(metric: type[ArenaMetric]) -> list[str]:
+    """Names of the evidence that the metric's `update` takes."""
+    return list(inspect.signature(metric.update).parameters)[1:]
+
+
+def _measure(metric_class: type[ArenaMetric], evidence: Evidence) -> dict[str, Any]:
+    names = needed(metric_class)
+    try:
+        evidence.require(metric_class.min_examples)
+        pieces = {name: getattr(evidence, name) for name in names}
+        metric = metric_class()
+        metric.update(**pieces)
+        value = float(metric.compute())
+        if not math.isfinite(value):
+            raise Unavailable(f"the value is {value}")
+    except Unavailable as error:
+        return {"value": None, "reason": str(error)}
+    meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better")}
+    return {"value": value, **metric.record(), **evidence.provenance(names), **meaning}

@@ -1,0 +1,256 @@
+"""Evidence: everything about a model and a data set that a metric may ask for, each piece made once, when asked for."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena import features
+from genarena.data.base import ArenaDataModule
+from genarena.likelihood import Likelihood
+from genarena.metrics.base import Unavailable
+from genarena.models.base import GenerativeModel
+from genarena.progress import Bars
+from genarena.spec import DataSpec
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How much is measured; part of the protocol.
+
+    num_samples: how many examples are drawn from the model.
+    num_test, iw_num_test: at most so many examples, the first of the test split, for everything that looks at real
+        data, and for the importance-weighted bound.
+    iw_samples: draws k per example of the importance-weighted bound.
+    batch_size: examples per call of the model.
+    sample_seed: seed of the global generator before sampling and before each likelihood.
+    """
+
+    num_samples: int = 10_000
+    num_test: int = 10_000
+    iw_samples: int = 100
+    iw_num_test: int = 1_000
+    batch_size: int = 500
+    sample_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least = 0 if name == "sample_seed" else 1
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"evaluation.{name}={value}: expected a whole number of at least {least}")
+
+
+class Evidence:
+    """What metrics may ask for: the public properties. Tensors are on the CPU; what there is not raises Unavailable."""
+
+    TEST = frozenset({"real", "log_prob", "real_features", "real_classes", "real_inception"})
+    DOMAIN = frozenset({"real_features", "fake_features", "real_classes", "fake_classes"})
+    INCEPTION = frozenset({"real_inception", "fake_inception"})
+
+    def __init__(self, model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings, bars: Bars,
+                 inception_weights: str | None = None) -> None:  # fmt: skip
+        self.model, self.data, self.settings, self.bars = model, data, settings, bars
+        self.inception_weights = inception_weights
+        self.nonfinite_samples = 0
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Every name that a metric's `update` may have as a parameter."""
+        return [name for name, piece in vars(cls).items() if isinstance(piece, cached_property) and name[0] != "_"]
+
+    def require(self, examples: int) -> None:
+        """Raise Unavailable when the settings give fewer test examples or fewer samples than `examples`."""
+        num_test, num_samples = min(self.data.test.size, self.settings.num_test), self.settings.num_samples
+        if min(num_test, num_samples) < examples:
+            raise Unavailable(f"needs at least {examples:,} of both; there are {num_test:,} test examples and "
+                              f"{num_samples:,} samples")  # fmt: skip
+
+    # -- what is known without work
+
+    @cached_property
+    def spec(self) -> DataSpec:
+        return self.data.spec
+
+    @cached_property
+    def likelihood(self) -> Likelihood:
+        """The model's own claim, which an instance may narrow."""
+        return self.model.likelihood
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Test examples (N, *shape), as they are on the wire."""
+        return self.data.test.x[: self.settings.num_test]
+
+    @cached_property
+    def train(self) -> Tensor:
+        """All training examples (N, *shape)."""
+        return self.data.train.x
+
+    # -- from the model
+
+    @cached_property
+    def fake(self) -> Tensor:
+        """`num_samples` samples (N, *shape): uint8 levels, or finite floats for continuous data."""
+        samples, _ = self._samples
+        if self.nonfinite_samples:
+            raise Unavailable(f"{self.nonfinite_samples} of {len(samples)} samples are not finite")
+        return samples
+
+    @cached_property
+    def seconds_per_image(self) -> float:
+        """Wall seconds per sample."""
+        return self._samples[1]
+
+    @cached_property
+    def sampler(self) -> dict[str, Any]:
+        """How the samples were drawn; JSON-able."""
+        count = len(self._samples[0])
+        return {"n": count, "batch_size": min(count, self.settings.batch_size), "nfe": self.model.nfe,
+                "device": self.model.device.type, "threads": torch.get_num_threads(),
+                "nonfinite_samples": self.nonfinite_samples}  # fmt: skip
+
+    @cached_property
+    def log_prob(self) -> Tensor:
+        """(N,) float64 nats of the `real` examples, one Monte-Carlo draw each where the model draws."""
+        return self._log_prob(self.settings.num_test, 1, "log-likelihood")
+
+    @cached_property
+    def iw_log_prob(self) -> Tensor:
+        """(N,) float64 nats of the first `iw_num_test` examples, a bound from `iw_samples` draws each."""
+        if self.likelihood is not Likelihood.LOWER_BOUND:
+            raise Unavailable(f"{self._model_name} has no lower bound to tighten (likelihood: {self.likelihood.value})")
+        if not self.model.importance_weighted:
+            raise Unavailable(f"more draws do not tighten the bound of {self._model_name}")
+        draws = self.settings.iw_samples
+        return self._log_prob(self.settings.iw_num_test, draws, f"importance-weighted bound, k={draws}")
+
+    # -- features
+
+    @cached_property
+    def real_features(self) -> Tensor:
+        """(N, F): penultimate features of the domain classifier; vectors are their own features."""
+        if not self.spec.is_image:
+            return self.real
+        classifier = self._classifier
+        name = f"features-{features.recipe_hash()}-{classifier.digest}-test-{len(self.real)}"
+        return self._cached(name, lambda: classifier.features(self.real))
+
+    @cached_property
+    def fake_features(self) -> Tensor:
+        return self._classifier.features(self.fake) if self.spec.is_image else self.fake
+
+    @cached_property
+    def real_classes(self) -> Tensor:
+        """(N,) int64: the classes that the domain classifier sees, not the labels."""
+        return self._classifier.logits(self.real_features).argmax(1)
+
+    @cached_property
+    def fake_classes(self) -> Tensor:
+        return self._classifier.logits(self.fake_features).argmax(1)
+
+    @cached_property
+    def real_inception(self) -> Tensor:
+        """(N, 2048)."""
+        levels = self._inception_levels
+        inception = self._inception
+        name = f"features-inception-{features.INCEPTION_SHA256}-test-{len(self.real)}"
+        return self._cached(name, lambda: inception.features(self.real, levels, self.bars))
+
+    @cached_property
+    def fake_inception(self) -> Tensor:
+        """(N, 2048)."""
+        levels = self._inception_levels
+        return self._inception.features(self.fake, levels, self.bars)
+
+    def provenance(self, names: Sequence[str]) -> dict[str, Any]:
+        """What belongs in the record of every metric that used these pieces."""
+        wanted, facts = set(names), {}
+        if wanted & self.TEST:
+            facts["split"] = self._split(self.settings.num_test)
+        if "log_prob" in wanted:
+            facts["draws"] = 1
+        if "iw_log_prob" in wanted:
+            facts |= {"split": self._split(self.settings.iw_num_test), "draws": self.settings.iw_samples}
+        if wanted & self.INCEPTION:
+            facts["backbone"] = self._inception.facts
+        elif wanted & self.DOMAIN:
+            facts["backbone"] = self._classifier.facts if self.spec.is_image else {"name": "identity"}
+        return facts
+
+    # -- how it is done
+
+    @cached_property
+    def _samples(self) -> tuple[Tensor, float]:
+        """Samples as they came, and seconds per sample."""
+        chunks, batch_size = [], self.settings.batch_size
+        starts = range(0, self.settings.num_samples, batch_size)
+        torch.manual_seed(self.settings.sample_seed)
+        began = time.perf_counter()
+        for start in self.bars.track(starts, f"samples, batches of {batch_size}"):
+            count = min(batch_size, self.settings.num_samples - start)
+            chunks.append(self._checked(self.model.sample(count, self._conditions(count)), count).cpu())
+        seconds = (time.perf_counter() - began) / self.settings.num_samples
+        samples = torch.cat(chunks)
+        self.nonfinite_samples = int((~torch.isfinite(samples.flatten(1))).any(dim=1).sum())
+        return samples, seconds
+
+    def _checked(self, samples: Tensor, count: int) -> Tensor:
+        expected = (count, *self.spec.shape)
+        right_type = samples.dtype == torch.uint8 if self.spec.is_discrete else samples.is_floating_point()
+        if tuple(samples.shape) != expected or not right_type:
+            raise ValueError(f"{self._model_name}.sample gave {samples.dtype} {tuple(samples.shape)}, expected "
+                             f"{'uint8' if self.spec.is_discrete else 'floats'} {expected}")  # fmt: skip
+        if self.spec.is_discrete and int(samples.max()) >= self.spec.num_levels:
+            raise ValueError(f"{self._model_name}.sample gave level {int(samples.max())}, the data has levels 0 to "
+                             f"{self.spec.num_levels - 1}")  # fmt: skip
+        return samples
+
+    def _conditions(self, count: int) -> Tensor | None:
+        """Labels to sample under: none, or drawn from the training labels."""
+        if self.spec.condition is None:
+            return None
+        labels = self.data.train.y
+        return labels[torch.randint(len(labels), (count,))].to(self.model.device)
+
+    def _log_prob(self, num_test: int, draws: int, title: str) -> Tensor:
+        if self.likelihood is Likelihood.NONE:
+            raise Unavailable(f"{self._model_name} has no likelihood")
+        split = self.data.test[:num_test]
+        chunks, batch_size = [], self.settings.batch_size
+        torch.manual_seed(self.settings.sample_seed)
+        for start in self.bars.track(range(0, split.size, batch_size), title):
+            x, y = split[start : start + batch_size]
+            y = y.to(self.model.device) if self.spec.condition else None
+            values = self.model.log_prob(x.to(self.model.device), y, num_samples=draws)
+            if tuple(values.shape) != (len(x),):
+                raise ValueError(f"{self._model_name}.log_prob gave shape {tuple(values.shape)}, expected {(len(x),)}")
+            chunks.append(values.double().cpu())
+        return torch.cat(chunks)
+
+    @cached_property
+    def _classifier(self) -> features.DomainClassifier:
+        return features.domain_classifier(self.data, self.bars)
+
+    @cached_property
+    def _inception(self) -> features.InceptionFeatures:
+        return features.InceptionFeatures(self.inception_weights)
+
+    @cached_property
+    def _inception_levels(self) -> int:
+        if not self.spec.is_image or not self.spec.is_discrete:
+            raise Unavailable("Inception takes images of integer levels")
+        return self.spec.num_levels
+
+    @property
+    def _model_name(self) -> str:
+        return type(self.model).__name__
+
+    def _split(self, limit: int) -> str:
+        return "test" if limit >= self.data.test.size else f"test[:{limit}]"
+
+    def _cached(self, name: str, build: Callable[[], Tensor]) -> Tensor:
+        return features.cached(f"{self.data.facts['id']}/{name}.pt", build)

@@ -1,0 +1,21 @@
+"""Bits per dimension of integer data: -log2 P(x) / D, the mean over test examples."""
+
+from torch import Tensor
+
+from genarena import likelihood as units
+from genarena.likelihood import Likelihood
+from genarena.metrics.base import LikelihoodMetric, Unavailable
+from genarena.spec import DataSpec
+
+
+class BitsPerDim(LikelihoodMetric):
+    """-log P(x) / (D log 2). A uniform model scores log2(num_levels)."""
+
+    title = "bits/dim"
+    unit = "bits/dim"
+
+    def update(self, log_prob: Tensor, spec: DataSpec, likelihood: Likelihood) -> None:
+        """`log_prob` (N,) nats."""
+        if not spec.is_discrete:
+            raise Unavailable("bits per dimension are for integer data; nll_nats holds the log-density")
+        self.keep(units.bits_per_dim(log_prob.double(), spec.num_dims), likelihood)

@@ -1,0 +1,30 @@
+"""Coverage: the share of real examples with a sample nearby (Naeem et al. 2020, arXiv 2002.09797, eq. 5).
+
+Differs from the paper: features of the domain classifier instead of VGG-16; for vectors, the vectors themselves.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from genarena.metrics.base import TwoSampleMetric
+from genarena.neighbours import share_balls_entered, squared_radii
+
+
+class Coverage(TwoSampleMetric):
+    """Share of the real k-nearest-neighbour balls that hold at least one sample. About 1 - 2^-k for the data itself."""
+
+    title = "coverage"
+    higher_is_better = True
+    k = 5
+
+    def update(self, real_features: Tensor, fake_features: Tensor) -> None:
+        """Features (N, F) and (M, F)."""
+        self.keep(real_features, fake_features)
+
+    def compute(self) -> float:
+        real, fake = self.rows(at_least=self.k + 1)
+        return share_balls_entered(fake, real, squared_radii(real, self.k))
+
+    def record(self) -> dict[str, Any]:
+        return super().record() | {"k": self.k}

@@ -1,0 +1,30 @@
+"""Density: how often samples fall where real examples crowd (Naeem et al. 2020, arXiv 2002.09797, eq. 4).
+
+Differs from the paper: features of the domain classifier instead of VGG-16; for vectors, the vectors themselves.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from genarena.metrics.base import TwoSampleMetric
+from genarena.neighbours import mean_balls_entered, squared_radii
+
+
+class Density(TwoSampleMetric):
+    """1/k times the mean number of real k-nearest-neighbour balls that hold a sample; about 1 for the data itself."""
+
+    title = "density"
+    higher_is_better = True
+    k = 5
+
+    def update(self, real_features: Tensor, fake_features: Tensor) -> None:
+        """Features (N, F) and (M, F)."""
+        self.keep(real_features, fake_features)
+
+    def compute(self) -> float:
+        real, fake = self.rows(at_least=self.k + 1)
+        return mean_balls_entered(fake, real, squared_radii(real, self.k)) / self.k
+
+    def record(self) -> dict[str, Any]:
+        return super().record() | {"k": self.k}

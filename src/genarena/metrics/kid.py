@@ -1,0 +1,24 @@
+"""Kernel Inception distance (Binkowski et al. 2018, arXiv 1801.01401) to the test split.
+
+Differs from the paper: one unbiased estimate from all pairs of examples instead of the mean over random subsets of
+1,000. Both have the same expectation; this one has less variance and depends on no random choice and no order.
+"""
+
+from torch import Tensor
+
+from genarena.kernel import squared_mmd
+from genarena.metrics.base import TwoSampleMetric
+
+
+class KernelInceptionDistance(TwoSampleMetric):
+    """Unbiased MMD^2 with the kernel (a.b / F + 1)^3 on the F = 2048 pool features of Inception; can be below 0."""
+
+    title = "KID"
+
+    def update(self, real_inception: Tensor, fake_inception: Tensor) -> None:
+        """Features (N, 2048) and (M, 2048)."""
+        self.keep(real_inception, fake_inception)
+
+    def compute(self) -> float:
+        real, fake = self.rows()
+        return squared_mmd(real, fake)

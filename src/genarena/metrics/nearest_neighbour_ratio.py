@@ -1,0 +1,50 @@
+"""Memorisation: are samples nearer to training examples than unseen examples are?
+
+Euclidean distances between pixel levels (or vectors). After Meehan, Chaudhuri & Dasgupta 2020 (arXiv 2004.05675), who
+compare the same two samples of distances with a rank test; here the ratio of the medians, which keeps a scale.
+"""
+
+from typing import Any
+
+from torch import Tensor
+from torchmetrics.utilities import dim_zero_cat
+
+from genarena.metrics.base import ArenaMetric, Unavailable
+from genarena.neighbours import nearest_distances
+
+QUERIES = 2_000  # of each kind: the medians are then good to about 1%, and a large training set stays affordable
+
+
+class NearestNeighbourRatio(ArenaMetric):
+    """median d(sample, nearest training example) / median d(test example, nearest training example).
+
+    0 for copies of the training set, 1 for samples as new as the test split is. Well above 1: unlike any data.
+    """
+
+    title = "NN ratio"
+    higher_is_better = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("fake_distances", default=[], dist_reduce_fx="cat")
+        self.add_state("real_distances", default=[], dist_reduce_fx="cat")
+
+    def update(self, fake: Tensor, real: Tensor, train: Tensor) -> None:
+        """Samples, test and training examples (N, *shape); the first 2,000 samples and test examples are looked up."""
+        for queries, distances in ((fake, self.fake_distances), (real, self.real_distances)):
+            left = QUERIES - sum(map(len, distances))
+            if left > 0 and len(queries):
+                distances.append(nearest_distances(queries[:left], train))
+
+    def compute(self) -> float:
+        median = dim_zero_cat(self.real_distances).median()
+        if median == 0:
+            raise Unavailable("at least half of the test examples are copies of training examples")
+        return (dim_zero_cat(self.fake_distances).median() / median).item()
+
+    def record(self) -> dict[str, Any]:
+        """`copies`: share of the samples that equal a training example; `copies_real`: the same of test examples."""
+        fake, real = dim_zero_cat(self.fake_distances), dim_zero_cat(self.real_distances)
+        return {"n": len(fake), "n_real": len(real), "median_distance": fake.median().item(),
+                "copies": (fake == 0).double().mean().item(),
+                "copies_real": (real == 0).double().mean().item()}  # fmt: skip

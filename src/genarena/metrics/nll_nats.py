@@ -1,0 +1,17 @@
+"""Negative log-likelihood in nats per example, the mean over test examples."""
+
+from torch import Tensor
+
+from genarena.likelihood import Likelihood
+from genarena.metrics.base import LikelihoodMetric
+
+
+class NLLNats(LikelihoodMetric):
+    """-log P(x) for integer data, -log p(x) (a log-density, which can be below 0) for continuous data."""
+
+    title = "NLL"
+    unit = "nats"
+
+    def update(self, log_prob: Tensor, likelihood: Likelihood) -> None:
+        """`log_prob` (N,) nats, one Monte-Carlo draw where the model's bound takes draws."""
+        self.keep(-log_prob, likelihood)

@@ -1,0 +1,30 @@
+"""Improved precision: how many samples look like data (Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2).
+
+Differs from the paper: features of the domain classifier instead of VGG-16; for vectors, the vectors themselves.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from genarena.metrics.base import TwoSampleMetric
+from genarena.neighbours import share_inside_any, squared_radii
+
+
+class Precision(TwoSampleMetric):
+    """Share of the samples inside a ball around a real example that reaches to its k-th nearest real neighbour."""
+
+    title = "precision"
+    higher_is_better = True
+    k = 3
+
+    def update(self, real_features: Tensor, fake_features: Tensor) -> None:
+        """Features (N, F) and (M, F)."""
+        self.keep(real_features, fake_features)
+
+    def compute(self) -> float:
+        real, fake = self.rows(at_least=self.k + 1)
+        return share_inside_any(fake, real, squared_radii(real, self.k))
+
+    def record(self) -> dict[str, Any]:
+        return super().record() | {"k": self.k}

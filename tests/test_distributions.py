@@ -1,0 +1,63 @@
+"""Distributions over levels: masses sum to one, samples have the frequencies that the masses say."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from genarena.distributions import PixelHead, discretised_logistic_log_prob
+from genarena.likelihood import to_unit
+from genarena.spec import DataSpec
+
+CASES = [("bernoulli", 2), ("categorical", 2), ("categorical", 17), ("logistic", 2), ("logistic", 17), ("logistic", 256),
+         ("logistic_mixture", 17), ("logistic_mixture", 256)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "levels"), CASES)
+@pytest.mark.parametrize("scale", [1.0, 5.0])
+def test_masses_sum_to_one(kind: str, levels: int, scale: float) -> None:
+    head = PixelHead(kind, DataSpec((2, 1, 1), levels))
+    torch.manual_seed(0)
+    outputs = scale * torch.randn(1, head.out_channels, 1, 1)
+    x = torch.arange(levels).view(-1, 1, 1, 1).expand(-1, 2, -1, -1)
+    masses = head(outputs.expand(levels, -1, -1, -1)).log_prob(x).exp().sum(0)
+    torch.testing.assert_close(masses, torch.ones_like(masses))
+
+
+@pytest.mark.parametrize(("kind", "levels"), CASES)
+def test_samples_follow_the_masses(kind: str, levels: int) -> None:
+    head = PixelHead(kind, DataSpec((1, 1, 1), levels), num_mixtures=3)
+    torch.manual_seed(1)
+    outputs = torch.randn(1, head.out_channels, 1, 1)
+    num = 200_000
+    drawn = torch.bincount(head(outputs.expand(num, -1, -1, -1)).sample().flatten().long(), minlength=levels) / num
+    masses = head(outputs.expand(levels, -1, -1, -1)).log_prob(torch.arange(levels).view(-1, 1, 1, 1)).exp().flatten()
+    deviation = (masses * (1 - masses) / num).sqrt()
+    assert ((drawn - masses).abs() < 5 * deviation + 1e-6).all()
+
+
+def test_discretised_logistic_is_a_difference_of_sigmoids() -> None:
+    x, mean, log_scale = to_unit(torch.arange(1, 255), 256).double(), torch.tensor(0.1).double(), torch.tensor(-2.0).double()
+    direct = torch.sigmoid((x + 1 / 255 - mean) / log_scale.exp()) - torch.sigmoid((x - 1 / 255 - mean) / log_scale.exp())
+    torch.testing.assert_close(discretised_logistic_log_prob(x, mean, log_scale, 256).exp(), direct)
+
+
+def test_gradients_are_finite_far_in_the_tails() -> None:
+    head = PixelHead("logistic", DataSpec((1, 1, 1), 256))
+    outputs = torch.tensor([[-1.0, -30.0], [1.0, -30.0], [50.0, 3.0]]).view(3, 2, 1, 1).requires_grad_()
+    head(outputs).log_prob(torch.tensor([255, 0, 0]).view(3, 1, 1, 1)).sum().backward()
+    assert torch.isfinite(outputs.grad).all()
+
+
+def test_categorical_log_prob_is_log_softmax() -> None:
+    head = PixelHead("categorical", DataSpec((3, 4, 5), 7))
+    outputs = torch.randn(2, head.out_channels, 4, 5).to(memory_format=torch.channels_last)
+    x = torch.randint(7, (2, 3, 4, 5))
+    expected = F.log_softmax(outputs.view(2, 7, 3, 4, 5), 1).gather(1, x[:, None]).squeeze(1)
+    torch.testing.assert_close(head(outputs).log_prob(x), expected)
+
+
+def test_impossible_pixels_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected one of auto, bernoulli"):
+        PixelHead("gauss", DataSpec((1, 2, 2), 2))
+    with pytest.raises(ValueError, match="num_levels=2"):
+        PixelHead("bernoulli", DataSpec((1, 2, 2), 3))
