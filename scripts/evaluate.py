@@ -6,14 +6,16 @@ from pathlib import Path
 from genarena import cli, config
 from genarena.errors import UserError
 
+SIZES = ("num_samples", "num_test", "iw_samples", "iw_num_test")
 USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N] [iw_samples=K]
-    [data_root=<folder>] [device=cpu] [out=<json>]
+    [iw_num_test=N] [sample_seed=N] [data_root=<folder>] [device=cpu] [out=<json>]
 
 Without out, the numbers are printed and the run folder's result.json stays as it is."""
 
 
 def main() -> None:
-    defaults = {"run": ..., "metrics": None, "num_samples": None, "num_test": None, "iw_samples": None, "sample_seed": None,
+    defaults = {"run": ..., "metrics": None, "num_samples": None, "num_test": None, "iw_samples": None, "iw_num_test": None,
+                "sample_seed": None,
                 "data_root": None, "device": "cpu", "out": None}  # fmt: skip
     options = cli.options(defaults, USAGE)
     metrics = options["metrics"]
