@@ -34,7 +34,7 @@ GOOD = ["model=vae", "data=digits"]
         ([*GOOD, "seed=-1"], ["seed=-1", "at least 0"]),
         ([*GOOD, "seed=one"], ["expected int"]),
         ([*GOOD, "model.training.ema_decay=1.5"], ["0 to 1"]),
-        ([*GOOD, "metrics=[bits_per_dm]"], ["bits_per_dm", "did you mean 'bits_per_dim'?"]),
+        ([*GOOD, "metrics=[bits_per_dm]"], ["bits_per_dm", "did you mean bits_per_dim?"]),
         ([*GOOD, "metrics=recall"], ["expected a list"]),
         ([*GOOD, "~seed"], ["cannot be removed"]),
         ([*GOOD, "seed=[1"], ["seed=[1"]),
@@ -51,7 +51,7 @@ def test_refused(overrides: list[str], words: list[str]) -> None:
     text = str(refused.value)
     assert "\n" not in text
     for word in words:
-        assert word.replace("'", "") in text.replace("'", "")
+        assert word in text
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_scripts_work_on_a_finished_run(finished: tuple[dict, RunFolder], tmp_pa
         ("sample.py", ["run=x", "num_sample=3"], "did you mean num_samples?"),
         ("sample.py", ["run=x", "num_samples=many"], "whole number"),
         ("sample.py", ["run=x", "out=x.jpg"], ".png or .npz"),
-        ("evaluate.py", ["run=x", "metrics=[fidd]"], "did you mean fid?"),
+        ("evaluate.py", ["run=x", "metrics=[fidd]"], "did you mean fid"),
         ("leaderboard.py", ["runs_dir=nowhere"], "no such folder"),
     ],
 )

@@ -176,12 +176,10 @@ def _check_value(key: str, value: Any, types: tuple[str, ...], default: Any) -> 
 
 def check_metrics(names: Any) -> None:
     """Raise UserError, with the nearest name, when one of `names` is no metric."""
-    if not isinstance(names, list):
-        raise UserError(f"metrics={names}: expected a list, e.g. metrics=[{names}]")
-    for name in names:
-        if name not in metrics.names():
-            raise UserError(f"metrics: there is no metric {name!r}{nearest(str(name), metrics.names())}; "
-                            f"available: {', '.join(metrics.names())}")  # fmt: skip
+    try:
+        metrics.check(names)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _is(value: Any, name: str) -> bool:

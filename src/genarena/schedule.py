@@ -20,5 +20,5 @@ def warmup_constant_cosine(progress: float, warmup: float = 0.02, decay: float =
     """Linear rise, flat until the last `decay` share of the budget, then half a cosine down to `final`."""
     if progress < 1.0 - decay:
         return min(1.0, (progress + 1e-3) / (warmup + 1e-3))
-    share = min(1.0, (progress - 1.0 + decay) / decay)
+    share = min(1.0, (progress - 1.0 + decay) / decay) if decay else 0.0
     return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * share))

@@ -18,7 +18,7 @@ TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#"
 
 def heading(column: Column) -> str:
     """Title, unit, and an arrow towards better."""
-    unit = f" ({column.unit})" if column.unit else ""
+    unit = f" ({column.unit})" if column.unit and column.unit != column.title else ""
     arrow = "" if column.is_cost or column.higher_is_better is None else (" ↑" if column.higher_is_better else " ↓")
     return f"{column.title}{unit}{arrow}"
 

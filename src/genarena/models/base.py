@@ -18,7 +18,6 @@ from genarena.likelihood import Likelihood, bits_per_dim
 from genarena.schedule import warmup_cosine
 from genarena.spec import Batch, DataSpec
 
-
 LOG_EVERY = 20  # batches
 ADAM = partial(torch.optim.Adam, lr=1e-3)
 
@@ -41,6 +40,7 @@ class GenerativeModel(LightningModule, ABC):
     family: ClassVar[str]
     likelihood: ClassVar[Likelihood]
     paper: ClassVar[str]  # arXiv id, or a DOI
+    importance_weighted: ClassVar[bool] = False  # True: `log_prob` with more draws is a tighter bound
     mixed_precision: ClassVar[bool] = False  # True: `loss` keeps what needs float32 out of autocast by itself
     selection: ClassVar[str | None] = None  # a validation key: keep the weights that minimise it; None: the last
     max_epochs: ClassVar[int | None] = None  # a model that learns nothing from a further pass says so

@@ -129,7 +129,7 @@ class UNet(nn.Module):
                 skips.append(h)
         h = self.middle(self.middle_attention(h), embedding)
         for level in reversed(range(len(self.up))):
-            for fuse, stage in zip(self.fuse[level], self.up[level]):
+            for fuse, stage in zip(self.fuse[level], self.up[level], strict=True):
                 h = stage(fuse(torch.cat([h, skips.pop()], 1)), embedding)
             if level:
                 h = F.interpolate(self.grow[level - 1](h), size=skips[-1].shape[-2:], mode="nearest")

@@ -32,6 +32,7 @@ class Gaussian(GenerativeModel):
     family = "baseline"
     likelihood = Likelihood.LOWER_BOUND
     paper = "10.1007/978-3-642-51461-6_3"
+    importance_weighted = True
     max_epochs = 1
 
     def __init__(self, spec: DataSpec, training: Training | None = None, covariance: str = "full",

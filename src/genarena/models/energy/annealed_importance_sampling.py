@@ -15,13 +15,13 @@ from genarena.models.energy.langevin import Energy, energy_and_gradient, like
 
 
 class Partition(NamedTuple):
-    """log Z and how far to trust it. `log_weights` (num_chains,): the mean of their exponentials is unbiased for Z."""
+    """log Z in nats, and how far to trust it: no further than there are effective chains and modes that they found."""
 
     log_z: float
-    standard_error: float  # of log_z, by the delta method; says nothing about modes that no chain found
+    standard_error: float  # of log_z, by the delta method; too small where effective_chains is near one
     effective_chains: float
     acceptance: float
-    log_weights: Tensor
+    log_weights: Tensor | None = None  # (num_chains,): the mean of their exponentials is unbiased for Z
 
 
 def annealed_importance_sampling(tilt: Energy, shape: tuple[int, ...], num_chains: int, num_steps: int,
@@ -38,7 +38,7 @@ def annealed_importance_sampling(tilt: Energy, shape: tuple[int, ...], num_chain
     log_weights = torch.zeros(num_chains, dtype=torch.float64)
     step, acceptance = 0.5 / math.prod(shape) ** 0.25, 0.0
     # The path leaves the reference slowly: that is where an energy of hundreds of nats changes most.
-    path = torch.linspace(0.0, 1.0, num_steps + 1, dtype=torch.float64).pow(3).tolist()
+    path = torch.linspace(0.0, 1.0, num_steps + 1, dtype=torch.float64).square().tolist()
     f, gradient = energy_and_gradient(tilt, z)
     for previous, now in pairwise(path):
         log_weights -= (now - previous) * f.double().cpu()

@@ -29,12 +29,13 @@ class EBM(GenerativeModel):
 
     data_noise: sigma, in units of [-1, 1] for levels; None is 0.3 for levels and 0.05 for continuous data.
     step_size: of a Langevin step; None is 0.2 sigma^2, which is safe where the density is as wide as the noise.
-    temperature: f = network / temperature; small is a steep energy from the first update on.
+    temperature: f = network / temperature; small is a steep energy from the first update on. None is D^(-1/2).
     energy_penalty: weight of the squared network outputs, real and fake (Du & Mordatch, sec. 3.3).
     max_gap: divergence guard, nats per dimension. Where the energies of real and fake are further apart than that, the
         gradient of their difference is scaled down in proportion; the penalty goes on pulling them together.
     kl_weight: of the KL term, through the last step of each chain; 0 leaves it (and its second derivatives) out.
     jitter: share of the image by which a chain is shifted and rescaled at random between updates; images only.
+    ais_chains, ais_steps: of the annealed importance sampling; `partition()` gives its result and standard error.
     sample_steps: Langevin steps that take chains from the buffer (or, `sample_from="noise"`, from the reference
         measure) to samples. Chains from the buffer are spread over the modes as training left them, and the further
         steps settle them under the evaluated (EMA) weights; `sample_from="noise"` needs several hundred steps.
@@ -46,26 +47,26 @@ class EBM(GenerativeModel):
     mixed_precision = True
 
     def __init__(self, spec: DataSpec, training: Training | None = None, hidden_channels: int = 16, num_blocks: int = 1,
-                 spectral_norm: bool = False, data_noise: float | None = None,
-                 temperature: float = 0.05, langevin_steps: int = 20, step_size: float | None = None,
-                 drift_clamp: float | None = 0.3, buffer_size: int = 4096, restart: float = 0.05,
-                 energy_penalty: float = 0.01, max_gap: float = 0.3, kl_weight: float = 0.0, jitter: float = 0.0,
-                 sample_steps: int = 60, sample_from: str = "buffer", ais_chains: int = 64,
-                 ais_steps: int = 500) -> None:  # fmt: skip
+                 spectral_norm: bool = False, data_noise: float | None = None, temperature: float | None = None,
+                 langevin_steps: int = 10, step_size: float | None = None, drift_clamp: float | None = 0.3,
+                 buffer_size: int = 8192, restart: float = 0.05, energy_penalty: float = 0.01, max_gap: float = 0.3,
+                 kl_weight: float = 0.0, jitter: float = 0.0, sample_steps: int = 60, sample_from: str = "buffer",
+                 ais_chains: int = 32, ais_steps: int = 1500) -> None:  # fmt: skip
         super().__init__(spec, training)
         if sample_from not in ("buffer", "noise"):
             raise ValueError(f"sample_from={sample_from!r}: expected 'buffer' or 'noise'")
         if spec.is_image and not spec.is_discrete:
             spec.require_image("ebm")
         self.sigma = data_noise if data_noise is not None else (0.3 if spec.is_discrete else 0.05)
-        self.step_size = step_size if step_size is not None else 0.2 * self.sigma**2
+        self.step_size = step_size if step_size is not None else 0.2 * (self.sigma or 0.05) ** 2
         if self.sigma < 0.0 or (spec.is_discrete and self.sigma == 0.0):
             raise ValueError(f"data_noise={self.sigma}: expected a positive number (0 for continuous data only)")
-        if self.step_size <= 0.0 or temperature <= 0.0:
-            raise ValueError(f"step_size={self.step_size}, temperature={temperature}: expected positive numbers")
-        self.temperature, self.energy_penalty = temperature, energy_penalty
+        self.temperature = temperature if temperature is not None else spec.num_dims**-0.5
+        if self.step_size <= 0.0 or self.temperature <= 0.0:
+            raise ValueError(f"step_size={self.step_size}, temperature={self.temperature}: expected positive numbers")
+        self.energy_penalty, self.max_gap = energy_penalty, max_gap
         self.langevin_steps, self.drift_clamp = langevin_steps, drift_clamp
-        self.max_gap, self.kl_weight, self.jitter = max_gap, kl_weight, jitter
+        self.kl_weight, self.jitter = kl_weight, jitter
         self.sample_steps, self.sample_from = sample_steps, sample_from
         self.ais_chains, self.ais_steps = ais_chains, ais_steps
         if spec.is_image:
@@ -73,11 +74,11 @@ class EBM(GenerativeModel):
         else:
             self.net = VectorEnergy(spec.num_dims, 8 * hidden_channels, spectral=spectral_norm)
         dtype = torch.float16 if spec.is_discrete else torch.float32
-        self.buffer = ReplayBuffer(spec.shape, buffer_size, restart, dtype)
+        self.buffer = ReplayBuffer(spec.shape, buffer_size, restart, dtype=dtype)
         self.reference = Reference(spec.shape)
         self.register_buffer("level_counts", torch.ones(spec.num_levels or 0, dtype=torch.int64))
-        self.register_buffer("log_z", torch.zeros(2))  # value and standard error in nats, for the weights below
-        self.register_buffer("log_z_weights", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("constant", torch.zeros(4))  # a Partition, for the weights whose sum is below
+        self.register_buffer("constant_of", torch.zeros((), dtype=torch.int64))
 
     # -- the density ------------------------------------------------------------------------------------------------
 
@@ -112,7 +113,7 @@ class EBM(GenerativeModel):
         real_output, fake_output = outputs[: len(v)], outputs[len(v) :]
         gap = real_output.mean() - fake_output.mean()
         limit = self.max_gap * self.spec.num_dims * self.temperature
-        brake = limit / gap.detach().abs().clamp_min(limit)
+        brake = (limit / gap.detach().abs()).clamp(max=1.0)
         penalty = self.energy_penalty * (real_output.square().mean() + fake_output.square().mean())
         terms = {"loss": brake * gap + penalty, "energy_gap": gap.detach() / self.temperature,
                  "energy_scale": outputs.detach().std() / self.temperature, "brake": brake}  # fmt: skip
@@ -128,25 +129,26 @@ class EBM(GenerativeModel):
             chains = shifted(chains, self.jitter)
         with frozen(self.net):
             chains = langevin(self.energy, chains, self.langevin_steps, self.step_size, self.drift_clamp)
-        self.buffer.write(index, chains, self.reference.sample)
+        self.buffer.write(index, chains)
         return torch.where(torch.isfinite(chains), chains, 0.0)
 
     def sampler_kl(self, chains: Tensor) -> Tensor:
         """E U(v_K) - H(v_K), the gradient through v_K = v - step_size grad U(v) only (Du et al. 2021, eq. 5 and 6).
 
-        The entropy is D log of the distance to the nearest of 512 other chains (Kozachenko & Leonenko).
+        The entropy is D log of the distance to the nearest other chain (Kozachenko & Leonenko).
         """
         _, gradient = energy_and_gradient(self.energy, chains, create_graph=True)
         last = chains - self.step_size * gradient + (2.0 * self.step_size) ** 0.5 * torch.randn_like(chains)
         with frozen(self.net):
             energy = self.energy(last)
-        distance = torch.cdist(last.flatten(1), self.buffer.pick(512).flatten(1)).amin(1)
+        apart = torch.cdist(last.flatten(1), chains.flatten(1))
+        distance = apart.masked_fill(torch.eye(len(chains), dtype=torch.bool, device=apart.device), math.inf).amin(1)
         return (energy - self.spec.num_dims * torch.log(distance + 1e-6)).mean()
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """Energy of held-out data against that of the chains, in nats: no chain is moved and no constant estimated."""
-        real, fake = self.tilt(self.noisy(batch.x)), self.tilt(self.buffer.pick(len(batch.x), min_age=3))
+        real, fake = self.tilt(self.noisy(batch.x)), self.tilt(self.buffer.pick(len(batch.x)))
         return {"energy_gap": real.mean() - fake.mean(), "energy_real": real.mean(), "energy_fake": fake.mean()}
 
     # -- samples ----------------------------------------------------------------------------------------------------
@@ -154,10 +156,8 @@ class EBM(GenerativeModel):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """Levels: the denoised end of a chain, quantised. Continuous data: the end itself. `y` is not used."""
-        if self.sample_from == "buffer":
-            v = self.buffer.pick(num_samples, min_age=3)
-        else:
-            v = self.reference.sample(num_samples)
+        from_buffer = self.sample_from == "buffer"
+        v = self.buffer.pick(num_samples) if from_buffer else self.reference.sample(num_samples)
         return torch.cat([self._finish(part) for part in v.split(500)])
 
     def _finish(self, v: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ class EBM(GenerativeModel):
         Levels: log P(x) >= E_v[log p(v) + log P(x | v) - log N(v; x, sigma^2 I)] over v ~ N(x, sigma^2 I), where
         P(x | v) is Bayes' rule per dimension under the histogram of training levels; `num_samples` draws tighten it.
         """
-        log_z = self.partition()[0]
+        log_z = self.partition().log_z
         if not self.spec.is_discrete:
             return -self.energy(x.float()) - log_z
         unit = to_unit(x, self.spec.num_levels)
@@ -191,32 +191,27 @@ class EBM(GenerativeModel):
 
     def _log_levels(self, x: Tensor, v: Tensor) -> Tensor:
         """log P(x | v) per dimension, same shape: softmax over levels of log count - (v - level)^2 / (2 sigma^2)."""
-        log_counts = self.level_counts.float().log()
-        chosen = log_counts[x.long()] - (v - to_unit(x, self.spec.num_levels)).square() / (2.0 * self.sigma**2)
-        total = torch.full_like(v, -math.inf)
-        for level, log_count in enumerate(log_counts):  # a loop: (N, L, C, H, W) would not fit
-            unit = 2.0 * level / (self.spec.num_levels - 1) - 1.0
-            total = torch.logaddexp(total, log_count - (v - unit).square() / (2.0 * self.sigma**2))
-        return chosen - total
+        log_counts, precision = self.level_counts.float().log(), 1.0 / (2.0 * self.sigma**2)
+        units = to_unit(torch.arange(self.spec.num_levels, device=v.device), self.spec.num_levels)
+        totals = [torch.logsumexp(log_counts - precision * (part[:, None] - units).square(), 1)
+                  for part in v.flatten().split(2**14)]  # fmt: skip
+        chosen = log_counts[x.long()] - precision * (v - units[x.long()]).square()
+        return chosen - torch.cat(totals).view_as(v)
 
-    def partition(self) -> tuple[float, float]:
-        """log Z and its standard error in nats, estimated when the weights are not those it was last estimated for."""
+    def partition(self) -> Partition:
+        """log Z and its standard error, estimated when the weights are not those it was last estimated for."""
         tensors = [*self.net.state_dict().values(), self.reference.mean, self.reference.variance]
         weights = sum(t.float().contiguous().view(torch.int32).sum(dtype=torch.int64) for t in tensors)
-        if weights != self.log_z_weights:
-            estimate = self.estimate_partition()
-            self.log_z.copy_(torch.tensor([estimate.log_z, estimate.standard_error]))
-            self.log_z_weights.copy_(weights)
-        return self.log_z[0].item(), self.log_z[1].item()
+        if weights != self.constant_of:
+            self.constant.copy_(torch.tensor(self.estimate_partition()[:4]))
+            self.constant_of.copy_(weights)
+        return Partition(*self.constant.tolist())
 
-    def estimate_partition(
-        self, num_chains: int | None = None, num_steps: int | None = None, seed: int = 0
-    ) -> Partition:
-        """Annealed importance sampling from the reference measure; defaults `ais_chains`, `ais_steps`."""
+    def estimate_partition(self, seed: int = 0) -> Partition:
+        """Annealed importance sampling from the reference measure, `ais_chains` chains over `ais_steps` steps."""
         with frozen(self.net), torch.autocast(self.device.type, enabled=False):
             return annealed_importance_sampling(lambda z: self.tilt(self.reference.place(z)), self.spec.shape,
-                                                num_chains or self.ais_chains, num_steps or self.ais_steps,
-                                                seed=seed, device=self.device)  # fmt: skip
+                                                self.ais_chains, self.ais_steps, seed=seed, device=self.device)  # fmt: skip
 
 
 def shifted(x: Tensor, share: float) -> Tensor:

@@ -11,39 +11,48 @@ Start = Callable[[int], Tensor]  # n to n new chains (n, *shape)
 
 
 class ReplayBuffer(nn.Module):
-    """`capacity` chains, at first N(0, I) and of age 0; `age` counts the updates each has been through.
+    """Up to `capacity` chains; `age` counts the updates each has been through since it started from noise.
 
-    A draw starts a chain afresh with probability `restart`. Everything is a buffer of fixed shape, so that a resumed
-    run goes on with the same chains. Half precision (`dtype`) is enough for pixels: it rounds far below a step's noise.
+    A draw starts a chain afresh with probability `restart`. The buffer takes in new chains as it is used, one for every
+    `visits` draws of an old one, so that a short run does not spread its steps over chains that never settle.
+    Everything is a buffer of fixed shape, so that a resumed run goes on with the same chains. Half precision (`dtype`)
+    is enough for pixels: it rounds far below a step's noise.
     """
 
-    def __init__(self, shape: tuple[int, ...], capacity: int, restart: float = 0.05,
+    def __init__(self, shape: tuple[int, ...], capacity: int, restart: float = 0.05, visits: int = 20,
                  dtype: torch.dtype = torch.float32) -> None:  # fmt: skip
         super().__init__()
         if capacity < 1:
             raise ValueError(f"buffer_size={capacity}: expected at least 1 chain")
         if not 0.0 <= restart <= 1.0:
             raise ValueError(f"restart={restart}: expected a probability")
-        self.restart = restart
+        self.restart, self.visits = restart, visits
         self.register_buffer("chains", torch.randn(capacity, *shape).to(dtype))
         self.register_buffer("age", torch.zeros(capacity, dtype=torch.int64))
+        self.register_buffer("drawn", torch.zeros((), dtype=torch.int64))
 
     def draw(self, num: int, start: Start) -> tuple[Tensor, Tensor]:
         """Distinct chains: index (n,) and state (n, *shape), float32, n = min(num, capacity)."""
-        index = torch.randperm(len(self.age), device=self.age.device)[:num]
-        afresh = torch.rand(len(index), device=index.device) < self.restart
-        self.age[index[afresh]] = 0
+        size = min(len(self.age), max(num, int(self.drawn) // self.visits))
+        index = torch.randperm(size, device=self.age.device)[:num]
+        self.drawn += len(index)
+        self.age[index[torch.rand(len(index), device=index.device) < self.restart]] = 0
+        afresh = self.age[index] == 0
         return index, torch.where(like(afresh, self.chains), start(len(index)), self.chains[index].float())
 
-    def write(self, index: Tensor, state: Tensor, start: Start) -> None:
-        """Put chains back where they came from; one that is no longer finite starts afresh."""
+    def write(self, index: Tensor, state: Tensor) -> None:
+        """Put chains back where they came from; one that is no longer finite will start afresh."""
         state = state.to(self.chains.dtype)
         finite = torch.isfinite(state).flatten(1).all(1)
-        self.chains[index] = torch.where(like(finite, state), state, start(len(index)).to(state.dtype))
+        self.chains[index] = torch.where(like(finite, state), state, 0.0)
         self.age[index] = torch.where(finite, self.age[index] + 1, 0)
 
-    def pick(self, num: int, min_age: int = 0) -> Tensor:
-        """States (num, *shape), float32, without a change to the buffer; grown-up chains first, none twice before all."""
-        order = torch.randperm(len(self.age), device=self.age.device)
-        order = order[(self.age[order] < min_age).long().argsort(stable=True)]
+    def pick(self, num: int) -> Tensor:
+        """States (num, *shape), float32, from the older half of the chains that ran; the buffer is left as it is.
+
+        No chain comes twice before all of that half came once. Before training all chains are noise, and equal.
+        """
+        ran = int((self.age > 0).sum()) or len(self.age)
+        older = self.age.argsort(descending=True, stable=True)[: -(-ran // 2)]
+        order = older[torch.randperm(len(older), device=older.device)]
         return self.chains[order.repeat(-(-num // len(order)))[:num]].float()

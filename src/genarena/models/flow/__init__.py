@@ -8,7 +8,8 @@ Conventions of this folder
 - The whole flow maps (N, *shape) to `z` (N, D), and the latent is always standard normal: a learned prior is an affine
   bijection (z = (x - mean) / scale), a learned conditional prior is an affine coupling whose result is factored out.
 - Integer data is made continuous by a dequantiser, x -> u in [0, 1) with density q(u | x), and then put on the real
-  line by a logit (or only centred). What is bounded is the mass of the integers:
+  line: by a learned cumulative distribution and the normal's inverse, by a logit, or only centred. What is bounded is
+  the mass of the integers:
 
     log P(x) >= E_q[ log p(u) - log q(u | x) ] ,                          (Theis et al. 2016; Ho et al. 2019, eq. 12)
 

@@ -74,18 +74,24 @@ def channel_mask(shape: tuple[int, ...], flip: bool) -> Tensor:
     return (first != flip).float().view(-1, 1, 1).expand(shape).clone()
 
 
-class ZeroConv(nn.Module):
+def folding(patch: int) -> tuple[nn.Module, nn.Module]:
+    """Patches of pixels to channels, and back; nothing for patch = 1."""
+    return (nn.PixelUnshuffle(patch), nn.PixelShuffle(patch)) if patch > 1 else (nn.Identity(), nn.Identity())
+
+
+class ZeroConv(nn.Conv2d):
     """3x3 convolution that starts at zero, times exp(3 g) with a learned g per channel (Glow's reference code)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.log_gain = nn.Parameter(torch.zeros(out_channels, 1, 1))
-        nn.init.zeros_(self.conv.weight)
-        nn.init.zeros_(self.conv.bias)
+        super().__init__(in_channels, out_channels, 3, padding=1)
+        self.log_gain = nn.Parameter(torch.zeros(out_channels))
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x.contiguous(memory_format=torch.channels_last)).float() * torch.exp(3.0 * self.log_gain)
+        gain = torch.exp(3.0 * self.log_gain)
+        x = x.contiguous(memory_format=torch.channels_last)
+        return F.conv2d(x, self.weight * gain.view(-1, 1, 1, 1), self.bias * gain, padding=1)
 
 
 class ConvNetwork(nn.Module):
@@ -97,7 +103,7 @@ class ConvNetwork(nn.Module):
     def __init__(self, in_channels: int, hidden_channels: int, out_channels: int, patch: int = 1,
                  size: tuple[int, int] | None = None) -> None:  # fmt: skip
         super().__init__()
-        self.patch = patch
+        self.fold, self.unfold = folding(patch)
         self.first = nn.Conv2d(in_channels * patch**2, hidden_channels, 3, padding=1)
         self.position = PositionBias(hidden_channels, size[0] // patch, size[1] // patch) if size else nn.Identity()
         self.second = nn.Conv2d(hidden_channels, hidden_channels, 1)
@@ -107,10 +113,10 @@ class ConvNetwork(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
+        x = self.fold(x).contiguous(memory_format=torch.channels_last)
         x = F.relu(self.position(self.first(x)), inplace=True)
         x = F.relu(self.second(x), inplace=True)
-        return F.pixel_shuffle(self.last(x), self.patch)
+        return self.unfold(self.last(x))
 
 
 class ResidualNetwork(nn.Module):
@@ -119,16 +125,16 @@ class ResidualNetwork(nn.Module):
     def __init__(self, in_channels: int, hidden_channels: int, out_channels: int, num_blocks: int, patch: int = 1,
                  size: tuple[int, int] | None = None) -> None:  # fmt: skip
         super().__init__()
-        self.patch = patch
+        self.fold, self.unfold = folding(patch)
         self.first = weight_norm(nn.Conv2d(in_channels * patch**2, hidden_channels, 3, padding=1))
         self.position = PositionBias(hidden_channels, size[0] // patch, size[1] // patch) if size else nn.Identity()
         self.blocks = nn.Sequential(*[ResidualBlock(hidden_channels) for _ in range(num_blocks)])
         self.last = ZeroConv(hidden_channels, out_channels * patch**2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
+        x = self.fold(x).contiguous(memory_format=torch.channels_last)
         x = self.blocks(self.position(self.first(x)))
-        return F.pixel_shuffle(self.last(F.relu(x)), self.patch)
+        return self.unfold(self.last(F.relu(x)))
 
 
 class PositionBias(nn.Module):

@@ -20,6 +20,7 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes):
 
     family = "flow"
     likelihood = Likelihood.LOWER_BOUND
+    importance_weighted = True
     mixed_precision = True
     selection = "val/bits_per_dim"
 

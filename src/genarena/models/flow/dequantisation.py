@@ -14,23 +14,26 @@ from genarena.models.flow.bijection import Bijection
 from genarena.models.flow.couplings import ConvNetwork
 from genarena.spec import DataSpec
 
-KINDS = ("uniform", "variational")
+DEQUANTISATIONS = ("uniform", "variational")
+PIXELS = ("gaussianised", "logit", "centred")
 
 
 def build_dequantisation(kind: str, spec: DataSpec) -> nn.Module:
-    """Raises ValueError for a kind that is not in `KINDS`."""
-    if kind not in KINDS:
-        raise ValueError(f"dequantisation={kind!r}: expected one of {', '.join(KINDS)}")
+    """Raises ValueError for a kind that is not in `DEQUANTISATIONS`."""
+    if kind not in DEQUANTISATIONS:
+        raise ValueError(f"dequantisation={kind!r}: expected one of {', '.join(DEQUANTISATIONS)}")
     return UniformDequantisation(spec) if kind == "uniform" else VariationalDequantisation(spec)
 
 
-def pixel_bijection(margin: float | None, spec: DataSpec) -> Bijection:
-    """`Logit` that leaves `margin` levels to both ends, or `Centre` for None; raises ValueError unless margin > 0."""
-    if margin is None:
-        return Centre()
-    if not margin > 0.0:
-        raise ValueError(f"logit_margin={margin}: expected a number of levels above 0, or null")
-    return Logit(margin / (spec.num_levels + 2.0 * margin))
+def pixel_bijection(kind: str, logit_margin: float, spec: DataSpec) -> Bijection:
+    """From [0, 1) to the real line. Raises ValueError for a kind that is not in `PIXELS`, and unless logit_margin > 0."""
+    if kind not in PIXELS:
+        raise ValueError(f"pixels={kind!r}: expected one of {', '.join(PIXELS)}")
+    if not logit_margin > 0.0:
+        raise ValueError(f"logit_margin={logit_margin}: expected a number of levels above 0")
+    if kind == "logit":
+        return Logit(logit_margin / (spec.num_levels + 2.0 * logit_margin))
+    return Gaussianise(spec.num_levels) if kind == "gaussianised" else Centre()
 
 
 class UniformDequantisation(nn.Module):
@@ -98,3 +101,55 @@ class Logit(Bijection):
 
     def inverse(self, z: Tensor) -> Tensor:
         return ((torch.sigmoid(z) - self.alpha) / (1.0 - 2.0 * self.alpha)).clamp(0.0, 1.0)
+
+
+class Gaussianise(Bijection):
+    """z = Phi^-1(F(u)), F the cumulative distribution of levels over all pixels, linear inside each level.
+
+    Its masses are learned, and start as the histogram of the first training batch: over the data, z starts as N(0, 1)
+    whatever the share of background. A level without gap to its neighbours suits affine couplings: they shift and scale
+    a probit. Gaussianisation flows: Meng et al. 2020, arXiv 2003.01941, sec. 3. `initialised` is part of the state.
+    """
+
+    MARGIN = 1e-4  # keeps F off 0 and 1, so |z| < 3.8
+
+    def __init__(self, num_levels: int) -> None:
+        super().__init__()
+        self.num_levels = num_levels
+        self.log_mass = nn.Parameter(torch.zeros(num_levels))
+        self.register_buffer("initialised", torch.tensor(False))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = x * self.num_levels
+        level = scaled.detach().long().clamp(0, self.num_levels - 1)
+        self.initialise(level)
+        log_mass, below = self._distribution()
+        share = below[level] + log_mass.exp()[level] * (scaled - level)
+        z = torch.special.ndtri(self.MARGIN + (1.0 - 2.0 * self.MARGIN) * share)
+        slope = log_mass[level] + 0.5 * z.square()
+        constant = math.log(self.num_levels * (1.0 - 2.0 * self.MARGIN)) + 0.5 * math.log(2.0 * math.pi)
+        return z, (slope + constant).flatten(1).sum(1)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        log_mass, below = self._distribution()
+        share = (torch.special.ndtr(z) - self.MARGIN) / (1.0 - 2.0 * self.MARGIN)
+        level = (torch.searchsorted(below, share.contiguous(), right=True) - 1).clamp_min(0)
+        inside = (share - below[level]) * torch.exp(-log_mass[level])
+        return (level + inside.clamp(0.0, 1.0 - 1e-5)) / self.num_levels
+
+    @torch.no_grad()
+    def initialise(self, level: Tensor) -> None:
+        """Masses from the levels of the first batch in training mode; all ranks of a job agree."""
+        if not self.training or self.initialised:
+            return
+        counts = torch.bincount(level.flatten(), minlength=self.num_levels).float()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(counts)
+        self.log_mass.copy_(torch.log(counts + 1e-4 * counts.sum()))
+        self.initialised.fill_(True)
+
+    def _distribution(self) -> tuple[Tensor, Tensor]:
+        """Log mass of every level, and the mass below it; (L,) each."""
+        log_mass = torch.log_softmax(self.log_mass, 0)
+        mass = log_mass.exp()
+        return log_mass, mass.cumsum(0) - mass

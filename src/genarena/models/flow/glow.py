@@ -2,8 +2,9 @@
 
 Differs from the paper: activation normalisation and 1x1 convolution are one affine map; coupling networks have no
 normalisation of their own, but a learned bias per position, and see small patches of pixels as channels; s is limited
-by a tanh instead of a sigmoid; the last prior has a mean and a scale per position; the pixels pass a logit first; the noise
-of dequantisation may be learned (Flow++). `glow_paper` turns logit, patches and position bias off.
+by a tanh instead of a sigmoid; the last prior has a mean and a scale per position; pixels pass a learned elementwise
+map to a normal first (`Gaussianise`); the noise of dequantisation may be learned (Flow++). `glow_paper` turns that map,
+patches and position bias off.
 """
 
 import math
@@ -25,15 +26,15 @@ class Glow(NormalisingFlow):
 
     num_levels: scales, fewer where the image cannot be halved so often. num_steps: steps of flow per level.
     patch: coupling networks see patch x patch pixels as channels, or the largest divisor that the size allows.
-    dequantisation: "uniform" or "variational". logit_margin: the pixels pass logit((x + v + m) / (levels + 2 m)), with
-    m in levels; null centres them only. position_bias: coupling networks know where they are.
+    position_bias: coupling networks know where they are. dequantisation: "uniform" or "variational".
+    pixels: "gaussianised", "logit" (of (x + v + m) / (levels + 2 m), m = logit_margin in levels) or "centred".
     """
 
     paper = "1807.03039"
 
     def __init__(self, spec: DataSpec, training: Training | None = None, num_levels: int = 2, num_steps: int = 8,
-                 hidden_channels: int = 64, dequantisation: str = "uniform", logit_margin: float | None = 0.5,
-                 patch: int = 1, position_bias: bool = True, temperature: float = 1.0) -> None:  # fmt: skip
+                 hidden_channels: int = 64, patch: int = 1, position_bias: bool = True, pixels: str = "gaussianised",
+                 logit_margin: float = 0.5, dequantisation: str = "uniform", temperature: float = 1.0) -> None:  # fmt: skip
         spec.require_image("glow")
         if num_halvings(spec.shape) == 0:
             raise ValueError(f"glow halves height and width, and this data set is {spec.shape[1]}x{spec.shape[2]}: "
@@ -43,14 +44,11 @@ class Glow(NormalisingFlow):
         for index in range(num_levels):
             shape = squeezed(shape)
             steps = [glow_step(shape, hidden_channels, patch, position_bias) for _ in range(num_steps)]
-            if index == num_levels - 1:
-                prior = LearnedPrior(shape)
-            else:
-                prior = SplitPrior(shape[0])
+            prior = SplitPrior(shape[0]) if index < num_levels - 1 else LearnedPrior(shape)
             levels.append(Chain(Squeeze(), *steps, prior))
             shapes.append(shape)
             shape = halved(shape)
-        flow = Chain(pixel_bijection(logit_margin, spec), MultiScale(levels, shapes))
+        flow = Chain(pixel_bijection(pixels, logit_margin, spec), MultiScale(levels, shapes))
         super().__init__(spec, training, flow, build_dequantisation(dequantisation, spec), temperature)
 
 

@@ -2,9 +2,10 @@
 
 Differs from the paper: activation normalisation (Glow) between couplings instead of batch normalisation, so that the
 density of a row does not depend on its batch, and none inside the networks, which are weight-normalised; they see small
-patches of pixels as channels (same masks, a fraction of the cost) and have a learned bias per position; the noise of
+patches of pixels as channels (same masks, a fraction of the cost) and have a learned bias per position; pixels pass
+a learned elementwise map to a normal first (`Gaussianise`) unless the paper's logit is chosen; the noise of
 dequantisation may be learned (Flow++). On vectors the masks alternate between even and odd dimensions and the networks
-are perceptrons. `realnvp_paper` turns patches and position bias off.
+are perceptrons. `realnvp_paper` turns that map, patches and position bias off.
 """
 
 import math
@@ -33,22 +34,22 @@ class RealNVP(NormalisingFlow):
 
     num_levels: scales, fewer where the image cannot be halved so often. num_blocks: residual blocks per network.
     patch: networks see patch x patch pixels as channels, or the largest divisor that the size allows.
-    logit_margin, dequantisation, temperature: as in Glow. hidden_features: of the networks on vectors.
+    pixels, logit_margin, dequantisation, temperature: as in Glow. hidden_features: of the networks on vectors.
     """
 
     paper = "1605.08803"
 
     def __init__(self, spec: DataSpec, training: Training | None = None, num_levels: int = 3, hidden_channels: int = 64,
-                 num_blocks: int = 1, patch: int = 2, dequantisation: str = "uniform", logit_margin: float | None = 0.5,
-                 position_bias: bool = True, num_couplings: int = 12, hidden_features: int = 64,
-                 temperature: float = 1.0) -> None:  # fmt: skip
+                 num_blocks: int = 1, patch: int = 2, position_bias: bool = True, pixels: str = "gaussianised",
+                 logit_margin: float = 0.5, dequantisation: str = "uniform", num_couplings: int = 8,
+                 hidden_features: int = 128, temperature: float = 1.0) -> None:  # fmt: skip
         if not spec.is_image and not spec.is_discrete:
             flow, dequantiser = vector_flow(spec.num_dims, num_couplings, hidden_features), None
         else:
             spec.require_image("realnvp, beside vectors of floats,")
             network = partial(coupling_network, hidden_channels=hidden_channels, num_blocks=num_blocks, patch=patch,
                               position_bias=position_bias)  # fmt: skip
-            flow = Chain(pixel_bijection(logit_margin, spec), image_flow(spec.shape, num_levels, network))
+            flow = Chain(pixel_bijection(pixels, logit_margin, spec), image_flow(spec.shape, num_levels, network))
             dequantiser = build_dequantisation(dequantisation, spec)
         super().__init__(spec, training, flow, dequantiser, temperature)
 

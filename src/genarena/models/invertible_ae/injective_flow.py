@@ -4,9 +4,10 @@ Sorrenson, Draxler, Rousselot, Hummerich, Zimmermann & Koethe 2024, "Lifting Arc
 arXiv 2306.01843.
 
 The encoder Jacobian is taken at the data point and not at its reconstruction: with the latter the likelihood can be
-raised without limit by bending the manifold across the data (sec. 4.3 of the paper).
-Differs from the paper: integer data is dequantised uniformly instead of receiving Gaussian noise; smooth activations
-(SiLU) throughout; the target is the clean image; the networks adapt to the image size. Probes are orthogonal, as there.
+raised without limit by a manifold of diverging curvature.
+Differs from the paper: integer data is dequantised uniformly instead of receiving Gaussian noise; the networks are smooth
+(SiLU), adapt to the image size and are initialised so that their Jacobians are of order one. As there: residual blocks
+on the latents, behind and before the convolutions, and orthogonal probes.
 """
 
 import math
@@ -68,7 +69,7 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes):
         return {"loss": loss, "latent": latent, "volume": volume.mean(), "reconstruction": reconstruction}
 
     def _volume_and_reconstruction(self, u: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """1/K sum_k v_k^T f'(u) stop_grad(g'(z) v_k), (N,), and g(z): eq. 8 of the paper with the tangents of one pass."""
+        """1/K sum_k v_k^T f'(u) stop_grad(g'(z) v_k), (N,), and g(z), the tangents being those of the same pass."""
         surrogate = 0.0
         for probe in self._probes(z):
             reconstructed, pushed = _jvp(self.decoder, z, probe)  # g(z), g'(z) v
@@ -112,7 +113,7 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes):
     def manifold_log_prob(self, x: Tensor) -> Tensor:
         """(N,) nats per unit of d-dimensional volume of the manifold, in units of u, at the projection g(f(x)).
 
-        log N(z; 0, I) - 1/2 log det(J^T J) with the full decoder Jacobian J (D, d) at z = f(x), d forward passes (eq. 3).
+        log N(z; 0, I) - 1/2 log det(J^T J) with the full decoder Jacobian J (D, d) at z = f(x), d forward passes.
         """
         rows = max(1, 2**25 // (self.spec.num_dims * self.latent_dim))  # 128 MiB of Jacobians at a time
         return torch.cat([self._manifold_log_prob(part) for part in self._centre(x).split(rows)])
@@ -141,6 +142,8 @@ def _image_ends(shape: tuple[int, ...], latent_dim: int, channels: int, blocks: 
     ends = ConvEncoder(shape[0], latent_dim, plan, features), ConvDecoder(latent_dim, shape[0], plan, features)
     for end in ends:
         end.apply(_keep_variance)
+    with torch.no_grad():
+        next(layer for layer in reversed(list(ends[1].modules())) if isinstance(layer, nn.Conv2d)).weight.mul_(0.1)
     return ends
 
 
@@ -168,10 +171,9 @@ def _jvp(function: nn.Module, at: Tensor, tangent: Tensor) -> tuple[Tensor, Tens
     return value, derivative
 
 
-@torch.no_grad()
 def _jacobian(function: nn.Module, at: Tensor) -> tuple[Tensor, Tensor]:
     """function(at) (N, ...) and its Jacobian (N, outputs, inputs), one forward-mode pass per input."""
-    with torch.inference_mode(False):  # dual numbers need version counters, which inference tensors lack
+    with torch.inference_mode(False), torch.no_grad():  # dual numbers refuse inference tensors
         at = at.clone()
         columns = [_jvp(function, at, axis.expand_as(at)) for axis in torch.eye(at.shape[1], device=at.device)]
     return columns[0][0], torch.stack([derivative.flatten(1) for _, derivative in columns], 2)

@@ -1,0 +1,34 @@
+"""The folder is the list of metrics."""
+
+import subprocess
+import sys
+
+import pytest
+
+from genarena import metrics
+from genarena.evaluate import load_metric, needed
+from genarena.evidence import Evidence
+
+
+@pytest.mark.parametrize("name", metrics.names())
+def test_every_metric_says_what_it_is_and_asks_for_what_exists(name: str) -> None:
+    metric = load_metric(name)
+    assert metric.title
+    assert metric.higher_is_better in (True, False, None)
+    assert metric.__doc__
+    assert set(needed(metric)) <= set(Evidence.names())
+
+
+def test_an_unknown_metric_names_the_nearest_or_all() -> None:
+    with pytest.raises(ValueError, match="metrics=recal: no such metric; did you mean recall?"):
+        load_metric("recal")
+    with pytest.raises(ValueError, match="there are bits_per_dim, .*sampling_seconds"):
+        metrics.check(["xyz"])
+    with pytest.raises(ValueError, match="expected a list"):
+        metrics.check("recall")
+    assert metrics.check(["recall", "fid", "recall"]) == ["recall", "fid"]
+
+
+def test_listing_does_not_import_torch() -> None:
+    code = "import sys; from genarena import metrics; metrics.check(['fid']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,217 @@
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genarena.models.diffusion.ddpm import DDPM
+from genarena.spec import Batch, DataSpec
+
+PIXEL = (1, 1, 1)
+
+
+class Oracle(nn.Module):
+    """The best v-prediction for data with probabilities `mass` over the levels: v = (a_t x_t - E[x_0 | x_t]) / s_t."""
+
+    def __init__(self, model: DDPM, mass: list[float], bias: float = 0.0) -> None:
+        super().__init__()
+        self.schedule, self.log_mass, self.bias = model.schedule, torch.tensor(mass).log(), bias
+        self.values = torch.linspace(-1, 1, len(mass))
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        step = (t * self.schedule.num_steps).round().long()
+        a, s = self.schedule.at("signal", step, x_t), self.schedule.at("noise", step, x_t)
+        logits = self.log_mass - (x_t[..., None] - a[..., None] * self.values).square() / (2 * s[..., None] ** 2)
+        x_0 = (logits.softmax(-1) * self.values).sum(-1) + self.bias
+        return (a * x_t - x_0) / s
+
+
+def oracle_model(mass: list[float], bias: float = 0.0, **options) -> DDPM:
+    torch.manual_seed(0)
+    model = DDPM(DataSpec(PIXEL, len(mass)), variance="posterior", hidden_channels=8, **options).eval()
+    model.network = Oracle(model, mass, bias)
+    return model
+
+
+def levels(num: int) -> Tensor:
+    return torch.arange(num, dtype=torch.uint8).view(-1, 1, 1, 1)
+
+
+@torch.no_grad()
+def mean_bound(model: DDPM, repeats: int, num_samples: int | None) -> Tensor:
+    """Average of log_prob over `repeats` independent estimates, per level."""
+    x = levels(model.spec.num_levels)
+    return model.log_prob(x.repeat_interleave(repeats, 0), num_samples=num_samples).view(len(x), repeats).mean(1)
+
+
+@torch.no_grad()
+def gap(num: int = 1500, **options) -> float:
+    """E_data[log p(x) - bound(x)] of the best denoiser (or of one that is off by `bias`), in nats."""
+    mass = torch.tensor([0.7, 0.1, 0.2])
+    model = oracle_model(mass.tolist(), **options)
+    x = torch.multinomial(mass, num, True).view(-1, 1, 1, 1)
+    return (mass.log()[x.flatten()] - model.log_prob(x.to(torch.uint8), num_samples=None)).mean().item()
+
+
+def test_bound_of_the_best_denoiser_closes_from_below_as_steps_are_added():
+    """On average over the data no bound is above the exact log-probability; at T = 1000 nothing much is lost."""
+    coarse, medium, fine = (gap(num_steps=num_steps, nfe=10) for num_steps in (10, 100, 1000))
+    assert coarse > 3 * medium > 3 * 0.02
+    assert -0.009 < fine < 0.02  # standard error 0.003
+
+
+def test_bound_loosens_with_a_wrong_denoiser():
+    assert gap(num_steps=300, bias=0.1) > gap(num_steps=300) + 0.1
+
+
+@pytest.mark.parametrize("num_samples", [1, 4])
+def test_drawn_steps_average_to_the_full_sum(num_samples):
+    model = oracle_model([0.7, 0.1, 0.2], num_steps=100)
+    full, drawn = mean_bound(model, 2000, None), mean_bound(model, 40_000 // num_samples, num_samples)
+    torch.testing.assert_close(drawn, full, atol=0.1, rtol=0)
+
+
+def test_more_drawn_steps_give_less_noise():
+    model, x = oracle_model([0.5, 0.5]), levels(2)[:1].expand(4000, -1, -1, -1)
+    spread = [model.log_prob(x, num_samples=k).std() for k in (1, 16)]
+    assert spread[1] < spread[0] / 3
+
+
+def test_steps_are_drawn_from_the_stated_proposal():
+    torch.manual_seed(0)
+    model = oracle_model([0.5, 0.5], num_steps=50)
+    drawn = [model._drawn_steps(50_000, k, 4) for k in range(4)]
+    t, weight = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+    assert t.min() == 2 and t.max() == 50
+    one_over = torch.zeros(51).index_add(0, t, weight) / len(t)  # E[1{t} / p(t)] = 1 for every step
+    torch.testing.assert_close(one_over[2:], torch.ones(49), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("num_levels", [2, 5, 256])
+@pytest.mark.parametrize("log_variance", [-14.0, -6.0, 0.0])
+def test_decoder_masses_sum_to_one(num_levels, log_variance):
+    model = DDPM(DataSpec(PIXEL, num_levels), hidden_channels=8)
+    mean = torch.tensor([-1.0, -0.31, 0.0, 0.999, 1.0]).view(1, -1, 1, 1)
+    x = levels(num_levels).expand(-1, 5, -1, -1)
+    mass = model._decoder_log_prob(x, mean, torch.tensor(log_variance)).exp().sum(0)
+    torch.testing.assert_close(mass, torch.ones_like(mass), atol=2e-4, rtol=0)
+
+
+def test_decoder_far_in_the_tail_is_exact_and_finite():
+    model = DDPM(DataSpec(PIXEL, 256), hidden_channels=8)
+    mean, log_variance = torch.full(PIXEL, -1.0)[None], torch.full(PIXEL, math.log(0.05**2))[None]
+    mean.requires_grad_(), log_variance.requires_grad_()
+    value = model._decoder_log_prob(torch.full((1, *PIXEL), 128, dtype=torch.uint8), mean, log_variance)
+    assert value.item() == pytest.approx(-203.76, abs=0.6)  # Phi(-20) - Phi(-20.16), about phi(20) / 20 (1 - e^-3.1)
+    assert all(torch.isfinite(g).all() for g in torch.autograd.grad(value.sum(), (mean, log_variance)))
+
+
+def test_kl_terms_are_those_of_torch():
+    model = DDPM(DataSpec((1, 2, 2), 17), hidden_channels=8, num_steps=100, nfe=10)
+    x, t = torch.randint(17, (3, 1, 2, 2)).to(torch.uint8), torch.tensor([2, 40, 100])
+    x_t = torch.randn(3, 1, 2, 2)
+    denoised = model._denoise(x_t, t)
+    expected = []
+    for i, step in enumerate(t.tolist()):
+        jump = model.schedule.jump(step, step - 1)
+        x_0 = x[i].double() / 8 - 1
+        spread = math.exp(0.5 * jump.log_variance)
+        log_variance = jump.log_variance + denoised.share[i].double() * (jump.log_beta - jump.log_variance)
+        posterior = torch.distributions.Normal(jump.weight_x_0 * x_0 + jump.weight_x_t * x_t[i], spread)
+        mean = jump.weight_x_0 * denoised.x_0[i].double() + jump.weight_x_t * x_t[i]
+        reverse = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+        expected.append(torch.distributions.kl_divergence(posterior, reverse).sum())
+    actual = model._bound_term(x, x_t, denoised, t).double()
+    torch.testing.assert_close(actual, torch.stack(expected), rtol=1e-3, atol=1e-3)
+
+
+def test_variance_is_learned_from_the_bound_and_the_mean_is_not():
+    """Through the bound alone the prediction's half of the head gets no gradient (Nichol & Dhariwal, sec. 3.1)."""
+    torch.manual_seed(0)
+    model = DDPM(DataSpec((1, 4, 4), 17), hidden_channels=8)
+    terms = model.loss(Batch(torch.randint(17, (8, 1, 4, 4)).to(torch.uint8)))
+    bound, simple = (torch.autograd.grad(terms[name], model.network.head.weight, retain_graph=True)[0]
+                     for name in ("bound", "simple"))  # fmt: skip
+    assert (bound[0] == 0).all() and (bound[1] != 0).any()
+    assert (simple[0] != 0).any() and (simple[1] == 0).all()
+
+
+@pytest.mark.parametrize("sampler,nfe", [("ancestral", 1000), ("ddim", 50), ("dpm_solver", 20)])
+def test_samples_of_the_best_denoiser_have_the_masses_of_the_data(sampler, nfe):
+    mass = [0.7, 0.1, 0.2]
+    samples = oracle_model(mass, sampler=sampler, nfe=nfe).sample(8000)
+    frequency = samples.flatten().long().bincount(minlength=3) / 8000
+    torch.testing.assert_close(frequency, torch.tensor(mass), atol=0.03, rtol=0)
+
+
+def test_score_is_that_of_the_noised_mixture():
+    mass, torch_t = [0.7, 0.1, 0.2], torch.tensor([0.3, 0.8])
+    model, x = oracle_model(mass), torch.tensor([0.35, -0.6]).view(2, 1, 1, 1).requires_grad_()
+    log_density = 0.0
+    for i, t in enumerate((300, 800)):
+        a, s = model.schedule.signal[t], model.schedule.noise[t]
+        mixture = torch.distributions.MixtureSameFamily(
+            torch.distributions.Categorical(torch.tensor(mass)),
+            torch.distributions.Normal(a * torch.tensor([-1.0, 0.0, 1.0]), s.expand(3)),
+        )
+        log_density = log_density + mixture.log_prob(x[i]).sum()
+    expected = torch.autograd.grad(log_density, x)[0]
+    torch.testing.assert_close(model.score(x.detach(), torch_t), expected, atol=1e-3, rtol=1e-3)
+
+
+def test_training_steps_are_spread_evenly():
+    torch.manual_seed(0)
+    model = DDPM(DataSpec(PIXEL, 2), hidden_channels=8)
+    t = model._even_steps(100).sort().values
+    assert t.min() >= 1 and t.max() <= 1000
+    assert t.diff().max() <= 11 and t[0] + 1000 - t[-1] <= 11
+
+
+class GaussianOracle(nn.Module):
+    """The best v-prediction for continuous data N(0, 0.5^2)."""
+
+    def __init__(self, model: DDPM) -> None:
+        super().__init__()
+        self.schedule = model.schedule
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        step = (t * self.schedule.num_steps).round().long()
+        a, s = self.schedule.at("signal", step, x_t), self.schedule.at("noise", step, x_t)
+        return (a * x_t - 0.25 * a * x_t / (0.25 * a**2 + s**2)) / s
+
+
+def test_bound_on_a_density_is_below_it_and_closes_with_the_right_variance():
+    """For data near unit variance beta_t is nearly the best reverse variance (Ho et al., sec. 3.2)."""
+    exact, gaps = torch.distributions.Normal(0.0, 0.5), {}
+    for variance in ("posterior", "beta"):
+        torch.manual_seed(0)
+        model = DDPM(DataSpec((1,)), variance=variance).eval()
+        model.network = GaussianOracle(model)
+        x = exact.sample((2000, 1))
+        with torch.no_grad():
+            gaps[variance] = (exact.log_prob(x).sum(1) - model.log_prob(x, num_samples=None)).mean().item()
+    assert gaps["posterior"] > 0.3 and -0.06 < gaps["beta"] < 0.1  # standard error 0.02
+
+
+@torch.no_grad()
+def test_bits_of_a_constant_edge_level_are_nearly_free():
+    """A denoiser that knows the black pixels spends next to nothing on them, decoder included."""
+    model = oracle_model([1.0] + [1e-20] * 255)
+    assert model.log_prob(levels(1).expand(300, -1, -1, -1)).mean().item() == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.parametrize("option", [{"schedule": "sigmoid"}, {"prediction": "score"}, {"variance": "fixed"},
+                                    {"sampler": "heun"}, {"nfe": 0}, {"nfe": 1001}])  # fmt: skip
+def test_unknown_choices_are_refused(option):
+    with pytest.raises(ValueError, match=next(iter(option))):
+        DDPM(DataSpec((1, 8, 8), 17), **option)
+
+
+def test_bounds_of_all_images_sum_to_less_than_one():
+    torch.manual_seed(0)
+    model = DDPM(DataSpec((1, 1, 2), 2), num_steps=30, nfe=10, hidden_channels=8).eval()
+    x = torch.tensor(list(itertools.product(range(2), repeat=2)), dtype=torch.uint8).view(-1, 1, 1, 2)
+    with torch.no_grad():
+        bound = model.log_prob(x.repeat_interleave(300, 0), num_samples=None).view(4, 300).mean(1)
+    assert bound.exp().sum() < 1

@@ -1,0 +1,101 @@
+"""Glow: the whole flow is a bijection with the right determinant, and its bound adds up to a probability."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from genarena.likelihood import Likelihood
+from genarena.models.flow.glow import Glow
+from genarena.spec import Batch, DataSpec
+
+
+def glow(shape: tuple[int, int, int] = (1, 4, 4), num_levels: int = 3, scale: float = 0.1, **options: object) -> Glow:
+    """A small model after its data-dependent initialisation, and away from it."""
+    torch.manual_seed(0)
+    model = Glow(DataSpec(shape, num_levels), num_steps=2, hidden_channels=8, **options)
+    model.loss(Batch(torch.randint(num_levels, (32, *shape), dtype=torch.uint8)))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(scale * torch.randn_like(parameter))
+    return model.eval()
+
+
+def every_image(shape: tuple[int, ...], num_levels: int) -> Tensor:
+    size = torch.Size(shape).numel()
+    return torch.tensor(list(itertools.product(range(num_levels), repeat=size)), dtype=torch.uint8).view(-1, *shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (3, 2, 4)])
+def test_log_det_against_autograd(shape: tuple[int, int, int]) -> None:
+    model = glow(shape)
+    u = torch.rand(3, *shape)
+    rows = [torch.autograd.functional.jacobian(lambda v: model.flow(v[None])[0][0], row).flatten(1) for row in u]
+    expected = torch.linalg.slogdet(torch.stack(rows))[1]
+    torch.testing.assert_close(model.flow(u)[1], expected, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 64), (1, 8, 8), (2, 6, 10)])
+def test_inverse(shape: tuple[int, int, int]) -> None:
+    model = glow(shape, 256, scale=0.03)
+    x = torch.randint(256, (2, *shape), dtype=torch.uint8)
+    with torch.no_grad():
+        u = (x + 0.5) / 256
+        torch.testing.assert_close(model.flow.inverse(model.flow(u)[0]), u, atol=1e-4, rtol=0.0)
+        assert torch.equal(model.decode(model.encode(x)), x)
+
+
+@pytest.mark.parametrize("dequantisation", ["uniform", "variational"])
+def test_bound_adds_up_to_a_probability(dequantisation: str) -> None:
+    """sum_x exp(E[bound]) <= 1; it grows with the draws and reaches 1, as all mass of the pixels is inside the cube."""
+    model = glow((1, 2, 2), 3, scale=0.04, dequantisation=dequantisation)
+    x = every_image((1, 2, 2), 3)
+    totals = {}
+    with torch.no_grad():
+        for k, repeats in ((1, 100), (10, 20), (100, 4)):
+            log_prob = model.log_prob(x.repeat(repeats, 1, 1, 1), num_samples=k)
+            totals[k] = log_prob.view(repeats, -1).mean(0).exp().sum()
+    assert totals[1] < totals[10] < totals[100] < 1.03
+    assert totals[100] > 0.9
+
+
+@pytest.mark.parametrize(("pixels", "mass"), [("gaussianised", 1.0), ("logit", 1.0), ("centred", 0.0)])
+def test_density_integrates_to_one(pixels: str, mass: float) -> None:
+    """The density of u in the unit cube, by Monte Carlo; less than one where mass lies outside (centred pixels)."""
+    model = glow((1, 2, 2), 3, scale=0.05, pixels=pixels, logit_margin=1e-4)
+    with torch.no_grad():
+        z, log_det = model.flow(torch.rand(100_000, 1, 2, 2))
+    density = (torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1) + log_det).exp()
+    error = 5.0 * density.std() / 100_000**0.5
+    assert density.mean() > mass - error
+    assert density.mean() < 1.0 + (error if mass else -0.1)
+    assert density.std() > 0.1
+
+
+def test_temperature() -> None:
+    cold, warm = glow(temperature=0.0).sample(5), glow(temperature=1.0).sample(5)
+    assert torch.equal(cold, cold[:1].expand_as(cold))
+    assert not torch.equal(warm, warm[:1].expand_as(warm))
+    with pytest.raises(ValueError, match="temperature=-1"):
+        glow(temperature=-1.0)
+
+
+def test_kind_of_likelihood_and_refusals() -> None:
+    assert glow().likelihood is Likelihood.LOWER_BOUND
+    with pytest.raises(ValueError, match="7x7"):
+        glow((1, 7, 7))
+    with pytest.raises(ValueError, match=r"shape \(2,\)"):
+        Glow(DataSpec((2,)))
+    with pytest.raises(ValueError, match="dequantisation='gauss'"):
+        glow(dequantisation="gauss")
+    with pytest.raises(ValueError, match="pixels='raw'"):
+        glow(pixels="raw")
+    with pytest.raises(ValueError, match="logit_margin=0"):
+        glow(pixels="logit", logit_margin=0.0)
+
+
+def test_number_of_scales_follows_the_size() -> None:
+    shapes = {size: len(Glow(DataSpec((1, size, size), 4), num_levels=4, num_steps=1, hidden_channels=4)
+                        .flow.bijections[1].levels) for size in (28, 32, 6)}  # fmt: skip
+    assert shapes == {28: 2, 32: 4, 6: 1}

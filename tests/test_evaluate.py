@@ -1,0 +1,223 @@
+"""The protocol on models whose scores are known: what is asked for is computed once, and nothing else."""
+
+import json
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from genarena import features
+from genarena.data.base import ArenaDataModule, Split
+from genarena.evaluate import EvaluationSettings, evaluate, load_metric, needed, protocol
+from genarena.evidence import Evidence
+from genarena.likelihood import Likelihood
+from genarena.metrics import names
+from genarena.models.base import GenerativeModel
+from genarena.spec import Batch, DataSpec
+
+SPEC = DataSpec((1, 8, 8), 4, 2)
+SETTINGS = EvaluationSettings(num_samples=70, num_test=50, iw_samples=3, iw_num_test=20, batch_size=32)
+
+
+class Halves(ArenaDataModule):
+    """Noise, with a brighter upper or lower half as its class; floats for a spec without levels."""
+
+    name = "halves"
+
+    def load(self) -> tuple[Split, Split, Split]:
+        generator = torch.Generator().manual_seed(0)
+        if not self.spec.is_discrete:
+            return tuple(Split(torch.randn(n, *self.spec.shape, generator=generator)) for n in (300, 30, 60))
+        x = torch.randint(0, 3, (390, *self.spec.shape), generator=generator, dtype=torch.uint8)
+        y = torch.randint(2, (390,), generator=generator)
+        x[y == 1, :, :4] += 1
+        y = y if self.spec.num_classes else None
+        return tuple(Split(x, y)[part] for part in (slice(0, 300), slice(300, 330), slice(330, 390)))
+
+
+class Noise(GenerativeModel):
+    """Uniform noise; counts its calls. A `LOWER_BOUND` instance adds noise to its log-probability."""
+
+    family = "baseline"
+    likelihood = Likelihood.EXACT
+    paper = ""
+    importance_weighted = True
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(spec)
+        self.calls: list[tuple] = []
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": torch.zeros(())}
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        self.calls.append(("sample", num_samples))
+        if not self.spec.is_discrete:
+            return torch.randn(num_samples, *self.spec.shape)
+        return torch.randint(self.spec.num_levels, (num_samples, *self.spec.shape), dtype=torch.uint8)
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        self.calls.append(("log_prob", len(x), num_samples))
+        value = torch.full((len(x),), -self.spec.num_dims * math.log(self.spec.num_levels or math.e))
+        return value - torch.rand(len(x)) / num_samples if self.likelihood is Likelihood.LOWER_BOUND else value
+
+
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch) -> Halves:
+    monkeypatch.setitem(features.RECIPE, "examples", 3000)
+    module = Halves(SPEC)
+    module.setup()
+    return module
+
+
+def run(model: GenerativeModel, data: ArenaDataModule, *metrics: str, settings: EvaluationSettings = SETTINGS):
+    return evaluate(model.eval(), data, metrics, settings, progress=False)
+
+
+def test_uniform_scores_log2_of_the_levels(data: Halves) -> None:
+    entry = run(Noise(SPEC), data, "bits_per_dim").metrics["bits_per_dim"]
+    assert entry["value"] == pytest.approx(2.0, rel=1e-6)
+    assert entry["standard_error"] == pytest.approx(0.0, abs=1e-12)
+    facts = {"n": 50, "likelihood": "exact", "sign": "=", "split": "test[:50]", "draws": 1}
+    assert {name: entry[name] for name in facts} == facts
+
+
+def test_only_what_is_asked_for_is_computed_and_once(data: Halves) -> None:
+    model = Noise(SPEC)
+    assert run(model, data, "bits_per_dim", "nll_nats").fake is None
+    assert model.calls == [("log_prob", 32, 1), ("log_prob", 18, 1)]
+    model.calls.clear()
+    evaluation = run(model, data, "nearest_neighbour_ratio", "recall", "fd_domain", "sampling_seconds")
+    assert model.calls == [("sample", 32), ("sample", 32), ("sample", 6)]
+    assert evaluation.fake.shape == (70, 1, 8, 8)
+    assert evaluation.seconds_per_image == evaluation.metrics["sampling_seconds"]["value"] > 0
+
+
+def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) -> None:
+    evaluation = run(Noise(SPEC), data, *names())
+    json.dumps(evaluation.metrics, allow_nan=False)
+    null = {name for name, entry in evaluation.metrics.items() if entry["value"] is None}
+    assert null == {"fid", "kid", "iw_nll_nats"}
+    assert all("\n" not in evaluation.metrics[name]["reason"] for name in null)
+    assert all(isinstance(entry["n"], int) for name, entry in evaluation.metrics.items() if name not in null)
+    assert evaluation.metrics["recall"]["backbone"]["test_accuracy"] > 0.9
+    assert evaluation.metrics["recall"]["n"] == 70
+    assert evaluation.metrics["recall"]["n_real"] == 50
+
+
+def test_repeatable_and_the_random_state_is_left_alone(data: Halves) -> None:
+    model = Noise(SPEC)
+    model.likelihood = Likelihood.LOWER_BOUND
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first = run(model, data, "nll_nats", "precision")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(6)
+    second = run(model, data, "precision", "nll_nats")  # neither the caller's state nor the order matters
+    assert torch.equal(first.fake, second.fake)
+    assert first.metrics == second.metrics
+    other = run(model, data, "nll_nats", settings=EvaluationSettings(num_test=50, batch_size=32, sample_seed=1))
+    assert other.metrics["nll_nats"]["value"] != first.metrics["nll_nats"]["value"]
+
+
+def test_importance_weights_only_where_they_tighten_a_bound(data: Halves) -> None:
+    model = Noise(SPEC)
+    assert "no lower bound" in run(model, data, "iw_nll_nats").metrics["iw_nll_nats"]["reason"]
+    model.likelihood = Likelihood.LOWER_BOUND
+    entry = run(model, data, "iw_nll_nats").metrics["iw_nll_nats"]
+    assert model.calls == [("log_prob", 20, 3)]
+    assert (entry["n"], entry["draws"], entry["split"], entry["sign"]) == (20, 3, "test[:20]", "<=")
+    model.importance_weighted = False
+    assert "do not tighten" in run(model, data, "iw_nll_nats").metrics["iw_nll_nats"]["reason"]
+
+
+def test_no_likelihood_and_broken_likelihoods(data: Halves) -> None:
+    model = Noise(SPEC)
+    model.likelihood = Likelihood.NONE
+    assert run(model, data, "nll_nats").metrics["nll_nats"] == {"value": None, "reason": "Noise has no likelihood"}
+    model.likelihood = Likelihood.EXACT
+    model.log_prob = lambda x, y, num_samples: torch.where(torch.arange(len(x)) == 0, torch.nan, torch.zeros(len(x)))
+    assert "2 of 50 test examples" in run(model, data, "bits_per_dim").metrics["bits_per_dim"]["reason"]
+    model.log_prob = lambda x, y, num_samples: torch.zeros(len(x), 1)
+    with pytest.raises(ValueError, match=r"log_prob gave shape \(32, 1\), expected \(32,\)"):
+        run(model, data, "nll_nats")
+
+
+@pytest.mark.parametrize("samples, text", [
+    (lambda n: torch.zeros(n, 1, 8, 8), "float32"),
+    (lambda n: torch.zeros(n, 1, 8, 9, dtype=torch.uint8), "8, 9"),
+    (lambda n: torch.full((n, 1, 8, 8), 4, dtype=torch.uint8), "level 4, the data has levels 0 to 3"),
+])  # fmt: skip
+def test_samples_in_another_space_are_an_error(data: Halves, samples, text: str) -> None:
+    model = Noise(SPEC)
+    model.sample = lambda num_samples, y=None: samples(num_samples)
+    with pytest.raises(ValueError, match=text):
+        run(model, data, "sampling_seconds")
+
+
+def test_vectors_are_their_own_features() -> None:
+    spec = DataSpec((2,))
+    data = Halves(spec)
+    data.setup()
+    metrics = run(Noise(spec), data, *names()).metrics
+    null = {name for name, entry in metrics.items() if entry["value"] is None}
+    assert null == {"bits_per_dim", "iw_nll_nats", "fid", "kid", "fd_domain", "class_histogram_kl"}
+    assert metrics["recall"]["backbone"] == {"name": "identity"}
+    assert metrics["precision"]["value"] > 0.6  # the same Gaussian
+
+
+def test_samples_that_are_not_finite_are_counted_and_shown() -> None:
+    spec = DataSpec((2,))
+    data = Halves(spec)
+    data.setup()
+    model = Noise(spec)
+    model.sample = lambda n, y=None: torch.where(torch.arange(n)[:, None] == 1, torch.nan, torch.zeros(n, 2))
+    evaluation = run(model, data, "recall", "nearest_neighbour_ratio", "sampling_seconds")
+    assert evaluation.nonfinite_samples == 3  # one per batch
+    assert evaluation.metrics["recall"] == {"value": None, "reason": "3 of 70 samples are not finite"}
+    assert evaluation.metrics["nearest_neighbour_ratio"]["value"] is None
+    assert evaluation.fake.isnan().any()
+    assert evaluation.metrics["sampling_seconds"]["nonfinite_samples"] == 3
+
+
+def test_a_set_without_labels() -> None:
+    spec = DataSpec((1, 8, 8), 4)
+    data = Halves(spec)
+    data.setup()
+    metrics = run(Noise(spec), data, "recall", "fd_domain", "nearest_neighbour_ratio").metrics
+    assert "needs labels" in metrics["recall"]["reason"]
+    assert "needs labels" in metrics["fd_domain"]["reason"]
+    assert metrics["nearest_neighbour_ratio"]["value"] > 0.5
+
+
+def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = protocol(["recall", "bits_per_dim"], SETTINGS)
+    assert base == protocol(["bits_per_dim", "recall", "recall"], SETTINGS)
+    json.dumps(base)
+    assert base["inception"] is None
+    assert protocol(["fid"], SETTINGS)["domain_classifier"] is None
+    assert protocol(["fid"], SETTINGS)["inception"] == features.INCEPTION_SHA256
+    ids = {base["id"], protocol(["recall"], SETTINGS)["id"],
+           protocol(["recall", "bits_per_dim"], EvaluationSettings())["id"]}  # fmt: skip
+    monkeypatch.setitem(features.RECIPE, "seed", 1)
+    ids.add(protocol(["recall", "bits_per_dim"], SETTINGS)["id"])
+    assert len(ids) == 4
+    with pytest.raises(ValueError, match="did you mean recall"):
+        protocol(["recal"], SETTINGS)
+
+
+@pytest.mark.parametrize("wrong", [{"num_samples": 0}, {"batch_size": 2.0}, {"iw_samples": True}, {"sample_seed": -1}])
+def test_settings_out_of_range(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=f"evaluation.{next(iter(wrong))}="):
+        EvaluationSettings(**wrong)
+
+
+def test_training_mode_is_refused(data: Halves) -> None:
+    with pytest.raises(ValueError, match="eval mode"):
+        evaluate(Noise(SPEC).train(), data, ["nll_nats"], SETTINGS)
+
+
+def test_every_evidence_is_asked_for_by_some_metric() -> None:
+    asked = {piece for name in names() for piece in needed(load_metric(name))}
+    assert asked == set(Evidence.names())

@@ -1,0 +1,162 @@
+"""The classifier and its cache, and torch-fidelity's Inception behind a checksum (with weights drawn at random)."""
+
+import hashlib
+
+import pytest
+import torch
+
+from genarena import features
+from genarena.data.base import ArenaDataModule, Split
+from genarena.data.digits import Digits
+from genarena.features import InceptionFeatures, cache_folder, cached, domain_classifier, to_rgb
+from genarena.metrics.base import Unavailable
+from genarena.progress import Bars
+from genarena.spec import DataSpec
+
+BARS = Bars(shown=False)
+
+
+class Stripes(ArenaDataModule):
+    """Two classes that a linear filter tells apart: bright upper or bright lower half."""
+
+    name = "stripes"
+
+    def load(self) -> tuple[Split, Split, Split]:
+        generator = torch.Generator().manual_seed(0)
+        y = torch.randint(2, (300,), generator=generator)
+        x = torch.randint(0, 100, (300, *self.spec.shape), generator=generator, dtype=torch.uint8)
+        x[y == 1, :, : self.spec.shape[1] // 2] += 100
+        return tuple(Split(x[part], y[part]) for part in (slice(0, 200), slice(200, 230), slice(230, 300)))
+
+
+@pytest.fixture
+def stripes(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Stripes:
+    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path))
+    monkeypatch.setitem(features.RECIPE, "examples", 2000)
+    data = Stripes(DataSpec((1, 8, 8), 256, 2))
+    data.setup()
+    return data
+
+
+def test_digits_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Digits(DataSpec((1, 8, 8), 17, 10))
+    data.setup()
+    monkeypatch.setitem(features.RECIPE, "examples", 15_000)
+    classifier = domain_classifier(data, BARS)
+    assert classifier.accuracy > 0.96
+    assert classifier.facts["test_accuracy"] == pytest.approx(classifier.accuracy, abs=1e-5)
+    assert classifier.features(data.test.x).shape == (360, 64)
+
+
+def test_same_seed_same_weights_and_the_random_state_is_left_alone(stripes: Stripes, monkeypatch, tmp_path) -> None:
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    first = domain_classifier(stripes, BARS)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(4)
+    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "another"))
+    again = domain_classifier(stripes, BARS)
+    assert first.digest == again.digest
+    assert first.accuracy == 1.0
+
+
+def test_second_use_loads(stripes: Stripes, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = domain_classifier(stripes, BARS)
+    monkeypatch.setattr(features, "_train", lambda *_: pytest.fail("trained although it is in the cache"))
+    second = domain_classifier(stripes, BARS)
+    assert (first.digest, first.accuracy) == (second.digest, second.accuracy)
+    assert not any(parameter.requires_grad for parameter in second.parameters())
+
+
+def test_another_recipe_is_another_file(stripes: Stripes, monkeypatch: pytest.MonkeyPatch) -> None:
+    domain_classifier(stripes, BARS)
+    monkeypatch.setitem(features.RECIPE, "seed", 1)
+    domain_classifier(stripes, BARS)
+    assert len(list(cache_folder().rglob("classifier-*.pt"))) == 2
+
+
+def test_a_damaged_cache_is_made_again(stripes: Stripes) -> None:
+    first = domain_classifier(stripes, BARS)
+    (path,) = cache_folder().rglob("classifier-*.pt")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="made again"):
+        assert domain_classifier(stripes, BARS).digest == first.digest
+    assert domain_classifier(stripes, BARS).digest == first.digest
+    assert [file.name for file in cache_folder().rglob("*") if file.is_file()] == [path.name]
+
+
+def test_a_pickle_in_the_cache_is_not_executed(stripes: Stripes, tmp_path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    torch.save(Evil(), tmp_path / "evil.pt")
+    with pytest.warns(UserWarning, match="made again"):
+        assert cached("evil.pt", lambda: {"fine": 1}) == {"fine": 1}
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="GENARENA_CACHE"):
+        assert cached("x.pt", lambda: 7) == 7
+
+
+@pytest.mark.parametrize("shape, levels", [((1, 28, 28), 2), ((3, 32, 32), 256), ((3, 64, 64), 256), ((2, 5, 9), 4),
+                                           ((1, 1, 3), 2), ((1, 130, 20), 256)])  # fmt: skip
+def test_features_do_not_depend_on_neighbours_in_the_batch(shape: tuple, levels: int) -> None:
+    torch.manual_seed(0)
+    classifier = features.DomainClassifier(DataSpec(shape, levels, 3)).eval()
+    x = torch.randint(levels, (12, *shape), dtype=torch.uint8)
+    together = classifier.features(x)
+    assert together.shape == (12, 64)
+    alone = torch.cat([classifier.features(row[None]) for row in x])
+    assert torch.allclose(together, alone, atol=1e-5)
+    assert classifier.logits(together).shape == (12, 3)
+
+
+@pytest.mark.parametrize("spec", [DataSpec((1, 8, 8), 17), DataSpec((2,), None, 2)])
+def test_no_labels_no_classifier(spec: DataSpec) -> None:
+    data = Stripes(spec)
+    data.train = Split(torch.zeros(2, *spec.shape))
+    with pytest.raises(Unavailable, match="needs labels"):
+        domain_classifier(data, BARS)
+
+
+def test_rgb() -> None:
+    grey = torch.tensor([0, 1, 16], dtype=torch.uint8).view(3, 1, 1, 1)
+    assert to_rgb(grey, 17)[:, :, 0, 0].tolist() == [[0] * 3, [16] * 3, [255] * 3]
+    assert torch.equal(to_rgb(grey, 256)[:, 2], grey[:, 0])
+    with pytest.raises(Unavailable, match="2 channels"):
+        to_rgb(torch.zeros(1, 2, 4, 4, dtype=torch.uint8), 256)
+
+
+def test_inception_is_absent_or_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    with pytest.raises(Unavailable, match="set GENARENA_INCEPTION"):
+        InceptionFeatures()
+    monkeypatch.setenv("GENARENA_INCEPTION", str(tmp_path / "nothing.pth"))
+    with pytest.raises(Unavailable, match="no Inception weights at .*nothing.pth"):
+        InceptionFeatures()
+    (tmp_path / "other.pth").write_bytes(b"other")
+    digest = hashlib.sha256(b"other").hexdigest()[:8]
+    with pytest.raises(Unavailable, match=f"sha256 {digest}, not 6726825d"):
+        InceptionFeatures(str(tmp_path / "other.pth"))
+
+
+def test_inception_gives_what_torch_fidelity_gives(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    from torch_fidelity import feature_extractor_inceptionv3 as theirs
+
+    path = tmp_path / "weights.pth"
+    monkeypatch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: pytest.fail("went to the network"))
+    torch.manual_seed(0)
+    with monkeypatch.context() as patch:  # a network with its initial weights
+        patch.setattr(theirs.torch, "load", lambda *_, **__: {})
+        patch.setattr(theirs.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        reference = theirs.FeatureExtractorInceptionV3("reference", ["2048"], str(path))
+    torch.save(reference.state_dict(), path)
+    monkeypatch.setattr(features, "INCEPTION_SHA256", hashlib.sha256(path.read_bytes()).hexdigest()[:8])
+    x = torch.randint(17, (2, 1, 8, 8), dtype=torch.uint8)
+    values = InceptionFeatures(str(path)).features(x, 17, BARS)
+    assert values.shape == (2, 2048)
+    assert torch.allclose(values, reference(to_rgb(x, 17))[0], rtol=1e-5, atol=1e-6)
