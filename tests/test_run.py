@@ -22,7 +22,7 @@ METRICS = "metrics=[bits_per_dim,nearest_neighbour_ratio,sampling_seconds]"
 
 
 def command(tmp_path: Path, model: str = "realnvp", *more: str) -> list[str]:
-    return [f"model={model}", "data=digits", "budget=smoke", "budget.examples=128", METRICS, f"runs_dir={tmp_path}/runs",
+    return [f"model={model}", "data=digits", "budget=smoke", "budget.examples=128", "model.training.batch_size=32", METRICS, f"runs_dir={tmp_path}/runs",
             "callbacks.progress=false", "callbacks.grid_size=4", *more]  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_folder_and_row(finished: tuple[dict, RunFolder]) -> None:
     row, folder = finished
     assert row == results.read_row(folder.result)
     assert row["status"] == "ok"
-    assert row["model"], row["family"] == ("realnvp", "flow")
+    assert (row["model"], row["family"]) == ("realnvp", "flow")
     assert row["cost"]["examples_seen"] == 128
     assert row["metrics"]["bits_per_dim"]["value"] > 0
     assert folder.path.name.endswith("-seed0")

@@ -60,10 +60,7 @@ def compose(overrides: list[str]) -> DictConfig:
 
 def check(overrides: list[str]) -> list[str]:
     """The overrides, with `+` put before constructor options that a YAML leaves out. Raises UserError in one line."""
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    except HydraException as error:
-        raise UserError(str(error).strip().splitlines()[0]) from error
+    parsed = [_parse(text) for text in overrides]
     choices = {o.key_or_group: _values(o) for o in parsed if (CONF / o.key_or_group).is_dir()}
     for group, names in choices.items():
         for name in names:
@@ -82,6 +79,13 @@ def check(overrides: list[str]) -> list[str]:
         plain = [text for o, text in zip(parsed, checked, strict=True) if not o.is_sweep_override()]
         compose([*chosen, *(text for text in plain if text.split("=")[0].lstrip("+") not in choices)])
     return checked
+
+
+def _parse(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise UserError(f"{text}: {str(error).strip().splitlines()[0]}") from error
 
 
 def _values(override: Override) -> list[Any]:

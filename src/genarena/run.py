@@ -100,7 +100,7 @@ def _folder(resolved: dict[str, Any]) -> RunFolder:
 
 def _must_agree(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:
     """A run can go on with a longer budget or another logger, not with another model, data set or seed."""
-    for key in ("model", "data", "seed"):
+    for key in ("seed", "model", "data"):
         there, here = stored[key], resolved[key]
         if isinstance(there, dict):
             there, here = ({k: v for k, v in node.items() if k not in ("root", "num_val")} for node in (there, here))

@@ -127,4 +127,4 @@ def log_row(chosen: list[Logger], row: dict[str, Any], picture: Path) -> None:
     if any(hasattr(logger, "log_image") for logger in chosen):
         import wandb
 
-        wandb.finish(quiet=True)
+        wandb.finish()

@@ -38,7 +38,7 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes):
     paper = "2306.01843"
 
     def __init__(self, spec: DataSpec, training: Training | None = None, latent_dim: int = 16, beta: float = 10.0,
-                 hidden_channels: int = 32, conv_blocks: Sequence[int] = (0,), hidden_features: int = 256,
+                 hidden_channels: int = 16, conv_blocks: Sequence[int] = (0,), hidden_features: int = 256,
                  num_blocks: int = 4, num_probes: int = 1) -> None:  # fmt: skip
         super().__init__(spec, training)
         self.latent_dim, self.beta = min(latent_dim, spec.num_dims), beta
