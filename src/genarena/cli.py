@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,23 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from genarena import config
+from genarena import config, metrics
 from genarena.errors import ArenaError, UserError
+
+HELP = """Train one generative model on one data set under one budget, evaluate it, write one leaderboard row.
+
+  python train.py model=<m> data=<d> [budget=<b>] [seed=0] [option=value ...]
+  python train.py -m model=vae,glow,ddpm data=digits seed=0,1,2      every combination
+  python train.py model=vae data=digits --cfg job                    show the composed config
+  python train.py resume=<run folder>                                go on where a run stopped
+
+What there is to choose (group=option):
+
+{groups}
+metrics=[...]: {metrics}
+
+Other options: seed, runs_dir, debug=true, and anything in the composed config, e.g. model.latent_dim=16,
+budget.minutes=2, budget.examples=10000, trainer.precision=32-true, data.root=<folder>."""
 
 
 def start(main: Callable[[], None]) -> None:
@@ -18,8 +34,10 @@ def start(main: Callable[[], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach `guard` whole
 
     def checked() -> None:
-        flags = [argument for argument in sys.argv[1:] if argument.startswith("-")]
-        if not {"--help", "-h", "--hydra-help", "--version"} & set(flags):
+        if {"--help", "-h"} & set(sys.argv):
+            print(_help())
+            return
+        if not {"--hydra-help", "--version"} & set(sys.argv):
             overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
             sys.argv[1:] = [
                 *_flags(sys.argv[1:]),
@@ -60,6 +78,13 @@ def guard(action: Callable[[], Any], debug: bool = False) -> None:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _help() -> str:
+    groups = [path.name for path in sorted(config.CONF.iterdir()) if path.is_dir() and config.available(path.name)]
+    lines = [f"  {group + '=':12s}{' '.join(config.available(group))}" for group in groups]
+    return HELP.format(groups="\n".join(f"{textwrap.fill(line, 110, subsequent_indent=' ' * 14)}\n" for line in lines),
+                       metrics=" ".join(metrics.names()))  # fmt: skip
 
 
 def options(defaults: dict[str, Any], usage: str) -> dict[str, Any]:
