@@ -26,7 +26,7 @@ endif
 # Every family on the digits of scikit-learn, then the leaderboard. Under ten minutes on two cores.
 demo: setup
 	$(BIN)/python train.py -m data=digits model=uniform,gaussian,memoriser,$(FAMILIES) \
-	    budget=cpu_1min budget.minutes=0.4 runs_dir=runs/demo; status=$$?; \
+	    budget=cpu_1min budget.minutes=0.6 runs_dir=runs/demo; status=$$?; \
 	$(BIN)/python scripts/leaderboard.py runs_dir=runs/demo out=leaderboard && exit $$status
 
 test: lint

@@ -36,8 +36,14 @@ def test_samples_follow_the_masses(kind: str, levels: int) -> None:
 
 
 def test_discretised_logistic_is_a_difference_of_sigmoids() -> None:
-    x, mean, log_scale = to_unit(torch.arange(1, 255), 256).double(), torch.tensor(0.1).double(), torch.tensor(-2.0).double()
-    direct = torch.sigmoid((x + 1 / 255 - mean) / log_scale.exp()) - torch.sigmoid((x - 1 / 255 - mean) / log_scale.exp())
+    x, mean, log_scale = (
+        to_unit(torch.arange(1, 255), 256).double(),
+        torch.tensor(0.1).double(),
+        torch.tensor(-2.0).double(),
+    )
+    direct = torch.sigmoid((x + 1 / 255 - mean) / log_scale.exp()) - torch.sigmoid(
+        (x - 1 / 255 - mean) / log_scale.exp()
+    )
     torch.testing.assert_close(discretised_logistic_log_prob(x, mean, log_scale, 256).exp(), direct)
 
 

@@ -22,7 +22,8 @@ METRICS = "metrics=[bits_per_dim,nearest_neighbour_ratio,sampling_seconds]"
 
 
 def command(tmp_path: Path, model: str = "realnvp", *more: str) -> list[str]:
-    return [f"model={model}", "data=digits", "budget=smoke", "budget.examples=128", "model.training.batch_size=32", METRICS, f"runs_dir={tmp_path}/runs",
+    return [f"model={model}", "data=digits", "budget=smoke", "budget.examples=128", "model.training.batch_size=32",
+            METRICS, f"runs_dir={tmp_path}/runs",
             "callbacks.progress=false", "callbacks.grid_size=4", *more]  # fmt: skip
 
 
@@ -184,8 +185,9 @@ def test_compiled_networks_give_the_same_result(finished: tuple[dict, RunFolder]
 
 @pytest.mark.slow
 def test_two_processes(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "train.py"), *command(tmp_path), "trainer=ddp",
-                           "trainer.accelerator=cpu", "trainer.devices=2"], capture_output=True, text=True, timeout=250)  # fmt: skip
+    devices = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    done = subprocess.run([sys.executable, str(ROOT / "train.py"), *command(tmp_path), *devices],
+                          capture_output=True, text=True, timeout=250)  # fmt: skip
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.glob("runs/*/*/*/result.json")
     assert results.read_row(path)["cost"]["examples_seen"] == 128
