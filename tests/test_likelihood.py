@@ -1,0 +1,87 @@
+"""Units, quantisers, dequantisation, schedules, specs."""
+
+import math
+
+import pytest
+import torch
+
+from genarena import likelihood, schedule
+from genarena.likelihood import Likelihood, bits_per_dim, dequantise, from_unit, log_mean_exp, quantise, to_unit
+from genarena.spec import DataSpec
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_a_uniform_model_scores_log2_levels(levels: int) -> None:
+    dims = 12
+    log_prob = torch.full((3,), -dims * math.log(levels))
+    torch.testing.assert_close(bits_per_dim(log_prob, dims), torch.full((3,), math.log2(levels)))
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_both_quantisers_give_the_levels_back(levels: int) -> None:
+    x = torch.arange(levels, dtype=torch.uint8)
+    assert torch.equal(from_unit(to_unit(x, levels), levels), x)
+    assert to_unit(x, levels)[0] == -1.0
+    assert to_unit(x, levels)[-1] == 1.0
+    for _ in range(20):
+        u = dequantise(x, levels)
+        assert (u >= 0).all()
+        assert (u < 1).all()
+        assert torch.equal(quantise(u, levels), x)
+    assert from_unit(torch.tensor([-9.0, 9.0]), levels).tolist() == [0, levels - 1]
+    assert quantise(torch.tensor([-0.1, 1.0, 2.0]), levels).tolist() == [0, levels - 1, levels - 1]
+
+
+def test_the_largest_float_below_one_stays_below_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda shape, device: torch.full(shape, 1.0 - 2.0**-24))
+    assert dequantise(torch.tensor([255]), 256) < 1.0
+
+
+def test_a_dequantised_uniform_density_is_a_uniform_mass() -> None:
+    """p(u) = 1 on the cube, so log P(x) = 0 + the constant = -D log L."""
+    spec = DataSpec((1, 2, 3), 17)
+    assert likelihood.dequantisation_log_det(spec) == pytest.approx(-6 * math.log(17))
+    assert likelihood.dequantisation_log_det(DataSpec((2,))) == 0.0
+
+
+def test_log_mean_exp_survives_large_numbers() -> None:
+    weights = torch.tensor([[1000.0, -1000.0], [1001.0, -1001.0]])
+    expected = torch.tensor([1000 + math.log((1 + math.e) / 2), -1000 + math.log((1 + 1 / math.e) / 2)])
+    torch.testing.assert_close(log_mean_exp(weights), expected)
+
+
+def test_signs() -> None:
+    assert [kind.sign for kind in Likelihood] == ["=", "<=", "~", ""]
+
+
+@pytest.mark.parametrize("name", ["warmup_cosine", "warmup_constant_cosine"])
+def test_schedules_rise_and_fall_with_the_budget(name: str) -> None:
+    factor = getattr(schedule, name)
+    values = [factor(progress / 100, warmup=0.1, final=0.05) for progress in range(101)]
+    assert 0 < values[0] < 0.02  # the first step moves a little
+    assert values[:10] == sorted(values[:10])
+    assert max(values) == pytest.approx(1.0, abs=1e-3)
+    assert values[50:] == sorted(values[50:], reverse=True)
+    assert values[-1] == pytest.approx(0.05)
+
+
+def test_no_decay_is_constant() -> None:
+    assert schedule.warmup_constant_cosine(1.0, decay=0.0) == 1.0
+    assert schedule.constant(0.3) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(((1, 2), 2), "shape"), (((0,), 2), "shape"), (((1, 2, 2), 1), "num_levels=1"), (((1, 2, 2), 257), "num_levels=257")],
+)
+def test_impossible_specs_are_refused(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DataSpec(*arguments)
+
+
+def test_spec_facts() -> None:
+    image, vector = DataSpec([3, 4, 5], 256), DataSpec((2,))
+    assert (image.num_dims, image.is_image, image.is_discrete) == (60, True, True)
+    assert (vector.num_dims, vector.is_image, vector.is_discrete) == (2, False, False)
+    with pytest.raises(ValueError, match="glow models images"):
+        vector.require_image("glow")
