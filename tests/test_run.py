@@ -1,8 +1,10 @@
 """The whole path: a row that the schema accepts, a folder that can be opened again, failures that say so."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +141,42 @@ def test_resume_refuses_another_model(finished: tuple[dict, RunFolder], tmp_path
         run(compose([*command(tmp_path, "realnvp", "seed=1"), f"resume={folder.path}"]))
     with pytest.raises(UserError, match="another model"):
         run(compose([*command(tmp_path, "vae"), f"resume={folder.path}"]))
+
+
+def test_a_finished_run_resumed_is_the_same_run(tmp_path: Path) -> None:
+    first = run(compose(command(tmp_path)))
+    (path,) = tmp_path.glob("runs/digits/realnvp/*")
+    again = run(compose([*command(tmp_path), f"resume={path}"]))
+    assert again["cost"]["examples_seen"] == first["cost"]["examples_seen"]
+    assert again["metrics"]["bits_per_dim"] == first["metrics"]["bits_per_dim"]
+    longer = run(compose([*command(tmp_path), f"resume={path}", "budget.examples=192"]))
+    assert longer["cost"]["examples_seen"] == 192
+
+
+def test_ctrl_c_ends_in_130_and_the_run_can_be_resumed(tmp_path: Path) -> None:
+    arguments = [*command(tmp_path), "budget.examples=1000000", "budget.validations=1000"]
+    process = subprocess.Popen([sys.executable, str(ROOT / "train.py"), *arguments], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/*/*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    (path,) = tmp_path.glob("runs/*/*/*/result.json")
+    assert results.read_row(path)["error"] == "interrupted"
+    seen = torch.load(path.parent / "checkpoints" / "last.ckpt", weights_only=True)["arena"]["batches_seen"] * 32
+    row = run(compose([*command(tmp_path), f"resume={path.parent}", f"budget.examples={seen + 64}"]))
+    assert row["status"] == "ok"
+    assert row["cost"]["examples_seen"] == seen + 64
+
+
+def test_a_machine_without_gpu_says_so(tmp_path: Path) -> None:
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match="trainer=cpu"):
+        run(compose(command(tmp_path, "vae", "trainer=gpu")))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     model: GenerativeModel = build(resolved["model"], "model")
     settings = build(resolved["evaluation"], "evaluation")
     protocol(resolved["metrics"], settings)  # loads the metrics now: a mistake must not cost a training
+    _check_accelerator(resolved["trainer"]["accelerator"])
     data.setup()
     folder = _folder(resolved)
     with folder.locked():
@@ -139,11 +140,11 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
     try:
         if examples != 0:
             trainer.fit(model, datamodule=data, ckpt_path=resume)
+    except SystemExit:  # how Lightning ends after Ctrl-C
+        raise KeyboardInterrupt from None
     finally:
         row["cost"] |= {"examples_seen": budget.examples_seen, "train_seconds": round(budget.seconds, 3)}
         row["nonfinite"] = {"skipped_steps": model.nonfinite_steps, "learning_rate_scale": model.lr_scale}
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     if not trainer.is_global_zero:
         return None
     row["weights"] = _choose_weights(model, checkpoints, folder)
@@ -179,6 +180,12 @@ def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
         raise UserError("-m runs one job after another in one process, which several devices do not allow: "
                         "start one command per job")  # fmt: skip
     return trainer
+
+
+def _check_accelerator(accelerator: str) -> None:
+    if accelerator in ("gpu", "cuda") and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise UserError("this machine has no GPU that torch can use: take trainer=cpu (several processes on one: "
+                        "trainer=ddp trainer.accelerator=cpu trainer.devices=2)")  # fmt: skip
 
 
 def _fast_bf16(accelerator: str) -> bool:

@@ -17,8 +17,17 @@ class Budget(Callback):
         self.seconds, self.examples_seen = 0.0, 0
         self._clock = 0.0
 
+    @property
+    def share(self) -> float:
+        """How much of the budget is used, in [0, 1]."""
+        by_time = self.seconds / (60.0 * self.minutes) if self.minutes else 0.0
+        by_examples = self.examples_seen / self.examples if self.examples else 0.0
+        return min(1.0, max(by_time, by_examples))
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._clock = time.perf_counter()
+        if self.share >= 1.0:  # a finished run was resumed
+            trainer.should_stop = True
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._clock = time.perf_counter()
@@ -29,9 +38,7 @@ class Budget(Callback):
         self.seconds += now - self._clock
         self._clock = now
         self.examples_seen += len(batch.x) * trainer.world_size
-        by_time = self.seconds / (60.0 * self.minutes) if self.minutes else 0.0
-        by_examples = self.examples_seen / self.examples if self.examples else 0.0
-        progress = min(1.0, max(by_time, by_examples))
+        progress = self.share
         if trainer.world_size > 1:  # clocks differ; all ranks must stop at the same batch
             shared = torch.tensor(progress, device=pl_module.device)
             torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX)
