@@ -106,7 +106,7 @@ def _plain(value: Any) -> Any:
 
 def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
     key = override.key_or_group
-    if (CONF / key).is_dir():
+    if (CONF / key).is_dir() or key.startswith(("hydra.", "hydra/")):  # Hydra checks its own
         return text
     if override.is_delete():
         raise UserError(f"~{key}: options cannot be removed")

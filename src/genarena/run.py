@@ -5,6 +5,7 @@ import math
 import os
 import time
 import warnings
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     _check_accelerator(resolved["trainer"]["accelerator"])
     data.setup()
     folder = _folder(resolved)
-    with folder.locked():
-        if not resolved["resume"]:
+    with nullcontext() if _is_child() else folder.locked():
+        if not resolved["resume"] and not _is_child():
             folder.write_config(resolved)
         row = _new_row(resolved, data, model, settings, folder)
         try:
@@ -59,7 +60,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
                 return row  # a rank other than 0
             _score(resolved, data, model, settings, folder, row, *trained)
         except BaseException as error:
-            _record_failure(row, error, folder)
+            if not _is_child():
+                _record_failure(row, error, folder)
             raise
     os.environ.pop(SHARED_FOLDER, None)
     print(summary(row))
@@ -86,15 +88,20 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
 
 
+def _is_child() -> bool:
+    """Whether this is a rank other than 0, started by the one that owns the run folder."""
+    return SHARED_FOLDER in os.environ and int(os.environ.get("LOCAL_RANK", 0)) > 0
+
+
 def _folder(resolved: dict[str, Any]) -> RunFolder:
-    if os.environ.get(SHARED_FOLDER) and int(os.environ.get("LOCAL_RANK", 0)):
+    if _is_child():
         return RunFolder.open(os.environ[SHARED_FOLDER])
     if resolved["resume"]:
         folder = RunFolder.open(resolved["resume"])
         _must_agree(config.load(folder.config), resolved, folder.path)
-        return folder
-    names = resolved["choices"]
-    folder = RunFolder.create(Path(resolved["runs_dir"]), names["data"], names["model"], resolved["seed"])
+    else:
+        names = resolved["choices"]
+        folder = RunFolder.create(Path(resolved["runs_dir"]), names["data"], names["model"], resolved["seed"])
     os.environ[SHARED_FOLDER] = str(folder.path)
     return folder
 

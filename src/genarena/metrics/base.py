@@ -28,6 +28,9 @@ class ArenaMetric(torchmetrics.Metric):
     min_examples: ClassVar[int] = 1  # of test examples and of samples: with fewer, nothing is computed for it
     full_state_update = False
 
+    def __init__(self) -> None:
+        super().__init__(sync_on_compute=False)  # one process evaluates; the others are done
+
     def record(self) -> dict[str, Any]:
         """JSON-able facts that belong beside the value."""
         return {}
