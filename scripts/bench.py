@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule, Batches
-from genarena.likelihood import dequantise, to_unit
+from genarena.likelihood import dequantise
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
 from genarena.models.flow.glow import Glow
@@ -35,7 +35,7 @@ def pixelcnn_sampling(num_images: int = 16) -> str:
     def naive() -> Tensor:
         x = torch.zeros(num_images, *model.spec.shape, dtype=torch.uint8)
         for row, column in itertools.product(*map(range, model.spec.shape[1:])):
-            features = model.stack(to_unit(x, model.spec.num_levels))[:, :, row, column]
+            features = model.stack(model.inputs(x))[:, :, row, column]
             x[:, :, row, column] = model.draw_pixel(features)
         return x
 

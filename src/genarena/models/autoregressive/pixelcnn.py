@@ -61,9 +61,11 @@ class PixelCNN(GenerativeModel):
 
     def __init__(self, spec: DataSpec, training: Training | None = None, hidden_channels: int = 32, num_blocks: int = 5,
                  kernel_size: int = 3, first_kernel_size: int = 7, dilations: Sequence[int] = (1, 2, 1, 4),
-                 head_channels: int = 64, pixels: str = "auto", num_mixtures: int = 10,
+                 head_channels: int = 64, pixels: str = "auto", num_mixtures: int = 10, level_embedding: int = 8,
                  sample_chunk: int = 512) -> None:  # fmt: skip
-        """pixels: bernoulli, categorical, logistic, logistic_mixture, or auto (`default_pixels`).
+        """level_embedding: size of a learned embedding of each level that the stack sees beside its value; it tells
+            neighbouring levels apart, which bfloat16 arithmetic on values hardly does. Unused for two levels.
+        pixels: bernoulli, categorical, logistic, logistic_mixture, or auto (`default_pixels`).
 
         sample_chunk: images drawn together; it bounds the memory and, being part of the random order, the samples.
         """
@@ -74,7 +76,11 @@ class PixelCNN(GenerativeModel):
         self.sample_chunk = sample_chunk
         channels, height, width = spec.shape
         self.pixel = PixelHead(pixels, DataSpec((1, height, width), spec.num_levels), num_mixtures)
-        self.stack = GatedPixelStack(channels, hidden_channels, num_blocks, kernel_size, first_kernel_size,
+        self.embedding = (
+            nn.Embedding(spec.num_levels, level_embedding) if spec.num_levels > 2 and level_embedding else None
+        )
+        self.in_channels = channels * (1 if self.embedding is None else 1 + level_embedding)
+        self.stack = GatedPixelStack(self.in_channels, hidden_channels, num_blocks, kernel_size, first_kernel_size,
                                      tuple(dilations))  # fmt: skip
         precise = pixels.startswith("logistic")  # bfloat16 cannot tell the means of neighbouring levels apart
         self.heads = nn.ModuleList(
@@ -101,14 +107,22 @@ class PixelCNN(GenerativeModel):
         terms = self.loss(batch)
         return terms | {"bits_per_dim": terms["loss"]}  # exact already: no second pass
 
-    def outputs(self, unit: Tensor) -> list[Tensor]:
-        """Per channel the parameters (N, P, H, W) of every pixel's distribution; unit (N, C, H, W) in [-1, 1]."""
-        features, values = self.stack(unit).permute(0, 2, 3, 1), unit.permute(0, 2, 3, 1)
+    def inputs(self, x: Tensor) -> Tensor:
+        """What the stack sees of levels (N, C, ...): (N, in_channels, ...), values in [-1, 1] and embeddings."""
+        unit = to_unit(x, self.spec.num_levels)
+        if self.embedding is None:
+            return unit
+        return torch.cat([unit, self.embedding(x.long()).movedim(-1, 2).flatten(1, 2)], 1)
+
+    def outputs(self, x: Tensor) -> list[Tensor]:
+        """Per channel the parameters (N, P, H, W) of every pixel's distribution; x (N, C, H, W) levels."""
+        features = self.stack(self.inputs(x)).permute(0, 2, 3, 1)
+        values = to_unit(x, self.spec.num_levels).permute(0, 2, 3, 1)
         return [head(features, values[..., :k]).permute(0, 3, 1, 2) for k, head in enumerate(self.heads)]
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """Exact, (N,) nats; x (N, C, H, W) levels."""
-        outputs = self.outputs(to_unit(x, self.spec.num_levels))
+        outputs = self.outputs(x)
         return sum(self.pixel(output).log_prob(x[:, k : k + 1]).flatten(1).sum(1) for k, output in enumerate(outputs))
 
     def draw_pixel(self, features: Tensor) -> Tensor:
@@ -127,17 +141,17 @@ class PixelCNN(GenerativeModel):
         return torch.cat([self._sample_chunk(size) for size in sizes])
 
     def _sample_chunk(self, num_samples: int) -> Tensor:
-        channels, height, width = self.spec.shape
+        _, height, width = self.spec.shape
         cache = RowCache(self.stack, num_samples, width)
-        above, rows = cache.zeros(num_samples, channels, width), []
+        above, rows = cache.zeros(num_samples, self.in_channels, width), []
         for _ in range(height):
             cache.start_row(above)
-            left, pixels = cache.zeros(num_samples, channels), []
+            left, pixels = cache.zeros(num_samples, self.in_channels), []
             for column in range(width):
                 pixels.append(self.draw_pixel(cache.step(column, left)))
-                left = to_unit(pixels[-1], self.spec.num_levels)
+                left = self.inputs(pixels[-1])
             rows.append(torch.stack(pixels, 2))
-            above = to_unit(rows[-1], self.spec.num_levels)
+            above = self.inputs(rows[-1])
         return torch.stack(rows, 2)
 
     @property
