@@ -80,27 +80,30 @@ class GatedPixelStack(nn.Module):
 
     The dilations of `dilations` are cycled through the `num_blocks` layers. The features are the horizontal stack after
     every block, concatenated: a linear layer on them is the sum of one skip connection per block.
+    size: (H, W), for a learned bias per position of the vertical stack. A few narrow layers see neither all of an
+    image nor the border ahead of them; without the bias, strokes run out of the picture.
     Raises ValueError for a kernel size that is even or below 3, and for no blocks, channels or dilations.
     """
 
     def __init__(self, in_channels: int, channels: int, num_blocks: int, kernel_size: int, first_kernel_size: int,
-                 dilations: Sequence[int]) -> None:  # fmt: skip
+                 dilations: Sequence[int], size: tuple[int, int]) -> None:  # fmt: skip
         super().__init__()
-        for name, size in (("kernel_size", kernel_size), ("first_kernel_size", first_kernel_size)):
-            if size < 3 or size % 2 == 0:
-                raise ValueError(f"{name}={size}: expected an odd number, at least 3")
+        for name, taps in (("kernel_size", kernel_size), ("first_kernel_size", first_kernel_size)):
+            if taps < 3 or taps % 2 == 0:
+                raise ValueError(f"{name}={taps}: expected an odd number, at least 3")
         if min(channels, num_blocks, *dilations, 1) < 1 or not dilations:
             raise ValueError(f"channels={channels}, num_blocks={num_blocks}, dilations={list(dilations)}: expected "
                              f"numbers that are at least 1")  # fmt: skip
         self.vertical = VerticalConv2d(in_channels, channels, first_kernel_size)
         self.horizontal = HorizontalConv2d(in_channels, channels, first_kernel_size)
+        self.position = nn.Parameter(torch.zeros(1, channels, *size))
         self.blocks = nn.ModuleList(GatedBlock(channels, kernel_size, dilations[index % len(dilations)])
                                     for index in range(num_blocks))  # fmt: skip
         self.in_channels, self.out_channels = in_channels, channels * num_blocks
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        vertical = self.vertical(shift_down(x)).contiguous(memory_format=torch.channels_last)
+        vertical = (self.vertical(shift_down(x)) + self.position).contiguous(memory_format=torch.channels_last)
         horizontal = self.horizontal(shift_right(x)).contiguous(memory_format=torch.channels_last)
         features = []
         for block in self.blocks:

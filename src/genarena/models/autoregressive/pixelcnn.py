@@ -1,8 +1,9 @@
 """Gated PixelCNN (van den Oord et al. 2016, arXiv 1606.05328).
 
 Differs from the paper: shifted one-sided kernels instead of masks (the same functions, half of the arithmetic), dilated
-kernels, a residual connection in the vertical stack too; a mixture of discretised logistics (Salimans et al. 2017, arXiv
-1701.05517) instead of 256 classes for 8-bit colours; channels are chained in the head, not by groups of features.
+kernels, a residual connection in the vertical stack too, a learned bias per position, embeddings of the levels beside
+their values; a mixture of discretised logistics (Salimans et al. 2017, arXiv 1701.05517) instead of 256 classes for
+8-bit colours; channels are chained in the head, not by groups of features.
 Unconditional.
 """
 
@@ -60,7 +61,7 @@ class PixelCNN(GenerativeModel):
     selection = "val/bits_per_dim"
 
     def __init__(self, spec: DataSpec, training: Training | None = None, hidden_channels: int = 32, num_blocks: int = 5,
-                 kernel_size: int = 3, first_kernel_size: int = 7, dilations: Sequence[int] = (1, 2, 1, 4),
+                 kernel_size: int = 3, first_kernel_size: int = 7, dilations: Sequence[int] = (1, 2, 4, 8),
                  head_channels: int = 64, pixels: str = "auto", num_mixtures: int = 10, level_embedding: int = 8,
                  sample_chunk: int = 512) -> None:  # fmt: skip
         """level_embedding: size of a learned embedding of each level that the stack sees beside its value; it tells
@@ -81,7 +82,7 @@ class PixelCNN(GenerativeModel):
         )
         self.in_channels = channels * (1 if self.embedding is None else 1 + level_embedding)
         self.stack = GatedPixelStack(self.in_channels, hidden_channels, num_blocks, kernel_size, first_kernel_size,
-                                     tuple(dilations))  # fmt: skip
+                                     tuple(dilations), (height, width))  # fmt: skip
         precise = pixels.startswith("logistic")  # bfloat16 cannot tell the means of neighbouring levels apart
         self.heads = nn.ModuleList(
             ChannelHead(self.stack.out_channels, k, head_channels, self.pixel.out_channels, precise)

@@ -24,10 +24,13 @@ class RowCache:
         self.kernels = [_as_matrix(layer.horizontal) for layer in layers]
         self.residuals = [block.residual.weight.flatten(1).t().contiguous() for block in stack.blocks]
         self.offsets: list[Tensor] = []
+        self.row = -1
 
     def start_row(self, above: Tensor) -> None:
         """`above` (N, C, W): the finished row above as the network sees it; zeros before the first row."""
+        self.row += 1
         vertical = self.stack.vertical.last_row(self._push(0, above.unsqueeze(2)))
+        vertical = vertical + self.stack.position[:, :, self.row : self.row + 1]
         self.offsets = []
         for index, block in enumerate(self.stack.blocks):
             vertical = vertical + gate(block.vertical.last_row(self._push(index + 1, vertical)))
