@@ -35,6 +35,7 @@ from genarena.models.base import GenerativeModel
 from genarena.pictures import save_samples
 from genarena.run_folder import RunFolder, load_weights
 
+GRID = 64  # images in final.png
 SHARED_FOLDER = "GENARENA_RUN_FOLDER"  # how rank 0 tells the other ranks where the run is
 
 
@@ -249,8 +250,13 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
     row["cost"] |= {"sample_seconds_per_image": evaluation.seconds_per_image, "peak_memory_mb": memory.peak_mb(),
                     "evaluation_seconds": round(time.perf_counter() - started, 3)}  # fmt: skip
     picture = folder.samples / "final.png"
-    if evaluation.fake is not None and (data.spec.is_image or data.spec.num_dims == 2):
-        save_samples(evaluation.fake[: 64 if data.spec.is_image else None], data.spec, picture)
+    if data.spec.is_image or data.spec.num_dims == 2:
+        fake = evaluation.fake
+        if fake is None:  # no metric asked for samples
+            torch.manual_seed(resolved["evaluation"]["sample_seed"])
+            with torch.no_grad():
+                fake = model.sample(GRID).cpu()
+        save_samples(fake[: GRID if data.spec.is_image else None], data.spec, picture)
     row["status"] = "ok"
     del row["error"]
     results.write_row(row, folder.result)
