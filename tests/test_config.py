@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,13 @@ def test_foreign_targets_are_refused() -> None:
 def test_the_innermost_cause_is_reported() -> None:
     with pytest.raises(UserError, match=r"data: shape=\(0,\): expected"):
         build({"_target_": "genarena.spec.DataSpec", "shape": [0]}, "data")
+
+
+def test_partials_are_ordinary_ones() -> None:
+    schedule = {"_target_": "genarena.schedule.warmup_cosine", "_partial_": True, "warmup": 0.5}
+    training = build({"_target_": "genarena.models.base.Training", "schedule": schedule}, "model")
+    assert type(training.schedule) is partial  # Hydra's own checks its target at every call, each learning-rate step
+    assert training.schedule(0.5) == 1.0 and training.schedule(0.25) < 0.6
 
 
 def test_interpolations_in_a_run_folder_are_not_resolved(tmp_path: Path) -> None:

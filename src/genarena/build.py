@@ -1,6 +1,6 @@
 """Configuration node -> object. The only place that instantiates, and only what the project trusts."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -21,7 +21,8 @@ def build(node: DictConfig | dict[str, Any], what: str) -> Any:
     plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     _refuse_foreign(plain, what)
     try:
-        return instantiate(plain, _convert_="all")
+        plain = _bind_partials(plain)
+        return instantiate(plain, _convert_="all") if isinstance(plain, dict) else plain
     except InstantiationException as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
@@ -29,6 +30,22 @@ def build(node: DictConfig | dict[str, Any], what: str) -> Any:
         if isinstance(cause, ArenaError):
             raise cause from None
         raise UserError(f"{what}: {_readable(cause)}") from error
+
+
+def _bind_partials(node: Any) -> Any:
+    """The node with every `_partial_` in it as an ordinary `functools.partial`.
+
+    Hydra's own checks its target again at every call, which costs a learning-rate schedule half a millisecond a step.
+    """
+    if isinstance(node, list):
+        return [_bind_partials(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _bind_partials(value) for key, value in node.items()}
+    if not node.get("_partial_"):
+        return node
+    bound = instantiate(node, _convert_="all")
+    return partial(bound.func, *bound.args, **bound.keywords)
 
 
 def _readable(cause: BaseException) -> str:

@@ -5,28 +5,37 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
-from torch import Tensor
 
 
 class EMA(WeightAveraging):
     """theta_ema <- d theta_ema + (1 - d) theta with d = min(decay, (1 + n) / (10 + n)) after the n-th update.
 
     Lightning's own EMA counts optimiser steps, of which a GAN makes several per batch. Buffers are copied, not averaged.
+    The update is made here and not by `AveragedModel`, which walks and groups all tensors anew at every step.
     """
 
     def __init__(self, decay: float, accumulate: int = 1) -> None:
-        self.accumulate = accumulate
+        super().__init__(use_buffers=False)
+        self.decay, self.accumulate = decay, accumulate
 
-        def update(averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
-            num = int(num_averaged)
-            torch._foreach_lerp_(averaged, current, 1.0 - min(decay, (1.0 + num) / (10.0 + num)))
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            averaged = self._average_model.module
+            self._parameters = list(averaged.parameters()), list(pl_module.parameters())
+            self._buffers = list(zip(averaged.buffers(), pl_module.buffers(), strict=True))
 
-        super().__init__(use_buffers=False, multi_avg_fn=update)
-
+    @torch.no_grad()
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
                            batch_idx: int) -> None:  # fmt: skip
-        if pl_module.nonfinite_in_a_row == 0 and pl_module.batches_seen % self.accumulate == 0:
-            self._average_model.update_parameters(pl_module)
+        if pl_module.nonfinite_in_a_row or pl_module.batches_seen % self.accumulate:
+            return
+        num = int(self._average_model.n_averaged)
+        decay = min(self.decay, (1.0 + num) / (10.0 + num)) if num else 0.0
+        torch._foreach_lerp_(*self._parameters, 1.0 - decay)
+        for averaged, current in self._buffers:
+            averaged.copy_(current)
+        self._average_model.n_averaged += 1
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         return False  # updates are made above; nothing more at the end of an epoch

@@ -88,17 +88,19 @@ class GenerativeModel(LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         terms = self.loss(batch)
         if terms["loss"].requires_grad:
-            self.descend(terms["loss"], self.optimizers(use_pl_optimizer=True), self.parameters())
+            self.descend(terms["loss"], self.optimizers(use_pl_optimizer=True))
         self.after_batch(terms)
 
-    def descend(self, loss: Tensor, optimizer: Any, parameters: Iterable[nn.Parameter]) -> None:
+    def descend(self, loss: Tensor, optimizer: Any) -> None:
         """Backward, clip, step. A step whose loss or gradient is not finite on any rank is left out and counted."""
-        parameters = [parameter for parameter in parameters if parameter.requires_grad]
         self.manual_backward(loss / self.settings.accumulate)
         if (self.batches_seen + 1) % self.settings.accumulate:
             return
-        norm = nn.utils.clip_grad_norm_(parameters, self.settings.gradient_clip or float("inf"))
-        broken = (~torch.isfinite(norm) | ~torch.isfinite(loss.detach())).float()
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.settings.gradient_clip is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.settings.gradient_clip, norm)
+        broken = (~torch.isfinite(norm + loss.detach())).float()
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(broken, torch.distributed.ReduceOp.MAX)
         if broken:
@@ -188,12 +190,12 @@ class AdversarialModel(GenerativeModel):
         in_a_row, broken = self.nonfinite_in_a_row, self.nonfinite_steps
         generator_turn = (self.batches_seen // self.settings.accumulate + 1) % self.n_critic == 0
         terms = self._named(self.discriminator_loss(batch), "discriminator")
-        self.descend(terms["discriminator_loss"], discriminator_optimizer, self.discriminator.parameters())
+        self.descend(terms["discriminator_loss"], discriminator_optimizer)
         if generator_turn:
             self.discriminator.requires_grad_(False)
             generator = self._named(self.generator_loss(batch), "generator")
             self.discriminator.requires_grad_(True)
-            self.descend(generator["generator_loss"], generator_optimizer, self.generator.parameters())
+            self.descend(generator["generator_loss"], generator_optimizer)
             terms |= generator
         broken = self.nonfinite_steps - broken
         if broken or not generator_turn:  # a sound step of one player does not end the other one's streak
