@@ -138,9 +138,10 @@ def test_free_bits_and_warm_up_by_hand() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (2, 13, 9), (3, 64, 64)])
-def test_every_pixel_is_seen_and_drawn(shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("patch", [1, 2, 3, 4])
+def test_every_pixel_is_seen_and_drawn(shape: tuple[int, int, int], patch: int) -> None:
     torch.manual_seed(7)
-    plan = ConvPyramid(*shape[1:], channels=4, blocks=(1, 0))
+    plan = ConvPyramid(*shape[1:], channels=4, blocks=(1, 0), patch=patch)
     x = torch.randn(1, *shape, requires_grad=True)
     code = ConvEncoder(shape[0], 3, plan, hidden=16)(x)
     (seen,) = torch.autograd.grad(code.square().sum(), x)

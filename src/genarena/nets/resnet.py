@@ -1,7 +1,7 @@
 """Residual convolutional encoder and decoder between images of any size and flat features: no normalisation, no loss.
 
-All sizes are fixed at construction by a `ConvPyramid`. The finest level of both networks works at half the
-image's resolution, where the first convolution strides and the last one shuffles 2 x 2 pixels out of its channels:
+All sizes are fixed at construction by a `ConvPyramid`. The finest level of both networks works at 1 / `patch` of the
+image's resolution, where the first convolution strides and the last one shuffles patches of pixels out of its channels:
 full resolution is where a CPU would spend most of its time.
 """
 
@@ -25,12 +25,12 @@ class ResidualBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """A convolution to 4 C channels, shuffled into 2 x 2 pixels and cut to `size`; (N, C_in, h, w) to (N, C, *size)."""
+    """A convolution to f^2 C channels, shuffled into f x f pixels, cut to `size`; (N, C_in, h, w) to (N, C, *size)."""
 
-    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int], kernel: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int], kernel: int, factor: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, 4 * out_channels, kernel, padding=kernel // 2)
-        self.shuffle = nn.PixelShuffle(2)
+        self.conv = nn.Conv2d(in_channels, factor**2 * out_channels, kernel, padding=kernel // 2)
+        self.shuffle = nn.PixelShuffle(factor)
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,19 +40,23 @@ class Upsample(nn.Module):
 class ConvPyramid:
     """Shared by an encoder and its decoder: `sizes`, `widths` and `blocks` per level below the image, finest first.
 
-    Sizes are halved, rounded up, at least once and until both sides are at most 7: 28, 14, 7; 8, 4; 64, 32, 16, 8, 4.
+    The image is divided by `patch`, then halved until both sides are at most 7, always rounded up: with patch=2
+    28, 14, 7; 8, 4; 64, 32, 16, 8, 4; with patch=4 28, 7; 8, 2; 64, 16, 8, 4.
     channels: width of the finest level; it doubles per level, up to four times.
     blocks: residual blocks per level, *coarsest first*; the last entry holds for all finer levels.
     """
 
-    def __init__(self, height: int, width: int, channels: int, blocks: Sequence[int]) -> None:
+    def __init__(self, height: int, width: int, channels: int, blocks: Sequence[int], patch: int = 2) -> None:
         if channels < 1 or not blocks or min(blocks) < 0:
             raise ValueError(
                 f"channels={channels}, blocks={list(blocks)}: expected channels >= 1 and blocks such as [1, 0]"
             )
-        self.image, self.sizes = (height, width), [_half(height, width)]
+        if patch < 1:
+            raise ValueError(f"patch={patch}: must be at least 1")
+        self.image, self.sizes = (height, width), [_divide(height, width, patch)]
         while max(self.sizes[-1]) > 7:
-            self.sizes.append(_half(*self.sizes[-1]))
+            self.sizes.append(_divide(*self.sizes[-1], 2))
+        self.factors = [patch] + [2] * (len(self.sizes) - 1)
         depth = len(self.sizes)
         self.widths = [channels * min(2**level, 4) for level in range(depth)]
         self.blocks = [blocks[min(depth - 1 - level, len(blocks) - 1)] for level in range(depth)]
@@ -69,8 +73,9 @@ class ConvEncoder(nn.Sequential):
     def __init__(self, in_channels: int, out_features: int, plan: ConvPyramid, hidden: int) -> None:
         layers: list[nn.Module] = []
         for level, (width, blocks) in enumerate(zip(plan.widths, plan.blocks, strict=True)):
-            kernel = 3 if level else 5
-            layers += [nn.Conv2d(in_channels, width, kernel, stride=2, padding=kernel // 2)]
+            stride = plan.factors[level]
+            kernel = 3 if level else 2 * (stride // 2) + 3  # odd and wider than the stride: 5 for 2, 7 for 4
+            layers += [nn.Conv2d(in_channels, width, kernel, stride=stride, padding=kernel // 2)]
             layers += [ResidualBlock(width) for _ in range(blocks)] + [nn.SiLU()]
             in_channels = width
         super().__init__(
@@ -88,7 +93,7 @@ class ConvDecoder(nn.Sequential):
         outputs = [(out_channels, plan.image), *zip(plan.widths, plan.sizes, strict=True)]
         for level in reversed(range(len(plan.sizes))):
             layers += [ResidualBlock(plan.widths[level]) for _ in range(plan.blocks[level])]
-            layers += [nn.SiLU(), Upsample(plan.widths[level], *outputs[level], kernel=1 if level else 3)]
+            layers += [nn.SiLU(), Upsample(plan.widths[level], *outputs[level], 1 if level else 3, plan.factors[level])]
         super().__init__(
             nn.Linear(in_features, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
             nn.Linear(hidden, plan.num_features), nn.Unflatten(1, (plan.widths[-1], *plan.sizes[-1])), *layers,
@@ -108,5 +113,5 @@ def initialise(network: nn.Module, gain: float = 2.0**0.5) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def _half(height: int, width: int) -> tuple[int, int]:
-    return (height + 1) // 2, (width + 1) // 2
+def _divide(height: int, width: int, by: int) -> tuple[int, int]:
+    return -(-height // by), -(-width // by)

@@ -57,8 +57,8 @@ class VAE(GenerativeModel, Encodes, Decodes):
     """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)),  q = N(mean, exp(log_var)),  p(z) = N(0, I).
 
     latent_dim: size D of z.
-    channels, blocks, hidden: finest width, residual blocks per level (coarsest first) and dense width of
-        `nets/resnet.py`; vectors use `hidden` alone.
+    channels, blocks, hidden, patch: finest width, residual blocks per level (coarsest first), dense width and pixels
+        per side of a position of the finest level, of `nets/resnet.py`; vectors use `hidden` alone.
     pixels: kind of p(x|z), one of `genarena.distributions.KINDS`; vectors always have a Gaussian.
     beta: weight of the KL in the loss, reached linearly over the first `warmup` share of the budget.
     free_bits: nats per latent dimension below which the loss does not reward a smaller KL (batch average).
@@ -74,8 +74,8 @@ class VAE(GenerativeModel, Encodes, Decodes):
     importance_weighted = True  # more draws tighten `log_prob`
 
     def __init__(self, spec: DataSpec, training: Training | None = None, latent_dim: int = 32, channels: int = 32,
-                 blocks: Sequence[int] = (0,), hidden: int = 256, pixels: str = "auto", num_mixtures: int = 5,
-                 beta: float = 1.0, warmup: float = 0.1, free_bits: float = 0.0,
+                 blocks: Sequence[int] = (0,), hidden: int = 256, patch: int = 2, pixels: str = "auto",
+                 num_mixtures: int = 5, beta: float = 1.0, warmup: float = 0.1, free_bits: float = 0.0,
                  sample_pixels: bool = True) -> None:  # fmt: skip
         super().__init__(spec, training)
         if latent_dim < 1 or hidden < 1:
@@ -85,14 +85,15 @@ class VAE(GenerativeModel, Encodes, Decodes):
         self.latent_dim, self.beta, self.warmup = latent_dim, beta, warmup
         self.free_bits, self.sample_pixels = free_bits, sample_pixels
         if spec.is_image:
-            self._build_image_networks(channels, blocks, hidden, PixelHead(pixels, spec, num_mixtures))
+            self._build_image_networks(channels, blocks, hidden, patch, PixelHead(pixels, spec, num_mixtures))
         else:
             self._build_vector_networks(hidden)
 
-    def _build_image_networks(self, channels: int, blocks: Sequence[int], hidden: int, head: PixelHead) -> None:
+    def _build_image_networks(self, channels: int, blocks: Sequence[int], hidden: int, patch: int,
+                              head: PixelHead) -> None:  # fmt: skip
         self.spec.require_image("vae")
         in_channels, height, width = self.spec.shape
-        plan = ConvPyramid(height, width, channels, blocks)
+        plan = ConvPyramid(height, width, channels, blocks, patch)
         self.encoder = ConvEncoder(in_channels, 2 * self.latent_dim, plan, hidden)
         self.decoder = ConvDecoder(self.latent_dim, head.out_channels, plan, hidden)
         self.head = head
