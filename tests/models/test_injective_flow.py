@@ -151,3 +151,15 @@ def test_linear_training_finds_the_principal_components_with_unit_latent_varianc
     principal = rotation[:, :2] @ variances[:2].diag() @ rotation[:, :2].T
     torch.testing.assert_close(weight @ weight.T, principal, atol=0.08, rtol=0)
     torch.testing.assert_close(model.encode(data).T.cov(), torch.eye(2), atol=0.05, rtol=0)
+
+
+def test_noise_is_added_while_learning_and_not_when_encoding():
+    torch.manual_seed(0)
+    x, noise = torch.full((64, 1, 8, 8), 100, dtype=torch.uint8), 0.2
+    model = InjectiveFlow(DataSpec((1, 8, 8), 256), latent_dim=4, noise=noise).eval()
+    u = model._noisy(x)
+    assert u.mean().item() == pytest.approx(100.5 / 256, abs=4 * noise / math.sqrt(u.numel()))
+    assert u.var().item() == pytest.approx(noise**2 + 1 / (12 * 256**2), rel=4 * math.sqrt(2 / u.numel()))
+    assert torch.equal(model.encode(x), model.encode(x))
+    with pytest.raises(ValueError, match="noise=-1"):
+        InjectiveFlow(DataSpec((1, 8, 8), 256), noise=-1.0)

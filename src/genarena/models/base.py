@@ -116,8 +116,10 @@ class GenerativeModel(LightningModule, ABC):
 
     def after_batch(self, terms: dict[str, Tensor]) -> None:
         if self.batches_seen % LOG_EVERY == 0:  # logging costs as much as a small step
-            self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
-            self.log("progress", self.progress)
+            values = {f"train/{name}": float(value) for name, value in terms.items()} | {"progress": self.progress}
+            self.log_dict(values, logger=False)
+            for logger in self.loggers:  # Lightning would write the same values again at each step in between
+                logger.log_metrics(values, self.batches_seen)
         self.batches_seen += 1
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

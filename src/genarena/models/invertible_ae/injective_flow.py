@@ -5,7 +5,7 @@ arXiv 2306.01843.
 
 The encoder Jacobian is taken at the data point and not at its reconstruction: with the latter the likelihood can be
 raised without limit by a manifold of diverging curvature.
-Differs from the paper: integer data is dequantised uniformly instead of receiving Gaussian noise; the networks are smooth
+Differs from the paper: integer data is dequantised uniformly before the Gaussian noise is added; the networks are smooth
 (SiLU), adapt to the image size and are initialised so that their Jacobians are of order one. As there: residual blocks
 on the latents, behind and before the convolutions, and orthogonal probes.
 """
@@ -31,6 +31,9 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes):
     No likelihood of the data: the model's density lives on a manifold of dimension `latent_dim` (see
     `manifold_log_prob`). Only on float vectors with as many latents as dimensions is `log_prob` defined, as an estimate:
     exact as far as f is invertible. `latent_dim` is cut down to the number of dimensions.
+    noise: standard deviation of Gaussian noise on pixels in [0, 1) while learning. Without it the encoder can raise f' at
+        the data alone, by ripples that no reconstruction sees: the estimate of the volume, d where f(g(z)) = z, then grows
+        without limit and the manifold is lost.
     """
 
     family = "invertible_ae"
@@ -39,7 +42,7 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes):
 
     def __init__(self, spec: DataSpec, training: Training | None = None, latent_dim: int = 16, beta: float = 10.0,
                  hidden_channels: int = 16, conv_blocks: Sequence[int] = (0,), hidden_features: int = 256,
-                 num_blocks: int = 4, num_probes: int = 1) -> None:  # fmt: skip
+                 num_blocks: int = 4, num_probes: int = 1, noise: float = 0.0) -> None:  # fmt: skip
         super().__init__(spec, training)
         self.latent_dim, self.beta = min(latent_dim, spec.num_dims), beta
         if self.latent_dim < 1:
@@ -48,7 +51,9 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes):
             raise ValueError(f"num_probes={num_probes}: expected 1 to latent_dim={self.latent_dim}")
         if not spec.is_discrete and self.latent_dim == spec.num_dims:
             self.likelihood = Likelihood.ESTIMATE
-        self.num_probes = num_probes
+        if noise < 0.0:
+            raise ValueError(f"noise={noise}: must be at least 0")
+        self.num_probes, self.noise = num_probes, noise
         if spec.is_image:
             enter, leave = _image_ends(spec.shape, self.latent_dim, hidden_channels, conv_blocks, hidden_features)
         else:
@@ -128,7 +133,10 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes):
         return -0.5 * z.square().sum(1) - 0.5 * self.latent_dim * math.log(2.0 * math.pi)
 
     def _noisy(self, x: Tensor) -> Tensor:
-        return dequantise(x, self.spec.num_levels) if self.spec.is_discrete else x.clone()
+        if not self.spec.is_discrete:
+            return x.clone()
+        u = dequantise(x, self.spec.num_levels)
+        return u + self.noise * torch.randn_like(u)
 
     def _centre(self, x: Tensor) -> Tensor:
         """u without noise: the middle of the cell of each level."""
