@@ -116,7 +116,7 @@ class GenerativeModel(LightningModule, ABC):
 
     def after_batch(self, terms: dict[str, Tensor]) -> None:
         if self.batches_seen % LOG_EVERY == 0:  # logging costs as much as a small step
-            values = {f"train/{name}": float(value) for name, value in terms.items()} | {"progress": self.progress}
+            values = {f"train/{name}": value.item() for name, value in terms.items()} | {"progress": self.progress}
             self.log_dict(values, logger=False)
             for logger in self.loggers:  # Lightning would write the same values again at each step in between
                 logger.log_metrics(values, self.batches_seen)
