@@ -1,7 +1,8 @@
 """Distributions over integer levels: what a decoder or an autoregressive head returns.
 
 All share one interface: `log_prob(x)` takes integer levels (N, C, H, W) and returns nats per dimension, same shape
-(the logistic mixture couples nothing across channels); `sample()` and `mode()` return uint8 (N, C, H, W).
+(the logistic mixture couples nothing across channels); `sample()` and `mode()` return uint8 (N, C, H, W); `probs()`
+returns the probability of every level, (N, L, C, H, W) in float64.
 Build one with `PixelHead(kind, spec)`, which also says how many parameters it needs per dimension.
 """
 
@@ -31,6 +32,9 @@ class Bernoulli:
     def mode(self) -> Tensor:
         return (self.logits > 0).to(torch.uint8)
 
+    def probs(self) -> Tensor:
+        return torch.sigmoid(torch.stack([-self.logits, self.logits], 1).double())
+
 
 @dataclass
 class Categorical:
@@ -50,6 +54,9 @@ class Categorical:
 
     def mode(self) -> Tensor:
         return self.logits.argmax(1).to(torch.uint8)
+
+    def probs(self) -> Tensor:
+        return torch.softmax(self.logits.double(), 1)
 
 
 def discretised_logistic_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, num_levels: int) -> Tensor:
@@ -84,6 +91,9 @@ class DiscretisedLogistic:
     def mode(self) -> Tensor:
         return from_unit(self.mean, self.num_levels)
 
+    def probs(self) -> Tensor:
+        return _bin_masses(_logistic_cdf(self.mean, self.log_scale, self.num_levels))
+
 
 @dataclass
 class DiscretisedLogisticMixture:
@@ -108,6 +118,24 @@ class DiscretisedLogisticMixture:
     def mode(self) -> Tensor:
         chosen = self.logits.argmax(1, keepdim=True)
         return from_unit(self.mean.gather(1, chosen).squeeze(1), self.num_levels)
+
+    def probs(self) -> Tensor:
+        weights = torch.softmax(self.logits.double(), 1).unsqueeze(2).unbind(1)
+        parts = zip(weights, self.mean.unbind(1), self.log_scale.unbind(1), strict=True)
+        return _bin_masses(sum(weight * _logistic_cdf(m, s, self.num_levels) for weight, m, s in parts))
+
+
+def _logistic_cdf(mean: Tensor, log_scale: Tensor, num_levels: int) -> Tensor:
+    """At the L - 1 boundaries between levels, float64: parameters (N, C, H, W) to (N, L - 1, C, H, W)."""
+    edges = torch.arange(1, num_levels, device=mean.device, dtype=torch.float64) * 2.0 - 1.0
+    edges = (edges / (num_levels - 1) - 1.0).view(-1, 1, 1, 1)
+    return torch.sigmoid((edges - mean.double().unsqueeze(1)) * torch.exp(-log_scale.double()).unsqueeze(1))
+
+
+def _bin_masses(cdf: Tensor) -> Tensor:
+    """Mass of each level, from the cumulative distribution between the levels."""
+    padded = torch.cat([torch.zeros_like(cdf[:, :1]), cdf, torch.ones_like(cdf[:, :1])], 1)
+    return padded.diff(dim=1).clamp_min(0.0)
 
 
 def _logistic_noise(like: Tensor) -> Tensor:

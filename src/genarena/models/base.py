@@ -8,12 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
+from genarena.distributions import PixelDistribution
 from genarena.likelihood import Likelihood, bits_per_dim
 from genarena.schedule import warmup_cosine
 from genarena.spec import Batch, DataSpec
@@ -232,3 +233,35 @@ class Scores(ABC):
     @abstractmethod
     def score(self, x_t: Tensor, t: Tensor) -> Tensor:
         """grad_x log p_t(x_t) for noise level t (N,) in [0, 1]; (N, *shape), in the model's own scaled space."""
+
+
+class Choose(Protocol):
+    def __call__(self, distribution: PixelDistribution, *, channel: int, row: int, column: int) -> Tensor:
+        """Levels (N,), uint8, of one dimension, given its distribution (N, 1, 1, 1) under the dimensions before it."""
+
+
+class Factorises(ABC):
+    """p(x) = prod_i p(x_i | x_1, ..., x_{i-1}), dimension by dimension in an order that the model chooses."""
+
+    @abstractmethod
+    def traverse(self, num_images: int, choose: Choose) -> Tensor:
+        """Images (num_images, C, H, W), uint8, whose levels `choose` gives; the same levels give the same bits again."""
+
+
+class DiagonalNormal(Protocol):
+    mean: Tensor  # (N, latent_dim)
+    log_var: Tensor  # (N, latent_dim)
+
+
+class Infers(ABC):
+    """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)) with p(z) = N(0, I); both distributions can be had."""
+
+    latent_dim: int
+
+    @abstractmethod
+    def posterior(self, x: Tensor) -> DiagonalNormal:
+        """q(z|x) of data (N, *shape)."""
+
+    @abstractmethod
+    def likelihood_of(self, z: Tensor) -> PixelDistribution | DiagonalNormal:
+        """p(x|z) of codes (N, latent_dim)."""

@@ -7,16 +7,17 @@ their values; a mixture of discretised logistics (Salimans et al. 2017, arXiv 17
 Unconditional.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena.distributions import PixelHead
+from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, bits_per_dim, to_unit
 from genarena.models.autoregressive.row_cache import RowCache
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import Choose, Factorises, GenerativeModel, Training
 from genarena.nets.masked import GatedPixelStack
 from genarena.spec import Batch, DataSpec
 
@@ -51,7 +52,12 @@ def default_pixels(spec: DataSpec) -> str:
     return "categorical" if spec.num_levels <= 32 or spec.shape[0] == 1 else "logistic_mixture"
 
 
-class PixelCNN(GenerativeModel):
+def draw(distribution: PixelDistribution, channel: int = 0, row: int = 0, column: int = 0) -> Tensor:
+    """The choice that makes a sample."""
+    return distribution.sample().flatten()
+
+
+class PixelCNN(GenerativeModel, Factorises):
     """log p(x) = sum_i log p(x_i | x_1, ..., x_{i-1}), rows first, then columns, then channels."""
 
     family = "autoregressive"
@@ -126,30 +132,33 @@ class PixelCNN(GenerativeModel):
         outputs = self.outputs(x)
         return sum(self.pixel(output).log_prob(x[:, k : k + 1]).flatten(1).sum(1) for k, output in enumerate(outputs))
 
-    def draw_pixel(self, features: Tensor) -> Tensor:
-        """One pixel, channel by channel: features (N, F) to levels (N, C), uint8."""
+    def draw_pixel(self, features: Tensor, choose: Callable[..., Tensor] = draw) -> Tensor:
+        """One pixel, channel by channel: features (N, F) to levels (N, C), uint8; see `Choose` in `models/base.py`."""
         levels: list[Tensor] = []
-        for head in self.heads:
+        for channel, head in enumerate(self.heads):
             previous = to_unit(torch.stack(levels, 1), self.spec.num_levels) if levels else features[:, :0]
             outputs = head(features, previous)[:, :, None, None]
-            levels.append(self.pixel(outputs).sample().flatten())
+            levels.append(choose(self.pixel(outputs), channel=channel))
         return torch.stack(levels, 1)
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, C, H, W) levels, uint8. One small step per pixel; see `row_cache.py`."""
         sizes = [min(self.sample_chunk, num_samples - first) for first in range(0, num_samples, self.sample_chunk)]
-        return torch.cat([self._sample_chunk(size) for size in sizes])
+        return torch.cat([self.traverse(size, draw) for size in sizes])
 
-    def _sample_chunk(self, num_samples: int) -> Tensor:
+    @torch.no_grad()
+    def traverse(self, num_images: int, choose: Choose) -> Tensor:
+        """Rows first, then columns, then channels."""
         _, height, width = self.spec.shape
-        cache = RowCache(self.stack, num_samples, width)
-        above, rows = cache.zeros(num_samples, self.in_channels, width), []
-        for _ in range(height):
+        cache = RowCache(self.stack, num_images, width)
+        above, rows = cache.zeros(num_images, self.in_channels, width), []
+        for row in range(height):
             cache.start_row(above)
-            left, pixels = cache.zeros(num_samples, self.in_channels), []
+            left, pixels = cache.zeros(num_images, self.in_channels), []
             for column in range(width):
-                pixels.append(self.draw_pixel(cache.step(column, left)))
+                features = cache.step(column, left)
+                pixels.append(self.draw_pixel(features, partial(choose, row=row, column=column)))
                 left = self.inputs(pixels[-1])
             rows.append(torch.stack(pixels, 2))
             above = self.inputs(rows[-1])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, log_mean_exp, to_unit
-from genarena.models.base import Decodes, Encodes, GenerativeModel, Training
+from genarena.models.base import Decodes, Encodes, GenerativeModel, Infers, Training
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
 from genarena.spec import Batch, DataSpec
 
@@ -53,7 +53,7 @@ class GaussianHead:
         return Gaussian(mean, log_var.clamp(-14.0, 14.0))  # a guard far outside what is learnt
 
 
-class VAE(GenerativeModel, Encodes, Decodes):
+class VAE(GenerativeModel, Encodes, Decodes, Infers):
     """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)),  q = N(mean, exp(log_var)),  p(z) = N(0, I).
 
     latent_dim: size D of z.

@@ -1,0 +1,50 @@
+"""What the coders share: their interface, and the step from a distribution over levels to a table of probabilities."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from constriction import stream
+from torch import Tensor
+
+from genarena.distributions import PixelDistribution
+from genarena.errors import Untrusted, UserError
+from genarena.progress import Bars
+
+# Fixed point of 24 bits; every level keeps at least 2^-24, so that no image is impossible to code.
+TABLES = stream.model.Categorical(perfect=False)
+NOT_OURS = ("the compressed images do not decode with the model's probabilities of this machine: they were written on "
+            "another device or with other library versions")  # fmt: skip
+
+
+class Coder(ABC):
+    """Images to 32-bit words and back, with the probabilities of one model."""
+
+    name: ClassVar[str]
+    initial_bits: int = 0  # what the coder puts into the words before the first image
+
+    @abstractmethod
+    def encode(self, x: Tensor, bars: Bars) -> np.ndarray:
+        """Levels (N, C, H, W), uint8, to words (uint32)."""
+
+    @abstractmethod
+    def decode(self, words: np.ndarray, num_images: int, bars: Bars) -> Tensor:
+        """The inverse, on the CPU. Raises Untrusted when the words cannot come from this model."""
+
+
+def table(distribution: PixelDistribution) -> np.ndarray:
+    """Probabilities (N C H W, L), float64, one row per dimension. Raises UserError when one is not finite."""
+    probs = (
+        distribution.probs().movedim(1, -1).flatten(0, -2).contiguous().cpu().numpy()
+    )  # constriction ignores strides
+    if not np.isfinite(probs).all():
+        raise UserError("the model's probabilities are not finite, so nothing can be coded with them")
+    return probs
+
+
+def decoded(coder: object, *models: object) -> np.ndarray:
+    """`coder.decode(*models)`. Raises Untrusted where constriction meets words that no message has."""
+    try:
+        return coder.decode(*models)
+    except AssertionError as error:
+        raise Untrusted(NOT_OURS) from error

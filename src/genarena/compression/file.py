@@ -1,0 +1,122 @@
+"""The format: a header of 31 bytes, little-endian, then the words of a coder.
+
+    3 bytes  "gab"                       2 x 3    C, H, W
+    1        version                     1        number of levels - 1
+    4        hash of the data id         4        CRC-32 of the decoded levels
+    4        hash of configuration and weights of the model
+    4        number of images            4        CRC-32 of all the above and of the words
+
+The data id and the model's hash say what the file belongs to; a file does not hold its model.
+"""
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genarena.compression.bits_back import BitsBackCoder
+from genarena.compression.coder import NOT_OURS, Coder
+from genarena.compression.range_coding import RangeCoder
+from genarena.errors import Untrusted, UserError
+from genarena.models.base import Factorises, GenerativeModel, Infers
+from genarena.progress import Bars
+
+MAGIC, VERSION = b"gab", 1
+FACTS, CHECKSUM = struct.Struct("<3sB4s4sI3HBI"), struct.Struct("<I")
+HEADER_BYTES = FACTS.size + CHECKSUM.size
+
+
+def coder_for(model: GenerativeModel) -> Coder:
+    """Raises UserError for a model or data that cannot be coded."""
+    name = type(model).__name__
+    if not model.spec.is_image or not model.spec.is_discrete:
+        raise UserError(f"{name} was trained on data of shape {model.spec.shape} with num_levels="
+                        f"{model.spec.num_levels}: only images of integer levels can be compressed")  # fmt: skip
+    if isinstance(model, Factorises):
+        return RangeCoder(model)
+    if isinstance(model, Infers):
+        return BitsBackCoder(model)
+    raise UserError(f"{name} cannot compress: that takes an autoregressive model or a variational autoencoder")
+
+
+def model_hash(config: dict[str, Any], model: GenerativeModel) -> bytes:
+    """4 bytes that change with the configuration `config` of the model and with every weight."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.digest()[:4]
+
+
+def compress(model: GenerativeModel, x: Tensor, data_id: str, hashed: bytes, bars: Bars) -> bytes:
+    """The content of a file of images (N, C, H, W), uint8 levels; `hashed` is the `model_hash` of a model in eval mode.
+
+    Raises UserError when the model cannot be coded with, or `x` is not what it models.
+    """
+    coder, spec = coder_for(model), model.spec
+    if tuple(x.shape[1:]) != spec.shape or len(x) < 1 or int(x.max()) >= spec.num_levels:
+        raise UserError(f"images of shape {tuple(x.shape)}: expected at least one of {spec.shape}, levels below "
+                        f"{spec.num_levels}")  # fmt: skip
+    with _reproducible():
+        words = coder.encode(x.to(model.device), bars).astype("<u4").tobytes()
+    facts = FACTS.pack(MAGIC, VERSION, _short_hash(data_id), hashed, len(x), *spec.shape, spec.num_levels - 1,
+                       _checksum(x))  # fmt: skip
+    return facts + CHECKSUM.pack(zlib.crc32(facts + words)) + words
+
+
+def decompress(content: bytes, model: GenerativeModel, data_id: str, hashed: bytes, bars: Bars) -> Tensor:
+    """The images of a file, (N, C, H, W) uint8 on the CPU.
+
+    Raises Untrusted for a damaged file, or one that this machine decodes to other pixels; UserError for one of another
+    version, data set or model.
+    """
+    num_images, pixels = _checked_header(content, model, data_id, hashed)
+    words = np.frombuffer(content[HEADER_BYTES:], "<u4").astype(np.uint32)
+    with _reproducible():
+        x = coder_for(model).decode(words, num_images, bars)
+    if _checksum(x) != pixels:
+        raise Untrusted(NOT_OURS)
+    return x
+
+
+def _checked_header(content: bytes, model: GenerativeModel, data_id: str, hashed: bytes) -> tuple[int, int]:
+    """Number of images and CRC-32 of their levels."""
+    if content[: len(MAGIC)] != MAGIC:
+        raise Untrusted("this is not a file of compressed images")
+    facts, checksum, words = content[: FACTS.size], content[FACTS.size : HEADER_BYTES], content[HEADER_BYTES:]
+    if len(content) < HEADER_BYTES or checksum != CHECKSUM.pack(zlib.crc32(facts + words)):
+        raise Untrusted("the file of compressed images is damaged: its checksum is wrong")
+    _, version, data, weights, num_images, *shape, last_level, pixels = FACTS.unpack(facts)
+    if version != VERSION:
+        raise UserError(f"the file of compressed images has version {version}, and this genarena reads {VERSION}")
+    if data != _short_hash(data_id):
+        raise UserError(f"the compressed images are not of the data set {data_id}")
+    if weights != hashed or (*shape, last_level + 1) != (*model.spec.shape, model.spec.num_levels):
+        raise UserError("the images were compressed with another model, or with other weights of it")
+    return num_images, pixels
+
+
+def _checksum(x: Tensor) -> int:
+    return zlib.crc32(x.cpu().contiguous().numpy().tobytes())
+
+
+def _short_hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:4]
+
+
+@contextmanager
+def _reproducible() -> Iterator[None]:
+    """One thread, no autocast, no gradients: sums in one order, however many threads the process was given."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,61 @@
+"""From a model and images to a file on disk and the numbers that a row shows: claimed, measured, PNG, WebP."""
+
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena.compression.file import HEADER_BYTES, coder_for, compress, decompress, model_hash
+from genarena.compression.pictures import FORMATS, picture_bits_per_dim
+from genarena.errors import Untrusted, UserError
+from genarena.files import replace_atomically
+from genarena.likelihood import bits_per_dim
+from genarena.models.base import GenerativeModel
+from genarena.progress import Bars
+
+BATCH = 500
+
+
+def measure(model: GenerativeModel, config: dict[str, Any], x: Tensor, data_id: str, out: Path, bars: Bars,
+            seed: int = 0) -> dict[str, Any]:  # fmt: skip
+    """Write images (N, C, H, W), uint8 levels, to `out`, read the file, decode it and compare.
+
+    model: in eval mode; `config` is the configuration it was built from; `seed` is that of the claimed bound's draws.
+    Returns a record for `metrics` in a row: `value`, the bits/dim of the whole file, beside the others. Raises Untrusted
+    when the decoded images differ in one pixel, UserError when the model cannot be coded with or `out` not be written.
+    """
+    coder, hashed = coder_for(model), model_hash(config, model)
+    claimed = _claimed(model, x, seed, bars)
+    started = time.perf_counter()
+    content = compress(model, x, data_id, hashed, bars)
+    encoded = time.perf_counter()
+    try:
+        replace_atomically(out, lambda temporary: temporary.write_bytes(content))
+        content = out.read_bytes()
+    except OSError as error:
+        raise UserError(f"out={out} cannot be written: {error.strerror}") from error
+    read = time.perf_counter()
+    if not torch.equal(decompress(content, model, data_id, hashed, bars), x.cpu()):
+        raise Untrusted(f"{out} does not decode to the images that were written")
+    seconds = {"encode_seconds": round(encoded - started, 3), "decode_seconds": round(time.perf_counter() - read, 3)}
+    return {
+        "value": 8.0 * len(content) / x.numel(), "n": len(x), "claimed": claimed, "likelihood": model.likelihood.value,
+        **{name: picture_bits_per_dim(x.cpu(), model.spec.num_levels, name, bars) for name in FORMATS},
+        "lossless": True, "file_bytes": len(content), "header_bytes": HEADER_BYTES, "initial_bits": coder.initial_bits,
+        "coder": f"{coder.name} (constriction {version('constriction')})", **seconds,
+        "title": "bits/dim on disk", "unit": "bits/dim", "higher_is_better": False,
+    }  # fmt: skip
+
+
+def _claimed(model: GenerativeModel, x: Tensor, seed: int, bars: Bars) -> float:
+    """Mean bits/dim of the same images by `log_prob`: exact, or the bound with one draw per image."""
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.no_grad():
+        torch.manual_seed(seed)
+        parts = [
+            model.log_prob(part.to(model.device)).double() for part in bars.track(x.split(BATCH), "log-likelihood")
+        ]
+    return bits_per_dim(torch.cat(parts), model.spec.num_dims).mean().item()
