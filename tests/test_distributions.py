@@ -67,3 +67,16 @@ def test_impossible_pixels_are_refused() -> None:
         PixelHead("gauss", DataSpec((1, 2, 2), 2))
     with pytest.raises(ValueError, match="num_levels=2"):
         PixelHead("bernoulli", DataSpec((1, 2, 2), 3))
+
+
+@pytest.mark.parametrize(("kind", "levels"), CASES)
+def test_probs_are_the_masses_of_all_levels(kind: str, levels: int) -> None:
+    head = PixelHead(kind, DataSpec((2, 3, 1), levels))
+    torch.manual_seed(2)
+    distribution = head(3.0 * torch.randn(4, head.out_channels, 3, 1))
+    probs = distribution.probs()
+    assert probs.shape == (4, levels, 2, 3, 1)
+    assert probs.dtype == torch.float64
+    torch.testing.assert_close(probs.sum(1), torch.ones(4, 2, 3, 1, dtype=torch.float64), rtol=0, atol=1e-12)
+    masses = torch.stack([distribution.log_prob(torch.full((4, 2, 3, 1), level)).exp() for level in range(levels)], 1)
+    torch.testing.assert_close(probs.float(), masses, rtol=2e-4, atol=1e-7)

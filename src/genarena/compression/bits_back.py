@@ -8,6 +8,8 @@ random, `Coder.initial_bits` of them, and stay in the file, so they are counted 
 Every latent dimension takes one of 2^16 values, the medians of bins of equal mass under the prior N(0, 1), so p(z) costs
 exactly 16 bits per dimension. Differs from the paper:
 
+- Codes beyond 4.2 standard deviations of the prior fall into the outermost bins; only a posterior that is much wider than
+  the prior, which the KL term forbids, would notice.
 - A bin is coded in two steps of 8 bits, the upper one and the lower one given it. The chain rule makes that the same
   distribution; a table of 2^16 entries would lose 2^16 2^-24 of its mass to entries that are never used.
 - Before a bin is pushed, a pseudo-random number that both sides know is added to it, modulo 2^16; under a uniform
@@ -21,7 +23,8 @@ from constriction import stream
 from scipy.special import ndtr, ndtri
 from torch import Tensor
 
-from genarena.compression.coder import TABLES, Coder, decoded, table
+from genarena.compression.coder import NOT_OURS, TABLES, Coder, decoded, table
+from genarena.errors import Untrusted
 from genarena.models.base import DiagonalNormal, Infers
 from genarena.progress import Bars
 
@@ -52,6 +55,8 @@ class BitsBackCoder(Coder):
         return ans.get_compressed()
 
     def decode(self, words: np.ndarray, num_images: int, bars: Bars) -> Tensor:
+        if len(words) and not words[-1]:
+            raise Untrusted(NOT_OURS)  # no stack ends in zero
         ans, images = stream.stack.AnsCoder(words), []
         for index in bars.track(range(num_images), "decode, one image after the other"):
             bins = decoded(ans, PRIOR, self.model.latent_dim)
