@@ -20,7 +20,7 @@ def main() -> None:
     if num_images < 1:
         raise UserError(f"num_images={num_images}: expected at least 1")
     if find_spec("constriction") is None:
-        raise UserError("compression needs the package constriction: pip install 'genarena[compression]'")
+        raise UserError("compression needs the package constriction: pip install -e '.[compression]'")
 
     from genarena import results  # heavy imports wait until the options are right
     from genarena.build import build

@@ -61,6 +61,14 @@ def test_only_one_gate_instantiates(path: Path) -> None:
         assert "hydra.utils.instantiate" not in imports(path)
 
 
+def test_only_compression_needs_the_optional_entropy_coder() -> None:
+    users = [path for path in FILES if any(name.startswith("constriction") for name in imports(path))]
+    assert users
+    assert {path.parent.name for path in users} == {"compression"}
+    assert not [path for path in FILES if any("genarena.compression" in name for name in imports(path))
+                and path.parent.name != "compression"]  # fmt: skip
+
+
 def test_names_and_depth() -> None:
     for path in FILES:
         assert path.stem not in {"utils", "util", "common", "helpers", "core", "misc"}

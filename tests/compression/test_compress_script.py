@@ -65,6 +65,7 @@ def test_file_numbers_and_row(folder: RunFolder, tmp_path: Path, monkeypatch: py
     assert (record["value"], record["claimed"], record["n"], record["split"]) == (measured, claimed, 360, "test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["vae"], indirect=True)
 def test_this_process_reads_what_another_one_wrote(folder: RunFolder, tmp_path: Path) -> None:
     out = tmp_path / "images.gab"
@@ -102,3 +103,10 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, monkeypatch: py
         assert error.startswith("error: ")
         assert words in error.splitlines()[0]
         assert not out.exists()
+
+
+def test_without_the_entropy_coder_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch,
+                                                               capsys: pytest.CaptureFixture) -> None:  # fmt: skip
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert compress(monkeypatch, "run=nowhere", "out=x") == 2
+    assert "pip install -e '.[compression]'" in capsys.readouterr().err
