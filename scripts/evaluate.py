@@ -6,26 +6,27 @@ from pathlib import Path
 from genarena import cli, config
 from genarena.errors import UserError
 
-SIZES = ("num_samples", "num_test", "iw_samples", "iw_num_test")
+SIZES = ("num_samples", "num_test", "iw_samples", "iw_num_test", "iw_bounds_num_test", "ode_num_test", "ode_probes",
+         "ais_num_test", "ais_chains", "ais_steps", "sample_seed")  # fmt: skip
+OTHERS = ("iw_bounds_k", "ode_tolerance", "ode_dequantisation", "ais_sigma")  # checked by EvaluationSettings
 USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N] [iw_samples=K]
     [iw_num_test=N] [sample_seed=N] [data_root=<folder>] [device=cpu] [out=<json>]
+    [iw_bounds_k=[1,10,100]] [iw_bounds_num_test=N]
+    [ode_num_test=N] [ode_tolerance=1e-5] [ode_probes=N] [ode_dequantisation=model|uniform]
+    [ais_num_test=N] [ais_chains=N] [ais_steps=N] [ais_sigma=0.2]
 
 Without out, the numbers are printed and the run folder's result.json stays as it is."""
 
 
 def main() -> None:
-    defaults = {"run": ..., "metrics": None, "num_samples": None, "num_test": None, "iw_samples": None, "iw_num_test": None,
-                "sample_seed": None,
-                "data_root": None, "device": "cpu", "out": None}  # fmt: skip
+    defaults = {"run": ..., "metrics": None, **dict.fromkeys((*SIZES, *OTHERS)), "data_root": None, "device": "cpu",
+                "out": None}  # fmt: skip
     options = cli.options(defaults, USAGE)
     metrics = options["metrics"]
     if metrics is not None:
         config.check_metrics(metrics)
-    sizes = {
-        key: options[key]
-        for key in ("num_samples", "num_test", "iw_samples", "sample_seed")
-        if options[key] is not None
-    }
+    sizes = {key: options[key] for key in SIZES if options[key] is not None}
+    others = {key: options[key] for key in OTHERS if options[key] is not None}
     for key, value in sizes.items():
         if not isinstance(value, int) or value < (key != "sample_seed"):
             raise UserError(f"{key}={value}: expected a whole number, at least {int(key != 'sample_seed')}")
@@ -41,7 +42,7 @@ def main() -> None:
     metrics = cfg["metrics"] if metrics is None else metrics
     if options["data_root"]:
         cfg["data"]["root"] = options["data_root"]
-    settings = build(cfg["evaluation"] | sizes, "evaluation")
+    settings = build(cfg["evaluation"] | sizes | others, "evaluation")
     data = build(cfg["data"], "data")
     data.setup()
     evaluation = evaluate(model, data, metrics, settings)

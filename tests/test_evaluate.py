@@ -13,7 +13,7 @@ from genarena.evaluate import EvaluationSettings, evaluate, load_metric, needed,
 from genarena.evidence import Evidence
 from genarena.likelihood import Likelihood
 from genarena.metrics import names
-from genarena.models.base import GenerativeModel
+from genarena.models.base import Emits, GenerativeModel, Integrates, Weighs
 from genarena.spec import Batch, DataSpec
 
 SPEC = DataSpec((1, 8, 8), 4, 2)
@@ -42,7 +42,6 @@ class Noise(GenerativeModel):
     family = "baseline"
     likelihood = Likelihood.EXACT
     paper = ""
-    importance_weighted = True
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
@@ -61,6 +60,20 @@ class Noise(GenerativeModel):
         self.calls.append(("log_prob", len(x), num_samples))
         value = torch.full((len(x),), -self.spec.num_dims * math.log(self.spec.num_levels or math.e))
         return value - torch.rand(len(x)) / num_samples if self.likelihood is Likelihood.LOWER_BOUND else value
+
+
+class WeighedNoise(Noise, Weighs):
+    """Exact up to the noise of its weights, which average to one: w = P(x) U[0, 2]."""
+
+    likelihood = Likelihood.LOWER_BOUND
+
+    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        self.calls.append(("log_weights", len(x), num_samples))
+        exact = -self.spec.num_dims * math.log(self.spec.num_levels) + 0.001 * x.flatten(1).sum(1)
+        return exact + torch.log(2.0 * torch.rand(num_samples, len(x)))
+
+    def estimator(self, num_samples: int = 1) -> dict:
+        return {"method": "weights", "importance_samples": num_samples}
 
 
 @pytest.fixture
@@ -98,7 +111,7 @@ def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) 
     evaluation = run(Noise(SPEC), data, *names())
     json.dumps(evaluation.metrics, allow_nan=False)
     null = {name for name, entry in evaluation.metrics.items() if entry["value"] is None}
-    assert null == {"fid", "kid", "iw_nll_nats"}
+    assert null == {"fid", "kid", "iw_nll_nats", "iw_bounds", "ode_nll_nats", "ode_bits_per_dim", "ais_nll_nats"}
     assert all("\n" not in evaluation.metrics[name]["reason"] for name in null)
     assert all(isinstance(entry["n"], int) for name, entry in evaluation.metrics.items() if name not in null)
     assert evaluation.metrics["recall"]["backbone"]["test_accuracy"] > 0.9
@@ -122,14 +135,74 @@ def test_repeatable_and_the_random_state_is_left_alone(data: Halves) -> None:
 
 
 def test_importance_weights_only_where_they_tighten_a_bound(data: Halves) -> None:
-    model = Noise(SPEC)
-    assert "no lower bound" in run(model, data, "iw_nll_nats").metrics["iw_nll_nats"]["reason"]
-    model.likelihood = Likelihood.LOWER_BOUND
+    for name in ("iw_nll_nats", "iw_bounds"):
+        assert "no lower bound" in run(Noise(SPEC), data, name).metrics[name]["reason"]
+        unweighed = Noise(SPEC)
+        unweighed.likelihood = Likelihood.LOWER_BOUND
+        assert "do not tighten" in run(unweighed, data, name).metrics[name]["reason"]
+    model = WeighedNoise(SPEC)
     entry = run(model, data, "iw_nll_nats").metrics["iw_nll_nats"]
     assert model.calls == [("log_prob", 20, 3)]
     assert (entry["n"], entry["draws"], entry["split"], entry["sign"]) == (20, 3, "test[:20]", "<=")
-    model.importance_weighted = False
-    assert "do not tighten" in run(model, data, "iw_nll_nats").metrics["iw_nll_nats"]["reason"]
+    assert entry["estimator"] == {"method": "weights", "importance_samples": 3}
+
+
+def test_the_bound_as_a_curve_over_draws_in_bounded_memory(data: Halves) -> None:
+    settings = EvaluationSettings(iw_bounds_k=[1, 10, 2000], iw_bounds_num_test=40, batch_size=900)
+    model = WeighedNoise(SPEC)
+    entry = run(model, data, "iw_bounds", settings=settings).metrics["iw_bounds"]
+    assert model.calls == 40 * [("log_weights", 1, 900), ("log_weights", 1, 900), ("log_weights", 1, 200)]
+    brightness = 0.001 * data.test.x[:40].flatten(1).sum(1).double()
+    exact = 64 * math.log(4) - brightness.mean().item()
+    assert entry["k"] == [1, 10, 2000]
+    # E -log U[0, 2] = 1 - log 2, with a standard deviation of 1; the last bound has next to none
+    assert entry["nats"][0] - exact == pytest.approx(1.0 - math.log(2.0), abs=4.0 / 40**0.5)
+    assert entry["nats"][0] > entry["nats"][1] > entry["nats"][2] == entry["value"] == pytest.approx(exact, abs=0.02)
+    assert entry["effective_draws"] == pytest.approx(1500, rel=0.02)  # E[w]^2 / E[w^2] = 3/4
+    facts = {"n": 40, "draws": 2000, "split": "test[:40]", "likelihood": "lower_bound", "sign": "<="}
+    assert {name: entry[name] for name in facts} == facts
+
+
+def test_a_decoder_alone_has_an_estimate_with_its_noise_stated(data: Halves) -> None:
+    class Grey(Noise, Emits):
+        """G(z) = 0 whatever z is: P(x) is the product of the masses of N(0, sigma^2), and chains are exact."""
+
+        likelihood, latent_dim = Likelihood.NONE, 2
+
+        def emit(self, z: Tensor) -> Tensor:
+            return 0.0 * z[:, :1, None, None].expand(-1, 1, 8, 8)
+
+    settings = EvaluationSettings(ais_num_test=30, ais_chains=3, ais_steps=4, ais_sigma=0.5, batch_size=20)
+    entry = run(Grey(SPEC), data, "ais_nll_nats", settings=settings).metrics["ais_nll_nats"]
+    edges = torch.tensor([-math.inf, -2.0 / 3.0, 0.0, 2.0 / 3.0, math.inf], dtype=torch.float64) / 0.5
+    log_mass = torch.special.ndtr(edges).diff().log()
+    exact = -log_mass[data.test.x[:30].long()].flatten(1).sum(1).mean().item()
+    assert entry["value"] == pytest.approx(exact, rel=1e-5)
+    facts = {"n": 30, "split": "test[:30]", "likelihood": "estimate", "sign": "~"}
+    assert {name: entry[name] for name in facts} == facts
+    made = entry["estimator"]
+    assert (made["observation_noise"], made["ais_chains"], made["ais_steps"]) == (0.5, 3, 4)
+    assert made["effective_chains"] == pytest.approx(3.0)
+    assert made["sandwich"]["gap"] == pytest.approx(0.0, abs=1e-4)
+
+
+def test_a_probability_flow_is_an_estimate_with_its_solver_stated(data: Halves) -> None:
+    class Flow(Noise, Integrates):
+        def ode_log_prob(
+            self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str
+        ) -> tuple[Tensor, dict]:
+            self.calls.append((len(x), tolerance, num_probes, dequantisation))
+            return torch.full((len(x),), -64 * math.log(2.0)), {"method": "ODE", "nfe": len(x)}
+
+    model = Flow(SPEC)
+    settings = EvaluationSettings(ode_num_test=48, ode_tolerance=1e-3, ode_probes=2, ode_dequantisation="uniform")
+    metrics = run(model, data, "ode_bits_per_dim", "ode_nll_nats", settings=settings).metrics
+    assert model.calls == [(32, 1e-3, 2, "uniform"), (16, 1e-3, 2, "uniform")]
+    assert metrics["ode_bits_per_dim"]["value"] == pytest.approx(1.0)
+    assert metrics["ode_nll_nats"]["value"] == pytest.approx(64 * math.log(2.0))
+    for entry in metrics.values():
+        assert (entry["n"], entry["split"], entry["sign"]) == (48, "test[:48]", "~")
+        assert entry["estimator"] == {"method": "ODE", "nfe": 24.0, "batch_size": 32}
 
 
 def test_no_likelihood_and_broken_likelihoods(data: Halves) -> None:
@@ -162,7 +235,8 @@ def test_vectors_are_their_own_features() -> None:
     data.setup()
     metrics = run(Noise(spec), data, *names()).metrics
     null = {name for name, entry in metrics.items() if entry["value"] is None}
-    assert null == {"bits_per_dim", "iw_nll_nats", "fid", "kid", "fd_domain", "class_histogram_kl"}
+    assert null == {"bits_per_dim", "iw_nll_nats", "fid", "kid", "fd_domain", "class_histogram_kl", "iw_bounds",
+                    "ode_nll_nats", "ode_bits_per_dim", "ais_nll_nats"}  # fmt: skip
     assert metrics["recall"]["backbone"] == {"name": "identity"}
     assert metrics["precision"]["value"] > 0.6  # the same Gaussian
 
@@ -207,7 +281,11 @@ def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.Monkey
         protocol(["recal"], SETTINGS)
 
 
-@pytest.mark.parametrize("wrong", [{"num_samples": 0}, {"batch_size": 2.0}, {"iw_samples": True}, {"sample_seed": -1}])
+@pytest.mark.parametrize("wrong", [
+    {"num_samples": 0}, {"batch_size": 2.0}, {"iw_samples": True}, {"sample_seed": -1}, {"ais_sigma": 0.0},
+    {"ode_tolerance": "small"}, {"ode_dequantisation": "gauss"}, {"iw_bounds_k": [10, 1]}, {"iw_bounds_k": []},
+    {"iw_bounds_k": [1, 2.5]},
+])  # fmt: skip
 def test_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(ValueError, match=f"evaluation.{next(iter(wrong))}="):
         EvaluationSettings(**wrong)

@@ -74,6 +74,22 @@ def discretised_logistic_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, nu
     return torch.where(x < half - 1.0, F.logsigmoid(upper), torch.where(x > 1.0 - half, F.logsigmoid(-lower), middle))
 
 
+def discretised_gaussian_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, num_levels: int) -> Tensor:
+    """log[ Phi((x + h - mean) / s) - Phi((x - h - mean) / s) ], h half a bin, the edge bins open-ended.
+
+    Ho et al. 2020 (DDPM, arXiv 2006.11239), eq. 13: the mass of what `from_unit` makes of mean + s N(0, 1). `x` in [-1, 1]
+    as `to_unit` gives it; shapes broadcast. Taken in the log domain, on the side of the mean where neither Phi is near one.
+    """
+    half = 1.0 / (num_levels - 1)
+    centred, inverse_scale = x - mean, torch.exp(-log_scale)
+    upper, lower = inverse_scale * (centred + half), inverse_scale * (centred - half)
+    near, far = torch.where(centred < 0, upper, -lower), torch.where(centred < 0, lower, -upper)
+    log_near, log_far = torch.special.log_ndtr(near), torch.special.log_ndtr(far)
+    middle = log_near + torch.log(-torch.expm1(log_far - log_near))
+    low, high = torch.special.log_ndtr(upper), torch.special.log_ndtr(-lower)
+    return torch.where(x < half - 1.0, low, torch.where(x > 1.0 - half, high, middle))
+
+
 @dataclass
 class DiscretisedLogistic:
     """One logistic per dimension, cut into bins; `mean` and `log_scale` (N, C, H, W) in units of [-1, 1]."""

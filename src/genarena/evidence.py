@@ -1,5 +1,6 @@
 """Evidence: everything about a model and a data set that a metric may ask for, each piece made once, when asked for."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor
 
 from genarena import features
-from genarena.data.base import ArenaDataModule
+from genarena.data.base import ArenaDataModule, Split
+from genarena.decoder_likelihood import decoder_log_prob
 from genarena.likelihood import Likelihood
 from genarena.metrics.base import Unavailable
-from genarena.models.base import GenerativeModel
+from genarena.models.base import Emits, GenerativeModel, Integrates, Weighs
 from genarena.progress import Bars
 from genarena.spec import DataSpec
+
+ODE_BATCH = 32  # examples that are integrated together, and share their steps
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,11 @@ class EvaluationSettings:
     num_test, iw_num_test: at most so many examples, the first of the test split, for everything that looks at real
         data, and for the importance-weighted bound.
     iw_samples: draws k per example of the importance-weighted bound.
+    iw_bounds_k, iw_bounds_num_test: draws, rising, and test examples of the bound as a curve over k.
+    ode_num_test, ode_tolerance, ode_probes, ode_dequantisation: test examples of the probability-flow likelihood, absolute
+        and relative tolerance of its solver, probes of its trace estimator, and "model" or "uniform" noise on levels.
+    ais_num_test, ais_chains, ais_steps, ais_sigma: test examples, chains per example and temperatures of annealed
+        importance sampling for decoders, and their observation noise, in units of [-1, 1] for levels.
     batch_size: examples per call of the model.
     sample_seed: seed of the global generator before sampling and before each likelihood.
     """
@@ -34,14 +43,42 @@ class EvaluationSettings:
     num_test: int = 10_000
     iw_samples: int = 100
     iw_num_test: int = 1_000
+    iw_bounds_k: Sequence[int] = (1, 10, 100, 1000, 5000)
+    iw_bounds_num_test: int = 16
+    ode_num_test: int = 64
+    ode_tolerance: float = 1e-5
+    ode_probes: int = 1
+    ode_dequantisation: str = "model"
+    ais_num_test: int = 16
+    ais_chains: int = 8
+    ais_steps: int = 500
+    ais_sigma: float = 0.2
     batch_size: int = 500
     sample_seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "iw_bounds_k", tuple(self.iw_bounds_k))
         for name, value in asdict(self).items():
-            least = 0 if name == "sample_seed" else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"evaluation.{name}={value}: expected a whole number of at least {least}")
+            if name in ("ode_tolerance", "ais_sigma"):
+                expected, right = "a positive number", _is_positive(value)
+            elif name == "ode_dequantisation":
+                expected, right = "model or uniform", value in ("model", "uniform")
+            elif name == "iw_bounds_k":
+                expected = "rising whole numbers of at least 1"
+                right = len(value) > 0 and all(_is_whole(k, 1) for k in value) and list(value) == sorted(set(value))
+            else:
+                least = 0 if name == "sample_seed" else 1
+                expected, right = f"a whole number of at least {least}", _is_whole(value, least)
+            if not right:
+                raise ValueError(f"evaluation.{name}={value}: expected {expected}")
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0.0 < value < math.inf
 
 
 class Evidence:
@@ -121,12 +158,36 @@ class Evidence:
     @cached_property
     def iw_log_prob(self) -> Tensor:
         """(N,) float64 nats of the first `iw_num_test` examples, a bound from `iw_samples` draws each."""
-        if self.likelihood is not Likelihood.LOWER_BOUND:
-            raise Unavailable(f"{self._model_name} has no lower bound to tighten (likelihood: {self.likelihood.value})")
-        if not self.model.importance_weighted:
-            raise Unavailable(f"more draws do not tighten the bound of {self._model_name}")
+        self._require_weights()
         draws = self.settings.iw_samples
         return self._log_prob(self.settings.iw_num_test, draws, f"importance-weighted bound, k={draws}")
+
+    @cached_property
+    def iw_bounds_k(self) -> list[int]:
+        return list(self.settings.iw_bounds_k)
+
+    @cached_property
+    def iw_log_weights(self) -> Tensor:
+        """(k, N) float64 log importance weights of the first `iw_bounds_num_test` examples, k the largest of `iw_bounds_k`."""
+        self._require_weights()
+        split, draws = self.data.test[: self.settings.iw_bounds_num_test], self.iw_bounds_k[-1]
+        at_once = self.settings.batch_size  # rows in memory: one example, so many draws
+        jobs = [(row, min(at_once, draws - first)) for row in range(split.size) for first in range(0, draws, at_once)]
+        torch.manual_seed(self.settings.sample_seed)
+        chunks = []
+        for row, size in self.bars.track(jobs, f"importance weights, k={draws}"):
+            chunks.append(self.model.log_weights(*self._on_device(split[row : row + 1]), num_samples=size).flatten())
+        return torch.cat(chunks).double().cpu().view(split.size, draws).T
+
+    @cached_property
+    def ode_log_prob(self) -> Tensor:
+        """(N,) float64 nats of the first `ode_num_test` examples under the model's probability-flow ODE."""
+        return self._ode[0]
+
+    @cached_property
+    def ais_log_prob(self) -> Tensor:
+        """(N,) float64 nats of the first `ais_num_test` examples under a decoder with observation noise `ais_sigma`."""
+        return self._ais[0]
 
     # -- features
 
@@ -172,9 +233,15 @@ class Evidence:
         if wanted & self.TEST:
             facts["split"] = self._split(self.settings.num_test)
         if "log_prob" in wanted:
-            facts["draws"] = 1
-        if "iw_log_prob" in wanted:
-            facts |= {"split": self._split(self.settings.iw_num_test), "draws": self.settings.iw_samples}
+            facts |= {"draws": 1, "estimator": self.model.estimator(1)}
+        for piece, limit, draws in (("iw_log_prob", self.settings.iw_num_test, self.settings.iw_samples),
+                                    ("iw_log_weights", self.settings.iw_bounds_num_test, self.iw_bounds_k[-1])):  # fmt: skip
+            if piece in wanted:
+                facts |= {"split": self._split(limit), "draws": draws, "estimator": self.model.estimator(draws)}
+        if "ode_log_prob" in wanted:
+            facts |= {"split": self._split(self.settings.ode_num_test), "estimator": self._ode[1]}
+        if "ais_log_prob" in wanted:
+            facts |= {"split": self._split(self.settings.ais_num_test), "estimator": self._ais[1]}
         if wanted & self.INCEPTION:
             facts["backbone"] = self._inception.facts
         elif wanted & self.DOMAIN:
@@ -223,13 +290,50 @@ class Evidence:
         chunks, batch_size = [], self.settings.batch_size
         torch.manual_seed(self.settings.sample_seed)
         for start in self.bars.track(range(0, split.size, batch_size), title):
-            x, y = split[start : start + batch_size]
-            y = y.to(self.model.device) if self.spec.condition else None
-            values = self.model.log_prob(x.to(self.model.device), y, num_samples=draws)
-            if tuple(values.shape) != (len(x),):
-                raise ValueError(f"{self._model_name}.log_prob gave shape {tuple(values.shape)}, expected {(len(x),)}")
+            part = split[start : start + batch_size]
+            values = self.model.log_prob(*self._on_device(part), num_samples=draws)
+            if tuple(values.shape) != (part.size,):
+                shape = tuple(values.shape)
+                raise ValueError(f"{self._model_name}.log_prob gave shape {shape}, expected {(part.size,)}")
             chunks.append(values.double().cpu())
         return torch.cat(chunks)
+
+    def _on_device(self, split: Split) -> tuple[Tensor, Tensor | None]:
+        """x and, where models are conditional, y."""
+        device = self.model.device
+        return split.x.to(device), split.y.to(device) if self.spec.condition else None
+
+    def _require_weights(self) -> None:
+        if self.likelihood is not Likelihood.LOWER_BOUND:
+            raise Unavailable(f"{self._model_name} has no lower bound to tighten (likelihood: {self.likelihood.value})")
+        if not isinstance(self.model, Weighs):
+            raise Unavailable(f"more draws do not tighten the bound of {self._model_name}")
+
+    @cached_property
+    def _ode(self) -> tuple[Tensor, dict[str, Any]]:
+        """Log-probabilities, and how they were made."""
+        if not isinstance(self.model, Integrates):
+            raise Unavailable(f"{self._model_name} has no probability-flow ODE")
+        settings, split = self.settings, self.data.test[: self.settings.ode_num_test]
+        torch.manual_seed(settings.sample_seed)
+        parts = []
+        for start in self.bars.track(range(0, split.size, ODE_BATCH), f"probability flow, batches of {ODE_BATCH}"):
+            x, _ = self._on_device(split[start : start + ODE_BATCH])
+            part = self.model.ode_log_prob(x, settings.ode_tolerance, settings.ode_probes, settings.ode_dequantisation)
+            parts.append(part)
+        values, facts = zip(*parts, strict=True)
+        evaluations = sum(fact["nfe"] for fact in facts) / len(facts)
+        return torch.cat(values).double().cpu(), facts[0] | {"nfe": evaluations, "batch_size": ODE_BATCH}
+
+    @cached_property
+    def _ais(self) -> tuple[Tensor, dict[str, Any]]:
+        """Log-probabilities, and how they were made."""
+        if not isinstance(self.model, Emits):
+            raise Unavailable(f"{self._model_name} is no decoder of a Gaussian latent code")
+        settings = self.settings
+        x, _ = self._on_device(self.data.test[: settings.ais_num_test])
+        return decoder_log_prob(self.model, self.spec, x, settings.ais_sigma, settings.ais_chains, settings.ais_steps,
+                                settings.batch_size, settings.sample_seed, self.bars)  # fmt: skip
 
     @cached_property
     def _classifier(self) -> features.DomainClassifier:

@@ -35,6 +35,14 @@ def test_seeds_become_mean_and_interval(tmp_path: Path) -> None:
     assert line.cells["fd_domain"].half_width == 0.0
 
 
+def test_the_sign_is_that_of_the_number(tmp_path: Path) -> None:
+    """A GAN claims no likelihood, and still has an estimate of its own from annealed importance sampling."""
+    ais = {"ais_nll_nats": {"value": 90.0, "n": 16, "likelihood": "estimate"}, "recall": {"value": 0.5, "n": 16}}
+    (table,) = tables(tmp_path, make_row("dcgan", likelihood="none", metrics=ais))
+    cells = table.lines[0].cells
+    assert (cells["ais_nll_nats"].text, cells["recall"].text) == ("~90.00", "0.5000")
+
+
 def test_different_data_protocol_or_budget_never_share_a_table(tmp_path: Path) -> None:
     rows = [make_row(), make_row(data={"id": "mnist-0", "split": "test"}), make_row(protocol={"id": "p1"}),
             make_row(budget={"name": "smoke", "minutes": None, "examples": 128}),

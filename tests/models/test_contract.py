@@ -1,5 +1,6 @@
 """One deep contract for every model in conf/model."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from torch import Tensor
 from genarena.build import build
 from genarena.config import CONF, SOURCE, available, compose
 from genarena.errors import UserError
-from genarena.likelihood import Likelihood
-from genarena.models.base import GenerativeModel
+from genarena.likelihood import Likelihood, from_unit
+from genarena.models.base import Emits, GenerativeModel, Weighs
 from genarena.spec import Batch
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
@@ -121,6 +122,40 @@ def test_log_prob_where_it_is_claimed(name: str) -> None:
     assert torch.equal(log_prob, again)
     if model.likelihood in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
         assert (log_prob < 0).all()  # a probability mass, or a bound on one
+    made = json.loads(json.dumps(model.estimator(7), allow_nan=False))
+    assert made["method"]
+    if model.likelihood is not Likelihood.EXACT:  # how many draws stands beside every number that draws
+        assert 7 in made.values() or 8 in made.values()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_average_to_the_bound(name: str) -> None:
+    """E[log w] is the bound of one draw, example by example, for models whose bound draws can tighten."""
+    model = fitted(name)
+    if not isinstance(model, Weighs):
+        pytest.skip("no importance weights")
+    x = images(model, 2)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        weights = model.log_weights(x, num_samples=100)
+        single = torch.stack([model.log_prob(x) for _ in range(30)])
+    assert weights.shape == (100, 2)
+    error = (weights.var(0) / 100 + single.var(0) / 30).sqrt() + 1e-3
+    assert ((weights.mean(0) - single.mean(0)).abs() < 4.0 * error).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_a_decoder_emits_is_what_it_samples(name: str) -> None:
+    model = fitted(name)
+    if not isinstance(model, Emits):
+        pytest.skip("no decoder of a Gaussian latent code alone")
+    torch.manual_seed(0)
+    samples = model.sample(4)
+    torch.manual_seed(0)
+    z = torch.randn(4, model.latent_dim, requires_grad=True)
+    emitted = model.emit(z)
+    assert torch.equal(from_unit(emitted, model.spec.num_levels), samples)
+    assert torch.autograd.grad(emitted.sum(), z)[0].abs().sum() > 0
 
 
 @pytest.mark.parametrize("name", MODELS)

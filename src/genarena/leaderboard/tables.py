@@ -17,7 +17,6 @@ from genarena.errors import UserError
 from genarena.results import read_row
 
 LIKELIHOOD_SIGNS = {"exact": "=", "lower_bound": "≤", "estimate": "~", "none": ""}
-LIKELIHOOD_METRICS = {"bits_per_dim", "nll_nats", "iw_nll_nats"}
 COSTS = {  # key in `cost` -> heading, unit
     "parameters": ("Parameters", ""),
     "examples_seen": ("Examples seen", ""),
@@ -178,7 +177,7 @@ def _cell(name: str, line: Line) -> Cell:
     if len(values) < len(records):  # a mean over some of the seeds would be a choice among them
         return Cell(None, reason=next(record.get("reason", "not measured") for record in records
                                       if record.get("value") is None))  # fmt: skip
-    sign = LIKELIHOOD_SIGNS[line.runs[0].row["likelihood"]] if name in LIKELIHOOD_METRICS else ""
+    sign = LIKELIHOOD_SIGNS[records[0].get("likelihood", "none")]  # of the number, not of the model
     mean = sum(values) / len(values)
     if len(values) == 1:
         return Cell(mean, None, sign, num_seeds=1)

@@ -41,7 +41,6 @@ class GenerativeModel(LightningModule, ABC):
     family: ClassVar[str]
     likelihood: ClassVar[Likelihood]
     paper: ClassVar[str]  # arXiv id, or a DOI
-    importance_weighted: ClassVar[bool] = False  # True: `log_prob` with more draws is a tighter bound
     mixed_precision: ClassVar[bool] = False  # True: `loss` keeps what needs float32 out of autocast by itself
     selection: ClassVar[str | None] = None  # a validation key: keep the weights that minimise it; None: the last
     max_epochs: ClassVar[int | None] = None  # a model that learns nothing from a further pass says so
@@ -71,6 +70,13 @@ class GenerativeModel(LightningModule, ABC):
         Raises TypeError when the class claims no likelihood.
         """
         raise TypeError(f"{type(self).__name__} has no likelihood")
+
+    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        """How `log_prob` with so many draws comes by its number: `method`, and all that its size depends on; JSON-able.
+
+        It stands in the record of every metric that uses the number. A model with a bound or an estimate overrides it.
+        """
+        return {"method": "closed form"}
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars averaged over the validation set and logged as `val/<name>`."""
@@ -265,3 +271,29 @@ class Infers(ABC):
     @abstractmethod
     def likelihood_of(self, z: Tensor) -> PixelDistribution | DiagonalNormal:
         """p(x|z) of codes (N, latent_dim)."""
+
+
+class Weighs(ABC):
+    @abstractmethod
+    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """log p(x, z) - log q(z | x) for draws z ~ q, a latent code or the noise of dequantisation; (num_samples, N) nats.
+
+        The log of the mean of k weights is a lower bound on log p(x) in expectation, the tighter the larger k is (Burda et
+        al. 2016, arXiv 1509.00519, theorem 1). num_samples * N examples may be in memory at once.
+        """
+
+
+class Integrates(ABC):
+    @abstractmethod
+    def ode_log_prob(self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str) -> tuple[Tensor, dict]:
+        """(N,) nats of the density that an ordinary differential equation carries to a known one, and how it was solved."""
+
+
+class Emits(ABC):
+    """A decoder alone: x = emit(z) + observation noise, z ~ N(0, I) of `latent_dim` dimensions."""
+
+    latent_dim: int
+
+    @abstractmethod
+    def emit(self, z: Tensor) -> Tensor:
+        """(N, latent_dim) to (N, *shape), differentiable and before any rounding: [-1, 1] for levels, else as the data."""

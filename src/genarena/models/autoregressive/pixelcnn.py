@@ -9,6 +9,7 @@ Unconditional.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -131,6 +132,9 @@ class PixelCNN(GenerativeModel, Factorises):
         """Exact, (N,) nats; x (N, C, H, W) levels."""
         outputs = self.outputs(x)
         return sum(self.pixel(output).log_prob(x[:, k : k + 1]).flatten(1).sum(1) for k, output in enumerate(outputs))
+
+    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        return {"method": "product of conditionals"}
 
     def draw_pixel(self, features: Tensor, choose: Callable[..., Tensor] = draw) -> Tensor:
         """One pixel, channel by channel: features (N, F) to levels (N, C), uint8; see `Choose` in `models/base.py`."""

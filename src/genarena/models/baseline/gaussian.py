@@ -11,18 +11,19 @@ that are constant in the training set decide the score.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from genarena.likelihood import Likelihood, log_mean_exp, quantise
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel, Training, Weighs
 from genarena.spec import Batch, DataSpec
 
 LARGEST_FULL = 4096  # dimensions: 128 MiB of float64
 
 
-class Gaussian(GenerativeModel):
+class Gaussian(GenerativeModel, Weighs):
     """log p(u) = -1/2 [(u - mean)^T C^-1 (u - mean) + log det C + D log 2 pi],  C = ((n S + k v I) / (n + k)) + I/12.
 
     S is the sample covariance of n examples, v its average variance, k = shrinkage * D; I/12 for integer data only.
@@ -32,7 +33,6 @@ class Gaussian(GenerativeModel):
     family = "baseline"
     likelihood = Likelihood.LOWER_BOUND
     paper = "10.1007/978-3-642-51461-6_3"
-    importance_weighted = True
     max_epochs = 1
 
     def __init__(self, spec: DataSpec, training: Training | None = None, covariance: str = "full",
@@ -71,6 +71,18 @@ class Gaussian(GenerativeModel):
         if not self.spec.is_discrete:
             return self._log_density(x, self._factor()).float()
         return (self._log_mass_bound(x, num_samples) if self.is_full else self._log_mass(x)).float()
+
+    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """log p(x + noise), uniform noise; (num_samples, N) nats. For a full covariance on integers."""
+        return self._log_weights(x.flatten(1).double(), self._factor(), num_samples).float()
+
+    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        if self.likelihood is Likelihood.EXACT:
+            return {"method": "closed form"}
+        if num_samples == 1:
+            return {"method": "closed form of the mean over dequantisation noise", "dequantisation": "uniform"}
+        return {"method": "importance-weighted over dequantisation noise", "dequantisation": "uniform",
+                "dequantisation_draws": num_samples}  # fmt: skip
 
     def covariance(self) -> Tensor:
         """(D, D), or the diagonal (D,), of the regularised and, for integers, dequantised data."""
@@ -121,9 +133,10 @@ class Gaussian(GenerativeModel):
         factor = self._factor()
         if num_samples == 1:
             return self._log_density(x + 0.5, factor) - torch.cholesky_inverse(factor).trace() / 24
-        return log_mean_exp(
-            torch.stack([self._log_density(x + torch.rand_like(x), factor) for _ in range(num_samples)])
-        )
+        return log_mean_exp(self._log_weights(x, factor, num_samples))
+
+    def _log_weights(self, x: Tensor, factor: Tensor, num_samples: int) -> Tensor:
+        return torch.stack([self._log_density(x + torch.rand_like(x), factor) for _ in range(num_samples)])
 
     def _log_mass(self, x: Tensor) -> Tensor:
         """sum_i log[Phi((x_i + 1 - centre) / s) - Phi((x_i - centre) / s)], the edge levels open-ended."""

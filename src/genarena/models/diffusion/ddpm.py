@@ -13,27 +13,29 @@ The steps of the bound are drawn from a fixed proposal instead of one learned fr
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from genarena.distributions import discretised_gaussian_log_prob
 from genarena.likelihood import Likelihood, bits_per_dim, from_unit, to_unit
-from genarena.models.base import GenerativeModel, Scores, Training
+from genarena.models.base import GenerativeModel, Integrates, Scores, Training
+from genarena.models.diffusion.probability_flow import log_density
 from genarena.models.diffusion.samplers import SAMPLERS, Denoised, respaced
 from genarena.models.diffusion.schedules import PREDICTIONS, SCHEDULES, NoiseSchedule
 from genarena.nets.mlp import TimeMLP
 from genarena.nets.unet import UNet
 from genarena.spec import Batch, DataSpec
 
-VARIANCES = {
-    "learned": None,
-    "posterior": 0.0,
-    "beta": 1.0,
-}  # share of the way from the posterior's log-variance to beta's
+# Share of the way from the posterior's log-variance to beta's
+VARIANCES = {"learned": None, "posterior": 0.0, "beta": 1.0}
+DEQUANTISATIONS = ("model", "uniform")
 BOUND_WEIGHT = 1e-3  # lambda of L_hybrid, Nichol & Dhariwal eq. 16, on the bound in bits/dim; T L_t is drawn at one t
 
 
-class DDPM(GenerativeModel, Scores):
+class DDPM(GenerativeModel, Scores, Integrates):
     """min_theta E_{t, eps} |target_t - f_theta(a_t x_0 + s_t eps, t)|^2  +  lambda T E_t L_t  (the mean stopped in L_t),
 
     -log p(x) <= KL(q(x_T|x_0) || N(0, I)) + sum_{t>1} KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t)) - E log p(x_0|x_1).
@@ -62,12 +64,8 @@ class DDPM(GenerativeModel, Scores):
             raise ValueError(f"nfe={nfe}: expected 1 to num_steps={num_steps}")
         floor = (0.2 / (spec.num_levels - 1)) ** 2 if spec.is_discrete else math.inf
         self.schedule = NoiseSchedule(SCHEDULES[schedule](num_steps), floor)
-        self.prediction, self.fixed_share, self.sampler, self.num_evaluations = (
-            prediction,
-            VARIANCES[variance],
-            sampler,
-            nfe,
-        )
+        self.prediction, self.sampler, self.num_evaluations = prediction, sampler, nfe
+        self.fixed_share = VARIANCES[variance]
         channels = spec.shape[0]
         out_channels = channels * (2 if self.fixed_share is None else 1)
         if spec.is_image:
@@ -119,6 +117,29 @@ class DDPM(GenerativeModel, Scores):
             nats = nats + weight * self._drawn_term(x, t) / num_samples
         return -nats
 
+    def estimator(self, num_samples: int | None = 1) -> dict[str, Any]:
+        num_steps = self.schedule.num_steps
+        drawn = num_steps if num_samples is None else min(num_samples + 1, num_steps)
+        return {"method": "variational bound, unbiased in the steps drawn", "steps_evaluated": drawn,
+                "num_steps": num_steps}  # fmt: skip
+
+    def ode_log_prob(self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str) -> tuple[Tensor, dict]:
+        """(N,) nats of the probability flow from N(0, I) at step T down to step 1 (Song et al. 2021, arXiv 2011.13456,
+        sec. 4.3 and app. D.2), and how it was solved.
+
+        Levels: log P(x) >= E_q(u|x)[log p_1(u) + log P(x|u) - log q(u|x)]. With dequantisation="model", q is N(a_1 x_0,
+        s_1^2 I) and P(x|u) the decoder, as in the variational bound: the noise that the network knows (Zheng et al. 2023,
+        arXiv 2305.03935, say why). With "uniform", q is uniform on the bin, as in Song et al.: p_1 resolves the levels of
+        coarse data, so that bound is loose. Continuous data: the density p_1 at x.
+        """
+        if self.spec.is_discrete and dequantisation not in DEQUANTISATIONS:
+            raise ValueError(f"dequantisation={dequantisation!r}: expected one of {', '.join(DEQUANTISATIONS)}")
+        angles = self.schedule.angles
+        u, correction = self._dequantised(x, dequantisation) if self.spec.is_discrete else (x, 0.0)
+        flow = log_density(self._velocity, u, (angles[1], angles[-1]), tolerance, num_probes)
+        noise = {"dequantisation": dequantisation, "dequantisation_draws": 1} if self.spec.is_discrete else {}
+        return flow.log_prob + correction, flow.facts | noise
+
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """The training loss on held-out data; the bound is left to the evaluation."""
         return self.loss(batch)
@@ -150,6 +171,14 @@ class DDPM(GenerativeModel, Scores):
     def _denoise_at(self, x_t: Tensor, step: int) -> Denoised:
         return self._denoise(x_t, torch.full((len(x_t),), step, device=x_t.device))
 
+    def _velocity(self, x_t: Tensor, angle: float) -> Tensor:
+        """dx/d(angle) = (cos x - x_0) / sin = v at the step, not a whole number, that has this angle."""
+        angles = self.schedule.angles
+        step = float(np.interp(angle, angles, np.arange(len(angles))))
+        output, _ = self._outputs(x_t, torch.full((len(x_t),), step, device=x_t.device))
+        a, s = math.cos(angle), math.sin(angle)
+        return (a * x_t - self._clip(PREDICTIONS[self.prediction][1](output, x_t, a, s))) / s
+
     def _scale(self, x: Tensor) -> Tensor:
         return to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
 
@@ -174,6 +203,22 @@ class DDPM(GenerativeModel, Scores):
         u = (stratum + torch.rand(num, device=self.device, dtype=torch.float64)) / strata
         index = torch.searchsorted(proposal.cumsum(0), u).clamp_max(len(fall) - 1)
         return 2 + index, (1.0 / proposal[index]).float()
+
+    # -- the probability flow ---------------------------------------------------------------------------------------
+
+    def _dequantised(self, x: Tensor, dequantisation: str) -> tuple[Tensor, Tensor]:
+        """u, and log P(x|u) - log q(u|x) (N,) nats."""
+        x_0 = self._scale(x)
+        if dequantisation == "uniform":
+            width = 2.0 / (self.spec.num_levels - 1)
+            log_volume = torch.full((len(x),), self.spec.num_dims * math.log(width), device=x.device)
+            return x_0 + width * (torch.rand_like(x_0) - 0.5), log_volume
+        eps, step = torch.randn_like(x_0), torch.ones(len(x), dtype=torch.long, device=x.device)
+        u = self.schedule.diffuse(x_0, eps, step)
+        denoised = self._denoise(u, step)
+        decoder = self._decoder_log_prob(x, denoised.x_0, self.schedule.log_variance(denoised.share, step))
+        log_q = -0.5 * (eps.square() + math.log(2.0 * math.pi)) - self.schedule.noise[1].log()
+        return u, (decoder - log_q).flatten(1).sum(1)
 
     # -- the bound, in nats -----------------------------------------------------------------------------------------
 
@@ -200,14 +245,6 @@ class DDPM(GenerativeModel, Scores):
 
     def _decoder_log_prob(self, x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """log p(x_0 | x_1): a Gaussian cut into the bins of the levels, the edge bins open-ended (Ho et al., eq. 13)."""
-        centred, inverse_scale = self._scale(x) - mean, (-0.5 * log_variance).exp()
         if not self.spec.is_discrete:
-            return -0.5 * ((centred * inverse_scale).square() + log_variance + math.log(2.0 * math.pi))
-        half = 1.0 / (self.spec.num_levels - 1)
-        upper, lower = inverse_scale * (centred + half), inverse_scale * (centred - half)
-        log_upper, log_lower_tail = torch.special.log_ndtr(upper), torch.special.log_ndtr(-lower)
-        # Phi(upper) - Phi(lower), taken on the side of the mean where neither is close to one
-        near, far = torch.where(centred < 0, upper, -lower), torch.where(centred < 0, lower, -upper)
-        log_near, log_far = torch.special.log_ndtr(near), torch.special.log_ndtr(far)
-        middle = log_near + torch.log(-torch.expm1(log_far - log_near))
-        return torch.where(x == 0, log_upper, torch.where(x == self.spec.num_levels - 1, log_lower_tail, middle))
+            return -0.5 * ((x - mean).square() * (-log_variance).exp() + log_variance + math.log(2.0 * math.pi))
+        return discretised_gaussian_log_prob(self._scale(x), mean, 0.5 * log_variance, self.spec.num_levels)

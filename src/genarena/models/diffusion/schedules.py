@@ -66,6 +66,7 @@ class NoiseSchedule(nn.Module):
             )
         self.num_steps, self.floor = len(alpha_bar) - 1, floor
         self.alpha_bar = alpha_bar.tolist()  # floats: a sampler's coefficients are exact and on no device
+        self.angles = [math.acos(math.sqrt(value)) for value in self.alpha_bar]  # a_t is the cosine, s_t the sine
         jumps = [self.jump(t, t - 1) for t in range(1, self.num_steps + 1)]
         jumps = torch.tensor([jumps[0], *jumps], dtype=torch.float64)  # row 0 is a filler: rows are steps
         columns = {"signal": alpha_bar.sqrt(), "noise": (1.0 - alpha_bar).sqrt(), "weight_x_0": jumps[:, 0],

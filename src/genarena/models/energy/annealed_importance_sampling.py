@@ -1,10 +1,12 @@
-"""The constant of an energy-based model by annealed importance sampling.
+"""Annealed importance sampling from N(0, I): the constant of an energy, or the likelihood of a decoder.
 
 Papers: Neal 2001, arXiv physics/9803008; Grosse et al. 2015, arXiv 1511.02543 (why the estimate errs on one side).
-Differs from the paper: Hamiltonian transitions whose step size follows the acceptance rate along the path.
+Differs from the paper: Hamiltonian transitions whose step size follows the acceptance rate along the path, unless the
+step sizes are given.
 """
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,6 +14,8 @@ import torch
 from torch import Tensor
 
 from genarena.models.energy.langevin import Energy, energy_and_gradient, like
+
+LEAPFROG_STEPS = 3
 
 
 class Partition(NamedTuple):
@@ -24,45 +28,85 @@ class Partition(NamedTuple):
     log_weights: Tensor | None = None  # (num_chains,): the mean of their exponentials is unbiased for Z
 
 
+class Annealed(NamedTuple):
+    """`log_weights` (num_chains,) float64 on the CPU; `steps`: the step size of each transition."""
+
+    log_weights: Tensor
+    steps: list[float]
+    acceptance: float
+
+
+class State(NamedTuple):
+    """Chains `z` (N, *shape), and the tilt there with its gradient."""
+
+    z: Tensor
+    tilt: Tensor
+    gradient: Tensor
+
+
 def annealed_importance_sampling(tilt: Energy, shape: tuple[int, ...], num_chains: int, num_steps: int,
-                                 leapfrog_steps: int = 3, seed: int = 0, device: torch.device | str = "cpu",
-                                 target_acceptance: float = 0.7) -> Partition:  # fmt: skip
+                                 leapfrog_steps: int = LEAPFROG_STEPS, seed: int = 0,
+                                 device: torch.device | str = "cpu") -> Partition:  # fmt: skip
     """log E_{z ~ N(0, I)} exp(-tilt(z)), along p_b(z) ~ N(z; 0, I) exp(-b tilt(z)), b = 0 .. 1.
 
     Costs num_steps * leapfrog_steps gradients of `num_chains` examples. Draws from a generator of its own, so that the
     answer is a function of the tilt and `seed`. E[log_z] <= log Z (Jensen).
     """
     generator = torch.Generator(device).manual_seed(seed)
-    dims = tuple(range(1, len(shape) + 1))
     z = torch.randn(num_chains, *shape, generator=generator, device=device)
-    log_weights = torch.zeros(num_chains, dtype=torch.float64)
-    step, acceptance = 0.5 / math.prod(shape) ** 0.25, 0.0
     # The path leaves the reference slowly: that is where an energy of hundreds of nats changes most.
     path = torch.linspace(0.0, 1.0, num_steps + 1, dtype=torch.float64).square().tolist()
-    f, gradient = energy_and_gradient(tilt, z)
-    for previous, now in pairwise(path):
-        log_weights -= (now - previous) * f.double().cpu()
-        momentum = torch.randn(z.shape, generator=generator, device=device)
-        before = now * f + 0.5 * (z.square() + momentum.square()).sum(dims)
-        new_z, new_f, new_gradient = z, f, gradient
-        for _ in range(leapfrog_steps):
-            momentum = momentum - 0.5 * step * (now * new_gradient + new_z)
-            new_z = new_z + step * momentum
-            new_f, new_gradient = energy_and_gradient(tilt, new_z)
-            momentum = momentum - 0.5 * step * (now * new_gradient + new_z)
-        after = now * new_f + 0.5 * (new_z.square() + momentum.square()).sum(dims)
-        accept = torch.rand(num_chains, generator=generator, device=device).log() < before - after  # nan is refused
-        z, gradient = torch.where(like(accept, z), new_z, z), torch.where(like(accept, z), new_gradient, gradient)
-        f = torch.where(accept, new_f, f)
-        rate = accept.double().mean().item()
-        acceptance += rate / num_steps
+    chains = anneal(tilt, z, path, generator, leapfrog_steps)
+    log_z = (torch.logsumexp(chains.log_weights, 0) - math.log(num_chains)).item()
+    effective = effective_number(chains.log_weights).item()
+    error = math.sqrt(max(0.0, 1.0 / effective - 1.0 / num_chains))
+    return Partition(log_z, error, effective, chains.acceptance, chains.log_weights)
+
+
+def anneal(tilt: Energy, z: Tensor, path: Sequence[float], generator: torch.Generator,
+           leapfrog_steps: int = LEAPFROG_STEPS, steps: Sequence[float] | None = None, target_acceptance: float = 0.7,
+           track: Callable[[Iterable], Iterable] = iter) -> Annealed:  # fmt: skip
+    """Take chains z ~ p_{path[0]} along the path; the mean of exp(log_weights) is unbiased for Z_{path[-1]} / Z_{path[0]}.
+
+    A path from 1 to 0 is a reverse chain, if z is an exact sample of p_1. `steps`: one step size per transition. Without
+    them the step follows the acceptance of all chains, which leaves a bias that vanishes as their number grows.
+    `track` wraps the iteration over the path, for a progress bar.
+    """
+    log_weights = torch.zeros(len(z), dtype=torch.float64)
+    step, used, acceptance = 0.5 / math.prod(z.shape[1:]) ** 0.25, [], 0.0
+    state = State(z, *energy_and_gradient(tilt, z))
+    for index, (previous, now) in enumerate(track(list(pairwise(path)))):
+        log_weights -= (now - previous) * state.tilt.double().cpu()
+        used.append(step if steps is None else steps[index])
+        state, accepted = hamiltonian(tilt, state, now, used[-1], leapfrog_steps, generator)
+        rate = accepted.double().mean().item()
+        acceptance += rate / (len(path) - 1)
         step *= math.exp(0.1 * (rate - target_acceptance))
-    return _summary(log_weights, acceptance)
+    return Annealed(log_weights, used, acceptance)
 
 
-def _summary(log_weights: Tensor, acceptance: float) -> Partition:
-    share = torch.softmax(log_weights, 0)
-    effective = 1.0 / share.square().sum().item()
-    log_z = (torch.logsumexp(log_weights, 0) - math.log(len(log_weights))).item()
-    error = math.sqrt(max(0.0, 1.0 / effective - 1.0 / len(log_weights)))
-    return Partition(log_z, error, effective, acceptance, log_weights)
+def hamiltonian(tilt: Energy, state: State, weight: float, step: float, leapfrog_steps: int,
+                generator: torch.Generator) -> tuple[State, Tensor]:  # fmt: skip
+    """One transition that leaves N(z; 0, I) exp(-weight tilt(z)) invariant (Neal 2011, arXiv 1206.1901, sec. 3.2).
+
+    Returns the state and which chains moved (N,).
+    """
+    z, f, gradient = state
+    dims = tuple(range(1, z.dim()))
+    momentum = torch.randn(z.shape, generator=generator, device=z.device)
+    before = weight * f + 0.5 * (z.square() + momentum.square()).sum(dims)
+    new_z, new_f, new_gradient = z, f, gradient
+    for _ in range(leapfrog_steps):
+        momentum = momentum - 0.5 * step * (weight * new_gradient + new_z)
+        new_z = new_z + step * momentum
+        new_f, new_gradient = energy_and_gradient(tilt, new_z)
+        momentum = momentum - 0.5 * step * (weight * new_gradient + new_z)
+    after = weight * new_f + 0.5 * (new_z.square() + momentum.square()).sum(dims)
+    accept = torch.rand(len(z), generator=generator, device=z.device).log() < before - after  # nan is refused
+    z, gradient = torch.where(like(accept, z), new_z, z), torch.where(like(accept, z), new_gradient, gradient)
+    return State(z, torch.where(accept, new_f, f), gradient), accept
+
+
+def effective_number(log_weights: Tensor, dim: int = 0) -> Tensor:
+    """(sum w)^2 / sum w^2 over `dim`: how many equal weights would be as good."""
+    return 1.0 / torch.softmax(log_weights, dim).square().sum(dim)

@@ -9,6 +9,7 @@ is part of the model, and a sample is denoised with the model's own score (Sarem
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,11 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood, from_unit, log_mean_exp, to_unit
 from genarena.models.base import GenerativeModel, Training
-from genarena.models.energy.annealed_importance_sampling import Partition, annealed_importance_sampling
+from genarena.models.energy.annealed_importance_sampling import (
+    LEAPFROG_STEPS,
+    Partition,
+    annealed_importance_sampling,
+)
 from genarena.models.energy.langevin import energy_and_gradient, frozen, langevin
 from genarena.models.energy.reference import Reference
 from genarena.models.energy.replay_buffer import ReplayBuffer
@@ -188,6 +193,15 @@ class EBM(GenerativeModel):
             normal = -0.5 * ((v - unit) / self.sigma).square() - math.log(self.sigma * math.sqrt(2.0 * math.pi))
             draws.append(-self.energy(v) - log_z + (self._log_levels(x, v) - normal).flatten(1).sum(1))
         return log_mean_exp(torch.stack(draws))
+
+    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        """log Z from chains that all agree has `effective_chains` near `ais_chains`; the value errs towards too good."""
+        constant = self.partition()
+        facts = {"method": "energy with log Z from annealed importance sampling", "ais_chains": self.ais_chains,
+                 "ais_steps": self.ais_steps, "leapfrog_steps": LEAPFROG_STEPS, "log_z": constant.log_z,
+                 "log_z_standard_error": constant.standard_error, "effective_chains": constant.effective_chains,
+                 "acceptance": constant.acceptance}  # fmt: skip
+        return facts | ({"data_noise": self.sigma, "noise_draws": num_samples} if self.spec.is_discrete else {})
 
     def _log_levels(self, x: Tensor, v: Tensor) -> Tensor:
         """log P(x | v) per dimension, same shape: softmax over levels of log count - (v - level)^2 / (2 sigma^2)."""

@@ -1,17 +1,18 @@
 """What all flows share as models: loss, likelihood and samples of a bijection behind a dequantiser."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from genarena.likelihood import Likelihood, bits_per_dim, dequantisation_log_det, quantise
-from genarena.models.base import Decodes, Encodes, GenerativeModel, Training
+from genarena.models.base import Decodes, Encodes, GenerativeModel, Training, Weighs
 from genarena.models.flow.bijection import Bijection
 from genarena.spec import Batch, DataSpec
 
 
-class NormalisingFlow(GenerativeModel, Encodes, Decodes):
+class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
     """log p(x) = log N(f(x); 0, I) + log |det df/dx|; for integers the bound E_q[log p(u) - log q(u|x)].
 
     flow: maps (N, *shape) to (N, D). dequantisation: for integer data, levels to u in [0, 1); None for floats.
@@ -20,7 +21,6 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes):
 
     family = "flow"
     likelihood = Likelihood.LOWER_BOUND
-    importance_weighted = True
     mixed_precision = True
     selection = "val/bits_per_dim"
 
@@ -50,6 +50,17 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes):
         for _ in range(1, num_samples if self.spec.is_discrete else 1):
             total = torch.logaddexp(total, sum(self._terms(x)))
         return total - math.log(num_samples) if self.spec.is_discrete else total
+
+    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """log p(u) - log q(u|x), u = x + noise; (num_samples, N) nats, all draws in memory at once."""
+        repeated = x.expand(num_samples, *x.shape).flatten(0, 1)
+        return sum(self._terms(repeated)).view(num_samples, len(x))
+
+    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        if self.dequantisation is None:
+            return {"method": "change of variables"}
+        return {"method": "change of variables, importance-weighted over dequantisation noise",
+                "dequantisation": self.dequantisation.name, "dequantisation_draws": num_samples}  # fmt: skip
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -39,6 +39,8 @@ def pixel_bijection(kind: str, logit_margin: float, spec: DataSpec) -> Bijection
 class UniformDequantisation(nn.Module):
     """v ~ U[0, 1), so log q = 0."""
 
+    name = "uniform"
+
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.num_levels = spec.num_levels
@@ -52,6 +54,8 @@ class VariationalDequantisation(nn.Module):
 
     Ho et al. 2019 (Flow++, arXiv 1902.00275), sec. 3.1, with one layer instead of a conditional flow.
     """
+
+    name = "variational"
 
     def __init__(self, spec: DataSpec, embedding_channels: int = 8, hidden_channels: int = 32) -> None:
         super().__init__()

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import from_unit, to_unit
-from genarena.models.base import AdversarialModel, Training
+from genarena.models.base import AdversarialModel, Emits, Training
 from genarena.models.gan.augmentation import DiffAugment
 from genarena.spec import DataSpec
 
 
-class LatentGAN(AdversarialModel):
+class LatentGAN(AdversarialModel, Emits):
     """x = G(z), z ~ N(0, I): a subclass sets `generator` and `discriminator` and writes the two losses."""
 
     mixed_precision = True
@@ -25,8 +25,12 @@ class LatentGAN(AdversarialModel):
 
     def generate(self, num_samples: int) -> Tensor:
         """(num_samples, C, H, W) in [-1, 1] on the levels of the data; gradients pass the rounding straight through."""
-        x = self.generator(torch.randn(num_samples, self.latent_dim, device=self.device)).float()
+        x = self.emit(torch.randn(num_samples, self.latent_dim, device=self.device))
         return x + (to_unit(from_unit(x, self.spec.num_levels), self.spec.num_levels) - x).detach()
+
+    def emit(self, z: Tensor) -> Tensor:
+        """G(z) (N, C, H, W) in [-1, 1], before rounding."""
+        return self.generator(z).float()
 
     def real(self, x: Tensor) -> Tensor:
         """Levels of the data to [-1, 1]."""

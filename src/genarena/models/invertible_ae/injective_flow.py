@@ -12,19 +12,20 @@ on the latents, behind and before the convolutions, and orthogonal probes.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from genarena.likelihood import Likelihood, dequantise, quantise
-from genarena.models.base import Decodes, Encodes, GenerativeModel, Training
+from genarena.models.base import Decodes, Emits, Encodes, GenerativeModel, Training
 from genarena.nets.residual_mlp import ResidualMLP
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
 from genarena.spec import Batch, DataSpec
 
 
-class InjectiveFlow(GenerativeModel, Encodes, Decodes):
+class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
     """L = E[ 1/2 ||f(u)||^2 - v^T f'(u) stop_grad(g'(z) v) + beta ||u - g(z)||^2 ],  z = f(u),  E[v v^T] = I.
 
     The second term has the gradient of log vol f'(u) = 1/2 log det(f' f'^T) where g' is the pseudo-inverse of f'.
@@ -104,6 +105,11 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes):
         u = self.decoder(z)
         return quantise(u, self.spec.num_levels) if self.spec.is_discrete else u
 
+    def emit(self, z: Tensor) -> Tensor:
+        """g(z); for levels in [-1, 1], where u = (level + 1/2) / L."""
+        u, levels = self.decoder(z), self.spec.num_levels
+        return (u * levels - 0.5) * (2.0 / (levels - 1)) - 1.0 if self.spec.is_discrete else u
+
     def reconstruct(self, x: Tensor) -> Tensor:
         """The point of the manifold that x is mapped to, g(f(x)), in the space of the data; (N, *shape)."""
         return self.decode(self.encode(x))
@@ -114,6 +120,9 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes):
             return super().log_prob(x, y, num_samples)
         z, jacobian = _jacobian(self.encoder, x)
         return self._log_prior(z) + torch.linalg.slogdet(jacobian.double()).logabsdet.float()
+
+    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        return {"method": "change of variables through the encoder, exact Jacobian"}
 
     def manifold_log_prob(self, x: Tensor) -> Tensor:
         """(N,) nats per unit of d-dimensional volume of the manifold, in units of u, at the projection g(f(x)).

@@ -9,13 +9,14 @@ evaluation only.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, log_mean_exp, to_unit
-from genarena.models.base import Decodes, Encodes, GenerativeModel, Infers, Training
+from genarena.models.base import Decodes, Encodes, GenerativeModel, Infers, Training, Weighs
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
 from genarena.spec import Batch, DataSpec
 
@@ -53,7 +54,7 @@ class GaussianHead:
         return Gaussian(mean, log_var.clamp(-14.0, 14.0))  # a guard far outside what is learnt
 
 
-class VAE(GenerativeModel, Encodes, Decodes, Infers):
+class VAE(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)),  q = N(mean, exp(log_var)),  p(z) = N(0, I).
 
     latent_dim: size D of z.
@@ -71,7 +72,6 @@ class VAE(GenerativeModel, Encodes, Decodes, Infers):
     paper = "1312.6114"
     mixed_precision = True
     selection = "val/bits_per_dim"
-    importance_weighted = True  # more draws tighten `log_prob`
 
     def __init__(self, spec: DataSpec, training: Training | None = None, latent_dim: int = 32, channels: int = 32,
                  blocks: Sequence[int] = (0,), hidden: int = 256, patch: int = 2, pixels: str = "auto",
@@ -140,9 +140,21 @@ class VAE(GenerativeModel, Encodes, Decodes, Infers):
         if num_samples == 1:
             log_likelihood = self.likelihood_of(posterior.sample()).log_prob(x).flatten(1).sum(1)
             return log_likelihood - posterior.kl().sum(1)
+        return log_mean_exp(self._chunked_log_weights(x, posterior, num_samples))
+
+    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        method = "evidence lower bound, analytic KL" if num_samples == 1 else "importance-weighted bound"
+        return {"method": method, "importance_samples": num_samples}
+
+    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """log p(x|z) p(z) / q(z|x) for z ~ q(z|x); (num_samples, N) nats, at most `max_rows` codes decoded at once."""
+        parts = [self._chunked_log_weights(part, self.posterior(part), num_samples) for part in x.split(self.max_rows)]
+        return torch.cat(parts, 1)
+
+    def _chunked_log_weights(self, x: Tensor, posterior: Gaussian, num_samples: int) -> Tensor:
         at_once = max(1, self.max_rows // len(x))
         chunks = [min(at_once, num_samples - first) for first in range(0, num_samples, at_once)]
-        return log_mean_exp(torch.cat([self._log_weights(x, posterior, size) for size in chunks]))
+        return torch.cat([self._log_weights(x, posterior, size) for size in chunks])
 
     def _log_weights(self, x: Tensor, posterior: Gaussian, size: int) -> Tensor:
         """log p(x|z) p(z) / q(z|x) for `size` draws of z ~ q(z|x) per example; (size, N) nats."""
