@@ -99,7 +99,7 @@ def test_levels_are_masses_that_sum_to_one_and_agree_with_quadrature() -> None:
         joint = torch.stack([density.log_prob(row.expand(len(z), -1, -1, -1), z) for row in x]) + log_prior
     exact = torch.logsumexp(joint.double(), 1) + math.log(16.0 / 2000)
     assert exact.exp().sum().item() == pytest.approx(1.0, abs=1e-4)
-    values, _ = run(decoder, spec, x.repeat(60, 1, 1, 1), sigma, num_chains=2, num_steps=25, rows=1080)
+    values, _ = run(decoder, spec, x.repeat(60, 1, 1, 1), sigma, num_chains=8, num_steps=25, rows=4320)
     assert_unbiased((values - exact.repeat(60)).view(60, 9))
 
 

@@ -22,7 +22,7 @@ def test_every_metric_says_what_it_is_and_asks_for_what_exists(name: str) -> Non
 def test_an_unknown_metric_names_the_nearest_or_all() -> None:
     with pytest.raises(ValueError, match="metrics=recal: no such metric; did you mean recall?"):
         load_metric("recal")
-    with pytest.raises(ValueError, match="there are bits_per_dim, .*sampling_seconds"):
+    with pytest.raises(ValueError, match="there are .*bits_per_dim, .*sampling_seconds"):
         metrics.check(["xyz"])
     with pytest.raises(ValueError, match="expected a list"):
         metrics.check("recall")

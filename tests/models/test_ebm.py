@@ -74,6 +74,11 @@ def test_log_prob_integrates_to_one_and_knows_its_constant() -> None:
     estimate = model.partition()
     assert abs(estimate.log_z - exact_log_z(model)) < max(0.02, 4.0 * estimate.standard_error)
     line = torch.linspace(-6.0, 6.0, 121)
+    made = model.estimator()
+    assert (made["ais_chains"], made["ais_steps"], made["log_z"]) == (300, 30, pytest.approx(estimate.log_z))
+    assert 1.0 < made["effective_chains"] < 300.0  # standard error^2 = 1 / effective - 1 / chains
+    expected = math.sqrt(1.0 / made["effective_chains"] - 1.0 / 300.0)
+    assert made["log_z_standard_error"] == pytest.approx(expected, rel=1e-3)
     total = model.log_prob(torch.cartesian_prod(line, line)).exp().sum() * (line[1] - line[0]) ** 2
     torch.testing.assert_close(total, torch.tensor(1.0), atol=0.03, rtol=0)
 

@@ -15,6 +15,7 @@ of x_0 by SNR_t (eps), SNR_t + 1 (v) or 1 (x), SNR_t = a_t^2 / s_t^2; the variat
 T (SNR_{t-1} - SNR_t) / 2, which is why a model that is good in one of these numbers need not be good in the other.
 
 Conventions. Steps are integers 0 .. T here and reach the network as t / T. Integer data is scaled to [-1, 1] by `to_unit`.
-`schedules.py` owns every coefficient, computed in float64; `samplers.py` owns the ways back, all with one signature; a
-model owns its network, its loss and its bound. `nfe` is the number of network evaluations per sample.
+`schedules.py` owns every coefficient, computed in float64; `samplers.py` owns the ways back, all with one signature;
+`probability_flow.py` integrates the density along the deterministic way; a model owns its network, its
+loss and its bound. `nfe` is the number of network evaluations per sample.
 """
