@@ -4,13 +4,14 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from jsonschema import ValidationError
 from PIL import Image
 
 from genarena.errors import UserError
-from genarena.pictures import grid, save_samples
+from genarena.pictures import grid, save_pairs, save_samples
 from genarena.results import read_row, write_row
 from genarena.spec import DataSpec
 from tests.leaderboard.rows import make_row
@@ -24,6 +25,15 @@ def test_grid_places_and_enlarges() -> None:
     assert (picture[0, 2:6, 36:40] == 255).all()
     assert (picture == 255).sum() == 16
     assert (picture[0, :2] == 128).all()
+
+
+def test_pairs_stand_one_above_the_other(tmp_path: Path) -> None:
+    above = torch.arange(1, 11, dtype=torch.uint8).view(10, 1, 1, 1).expand(10, 1, 28, 28)
+    save_pairs(above, above + 100, DataSpec((1, 28, 28), 256), tmp_path / "pairs.png")
+    picture = np.asarray(Image.open(tmp_path / "pairs.png"))
+    assert picture.shape == (2 * 30 + 2, 8 * 30 + 2)  # the last two pairs would not fill a row
+    assert picture[10, 10::30].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert picture[40, 10::30].tolist() == [101, 102, 103, 104, 105, 106, 107, 108]
 
 
 def test_pictures_are_png_whatever_the_name(tmp_path: Path) -> None:

@@ -41,6 +41,16 @@ def save_samples(samples: Tensor, spec: DataSpec, path: Path) -> None:
         raise UserError(f"samples of shape {spec.shape} cannot be drawn; write them to an .npz file")
 
 
+def save_pairs(above: Tensor, below: Tensor, spec: DataSpec, path: Path) -> None:
+    """Write a PNG of images (N, C, H, W) in rows of 8, each row over the row of its partners in `below`."""
+    rows = [part for pair in zip(above.split(8), below.split(8), strict=True) for part in pair]
+    if len(rows) > 2 and len(rows[-1]) < 8:  # the grid has no empty places inside
+        rows = rows[:-2]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = grid(torch.cat(rows), spec.num_levels, columns=min(8, len(above))).permute(1, 2, 0).numpy()
+    Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(path, format="PNG")
+
+
 def _scatter(points: np.ndarray, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

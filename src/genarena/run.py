@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
-from genarena import config, memory, results, tracking
+from genarena import config, cost, memory, results, tracking
 from genarena.build import build
 from genarena.callbacks.budget import Budget
 from genarena.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
@@ -31,8 +31,8 @@ from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
 from genarena.evaluate import evaluate, protocol
 from genarena.files import replace_atomically
-from genarena.models.base import GenerativeModel
-from genarena.pictures import save_samples
+from genarena.models.base import Decodes, Encodes, GenerativeModel
+from genarena.pictures import save_pairs, save_samples
 from genarena.run_folder import RunFolder, load_weights
 
 GRID = 64  # images in final.png
@@ -248,7 +248,8 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
     evaluation = evaluate(model.to(device).eval(), data, resolved["metrics"], settings)
     row["metrics"] = evaluation.metrics
     row["cost"] |= {"sample_seconds_per_image": evaluation.seconds_per_image, "peak_memory_mb": memory.peak_mb(),
-                    "evaluation_seconds": round(time.perf_counter() - started, 3)}  # fmt: skip
+                    "evaluation_seconds": round(time.perf_counter() - started, 3),
+                    "metric_seconds": evaluation.seconds}  # fmt: skip
     picture = folder.samples / "final.png"
     if data.spec.is_image or data.spec.num_dims == 2:
         fake = evaluation.fake
@@ -257,6 +258,11 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
             with torch.no_grad():
                 fake = model.sample(GRID).cpu()
         save_samples(fake[: GRID if data.spec.is_image else None], data.spec, picture)
+    if data.spec.is_image and isinstance(model, Encodes) and isinstance(model, Decodes):
+        x = data.test.x[: GRID // 2].to(device)
+        with torch.no_grad():
+            save_pairs(x.cpu(), model.decode(model.encode(x)).cpu(), data.spec, folder.samples / "reconstructions.png")
+    row["cost"] |= cost.measure(model, data, row["cost"]["examples_seen"], row["cost"]["train_seconds"])
     row["status"] = "ok"
     del row["error"]
     results.write_row(row, folder.result)
