@@ -1,25 +1,35 @@
-"""Every run folder -> one HTML page, Markdown, CSV, JSON, LaTeX, and a table in the terminal."""
+"""Every run folder -> one HTML page, Markdown, CSV, JSON, LaTeX, a table in the terminal, and W&B where asked for."""
 
 from pathlib import Path
 
+from omegaconf import OmegaConf
 from rich.console import Console
 
-from genarena import cli
+from genarena import cli, config
+from genarena.errors import UserError
 from genarena.files import replace_atomically
 from genarena.leaderboard import formats, page
 from genarena.leaderboard.tables import find_runs, make_tables
+from genarena.progress import Bars
 
-USAGE = "python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard]"
+USAGE = """python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard] [logger=none|wandb]
+
+logger=wandb also logs the tables and all files as an artifact, offline where W&B has no key or no network; project and
+entity are those of conf/logger/wandb.yaml."""
 
 
 def main() -> None:
-    options = cli.options({"runs_dir": "runs", "out": "leaderboard"}, USAGE)
+    options = cli.options({"runs_dir": "runs", "out": "leaderboard", "logger": "none"}, USAGE)
+    if options["logger"] not in ("none", "wandb"):
+        raise UserError(f"logger={options['logger']}: expected none or wandb")
     runs, broken = find_runs(Path(options["runs_dir"]))
     tables = make_tables(runs)
     out = Path(options["out"])
+    with Bars() as bars:
+        html = page.render(tables, broken, bars.track)
     files = {"leaderboard.md": formats.markdown(tables), "leaderboard.csv": formats.comma_separated(tables),
              "leaderboard.json": formats.as_json(tables), "leaderboard.tex": formats.latex(tables),
-             "index.html": page.render(tables, broken)}  # fmt: skip
+             "index.html": html}  # fmt: skip
     for name, text in files.items():
         replace_atomically(out / name, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
     console = Console(width=None if Console().is_terminal else 160)
@@ -27,6 +37,12 @@ def main() -> None:
         console.print(formats.terminal(table))
     for text in broken:
         console.print(f"left out: {text}", style="red", markup=False)
+    if options["logger"] == "wandb":
+        from genarena import tracking  # heavy: only where it is asked for
+
+        settings = OmegaConf.to_container(OmegaConf.load(config.CONF / "logger" / "wandb.yaml"))
+        rows = {table.anchor: [formats.flat(record) for record in formats.records([table])] for table in tables}
+        tracking.log_leaderboard(settings, rows, [out / name for name in files])
     print(f"page: {(out / 'index.html').resolve()}")
 
 

@@ -87,16 +87,21 @@ def loggers(settings: dict[str, Any], folder: Path, resolved: dict[str, Any]) ->
 def _wandb(settings: dict[str, Any], folder: Path, resolved: dict[str, Any]) -> Logger:
     from pytorch_lightning.loggers import WandbLogger
 
-    offline = settings["offline"]
-    if offline is None:
-        reason = _why_offline()
-        offline = reason is not None
-        if offline:
-            print(f"wandb: offline ({reason}); later: wandb sync {folder}/wandb/offline-run-*", flush=True)
-    os.environ.setdefault("WANDB_SILENT", "true")
+    offline = _goes_offline(settings["offline"], folder)
     identity = "-".join(folder.parts[-3:])  # the same folder is the same W&B run, also when it is resumed
     return WandbLogger(project=settings["project"], entity=settings["entity"], name=identity, id=identity, save_dir=folder,
                        offline=offline, log_model=False, config=resolved)  # fmt: skip
+
+
+def _goes_offline(asked: bool | None, folder: Path) -> bool:
+    """What is asked for, else whether W&B cannot be reached; says how to upload later."""
+    os.environ.setdefault("WANDB_SILENT", "true")
+    if asked is not None:
+        return asked
+    reason = _why_offline()
+    if reason:
+        print(f"wandb: offline ({reason}); later: wandb sync {folder}/wandb/offline-run-*", flush=True)
+    return reason is not None
 
 
 def _why_offline() -> str | None:
@@ -128,3 +133,20 @@ def log_row(chosen: list[Logger], row: dict[str, Any], picture: Path) -> None:
         import wandb
 
         wandb.finish()
+
+
+def log_leaderboard(settings: dict[str, Any], tables: dict[str, list[dict[str, Any]]], files: list[Path]) -> None:
+    """Tables (name -> rows) as W&B tables, and the files as one artifact; `settings` as in conf/logger/wandb.yaml."""
+    import wandb
+
+    folder = files[0].parent
+    mode = "offline" if _goes_offline(settings["offline"], folder) else "online"
+    with wandb.init(project=settings["project"], entity=settings["entity"], name="leaderboard", job_type="leaderboard",
+                    dir=folder, mode=mode) as run:  # fmt: skip
+        for name, rows in tables.items():
+            columns = list(dict.fromkeys(key for row in rows for key in row))
+            run.log({name: wandb.Table(columns=columns, data=[[row.get(key) for key in columns] for row in rows])})
+        artifact = wandb.Artifact("leaderboard", type="leaderboard")
+        for file in files:
+            artifact.add_file(str(file))
+        run.log_artifact(artifact)

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from genarena.leaderboard.tables import Column, Table
+from genarena.leaderboard.tables import Cell, Column, Table
 
 TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -28,17 +28,21 @@ def caption(table: Table) -> str:
 
 
 def markdown(tables: list[Table]) -> str:
-    parts = ["# Leaderboard\n", "Mean ± half of the 95% interval over training seeds. = exact, ≤ bound, ~ estimate.\n"]
+    parts = ["# Leaderboard\n", "Mean ± half of the 95% interval over training seeds. = exact, ≤ bound, ~ estimate. "
+             "A rank with = is a tie with its neighbour (Welch's t-test, 5%), one with ? could not be tested.\n"]  # fmt: skip
     for table in tables:
-        head = ["model", "family", "seeds", *(heading(column) for column in table.columns)]
-        rows = [[line.name, line.family, str(len(line.runs)), *(line.cells[c.key].text for c in table.columns)]
+        head = ["rank", "model", "family", "seeds", *(heading(column) for column in table.columns)]
+        rows = [[line.rank, line.name, line.family, str(len(line.runs)), *(line.cells[c.key].text for c in table.columns)]
                 for line in table.lines]  # fmt: skip
         parts.append(f"## {_md(caption(table))}\n")
+        parts += [f"{_md(table.apart)}\n"] if table.apart else []
         parts.append(
             "\n".join("| " + " | ".join(map(_md, cells)) + " |" for cells in (head, ["---"] * len(head), *rows))
         )
+        parts += [f"\n- {_md(line.name)}, {_md(table.column[key].title)}: {cell.resampling.text}" for line in table.lines
+                  for key, cell in line.cells.items() if cell.resampling and key in table.column]  # fmt: skip
         parts += [f"\n- no {_md(name)}: {_md(reason)}" for name, reason in table.empty.items()]
-        parts += [f"\n- failed: {_md(run.row['model'])}, seed {run.row['seed']}: {_md(run.row.get('error', ''))}"
+        parts += [f"\n- failed: {_md(run.name)}, seed {run.seed}: {_md(run.row.get('error', ''))}"
                   for run in table.failed]  # fmt: skip
         parts.append("")
     return "\n".join(parts) + "\n"
@@ -49,17 +53,28 @@ def _md(text: str) -> str:
 
 
 def comma_separated(tables: list[Table]) -> str:
-    """One line per table line; for each column the mean and, as `<column>_ci95`, half the interval."""
-    keys = list(dict.fromkeys(column.key for table in tables for column in table.columns))
+    """One line per table line. For each column the mean, as `<column>_ci95` half the interval over training seeds, and,
+    where rows were scored again, as `<column>_sampling` and `<column>_sampling_ci95` the same over sampling seeds."""
     file = io.StringIO()
-    fields = ["data", "protocol", "budget", "model", "overrides", "family", "num_seeds", "likelihood"]
-    writer = csv.DictWriter(file, fields + [name for key in keys for name in (key, f"{key}_ci95")], restval="")
+    rows = [flat(record) for record in records(tables)]
+    first = ["data", "protocol", "budget", "rank", "model", "overrides", "imported", "family", "num_seeds", "likelihood",
+             "device"]  # fmt: skip
+    others = dict.fromkeys(name for row in rows for name in row if name not in first)
+    writer = csv.DictWriter(file, [*first, *others], restval="")
     writer.writeheader()
-    for row in records(tables):
-        values = {key: cell["value"] for key, cell in row["cells"].items() if key in keys}
-        widths = {f"{key}_ci95": cell["ci95_half_width"] for key, cell in row["cells"].items() if key in keys}
-        writer.writerow({name: _formula_safe(row[name]) for name in fields} | values | widths)
+    writer.writerows({name: _formula_safe(value) for name, value in row.items()} for row in rows)
     return file.getvalue()
+
+
+def flat(record: dict[str, Any]) -> dict[str, Any]:
+    """One of `records` without its nested cells."""
+    row = {name: value for name, value in record.items() if name not in ("cells", "rank_note")}
+    for key, cell in record["cells"].items():
+        row |= {key: cell["value"], f"{key}_ci95": cell["ci95_half_width"]}
+        if cell["sampling"]:
+            row |= {f"{key}_sampling": cell["sampling"]["value"],
+                    f"{key}_sampling_ci95": cell["sampling"]["ci95_half_width"]}  # fmt: skip
+    return row
 
 
 def _formula_safe(value: Any) -> Any:
@@ -70,18 +85,30 @@ def _formula_safe(value: Any) -> Any:
 def records(tables: list[Table]) -> list[dict[str, Any]]:
     """The lines of all tables as plain dictionaries."""
     return [
-        {"data": table.data_id, "protocol": table.protocol_id, "budget": table.budget, "model": line.model,
-         "overrides": " ".join(line.overrides), "family": line.family, "num_seeds": len(line.runs),
-         "likelihood": line.runs[0].row["likelihood"],
-         "cells": {key: {"value": cell.value, "ci95_half_width": cell.half_width, "reason": cell.reason or None}
-                   for key, cell in line.cells.items()}}
+        {"data": table.data_id, "protocol": table.protocol_id, "budget": table.budget, "rank": line.rank,
+         "rank_note": line.rank_note, "model": line.model, "overrides": " ".join(line.overrides),
+         "imported": line.imported, "family": line.family, "num_seeds": len(line.runs),
+         "likelihood": line.runs[0].row.get("likelihood", "none"), "device": line.device,
+         "cells": {key: _cell(line.cells[key]) for key in table.column}}
         for table in tables for line in table.lines
     ]  # fmt: skip
 
 
+def _cell(cell: Cell) -> dict[str, Any]:
+    again = cell.resampling
+    sampling = again and {"value": again.value, "ci95_half_width": again.half_width, "num_seeds": again.num_seeds}
+    return {
+        "value": cell.value,
+        "ci95_half_width": cell.half_width,
+        "reason": cell.reason or None,
+        "sampling": sampling,
+    }
+
+
 def as_json(tables: list[Table]) -> str:
     failed = [run.row for table in tables for run in table.failed]
-    return json.dumps({"lines": records(tables), "failed": failed}, indent=2, allow_nan=False) + "\n"
+    apart = {f"{table.data_id} {table.protocol_id} {table.budget}": table.apart for table in tables if table.apart}
+    return json.dumps({"lines": records(tables), "apart": apart, "failed": failed}, indent=2, allow_nan=False) + "\n"
 
 
 def latex(tables: list[Table]) -> str:
@@ -89,10 +116,11 @@ def latex(tables: list[Table]) -> str:
     parts = ["% needs \\usepackage{booktabs}"]
     for table in tables:
         columns = [column for column in table.columns if not column.is_cost]
-        parts += [f"% {_tex(caption(table))}", f"\\begin{{tabular}}{{l{'r' * len(columns)}}}", "\\toprule"]
-        parts += [" & ".join(["model", *(_tex(heading(column)) for column in columns)]) + r" \\", "\\midrule"]
-        parts += [" & ".join([_tex(line.name), *(_tex(line.cells[column.key].text) for column in columns)]) + r" \\"
-                  for line in table.lines]  # fmt: skip
+        parts += [f"% {_tex(caption(table))}"] + ([f"% {_tex(table.apart)}"] if table.apart else [])
+        parts += [f"\\begin{{tabular}}{{rl{'r' * len(columns)}}}", "\\toprule"]
+        parts += [" & ".join(["rank", "model", *(_tex(heading(column)) for column in columns)]) + r" \\", "\\midrule"]
+        rows = [[line.rank, line.name, *(line.cells[column.key].text for column in columns)] for line in table.lines]
+        parts += [" & ".join(map(_tex, row)) + r" \\" for row in rows]
         parts += ["\\bottomrule", "\\end{tabular}", ""]
     return "\n".join(parts) + "\n"
 
@@ -107,11 +135,12 @@ def terminal(table: Table) -> RichTable:
               "class_histogram_kl", "nearest_neighbour_ratio", "train_seconds")  # fmt: skip
     columns = [column for column in table.columns if column.key in wanted]
     rich = RichTable(title=Text(caption(table)), title_justify="left")
+    rich.add_column("rank", justify="right")
     rich.add_column("model", no_wrap=True)
     for column in columns:
         rich.add_column(Text(heading(column)), justify="right")
     for line in table.lines:
-        rich.add_row(Text(line.name), *(Text(line.cells[column.key].text) for column in columns))
+        rich.add_row(Text(line.rank), Text(line.name), *(Text(line.cells[column.key].text) for column in columns))
     for run in table.failed:
-        rich.add_row(Text(f"{run.row['model']} (seed {run.row['seed']})", style="red"), Text("failed", style="red"))
+        rich.add_row(Text("–"), Text(f"{run.name} (seed {run.seed})", style="red"), Text("failed", style="red"))
     return rich

@@ -6,25 +6,51 @@ const value = (row, index) => {
 };
 for (const table of document.querySelectorAll("table.board")) {
   const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, index) => head.querySelector("button").addEventListener("click", () => {
-    const direction = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-    heads.forEach((other) => other.removeAttribute("aria-sort"));
-    head.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
-    const rows = [...table.tBodies[0].rows].sort((a, b) => {
-      const [x, y] = [value(a, index), value(b, index)];
+  heads.forEach((head, index) => head.querySelector("button").addEventListener("click", (event) => {
+    const first = event.currentTarget.dataset.first || "ascending"; // the better end on top
+    const other = first === "ascending" ? "descending" : "ascending";
+    const order = head.getAttribute("aria-sort") === first ? other : first;
+    heads.forEach((each) => each.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", order);
+    const direction = order === "ascending" ? 1 : -1;
+    const rows = [...table.tBodies[0].rows].map((row) => [value(row, index), row]);
+    rows.sort(([x], [y]) => {
       if (x === null || y === null) return (x === null) - (y === null);
       return direction * (x < y ? -1 : x > y ? 1 : 0);
     });
-    table.tBodies[0].append(...rows);
+    table.tBodies[0].append(...rows.map(([, row]) => row));
   }));
 }
-document.getElementById("filter").addEventListener("input", (event) => {
-  const wanted = event.target.value.trim().toLowerCase();
-  for (const item of document.querySelectorAll("[data-name]")) item.hidden = !item.dataset.name.toLowerCase().includes(wanted);
-});
+
+const items = [...document.querySelectorAll("[data-name]")].map((item) => [item, item.dataset.name.toLowerCase()]);
+const lines = [...document.querySelectorAll("table.board tbody tr")];
+const count = document.getElementById("count");
+const filter = document.getElementById("filter");
+const apply = () => {
+  const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const [item, name] of items) {
+    const hidden = !words.every((word) => name.includes(word));
+    if (item instanceof SVGElement) item.toggleAttribute("hidden", hidden);
+    else item.hidden = hidden;
+  }
+  const shown = lines.filter((line) => !line.hidden).length;
+  count.textContent = words.length ? `${shown} of ${lines.length} rows` : "";
+};
+filter.addEventListener("input", apply);
+if (filter.value) apply(); // kept by the browser over a reload
+
+for (const box of document.querySelectorAll("[data-group]")) {
+  const show = () => document.body.classList.toggle(`no-${box.dataset.group}`, !box.checked);
+  box.addEventListener("change", show);
+  show();
+}
+
 const open = () => {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (target instanceof HTMLDetailsElement) target.open = true;
+  if (!(target instanceof HTMLDetailsElement)) return;
+  target.hidden = false;
+  target.open = true;
+  target.scrollIntoView();
 };
 addEventListener("hashchange", open);
 open();

@@ -3,55 +3,122 @@
 import base64
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from genarena.leaderboard import curves, plots
 from genarena.leaderboard.formats import heading
-from genarena.leaderboard.tables import Line, Run, Table, number
+from genarena.leaderboard.images import Gallery, Picture
+from genarena.leaderboard.statistics import LEVEL, welch
+from genarena.leaderboard.tables import LIKELIHOOD_SIGNS, Line, Run, Table, number, prefixed
 
 HERE = Path(__file__).parent
+PICTURES = {  # file in samples/ -> heading
+    "final": "Samples",
+    "neighbours": "Nearest neighbours",
+    "reconstructions": "Reconstructions",
+}
+NOTES = {
+    "final": "The same number from each model, none chosen.",
+    "neighbours": "Samples beside the training images that are closest to them.",
+    "reconstructions": "Rows of test images, each over the row of its reconstructions.",
+}
+PLAIN = ("value", "title", "unit", "higher_is_better", "n", "sign", "likelihood", "standard_error", "reason")
 
 
-def render(tables: list[Table], broken: list[str]) -> str:
-    """The page. Everything that comes from a run folder is escaped; the Content-Security-Policy allows one script, by hash."""
-    script = (HERE / "page.js").read_text()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"heading": heading, "number": number, "picture": _picture, "pretty": _pretty}
-    template = environment.from_string((HERE / "page.html.jinja").read_text())
-    return template.render(tables=tables, broken=broken, script=script, script_hash=digest,
-                           style=(HERE / "page.css").read_text(), best=_best, anchor=_anchor)  # fmt: skip
+def render(tables: list[Table], broken: list[str], track: Callable[[Iterable, str], Iterable] = lambda items, _: items
+           ) -> str:  # fmt: skip
+    """The page; `track` may show progress.
+
+    Everything that comes from a run folder is escaped; the Content-Security-Policy allows one script and one style, by
+    hash, and no request at all.
+    """
+    script, style = ((HERE / name).read_text() for name in ("page.js", "page.css"))
+    runs = list({run.folder: run for table in tables for run in [*_shown(table), *table.failed]}.values())
+    found = {
+        run.folder: [name for name in PICTURES if (run.folder / "samples" / f"{name}.png").is_file()] for run in runs
+    }
+    gallery = Gallery(sum(map(len, found.values())))
+    pictures: dict[Path, dict[str, Picture]] = {}
+    losses: dict[Path, dict[str, curves.Curve]] = {}
+    for run in track(runs, "pictures and curves"):
+        encoded = {name: gallery.picture(run.folder / "samples" / f"{name}.png") for name in found[run.folder]}
+        pictures[run.folder] = {name: picture for name, picture in encoded.items() if picture}
+        losses[run.folder] = curves.read(run.folder / "metrics.csv")
+    drawn = {table.anchor: plots.of_table(table, {line.name: losses[line.runs[0].folder] for line in table.lines})
+             for table in tables}  # fmt: skip
+    bests = {table.anchor: {column.key: _best(table, column.key) for column in table.columns} for table in tables}
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    environment.filters |= {"heading": heading, "number": number, "prefixed": prefixed, "config": _config, "facts": _facts,
+                            "metrics": _metrics, "sparkline": plots.sparkline}  # fmt: skip
+    environment.globals |= {"families": plots.families, "colour": plots.colour}
+    return environment.get_template("page.html.jinja").render(
+        tables=tables, broken=broken, runs=runs, script=script, style=style, plots=drawn, pictures=pictures, losses=losses,
+        headings=PICTURES, notes=NOTES, bests=bests, first={line.runs[0].folder for table in tables for line in table.lines},
+        script_hash=_digest(script), style_hash=_digest(style),
+    )  # fmt: skip
 
 
-def _picture(run: Run) -> str | None:
-    """The final sample grid as a data URI; None where there is none."""
-    path = run.folder / "samples" / "final.png"
-    if not path.is_file():
-        return None
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _shown(table: Table) -> list[Run]:
+    return [run for line in table.lines for run in line.runs]
 
 
-def _pretty(row: dict[str, Any]) -> str:
-    return json.dumps(row, indent=2)
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _anchor(run: Run) -> str:
-    """Survives a new page: made of the row, not of its position."""
-    row = run.row
-    text = f"{row['data']['id']}-{row['model']}-{row.get('run', run.folder.name)}"
-    return "".join(c if c.isalnum() else "-" for c in text)
+def _config(run: Run) -> str | None:
+    """The text of config.yaml; None where there is none (imported rows)."""
+    path = run.folder / "config.yaml"
+    return path.read_text(errors="replace") if path.is_file() else None
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """What a reader of one run asks first."""
+    row, cost = run.row, run.row.get("cost", {})
+    versions = ", ".join(f"{name} {version}" for name, version in row.get("versions", {}).items())
+    hardware = ", ".join(f"{key} {value}" for key, value in row.get("hardware", {}).items())
+    facts = {"folder": run.folder.name, "time": row.get("time"), "commit": row.get("commit"), "paper": row.get("paper"),
+             "overrides": " ".join(run.overrides), "weights": row.get("weights"), "precision": row.get("precision"),
+             "data": f"{row['data']['id']}, {row['data']['split']}", "protocol": row["protocol"]["id"],
+             "hardware": hardware, "versions": versions, "non-finite": _compact(row.get("nonfinite", {})),
+             "cost": ", ".join(f"{key} {number(value) if isinstance(value, float) else value}" for key, value in cost.items()
+                               if not isinstance(value, dict) and value is not None)}  # fmt: skip
+    facts |= {key.replace("_", " "): _compact(cost[key]) for key in ("metric_seconds", "unmeasured") if cost.get(key)}
+    return {key: str(value) for key, value in facts.items() if value}
+
+
+def _metrics(run: Run) -> list[tuple[str, str, str, str]]:
+    """(metric, value or reason, n, the rest of its record) of one run."""
+    rows = []
+    for name, record in run.row["metrics"].items():
+        rest = _compact({key: value for key, value in record.items() if key not in PLAIN})
+        if record["value"] is None:
+            rows.append((name, f"– {record['reason']}", "", rest))
+            continue
+        sign = LIKELIHOOD_SIGNS.get(record.get("likelihood", ""), "")
+        error = f" (s.e. {number(record['standard_error'])})" if record.get("standard_error") is not None else ""
+        unit = record.get("unit", "")
+        rows.append((name, f"{sign}{number(record['value'])} {unit}{error}".strip(), f"{record['n']:,}", rest))
+    return rows
+
+
+def _compact(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False)[1:-1].replace('"', "") if content else ""
 
 
 def _best(table: Table, key: str) -> set[str]:
-    """Lines whose value is the best of a column, ceilings and floors left out; several where they tie."""
-    column = next(column for column in table.columns if column.key == key)
-    contenders: list[Line] = [
-        line for line in table.lines if line.family != "baseline" and line.cells[key].value is not None
-    ]
+    """Lines with the best value of a column, and those that tie with it; references and imported rows are left out."""
+    column = table.column[key]
+    contenders: list[Line] = [line for line in table.lines if line.competes and line.cells[key].value is not None]
     if column.is_cost or column.higher_is_better is None or not contenders:
         return set()
-    pick = max if column.higher_is_better else min
-    value = pick(line.cells[key].value for line in contenders)
-    return {line.name for line in contenders if line.cells[key].value == value}
+    top = (max if column.higher_is_better else min)(contenders, key=lambda line: line.cells[key].value)
+    seeds = [run.value(key) for run in top.runs]
+    p_values = {line.name: welch([run.value(key) for run in line.runs], seeds) for line in contenders}
+    return {line.name for line in contenders
+            if line.cells[key].value == top.cells[key].value or (p_values[line.name] or 0.0) >= LEVEL}  # fmt: skip

@@ -1,0 +1,53 @@
+"""Intervals and tests of a table: over training seeds, over sampling seeds, between neighbours in the ranking."""
+
+import math
+from collections.abc import Sequence
+
+from scipy import stats
+
+LEVEL = 0.05  # two-sided; intervals are 1 - LEVEL
+
+
+def mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def variance(values: Sequence[float]) -> float:
+    """Unbiased; at least two values."""
+    centre = mean(values)
+    return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
+
+
+def t_half_width(values: Sequence[float]) -> float:
+    """t_{n-1} s / sqrt(n): half the 95% interval of the mean (Student 1908, doi 10.2307/2331554); n >= 2."""
+    return t_quantile(len(values) - 1) * math.sqrt(variance(values) / len(values))
+
+
+def sampling_half_width(groups: Sequence[Sequence[float]]) -> float | None:
+    """Half the 95% interval of the mean of the groups' means where only the scatter inside groups counts.
+
+    A group holds one trained model's values under different sampling seeds, so this is the uncertainty that sampling
+    alone leaves, whatever training does. The variance is pooled over the groups: t_f s_p sqrt(sum_i 1/m_i) / r with
+    f = sum_i (m_i - 1), for r groups of m_i values. None when no group has two values.
+    """
+    freedom = sum(len(group) - 1 for group in groups)
+    if freedom < 1:
+        return None
+    pooled = sum((len(group) - 1) * variance(group) for group in groups if len(group) > 1) / freedom
+    return t_quantile(freedom) * math.sqrt(pooled * sum(1.0 / len(group) for group in groups)) / len(groups)
+
+
+def t_quantile(freedom: int) -> float:
+    return float(stats.t.ppf(1.0 - LEVEL / 2.0, freedom))
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """p-value of Welch's t-test of equal means (Welch 1947, doi 10.1093/biomet/34.1-2.28); None with one value a side."""
+    if min(len(first), len(second)) < 2:
+        return None
+    parts = variance(first) / len(first), variance(second) / len(second)
+    difference = mean(first) - mean(second)
+    if sum(parts) == 0.0:  # both repeat exactly
+        return 1.0 if difference == 0.0 else 0.0
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(first) - 1) + parts[1] ** 2 / (len(second) - 1))
+    return 2.0 * float(stats.t.sf(abs(difference) / math.sqrt(sum(parts)), freedom))
