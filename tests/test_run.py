@@ -47,12 +47,21 @@ def test_folder_and_row(finished: tuple[dict, RunFolder]) -> None:
     assert row["status"] == "ok"
     assert (row["model"], row["family"]) == ("realnvp", "flow")
     assert row["cost"]["examples_seen"] == 128
+    assert row["cost"]["unmeasured"] == {}
+    assert row["cost"]["train_flops"] > 3 * 128 * row["cost"]["sample_flops"] > 0  # forward and backward
+    assert set(row["cost"]["metric_seconds"]) == set(row["metrics"])
     assert row["metrics"]["bits_per_dim"]["value"] > 0
     assert folder.path.name.endswith("-seed0")
     assert {path.name for path in folder.samples.iterdir()} == {"050.png", "100.png", "final.png"}
     header, *lines = (folder.path / "metrics.csv").read_text().splitlines()
     assert "val/bits_per_dim" in header
     assert len(lines) >= 2
+
+
+def test_a_model_that_decodes_draws_reconstructions(tmp_path: Path) -> None:
+    run(compose([*command(tmp_path, "vae"), "metrics=[]"]))
+    (path,) = tmp_path.glob("runs/*/*/*/samples/reconstructions.png")
+    assert Image.open(path).size == (8 * 34 + 2, 8 * 34 + 2)  # four rows of images, each over its reconstructions
 
 
 def test_same_command_same_numbers(finished: tuple[dict, RunFolder], tmp_path: Path) -> None:
@@ -87,6 +96,7 @@ def test_scripts_work_on_a_finished_run(finished: tuple[dict, RunFolder], tmp_pa
         ("sample.py", ["run=x", "out=x.jpg"], ".png or .npz"),
         ("evaluate.py", ["run=x", "metrics=[fidd]"], "did you mean fid"),
         ("leaderboard.py", ["runs_dir=nowhere"], "no such folder"),
+        ("leaderboard.py", ["logger=csv"], "expected none or wandb"),
     ],
 )
 def test_scripts_refuse_in_one_line(name: str, arguments: list[str], words: str) -> None:

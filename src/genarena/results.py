@@ -8,7 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+from jsonschema import ValidationError
+from jsonschema.exceptions import best_match
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
 
 from genarena.errors import UserError
 from genarena.files import replace_atomically
@@ -23,9 +26,21 @@ def schema() -> dict[str, Any]:
     return json.loads((Path(__file__).parent / "result.schema.json").read_text())
 
 
+@cache
+def _validator() -> Validator:
+    return validator_for(schema())(schema())
+
+
+def _validate(row: Any) -> None:
+    """Raises ValidationError. The schema is checked once, not once per row."""
+    error = best_match(_validator().iter_errors(row))
+    if error is not None:
+        raise error
+
+
 def write_row(row: dict[str, Any], path: Path) -> None:
     """Validate and write atomically; a NaN is refused (JSON has none: the caller says null with a reason)."""
-    jsonschema.validate(row, schema())
+    _validate(row)
     text = json.dumps(row, indent=2, allow_nan=False) + "\n"
     replace_atomically(path, lambda temporary: temporary.write_text(text))
 
@@ -34,9 +49,9 @@ def read_row(path: Path) -> dict[str, Any]:
     """Raises UserError in one line when the file is missing, truncated or no row."""
     try:
         row = json.loads(path.read_text())
-        jsonschema.validate(row, schema())
-    except (OSError, ValueError, jsonschema.ValidationError) as error:
-        message = error.message if isinstance(error, jsonschema.ValidationError) else str(error)
+        _validate(row)
+    except (OSError, ValueError, ValidationError) as error:
+        message = error.message if isinstance(error, ValidationError) else str(error)
         raise UserError(f"{path} is not a row of the leaderboard: {message.splitlines()[0]}") from error
     return row
 

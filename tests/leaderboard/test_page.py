@@ -1,9 +1,12 @@
-"""The page in a real browser: hostile names stay text, sorting and filtering work, nothing is fetched."""
+"""The page in a real browser: hostile names stay text, sorting and filtering work, nothing is fetched, phones and many
+runs are served. Skipped where playwright or a Chromium is not installed."""
 
+import json
 import re
 import shutil
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,86 +15,198 @@ from genarena.leaderboard import page
 from genarena.leaderboard.tables import find_runs, make_tables
 from tests.leaderboard.rows import make_row, write_rows
 
-HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+HOSTILE = (
+    "<script>document.title='owned'</script></td></table><img src=x onerror=\"document.title='owned'\">'\"{{ 7*7 }}"
+)
 
 
-def rendered(tmp_path: Path) -> str:
-    rows = [make_row("vae", value=2.0), make_row("glow", value=1.0, family="flow"),
-            make_row("evil", value=3.0, overrides=[HOSTILE]), make_row("memoriser", value=0.5, family="baseline"),
+def write_page(tmp_path: Path, rows: list[dict[str, Any]], broken: list[str] | None = None) -> Path:
+    path = tmp_path / "page.html"
+    path.write_text(page.render(make_tables(find_runs(write_rows(tmp_path, rows))[0]), broken or []), encoding="utf-8")
+    return path
+
+
+def hostile_page(tmp_path: Path) -> Path:
+    bounds = {"value": 9.0, "n": 10, "k": [1, 10, 100], "nats": [10.0, 9.5, 9.0], "likelihood": "lower_bound"}
+    vae = make_row("vae", value=2.0)
+    rows = [vae | {"metrics": vae["metrics"] | {"iw_bounds": bounds}}, make_row("glow", value=1.0, family="flow"),
+            make_row("evil", value=3.0, family=HOSTILE, overrides=[HOSTILE], run=HOSTILE, commit=HOSTILE, weights=HOSTILE),
+            make_row("memoriser", value=0.5, family="baseline"), make_row(HOSTILE, value=4.0, imported=True),
             make_row("ebm", status="failed", error=HOSTILE, metrics={})]  # fmt: skip
     write_rows(tmp_path, rows)
-    samples = tmp_path / "digits" / "vae" / "0" / "samples"
-    samples.mkdir()
-    Image.new("L", (8, 8), 200).save(samples / "final.png")
-    return page.render(make_tables(find_runs(tmp_path)[0]), [HOSTILE])
+    for model, index in (("vae", 0), ("glow", 1)):
+        folder = tmp_path / "digits" / model / str(index)
+        (folder / "samples").mkdir()
+        for name in ("final", "neighbours"):
+            Image.new("L", (80, 80), 200).save(folder / "samples" / f"{name}.png")
+        lines = [
+            "progress,train/loss,val/bits_per_dim",
+            *(f"{i / 10},{10 - i}," for i in range(10)),
+            "1,,3.0",
+            "1,,2.0",
+        ]
+        (folder / "metrics.csv").write_text("\n".join([*lines[:6], "0.5,,3.0", *lines[6:]]))
+        (folder / "config.yaml").write_text(f"name: {HOSTILE}\n")
+    tables = make_tables(find_runs(tmp_path)[0])
+    path = tmp_path / "page.html"
+    path.write_text(page.render(tables, [HOSTILE]), encoding="utf-8")
+    return path
 
 
 def test_everything_from_a_run_is_escaped(tmp_path: Path) -> None:
-    html = rendered(tmp_path)
+    html = hostile_page(tmp_path).read_text(encoding="utf-8")
     assert "<script>document.title" not in html
     assert 'onerror="' not in html
     assert html.count("<script>") == 1
+    assert "&lt;script&gt;document.title" in html
+    assert "{{ 7*7 }}" in html
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)", html)
-    assert "data:image/png;base64," in html
+    assert "data:image/webp;base64," in html
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+    assert "unsafe" not in policy.replace("&#39;", "'")
 
 
-def test_best_leaves_floors_and_ceilings_out(tmp_path: Path) -> None:
-    rows = re.findall(r"<tr data-name=\"(\w+)[^>]*>(.*?)</tr>", rendered(tmp_path), re.S)
-    best = {name for name, cells in rows if re.search(r'class="num best" data-value="1.0"', cells)}
-    assert best == {"glow"}
+def test_best_leaves_references_and_imported_rows_out_and_shows_ties(tmp_path: Path) -> None:
+    values = {"vae": (1.0, 1.2), "glow": (1.1, 1.3), "ddpm": (9.0, 9.1), "memoriser": (0.1, 0.1)}
+    rows = [make_row(model, seed, value, family="baseline" if model == "memoriser" else "vae")
+            for model, two in values.items() for seed, value in enumerate(two)]  # fmt: skip
+    (table,) = make_tables(find_runs(write_rows(tmp_path, [*rows, make_row("theirs", value=0.2, imported=True)]))[0])
+    assert page._best(table, "fd_domain") == {"vae", "glow"}
 
 
-@pytest.fixture
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# -- in Chromium -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+    )
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if not found:
         pytest.skip("no Chromium is installed")
-    return found
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
-PROBE = """
-<script>
-addEventListener("load", () => {
-  const rows = () => [...document.querySelectorAll("table.board tbody tr:not([hidden])")];
-  const names = () => rows().map((row) => row.dataset.name.split(" ")[0]);
-  const report = {title: document.title, before: names()};
-  const head = [...document.querySelectorAll("thead button")].find((b) => b.textContent.startsWith("fd domain"));
-  head.click(); report.ascending = names(); head.click(); report.descending = names();
-  const filter = document.getElementById("filter"); filter.value = "flow"; filter.dispatchEvent(new Event("input"));
-  report.filtered = names();
-  document.body.dataset.report = JSON.stringify(report);
-});
-</script>"""
+class Visit:
+    """A tab with the page in it; `complaints` are what the console said and requests for anything but the page."""
+
+    def __init__(self, browser: Any, path: Path, anchor: str = "", **options: Any) -> None:
+        self.context = browser.new_context(**options)
+        self.tab = self.context.new_page()
+        self.complaints: list[str] = []
+        self.tab.on("console", lambda message: self.complaints.append(message.text))
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.on("request", self._request)
+        self.url = path.as_uri()
+        self.tab.goto(f"{self.url}{anchor}")
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.url, "data:")):
+            self.complaints.append(f"asked for {request.url}")
+
+    def names(self) -> list[str]:
+        return [name.split(" ")[0] for name in self.tab.locator("table.board tbody tr:visible th").all_inner_texts()]
 
 
-def test_sorting_and_filtering_in_chromium(chromium: str, tmp_path: Path) -> None:
-    html = rendered(tmp_path / "runs")
-    html = re.sub(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", "", html)  # only so that the probe may run
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return hostile_page(tmp_path_factory.mktemp("hostile"))
+
+
+def test_hostile_names_stay_text(browser: Any, hostile: Path) -> None:
+    visit = Visit(browser, hostile)
+    assert visit.tab.title() == "genarena leaderboard"
+    assert HOSTILE in visit.tab.locator("table.board tbody").inner_text()
+    assert visit.tab.locator("img:not([src^='data:'])").count() == 0
+    assert visit.tab.locator("table.board").count() == 1
+    assert visit.tab.locator("figure.plot").count() == 5  # three of points, validation curves, bounds
+    assert visit.complaints == []
+
+
+def test_sorting_with_mouse_and_keyboard(browser: Any, hostile: Path) -> None:
+    visit = Visit(browser, hostile)
+    first = visit.names()
+    assert first[:3] == ["memoriser", "glow", "vae"]
+    head = visit.tab.get_by_role("button", name="Model", exact=True)
+    head.click()
+    assert visit.names() == sorted(first, key=str.lower)
+    assert visit.tab.locator("th[aria-sort='ascending']").count() == 1
+    quality = visit.tab.get_by_role("button", name="fd domain")
+    quality.focus()
+    visit.tab.keyboard.press("Enter")
+    assert visit.names() == first
+    visit.tab.keyboard.press("Enter")
+    assert visit.names() == first[::-1]
+    assert visit.tab.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
+    visit.tab.get_by_role("button", name="Rank").click()
+    assert visit.names()[:3] == ["glow", "vae", "evil"]  # who has no rank comes last
+    assert visit.complaints == []
+
+
+def test_filtering_rows_pictures_points_and_runs(browser: Any, hostile: Path) -> None:
+    visit = Visit(browser, hostile)
+    assert visit.tab.locator(".grids figure:visible").count() == 4
+    visit.tab.get_by_role("searchbox").fill("flow")
+    assert visit.names() == ["glow"]
+    assert visit.tab.locator("#count").inner_text() == "1 of 5 rows"
+    assert visit.tab.locator(".grids figure:visible").count() == 2
+    assert visit.tab.locator("#runs > details:visible").count() == 1
+    assert visit.tab.locator("figure.plot").first.locator("a:visible").count() == 1
+    visit.tab.get_by_role("searchbox").fill("")
+    assert len(visit.names()) == 5
+    visit.tab.get_by_label("cost").uncheck()
+    assert visit.tab.locator("table.board .cost:visible").count() == 0
+    assert visit.tab.locator("table.board .likelihood:visible").count() > 0
+    assert visit.complaints == []
+
+
+def test_a_link_opens_its_run(browser: Any, hostile: Path) -> None:
+    (table,) = make_tables(find_runs(hostile.parent)[0])
+    run = next(line.runs[0] for line in table.lines if line.model == "vae")
+    visit = Visit(browser, hostile, f"#{run.anchor}")
+    section = visit.tab.locator(f"#{run.anchor}")
+    assert section.get_attribute("open") is not None
+    assert "iw_bounds" in section.inner_text()
+    assert section.locator("svg").count() == 1
+    section.get_by_text("config.yaml").click()
+    assert HOSTILE in section.locator("pre").inner_text()
+    visit.tab.locator("table.board").get_by_role("link", name="glow").click()
+    assert visit.tab.locator("details[open]").count() >= 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_has_no_sideways_scrolling(browser: Any, hostile: Path, scheme: str) -> None:
+    visit = Visit(browser, hostile, viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    visit.tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert visit.tab.evaluate("document.documentElement.scrollWidth") == 390
+    background = visit.tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(map(int, re.findall(r"\d+", background)[:3]))
+    assert (brightness < 200) == (scheme == "dark")
+
+
+def test_two_hundred_runs_stay_small(browser: Any, tmp_path: Path) -> None:
+    """Each with pictures of noise, the worst there is to compress, a long record and a long configuration."""
+    metrics = {f"metric_{i}": {"value": float(i), "n": 100, "backbone": {"name": "x" * 40}} for i in range(15)}
+    rows = [make_row(f"m{i}", value=1.0 + i, metrics=make_row(value=1.0 + i)["metrics"] | metrics) for i in range(200)]
+    write_rows(tmp_path, rows)
+    Image.effect_noise((100, 100), 80).convert("RGB").save(tmp_path / "noise.png")
+    losses = "\n".join(["progress,train/loss,val/bits_per_dim", *(f"{i / 300},{i % 7},{i % 5}" for i in range(300))])
+    config = json.dumps(dict.fromkeys(map(str, range(150)), "value"), indent=1)
+    for index in range(200):
+        folder = tmp_path / "digits" / f"m{index}" / str(index)
+        (folder / "samples").mkdir()
+        for name in page.PICTURES if index < 20 else ["final"]:
+            (folder / "samples" / f"{name}.png").symlink_to(tmp_path / "noise.png")
+        (folder / "metrics.csv").write_text(losses)
+        (folder / "config.yaml").write_text(config)
     path = tmp_path / "page.html"
-    path.write_text(html.replace("</body>", PROBE + "</body>"))
-    done = subprocess.run([chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-                           "--disable-background-networking", f"--user-data-dir={tmp_path}/profile",
-                           "--virtual-time-budget=3000", "--dump-dom", path.as_uri()],
-                          capture_output=True, text=True, timeout=120)  # fmt: skip
-    import html as entities
-    import json
-
-    found = re.search(r'data-report="([^"]*)"', done.stdout)
-    report = json.loads(entities.unescape(found[1]))
-    assert report["title"] == "genarena leaderboard"
-    assert report["ascending"] == ["memoriser", "glow", "vae", "evil"]
-    assert report["descending"] == ["evil", "vae", "glow", "memoriser"]
-    assert report["filtered"] == ["glow"]
-
-
-def test_the_policy_lets_the_own_script_run(chromium: str, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    path.write_text(rendered(tmp_path / "runs"))
-    run = make_row("vae")["run"]
-    done = subprocess.run([chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-                           "--disable-background-networking", f"--user-data-dir={tmp_path}/profile",
-                           "--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom",
-                           f"{path.as_uri()}#digits-0-vae-{run}"],
-                          capture_output=True, text=True, timeout=120)  # fmt: skip
-    assert re.search(rf'<details id="digits-0-vae-{run}" open', done.stdout)  # the script opened the linked run
-    assert "CONSOLE" not in done.stderr
+    path.write_text(page.render(make_tables(find_runs(tmp_path)[0]), []), encoding="utf-8")
+    assert path.stat().st_size < 15_000_000
+    visit = Visit(browser, path)
+    assert len(visit.names()) == 200
+    assert visit.tab.evaluate("document.querySelectorAll('*').length") < 40_000
+    assert visit.complaints == []

@@ -7,22 +7,15 @@ import math
 from pathlib import Path
 
 import pytest
-from scipy import stats
 
 from genarena.errors import UserError
 from genarena.leaderboard import formats
-from genarena.leaderboard.tables import find_runs, make_tables, number, t_half_width
+from genarena.leaderboard.tables import find_runs, make_tables, number, prefixed
 from tests.leaderboard.rows import make_row, write_rows
 
 
 def tables(tmp_path: Path, *rows: dict):
     return make_tables(find_runs(write_rows(tmp_path, list(rows)))[0])
-
-
-def test_interval_is_students_t() -> None:
-    values = [1.0, 2.0, 4.0, 3.5]
-    low, high = stats.t.interval(0.95, 3, loc=sum(values) / 4, scale=stats.sem(values))
-    assert math.isclose(t_half_width(values), (high - low) / 2, rel_tol=1e-12)
 
 
 def test_seeds_become_mean_and_interval(tmp_path: Path) -> None:
@@ -108,6 +101,146 @@ def test_formats_agree_and_escape(tmp_path: Path) -> None:
     assert r"a\_b&\<\|\>%" in formats.markdown([table])
 
 
+def scored_again(tmp_path: Path, row: dict, sample_seed: int, value: float, **settings: int) -> None:
+    """What scripts/evaluate.py writes into `evaluations` of the run folder of the first row."""
+    protocol = {"id": f"p{sample_seed}", "settings": {"sample_seed": sample_seed, **settings}}
+    again = row | {"protocol": protocol, "metrics": {"fd_domain": {"value": value, "n": 100}}}
+    folder = tmp_path / "digits" / row["model"] / "0" / "evaluations"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{sample_seed}-{value}.json").write_text(json.dumps(again))
+
+
+def test_sampling_seeds_stand_apart(tmp_path: Path) -> None:
+    row = make_row(value=1.0, protocol={"id": "p0", "settings": {"sample_seed": 0}})
+    write_rows(tmp_path, [row])
+    scored_again(tmp_path, row, 1, 2.0)
+    scored_again(tmp_path, row, 2, 3.0)
+    scored_again(tmp_path, row, 0, 50.0)  # the run's own sampling seed again
+    scored_again(tmp_path, row, 3, 50.0, num_samples=7)
+    scored_again(tmp_path, row | {"run": "another"}, 4, 50.0)
+    runs, complaints = find_runs(tmp_path)
+    (table,) = make_tables(runs)
+    cell = table.lines[0].cells["fd_domain"]
+    assert (cell.value, cell.half_width) == (1.0, None)  # the row is what it was
+    assert cell.resampling.value == 2.0
+    assert math.isclose(cell.resampling.half_width, 4.302652729911275 / math.sqrt(3))  # t(2), s = 1
+    assert table.lines[0].cells["bits_per_dim"].resampling is None
+    assert len(complaints) == 2
+    assert any("another protocol: settings.num_samples" in text for text in complaints)
+    assert any("not an evaluation of this run but of another" in text for text in complaints)
+    assert "2.0 ± 2.5 over 3 sampling seeds" in formats.markdown([table])
+    (line,) = csv.DictReader(io.StringIO(formats.comma_separated([table])))
+    assert (line["fd_domain"], line["fd_domain_sampling"]) == ("1.0", "2.0")
+
+
+def ranks(table) -> dict[str, str]:
+    return {line.model: line.rank for line in table.lines}
+
+
+def test_a_tie_is_printed_as_a_tie(tmp_path: Path) -> None:
+    values = {"vae": (1.0, 1.1, 1.2), "glow": (1.1, 1.2, 1.3), "ddpm": (5.0, 5.1, 5.2), "memoriser": (0.1, 0.1, 0.1)}
+    rows = [make_row(model, seed, value, family="baseline" if model == "memoriser" else "vae")
+            for model, three in values.items() for seed, value in enumerate(three)]  # fmt: skip
+    (table,) = tables(tmp_path, *rows)
+    assert ranks(table) == {"memoriser": "ceiling", "vae": "1=", "glow": "1=", "ddpm": "3"}
+    notes = {line.model: line.rank_note for line in table.lines}
+    assert "a tie with vae" in notes["glow"]  # t = 0.1 / sqrt(2 * 0.01 / 3) = 1.22, 4 degrees of freedom: p = 0.29
+    assert "p = 0.29" in notes["glow"]
+    assert "differs from glow" in notes["ddpm"]
+
+
+def test_one_seed_cannot_be_tested(tmp_path: Path) -> None:
+    (table,) = tables(tmp_path, make_row("vae", value=1.0), make_row("glow", value=2.0))
+    assert ranks(table) == {"vae": "1?", "glow": "2?"}
+
+
+def test_a_model_that_diverged_is_not_ranked(tmp_path: Path) -> None:
+    rows = [make_row("vae", 0, 1.0), make_row("vae", 1, status="failed", error="Diverged: at 3%", metrics={}),
+            make_row("glow", 0, 2.0), make_row("glow", 1, status="failed", error="interrupted", metrics={}),
+            make_row("ebm", 0, 3.0, time="2026-01-02T00:00:00"),
+            make_row("ebm", 0, status="failed", error="Diverged: at 9%", metrics={})]  # fmt: skip
+    (table,) = tables(tmp_path, *rows)
+    assert ranks(table) == {"vae": "–", "glow": "1?", "ebm": "2?"}  # the ebm's seed was run again
+    assert "seed 1: Diverged: at 3%" in table.lines[0].rank_note
+    assert len(table.failed) == 3
+
+
+def imported(**changes) -> dict:
+    """What scripts/score.py writes: no budget, no seed, no cost."""
+    row = make_row("Their GAN", value=0.5, imported=True, **changes)
+    return {key: row[key] for key in row if key not in ("budget", "seed", "overrides", "cost", "commit", "likelihood",
+                                                        "versions", "run", "time")}  # fmt: skip
+
+
+def test_imported_rows_are_marked_and_join_their_protocol(tmp_path: Path) -> None:
+    other = {"name": "cpu_1min", "minutes": 1, "examples": None}
+    found = tables(tmp_path, make_row(value=1.0), make_row("glow", value=2.0, budget=other), imported())
+    assert [[line.name for line in table.lines] for table in found] == [["Their GAN (imported)", "glow"],
+                                                                        ["Their GAN (imported)", "vae"]]  # fmt: skip
+    for table in found:
+        assert table.lines[0].rank == "imported"
+        assert table.lines[1].rank == "1"
+    for text in (formats.markdown(found), formats.latex(found)):
+        assert "Their GAN (imported)" in text
+    assert [row["imported"] for row in formats.records(found)] == [True, False, True, False]
+
+
+def test_imported_rows_of_another_protocol_stay_apart(tmp_path: Path) -> None:
+    one, two = tables(tmp_path, make_row(value=1.0), imported(protocol={"id": "p1"}))
+    assert [line.model for line in one.lines] == ["vae"]
+    assert [line.model for line in two.lines] == ["Their GAN"]
+
+
+def test_tables_say_why_they_stand_apart(tmp_path: Path) -> None:
+    settings = [{"id": f"p{n}", "settings": {"num_samples": n, "iw_samples": 5}} for n in (10, 20)]
+    found = tables(tmp_path, make_row(protocol=settings[0]), make_row(protocol=settings[1]),
+                   make_row(protocol=settings[1], data={"id": "mnist-0", "split": "test"}))  # fmt: skip
+    assert [table.apart.partition("agree: ")[2] for table in found] == [
+        "", "the protocol (settings.num_samples 20, there 10).", "the data (digits-0 there)."]  # fmt: skip
+    assert r"settings.num\_samples 20, there 10" in formats.markdown(found)
+
+
+def test_anchors_are_stable_and_differ(tmp_path: Path) -> None:
+    (table,) = tables(tmp_path, make_row("a b"), make_row("a-b"), make_row("a<b"))
+    anchors = {line.model: line.runs[0].anchor for line in table.lines}
+    assert len(set(anchors.values())) == 3
+    assert all(set(text) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for text in anchors.values())
+    (tmp_path / "again").mkdir()
+    (again,) = tables(tmp_path / "again", make_row("a-b"), make_row("new"))
+    assert again.lines[0].runs[0].anchor == anchors["a-b"]
+
+
+def test_costs_have_prefixes() -> None:
+    shown = [prefixed(value) for value in (0.0, 1795464, 0.000096, 999_999, 12.0, 3.2e15, 0.5, 999.6)]
+    assert shown == ["0", "1.8 M", "96 µ", "1 M", "12", "3.2 P", "500 m", "1 k"]
+
+
 def test_numbers_are_readable() -> None:
     shown = [number(value) for value in (0.0, 1234567.0, 0.12345, 12.3456, 0.00001234, 2.0, 123.456)]
     assert shown == ["0", "1,234,567", "0.1235", "12.35", "1.23e-05", "2.000", "123.5"]
+
+
+def test_offline_wandb_gets_the_tables_and_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                     capsys: pytest.CaptureFixture) -> None:  # fmt: skip
+    import wandb
+
+    from genarena import tracking
+
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staging"))
+    (table,) = tables(tmp_path / "runs", make_row(), make_row("glow", value=2.0))
+    file = tmp_path / "out" / "leaderboard.md"
+    file.parent.mkdir()
+    file.write_text(formats.markdown([table]))
+    rows = {table.anchor: [formats.flat(record) for record in formats.records([table])]}
+    tracking.log_leaderboard({"project": "genarena", "entity": None, "offline": None}, rows, [file])
+    assert "wandb: offline (no API key); later: wandb sync" in capsys.readouterr().out
+    (run,) = (tmp_path / "out" / "wandb").glob("offline-run-*")
+    (logged,) = run.glob("files/media/table/*.table.json")
+    content = json.loads(logged.read_text())
+    first = dict(zip(content["columns"], content["data"][0], strict=True))
+    assert (first["model"], first["rank"], first["fd_domain"]) == ("vae", "1?", 1.0)
+    wandb.teardown()  # as at the end of the process: the log is flushed
+    assert b"leaderboard.md" in next(run.glob("*.wandb")).read_bytes()  # the artifact's manifest

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 PAGE_BYTES = 8_000_000  # of all pictures of a page together, as text
-QUALITIES = (90, 75, 60, 45, 30, 15)
+LEVELS = ((1, None), (1, 85), (1, 60), (1, 30), (2, 50), (4, 50))  # shrunk by, quality of WebP (None: without loss)
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,14 @@ class Picture:
 
 
 class Gallery:
-    """Encodes pictures as WebP: without loss where the page's share allows it, else as well as it does."""
+    """Encodes pictures as WebP, each within its share of the page: without loss where that fits, else as well as it does.
+
+    Pictures of one size are encoded alike: what one of them could not afford is not tried for the next.
+    """
 
     def __init__(self, num_pictures: int) -> None:
         self.limit = 3 * PAGE_BYTES // 4 // max(1, num_pictures)  # base64 makes 4 letters of 3 bytes
+        self.levels: dict[tuple[int, int], int] = {}
 
     def picture(self, path: Path) -> Picture | None:
         """None where there is no readable picture."""
@@ -31,19 +35,17 @@ class Gallery:
                 image = opened.convert("RGB")
         except OSError:
             return None
-        size = image.size
-        data = _encode(image, lossless=True)
-        for quality in QUALITIES:
-            if len(data) <= self.limit:
-                break
-            data = _encode(image, quality=quality)
-        while len(data) > self.limit and min(image.size) > 64:
-            image = image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
-            data = _encode(image, quality=QUALITIES[-1])
-        return Picture(f"data:image/webp;base64,{base64.b64encode(data).decode()}", *size)
+        level = self.levels.get(image.size, 0)
+        data = _encode(image, *LEVELS[level])
+        while len(data) > self.limit and level + 1 < len(LEVELS):
+            level += 1
+            data = _encode(image, *LEVELS[level])
+        self.levels[image.size] = level
+        return Picture(f"data:image/webp;base64,{base64.b64encode(data).decode()}", *image.size)
 
 
-def _encode(image: Image.Image, **options: int | bool) -> bytes:
+def _encode(image: Image.Image, shrink: int, quality: int | None) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", method=4, **options)
+    image = image.reduce(shrink) if shrink > 1 else image
+    image.save(buffer, "WEBP", method=4, **({"lossless": True} if quality is None else {"quality": quality}))
     return buffer.getvalue()

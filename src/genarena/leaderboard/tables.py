@@ -359,7 +359,7 @@ def _diverged(run: Run) -> bool:
 def _column(name: str, runs: list[Run]) -> Column:
     record = next(run.record(name) for run in runs if run.value(name) is not None)
     title = record.get("title", name.replace("_", " "))
-    group = "likelihood" if "likelihood" in record or name in LIKELIHOOD_METRICS else "samples"
+    group = "likelihood" if "likelihood" in record else "samples"
     return Column(name, title, record.get("unit", ""), record.get("higher_is_better"), group)
 
 

@@ -1,0 +1,79 @@
+"""Where points come to stand, which of them are the front, and that names do not lie on each other."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from genarena.leaderboard import plots
+from genarena.leaderboard.images import Gallery
+from genarena.leaderboard.tables import find_runs, make_tables
+from tests.leaderboard.rows import make_row, write_rows
+
+
+def test_pareto_front_by_definition() -> None:
+    values = [(1.0, 9.0), (2.0, 5.0), (3.0, 6.0), (2.0, 4.0), (5.0, 4.0), (6.0, 1.0)]
+    dominated = {i for i, (x, y) in enumerate(values)
+                 if any(a <= x and b <= y and (a, b) != (x, y) for a, b in values)}  # fmt: skip
+    assert set(plots.pareto_front(values)) == set(range(6)) - dominated == {0, 3, 5}
+
+
+def board(tmp_path: Path, *rows: dict) -> plots.Plot:
+    (table,) = make_tables(find_runs(write_rows(tmp_path, list(rows)))[0])
+    return next(plot for plot in plots.of_table(table, {}) if plot.title == "Quality against size")
+
+
+def sized(model: str, parameters: int, value: float, **changes: object) -> dict:
+    row = make_row(model, value=value, **changes)
+    return row | {"cost": row["cost"] | {"parameters": parameters}}
+
+
+def test_scatter_is_logarithmic_and_to_scale(tmp_path: Path) -> None:
+    plot = board(tmp_path, sized("a", 10, 1.0), sized("b", 100, 100.0), sized("c", 1000, 10.0), sized("none", 0, 5.0))
+    at = {mark.label: (mark.x, mark.y) for mark in plot.marks}
+    assert set(at) == {"a", "b", "c"}  # no parameters, no place on a logarithm
+    assert at["b"][0] - at["a"][0] == pytest.approx(at["c"][0] - at["b"][0], abs=0.2)
+    assert at["a"][1] > at["c"][1] > at["b"][1]  # better is down
+    assert [label for _, label in plot.x.ticks if label in ("10", "100", "1 k")] == ["10", "100", "1 k"]
+
+
+def test_references_and_imported_rows_are_not_on_the_front(tmp_path: Path) -> None:
+    plot = board(tmp_path, sized("a", 10, 4.0), sized("b", 20, 3.0), sized("memoriser", 5, 0.1, family="baseline"),
+                 sized("theirs", 6, 0.2, imported=True))  # fmt: skip
+    at = {mark.label: f"{mark.x:.1f},{mark.y:.1f}" for mark in plot.marks}
+    corners = plot.front.split()
+    assert corners[0] == at["a"]
+    assert corners[-1] == at["b"]
+    assert len(corners) == 3
+
+
+def test_names_do_not_cover_each_other(tmp_path: Path) -> None:
+    rows = [sized(f"model_{i}", 100 + i % 4, 10 + i // 4) for i in range(12)]
+    plot = board(tmp_path, *rows)
+    boxes = []
+    for mark in plot.marks:
+        if mark.text:
+            x, y, text_anchor = mark.text
+            width = 0.6 * plots.FONT * len(mark.label)
+            left = x - {"start": 0, "end": width, "middle": width / 2}[text_anchor]
+            boxes.append((left, y - plots.FONT + 2, left + width, y + 2))
+    assert len(boxes) >= 6
+    assert not any(plots._overlap(a, b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_pictures_share_the_page(tmp_path: Path) -> None:
+    noise = Image.effect_noise((300, 300), 80).convert("RGB")
+    noise.save(tmp_path / "noise.png")
+    flat = Image.new("L", (40, 20), 7)
+    flat.save(tmp_path / "flat.png")
+    crowded = Gallery(800).picture(tmp_path / "noise.png")
+    assert len(crowded.uri) <= 10_000 + 40
+    assert (crowded.width, crowded.height) == (300, 300)  # its place on the page, however few pixels it has
+    assert Gallery(800).picture(tmp_path / "none.png") is None
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert Gallery(1).picture(tmp_path / "broken.png") is None
+    import base64
+    import io
+
+    data = base64.b64decode(Gallery(2).picture(tmp_path / "flat.png").uri.partition(",")[2])
+    assert Image.open(io.BytesIO(data)).getpixel((3, 3)) == (7, 7, 7)  # without loss where there is room
