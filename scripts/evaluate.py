@@ -14,13 +14,14 @@ USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samp
     [iw_bounds_k=[1,10,100]] [iw_bounds_num_test=N]
     [ode_num_test=N] [ode_tolerance=1e-5] [ode_probes=N] [ode_dequantisation=model|uniform]
     [ais_num_test=N] [ais_chains=N] [ais_steps=N] [ais_sigma=0.2]
+    [features.space=domain|inception|dinov2|clip] [features.{inception,dinov2,clip}_weights=<file>|download]
 
 Without out, the numbers are printed and the run folder's result.json stays as it is."""
 
 
 def main() -> None:
     defaults = {"run": ..., "metrics": None, **dict.fromkeys((*SIZES, *OTHERS)), "data_root": None, "device": "cpu",
-                "out": None}  # fmt: skip
+                "out": None, **cli.FEATURE_OPTIONS}  # fmt: skip
     options = cli.options(defaults, USAGE)
     metrics = options["metrics"]
     if metrics is not None:
@@ -42,7 +43,9 @@ def main() -> None:
     metrics = cfg["metrics"] if metrics is None else metrics
     if options["data_root"]:
         cfg["data"]["root"] = options["data_root"]
-    settings = build(cfg["evaluation"] | sizes | others, "evaluation")
+    stored = cfg["evaluation"].get("features", {"_target_": "genarena.weights.FeatureSettings"})
+    settings = build(cfg["evaluation"] | sizes | others | {"features": stored | cli.features(options)}, "evaluation")
+    protocol(metrics, settings)  # a file of weights that is not there must not cost an evaluation
     data = build(cfg["data"], "data")
     data.setup()
     evaluation = evaluate(model, data, metrics, settings)

@@ -20,7 +20,8 @@ def private_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
     """No test reads or fills the user's cache or data folders; one cache per worker, so a classifier is trained once."""
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("GENARENA_DATA", raising=False)
-    monkeypatch.delenv("GENARENA_INCEPTION", raising=False)
+    for name in ("GENARENA_INCEPTION", "GENARENA_DINOV2", "GENARENA_CLIP"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

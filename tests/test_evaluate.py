@@ -15,6 +15,7 @@ from genarena.likelihood import Likelihood
 from genarena.metrics import names
 from genarena.models.base import Emits, GenerativeModel, Integrates, Weighs
 from genarena.spec import Batch, DataSpec
+from genarena.weights import PUBLISHED
 
 SPEC = DataSpec((1, 8, 8), 4, 2)
 SETTINGS = EvaluationSettings(num_samples=70, num_test=50, iw_samples=3, iw_num_test=20, batch_size=32)
@@ -88,6 +89,11 @@ def run(model: GenerativeModel, data: ArenaDataModule, *metrics: str, settings: 
     return evaluate(model.eval(), data, metrics, settings, progress=False)
 
 
+def without_seconds(metrics: dict[str, dict]) -> dict[str, dict]:
+    """The records without how long they took."""
+    return {name: {key: entry[key] for key in entry if key != "seconds"} for name, entry in metrics.items()}
+
+
 def test_uniform_scores_log2_of_the_levels(data: Halves) -> None:
     entry = run(Noise(SPEC), data, "bits_per_dim").metrics["bits_per_dim"]
     assert entry["value"] == pytest.approx(2.0, rel=1e-6)
@@ -111,8 +117,10 @@ def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) 
     evaluation = run(Noise(SPEC), data, *names())
     json.dumps(evaluation.metrics, allow_nan=False)
     null = {name for name, entry in evaluation.metrics.items() if entry["value"] is None}
-    assert null == {"fid", "kid", "iw_nll_nats", "iw_bounds", "ode_nll_nats", "ode_bits_per_dim", "ais_nll_nats"}
+    assert null == {"fid", "fid_infinity", "kid", "inception_score", "fd_dinov2", "fd_clip", "fd_domain", "iw_nll_nats",
+                    "iw_bounds", "ode_nll_nats", "ode_bits_per_dim", "ais_nll_nats"}  # fmt: skip
     assert all("\n" not in evaluation.metrics[name]["reason"] for name in null)
+    assert "2,049 of both (with fewer the covariance" in evaluation.metrics["fid"]["reason"]
     assert all(isinstance(entry["n"], int) for name, entry in evaluation.metrics.items() if name not in null)
     assert evaluation.metrics["recall"]["backbone"]["test_accuracy"] > 0.9
     assert evaluation.metrics["recall"]["n"] == 70
@@ -129,7 +137,7 @@ def test_repeatable_and_the_random_state_is_left_alone(data: Halves) -> None:
     torch.manual_seed(6)
     second = run(model, data, "precision", "nll_nats")  # neither the caller's state nor the order matters
     assert torch.equal(first.fake, second.fake)
-    assert first.metrics == second.metrics
+    assert without_seconds(first.metrics) == without_seconds(second.metrics)
     other = run(model, data, "nll_nats", settings=EvaluationSettings(num_test=50, batch_size=32, sample_seed=1))
     assert other.metrics["nll_nats"]["value"] != first.metrics["nll_nats"]["value"]
 
@@ -235,8 +243,9 @@ def test_vectors_are_their_own_features() -> None:
     data.setup()
     metrics = run(Noise(spec), data, *names()).metrics
     null = {name for name, entry in metrics.items() if entry["value"] is None}
-    assert null == {"bits_per_dim", "iw_nll_nats", "fid", "kid", "fd_domain", "class_histogram_kl", "iw_bounds",
-                    "ode_nll_nats", "ode_bits_per_dim", "ais_nll_nats"}  # fmt: skip
+    assert null == {"bits_per_dim", "iw_nll_nats", "fid", "fid_infinity", "kid", "inception_score", "fd_dinov2", "fd_clip",
+                    "fd_domain", "class_histogram_kl", "vendi", "iw_bounds", "ode_nll_nats", "ode_bits_per_dim",
+                    "ais_nll_nats"}  # fmt: skip
     assert metrics["recall"]["backbone"] == {"name": "identity"}
     assert metrics["precision"]["value"] > 0.6  # the same Gaussian
 
@@ -269,9 +278,8 @@ def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.Monkey
     base = protocol(["recall", "bits_per_dim"], SETTINGS)
     assert base == protocol(["bits_per_dim", "recall", "recall"], SETTINGS)
     json.dumps(base)
-    assert base["inception"] is None
-    assert protocol(["fid"], SETTINGS)["domain_classifier"] is None
-    assert protocol(["fid"], SETTINGS)["inception"] == features.INCEPTION_SHA256
+    assert base["networks"] == {"domain": features.recipe_hash()}
+    assert protocol(["fid", "nll_nats"], SETTINGS)["networks"] == {"inception": PUBLISHED["inception"].sha256}
     ids = {base["id"], protocol(["recall"], SETTINGS)["id"],
            protocol(["recall", "bits_per_dim"], EvaluationSettings())["id"]}  # fmt: skip
     monkeypatch.setitem(features.RECIPE, "seed", 1)

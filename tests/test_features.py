@@ -1,6 +1,4 @@
-"""The classifier and its cache, and torch-fidelity's Inception behind a checksum (with weights drawn at random)."""
-
-import hashlib
+"""The classifier and its cache."""
 
 import pytest
 import torch
@@ -8,7 +6,8 @@ import torch
 from genarena import features
 from genarena.data.base import ArenaDataModule, Split
 from genarena.data.digits import Digits
-from genarena.features import InceptionFeatures, cache_folder, cached, domain_classifier, to_rgb
+from genarena.features import cached, domain_classifier
+from genarena.files import cache_folder
 from genarena.metrics.base import Unavailable
 from genarena.progress import Bars
 from genarena.spec import DataSpec
@@ -122,41 +121,3 @@ def test_no_labels_no_classifier(spec: DataSpec) -> None:
     data.train = Split(torch.zeros(2, *spec.shape))
     with pytest.raises(Unavailable, match="needs labels"):
         domain_classifier(data, BARS)
-
-
-def test_rgb() -> None:
-    grey = torch.tensor([0, 1, 16], dtype=torch.uint8).view(3, 1, 1, 1)
-    assert to_rgb(grey, 17)[:, :, 0, 0].tolist() == [[0] * 3, [16] * 3, [255] * 3]
-    assert torch.equal(to_rgb(grey, 256)[:, 2], grey[:, 0])
-    with pytest.raises(Unavailable, match="2 channels"):
-        to_rgb(torch.zeros(1, 2, 4, 4, dtype=torch.uint8), 256)
-
-
-def test_inception_is_absent_or_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    with pytest.raises(Unavailable, match="set GENARENA_INCEPTION"):
-        InceptionFeatures()
-    monkeypatch.setenv("GENARENA_INCEPTION", str(tmp_path / "nothing.pth"))
-    with pytest.raises(Unavailable, match="no Inception weights at .*nothing.pth"):
-        InceptionFeatures()
-    (tmp_path / "other.pth").write_bytes(b"other")
-    digest = hashlib.sha256(b"other").hexdigest()[:8]
-    with pytest.raises(Unavailable, match=f"sha256 {digest}, not 6726825d"):
-        InceptionFeatures(str(tmp_path / "other.pth"))
-
-
-def test_inception_gives_what_torch_fidelity_gives(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    from torch_fidelity import feature_extractor_inceptionv3 as theirs
-
-    path = tmp_path / "weights.pth"
-    monkeypatch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: pytest.fail("went to the network"))
-    torch.manual_seed(0)
-    with monkeypatch.context() as patch:  # a network with its initial weights
-        patch.setattr(theirs.torch, "load", lambda *_, **__: {})
-        patch.setattr(theirs.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        reference = theirs.FeatureExtractorInceptionV3("reference", ["2048"], str(path))
-    torch.save(reference.state_dict(), path)
-    monkeypatch.setattr(features, "INCEPTION_SHA256", hashlib.sha256(path.read_bytes()).hexdigest()[:8])
-    x = torch.randint(17, (2, 1, 8, 8), dtype=torch.uint8)
-    values = InceptionFeatures(str(path)).features(x, 17, BARS)
-    assert values.shape == (2, 2048)
-    assert torch.allclose(values, reference(to_rgb(x, 17))[0], rtol=1e-5, atol=1e-6)

@@ -6,6 +6,7 @@ import torch
 from genarena import neighbours
 from genarena.neighbours import (
     mean_balls_entered,
+    nearest,
     nearest_distances,
     share_balls_entered,
     share_inside_any,
@@ -68,3 +69,12 @@ def test_a_copy_is_at_distance_zero_exactly() -> None:
     changed = reference[[7]].clone()
     changed[0, 0, 0, 0] ^= 1
     assert nearest_distances(changed, reference).item() == 1.0
+
+
+def test_the_nearest_few_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "COLUMNS", 3)
+    reference = line(0.0, 10.0, 3.0, -1.0, 100.0, 3.5, 2.0)
+    distances, index = nearest(line(3.1, 99.0), reference, k=3)
+    assert index.tolist() == [[2, 5, 6], [4, 1, 5]]
+    assert distances[0].tolist() == pytest.approx([0.1, 0.4, 1.1])
+    assert nearest(line(0.0), line(7.0, 8.0), k=2)[1].tolist() == [[0, 1]]

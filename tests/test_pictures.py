@@ -11,7 +11,7 @@ from jsonschema import ValidationError
 from PIL import Image
 
 from genarena.errors import UserError
-from genarena.pictures import grid, save_pairs, save_samples
+from genarena.pictures import grid, save_neighbours, save_pairs, save_samples
 from genarena.results import read_row, write_row
 from genarena.spec import DataSpec
 from tests.leaderboard.rows import make_row
@@ -43,6 +43,20 @@ def test_pictures_are_png_whatever_the_name(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "points").format == "PNG"
     with pytest.raises(UserError, match="cannot be drawn"):
         save_samples(torch.randn(5, 7), DataSpec((7,)), tmp_path / "no.png")
+
+
+def test_a_copy_stands_beside_its_original(tmp_path: Path) -> None:
+    """Each row: the sample, a gap, then training images, the nearest first."""
+    train = torch.stack([torch.full((1, 28, 28), level, dtype=torch.uint8) for level in range(0, 200, 10)])
+    save_neighbours(train[[7, 0]], train, DataSpec((1, 28, 28), 256), tmp_path / "neighbours.png")
+    picture = torch.from_numpy(np.array(Image.open(tmp_path / "neighbours.png")))
+    assert picture.shape == (2 * 30 + 2, 8 * 30 + 2 + 30 // 4)
+    first, second = picture[15], picture[45]
+    centres = [15, *(15 + 30 * column + 30 // 4 for column in range(1, 8))]
+    assert first[centres][:2].tolist() == [70, 70]
+    assert sorted(first[centres][2:].tolist()) == [40, 50, 60, 80, 90, 100]
+    assert second[centres].tolist() == [0, 0, 10, 20, 30, 40, 50, 60]
+    assert (picture[:, 32 : 32 + 30 // 4] == 128).all()
 
 
 def test_rows_survive_the_disk(tmp_path: Path) -> None:

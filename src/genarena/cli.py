@@ -87,6 +87,15 @@ def _help() -> str:
                        metrics=" ".join(metrics.names()))  # fmt: skip
 
 
+FEATURES = ("space", "inception_weights", "dinov2_weights", "clip_weights")  # of genarena.weights.FeatureSettings
+FEATURE_OPTIONS = {f"features.{name}": None for name in FEATURES}  # for a script's `defaults`
+
+
+def features(options: dict[str, Any]) -> dict[str, str]:
+    """The `features.*` options that were given, as fields of FeatureSettings."""
+    return {name: str(options[f"features.{name}"]) for name in FEATURES if options[f"features.{name}"] is not None}
+
+
 def options(defaults: dict[str, Any], usage: str) -> dict[str, Any]:
     """`key=value` arguments of a script, over `defaults`; a default `...` marks an option that must be given.
 

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -48,11 +48,11 @@ class Evaluation:
 
 
 def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings,
-             progress: bool = True, inception_weights: str | None = None) -> Evaluation:  # fmt: skip
+             progress: bool = True) -> Evaluation:  # fmt: skip
     """Score a model in eval mode on the test split of a data set that is set up.
 
-    `inception_weights` is a path, default $GENARENA_INCEPTION. The caller's random state is left as it was. Raises
-    ValueError when a metric does not exist or the model breaks its contract.
+    The caller's random state is left as it was. Raises ValueError when a metric does not exist or the model breaks its
+    contract, ArenaError when features are not finite.
     """
     if model.training:
         raise ValueError("evaluate takes a model in eval mode: call model.eval()")
@@ -60,7 +60,7 @@ def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[st
     results, seconds = {}, {}
     devices = [model.device] if model.device.type == "cuda" else []
     with Bars(progress) as bars, torch.random.fork_rng(devices), torch.no_grad():
-        evidence = Evidence(model, data, settings, bars, inception_weights)
+        evidence = Evidence(model, data, settings, bars)
         for name in bars.track(classes, "metrics"):
             began = time.perf_counter()
             results[name] = _measure(classes[name], evidence)
@@ -74,14 +74,16 @@ def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[st
 def protocol(metrics: Sequence[str], settings: EvaluationSettings) -> dict[str, Any]:
     """Everything that defines the numbers but the data set, which has its own id; `id` is the hash of all the rest.
 
-    Loads the metrics, so a metric that does not exist raises ValueError here.
+    Loads the metrics, so a metric that does not exist raises ValueError here; a file of weights that is named and is not
+    there raises UserError.
     """
     needs = {name: needed(load_metric(name)) for name in sorted(check(metrics))}
     wanted = {name for names in needs.values() for name in names}
-    rules = {"version": PROTOCOL_VERSION, "metrics": list(needs), "settings": asdict(settings), "split": "test",
-             "quantiser": QUANTISER,
-             "domain_classifier": features.recipe_hash() if wanted & Evidence.DOMAIN else None,
-             "inception": features.INCEPTION_SHA256 if wanted & Evidence.INCEPTION else None,
+    space = settings.features.space
+    networks = {name: features.recipe_hash() if name == "domain" else settings.features.sha256(name)
+                for name in Evidence.networks(wanted, space)}  # fmt: skip
+    rules = {"version": PROTOCOL_VERSION, "metrics": list(needs), "settings": settings.numbers(), "split": "test",
+             "quantiser": QUANTISER, "space": space if wanted & Evidence.SPACE else None, "networks": networks,
              "libraries": {library: version(library) for library in ("torch-fidelity", "torchmetrics")}}  # fmt: skip
     return {"id": hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:8], **rules}
 
@@ -108,9 +110,10 @@ def needed(metric: type[ArenaMetric]) -> list[str]:
 
 
 def _measure(metric_class: type[ArenaMetric], evidence: Evidence) -> dict[str, Any]:
-    names = needed(metric_class)
+    """The record of one metric. `seconds` is what it added: evidence counts for the first metric that asks for it."""
+    names, began = needed(metric_class), time.perf_counter()
     try:
-        evidence.require(metric_class.min_examples)
+        evidence.require(metric_class.min_examples, metric_class.too_few)
         pieces = {name: getattr(evidence, name) for name in names}
         metric = metric_class()
         metric.update(**pieces)
@@ -120,4 +123,5 @@ def _measure(metric_class: type[ArenaMetric], evidence: Evidence) -> dict[str, A
     except Unavailable as error:
         return {"value": None, "reason": str(error)}
     meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better")}
-    return {"value": value, **metric.record(), **evidence.provenance(names), **meaning}
+    seconds = round(time.perf_counter() - began, 3)
+    return {"value": value, **metric.record(), **evidence.provenance(names), **meaning, "seconds": seconds}

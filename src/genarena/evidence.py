@@ -1,9 +1,10 @@
 """Evidence: everything about a model and a data set that a metric may ask for, each piece made once, when asked for."""
 
+import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genarena import features
+from genarena.backbones import BACKBONES, Backbone, InceptionFeatures
 from genarena.data.base import ArenaDataModule, Split
 from genarena.decoder_likelihood import decoder_log_prob
 from genarena.likelihood import Likelihood
@@ -18,6 +20,7 @@ from genarena.metrics.base import Unavailable
 from genarena.models.base import Emits, GenerativeModel, Integrates, Weighs
 from genarena.progress import Bars
 from genarena.spec import DataSpec
+from genarena.weights import FeatureSettings
 
 ODE_BATCH = 32  # examples that are integrated together, and share their steps
 
@@ -37,6 +40,7 @@ class EvaluationSettings:
         importance sampling for decoders, and their observation noise, in units of [-1, 1] for levels.
     batch_size: examples per call of the model.
     sample_seed: seed of the global generator before sampling and before each likelihood.
+    features: which features, from which files of weights.
     """
 
     num_samples: int = 10_000
@@ -55,10 +59,11 @@ class EvaluationSettings:
     ais_sigma: float = 0.2
     batch_size: int = 500
     sample_seed: int = 0
+    features: FeatureSettings = field(default_factory=FeatureSettings)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "iw_bounds_k", tuple(self.iw_bounds_k))
-        for name, value in asdict(self).items():
+        for name, value in self.numbers().items():
             if name in ("ode_tolerance", "ais_sigma"):
                 expected, right = "a positive number", _is_positive(value)
             elif name == "ode_dequantisation":
@@ -72,6 +77,10 @@ class EvaluationSettings:
             if not right:
                 raise ValueError(f"evaluation.{name}={value}: expected {expected}")
 
+    def numbers(self) -> dict[str, Any]:
+        """The settings without `features`, whose paths differ from machine to machine."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "features"}
+
 
 def _is_whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
@@ -84,26 +93,38 @@ def _is_positive(value: Any) -> bool:
 class Evidence:
     """What metrics may ask for: the public properties. Tensors are on the CPU; what there is not raises Unavailable."""
 
-    TEST = frozenset({"real", "log_prob", "real_features", "real_classes", "real_inception"})
-    DOMAIN = frozenset({"real_features", "fake_features", "real_classes", "fake_classes"})
-    INCEPTION = frozenset({"real_inception", "fake_inception"})
+    TEST = frozenset({"real", "log_prob", "real_features", "real_domain", "real_classes", "real_inception",
+                      "real_dinov2", "real_clip"})  # fmt: skip
+    SPACE = frozenset({"train_features", "real_features", "fake_features"})  # in the space that the settings name
+    NETWORKS = {
+        "domain": frozenset({"real_domain", "fake_domain", "real_classes", "fake_classes"}),
+        "inception": frozenset({"real_inception", "fake_inception", "fake_inception_logits"}),
+        "dinov2": frozenset({"real_dinov2", "fake_dinov2"}),
+        "clip": frozenset({"real_clip", "fake_clip"}),
+    }
 
-    def __init__(self, model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings, bars: Bars,
-                 inception_weights: str | None = None) -> None:  # fmt: skip
+    def __init__(self, model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings, bars: Bars) -> None:
         self.model, self.data, self.settings, self.bars = model, data, settings, bars
-        self.inception_weights = inception_weights
         self.nonfinite_samples = 0
+        self._backbones: dict[str, Backbone] = {}
+
+    @classmethod
+    def networks(cls, pieces: Collection[str], space: str) -> list[str]:
+        """Which networks these pieces of evidence look through."""
+        used = {space} if cls.SPACE & set(pieces) else set()
+        return sorted(used | {name for name, own in cls.NETWORKS.items() if own & set(pieces)})
 
     @classmethod
     def names(cls) -> list[str]:
         """Every name that a metric's `update` may have as a parameter."""
         return [name for name, piece in vars(cls).items() if isinstance(piece, cached_property) and name[0] != "_"]
 
-    def require(self, examples: int) -> None:
+    def require(self, examples: int, because: str = "") -> None:
         """Raise Unavailable when the settings give fewer test examples or fewer samples than `examples`."""
         num_test, num_samples = min(self.data.test.size, self.settings.num_test), self.settings.num_samples
         if min(num_test, num_samples) < examples:
-            raise Unavailable(f"needs at least {examples:,} of both; there are {num_test:,} test examples and "
+            reason = f" ({because})" if because else ""
+            raise Unavailable(f"needs at least {examples:,} of both{reason}; there are {num_test:,} test examples and "
                               f"{num_samples:,} samples")  # fmt: skip
 
     # -- what is known without work
@@ -136,6 +157,15 @@ class Evidence:
         if self.nonfinite_samples:
             raise Unavailable(f"{self.nonfinite_samples} of {len(samples)} samples are not finite")
         return samples
+
+    @cached_property
+    def fake_order(self) -> Tensor:
+        """(N,) indices that put the samples in the order of a hash of their content.
+
+        It shuffles like a permutation with a fixed seed, and does not depend on the order that samples came in.
+        """
+        digests = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in self.fake.numpy()]
+        return torch.tensor(sorted(range(len(digests)), key=digests.__getitem__))
 
     @cached_property
     def seconds_per_image(self) -> float:
@@ -193,39 +223,73 @@ class Evidence:
 
     @cached_property
     def real_features(self) -> Tensor:
-        """(N, F): penultimate features of the domain classifier; vectors are their own features."""
-        if not self.spec.is_image:
-            return self.real
-        classifier = self._classifier
-        name = f"features-{features.recipe_hash()}-{classifier.digest}-test-{len(self.real)}"
-        return self._cached(name, lambda: classifier.features(self.real))
+        """(N, F) in the space that the settings name; vectors are their own features."""
+        return getattr(self, f"real_{self.settings.features.space}") if self.spec.is_image else self.real
 
     @cached_property
     def fake_features(self) -> Tensor:
-        return self._classifier.features(self.fake) if self.spec.is_image else self.fake
+        """(N, F) in the same space."""
+        return getattr(self, f"fake_{self.settings.features.space}") if self.spec.is_image else self.fake
+
+    @cached_property
+    def train_features(self) -> Tensor:
+        """(N, F) in the same space, of all training examples."""
+        return self._extract(self.settings.features.space, "train", self.train) if self.spec.is_image else self.train
+
+    @cached_property
+    def real_domain(self) -> Tensor:
+        """(N, F): penultimate features of the domain classifier."""
+        return self._extract("domain", "test", self.real)
+
+    @cached_property
+    def fake_domain(self) -> Tensor:
+        """(N, F)."""
+        return self._network("domain").features(self.fake, self.bars)
 
     @cached_property
     def real_classes(self) -> Tensor:
         """(N,) int64: the classes that the domain classifier sees, not the labels."""
-        return self._classifier.logits(self.real_features).argmax(1)
+        return self._network("domain").logits(self.real_domain).argmax(1)
 
     @cached_property
     def fake_classes(self) -> Tensor:
-        return self._classifier.logits(self.fake_features).argmax(1)
+        """(N,) int64."""
+        return self._network("domain").logits(self.fake_domain).argmax(1)
 
     @cached_property
     def real_inception(self) -> Tensor:
         """(N, 2048)."""
-        levels = self._inception_levels
-        inception = self._inception
-        name = f"features-inception-{features.INCEPTION_SHA256}-test-{len(self.real)}"
-        return self._cached(name, lambda: inception.features(self.real, levels, self.bars))
+        return self._extract("inception", "test", self.real)
 
     @cached_property
     def fake_inception(self) -> Tensor:
         """(N, 2048)."""
-        levels = self._inception_levels
-        return self._inception.features(self.fake, levels, self.bars)
+        return self._fake_inception[0]
+
+    @cached_property
+    def fake_inception_logits(self) -> Tensor:
+        """(N, 1008), without their bias."""
+        return self._fake_inception[1]
+
+    @cached_property
+    def real_dinov2(self) -> Tensor:
+        """(N, 1024)."""
+        return self._extract("dinov2", "test", self.real)
+
+    @cached_property
+    def fake_dinov2(self) -> Tensor:
+        """(N, 1024)."""
+        return self._network("dinov2").features(self.fake, self.bars)
+
+    @cached_property
+    def real_clip(self) -> Tensor:
+        """(N, 1024)."""
+        return self._extract("clip", "test", self.real)
+
+    @cached_property
+    def fake_clip(self) -> Tensor:
+        """(N, 1024)."""
+        return self._network("clip").features(self.fake, self.bars)
 
     def provenance(self, names: Sequence[str]) -> dict[str, Any]:
         """What belongs in the record of every metric that used these pieces."""
@@ -242,10 +306,8 @@ class Evidence:
             facts |= {"split": self._split(self.settings.ode_num_test), "estimator": self._ode[1]}
         if "ais_log_prob" in wanted:
             facts |= {"split": self._split(self.settings.ais_num_test), "estimator": self._ais[1]}
-        if wanted & self.INCEPTION:
-            facts["backbone"] = self._inception.facts
-        elif wanted & self.DOMAIN:
-            facts["backbone"] = self._classifier.facts if self.spec.is_image else {"name": "identity"}
+        for network in self.networks(wanted, self.settings.features.space):
+            facts["backbone"] = self._network(network).facts if self.spec.is_image else {"name": "identity"}
         return facts
 
     # -- how it is done
@@ -336,18 +398,25 @@ class Evidence:
                                 settings.batch_size, settings.sample_seed, self.bars)  # fmt: skip
 
     @cached_property
-    def _classifier(self) -> features.DomainClassifier:
-        return features.domain_classifier(self.data, self.bars)
+    def _fake_inception(self) -> tuple[Tensor, Tensor]:
+        inception: InceptionFeatures = self._network("inception")
+        return inception.features_and_logits(self.fake, self.bars)
 
-    @cached_property
-    def _inception(self) -> features.InceptionFeatures:
-        return features.InceptionFeatures(self.inception_weights)
+    def _network(self, name: str) -> features.DomainClassifier | Backbone:
+        """Loaded, or trained, on first use."""
+        if name not in self._backbones:
+            self._backbones[name] = (
+                features.domain_classifier(self.data, self.bars)
+                if name == "domain"
+                else BACKBONES[name](self.settings.features, self.spec, self.model.device)
+            )
+        return self._backbones[name]
 
-    @cached_property
-    def _inception_levels(self) -> int:
-        if not self.spec.is_image or not self.spec.is_discrete:
-            raise Unavailable("Inception takes images of integer levels")
-        return self.spec.num_levels
+    def _extract(self, network: str, split: str, x: Tensor) -> Tensor:
+        """Features of real examples: kept on disk under the data id, the split and the checksum of the weights."""
+        backbone = self._network(network)
+        name = f"features-{network}-{backbone.digest[:16]}-{split}-{len(x)}"
+        return self._cached(name, lambda: backbone.features(x, self.bars))
 
     @property
     def _model_name(self) -> str:

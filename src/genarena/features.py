@@ -1,14 +1,12 @@
-"""Features that metrics compare images in: a classifier of the data set's own labels, and Inception.
+"""Features in a data set's own terms: the penultimate layer of a classifier of its labels; and the cache of features.
 
 `domain_classifier` is trained once per labelled data set, on its training split, and kept in the cache
-($GENARENA_CACHE, default ~/.cache/genarena) under the data id and the hash of its recipe. `InceptionFeatures` is
-torch-fidelity's network with the weights of the original FID (Heusel et al. 2017, arXiv 1706.08500), read from a file
-that the user puts in place.
+($GENARENA_CACHE, default ~/.cache/genarena) under the data id and the hash of its recipe. The pretrained networks are
+in `genarena.backbones`.
 """
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.data.base import ArenaDataModule
-from genarena.files import replace_atomically
+from genarena.files import cache_folder, replace_atomically
 from genarena.likelihood import to_unit
 from genarena.metrics.base import Unavailable
 from genarena.progress import Bars
@@ -42,8 +40,6 @@ RECIPE = {
     "weight_decay": 0.05,
     "seed": 0,
 }
-INCEPTION_SHA256 = "6726825d"  # the prefix that names torch-fidelity's file
-INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 ROWS = 500  # images per forward pass; a constant, so that features do not depend on anyone's batch size
 
 
@@ -83,9 +79,10 @@ class DomainClassifier(nn.Module):
         return self.head(self.embed(x))
 
     @torch.no_grad()
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor, bars: Bars | None = None) -> Tensor:
         """(N, C, H, W) uint8 to (N, F) float32, in chunks."""
-        return torch.cat([self.embed(rows) for rows in x.split(ROWS)])
+        chunks = x.split(ROWS)
+        return torch.cat([self.embed(rows) for rows in (bars.track(chunks, "domain features") if bars else chunks)])
 
     @torch.no_grad()
     def logits(self, features: Tensor) -> Tensor:
@@ -116,7 +113,8 @@ def domain_classifier(data: ArenaDataModule, bars: Bars) -> DomainClassifier:
     """The classifier of this data set, from the cache or trained now. Raises Unavailable for data without labels."""
     spec = data.spec
     if not spec.is_image or not spec.is_discrete or spec.num_classes is None or data.train.y is None:
-        raise Unavailable(f"the domain classifier needs labels and images of integer levels; {data.name} has none")
+        raise Unavailable(f"the domain classifier needs labels and images of integer levels; {data.name} has none "
+                          "(images without labels: features.space=inception|dinov2|clip)")  # fmt: skip
     stored = cached(f"{data.facts['id']}/classifier-{recipe_hash()}.pt", lambda: _train(data, bars),
                     check=lambda stored: _restored(spec, stored))  # fmt: skip
     return _restored(spec, stored)
@@ -153,50 +151,6 @@ def _train(data: ArenaDataModule, bars: Bars) -> dict[str, Any]:
     return {"weights": classifier.state_dict(), "accuracy": accuracy}
 
 
-class InceptionFeatures:
-    """The 2048 pool features of torch-fidelity's Inception. Raises Unavailable without the pinned weights."""
-
-    def __init__(self, path: str | None = None) -> None:
-        path = path or os.environ.get("GENARENA_INCEPTION")
-        advice = f"put torch-fidelity's {INCEPTION_FILE} somewhere and set GENARENA_INCEPTION to its path"
-        if not path:
-            raise Unavailable(f"no Inception weights: {advice}")
-        if not Path(path).is_file():
-            raise Unavailable(f"no Inception weights at {path}: {advice}")
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if not digest.startswith(INCEPTION_SHA256):
-            raise Unavailable(f"{path} has sha256 {digest[:8]}, not {INCEPTION_SHA256}: {advice}")
-        self.network = self._load(path)
-
-    @staticmethod
-    def _load(path: str) -> nn.Module:
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-        torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity unpickles without this care
-        return FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=path)
-
-    @torch.no_grad()
-    def features(self, x: Tensor, num_levels: int, bars: Bars) -> Tensor:
-        """(N, 1 or 3, H, W) levels to (N, 2048) float32. About 0.3 s per image on two CPU cores."""
-        chunks = x.split(50)
-        return torch.cat([self.network(to_rgb(rows, num_levels))[0] for rows in bars.track(chunks, "Inception")])
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return {"name": "inception-v3-compat", "weights": INCEPTION_SHA256, "num_features": 2048,
-                "resizer": "bilinear, as TensorFlow 1"}  # fmt: skip
-
-
-def to_rgb(x: Tensor, num_levels: int) -> Tensor:
-    """Levels (N, 1 or 3, H, W) to 8-bit RGB, 0 .. 255; grey is repeated."""
-    if x.shape[1] not in (1, 3):
-        raise Unavailable(f"Inception takes grey or RGB images, these have {x.shape[1]} channels")
-    if num_levels != 256:
-        x = (x.float() * (255.0 / (num_levels - 1))).round().to(torch.uint8)
-    return x.expand(-1, 3, -1, -1)
-
-
 def cached(name: str, build: Callable[[], Any], check: Callable[[Any], object] | None = None) -> Any:
     """What `build` returned, now or in an earlier process; a file that does not load, or that `check` raises on, is made
     again with a warning."""
@@ -212,10 +166,6 @@ def cached(name: str, build: Callable[[], Any], check: Callable[[Any], object] |
     built = build()
     _write(path, built)
     return built
-
-
-def cache_folder() -> Path:
-    return Path(os.environ.get("GENARENA_CACHE") or Path.home() / ".cache" / "genarena")
 
 
 def _write(path: Path, content: Any) -> None:

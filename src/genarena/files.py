@@ -1,4 +1,4 @@
-"""Files that are whole or not there. No torch here."""
+"""Files that are whole or not there, and where the cache is. No torch here."""
 
 import os
 from collections.abc import Callable
@@ -25,3 +25,8 @@ def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def cache_folder() -> Path:
+    """What is made once and can be made again: $GENARENA_CACHE, default ~/.cache/genarena."""
+    return Path(os.environ.get("GENARENA_CACHE") or Path.home() / ".cache" / "genarena")

@@ -4,18 +4,26 @@ d^2 = |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)). With S1 = A A^T the e
 symmetric A^T S2 A, so no matrix square root and no complex numbers are needed. All statistics are float64.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from torch import Tensor
 
+ROWS = 4096
+
 
 def gaussian_statistics(features: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (F,) and unbiased covariance (F, F) of at least two rows (N, F)."""
-    array = features.detach().cpu().double().numpy()
-    if len(array) < 2:
-        raise ValueError(f"a covariance needs at least 2 rows, there is {len(array)}")
-    mean = array.mean(axis=0)
-    centred = array - mean
-    return mean, centred.T @ centred / (len(array) - 1)
+    """Mean (F,) and unbiased covariance (F, F) of at least two rows (N, F), in chunks of bounded memory."""
+    if len(features) < 2:
+        raise ValueError(f"a covariance needs at least 2 rows, there is {len(features)}")
+    mean = sum(rows.sum(axis=0) for rows in _chunks(features)) / len(features)
+    return mean, sum((rows - mean).T @ (rows - mean) for rows in _chunks(features)) / (len(features) - 1)
+
+
+def _chunks(features: Tensor) -> Iterator[np.ndarray]:
+    """Some rows at a time, float64."""
+    for rows in features.detach().cpu().split(ROWS):
+        yield rows.double().numpy()
 
 
 def frechet_distance(mean_1: np.ndarray, cov_1: np.ndarray, mean_2: np.ndarray, cov_2: np.ndarray) -> float:

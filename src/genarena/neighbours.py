@@ -1,4 +1,4 @@
-"""Nearest neighbours in chunks of bounded memory: k-th neighbour radii, membership in balls, nearest training image.
+"""Nearest neighbours in chunks of bounded memory: k-th neighbour radii, membership in balls, nearest training images.
 
 Balls are closed, as in Kynkaanniemi et al. 2019 (arXiv 1904.06991, eq. 1): a point at exactly the radius is inside. The
 slack below keeps such ties inside whatever way the matrix product was cut up and rounded.
@@ -20,19 +20,19 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 
 
 def squared_radii(points: Tensor, k: int) -> Tensor:
-    """Squared distance of each point (N, D) to its k-th nearest other point, (N,)."""
+    """Squared distance of each point (N, D) to its k-th nearest other point, (N,) float64."""
     if len(points) <= k:
         raise ValueError(f"k={k}: needs more than {k} points, there are {len(points)}")
-    chunks = [squared_distances(rows, points).topk(k + 1, largest=False).values[:, -1] for rows in points.split(ROWS)]
-    return torch.cat(chunks)  # the nearest of all is the point itself, hence k + 1
+    return torch.cat([_smallest(rows, points, k + 1)[0][:, -1] for rows in points.split(ROWS)])  # the nearest is itself
 
 
 def inside(points: Tensor, centres: Tensor, radii: Tensor) -> Iterator[Tensor]:
     """Boolean blocks (n, M): which of the M balls each of the next n points lies in."""
-    slack = 1e-12 * torch.maximum(points.square().sum(1).max(), centres.square().sum(1).max())
-    limits = radii * (1.0 + 1e-9) + slack
+    largest = max(rows.double().square().sum(1).max().item() for part in (points, centres) for rows in part.split(ROWS))
+    limits = radii * (1.0 + 1e-9) + 1e-12 * largest
     for rows in points.split(ROWS):
-        yield squared_distances(rows, centres) <= limits
+        blocks = zip(centres.split(COLUMNS), limits.split(COLUMNS), strict=True)
+        yield torch.cat([squared_distances(rows.double(), block.double()) <= limit for block, limit in blocks], dim=1)
 
 
 def share_inside_any(points: Tensor, centres: Tensor, radii: Tensor) -> float:
@@ -55,22 +55,34 @@ def share_balls_entered(points: Tensor, centres: Tensor, radii: Tensor) -> float
 
 
 def nearest_distances(queries: Tensor, reference: Tensor) -> Tensor:
-    """Euclidean distance of each query (N, *shape) to the nearest row of the reference (M, *shape), (N,) float64.
+    """Euclidean distance of each query (N, *shape) to the nearest row of the reference (M, *shape), (N,) float64."""
+    return nearest(queries, reference)[0][:, 0]
 
-    Integer levels are searched in float32 and the distance to the neighbour found is computed again exactly, so a copy
-    has distance 0; floats are searched in float64.
+
+def nearest(queries: Tensor, reference: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+    """Distances (N, k), float64, and indices (N, k) of the k nearest rows of the reference, the nearest first.
+
+    Integer levels are searched in float32 and the distances to the neighbours found are computed again exactly, so a
+    copy has distance 0; floats are searched in float64.
     """
     queries, reference = queries.flatten(1), reference.flatten(1)
     dtype = torch.float64 if reference.is_floating_point() else torch.float32
-    best = torch.full((len(queries),), torch.inf, dtype=dtype)
-    index = torch.zeros(len(queries), dtype=torch.long)
-    for first in range(0, len(reference), COLUMNS):
-        block = reference[first : first + COLUMNS].to(dtype)
-        for start in range(0, len(queries), ROWS):
-            rows = slice(start, start + ROWS)
-            value, column = squared_distances(queries[rows].to(dtype), block).min(dim=1)
-            closer = value < best[rows]
-            best[rows] = torch.where(closer, value, best[rows])
-            index[rows] = torch.where(closer, column + first, index[rows])
-    pairs = zip(queries.split(ROWS), index.split(ROWS), strict=True)
-    return torch.cat([(rows.double() - reference[at].double()).square().sum(1).sqrt() for rows, at in pairs])
+    distances, indices = [], []
+    for rows in queries.split(ROWS):
+        index = _smallest(rows, reference, k, dtype)[1]
+        exact, order = (rows.double()[:, None] - reference[index].double()).square().sum(2).sqrt().sort(dim=1)
+        distances.append(exact)
+        indices.append(index.gather(1, order))
+    return torch.cat(distances), torch.cat(indices)
+
+
+def _smallest(rows: Tensor, points: Tensor, k: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """The k smallest squared distances from each row to the points, ascending, and which points they are."""
+    values, index = torch.empty(len(rows), 0, dtype=dtype), torch.empty(len(rows), 0, dtype=torch.long)
+    for first in range(0, len(points), COLUMNS):
+        block = squared_distances(rows.to(dtype), points[first : first + COLUMNS].to(dtype))
+        found = block.topk(min(k, block.shape[1]), largest=False)
+        values, index = torch.cat([values, found.values], 1), torch.cat([index, found.indices + first], 1)
+        values, order = values.topk(min(k, values.shape[1]), largest=False)
+        index = index.gather(1, order)
+    return values, index

@@ -1,4 +1,4 @@
-"""Samples to pictures: a grid of images, or a scatter plot of 2-D points."""
+"""Samples to pictures: a grid of images, alone or beside their nearest training images, or a scatter plot of 2-D points."""
 
 import math
 from pathlib import Path
@@ -9,8 +9,10 @@ from PIL import Image
 from torch import Tensor
 
 from genarena.errors import UserError
+from genarena.neighbours import nearest
 from genarena.spec import DataSpec
 
+NEIGHBOUR_ROWS, NEIGHBOURS = 10, 7
 MIN_SIDE = 28  # smaller images are enlarged by a whole factor, so that a person can see them
 
 
@@ -33,8 +35,7 @@ def save_samples(samples: Tensor, spec: DataSpec, path: Path) -> None:
     """Write a PNG: a grid for images, a scatter plot for 2-D points. Raises UserError for other vectors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if spec.is_image:
-        array = grid(samples, spec.num_levels).permute(1, 2, 0).numpy()
-        Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(path, format="PNG")
+        _save(grid(samples, spec.num_levels), path)
     elif spec.num_dims == 2:
         _scatter(samples.numpy(), path)
     else:
@@ -46,8 +47,26 @@ def save_pairs(above: Tensor, below: Tensor, spec: DataSpec, path: Path) -> None
     rows = [part for pair in zip(above.split(8), below.split(8), strict=True) for part in pair]
     if len(rows) > 2 and len(rows[-1]) < 8:  # the grid has no empty places inside
         rows = rows[:-2]
+    _save(grid(torch.cat(rows), spec.num_levels, columns=min(8, len(above))), path)
+
+
+def save_neighbours(samples: Tensor, train: Tensor, spec: DataSpec, path: Path) -> None:
+    """Write a PNG: in each row a sample, a gap, and the training images nearest to it, the nearest first.
+
+    Euclidean distance between pixel levels. Copies of training images show as a row whose second picture is the first.
+    """
+    samples = samples[:NEIGHBOUR_ROWS]
+    index = nearest(samples, train, k=min(NEIGHBOURS, len(train)))[1]
+    columns = 1 + index.shape[1]
+    side_by_side = grid(torch.cat([samples[:, None], train[index]], 1).flatten(0, 1), spec.num_levels, columns)
+    width = (side_by_side.shape[2] - 2) // columns
+    gap = torch.full((*side_by_side.shape[:2], width // 4), 128, dtype=torch.uint8)
+    _save(torch.cat([side_by_side[:, :, :width], gap, side_by_side[:, :, width:]], dim=2), path)
+
+
+def _save(picture: Tensor, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    array = grid(torch.cat(rows), spec.num_levels, columns=min(8, len(above))).permute(1, 2, 0).numpy()
+    array = picture.permute(1, 2, 0).numpy()
     Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(path, format="PNG")
 
 

@@ -32,7 +32,7 @@ from genarena.errors import UserError
 from genarena.evaluate import evaluate, protocol
 from genarena.files import replace_atomically
 from genarena.models.base import Decodes, Encodes, GenerativeModel
-from genarena.pictures import save_pairs, save_samples
+from genarena.pictures import save_neighbours, save_pairs, save_samples
 from genarena.run_folder import RunFolder, load_weights
 
 GRID = 64  # images in final.png
@@ -258,6 +258,8 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
             with torch.no_grad():
                 fake = model.sample(GRID).cpu()
         save_samples(fake[: GRID if data.spec.is_image else None], data.spec, picture)
+    if data.spec.is_image and data.spec.is_discrete:
+        save_neighbours(fake, data.train.x, data.spec, folder.samples / "neighbours.png")
     if data.spec.is_image and isinstance(model, Encodes) and isinstance(model, Decodes):
         x = data.test.x[: GRID // 2].to(device)
         with torch.no_grad():

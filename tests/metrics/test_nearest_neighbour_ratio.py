@@ -13,10 +13,15 @@ def images(n: int, seed: int) -> torch.Tensor:
     return torch.randint(0, 17, (n, 1, 4, 4), generator=generator, dtype=torch.uint8)
 
 
+def order(fake: torch.Tensor) -> torch.Tensor:
+    """By content, as `Evidence.fake_order` is."""
+    return torch.tensor(sorted(range(len(fake)), key=lambda row: fake[row].flatten().tolist()))
+
+
 def measure(fake: torch.Tensor, real: torch.Tensor, train: torch.Tensor, parts: int = 1) -> tuple[float, dict]:
     metric = NearestNeighbourRatio()
     for fake_part, real_part in zip(fake.chunk(parts), real.chunk(parts), strict=True):
-        metric.update(fake_part, real_part, train)
+        metric.update(fake_part, real_part, train, order(fake_part))
     return metric.compute(), metric.record()
 
 
@@ -41,10 +46,13 @@ def test_order_and_batches_do_not_matter() -> None:
     assert measure(fake.flip(0), real.flip(0), train.flip(0), parts=5) == measure(fake, real, train)
 
 
-def test_only_the_first_queries_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_queries_are_looked_up_is_a_matter_of_content(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nearest_neighbour_ratio, "QUERIES", 25)
     fake, real, train = images(60, 0), images(40, 1), images(80, 2)
-    assert measure(fake, real, train, parts=4) == measure(fake[:25], real[:25], train)
+    chosen = fake[order(fake)[:25]]
+    assert measure(fake, real, train) == measure(chosen, real[:25], train)
+    assert measure(fake.flip(0), real, train) == measure(fake, real, train)
+    assert measure(fake, real, train, parts=4)[1]["n"] == 25
 
 
 def test_no_ratio_to_nothing() -> None:

@@ -1,9 +1,12 @@
 """Metrics on two sets of features: known answers, agreement with other implementations, independence of the order."""
 
+import prdc
 import pytest
 import torch
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
+from genarena import frechet, kernel, neighbours
+from genarena.errors import ArenaError
 from genarena.evaluate import load_metric
 from genarena.metrics.base import Unavailable
 from genarena.spec import DataSpec
@@ -35,7 +38,6 @@ def test_precision_and_recall_equal_torch_fidelity() -> None:
 
 
 def test_all_four_equal_prdc() -> None:
-    prdc = pytest.importorskip("prdc")
     real, fake = sets()
     for k, names in ((3, ("precision", "recall")), (5, ("density", "coverage"))):
         theirs = prdc.compute_prdc(real.numpy(), fake.numpy(), nearest_k=k)
@@ -77,7 +79,7 @@ def test_order_and_batches_do_not_matter(name: str) -> None:
 def test_features_that_are_not_finite_are_an_error(name: str) -> None:
     real, fake = sets()
     fake[3, 2], fake[8, 0], fake[8, 1] = float("nan"), float("inf"), float("nan")
-    with pytest.raises(ValueError, match="fake features: 2 of 90 rows are not finite"):
+    with pytest.raises(ArenaError, match="fake features: 2 of 90 rows are not finite, the first is row 3"):
         measure(name, real, fake)
 
 
@@ -87,6 +89,39 @@ def test_fid_needs_more_examples_than_features() -> None:
     with pytest.raises(Unavailable, match="needs 2049 examples of each kind; there are 2049 real and 2048 generated"):
         measure("fid", rows[:2049], rows[2049:-1])
     assert measure("fid", rows[:2049], rows[2049:]) < 0.05
+
+
+@pytest.mark.parametrize("name, features", [("fd_domain", 6), ("fd_dinov2", 1025), ("fd_clip", 1026)])
+def test_a_singular_covariance_is_refused(name: str, features: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(features + 1, features, generator=generator)
+    with pytest.raises(
+        Unavailable, match=f"{features:,} examples leave the covariance of {features:,} features singular"
+    ):
+        measure(name, rows, rows[:-1])
+
+
+@pytest.mark.parametrize("name", [*MANIFOLD, "fd_domain", "kid"])
+def test_chunks_do_not_matter(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, fake = sets()
+    whole = measure(name, real, fake)
+    for module in (neighbours, kernel, frechet):
+        monkeypatch.setattr(module, "ROWS", 17)
+    for module in (neighbours, kernel):
+        monkeypatch.setattr(module, "COLUMNS", 23)
+    assert measure(name, real, fake) == pytest.approx(whole, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", [*MANIFOLD, "fd_domain", "kid"])
+def test_float32_features_are_summed_in_float64(name: str) -> None:
+    """Far from the origin float32 sums would lose what matters; the features themselves are exact in both."""
+    real, fake = (1000.0 + (rows * 64).round() / 64 for rows in sets())
+    assert measure(name, real.float(), fake.float()) == pytest.approx(measure(name, real, fake), rel=1e-12)
+
+
+def test_fid_of_a_set_with_itself_is_zero() -> None:
+    real, _ = sets()
+    assert measure("fd_domain", real, real) == pytest.approx(0.0, abs=1e-10)
 
 
 def test_fd_domain_is_not_for_vectors() -> None:

@@ -7,6 +7,8 @@ import torchmetrics
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
+from genarena.errors import ArenaError
+from genarena.frechet import frechet_distance, gaussian_statistics
 from genarena.likelihood import Likelihood
 
 
@@ -14,18 +16,33 @@ class Unavailable(Exception):
     """A metric cannot be had for this model or data; the text is the `reason` that stands in the row beside null."""
 
 
+def finite_rows(name: str, rows: Tensor) -> Tensor:
+    """The rows (N, F) on the CPU. Raises ArenaError with the first row that is not finite, and how many there are."""
+    broken = (~torch.isfinite(rows)).any(dim=1)
+    if broken.any():
+        raise ArenaError(f"{name} features: {int(broken.sum())} of {len(rows)} rows are not finite, the first is row "
+                         f"{int(broken.nonzero()[0])}")  # fmt: skip
+    return rows.detach().cpu()
+
+
+def joined(parts: list[Tensor]) -> Tensor:
+    """One tensor; a single part is not copied, for features of 50,000 images are large."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 class ArenaMetric(torchmetrics.Metric):
     """One number of the protocol.
 
     `update` takes keyword arguments named from the evidence that `genarena.evidence` can produce; `compute` returns the
     number, and raises `Unavailable(reason)` when there is none. `record` adds what belongs beside the value (n, k,
-    backbone, split). States are float64 or counts, so that the result depends neither on batch size nor on order.
+    backbone, split). Sums are float64, so that the result depends neither on batch size nor on order.
     """
 
     title: ClassVar[str]  # the column's heading
     unit: ClassVar[str] = ""
     higher_is_better: ClassVar[bool | None] = False
     min_examples: ClassVar[int] = 1  # of test examples and of samples: with fewer, nothing is computed for it
+    too_few: ClassVar[str] = ""  # what would be wrong with fewer
     full_state_update = False
 
     def __init__(self) -> None:
@@ -45,17 +62,13 @@ class TwoSampleMetric(ArenaMetric):
         self.add_state("fake_rows", default=[], dist_reduce_fx="cat")
 
     def keep(self, real: Tensor, fake: Tensor) -> None:
-        """Features (N, F) and (M, F); raises ValueError with the number of rows that are not finite."""
-        for name, rows in (("real", real), ("fake", fake)):
-            broken = int((~torch.isfinite(rows)).any(dim=1).sum())
-            if broken:
-                raise ValueError(f"{name} features: {broken} of {len(rows)} rows are not finite")
-        self.real_rows.append(real.detach().double().cpu())
-        self.fake_rows.append(fake.detach().double().cpu())
+        """Features (N, F) and (M, F); raises ArenaError when some are not finite."""
+        self.real_rows.append(finite_rows("real", real))
+        self.fake_rows.append(finite_rows("fake", fake))
 
     def rows(self, at_least: int = 2) -> tuple[Tensor, Tensor]:
-        """All real and all fake rows, float64; raises Unavailable when either set has fewer than `at_least`."""
-        real, fake = dim_zero_cat(self.real_rows), dim_zero_cat(self.fake_rows)
+        """All real and all fake rows; raises Unavailable when either set has fewer than `at_least`."""
+        real, fake = joined(self.real_rows), joined(self.fake_rows)
         if min(len(real), len(fake)) < at_least:
             raise Unavailable(
                 f"needs {at_least} examples of each kind; there are {len(real)} real and {len(fake)} generated"
@@ -64,6 +77,20 @@ class TwoSampleMetric(ArenaMetric):
 
     def record(self) -> dict[str, Any]:
         return {"n": sum(map(len, self.fake_rows)), "n_real": sum(map(len, self.real_rows))}
+
+
+class FrechetMetric(TwoSampleMetric):
+    """Frechet distance between Gaussians fitted to both sets of features, which must outnumber their dimensions."""
+
+    too_few = "with fewer the covariance of the features is singular"
+
+    def compute(self) -> float:
+        real, fake = self.rows(at_least=self.min_examples)
+        fewest, dims = min(len(real), len(fake)), real.shape[1]
+        if fewest <= dims:
+            raise Unavailable(f"{fewest:,} examples leave the covariance of {dims:,} features singular: needs at least "
+                              f"{dims + 1:,} of both")  # fmt: skip
+        return frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake))
 
 
 class LikelihoodMetric(ArenaMetric):

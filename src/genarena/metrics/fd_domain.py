@@ -2,22 +2,17 @@
 
 from torch import Tensor
 
-from genarena.frechet import frechet_distance, gaussian_statistics
-from genarena.metrics.base import TwoSampleMetric, Unavailable
+from genarena.metrics.base import FrechetMetric, Unavailable
 from genarena.spec import DataSpec
 
 
-class FrechetDomainDistance(TwoSampleMetric):
+class FrechetDomainDistance(FrechetMetric):
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)). Not comparable between data sets, nor with FID."""
 
     title = "FD domain"
 
-    def update(self, real_features: Tensor, fake_features: Tensor, spec: DataSpec) -> None:
+    def update(self, real_domain: Tensor, fake_domain: Tensor, spec: DataSpec) -> None:
         """Features (N, F) and (M, F)."""
         if not spec.is_image:
             raise Unavailable("fd_domain is for images: vectors have no domain classifier")
-        self.keep(real_features, fake_features)
-
-    def compute(self) -> float:
-        real, fake = self.rows()
-        return frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake))
+        self.keep(real_domain, fake_domain)

@@ -1,17 +1,16 @@
 """Frechet Inception distance (Heusel et al. 2017, arXiv 1706.08500) to the test split.
 
-Inception and its weights are those of torch-fidelity, pinned by checksum; the value equals torch-fidelity's on the same
+Inception and its weights are those of torch-fidelity, known by checksum; the value equals torch-fidelity's on the same
 images. Differs from most papers: the reference is the test split, not 50,000 training images. With 2,048 examples or
 fewer the covariance of the 2,048 features is singular and the number means little, so there is none.
 """
 
 from torch import Tensor
 
-from genarena.frechet import frechet_distance, gaussian_statistics
-from genarena.metrics.base import TwoSampleMetric
+from genarena.metrics.base import FrechetMetric
 
 
-class FrechetInceptionDistance(TwoSampleMetric):
+class FrechetInceptionDistance(FrechetMetric):
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) on the 2048 pool features of Inception."""
 
     title = "FID"
@@ -20,7 +19,3 @@ class FrechetInceptionDistance(TwoSampleMetric):
     def update(self, real_inception: Tensor, fake_inception: Tensor) -> None:
         """Features (N, 2048) and (M, 2048)."""
         self.keep(real_inception, fake_inception)
-
-    def compute(self) -> float:
-        real, fake = self.rows(at_least=self.min_examples)
-        return frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake))

@@ -29,9 +29,12 @@ class NearestNeighbourRatio(ArenaMetric):
         self.add_state("fake_distances", default=[], dist_reduce_fx="cat")
         self.add_state("real_distances", default=[], dist_reduce_fx="cat")
 
-    def update(self, fake: Tensor, real: Tensor, train: Tensor) -> None:
-        """Samples, test and training examples (N, *shape); the first 2,000 samples and test examples are looked up."""
-        for queries, distances in ((fake, self.fake_distances), (real, self.real_distances)):
+    def update(self, fake: Tensor, real: Tensor, train: Tensor, fake_order: Tensor) -> None:
+        """Samples, test and training examples (N, *shape).
+
+        The first 2,000 test examples are looked up, and 2,000 samples: the first in `fake_order`, an order by content.
+        """
+        for queries, distances in ((fake[fake_order], self.fake_distances), (real, self.real_distances)):
             left = QUERIES - sum(map(len, distances))
             if left > 0 and len(queries):
                 distances.append(nearest_distances(queries[:left], train))

@@ -1,6 +1,7 @@
 """Improved recall: how much of the data the samples reach (Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2).
 
-Differs from the paper: features of the domain classifier instead of VGG-16; for vectors, the vectors themselves.
+Differs from the paper: by default features of the domain classifier instead of VGG-16 (`features.space` names others);
+for vectors, the vectors themselves.
 """
 
 from typing import Any

@@ -1,0 +1,20 @@
+"""Frechet distance on CLIP features to the test split, after Stein et al. 2023 (arXiv 2306.04675).
+
+Network, layer, resize and normalisation are the paper's (`genarena.backbones`). Differs from the paper: the reference is
+the test split.
+"""
+
+from torch import Tensor
+
+from genarena.metrics.base import FrechetMetric
+
+
+class FrechetCLIPDistance(FrechetMetric):
+    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) on the 1024 features of CLIP ViT-L/14."""
+
+    title = "FD CLIP"
+    min_examples = 1025
+
+    def update(self, real_clip: Tensor, fake_clip: Tensor) -> None:
+        """Features (N, 1024) and (M, 1024)."""
+        self.keep(real_clip, fake_clip)

@@ -1,0 +1,20 @@
+"""Frechet distance on DINOv2 features to the test split, after Stein et al. 2023 (arXiv 2306.04675).
+
+The paper found that it follows what people see better than Inception does. Network, layer, resize and normalisation are
+the paper's (`genarena.backbones`). Differs from the paper: the reference is the test split.
+"""
+
+from torch import Tensor
+
+from genarena.metrics.base import FrechetMetric
+
+
+class FrechetDINOv2Distance(FrechetMetric):
+    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) on the 1024 features of DINOv2 ViT-L/14."""
+
+    title = "FD DINOv2"
+    min_examples = 1025
+
+    def update(self, real_dinov2: Tensor, fake_dinov2: Tensor) -> None:
+        """Features (N, 1024) and (M, 1024)."""
+        self.keep(real_dinov2, fake_dinov2)
