@@ -36,7 +36,6 @@ class Evaluation:
 
     metrics: name -> {"value": float, "n": int, ...} or {"value": None, "reason": str}.
     fake: the samples as they came; None where no metric asked for any.
-    seconds: name -> wall seconds; what several metrics share is counted with the first that asked for it.
     """
 
     metrics: dict[str, dict[str, Any]]
@@ -44,7 +43,6 @@ class Evaluation:
     fake: Tensor | None
     seconds_per_image: float | None
     nonfinite_samples: int
-    seconds: dict[str, float]
 
 
 def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings,
@@ -57,18 +55,15 @@ def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[st
     if model.training:
         raise ValueError("evaluate takes a model in eval mode: call model.eval()")
     classes = {name: load_metric(name) for name in check(metrics)}
-    results, seconds = {}, {}
+    results = {}
     devices = [model.device] if model.device.type == "cuda" else []
     with Bars(progress) as bars, torch.random.fork_rng(devices), torch.no_grad():
         evidence = Evidence(model, data, settings, bars)
         for name in bars.track(classes, "metrics"):
-            began = time.perf_counter()
             results[name] = _measure(classes[name], evidence)
-            seconds[name] = round(time.perf_counter() - began, 3)
     drawn = vars(evidence).get("_samples")
     return Evaluation(metrics=results, protocol=protocol(metrics, settings), fake=drawn and drawn[0],
-                      seconds_per_image=drawn and drawn[1], nonfinite_samples=evidence.nonfinite_samples,
-                      seconds=seconds)  # fmt: skip
+                      seconds_per_image=drawn and drawn[1], nonfinite_samples=evidence.nonfinite_samples)  # fmt: skip
 
 
 def protocol(metrics: Sequence[str], settings: EvaluationSettings) -> dict[str, Any]:

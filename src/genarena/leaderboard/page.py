@@ -88,7 +88,7 @@ def _facts(run: Run) -> dict[str, str]:
              "hardware": hardware, "versions": versions, "non-finite": _compact(row.get("nonfinite", {})),
              "cost": ", ".join(f"{key} {number(value) if isinstance(value, float) else value}" for key, value in cost.items()
                                if not isinstance(value, dict) and value is not None)}  # fmt: skip
-    facts |= {key.replace("_", " "): _compact(cost[key]) for key in ("metric_seconds", "unmeasured") if cost.get(key)}
+    facts |= {"unmeasured": _compact(cost["unmeasured"])} if cost.get("unmeasured") else {}
     return {key: str(value) for key, value in facts.items() if value}
 
 
