@@ -18,6 +18,7 @@ HELP = """Train one generative model on one data set under one budget, evaluate 
   python train.py model=<m> data=<d> [budget=<b>] [seed=0] [option=value ...]
   python train.py -m model=vae,glow,ddpm data=digits seed=0,1,2      every combination
   python train.py model=vae data=digits --cfg job                    show the composed config
+  python train.py experiment=<e>                                     a published setting
   python train.py resume=<run folder>                                go on where a run stopped
 
 What there is to choose (group=option):
@@ -96,16 +97,17 @@ def features(options: dict[str, Any]) -> dict[str, str]:
     return {name: str(options[f"features.{name}"]) for name in FEATURES if options[f"features.{name}"] is not None}
 
 
-def options(defaults: dict[str, Any], usage: str) -> dict[str, Any]:
+def options(defaults: dict[str, Any], usage: str, arguments: list[str] | None = None) -> dict[str, Any]:
     """`key=value` arguments of a script, over `defaults`; a default `...` marks an option that must be given.
 
+    arguments: those to look at, where a script keeps some for itself.
     Raises UserError for an unknown key or a value of another type than the default's.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(usage)
         sys.exit(0)
     given = {}
-    for argument in sys.argv[1:]:
+    for argument in sys.argv[1:] if arguments is None else arguments:
         key, separator, value = argument.partition("=")
         if not separator or key not in defaults:
             hint = config.nearest(key, defaults)

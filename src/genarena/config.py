@@ -68,7 +68,7 @@ def check(overrides: list[str]) -> list[str]:
                 raise UserError(f"{group}={name}: there is no such {group}{nearest(str(name), available(group))}; "
                                 f"available: {', '.join(available(group))}")  # fmt: skip
     for group in REQUIRED:
-        if group not in choices:
+        if group not in choices and not any(choices.get("experiment", [])):
             raise UserError(f"{group}=<name> is missing; available: {', '.join(available(group))}")
     for combination in itertools.islice(itertools.product(*choices.values()), 64):
         chosen = [

@@ -72,15 +72,21 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
 def summary(row: dict[str, Any]) -> str:
     """The metrics of a row, one per line."""
-    lines = [f"{row['model']} on {row['data']['id']}, seed {row['seed']}, {row['cost']['examples_seen']:,} examples"]
-    for name, record in row["metrics"].items():
+    title = f"{row['model']} on {row['data']['id']}, seed {row['seed']}, {row['cost']['examples_seen']:,} examples"
+    return "\n".join([title, *metric_lines(row["metrics"])])
+
+
+def metric_lines(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """Name and value of each metric, or the reason why there is none."""
+    lines = []
+    for name, record in metrics.items():
         shown = (
             f"{record.get('sign', '')}{record['value']:.5g}"
             if record["value"] is not None
             else f"- ({record['reason']})"
         )
         lines.append(f"  {name:26s} {shown}")
-    return "\n".join(lines)
+    return lines
 
 
 def _quiet() -> None:
@@ -228,7 +234,9 @@ def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
              folder: RunFolder) -> dict[str, Any]:  # fmt: skip
     budget = resolved["budget"]
     shown = [
-        o.lstrip("+") for o in resolved["choices"]["overrides"] if o.lstrip("+").startswith(("model.", "callbacks."))
+        o.lstrip("+")
+        for o in resolved["choices"]["overrides"]
+        if o.lstrip("+").startswith(("model.", "callbacks.", "experiment="))
     ]
     return {
         "schema_version": results.SCHEMA_VERSION, "status": "failed", "error": "did not finish",

@@ -7,6 +7,7 @@ instead of D passes. Without hidden layers and with direct connections it is the
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -67,7 +68,7 @@ class MADE(GenerativeModel):
             self.pixel = PixelHead(kind, DataSpec((1, 1, dims), spec.num_levels), num_mixtures)
             per_dim = self.pixel.out_channels
         widths = [dims, *hidden]
-        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
         self.out = nn.Linear(widths[-1], per_dim * dims) if hidden else None
         self.direct = nn.Linear(dims, per_dim * dims, bias=not hidden) if direct else None
         if per_dim == 3 * num_mixtures and (not spec.is_discrete or self.pixel.kind == "logistic_mixture"):

@@ -1,0 +1,93 @@
+"""Score images made elsewhere under the same protocol as a model's own samples."""
+
+import json
+import sys
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from genarena import cli, config
+from genarena.errors import UserError
+
+GRID = 64
+USAGE = """python scripts/score.py samples=<folder|npz> (data=<d> [data.<option>=...] | reference=<folder|npz>) name=<n>
+    metrics=[fid,kid] [features.inception_weights=<file>] [out=<json>]
+    [runs_dir=runs budget=<b> seed=0]      a row, marked as imported, on the table of that data set and budget
+
+Pictures are 8-bit; an .npz file holds levels, uint8 (N, C, H, W) or (N, H, W, C), as scripts/sample.py writes them. With
+budget=<b>, the metrics and the numbers of images are those of its protocol; without, every image counts."""
+DEFAULTS = {"samples": ..., "name": ..., "data": None, "reference": None, "metrics": None, "budget": None, "seed": 0,
+            "runs_dir": None, "out": None, "features.inception_weights": None}  # fmt: skip
+
+
+def main() -> None:
+    of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
+    options = cli.options(DEFAULTS, USAGE, [argument for argument in sys.argv[1:] if argument not in of_data])
+    _check(options, of_data)
+    # The groups must be chosen all: `uniform` is no part of it, `digits` and `paper` only where nothing reads them.
+    chosen = [f"data={options['data'] or 'digits'}", f"budget={options['budget'] or 'paper'}", *of_data]
+    cfg = OmegaConf.to_container(config.compose(config.check(["model=uniform", *chosen])), resolve=True)
+    metrics = options["metrics"] if options["metrics"] is not None else cfg["metrics"]
+
+    from genarena import imported, results  # heavy imports wait until the options are right
+    from genarena.build import build
+    from genarena.files import replace_atomically
+    from genarena.pictures import save_samples
+    from genarena.progress import Bars
+    from genarena.run import metric_lines
+    from genarena.run_folder import RunFolder
+
+    imported.check_name(options["name"])
+    if options["metrics"] is not None:
+        imported.check_askable(metrics, has_training_set=bool(options["data"]))
+    with Bars() as bars:
+        if options["data"]:
+            data = build(cfg["data"], "data")
+            data.setup()
+            if not data.spec.is_image or not data.spec.is_discrete:
+                raise UserError(f"data={options['data']}: holds vectors, and score.py takes images")
+        else:
+            real = imported.read_images(Path(options["reference"]), lossless=False, bars=bars)
+            data = imported.ImportedReference(real, imported.image_spec(real))
+            data.setup()
+        images = imported.read_images(Path(options["samples"]), data.spec, bars=bars)
+    sizes = {} if options["budget"] else {"num_samples": len(images), "num_test": data.test.size}
+    settings = build(cfg["evaluation"] | sizes, "evaluation")
+    weights = options["features.inception_weights"]
+    records = imported.score(images, data, metrics, settings, weights and str(weights))
+
+    print("\n".join([f"{options['name']} against {data.facts['id']}, {settings.num_samples:,} images",
+                     *metric_lines(records)]))  # fmt: skip
+    if options["runs_dir"]:
+        folder = RunFolder.create(Path(options["runs_dir"]), options["data"], options["name"], options["seed"])
+        save_samples(images[:GRID], data.spec, folder.samples / "final.png")
+        row = imported.imported_row(options["name"], data, records, settings, cfg["budget"], options["seed"],
+                                    folder.path.name)  # fmt: skip
+        results.write_row(row, folder.result)
+        print(f"run: {folder.path}")
+    text = json.dumps(records, indent=2, allow_nan=False)
+    if options["out"]:
+        replace_atomically(Path(options["out"]), lambda temporary: temporary.write_text(text + "\n"))
+        print(f"out: {options['out']}")
+    elif not options["runs_dir"]:
+        print(text)
+
+
+def _check(options: dict, of_data: list[str]) -> None:
+    """What can be said about the options before anything is imported."""
+    if bool(options["data"]) == bool(options["reference"]):
+        raise UserError("one of data=<name> and reference=<folder|npz> is needed")
+    if of_data and not options["data"]:
+        raise UserError(f"{of_data[0]}: goes with data=<name>")
+    if options["metrics"] is None and not options["budget"]:
+        raise UserError("metrics=[...] is missing, e.g. metrics=[fid,kid]")
+    if options["metrics"] is not None:
+        config.check_metrics(options["metrics"])
+    if options["runs_dir"] and not (options["data"] and options["budget"]):
+        raise UserError("runs_dir: a row needs data=<name> and budget=<name>, which say on what table it stands")
+    if options["seed"] < 0:
+        raise UserError(f"seed={options['seed']}: expected at least 0")
+
+
+if __name__ == "__main__":
+    cli.guard(main)

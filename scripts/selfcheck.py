@@ -1,0 +1,32 @@
+"""Check the numbers themselves against closed forms and independent implementations; exit code 0 when all holds."""
+
+import os
+import sys
+import time
+
+from genarena import cli
+
+USAGE = """python scripts/selfcheck.py [data.root=<folder with cifar-10-batches-py>] [features.inception_weights=<file>]
+
+The last check, FID of CIFAR-10 train against test, needs the data and torch-fidelity's Inception weights."""
+
+
+def main() -> None:
+    root = os.environ.get("GENARENA_DATA", "data")
+    options = cli.options({"data.root": root, "features.inception_weights": None}, USAGE)
+
+    from genarena import selfcheck  # heavy imports wait until the options are right
+
+    weights = options["features.inception_weights"]
+    started, wrong, checked = time.perf_counter(), 0, 0
+    cifar10 = [lambda: selfcheck.fid_of_cifar10(options["data.root"], weights and str(weights))]
+    for make in [*selfcheck.OFFLINE, *cifar10]:
+        for check in make():
+            print(check.text, flush=True)
+            checked, wrong = checked + isinstance(check, selfcheck.Check), wrong + (not check.holds)
+    print(f"{checked - wrong} of {checked} checks hold, {time.perf_counter() - started:.0f} s")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    cli.guard(main)

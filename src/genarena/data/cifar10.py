@@ -1,0 +1,54 @@
+"""CIFAR-10 (Krizhevsky 2009): 32x32 colour images with 256 levels, in torchvision's folder layout, checked by its sums."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena.data.base import ArenaDataModule, DataError, Split
+from genarena.spec import DataSpec
+
+
+class CIFAR10(ArenaDataModule):
+    """45,000 training, 5,000 validation (the last of the official training files) and the official 10,000 test images.
+
+    flip: training images are mirrored with probability 1/2.
+    """
+
+    name = "cifar10"
+    folder = "cifar-10-batches-py"
+    num_val_examples = 5_000
+
+    def __init__(self, spec: DataSpec, batch_size: int = 128, seed: int = 0, root: str = "data",
+                 num_val: int | None = None, flip: bool = False) -> None:  # fmt: skip
+        super().__init__(spec, batch_size, seed, root, num_val)
+        self.flip = flip
+
+    def load(self) -> tuple[Split, Split, Split]:
+        train, test = self._read(train=True), self._read(train=False)
+        return train[: -self.num_val_examples], train[-self.num_val_examples :], test
+
+    def _read(self, train: bool) -> Split:
+        import torchvision  # slow to import
+
+        there = (Path(self.root) / self.folder).is_dir()
+        try:
+            files = torchvision.datasets.CIFAR10(self.root, train=train, download=not there)
+        except (OSError, RuntimeError) as error:
+            if there:
+                raise DataError(f"{Path(self.root) / self.folder} is not the whole CIFAR-10 (its checksums differ from the "
+                                f"published ones): remove it and try again") from error  # fmt: skip
+            raise DataError(f"cifar10 is not in {self.root} and could not be downloaded: unpack cifar-10-python.tar.gz there, "
+                            f"or point data.root or GENARENA_DATA at a folder that has {self.folder}") from error  # fmt: skip
+        images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
+        return Split(images, torch.tensor(files.targets, dtype=torch.long))
+
+    def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        if not self.flip:
+            return x
+        mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+        return torch.where(mirrored, x.flip(-1), x)
+
+    def identity(self) -> dict[str, Any]:
+        return {"flip": self.flip}
