@@ -11,13 +11,13 @@ from genarena.errors import UserError
 
 GRID = 64
 USAGE = """python scripts/score.py samples=<folder|npz> (data=<d> [data.<option>=...] | reference=<folder|npz>) name=<n>
-    metrics=[fid,kid] [features.inception_weights=<file>] [out=<json>]
+    metrics=[fid,kid] [features.{inception,dinov2,clip}_weights=<file>] [out=<json>]
     [runs_dir=runs budget=<b> seed=0]      a row, marked as imported, on the table of that data set and budget
 
 Pictures are 8-bit; an .npz file holds levels, uint8 (N, C, H, W) or (N, H, W, C), as scripts/sample.py writes them. With
 budget=<b>, the metrics and the numbers of images are those of its protocol; without, every image counts."""
 DEFAULTS = {"samples": ..., "name": ..., "data": None, "reference": None, "metrics": None, "budget": None, "seed": 0,
-            "runs_dir": None, "out": None, "features.inception_weights": None}  # fmt: skip
+            "runs_dir": None, "out": None, **cli.FEATURE_OPTIONS}  # fmt: skip
 
 
 def main() -> None:
@@ -52,9 +52,9 @@ def main() -> None:
             data.setup()
         images = imported.read_images(Path(options["samples"]), data.spec, bars=bars)
     sizes = {} if options["budget"] else {"num_samples": len(images), "num_test": data.test.size}
-    settings = build(cfg["evaluation"] | sizes, "evaluation")
-    weights = options["features.inception_weights"]
-    records = imported.score(images, data, metrics, settings, weights and str(weights))
+    backbones = cfg["evaluation"]["features"] | cli.features(options)
+    settings = build(cfg["evaluation"] | sizes | {"features": backbones}, "evaluation")
+    records = imported.score(images, data, metrics, settings)
 
     print("\n".join([f"{options['name']} against {data.facts['id']}, {settings.num_samples:,} images",
                      *metric_lines(records)]))  # fmt: skip

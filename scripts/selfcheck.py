@@ -13,13 +13,14 @@ The last check, FID of CIFAR-10 train against test, needs the data and torch-fid
 
 def main() -> None:
     root = os.environ.get("GENARENA_DATA", "data")
-    options = cli.options({"data.root": root, "features.inception_weights": None}, USAGE)
+    options = cli.options({"data.root": root, **cli.FEATURE_OPTIONS}, USAGE)
 
     from genarena import selfcheck  # heavy imports wait until the options are right
+    from genarena.weights import FeatureSettings
 
-    weights = options["features.inception_weights"]
+    networks = FeatureSettings(**cli.features(options))
     started, wrong, checked = time.perf_counter(), 0, 0
-    cifar10 = [lambda: selfcheck.fid_of_cifar10(options["data.root"], weights and str(weights))]
+    cifar10 = [lambda: selfcheck.fid_of_cifar10(options["data.root"], networks)]
     for make in [*selfcheck.OFFLINE, *cifar10]:
         for check in make():
             print(check.text, flush=True)

@@ -218,3 +218,29 @@ def test_data_id_tells_resolutions_apart(pictures: Path) -> None:
         ready(folder_of(pictures, flip=True)).facts["id"]
     }
     assert len(ids) == 3
+
+
+def test_cifar10_keeps_pixels_in_place_and_the_last_training_images_for_validation(monkeypatch, tmp_path) -> None:
+    from genarena.data.cifar10 import CIFAR10
+
+    rng = np.random.default_rng(0)
+    files = {
+        True: rng.integers(0, 256, (5_100, 32, 32, 3), np.uint8),
+        False: rng.integers(0, 256, (10, 32, 32, 3), np.uint8),
+    }
+
+    class Stored:
+        def __init__(self, root: str, train: bool, download: bool) -> None:
+            assert download  # there is no folder yet
+            self.data, self.targets = files[train], list(range(len(files[train])))
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Stored)
+    data = CIFAR10(DataSpec((3, 32, 32), 256, 10), root=str(tmp_path), flip=True)
+    data.setup()
+    assert (data.train.size, data.val.size, data.test.size) == (100, 5_000, 10)
+    assert data.val.y[0] == 100
+    assert data.val.x[7, 2, 3, 4] == files[True][107, 3, 4, 2]
+    flipped = data.augment(data.test.x, torch.Generator().manual_seed(0))
+    mirrored = (flipped == data.test.x.flip(-1)).flatten(1).all(1)
+    assert 0 < mirrored.sum() < 10
+    assert torch.equal(flipped[~mirrored], data.test.x[~mirrored])

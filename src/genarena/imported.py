@@ -197,14 +197,14 @@ def check_askable(metrics: Sequence[str], has_training_set: bool) -> None:
             raise UserError(f"metrics={name}: needs the training set, which a reference is not; take data=<name>")
 
 
-def score(images: Tensor, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings,
-          inception_weights: str | None = None) -> dict[str, dict[str, Any]]:  # fmt: skip
+def score(images: Tensor, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings
+          ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Records of the metrics on the first `settings.num_samples` images; null for what only a model could give."""
     if len(images) < settings.num_samples:
         raise UserError(f"there are {len(images):,} images, and the protocol takes {settings.num_samples:,}")
     answerable = [name for name in metrics if about_images(name)]
     model = ImportedSamples(images, data.spec).eval()
-    found = evaluate(model, data, answerable, settings, inception_weights=inception_weights).metrics
+    found = evaluate(model, data, answerable, settings).metrics
     missing = {"value": None, "reason": "the images were made elsewhere: there is no model to ask"}
     return {name: found.get(name, missing) for name in metrics}
 

@@ -27,6 +27,7 @@ from genarena.models.autoregressive.made import MADE
 from genarena.models.baseline.uniform import Uniform
 from genarena.models.vae.vae import VAE
 from genarena.spec import DataSpec
+from genarena.weights import FeatureSettings
 
 CIFAR10_TRAIN_TEST_FID = 3.15  # 3.1508 by the official TensorFlow code; ports give 3.1457 to 3.1525
 
@@ -120,16 +121,13 @@ def fid_and_kid_of_torch_fidelity() -> Iterator[Check]:
 
 def neighbours_by_brute_force() -> Iterator[Check]:
     """Equations 1-2 of Kynkaanniemi et al. 2019 and 4-5 of Naeem et al. 2020, by plain loops."""
-    real, fake = _normal(60, 4, seed=4), 0.8 * _normal(50, 4, seed=5) + 0.3
+    real, fake = _normal(60, 4, seed=4).tolist(), (0.8 * _normal(50, 4, seed=5) + 0.3).tolist()
 
-    def radius(points: Tensor, index: int, k: int) -> float:
-        return sorted(math.dist(points[index], other) for j, other in enumerate(points) if j != index)[k - 1]
-
-    def inside(k: int, centres: Tensor, points: Tensor) -> list[list[bool]]:
-        """[centre][point]"""
-        return [
-            [math.dist(centre, point) <= radius(centres, i, k) for point in points] for i, centre in enumerate(centres)
-        ]
+    def inside(k: int, centres: list[list[float]], points: list[list[float]]) -> list[list[bool]]:
+        """[centre][point]: whether the point is as near as the k-th of the other centres."""
+        radii = [sorted(math.dist(centre, other) for other in centres)[k] for centre in centres]  # [0] is itself
+        return [[math.dist(centre, point) <= radius for point in points]
+                for centre, radius in zip(centres, radii, strict=True)]  # fmt: skip
 
     by_three, of_samples, by_five = inside(3, real, fake), inside(3, fake, real), inside(5, real, fake)
     expected = {
@@ -138,8 +136,9 @@ def neighbours_by_brute_force() -> Iterator[Check]:
         "density": sum(map(sum, by_five)) / (5 * 50),
         "coverage": sum(map(any, by_five)) / 60,
     }
+    sets = [torch.tensor(rows, dtype=torch.float64) for rows in (real, fake)]
     for name, value in expected.items():
-        yield Check(name, _measure(name, real, fake), "brute force", value, 1e-12)
+        yield Check(name, _measure(name, *sets), "brute force", value, 1e-12)
 
 
 # -- likelihood --------------------------------------------------------------------------------------------------------
@@ -242,7 +241,7 @@ def autoregressive_masses() -> Iterator[Check]:
 # -- with the real weights and data ------------------------------------------------------------------------------------
 
 
-def fid_of_cifar10(root: str, inception_weights: str | None) -> Iterator[Check | Missing]:
+def fid_of_cifar10(root: str, networks: FeatureSettings) -> Iterator[Check | Missing]:
     """FID of the 50,000 training images against the 10,000 test images."""
     title = f"FID of CIFAR-10, train against test ({CIFAR10_TRAIN_TEST_FID} +- 0.01)"
     if not (Path(root) / CIFAR10.folder).is_dir():
@@ -255,10 +254,10 @@ def fid_of_cifar10(root: str, inception_weights: str | None) -> Iterator[Check |
         yield Missing(title, f"needs CIFAR-10: {error}")
         return
     train = torch.cat([data.train.x, data.val.x])
-    settings = EvaluationSettings(num_samples=len(train), num_test=data.test.size)
+    settings = EvaluationSettings(num_samples=len(train), num_test=data.test.size, features=networks)
     reference = ImportedReference(data.test.x, data.spec)
     reference.setup()
-    record = score(train, reference, ["fid"], settings, inception_weights)["fid"]
+    record = score(train, reference, ["fid"], settings)["fid"]
     if record["value"] is None:
         yield Missing(title, record["reason"])
     else:
