@@ -1,5 +1,6 @@
 """The protocol on models whose scores are known: what is asked for is computed once, and nothing else."""
 
+import dataclasses
 import json
 import math
 
@@ -280,6 +281,9 @@ def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.Monkey
     json.dumps(base)
     assert base["networks"] == {"domain": features.recipe_hash()}
     assert protocol(["fid", "nll_nats"], SETTINGS)["networks"] == {"inception": PUBLISHED["inception"].sha256}
+    longer = dataclasses.replace(SETTINGS, ais_steps=SETTINGS.ais_steps + 1)
+    assert base == protocol(["recall", "bits_per_dim"], longer)  # no metric of it anneals
+    assert protocol(["ais_nll_nats"], SETTINGS)["id"] != protocol(["ais_nll_nats"], longer)["id"]
     ids = {base["id"], protocol(["recall"], SETTINGS)["id"],
            protocol(["recall", "bits_per_dim"], EvaluationSettings())["id"]}  # fmt: skip
     monkeypatch.setitem(features.RECIPE, "seed", 1)

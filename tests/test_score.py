@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from genarena import features, results
+from genarena.backbones import BACKBONES
 from genarena.config import compose
 from genarena.errors import DataError, UserError
-from genarena.evidence import Evidence
 from genarena.imported import ImportedSamples, about_images, image_spec, read_images
 from genarena.leaderboard.tables import find_runs, make_tables
 from genarena.metrics import names
@@ -98,6 +98,21 @@ def test_an_imported_row_stands_on_the_table_of_its_protocol(finished: tuple, tm
     assert {line.model: line.family for line in table.lines} == {"uniform": "baseline", "elsewhere": "imported"}
 
 
+class Pixels:
+    """Stands in for Inception."""
+
+    digest, facts = "0" * 64, {"name": "pixels"}
+
+    def __init__(self, *_) -> None:
+        pass
+
+    def features_and_logits(self, x: torch.Tensor, bars: object) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.features(x, bars), self.features(x, bars)
+
+    def features(self, x: torch.Tensor, bars: object) -> torch.Tensor:
+        return x.flatten(1).float() / 255.0
+
+
 def test_against_a_reference(tmp_path: Path, monkeypatch) -> None:
     """KID on stand-in features: of the same images, in another order and as pictures, and of others."""
     generator = torch.Generator().manual_seed(0)
@@ -105,8 +120,7 @@ def test_against_a_reference(tmp_path: Path, monkeypatch) -> None:
     save_pictures(images.flip(0), tmp_path / "real", 256)
     np.savez(tmp_path / "same.npz", images.permute(0, 2, 3, 1).numpy())
     np.savez(tmp_path / "dark.npz", samples=(images // 4).numpy())
-    pixels = {"features": lambda self, x, num_levels, bars: x.flatten(1).float() / 255.0, "facts": {"name": "pixels"}}
-    monkeypatch.setattr(Evidence, "_inception", type("Pixels", (), pixels)())
+    monkeypatch.setitem(BACKBONES, "inception", Pixels)
     values = {}
     for name in ("same", "dark"):
         code = script(monkeypatch, f"samples={tmp_path / name}.npz", f"reference={tmp_path}/real", f"name={name}",

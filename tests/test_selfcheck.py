@@ -9,6 +9,7 @@ from genarena import selfcheck
 from genarena.data.base import Split
 from genarena.data.cifar10 import CIFAR10
 from genarena.selfcheck import Check, Missing
+from genarena.weights import FeatureSettings
 
 QUICK = [check for check in selfcheck.OFFLINE if check is not selfcheck.bounds_of_a_linear_gaussian_model]
 
@@ -48,19 +49,19 @@ def test_wrong_code_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_cifar10_it_says_what_is_missing(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (absent,) = selfcheck.fid_of_cifar10(str(tmp_path), None)
+    (absent,) = selfcheck.fid_of_cifar10(str(tmp_path), FeatureSettings())
     assert isinstance(absent, Missing) and absent.holds
     assert "needs CIFAR-10; there is no" in absent.text
     (tmp_path / "cifar-10-batches-py").mkdir()
-    (partial,) = selfcheck.fid_of_cifar10(str(tmp_path), None)
+    (partial,) = selfcheck.fid_of_cifar10(str(tmp_path), FeatureSettings())
     assert partial.holds and "is not the whole CIFAR-10" in partial.text
     images = torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8)
     monkeypatch.setattr(CIFAR10, "load", lambda self: (Split(images), Split(images), Split(images)))
     monkeypatch.setattr(
         selfcheck, "score", lambda *_: {"fid": {"value": None, "reason": "no Inception weights: get them"}}
     )
-    (unweighted,) = selfcheck.fid_of_cifar10(str(tmp_path), None)
+    (unweighted,) = selfcheck.fid_of_cifar10(str(tmp_path), FeatureSettings())
     assert unweighted.holds and "no Inception weights: get them" in unweighted.text
     monkeypatch.setattr(selfcheck, "score", lambda *_: {"fid": {"value": 3.2}})
-    (wrong,) = selfcheck.fid_of_cifar10(str(tmp_path), None)
+    (wrong,) = selfcheck.fid_of_cifar10(str(tmp_path), FeatureSettings())
     assert not wrong.holds and "WRONG" in wrong.text

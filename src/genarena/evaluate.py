@@ -77,7 +77,9 @@ def protocol(metrics: Sequence[str], settings: EvaluationSettings) -> dict[str, 
     space = settings.features.space
     networks = {name: features.recipe_hash() if name == "domain" else settings.features.sha256(name)
                 for name in Evidence.networks(wanted, space)}  # fmt: skip
-    rules = {"version": PROTOCOL_VERSION, "metrics": list(needs), "settings": settings.numbers(), "split": "test",
+    unused = {name for piece, own in Evidence.OWN_SETTINGS.items() if piece not in wanted for name in own}
+    used = {name: value for name, value in settings.numbers().items() if name not in unused}
+    rules = {"version": PROTOCOL_VERSION, "metrics": list(needs), "settings": used, "split": "test",
              "quantiser": QUANTISER, "space": space if wanted & Evidence.SPACE else None, "networks": networks,
              "libraries": {library: version(library) for library in ("torch-fidelity", "torchmetrics")}}  # fmt: skip
     return {"id": hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:8], **rules}

@@ -102,6 +102,12 @@ class Evidence:
         "dinov2": frozenset({"real_dinov2", "fake_dinov2"}),
         "clip": frozenset({"real_clip", "fake_clip"}),
     }
+    OWN_SETTINGS = {  # of EvaluationSettings, that only one piece of evidence depends on
+        "iw_log_prob": ("iw_samples", "iw_num_test"),
+        "iw_log_weights": ("iw_bounds_k", "iw_bounds_num_test"),
+        "ode_log_prob": ("ode_num_test", "ode_tolerance", "ode_probes", "ode_dequantisation"),
+        "ais_log_prob": ("ais_num_test", "ais_chains", "ais_steps", "ais_sigma"),
+    }
 
     def __init__(self, model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings, bars: Bars) -> None:
         self.model, self.data, self.settings, self.bars = model, data, settings, bars

@@ -21,6 +21,7 @@ from genarena.files import replace_atomically
 from genarena.imported import ImportedReference, score
 from genarena.run import run
 from genarena.run_folder import RunFolder
+from genarena.weights import FeatureSettings
 
 SETTING = ("model", "data", "budget", "evaluation", "metrics", "seed")  # what makes two runs the same experiment
 ELSEWHERE = (
@@ -126,7 +127,9 @@ def find_run(cfg: dict[str, Any]) -> RunFolder | None:
 
 
 def _pinned(cfg: dict[str, Any]) -> dict[str, Any]:
-    return {key: cfg.get(key) for key in SETTING} | {"data": {k: v for k, v in cfg["data"].items() if k != "root"}}
+    elsewhere = {"data": "root", "evaluation": "features"}  # paths, which differ from machine to machine
+    own = {part: {k: v for k, v in cfg[part].items() if k != name} for part, name in elsewhere.items()}
+    return {key: cfg.get(key) for key in SETTING} | own
 
 
 def _finished(folder: RunFolder) -> bool:
@@ -146,7 +149,9 @@ def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict
     device = "cuda" if torch.cuda.is_available() else "cpu"
     _, model = folder.rebuild(device)
     reference = _training_images(cfg)
-    settings = EvaluationSettings(num_samples=reference.test.size, num_test=reference.test.size)
+    settings = EvaluationSettings(
+        num_samples=reference.test.size, num_test=reference.test.size, features=_networks(cfg)
+    )
     record = evaluate(model, reference, [wanted.metric], settings).metrics[wanted.metric]
     if record["value"] is not None:
         text = json.dumps({**record, "split": "train + val"}, indent=2)
@@ -163,11 +168,17 @@ def _training_images(cfg: dict[str, Any]) -> ImportedReference:
     return reference
 
 
+def _networks(cfg: dict[str, Any]) -> FeatureSettings:
+    return build(cfg["evaluation"]["features"], "features")
+
+
 def _probe(cfg: dict[str, Any], wanted: Published) -> None:
     """Raise UserError before days of training when the features of the metric cannot be had here."""
     images = _training_images(cfg)
     few = ImportedReference(images.test.x[:4], images.spec)
     few.setup()
-    record = score(few.test.x, few, ["kid"], EvaluationSettings(num_samples=4, num_test=4))["kid"]
+    record = score(few.test.x, few, ["kid"], EvaluationSettings(num_samples=4, num_test=4, features=_networks(cfg)))[
+        "kid"
+    ]
     if record["value"] is None:
         raise UserError(f"{wanted.metric} cannot be measured: {record['reason']}")

@@ -158,3 +158,9 @@ def test_refuses_what_it_cannot_model() -> None:
         VAE(DataSpec((1, 8, 8)))
     with pytest.raises(ValueError, match="warmup=2.0"):
         VAE(DataSpec((1, 8, 8), 2), warmup=2.0)
+
+
+def test_binary_images_are_seen_in_larger_patches() -> None:
+    assert VAE(DataSpec((1, 28, 28), 2)).encoder[0].stride == (4, 4)
+    assert VAE(DataSpec((1, 28, 28), 256)).encoder[0].stride == (2, 2)
+    assert VAE(DataSpec((1, 28, 28), 256), patch=3).encoder[0].stride == (3, 3)

@@ -74,7 +74,7 @@ class VAE(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     selection = "val/bits_per_dim"
 
     def __init__(self, spec: DataSpec, training: Training | None = None, latent_dim: int = 32, channels: int = 32,
-                 blocks: Sequence[int] = (0,), hidden: int = 256, patch: int = 2, pixels: str = "auto",
+                 blocks: Sequence[int] = (0,), hidden: int = 256, patch: int | None = None, pixels: str = "auto",
                  num_mixtures: int = 5, beta: float = 1.0, warmup: float = 0.1, free_bits: float = 0.0,
                  sample_pixels: bool = True) -> None:  # fmt: skip
         super().__init__(spec, training)
@@ -85,6 +85,8 @@ class VAE(GenerativeModel, Encodes, Decodes, Infers, Weighs):
         self.latent_dim, self.beta, self.warmup = latent_dim, beta, warmup
         self.free_bits, self.sample_pixels = free_bits, sample_pixels
         if spec.is_image:
+            if patch is None:  # binary pixels need no fine decoder, and coarse ones are twice as fast
+                patch = 4 if spec.num_levels == 2 else 2
             self._build_image_networks(channels, blocks, hidden, patch, PixelHead(pixels, spec, num_mixtures))
         else:
             self._build_vector_networks(hidden)
