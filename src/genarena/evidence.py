@@ -1,6 +1,5 @@
 """Evidence: everything about a model and a data set that a metric may ask for, each piece made once, when asked for."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -16,7 +15,7 @@ from genarena.backbones import BACKBONES, Backbone, InceptionFeatures
 from genarena.data.base import ArenaDataModule, Split
 from genarena.decoder_likelihood import decoder_log_prob
 from genarena.likelihood import Likelihood
-from genarena.metrics.base import Unavailable
+from genarena.metrics.base import Unavailable, content_order
 from genarena.models.base import Emits, GenerativeModel, Integrates, Weighs
 from genarena.progress import Bars
 from genarena.spec import DataSpec
@@ -166,12 +165,8 @@ class Evidence:
 
     @cached_property
     def fake_order(self) -> Tensor:
-        """(N,) indices that put the samples in the order of a hash of their content.
-
-        It shuffles like a permutation with a fixed seed, and does not depend on the order that samples came in.
-        """
-        digests = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in self.fake.numpy()]
-        return torch.tensor(sorted(range(len(digests)), key=digests.__getitem__))
+        """(N,) indices that shuffle the samples by their content, whatever order they came in."""
+        return content_order(self.fake)
 
     @cached_property
     def seconds_per_image(self) -> float:

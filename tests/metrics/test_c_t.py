@@ -42,7 +42,7 @@ def test_z_equals_scipy(ties: bool) -> None:
 def test_equals_the_definition_cell_by_cell() -> None:
     train, real, fake = moons(400, 0), moons(300, 1), moons(1000, 2)
     value, record = measure(train, real, fake)
-    cells = partition(train.numpy(), 5)
+    cells = partition(train, 5)
     labels = [cells.predict(rows.numpy()) for rows in (train, real, fake)]
     total, weight = 0.0, 0
     for cell in range(5):

@@ -1,5 +1,6 @@
 """What a metric is here: a torchmetrics `Metric` that also says what its number means."""
 
+import hashlib
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +24,15 @@ def finite_rows(name: str, rows: Tensor) -> Tensor:
         raise ArenaError(f"{name} features: {int(broken.sum())} of {len(rows)} rows are not finite, the first is row "
                          f"{int(broken.nonzero()[0])}")  # fmt: skip
     return rows.detach().cpu()
+
+
+def content_order(rows: Tensor) -> Tensor:
+    """Indices (N,) that put rows (N, *shape) in the order of a hash of their content.
+
+    It shuffles like a permutation with a fixed seed, and does not depend on the order that the rows came in.
+    """
+    digests = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows.numpy()]
+    return torch.tensor(sorted(range(len(digests)), key=digests.__getitem__))
 
 
 def joined(parts: list[Tensor]) -> Tensor:

@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from genarena.metrics.base import ArenaMetric, Unavailable, finite_rows, joined
+from genarena.metrics.base import ArenaMetric, Unavailable, content_order, finite_rows, joined
 from genarena.neighbours import nearest_distances
 
 MOST_CELLS = 50
@@ -24,9 +24,9 @@ SAMPLES_PER_CELL = 200
 FEWEST = 20  # samples in a cell that counts
 
 
-def partition(train: np.ndarray, num_cells: int) -> KMeans:
+def partition(train: Tensor, num_cells: int) -> KMeans:
     """Cells (Voronoi) around k-means centres of the training rows (L, F), whatever their order."""
-    ordered = train[np.lexsort(train.T)]
+    ordered = train[content_order(train)].numpy()
     return KMeans(min(num_cells, len(train)), n_init=1, random_state=0).fit(ordered)
 
 
@@ -57,9 +57,9 @@ class CT(ArenaMetric):
         self.fake_rows.append(finite_rows("fake", fake_features))
 
     def compute(self) -> float:
-        train, real, fake = (joined(rows).double() for rows in (self.train_rows, self.real_rows, self.fake_rows))
+        train, real, fake = (joined(rows) for rows in (self.train_rows, self.real_rows, self.fake_rows))
         num_cells = max(1, min(MOST_CELLS, len(fake) // SAMPLES_PER_CELL))
-        cells = partition(train.numpy(), num_cells)
+        cells = partition(train, num_cells)
         in_train, in_real, in_fake = (cells.predict(rows.numpy()) for rows in (train, real, fake))
         self.cells = []
         for cell in range(cells.n_clusters):

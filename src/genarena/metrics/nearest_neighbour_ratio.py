@@ -34,7 +34,7 @@ class NearestNeighbourRatio(ArenaMetric):
 
         The first 2,000 test examples are looked up, and 2,000 samples: the first in `fake_order`, an order by content.
         """
-        for queries, distances in ((fake[fake_order], self.fake_distances), (real, self.real_distances)):
+        for queries, distances in ((fake[fake_order[:QUERIES]], self.fake_distances), (real, self.real_distances)):
             left = QUERIES - sum(map(len, distances))
             if left > 0 and len(queries):
                 distances.append(nearest_distances(queries[:left], train))
