@@ -35,7 +35,7 @@ GOOD = ["model=vae", "data=digits"]
         ([*GOOD, "seed=-1"], ["seed=-1", "at least 0"]),
         ([*GOOD, "seed=one"], ["expected int"]),
         ([*GOOD, "model.training.ema_decay=1.5"], ["0 to 1"]),
-        ([*GOOD, "metrics=[bits_per_dm]"], ["bits_per_dm", "did you mean bits_per_dim?"]),
+        ([*GOOD, "metrics=[bits_per_dm]"], ["bits_per_dm", "did you mean bits_per_dim"]),
         ([*GOOD, "metrics=recall"], ["expected a list"]),
         ([*GOOD, "features.inception_weight=x"], ["did you mean features.inception_weights?"]),
         ([*GOOD, "~seed"], ["cannot be removed"]),

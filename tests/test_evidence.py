@@ -107,7 +107,7 @@ def run(samples: Tensor, data: ArenaDataModule, metrics: list[str], settings: Ev
     return evaluate(Drawn(samples).eval(), data, metrics, settings, progress=False).metrics
 
 
-IMAGE_METRICS = [name for name in names() if not name.endswith(("_nats", "_per_dim", "_seconds"))]
+IMAGE_METRICS = [name for name in names() if not name.endswith(("_nats", "_per_dim", "_seconds", "_bounds"))]
 
 
 def test_every_metric_has_a_value_and_says_where_from(data: Halves, samples: Tensor) -> None:

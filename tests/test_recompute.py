@@ -22,7 +22,8 @@ METRICS = ["bits_per_dim", "iw_nll_nats", "fd_domain", "recall", "coverage", "cl
 ])  # fmt: skip
 def test_evaluating_again_gives_the_same_numbers(model: str, kind: Likelihood, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(features.RECIPE, "examples", 6000)
-    row = run(compose([f"model={model}", "data=digits", "budget=smoke", "budget.examples=128", "callbacks.progress=false",
+    row = run(compose([f"model={model}", "data=digits", "budget=smoke", "budget.examples=128",
+                       "budget.num_samples=100", "budget.num_test=100", "callbacks.progress=false",
                        "logger=none", f"metrics=[{','.join(METRICS)}]", f"runs_dir={tmp_path}/runs"]))  # fmt: skip
     assert row["likelihood"] == kind
     (path,) = tmp_path.glob(f"runs/digits/{model}/*")

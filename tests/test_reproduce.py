@@ -10,11 +10,13 @@ import pytest
 from hydra.utils import get_object
 
 from genarena import config, reproduce
+from genarena.backbones import BACKBONES
 from genarena.build import build
 from genarena.errors import Diverged, UserError
 from genarena.evaluate import load_metric
 from genarena.metrics import names as metric_names
 from genarena.reproduce import Outcome, Published, find_run, published, setting
+from tests.pixels import Pixels
 
 EXPERIMENTS = config.available("experiment")
 composed = cache(setting)
@@ -157,8 +159,7 @@ def test_against_the_official_training_file(tiny: list[str], tmp_path: Path, mon
     outcome = reproduce.reproduce("tiny", tiny)
     assert "kid cannot be measured: no Inception weights" in outcome.text
     assert not list(tmp_path.glob("runs/*/*/*"))
-    monkeypatch.setattr("genarena.evidence.Evidence._inception", type("Pixels", (), {
-        "features": lambda self, x, num_levels, bars: x.flatten(1).float(), "facts": {"name": "pixels"}})())  # fmt: skip
+    monkeypatch.setitem(BACKBONES, "inception", Pixels)
     outcome = reproduce.reproduce("tiny", tiny)
     assert outcome.record["value"] > 0
     assert (outcome.record["n"], outcome.record["n_real"]) == (1257 + 180, 1257 + 180)

@@ -160,7 +160,7 @@ def test_a_finished_run_resumed_is_the_same_run(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("runs/digits/realnvp/*")
     again = run(compose([*command(tmp_path), f"resume={path}"]))
     assert again["cost"]["examples_seen"] == first["cost"]["examples_seen"]
-    assert again["metrics"]["bits_per_dim"] == first["metrics"]["bits_per_dim"]
+    assert again["metrics"]["bits_per_dim"]["value"] == first["metrics"]["bits_per_dim"]["value"]
     longer = run(compose([*command(tmp_path), f"resume={path}", "budget.examples=192"]))
     assert longer["cost"]["examples_seen"] == 192
 

@@ -78,7 +78,8 @@ class EvaluationSettings:
 
     def numbers(self) -> dict[str, Any]:
         """The settings without `features`, whose paths differ from machine to machine."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "features"}
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "features"}
+        return values | {"iw_bounds_k": list(self.iw_bounds_k)}
 
 
 def _is_whole(value: Any, least: int) -> bool:

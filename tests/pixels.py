@@ -1,0 +1,18 @@
+"""Pixels in the place of Inception's features."""
+
+from torch import Tensor
+
+
+class Pixels:
+    """Stands in for Inception."""
+
+    digest, facts = "0" * 64, {"name": "pixels"}
+
+    def __init__(self, *_) -> None:
+        pass
+
+    def features_and_logits(self, x: Tensor, bars: object) -> tuple[Tensor, Tensor]:
+        return self.features(x, bars), self.features(x, bars)
+
+    def features(self, x: Tensor, bars: object) -> Tensor:
+        return x.flatten(1).float() / 255.0
