@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from genarena.decoder_likelihood import NoisyDecoder, decoder_log_prob
-from genarena.models.base import Emits
+from genarena.models.capabilities import Emits
 from genarena.progress import Bars
 from genarena.spec import DataSpec
 

@@ -14,7 +14,8 @@ from genarena.evaluate import EvaluationSettings, evaluate, load_metric, needed,
 from genarena.evidence import Evidence
 from genarena.likelihood import Likelihood
 from genarena.metrics import names
-from genarena.models.base import Emits, GenerativeModel, Integrates, Weighs
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Emits, Integrates, Weighs
 from genarena.spec import Batch, DataSpec
 from genarena.weights import PUBLISHED
 

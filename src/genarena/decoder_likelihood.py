@@ -21,7 +21,7 @@ from torch import Tensor
 
 from genarena.distributions import discretised_gaussian_log_prob
 from genarena.likelihood import from_unit, log_mean_exp, to_unit
-from genarena.models.base import Emits
+from genarena.models.capabilities import Emits
 from genarena.models.energy.annealed_importance_sampling import anneal, effective_number
 from genarena.models.energy.langevin import frozen
 from genarena.progress import Bars

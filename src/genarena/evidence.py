@@ -16,7 +16,8 @@ from genarena.data.base import ArenaDataModule, Split
 from genarena.decoder_likelihood import decoder_log_prob
 from genarena.likelihood import Likelihood
 from genarena.metrics.base import Unavailable, content_order
-from genarena.models.base import Emits, GenerativeModel, Integrates, Weighs
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Emits, Integrates, Weighs
 from genarena.progress import Bars
 from genarena.spec import DataSpec
 from genarena.weights import FeatureSettings

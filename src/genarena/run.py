@@ -31,7 +31,8 @@ from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
 from genarena.evaluate import evaluate, protocol
 from genarena.files import replace_atomically
-from genarena.models.base import Decodes, Encodes, GenerativeModel
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Decodes, Encodes
 from genarena.pictures import save_neighbours, save_pairs, save_samples
 from genarena.run_folder import RunFolder, load_weights
 

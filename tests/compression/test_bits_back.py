@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genarena.compression.bits_back import BitsBackCoder, bin_medians, pop_bins, push_bins
 from genarena.distributions import Categorical
-from genarena.models.base import Infers
+from genarena.models.capabilities import Infers
 from genarena.spec import DataSpec
 from tests.compression.tiny import HEADS, QUIET, images, vae
 

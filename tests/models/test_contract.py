@@ -12,7 +12,8 @@ from genarena.build import build
 from genarena.config import CONF, SOURCE, available, compose
 from genarena.errors import UserError
 from genarena.likelihood import Likelihood, from_unit
-from genarena.models.base import Emits, GenerativeModel, Weighs
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Emits, Weighs
 from genarena.spec import Batch
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from genarena.compression.coder import NOT_OURS, TABLES, Coder, decoded, table
 from genarena.errors import Untrusted
-from genarena.models.base import DiagonalNormal, Infers
+from genarena.models.capabilities import DiagonalNormal, Infers
 from genarena.progress import Bars
 
 STEP = 256  # bins per step

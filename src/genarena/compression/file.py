@@ -25,7 +25,8 @@ from genarena.compression.bits_back import BitsBackCoder
 from genarena.compression.coder import NOT_OURS, Coder
 from genarena.compression.range_coding import RangeCoder
 from genarena.errors import Untrusted, UserError
-from genarena.models.base import Factorises, GenerativeModel, Infers
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Factorises, Infers
 from genarena.progress import Bars
 
 MAGIC, VERSION = b"gab", 1

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genarena.compression.coder import TABLES, Coder, decoded, table
 from genarena.distributions import PixelDistribution
-from genarena.models.base import Choose, Factorises
+from genarena.models.capabilities import Choose, Factorises
 from genarena.progress import Bars
 
 CHUNK = 512  # images traversed together; part of the file format

@@ -1,4 +1,4 @@
-"""The contract of every model: `GenerativeModel`, its adversarial variant, and the optional capabilities.
+"""The contract of every model: `GenerativeModel` and its adversarial variant.
 
 A subclass writes mathematics only (`loss`, `sample`, `log_prob`); optimisation, clipping, gradient accumulation,
 non-finite steps and logging are written here, once. Everything but `training_step` works without a Trainer.
@@ -8,13 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from genarena.distributions import PixelDistribution
 from genarena.likelihood import Likelihood, bits_per_dim
 from genarena.schedule import warmup_cosine
 from genarena.spec import Batch, DataSpec
@@ -218,82 +217,3 @@ class AdversarialModel(GenerativeModel):
     @staticmethod
     def _named(terms: dict[str, Tensor], player: str) -> dict[str, Tensor]:
         return {f"{player}_{name}": value for name, value in terms.items()}
-
-
-# -- capabilities: what a model can do beyond the contract -----------------------------------------------------------
-
-
-class Encodes(ABC):
-    @abstractmethod
-    def encode(self, x: Tensor) -> Tensor:
-        """Data (N, *shape) to latent codes (N, latent_dim)."""
-
-
-class Decodes(ABC):
-    @abstractmethod
-    def decode(self, z: Tensor) -> Tensor:
-        """Latent codes (N, latent_dim) to data (N, *shape), the most likely or mean image."""
-
-
-class Scores(ABC):
-    @abstractmethod
-    def score(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """grad_x log p_t(x_t) for noise level t (N,) in [0, 1]; (N, *shape), in the model's own scaled space."""
-
-
-class Choose(Protocol):
-    def __call__(self, distribution: PixelDistribution, *, channel: int, row: int, column: int) -> Tensor:
-        """Levels (N,), uint8, of one dimension, given its distribution (N, 1, 1, 1) under the dimensions before it."""
-
-
-class Factorises(ABC):
-    """p(x) = prod_i p(x_i | x_1, ..., x_{i-1}), dimension by dimension in an order that the model chooses."""
-
-    @abstractmethod
-    def traverse(self, num_images: int, choose: Choose) -> Tensor:
-        """Images (num_images, C, H, W), uint8, whose levels `choose` gives; the same levels give the same bits again."""
-
-
-class DiagonalNormal(Protocol):
-    mean: Tensor  # (N, latent_dim)
-    log_var: Tensor  # (N, latent_dim)
-
-
-class Infers(ABC):
-    """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)) with p(z) = N(0, I); both distributions can be had."""
-
-    latent_dim: int
-
-    @abstractmethod
-    def posterior(self, x: Tensor) -> DiagonalNormal:
-        """q(z|x) of data (N, *shape)."""
-
-    @abstractmethod
-    def likelihood_of(self, z: Tensor) -> PixelDistribution | DiagonalNormal:
-        """p(x|z) of codes (N, latent_dim)."""
-
-
-class Weighs(ABC):
-    @abstractmethod
-    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
-        """log p(x, z) - log q(z | x) for draws z ~ q, a latent code or the noise of dequantisation; (num_samples, N) nats.
-
-        The log of the mean of k weights is a lower bound on log p(x) in expectation, the tighter the larger k is (Burda et
-        al. 2016, arXiv 1509.00519, theorem 1). num_samples * N examples may be in memory at once.
-        """
-
-
-class Integrates(ABC):
-    @abstractmethod
-    def ode_log_prob(self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str) -> tuple[Tensor, dict]:
-        """(N,) nats of the density that an ordinary differential equation carries to a known one, and how it was solved."""
-
-
-class Emits(ABC):
-    """A decoder alone: x = emit(z) + observation noise, z ~ N(0, I) of `latent_dim` dimensions."""
-
-    latent_dim: int
-
-    @abstractmethod
-    def emit(self, z: Tensor) -> Tensor:
-        """(N, latent_dim) to (N, *shape), differentiable and before any rounding: [-1, 1] for levels, else as the data."""

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, bits_per_dim, to_unit
 from genarena.models.autoregressive.row_cache import RowCache
-from genarena.models.base import Choose, Factorises, GenerativeModel, Training
+from genarena.models.base import GenerativeModel, Training
+from genarena.models.capabilities import Choose, Factorises
 from genarena.nets.masked import GatedPixelStack
 from genarena.spec import Batch, DataSpec
 
@@ -137,7 +138,7 @@ class PixelCNN(GenerativeModel, Factorises):
         return {"method": "product of conditionals"}
 
     def draw_pixel(self, features: Tensor, choose: Callable[..., Tensor] = draw) -> Tensor:
-        """One pixel, channel by channel: features (N, F) to levels (N, C), uint8; see `Choose` in `models/base.py`."""
+        """One pixel, channel by channel: features (N, F) to levels (N, C), uint8; see `Choose` in `capabilities.py`."""
         levels: list[Tensor] = []
         for channel, head in enumerate(self.heads):
             previous = to_unit(torch.stack(levels, 1), self.spec.num_levels) if levels else features[:, :0]

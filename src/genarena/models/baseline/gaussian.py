@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import Likelihood, log_mean_exp, quantise
-from genarena.models.base import GenerativeModel, Training, Weighs
+from genarena.models.base import GenerativeModel, Training
+from genarena.models.capabilities import Weighs
 from genarena.spec import Batch, DataSpec
 
 LARGEST_FULL = 4096  # dimensions: 128 MiB of float64

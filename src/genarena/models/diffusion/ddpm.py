@@ -21,7 +21,8 @@ from torch import Tensor
 
 from genarena.distributions import discretised_gaussian_log_prob
 from genarena.likelihood import Likelihood, bits_per_dim, from_unit, to_unit
-from genarena.models.base import GenerativeModel, Integrates, Scores, Training
+from genarena.models.base import GenerativeModel, Training
+from genarena.models.capabilities import Integrates, Scores
 from genarena.models.diffusion.probability_flow import log_density
 from genarena.models.diffusion.samplers import SAMPLERS, Denoised, respaced
 from genarena.models.diffusion.schedules import PREDICTIONS, SCHEDULES, NoiseSchedule

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from genarena.likelihood import Likelihood, bits_per_dim, dequantisation_log_det, quantise
-from genarena.models.base import Decodes, Encodes, GenerativeModel, Training, Weighs
+from genarena.models.base import GenerativeModel, Training
+from genarena.models.capabilities import Decodes, Encodes, Weighs
 from genarena.models.flow.bijection import Bijection
 from genarena.spec import Batch, DataSpec
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import from_unit, to_unit
-from genarena.models.base import AdversarialModel, Emits, Training
+from genarena.models.base import AdversarialModel, Training
+from genarena.models.capabilities import Emits
 from genarena.models.gan.augmentation import DiffAugment
 from genarena.spec import DataSpec
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, log_mean_exp, to_unit
-from genarena.models.base import Decodes, Encodes, GenerativeModel, Infers, Training, Weighs
+from genarena.models.base import GenerativeModel, Training
+from genarena.models.capabilities import Decodes, Encodes, Infers, Weighs
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
 from genarena.spec import Batch, DataSpec
 
