@@ -61,6 +61,19 @@ def test_names_do_not_cover_each_other(tmp_path: Path) -> None:
     assert not any(plots._overlap(a, b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+def test_the_share_of_the_budget_is_never_logarithmic(tmp_path: Path) -> None:
+    bounds = {"value": 8.0, "n": 10, "k": [1, 10, 100], "nats": [10.0, 9.0, 8.0]}
+    row = make_row("vae")
+    rows = [row | {"metrics": row["metrics"] | {"iw_bounds": bounds}}]
+    (table,) = make_tables(find_runs(write_rows(tmp_path, rows))[0])
+    curve = [(0.05, 3.0), (0.5, 2.0), (1.0, 1.5)]
+    training, bound = plots.of_table(table, {"vae": {"val/bits_per_dim": curve}})
+    assert (training.x.log, bound.x.log) == (False, True)
+    assert [label for _, label in bound.x.ticks] == ["1", "2", "5", "10", "20", "50", "100"]
+    xs = [float(point.split(",")[0]) for point in bound.traces[0].points.split()]
+    assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.2)
+
+
 def test_pictures_share_the_page(tmp_path: Path) -> None:
     noise = Image.effect_noise((300, 300), 80).convert("RGB")
     noise.save(tmp_path / "noise.png")

@@ -186,7 +186,7 @@ def _validation(table: Table, curves: dict[str, dict[str, Curve]]) -> Plot | Non
     key = "val/bits_per_dim"
     chosen = [(line, curves[line.name][key]) for line in table.lines if len(curves.get(line.name, {}).get(key, [])) > 1]
     return _curves(table, chosen, "Validation likelihood in training", "One run of each model, the first seed.",
-                   "share of the budget", "validation bits/dim")  # fmt: skip
+                   "share of the budget", "validation bits/dim", may_be_log=False)  # fmt: skip
 
 
 def _bounds(table: Table) -> Plot | None:
@@ -201,10 +201,11 @@ def _bounds(table: Table) -> Plot | None:
                    "importance samples k", "bound on the NLL (nats)")  # fmt: skip
 
 
-def _curves(table: Table, chosen: list[tuple[Line, Curve]], title: str, note: str, x: str, y: str) -> Plot | None:
+def _curves(table: Table, chosen: list[tuple[Line, Curve]], title: str, note: str, x: str, y: str,
+            may_be_log: bool = True) -> Plot | None:  # fmt: skip
     if not chosen:
         return None
-    x_axis = _axis(x, [px for _, curve in chosen for px, _ in curve], (LEFT, WIDTH - RIGHT))
+    x_axis = _axis(x, [px for _, curve in chosen for px, _ in curve], (LEFT, WIDTH - RIGHT), may_be_log=may_be_log)
     values = sorted(py for _, curve in chosen for _, py in curve)
     last = max(curve[-1][1] for _, curve in chosen)
     high = max(last, values[int(0.95 * (len(values) - 1))])  # a first wild value does not flatten all curves
@@ -249,10 +250,11 @@ def sparkline(curves: dict[str, Curve]) -> list[tuple[str, str, str, str]]:
 # -- axes --------------------------------------------------------------------------------------------------------------
 
 
-def _axis(title: str, values: list[float], ends: tuple[float, float], spread: Iterable[float] = ()) -> Axis:
-    """Logarithmic where all values are positive and differ more than fivefold. `spread`: ends of intervals."""
+def _axis(title: str, values: list[float], ends: tuple[float, float], spread: Iterable[float] = (),
+          may_be_log: bool = True) -> Axis:  # fmt: skip
+    """Logarithmic where all values are positive and differ more than fivefold, if it may be. `spread`: ends of intervals."""
     low, high = min(values), max(values)
-    log = low > 0 and high / low > 5
+    log = may_be_log and low > 0 and high / low > 5
     reach = [value for value in spread if value > 0.5 * low or not log]
     low, high = min([low, *reach]), max([high, *reach])
     if log:
