@@ -234,11 +234,9 @@ def _choose_weights(model: GenerativeModel, checkpoints: Checkpoints, folder: Ru
 def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: Any,
              folder: RunFolder) -> dict[str, Any]:  # fmt: skip
     budget = resolved["budget"]
-    shown = [
-        o.lstrip("+")
-        for o in resolved["choices"]["overrides"]
-        if o.lstrip("+").startswith(("model.", "callbacks.", "experiment="))
-    ]
+    given = [override.lstrip("+") for override in resolved["choices"]["overrides"]]
+    shown = [override for override in given if override.startswith(("model.", "callbacks.", "experiment="))
+             and not override.startswith(("callbacks.progress=", "callbacks.grid_size="))]  # fmt: skip
     return {
         "schema_version": results.SCHEMA_VERSION, "status": "failed", "error": "did not finish",
         "model": resolved["choices"]["model"], "family": model.family, "paper": model.paper,
