@@ -449,14 +449,14 @@ def number(value: float) -> str:
 
 
 def prefixed(value: float) -> str:
-    """Three significant digits and an SI prefix: 1795464 is `1.8 M`, 0.000096 is `96 µ`."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    power = max(-3, min(6, math.floor(math.log10(abs(value)) / 3 + 1e-12)))
+    """Three significant digits; above a thousand an SI prefix: 1795464 is `1.8 M`. Milli would be read as minutes."""
+    if abs(value) < 1 or not math.isfinite(value):
+        return f"{value:.3g}"
+    power = min(6, math.floor(math.log10(abs(value)) / 3 + 1e-12))
     scaled = value / 1000.0**power
     if abs(float(f"{scaled:.3g}")) >= 1000 and power < 6:
         power, scaled = power + 1, scaled / 1000.0
-    return f"{float(f'{scaled:.3g}'):g} {'nµm kMGTPE'[power + 3]}".rstrip()
+    return f"{float(f'{scaled:.3g}'):g} {' kMGTPE'[power]}".rstrip()
 
 
 def _with_interval(value: float, half_width: float) -> str:
