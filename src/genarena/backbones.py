@@ -6,6 +6,7 @@ CLIP ViT-L/14 trained on DataComp-XL (Gadre et al. 2023, arXiv 2304.14108; ordin
 class token after the last norm, before any projection, on images resized to 224x224.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ ROWS = 50  # images per forward pass; a constant, so that features do not depend
 SIDE = 224  # pixels, what the vision transformers look at
 
 
-class Backbone:
+class Backbone(ABC):
     """A network behind its file of weights; `features` maps levels (N, 1 or 3, H, W) to float32 rows on the CPU.
 
     Raises Unavailable when there is no file, when it holds something else, or for data that is no image.
@@ -51,17 +52,17 @@ class Backbone:
             cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise Unavailable(f"{path} does not hold the weights of {self.title}: {cause}") from error
 
+    @abstractmethod
     def load(self, path: Path) -> nn.Module:
         """The network with the weights of the file."""
-        raise NotImplementedError
 
     def features(self, x: Tensor, bars: Bars) -> Tensor:
         """(N, C, H, W) to (N, F)."""
         return self._outputs(x, bars)[0]
 
+    @abstractmethod
     def forward(self, rgb: Tensor) -> tuple[Tensor, ...]:
         """One batch (N, 3, H, W) uint8 on the device; the features come first."""
-        raise NotImplementedError
 
     def _outputs(self, x: Tensor, bars: Bars) -> tuple[Tensor, ...]:
         outputs = []

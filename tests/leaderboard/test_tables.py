@@ -146,7 +146,14 @@ def test_a_tie_is_printed_as_a_tie(tmp_path: Path) -> None:
     notes = {line.model: line.rank_note for line in table.lines}
     assert "a tie with vae" in notes["glow"]  # t = 0.1 / sqrt(2 * 0.01 / 3) = 1.22, 4 degrees of freedom: p = 0.29
     assert "p = 0.29" in notes["glow"]
-    assert "differs from glow" in notes["ddpm"]
+    assert "differs from vae" in notes["ddpm"]
+
+
+def test_ties_do_not_chain(tmp_path: Path) -> None:
+    values = {"vae": (1.0, 1.1, 1.2), "glow": (1.15, 1.25, 1.35), "ddpm": (1.3, 1.4, 1.5)}
+    (table,) = tables(tmp_path, *(make_row(model, seed, value) for model, three in values.items()
+                                  for seed, value in enumerate(three)))  # fmt: skip
+    assert ranks(table) == {"vae": "1=", "glow": "1=", "ddpm": "3"}  # each neighbour p = 0.14, first and last p = 0.02
 
 
 def test_one_seed_cannot_be_tested(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def caption(table: Table) -> str:
 
 def markdown(tables: list[Table]) -> str:
     parts = ["# Leaderboard\n", "Mean ± half of the 95% interval over training seeds. = exact, ≤ bound, ~ estimate. "
-             "A rank with = is a tie with its neighbour (Welch's t-test, 5%), one with ? could not be tested.\n"]  # fmt: skip
+             "= beside a rank: a tie with the best of it (Welch's t-test, 5%); ?: could not be tested.\n"]  # fmt: skip
     for table in tables:
         head = ["rank", "model", "family", "seeds", *(heading(column) for column in table.columns)]
         rows = [[line.rank, line.name, line.family, str(len(line.runs)), *(line.cells[c.key].text for c in table.columns)]

@@ -399,24 +399,26 @@ def _ranked(lines: list[Line], key: str | None) -> list[Line]:
     )
     contenders = [line for line in lines if line.competes and line.cells[key].value is not None]
     values = [[run.value(key) for run in line.runs] for line in contenders]
-    tests = [welch(above, below) for above, below in pairwise(values)]
+    first, tests = 0, []  # the best of the present rank: ties between neighbours would chain from the first to the last
     for index, line in enumerate(contenders):
-        tied = index > 0 and tests[index - 1] is not None and tests[index - 1] >= LEVEL
-        line.place = contenders[index - 1].place if tied else index + 1
+        p_value = welch(values[first], values[index]) if index else None
+        tests.append((p_value, contenders[first].name))
+        first = first if p_value is not None and p_value >= LEVEL else index
+        line.place = first + 1
+    tests[:1] = [(p_value, contenders[1].name) for p_value, _ in tests[1:2]]
     shared = [line.place for line in contenders]
     for index, line in enumerate(contenders):
         line.rank = f"{line.place}{'=' if shared.count(line.place) > 1 else ''}"
         if len(contenders) == 1:
             line.rank_note = "the only contender"
             continue
-        p_value = tests[max(0, index - 1)]
-        neighbour = contenders[index - 1 if index else 1].name
+        p_value, other = tests[index]
         if p_value is None:
             line.rank += "?"
-            line.rank_note = f"not tested against {neighbour}: that takes two seeds of each"
+            line.rank_note = f"not tested against {other}: that takes two seeds of each"
         else:
             verdict = "a tie with" if p_value >= LEVEL else "differs from"
-            line.rank_note = f"{verdict} {neighbour}: Welch's t-test over training seeds, p = {p_value:.2g}"
+            line.rank_note = f"{verdict} {other}: Welch's t-test over training seeds, p = {p_value:.2g}"
     for line in lines:
         if line not in contenders:
             line.rank, line.rank_note = _unranked(line)
