@@ -9,7 +9,8 @@ from genarena import cli, config
 from genarena.errors import UserError
 from genarena.files import replace_atomically
 from genarena.leaderboard import formats, page
-from genarena.leaderboard.tables import find_runs, make_tables
+from genarena.leaderboard.runs import find_runs
+from genarena.leaderboard.tables import make_tables
 from genarena.progress import Bars
 
 USAGE = """python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard] [logger=none|wandb]

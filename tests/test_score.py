@@ -15,7 +15,8 @@ from genarena.backbones import BACKBONES
 from genarena.config import compose
 from genarena.errors import DataError, UserError
 from genarena.imported import ImportedSamples, about_images, image_spec, read_images
-from genarena.leaderboard.tables import find_runs, make_tables
+from genarena.leaderboard.runs import find_runs
+from genarena.leaderboard.tables import make_tables
 from genarena.metrics import names
 from genarena.run import run
 from genarena.run_folder import RunFolder

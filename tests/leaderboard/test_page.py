@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from genarena.leaderboard import page
-from genarena.leaderboard.tables import find_runs, make_tables
+from genarena.leaderboard.runs import find_runs
+from genarena.leaderboard.tables import make_tables
 from tests.leaderboard.rows import make_row, write_rows
 
 HOSTILE = (

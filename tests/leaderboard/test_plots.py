@@ -7,7 +7,8 @@ from PIL import Image
 
 from genarena.leaderboard import plots
 from genarena.leaderboard.images import Gallery
-from genarena.leaderboard.tables import find_runs, make_tables
+from genarena.leaderboard.runs import find_runs
+from genarena.leaderboard.tables import make_tables
 from tests.leaderboard.rows import make_row, write_rows
 
 

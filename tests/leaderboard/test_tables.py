@@ -10,7 +10,9 @@ import pytest
 
 from genarena.errors import UserError
 from genarena.leaderboard import formats
-from genarena.leaderboard.tables import find_runs, make_tables, number, prefixed
+from genarena.leaderboard.numbers import number, prefixed
+from genarena.leaderboard.runs import find_runs
+from genarena.leaderboard.tables import make_tables
 from tests.leaderboard.rows import make_row, write_rows
 
 
@@ -57,6 +59,19 @@ def test_a_seed_without_a_value_leaves_the_cell_empty(tmp_path: Path) -> None:
     assert cells["vae"].value is None
     assert cells["vae"].reason == "no labels"
     assert [line.model for line in table.lines] == ["glow", "vae"]
+
+
+def test_what_was_measured_apart_is_of_the_seeds_that_have_it(tmp_path: Path) -> None:
+    rows = [make_row(seed=seed) for seed in (0, 1, 2)]
+    for seed, value in ((0, 2.5), (2, 2.7)):
+        rows[seed]["metrics"]["bits_on_disk"] = {"value": value, "n": 10, "likelihood": "exact"}
+    (table,) = tables(tmp_path, *rows)
+    cell = table.lines[0].cells["bits_on_disk"]
+    assert cell.value == pytest.approx(2.6)
+    assert cell.half_width == pytest.approx(12.706 * 0.1, rel=1e-4)  # t of one degree of freedom times s / sqrt(2)
+    assert cell.text.endswith(" (2 of 3 seeds)")
+    assert [column.key for column in table.columns if column.key == "bits_on_disk"]
+    assert formats.records([table])[0]["cells"]["bits_on_disk"]["num_seeds"] == 2
 
 
 def test_a_metric_nobody_has_becomes_a_note(tmp_path: Path) -> None:

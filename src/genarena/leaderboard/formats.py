@@ -9,7 +9,8 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from genarena.leaderboard.tables import Cell, Column, Table
+from genarena.leaderboard.lines import Cell
+from genarena.leaderboard.tables import Column, Table
 
 TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -100,6 +101,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
     return {
         "value": cell.value,
         "ci95_half_width": cell.half_width,
+        "num_seeds": cell.num_seeds,
         "reason": cell.reason or None,
         "sampling": sampling,
     }

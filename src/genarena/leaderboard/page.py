@@ -12,8 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from genarena.leaderboard import curves, plots
 from genarena.leaderboard.formats import heading
 from genarena.leaderboard.images import Gallery, Picture
+from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
+from genarena.leaderboard.numbers import number, prefixed
+from genarena.leaderboard.runs import Run
 from genarena.leaderboard.statistics import LEVEL, welch
-from genarena.leaderboard.tables import LIKELIHOOD_SIGNS, Line, Run, Table, number, prefixed
+from genarena.leaderboard.tables import Table
 
 HERE = Path(__file__).parent
 PICTURES = {  # file in samples/ -> heading
@@ -118,7 +121,6 @@ def _best(table: Table, key: str) -> set[str]:
     if column.is_cost or column.higher_is_better is None or not contenders:
         return set()
     top = (max if column.higher_is_better else min)(contenders, key=lambda line: line.cells[key].value)
-    seeds = [run.value(key) for run in top.runs]
-    p_values = {line.name: welch([run.value(key) for run in line.runs], seeds) for line in contenders}
+    p_values = {line.name: welch(line.values(key), top.values(key)) for line in contenders}
     return {line.name for line in contenders
             if line.cells[key].value == top.cells[key].value or (p_values[line.name] or 0.0) >= LEVEL}  # fmt: skip

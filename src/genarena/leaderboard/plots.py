@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from genarena.leaderboard.curves import Curve
-from genarena.leaderboard.tables import Line, Table, number, prefixed
+from genarena.leaderboard.lines import Line
+from genarena.leaderboard.numbers import number, prefixed
+from genarena.leaderboard.tables import Table
 
 WIDTH, HEIGHT = 420.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 12.0, 40.0

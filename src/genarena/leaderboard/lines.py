@@ -1,0 +1,135 @@
+"""One line of a table: the seeds of one model with the same overrides, and what each of its cells says."""
+
+from dataclasses import dataclass, field
+
+from genarena.leaderboard.numbers import number, prefixed, rounded, with_interval
+from genarena.leaderboard.runs import COSTS, Run
+from genarena.leaderboard.statistics import mean, sampling_half_width, t_half_width
+
+LIKELIHOOD_SIGNS = {"exact": "=", "lower_bound": "≤", "estimate": "~", "none": ""}
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Mean over runs and sampling seeds, and half the 95% interval that sampling alone leaves."""
+
+    value: float
+    half_width: float
+    num_seeds: int  # per run, the most
+
+    @property
+    def text(self) -> str:
+        return f"{with_interval(self.value, self.half_width)} over {self.num_seeds} sampling seeds"
+
+    @property
+    def short(self) -> str:
+        return f"sampling ± {rounded(self.half_width)}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean over seeds, half the width of its 95% interval (None for one seed), sign of a likelihood, or a reason.
+
+    unmeasured_seeds: how many runs of the line were never asked; what was measured apart from the protocol (bits_on_disk).
+    """
+
+    value: float | None
+    half_width: float | None = None
+    sign: str = ""
+    reason: str = ""
+    num_seeds: int = 0
+    unmeasured_seeds: int = 0
+    is_cost: bool = False
+    resampling: Resampling | None = None
+
+    @property
+    def text(self) -> str:
+        if self.value is None:
+            return "–"
+        if self.is_cost:
+            return prefixed(self.value)
+        mean = number(self.value) if self.half_width is None else with_interval(self.value, self.half_width)
+        seeds = (
+            f" ({self.num_seeds} of {self.num_seeds + self.unmeasured_seeds} seeds)" if self.unmeasured_seeds else ""
+        )
+        return f"{self.sign}{mean}{seeds}"
+
+
+@dataclass
+class Line:
+    """One model with one set of overrides. `place` orders the table; `rank` is what is printed, `rank_note` why."""
+
+    runs: list[Run]
+    diverged: dict[int, str] = field(default_factory=dict)  # seed -> reason
+    cells: dict[str, Cell] = field(default_factory=dict)
+    place: int | None = None
+    rank: str = "–"
+    rank_note: str = ""
+
+    @property
+    def model(self) -> str:
+        return self.runs[0].model
+
+    @property
+    def family(self) -> str:
+        return self.runs[0].row["family"]
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        return self.runs[0].overrides
+
+    @property
+    def imported(self) -> bool:
+        return self.runs[0].imported
+
+    @property
+    def name(self) -> str:
+        return self.runs[0].name + (" (imported)" if self.imported else "")
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted(run.seed for run in self.runs)
+
+    def values(self, key: str) -> list[float | None]:
+        """Of a metric or a cost, one per seed that was asked for it."""
+        return [run.value(key) for run in self.runs if run.has(key)]
+
+    @property
+    def is_reference(self) -> bool:
+        """A floor or a ceiling."""
+        return self.family == "baseline"
+
+    @property
+    def competes(self) -> bool:
+        return not (self.is_reference or self.imported or self.diverged)
+
+    @property
+    def device(self) -> str:
+        return ", ".join(sorted({run.row.get("cost", {}).get("device") or run.row.get("hardware", {}).get("device") or ""
+                                 for run in self.runs} - {""}))  # fmt: skip
+
+
+def cell(name: str, line: Line) -> Cell:
+    """Of a metric or a cost. A null in one run makes the cell null: a mean over the others would be a choice among them."""
+    asked = [run for run in line.runs if run.has(name)]
+    records = [run.record(name) for run in asked or line.runs]
+    nulls = [record for record in records if record.get("value") is None]
+    if nulls:
+        return Cell(None, reason=nulls[0].get("reason", "not measured"))
+    values = [record["value"] for record in records]
+    kind = records[0].get("likelihood", "none")  # of the number, not of the model
+    half_width = t_half_width(values) if len(values) > 1 else None
+    return Cell(mean(values), half_width, LIKELIHOOD_SIGNS.get(kind, ""), num_seeds=len(values),
+                unmeasured_seeds=len(line.runs) - len(asked), is_cost=name in COSTS,
+                resampling=_resampling(name, asked))  # fmt: skip
+
+
+def _resampling(name: str, runs: list[Run]) -> Resampling | None:
+    groups = []
+    for run in runs:
+        again = [metrics.get(name, {}).get("value") for metrics in run.resampled.values()]
+        groups.append([run.value(name), *(value for value in again if value is not None)])
+    half_width = sampling_half_width(groups)
+    if half_width is None or half_width <= 1e-12 * abs(groups[0][0]):  # not scored again, or nothing of it is sampled
+        return None
+    return Resampling(mean([mean(group) for group in groups]), half_width, max(len(group) for group in groups))

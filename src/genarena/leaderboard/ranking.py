@@ -1,0 +1,56 @@
+"""The order of a table, tested: a model shares the rank of the best that Welch's t-test cannot tell it from."""
+
+import math
+
+from genarena.leaderboard.lines import Line
+from genarena.leaderboard.statistics import LEVEL, welch
+
+RANKING = ("fid", "fd_domain", "bits_per_dim", "nll_nats")  # the first that a table has orders it
+REFERENCES = {"uniform": "floor", "gaussian": "floor", "memoriser": "ceiling"}
+
+
+def ranked(lines: list[Line], key: str | None) -> list[Line]:
+    """In the order of `key`, lower first, with ranks for the models that compete. Readers can sort by any other."""
+    if key is None:
+        return sorted(lines, key=lambda line: line.name)
+    missing = math.inf
+    lines = sorted(
+        lines, key=lambda line: (missing if line.cells[key].value is None else line.cells[key].value, line.name)
+    )
+    contenders = [line for line in lines if line.competes and line.cells[key].value is not None]
+    values = [line.values(key) for line in contenders]
+    first, tests = 0, []  # the best of the present rank: ties between neighbours would chain from the first to the last
+    for index, line in enumerate(contenders):
+        p_value = welch(values[first], values[index]) if index else None
+        tests.append((p_value, contenders[first].name))
+        first = first if p_value is not None and p_value >= LEVEL else index
+        line.place = first + 1
+    tests[:1] = [(p_value, contenders[1].name) for p_value, _ in tests[1:2]]
+    shared = [line.place for line in contenders]
+    for index, line in enumerate(contenders):
+        line.rank = f"{line.place}{'=' if shared.count(line.place) > 1 else ''}"
+        if len(contenders) == 1:
+            line.rank_note = "the only contender"
+            continue
+        p_value, other = tests[index]
+        if p_value is None:
+            line.rank += "?"
+            line.rank_note = f"not tested against {other}: that takes two seeds of each"
+        else:
+            verdict = "a tie with" if p_value >= LEVEL else "differs from"
+            line.rank_note = f"{verdict} {other}: Welch's t-test over training seeds, p = {p_value:.2g}"
+    for line in lines:
+        if line not in contenders:
+            line.rank, line.rank_note = _unranked(line)
+    return lines
+
+
+def _unranked(line: Line) -> tuple[str, str]:
+    if line.is_reference:
+        return REFERENCES.get(line.model, "reference"), "a reference, not a contender"
+    if line.imported:
+        return "imported", "made elsewhere, under a budget of its own: not ranked"
+    if line.diverged:
+        seeds = ", ".join(f"seed {seed}: {reason}" for seed, reason in line.diverged.items())
+        return "–", f"not ranked, because training diverged ({seeds}): the other seeds would be a choice"
+    return "–", "no value in the ranking column"

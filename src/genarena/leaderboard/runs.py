@@ -1,0 +1,129 @@
+"""Rows as they lie on disk: run folders, and the same weights scored again under other sampling seeds."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genarena.errors import UserError
+from genarena.results import read_row
+
+COSTS = {  # key in `cost` -> heading, unit, what it is
+    "parameters": ("Parameters", "", "trained numbers"),
+    "train_seconds": ("Training", "s", "time in training steps; validation and start-up not counted"),
+    "examples_seen": ("Examples", "", "training examples seen"),
+    "examples_per_second": ("Speed", "examples/s", "training examples per second"),
+    "train_flops": ("Training", "FLOP", "of the whole training: matrix products, convolutions, attention"),
+    "sample_flops": ("One sample", "FLOP", "of one sample: matrix products, convolutions, attention"),
+    "nfe": ("NFE", "", "network evaluations per sample"),
+    "sample_seconds_batch_1": ("Sampling, one at a time", "s/image", "seconds per image in batches of 1"),
+    "sample_seconds_per_image": ("Sampling, full batch", "s/image", "seconds per image in the evaluation's batches"),
+    "peak_memory_mb": ("Peak memory", "MB", "of the process, or of the GPU where there is one"),
+    "evaluation_seconds": ("Evaluation", "s", "all metrics together"),
+}
+EVALUATIONS = "evaluations"  # of a run folder: rows scored again under other sampling seeds
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `result.json`, where it lies, and the metrics of the same weights under other sampling seeds."""
+
+    row: dict[str, Any]
+    folder: Path
+    resampled: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        return self.row["model"]
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        return tuple(self.row.get("overrides", ()))
+
+    @property
+    def seed(self) -> int:
+        return self.row.get("seed", 0)
+
+    @property
+    def imported(self) -> bool:
+        return self.row.get("imported", False)
+
+    @property
+    def name(self) -> str:
+        return " ".join((self.model, *self.overrides))
+
+    @property
+    def anchor(self) -> str:
+        """Survives a new page: made of the row, not of its position."""
+        row = self.row
+        return anchor(row["data"]["id"], row["model"], str(row.get("run", self.folder.name)))
+
+    def value(self, key: str) -> float | None:
+        """Of a metric or a cost."""
+        return self.record(key).get("value")
+
+    def has(self, key: str) -> bool:
+        """Whether it was asked for, though the answer may be null."""
+        return key in COSTS or key in self.row["metrics"]
+
+    def record(self, key: str) -> dict[str, Any]:
+        if key in COSTS:
+            return {"value": self.row.get("cost", {}).get(key), "reason": "not measured"}
+        return self.row["metrics"].get(key, {"value": None, "reason": "not measured"})
+
+
+def anchor(*parts: str) -> str:
+    """An id for an HTML element that two different names never share, and that is the same on the next page."""
+    slug = "-".join("".join(c if c.isascii() and c.isalnum() else "-" for c in part) for part in parts)
+    return f"{slug}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:6]}"
+
+
+def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
+    """Every readable row below `runs_dir`, and one line of text for each unreadable one. Raises UserError if none."""
+    if not runs_dir.is_dir():
+        raise UserError(f"runs_dir={runs_dir}: there is no such folder")
+    runs, broken = [], []
+    for path in sorted(runs_dir.glob("**/result.json")):
+        try:
+            row = read_row(path)
+        except UserError as error:
+            broken.append(str(error))
+            continue
+        resampled, complaints = _resampled(row, path.parent / EVALUATIONS)
+        broken += complaints
+        runs.append(Run(row, path.parent, resampled))
+    if not runs:
+        raise UserError(f"runs_dir={runs_dir}: no finished run (result.json) below it")
+    return runs, broken
+
+
+def _resampled(row: dict[str, Any], folder: Path) -> tuple[dict[int, dict[str, Any]], list[str]]:
+    """Sampling seed -> metrics, of the rows in `folder` that differ from `row` in nothing else."""
+    found, complaints = {}, []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            again = read_row(path)
+            if again.get("run") != row.get("run"):
+                raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
+            differing = [key for key in differences(row["protocol"], again["protocol"])
+                         if key not in ("id", "settings.sample_seed")]  # fmt: skip
+            if differing:
+                raise UserError(f"{path} was scored under another protocol: {', '.join(differing)}")
+            seed = _sample_seed(again)
+            if seed != _sample_seed(row):  # the same seed again says nothing about its scatter
+                found[seed] = again["metrics"]
+        except UserError as error:
+            complaints.append(str(error))
+    return found, complaints
+
+
+def _sample_seed(row: dict[str, Any]) -> int:
+    return row["protocol"].get("settings", {}).get("sample_seed", 0)
+
+
+def differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> both values, of everything in which two nested dictionaries differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {name: pair for key in sorted({*one, *other}, key=str)
+                for name, pair in differences(one.get(key), other.get(key), f"{prefix}.{key}").items()}  # fmt: skip
+    return {} if one == other else {prefix.removeprefix("."): (one, other)}
