@@ -13,13 +13,14 @@ from genarena.backbones import CLIPFeatures, DINOv2Features, InceptionFeatures
 from genarena.data.base import ArenaDataModule, Split
 from genarena.errors import ArenaError, UserError
 from genarena.evaluate import evaluate, protocol
-from genarena.evidence import EvaluationSettings, Evidence
+from genarena.evidence import Evidence
 from genarena.files import cache_folder
 from genarena.likelihood import Likelihood
 from genarena.metrics import fid_infinity, names
 from genarena.metrics.fid_infinity import FIDInfinity
 from genarena.models.base import GenerativeModel
 from genarena.progress import Bars
+from genarena.settings import EvaluationSettings
 from genarena.spec import Batch, DataSpec
 from genarena.weights import PUBLISHED, FeatureSettings, sha256
 

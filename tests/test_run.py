@@ -46,11 +46,12 @@ def test_folder_and_row(finished: tuple[dict, RunFolder]) -> None:
     assert row == results.read_row(folder.result)
     assert row["status"] == "ok"
     assert (row["model"], row["family"]) == ("realnvp", "flow")
+    assert row["overrides"] == ["model.training.batch_size=32"]  # what makes it another model than the one as shipped
     assert row["cost"]["examples_seen"] == 128
     assert row["cost"]["unmeasured"] == {}
     # The inverse of a flow runs the networks that its training runs; backward costs at most twice as much as forward.
     assert 2.0 < row["cost"]["train_flops"] / (128 * row["cost"]["sample_flops"]) <= 3.0
-    assert all(record["seconds"] >= 0 for record in row["metrics"].values() if record["value"] is not None)
+    assert all(record["seconds"] >= 0 for record in row["metrics"].values())
     assert row["metrics"]["bits_per_dim"]["value"] > 0
     assert folder.path.name.endswith("-seed0")
     pictures = {"050.png", "100.png", "final.png", "neighbours.png", "reconstructions.png"}
@@ -61,7 +62,8 @@ def test_folder_and_row(finished: tuple[dict, RunFolder]) -> None:
 
 
 def test_a_model_that_decodes_draws_reconstructions(tmp_path: Path) -> None:
-    run(compose([*command(tmp_path, "vae"), "metrics=[]"]))
+    row = run(compose([*command(tmp_path, "vae"), "metrics=[]", "data.batch_size=16", "trainer.precision=32-true"]))
+    assert row["overrides"][-2:] == ["data.batch_size=16", "trainer.precision=32-true"]
     (path,) = tmp_path.glob("runs/*/*/*/samples/reconstructions.png")
     assert Image.open(path).size == (8 * 34 + 2, 8 * 34 + 2)  # four rows of images, each over its reconstructions
 

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from genarena import features
 from genarena.data.base import ArenaDataModule
-from genarena.evidence import EvaluationSettings, Evidence
+from genarena.evidence import Evidence
 from genarena.metrics import check
 from genarena.metrics.base import ArenaMetric, Unavailable
 from genarena.models.base import GenerativeModel
 from genarena.progress import Bars
+from genarena.settings import EvaluationSettings
 
 PROTOCOL_VERSION = 1
 QUANTISER = "integer levels in memory, as the model returns them (genarena.likelihood)"
@@ -118,7 +119,7 @@ def _measure(metric_class: type[ArenaMetric], evidence: Evidence) -> dict[str, A
         if not math.isfinite(value):
             raise Unavailable(f"the value is {value}")
     except Unavailable as error:
-        return {"value": None, "reason": str(error)}
+        return {"value": None, "reason": str(error), "seconds": round(time.perf_counter() - began, 3)}
     meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better")}
     seconds = round(time.perf_counter() - began, 3)
     return {"value": value, **metric.record(), **evidence.provenance(names), **meaning, "seconds": seconds}

@@ -23,10 +23,10 @@ from genarena import config, results
 from genarena.data.base import ArenaDataModule, Split
 from genarena.errors import DataError, UserError
 from genarena.evaluate import evaluate, load_metric, needed, protocol
-from genarena.evidence import EvaluationSettings
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.progress import Bars
+from genarena.settings import EvaluationSettings
 from genarena.spec import Batch, DataSpec
 
 FAMILY = "imported"

@@ -16,11 +16,11 @@ from genarena import config, results
 from genarena.build import build
 from genarena.errors import ArenaError, UserError
 from genarena.evaluate import evaluate, load_metric
-from genarena.evidence import EvaluationSettings
 from genarena.files import replace_atomically
 from genarena.imported import ImportedReference, score
 from genarena.run import run
 from genarena.run_folder import RunFolder
+from genarena.settings import EvaluationSettings
 from genarena.weights import FeatureSettings
 
 SETTING = ("model", "data", "budget", "evaluation", "metrics", "seed")  # what makes two runs the same experiment

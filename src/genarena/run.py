@@ -37,6 +37,9 @@ from genarena.pictures import save_neighbours, save_pairs, save_samples
 from genarena.run_folder import RunFolder, load_weights
 
 GRID = 64  # images in final.png
+# Options that train another model, and so make another line of the table; data that differs has another data id.
+VARIANT = ("model.", "callbacks.", "experiment=", "data.flip=", "data.batch_size=", "trainer.precision=")
+ONLY_SHOWN = ("callbacks.progress=", "callbacks.grid_size=")  # what a run shows on its way
 SHARED_FOLDER = "GENARENA_RUN_FOLDER"  # how rank 0 tells the other ranks where the run is
 
 
@@ -235,8 +238,7 @@ def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
              folder: RunFolder) -> dict[str, Any]:  # fmt: skip
     budget = resolved["budget"]
     given = [override.lstrip("+") for override in resolved["choices"]["overrides"]]
-    shown = [override for override in given if override.startswith(("model.", "callbacks.", "experiment="))
-             and not override.startswith(("callbacks.progress=", "callbacks.grid_size="))]  # fmt: skip
+    shown = [override for override in given if override.startswith(VARIANT) and not override.startswith(ONLY_SHOWN)]
     return {
         "schema_version": results.SCHEMA_VERSION, "status": "failed", "error": "did not finish",
         "model": resolved["choices"]["model"], "family": model.family, "paper": model.paper,

@@ -19,13 +19,13 @@ from genarena.data.cifar10 import CIFAR10
 from genarena.data.digits import Digits
 from genarena.distributions import discretised_logistic_log_prob
 from genarena.evaluate import evaluate, load_metric
-from genarena.evidence import EvaluationSettings
 from genarena.frechet import frechet_distance
 from genarena.imported import ImportedReference, score
 from genarena.likelihood import dequantisation_log_det, dequantise, to_unit
 from genarena.models.autoregressive.made import MADE
 from genarena.models.baseline.uniform import Uniform
 from genarena.models.vae.vae import VAE
+from genarena.settings import EvaluationSettings
 from genarena.spec import DataSpec
 from genarena.weights import FeatureSettings
 

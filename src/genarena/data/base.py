@@ -12,7 +12,7 @@ from torch import Tensor
 from genarena.errors import DataError
 from genarena.spec import Batch, DataSpec
 
-__all__ = ["ArenaDataModule", "Batches", "DataError", "Split", "seeded_split"]
+__all__ = ["ArenaDataModule", "Batches", "DataError", "Split", "mirrored", "seeded_split"]
 
 
 class Split(NamedTuple):
@@ -140,6 +140,12 @@ class ArenaDataModule(LightningDataModule, ABC):
 
     def val_dataloader(self) -> Batches:
         return Batches(self, self.val[: self.num_val], 256)
+
+
+def mirrored(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Images (N, C, H, W), each mirrored left to right with probability 1/2."""
+    chosen = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+    return torch.where(chosen, x.flip(-1), x)
 
 
 def seeded_split(whole: Split, val: int, test: int) -> tuple[Split, Split, Split]:

@@ -1,12 +1,11 @@
 """CIFAR-10 (Krizhevsky 2009): 32x32 colour images with 256 levels, in torchvision's folder layout, checked by its sums."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from genarena.data.base import ArenaDataModule, DataError, Split
+from genarena.data.base import ArenaDataModule, DataError, Split, mirrored
 from genarena.spec import DataSpec
 
 
@@ -45,10 +44,4 @@ class CIFAR10(ArenaDataModule):
         return Split(images, torch.tensor(files.targets, dtype=torch.long))
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        if not self.flip:
-            return x
-        mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-        return torch.where(mirrored, x.flip(-1), x)
-
-    def identity(self) -> dict[str, Any]:
-        return {"flip": self.flip}
+        return mirrored(x, generator) if self.flip else x

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 from torch import Tensor
 
-from genarena.data.base import ArenaDataModule, DataError, Split, seeded_split
+from genarena.data.base import ArenaDataModule, DataError, Split, mirrored, seeded_split
 from genarena.spec import DataSpec
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -61,13 +61,10 @@ class ImageFolder(ArenaDataModule):
         return images
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        if not self.flip:
-            return x
-        mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-        return torch.where(mirrored, x.flip(-1), x)
+        return mirrored(x, generator) if self.flip else x
 
     def identity(self) -> dict[str, Any]:
-        return {"resize": "shorter side, bicubic, antialias", "crop": "centre", "flip": self.flip}
+        return {"resize": "shorter side, bicubic, antialias", "crop": "centre"}
 
 
 def decode(path: Path, shape: tuple[int, int, int]) -> Tensor:
