@@ -95,6 +95,7 @@ def test_binarisation_has_the_grey_level_as_its_mean(shared_data: Path) -> None:
     assert set(data.test.x.unique().tolist()) == {0, 1}
     grey = ready(MNIST(GREY, root=str(shared_data))).test.x.float() / 255
     assert abs((data.test.x.float() - grey).mean().item()) < 1e-3
+    assert data.seen is None  # no showing of an image is ever repeated
     again = ready(BinaryMNIST(DataSpec((1, 28, 28), 2, 10), root=str(shared_data), seed=5))
     assert torch.equal(data.test.x, again.test.x)
 
@@ -195,6 +196,12 @@ def test_flip_mirrors_about_half(pictures: Path) -> None:
     x = torch.arange(4, dtype=torch.uint8).view(1, 1, 1, 4).expand(1000, 1, 1, 4)
     mirrored = (data.augment(x, torch.Generator().manual_seed(0))[:, 0, 0, 0] == 3).float().mean()
     assert 0.45 < mirrored < 0.55
+
+
+def test_what_training_may_have_shown_includes_mirrored_pictures(pictures: Path) -> None:
+    data = ready(folder_of(pictures, flip=True))
+    assert torch.equal(data.seen, torch.cat([data.train.x, data.train.x.flip(-1)]))
+    assert ready(folder_of(pictures)).seen.shape == data.train.x.shape
 
 
 def test_bad_pictures_are_named(pictures: Path) -> None:

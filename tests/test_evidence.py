@@ -81,6 +81,7 @@ def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Halves:
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(features.RECIPE, "examples", 2000)
     monkeypatch.setattr(fid_infinity, "SMALLEST", 100)
+    monkeypatch.setattr(fid_infinity, "FEWEST_SAMPLES", 200)
     monkeypatch.setattr(FIDInfinity, "min_examples", 200)
     for seed, backbone in enumerate((InceptionFeatures, DINOv2Features, CLIPFeatures)):
         network = Projection(seed, 24)

@@ -71,6 +71,24 @@ def test_a_copy_is_at_distance_zero_exactly() -> None:
     assert nearest_distances(changed, reference).item() == 1.0
 
 
+def test_near_copies_of_bright_images_do_not_hide_a_copy() -> None:
+    """Squared norms near 1e8 and distances of 1: single precision could not tell the copy from its neighbour."""
+    generator = torch.Generator().manual_seed(0)
+    originals = torch.randint(200, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    near = originals.clone()
+    near[:, 0, 0, 0] -= 1
+    assert nearest_distances(originals, torch.cat([near, originals])).tolist() == [0.0] * 40
+
+
+def test_points_far_from_the_origin() -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(200, 4, generator=generator, dtype=torch.float64)
+    queries = torch.randn(100, 4, generator=generator, dtype=torch.float64)
+    near, far = (mean_balls_entered(queries * 1e-3 + offset, points * 1e-3 + offset,
+                                    squared_radii(points * 1e-3 + offset, 3)) for offset in (0.0, 1e3))  # fmt: skip
+    assert near == far
+
+
 def test_the_nearest_few_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "COLUMNS", 3)
     reference = line(0.0, 10.0, 3.0, -1.0, 100.0, 3.5, 2.0)

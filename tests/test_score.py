@@ -14,7 +14,7 @@ from genarena import features, results
 from genarena.backbones import BACKBONES
 from genarena.config import compose
 from genarena.errors import DataError, UserError
-from genarena.imported import ImportedSamples, about_images, image_spec, read_images
+from genarena.imported import ImportedSamples, about_images, check_askable, image_spec, read_images
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from genarena.metrics import names
@@ -103,6 +103,12 @@ def test_an_imported_row_stands_on_the_table_of_its_protocol(finished: tuple, tm
     (table,) = make_tables(found)  # one data id, one protocol id, one budget
     assert not broken
     assert {line.model: line.family for line in table.lines} == {"uniform": "baseline", "elsewhere": "imported"}
+
+
+@pytest.mark.parametrize("metric", ["nearest_neighbour_ratio", "authpct", "c_t"])
+def test_a_reference_is_no_training_set(metric: str) -> None:
+    with pytest.raises(UserError, match="needs the training set"):
+        check_askable([metric], has_training_set=False)
 
 
 def test_against_a_reference(tmp_path: Path, monkeypatch) -> None:

@@ -27,7 +27,7 @@ from genarena.models.base import GenerativeModel
 from genarena.progress import Bars
 from genarena.settings import EvaluationSettings
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 QUANTISER = "integer levels in memory, as the model returns them (genarena.likelihood)"
 
 

@@ -13,7 +13,7 @@ from genarena.backbones import BACKBONES, Backbone, InceptionFeatures
 from genarena.data.base import ArenaDataModule, Split
 from genarena.decoder_likelihood import decoder_log_prob
 from genarena.likelihood import Likelihood
-from genarena.metrics.base import Unavailable, content_order
+from genarena.metrics.base import Unavailable, content_order, finite_rows
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Emits, Integrates, Weighs
 from genarena.progress import Bars
@@ -80,12 +80,20 @@ class Evidence:
     @cached_property
     def real(self) -> Tensor:
         """Test examples (N, *shape), as they are on the wire."""
-        return self.data.test.x[: self.settings.num_test]
+        return self._test(self.settings.num_test).x
 
     @cached_property
     def train(self) -> Tensor:
-        """All training examples (N, *shape)."""
-        return self.data.train.x
+        """All examples that training may have shown (N, *shape)."""
+        if self.data.seen is None:
+            raise Unavailable(f"each showing of a training example of {self.data.name} is a draw of its own: there is none "
+                              "to copy")  # fmt: skip
+        return self.data.seen
+
+    @cached_property
+    def train_order(self) -> Tensor:
+        """(N,) indices that shuffle the training examples by their content."""
+        return content_order(self.train)
 
     # -- from the model
 
@@ -121,6 +129,11 @@ class Evidence:
         return self._log_prob(self.settings.num_test, 1, "log-likelihood")
 
     @cached_property
+    def log_prob_error(self) -> float:
+        """Standard error, in nats, that all of `log_prob` share: that of an estimated log Z; 0 for most models."""
+        return self.model.estimator(1).get("log_z_standard_error", 0.0)
+
+    @cached_property
     def iw_log_prob(self) -> Tensor:
         """(N,) float64 nats of the first `iw_num_test` examples, a bound from `iw_samples` draws each."""
         self._require_weights()
@@ -135,7 +148,7 @@ class Evidence:
     def iw_log_weights(self) -> Tensor:
         """(k, N) float64 log importance weights of the first `iw_bounds_num_test` examples, k the largest of `iw_bounds_k`."""
         self._require_weights()
-        split, draws = self.data.test[: self.settings.iw_bounds_num_test], self.iw_bounds_k[-1]
+        split, draws = self._test(self.settings.iw_bounds_num_test), self.iw_bounds_k[-1]
         at_once = self.settings.batch_size  # rows in memory: one example, so many draws
         jobs = [(row, min(at_once, draws - first)) for row in range(split.size) for first in range(0, draws, at_once)]
         torch.manual_seed(self.settings.sample_seed)
@@ -184,12 +197,12 @@ class Evidence:
     @cached_property
     def real_classes(self) -> Tensor:
         """(N,) int64: the classes that the domain classifier sees, not the labels."""
-        return self._network("domain").logits(self.real_domain).argmax(1)
+        return self._network("domain").logits(finite_rows("real", self.real_domain)).argmax(1)
 
     @cached_property
     def fake_classes(self) -> Tensor:
         """(N,) int64."""
-        return self._network("domain").logits(self.fake_domain).argmax(1)
+        return self._network("domain").logits(finite_rows("fake", self.fake_domain)).argmax(1)
 
     @cached_property
     def real_inception(self) -> Tensor:
@@ -283,7 +296,7 @@ class Evidence:
     def _log_prob(self, num_test: int, draws: int, title: str) -> Tensor:
         if self.likelihood is Likelihood.NONE:
             raise Unavailable(f"{self._model_name} has no likelihood")
-        split = self.data.test[:num_test]
+        split = self._test(num_test)
         chunks, batch_size = [], self.settings.batch_size
         torch.manual_seed(self.settings.sample_seed)
         for start in self.bars.track(range(0, split.size, batch_size), title):
@@ -311,7 +324,7 @@ class Evidence:
         """Log-probabilities, and how they were made."""
         if not isinstance(self.model, Integrates):
             raise Unavailable(f"{self._model_name} has no probability-flow ODE")
-        settings, split = self.settings, self.data.test[: self.settings.ode_num_test]
+        settings, split = self.settings, self._test(self.settings.ode_num_test)
         torch.manual_seed(settings.sample_seed)
         parts = []
         for start in self.bars.track(range(0, split.size, ODE_BATCH), f"probability flow, batches of {ODE_BATCH}"):
@@ -328,7 +341,7 @@ class Evidence:
         if not isinstance(self.model, Emits):
             raise Unavailable(f"{self._model_name} is no decoder of a Gaussian latent code")
         settings = self.settings
-        x, _ = self._on_device(self.data.test[: settings.ais_num_test])
+        x, _ = self._on_device(self._test(settings.ais_num_test))
         return decoder_log_prob(self.model, self.spec, x, settings.ais_sigma, settings.ais_chains, settings.ais_steps,
                                 settings.batch_size, settings.sample_seed, self.bars)  # fmt: skip
 
@@ -350,15 +363,23 @@ class Evidence:
     def _extract(self, network: str, split: str, x: Tensor) -> Tensor:
         """Features of real examples: kept on disk under the data id, the split and the checksum of the weights."""
         backbone = self._network(network)
-        name = f"features-{network}-{backbone.digest[:16]}-{split}-{len(x)}"
+        part = f"{split}-at-random" if split == "test" and len(x) < self.data.test.size else split
+        name = f"features-{network}-{backbone.digest[:16]}-{part}-{len(x)}"
         return self._cached(name, lambda: backbone.features(x, self.bars))
 
     @property
     def _model_name(self) -> str:
         return type(self.model).__name__
 
+    def _test(self, limit: int) -> Split:
+        """At most `limit` test examples, drawn with a fixed seed: the first ones of a file may be easier than the rest."""
+        split = self.data.test
+        if limit >= split.size:
+            return split
+        return split[torch.randperm(split.size, generator=torch.Generator().manual_seed(0))[:limit]]
+
     def _split(self, limit: int) -> str:
-        return "test" if limit >= self.data.test.size else f"test[:{limit}]"
+        return "test" if limit >= self.data.test.size else f"test, {limit:,} at random"
 
     def _cached(self, name: str, build: Callable[[], Tensor]) -> Tensor:
         return features.cached(f"{self.data.facts['id']}/{name}.pt", build)

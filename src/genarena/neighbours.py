@@ -23,11 +23,14 @@ def squared_radii(points: Tensor, k: int) -> Tensor:
     """Squared distance of each point (N, D) to its k-th nearest other point, (N,) float64."""
     if len(points) <= k:
         raise ValueError(f"k={k}: needs more than {k} points, there are {len(points)}")
+    points = points - points.mean(0)  # far from the origin the products below would round the distances away
     return torch.cat([_smallest(rows, points, k + 1)[0][:, -1] for rows in points.split(ROWS)])  # the nearest is itself
 
 
 def inside(points: Tensor, centres: Tensor, radii: Tensor) -> Iterator[Tensor]:
     """Boolean blocks (n, M): which of the M balls each of the next n points lies in."""
+    middle = centres.mean(0)
+    points, centres = points - middle, centres - middle
     largest = max(rows.double().square().sum(1).max().item() for part in (points, centres) for rows in part.split(ROWS))
     limits = radii * (1.0 + 1e-9) + 1e-12 * largest
     for rows in points.split(ROWS):
@@ -62,25 +65,24 @@ def nearest_distances(queries: Tensor, reference: Tensor) -> Tensor:
 def nearest(queries: Tensor, reference: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
     """Distances (N, k), float64, and indices (N, k) of the k nearest rows of the reference, the nearest first.
 
-    Integer levels are searched in float32 and the distances to the neighbours found are computed again exactly, so a
-    copy has distance 0; floats are searched in float64.
+    Searched in float64, which is exact for integer levels, and the distances to the neighbours found are computed again
+    without cancellation, so a copy has distance 0.
     """
     queries, reference = queries.flatten(1), reference.flatten(1)
-    dtype = torch.float64 if reference.is_floating_point() else torch.float32
     distances, indices = [], []
     for rows in queries.split(ROWS):
-        index = _smallest(rows, reference, k, dtype)[1]
+        index = _smallest(rows, reference, k)[1]
         exact, order = (rows.double()[:, None] - reference[index].double()).square().sum(2).sqrt().sort(dim=1)
         distances.append(exact)
         indices.append(index.gather(1, order))
     return torch.cat(distances), torch.cat(indices)
 
 
-def _smallest(rows: Tensor, points: Tensor, k: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+def _smallest(rows: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k smallest squared distances from each row to the points, ascending, and which points they are."""
-    values, index = torch.empty(len(rows), 0, dtype=dtype), torch.empty(len(rows), 0, dtype=torch.long)
+    values, index = torch.empty(len(rows), 0, dtype=torch.float64), torch.empty(len(rows), 0, dtype=torch.long)
     for first in range(0, len(points), COLUMNS):
-        block = squared_distances(rows.to(dtype), points[first : first + COLUMNS].to(dtype))
+        block = squared_distances(rows.double(), points[first : first + COLUMNS].double())
         found = block.topk(min(k, block.shape[1]), largest=False)
         values, index = torch.cat([values, found.values], 1), torch.cat([index, found.indices + first], 1)
         values, order = values.topk(min(k, values.shape[1]), largest=False)

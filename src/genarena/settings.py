@@ -13,8 +13,8 @@ class EvaluationSettings:
     """How much is measured; part of the protocol.
 
     num_samples: how many examples are drawn from the model.
-    num_test, iw_num_test: at most so many examples, the first of the test split, for everything that looks at real
-        data, and for the importance-weighted bound.
+    num_test, iw_num_test: at most so many examples of the test split, drawn with a fixed seed, for everything that looks
+        at real data, and for the importance-weighted bound.
     iw_samples: draws k per example of the importance-weighted bound.
     iw_bounds_k, iw_bounds_num_test: draws, rising, and test examples of the bound as a curve over k.
     ode_num_test, ode_tolerance, ode_probes, ode_dequantisation: test examples of the probability-flow likelihood, absolute

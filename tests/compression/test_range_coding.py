@@ -1,19 +1,22 @@
 """Autoregressive models: identical pixels, and exactly as many bits as the likelihood says."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from genarena.compression import range_coding
 from genarena.compression.range_coding import RangeCoder
-from tests.compression.tiny import HEADS, QUIET, images, pixelcnn
+from tests.compression.tiny import HEADS, QUIET, images, made, pixelcnn
 
 
+@pytest.mark.parametrize("build", [pixelcnn, made])
 @pytest.mark.parametrize(("shape", "num_levels", "pixels"), HEADS)
 @torch.no_grad()
-def test_round_trip_costs_what_log_prob_says(shape: tuple[int, ...], num_levels: int, pixels: str) -> None:
-    model = pixelcnn(shape, num_levels, pixels)
+def test_round_trip_costs_what_log_prob_says(shape: tuple[int, ...], num_levels: int, pixels: str,
+                                             build: Callable) -> None:  # fmt: skip
+    model = build(shape, num_levels, pixels)
     x, coder = images(model, 100), RangeCoder(model)
     words = coder.encode(x, QUIET)
     assert torch.equal(coder.decode(words, len(x), QUIET), x)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from genarena.models.autoregressive.made import MADE
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
 from genarena.models.vae.vae import VAE
@@ -21,6 +22,15 @@ def pixelcnn(shape: tuple[int, ...], num_levels: int, pixels: str) -> PixelCNN:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.5)  # so that nothing is close to uniform
+    return model.eval()
+
+
+def made(shape: tuple[int, ...], num_levels: int, pixels: str) -> MADE:
+    torch.manual_seed(3)
+    model = MADE(DataSpec(shape, num_levels), hidden=(40, 40), pixels=pixels, num_mixtures=3, direct=True)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
     return model.eval()
 
 

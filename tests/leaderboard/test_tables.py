@@ -222,6 +222,27 @@ def test_tables_say_why_they_stand_apart(tmp_path: Path) -> None:
     assert r"settings.num\_samples 20, there 10" in formats.markdown(found)
 
 
+def test_features_of_different_classifiers_never_share_a_table(tmp_path: Path) -> None:
+    """Trained on another machine the domain classifier is another: the protocol is the same, the numbers do not compare."""
+    rows = [make_row(seed=seed) for seed in (0, 1, 2)] + [make_row("gan", value=None)]
+    for row, digest in zip(rows, ("aa", "bb", "aa"), strict=False):
+        row["metrics"]["fd_domain"]["backbone"] = {"name": "domain-classifier-1", "weights": digest}
+    first, second = tables(tmp_path, *rows)
+    assert [(line.model, line.seeds) for line in first.lines] == [("vae", [0, 2]), ("gan", [0])]
+    assert [line.seeds for line in second.lines] == [[1]]
+    assert "domain classifier" in second.apart and first.anchor != second.anchor
+
+
+def test_an_estimate_is_not_ranked_against_bounds(tmp_path: Path) -> None:
+    rows = [make_row("vae"), make_row("ebm")]
+    for row in rows:
+        del row["metrics"]["fd_domain"]
+    rows[1]["metrics"]["bits_per_dim"] |= {"value": 0.1, "likelihood": "estimate"}
+    (table,) = tables(tmp_path, *rows)
+    assert [(line.model, line.rank) for line in table.lines] == [("ebm", "–"), ("vae", "1")]
+    assert "err towards too good" in table.lines[0].rank_note
+
+
 def test_anchors_are_stable_and_differ(tmp_path: Path) -> None:
     (table,) = tables(tmp_path, make_row("a b"), make_row("a-b"), make_row("a<b"))
     anchors = {line.model: line.runs[0].anchor for line in table.lines}

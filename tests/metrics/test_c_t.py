@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
 
 from genarena.metrics import c_t
-from genarena.metrics.base import Unavailable
+from genarena.metrics.base import Unavailable, content_order
 from genarena.metrics.c_t import CT, mann_whitney_z, partition
 
 
@@ -24,7 +24,7 @@ def moons(n: int, seed: int) -> torch.Tensor:
 def measure(train: torch.Tensor, real: torch.Tensor, fake: torch.Tensor, parts: int = 1) -> tuple[float, dict]:
     metric = CT()
     for real_part, fake_part in zip(real.chunk(parts), fake.chunk(parts), strict=True):
-        metric.update(train, real_part, fake_part)
+        metric.update(train, real_part, fake_part, content_order(train))
     return metric.compute(), metric.record()
 
 
@@ -42,7 +42,7 @@ def test_z_equals_scipy(ties: bool) -> None:
 def test_equals_the_definition_cell_by_cell() -> None:
     train, real, fake = moons(400, 0), moons(300, 1), moons(1000, 2)
     value, record = measure(train, real, fake)
-    cells = partition(train, 5)
+    cells = partition(train[content_order(train)], 5)
     labels = [cells.predict(rows.numpy()) for rows in (train, real, fake)]
     total, weight = 0.0, 0
     for cell in range(5):

@@ -5,6 +5,7 @@ import torch
 
 from genarena.frechet import frechet_distance, gaussian_statistics
 from genarena.metrics import fid_infinity
+from genarena.metrics.base import Unavailable
 from genarena.metrics.fid_infinity import FIDInfinity, distances_at, extrapolated, subset_sizes
 
 
@@ -38,6 +39,7 @@ def test_bias_of_small_sets_is_gone() -> None:
 def test_the_largest_subset_is_everything_and_order_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FIDInfinity, "min_examples", 100)
     monkeypatch.setattr(fid_infinity, "SMALLEST", 30)
+    monkeypatch.setattr(fid_infinity, "FEWEST_SAMPLES", 200)
     generator = torch.Generator().manual_seed(0)
     real, fake = torch.randn(150, 6, generator=generator), torch.randn(200, 6, generator=generator) + 0.2
     by_content = fake[:, 0].argsort()
@@ -52,3 +54,7 @@ def test_the_largest_subset_is_everything_and_order_does_not_matter(monkeypatch:
     again = FIDInfinity()
     again.update(real, shuffled, shuffled[:, 0].argsort())
     assert again.compute() == pytest.approx(value, rel=1e-9)
+    few = FIDInfinity()
+    few.update(real, fake[:199], fake[:199, 0].argsort())
+    with pytest.raises(Unavailable, match="at least 200 samples"):
+        few.compute()

@@ -30,8 +30,8 @@ def test_closed_form_of_two_predictions() -> None:
     assert split_scores(pair.repeat(20, 1)).tolist() == pytest.approx([2.0 * torch.exp(-entropy).item()] * 10)
 
 
-def test_a_sample_for_each_split() -> None:
-    with pytest.raises(Unavailable, match="at least 10 samples, one for each split; there are 9"):
-        measure(torch.zeros(9, 3))
+def test_two_samples_for_each_split() -> None:
+    with pytest.raises(Unavailable, match="at least 20 samples, two for each split; there are 19"):
+        measure(torch.zeros(19, 3))
     with pytest.raises(ArenaError, match="1 of 20 rows are not finite, the first is row 4"):
         measure(torch.zeros(20, 3).index_fill(0, torch.tensor([4]), float("inf")))

@@ -34,6 +34,14 @@ def test_mean_and_standard_error_in_nats() -> None:
                                "sign": "<="}  # fmt: skip
 
 
+def test_an_error_that_all_examples_share_does_not_average_away() -> None:
+    metric, bits = NLLNats(), BitsPerDim()
+    metric.update(torch.tensor([-1.0, -2.0, -6.0]), Likelihood.ESTIMATE, 0.5)
+    assert metric.record()["standard_error"] == pytest.approx(math.sqrt(7.0 / 3.0 + 0.25))
+    bits.update(torch.full((4,), -3.0), DataSpec((1, 2, 3), 2), Likelihood.ESTIMATE, 0.5)
+    assert bits.record()["standard_error"] == pytest.approx(0.5 / (6 * math.log(2.0)))
+
+
 @pytest.mark.parametrize("broken", [float("nan"), float("-inf"), float("inf")])
 def test_one_broken_example_takes_the_mean_away(broken: float) -> None:
     metric = ImportanceWeightedNLLNats()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genarena.metrics import nearest_neighbour_ratio
-from genarena.metrics.base import Unavailable
+from genarena.metrics.base import Unavailable, content_order
 from genarena.metrics.nearest_neighbour_ratio import NearestNeighbourRatio
 
 
@@ -50,8 +50,8 @@ def test_which_queries_are_looked_up_is_a_matter_of_content(monkeypatch: pytest.
     monkeypatch.setattr(nearest_neighbour_ratio, "QUERIES", 25)
     fake, real, train = images(60, 0), images(40, 1), images(80, 2)
     chosen = fake[order(fake)[:25]]
-    assert measure(fake, real, train) == measure(chosen, real[:25], train)
-    assert measure(fake.flip(0), real, train) == measure(fake, real, train)
+    assert measure(fake, real, train) == measure(chosen, real[content_order(real)[:25]], train)
+    assert measure(fake.flip(0), real.flip(0), train) == measure(fake, real, train)
     assert measure(fake, real, train, parts=4)[1]["n"] == 25
 
 

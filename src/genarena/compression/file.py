@@ -40,11 +40,13 @@ def coder_for(model: GenerativeModel) -> Coder:
     if not model.spec.is_image or not model.spec.is_discrete:
         raise UserError(f"{name} was trained on data of shape {model.spec.shape} with num_levels="
                         f"{model.spec.num_levels}: only images of integer levels can be compressed")  # fmt: skip
-    if isinstance(model, Factorises):
+    if isinstance(model, Factorises) and model.factorises:
         return RangeCoder(model)
     if isinstance(model, Infers):
         return BitsBackCoder(model)
-    raise UserError(f"{name} cannot compress: that takes an autoregressive model or a variational autoencoder")
+    raise UserError(
+        f"{name} cannot compress: that takes an autoregressive model (of one mask) or a variational autoencoder"
+    )
 
 
 def model_hash(config: dict[str, Any], model: GenerativeModel) -> bytes:

@@ -42,7 +42,8 @@ def measure(model: GenerativeModel, config: dict[str, Any], x: Tensor, data_id: 
         raise Untrusted(f"{out} does not decode to the images that were written")
     seconds = {"encode_seconds": round(encoded - started, 3), "decode_seconds": round(time.perf_counter() - read, 3)}
     return {
-        "value": 8.0 * len(content) / x.numel(), "n": len(x), "claimed": claimed, "likelihood": model.likelihood.value,
+        "value": 8.0 * len(content) / x.numel(), "n": len(x), "claimed": claimed,
+        "claimed_likelihood": model.likelihood.value, "likelihood": "none",
         **{name: picture_bits_per_dim(x.cpu(), model.spec.num_levels, name, bars) for name in FORMATS},
         "lossless": True, "file_bytes": len(content), "header_bytes": HEADER_BYTES, "initial_bits": coder.initial_bits,
         "coder": f"{coder.name} (constriction {version('constriction')})", **seconds,

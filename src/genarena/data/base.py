@@ -81,6 +81,7 @@ class ArenaDataModule(LightningDataModule, ABC):
     """
 
     name: ClassVar[str]
+    flip = False  # whether training images are mirrored with probability 1/2
 
     def __init__(self, spec: DataSpec, batch_size: int = 128, seed: int = 0, root: str = "data",
                  num_val: int | None = None) -> None:  # fmt: skip
@@ -96,7 +97,13 @@ class ArenaDataModule(LightningDataModule, ABC):
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """What happens to a training batch each time it is drawn (flips, binarisation, ...)."""
-        return x
+        return mirrored(x, generator) if self.flip else x
+
+    @property
+    def seen(self) -> Tensor | None:
+        """Every example that training may have shown (N, *shape), for those who ask what was memorised; None where each
+        showing is a draw of its own."""
+        return torch.cat([self.train.x, self.train.x.flip(-1)]) if self.flip else self.train.x
 
     def identity(self) -> dict[str, Any]:
         """What, beside the pixels themselves, tells this data set from others: resolution, crop, interpolation, ..."""

@@ -26,6 +26,10 @@ class BinaryMNIST(MNIST):
         return tuple(Split(self.augment(split.x, generator), split.y) for split in splits)
 
     @property
+    def seen(self) -> None:
+        """Every showing is a draw of its own."""
+
+    @property
     def training_split(self) -> Split:
         return self._grey
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from genarena.data.base import ArenaDataModule, DataError, Split, mirrored
+from genarena.data.base import ArenaDataModule, DataError, Split
 from genarena.spec import DataSpec
 
 
@@ -42,6 +41,3 @@ class CIFAR10(ArenaDataModule):
                             f"or point data.root or GENARENA_DATA at a folder that has {self.folder}") from error  # fmt: skip
         images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
         return Split(images, torch.tensor(files.targets, dtype=torch.long))
-
-    def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        return mirrored(x, generator) if self.flip else x

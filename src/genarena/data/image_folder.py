@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 from torch import Tensor
 
-from genarena.data.base import ArenaDataModule, DataError, Split, mirrored, seeded_split
+from genarena.data.base import ArenaDataModule, DataError, Split, seeded_split
 from genarena.spec import DataSpec
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -59,9 +59,6 @@ class ImageFolder(ArenaDataModule):
             for index, image in enumerate(track(decoded, "reading pictures", len(paths), transient=True)):
                 images[index] = image
         return images
-
-    def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        return mirrored(x, generator) if self.flip else x
 
     def identity(self) -> dict[str, Any]:
         return {"resize": "shorter side, bicubic, antialias", "crop": "centre"}

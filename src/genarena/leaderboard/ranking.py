@@ -2,7 +2,7 @@
 
 import math
 
-from genarena.leaderboard.lines import Line
+from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
 from genarena.leaderboard.statistics import LEVEL, welch
 
 RANKING = ("fid", "fd_domain", "bits_per_dim", "nll_nats")  # the first that a table has orders it
@@ -17,7 +17,7 @@ def ranked(lines: list[Line], key: str | None) -> list[Line]:
     lines = sorted(
         lines, key=lambda line: (missing if line.cells[key].value is None else line.cells[key].value, line.name)
     )
-    contenders = [line for line in lines if line.competes and line.cells[key].value is not None]
+    contenders = [line for line in lines if _unranked(line, key) is None]
     values = [line.values(key) for line in contenders]
     first, tests = 0, []  # the best of the present rank: ties between neighbours would chain from the first to the last
     for index, line in enumerate(contenders):
@@ -40,12 +40,12 @@ def ranked(lines: list[Line], key: str | None) -> list[Line]:
             verdict = "a tie with" if p_value >= LEVEL else "differs from"
             line.rank_note = f"{verdict} {other}: Welch's t-test over training seeds, p = {p_value:.2g}"
     for line in lines:
-        if line not in contenders:
-            line.rank, line.rank_note = _unranked(line)
+        line.rank, line.rank_note = _unranked(line, key) or (line.rank, line.rank_note)
     return lines
 
 
-def _unranked(line: Line) -> tuple[str, str]:
+def _unranked(line: Line, key: str) -> tuple[str, str] | None:
+    """What stands in place of a rank, and why; None for a line that is ranked."""
     if line.is_reference:
         return REFERENCES.get(line.model, "reference"), "a reference, not a contender"
     if line.imported:
@@ -53,4 +53,8 @@ def _unranked(line: Line) -> tuple[str, str]:
     if line.diverged:
         seeds = ", ".join(f"seed {seed}: {reason}" for seed, reason in line.diverged.items())
         return "–", f"not ranked, because training diverged ({seeds}): the other seeds would be a choice"
-    return "–", "no value in the ranking column"
+    if line.cells[key].value is None:
+        return "–", "no value in the ranking column"
+    if line.cells[key].sign == LIKELIHOOD_SIGNS["estimate"]:
+        return "–", "not ranked: an estimated likelihood may err towards too good, exact ones and bounds do not"
+    return None

@@ -58,6 +58,13 @@ class Run:
         row = self.row
         return anchor(row["data"]["id"], row["model"], str(row.get("run", self.folder.name)))
 
+    @property
+    def classifier(self) -> str:
+        """Digest of the domain classifier that its metrics looked through; empty where none did, as in failed runs."""
+        backbones = [record.get("backbone", {}) for record in self.row["metrics"].values()]
+        return next((backbone["weights"] for backbone in backbones
+                     if backbone.get("name", "").startswith("domain-classifier")), "")  # fmt: skip
+
     def value(self, key: str) -> float | None:
         """Of a metric or a cost."""
         return self.record(key).get("value")

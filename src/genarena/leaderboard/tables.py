@@ -40,6 +40,8 @@ class Column:
 class Table:
     """Lines that may be compared with each other, and the failed runs of the same kind.
 
+    classifier: digest of the domain classifier that the metrics looked through. It is trained where it is first needed, and
+        another machine rounds another way: its features are others, though the protocol is the same.
     apart: one sentence on why these lines do not stand in the table before this one; empty for the first.
     """
 
@@ -51,11 +53,12 @@ class Table:
     failed: list[Run]
     empty: dict[str, str]  # metric without a value in any line -> reason
     ranked_by: str | None
+    classifier: str = ""
     apart: str = ""
 
     @property
     def anchor(self) -> str:
-        return anchor(self.data_id, self.budget, self.protocol_id)
+        return anchor(self.data_id, self.budget, self.protocol_id, *filter(None, [self.classifier]))
 
     @cached_property
     def column(self) -> dict[str, Column]:
@@ -76,11 +79,21 @@ def make_tables(runs: Iterable[Run]) -> list[Table]:
         place = run.row["data"]["id"], run.row["protocol"]["id"]
         for key in [key for key in groups if key[:2] == place] or [(*place, "imported")]:
             groups.setdefault(key, []).append(run)
-    tables = [_make_table(key, group) for key, group in sorted(groups.items())]
+    tables = [
+        _make_table(key, classifier, part)
+        for key, group in sorted(groups.items())
+        for classifier, part in _by_classifier(group).items()
+    ]
     protocols = {run.row["protocol"]["id"]: run.row["protocol"] for group in groups.values() for run in group}
     for before, table in pairwise(tables):
         table.apart = _why_apart(before, table, protocols)
     return tables
+
+
+def _by_classifier(runs: list[Run]) -> dict[str, list[Run]]:
+    """Runs whose metrics looked through the same domain classifier; those that looked through none stand with the first."""
+    found = sorted({run.classifier for run in runs if run.classifier}) or [""]
+    return {classifier: [run for run in runs if (run.classifier or found[0]) == classifier] for classifier in found}
 
 
 def budget_text(budget: dict[str, Any]) -> str:
@@ -101,12 +114,15 @@ def _why_apart(before: Table, table: Table, protocols: dict[str, dict[str, Any]]
         shown = [f"{key} {here}, there {there}" if len(f"{here}{there}") < 40 else key
                  for key, (here, there) in found.items() if key != "id"]  # fmt: skip
         reasons.append(f"the protocol ({'; '.join(shown) or 'another id'})")
+    elif before.classifier != table.classifier and not reasons:
+        reasons.append("the domain classifier that the metrics look through (trained on another machine? Share "
+                       "GENARENA_CACHE, or score again with scripts/evaluate.py)")  # fmt: skip
     return (
         f"Not in one table with the one before, because numbers compare only where these agree: {'; '.join(reasons)}."
     )
 
 
-def _make_table(key: tuple[str, str, str], runs: list[Run]) -> Table:
+def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> Table:
     newest: dict[tuple[Any, ...], Run] = {}
     for run in sorted(runs, key=lambda run: run.row.get("time", "")):
         if run.row["status"] == "ok":
@@ -131,7 +147,7 @@ def _make_table(key: tuple[str, str, str], runs: list[Run]) -> Table:
                if name not in SAME_AS_COST]  # fmt: skip
     columns += [Column(name, title, unit, False, "cost", note) for name, (title, unit, note) in COSTS.items()
                 if any(line.cells[name].value is not None for line in lines.values())]  # fmt: skip
-    return Table(*key, columns, ranked(list(lines.values()), ranked_by), failed, empty, ranked_by)
+    return Table(*key, columns, ranked(list(lines.values()), ranked_by), failed, empty, ranked_by, classifier)
 
 
 def _diverged(run: Run) -> bool:

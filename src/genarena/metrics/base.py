@@ -1,6 +1,7 @@
 """What a metric is here: a torchmetrics `Metric` that also says what its number means."""
 
 import hashlib
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -110,11 +111,12 @@ class LikelihoodMetric(ArenaMetric):
         super().__init__()
         self.add_state("values", default=[], dist_reduce_fx="cat")
         self.likelihood = Likelihood.NONE
+        self.shared_error = 0.0
 
-    def keep(self, values: Tensor, likelihood: Likelihood) -> None:
-        """`values` (N,); `likelihood` says how to read them."""
+    def keep(self, values: Tensor, likelihood: Likelihood, shared_error: float = 0.0) -> None:
+        """`values` (N,); `likelihood` says how to read them; `shared_error`: the standard error that all of them share."""
         self.values.append(values.detach().double().cpu())
-        self.likelihood = likelihood
+        self.likelihood, self.shared_error = likelihood, shared_error
 
     def compute(self) -> float:
         """The mean; Unavailable when one value is not finite, for a mean over the rest would flatter the model."""
@@ -126,6 +128,6 @@ class LikelihoodMetric(ArenaMetric):
 
     def record(self) -> dict[str, Any]:
         values = dim_zero_cat(self.values)
-        error = (values.std() / len(values) ** 0.5).item() if len(values) > 1 else None
+        error = math.hypot(values.std().item() / len(values) ** 0.5, self.shared_error) if len(values) > 1 else None
         return {"n": len(values), "standard_error": error,
                 "likelihood": self.likelihood.value, "sign": self.likelihood.sign}  # fmt: skip

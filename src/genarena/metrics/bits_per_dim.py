@@ -14,8 +14,9 @@ class BitsPerDim(LikelihoodMetric):
     title = "bits/dim"
     unit = "bits/dim"
 
-    def update(self, log_prob: Tensor, spec: DataSpec, likelihood: Likelihood) -> None:
-        """`log_prob` (N,) nats."""
+    def update(self, log_prob: Tensor, spec: DataSpec, likelihood: Likelihood, log_prob_error: float = 0.0) -> None:
+        """`log_prob` (N,) nats; `log_prob_error`: the standard error that all of them share, nats."""
         if not spec.is_discrete:
             raise Unavailable("bits per dimension are for integer data; nll_nats holds the log-density")
-        self.keep(units.bits_per_dim(log_prob.double(), spec.num_dims), likelihood)
+        shared = -units.bits_per_dim(log_prob.new_tensor(log_prob_error), spec.num_dims).item()
+        self.keep(units.bits_per_dim(log_prob.double(), spec.num_dims), likelihood, shared)

@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from genarena.metrics.base import ArenaMetric, Unavailable, content_order, finite_rows, joined
+from genarena.metrics.base import ArenaMetric, Unavailable, finite_rows, joined
 from genarena.neighbours import nearest_distances
 
 MOST_CELLS = 50
@@ -25,9 +25,8 @@ FEWEST = 20  # samples in a cell that counts
 
 
 def partition(train: Tensor, num_cells: int) -> KMeans:
-    """Cells (Voronoi) around k-means centres of the training rows (L, F), whatever their order."""
-    ordered = train[content_order(train)].numpy()
-    return KMeans(min(num_cells, len(train)), n_init=1, random_state=0).fit(ordered)
+    """Cells (Voronoi) around k-means centres of the training rows (L, F); where it starts depends on their order."""
+    return KMeans(min(num_cells, len(train)), n_init=1, random_state=0).fit(train.numpy())
 
 
 def mann_whitney_z(fake: np.ndarray, real: np.ndarray) -> float:
@@ -50,9 +49,12 @@ class CT(ArenaMetric):
             self.add_state(name, default=[], dist_reduce_fx="cat")
         self.cells: list[dict[str, Any]] = []
 
-    def update(self, train_features: Tensor, real_features: Tensor, fake_features: Tensor) -> None:
-        """Features (L, F), (N, F) and (M, F) of the training examples, test examples and samples."""
-        self.train_rows = [finite_rows("training", train_features)]
+    def update(self, train_features: Tensor, real_features: Tensor, fake_features: Tensor, train_order: Tensor) -> None:
+        """Features (L, F), (N, F) and (M, F) of the training examples, test examples and samples.
+
+        `train_order` (L,) is an order by the content of the examples, not of their features, which may differ in a last bit.
+        """
+        self.train_rows = [finite_rows("training", train_features[train_order])]
         self.real_rows.append(finite_rows("real", real_features))
         self.fake_rows.append(finite_rows("fake", fake_features))
 

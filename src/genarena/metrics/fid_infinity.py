@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from genarena.frechet import frechet_distance, gaussian_statistics
-from genarena.metrics.base import TwoSampleMetric
+from genarena.metrics.base import TwoSampleMetric, Unavailable
 
 POINTS = 15
 SMALLEST = 2049  # samples: with fewer the covariance of 2,048 features is singular
+FEWEST_SAMPLES = 5000
 
 
 def subset_sizes(num_samples: int) -> list[int]:
@@ -42,8 +43,8 @@ class FIDInfinity(TwoSampleMetric):
     """FID_N = FID_infinity + a / N."""
 
     title = "FID inf"
-    min_examples = 5000
-    too_few = "with fewer there is no range of N to extrapolate from"
+    min_examples = SMALLEST
+    too_few = "with fewer the covariance of the features is singular"
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,6 +56,9 @@ class FIDInfinity(TwoSampleMetric):
 
     def compute(self) -> float:
         real, fake = self.rows(at_least=self.min_examples)
+        if len(fake) < FEWEST_SAMPLES:
+            raise Unavailable(f"needs at least {FEWEST_SAMPLES:,} samples, or there is no range of N to extrapolate from; "
+                              f"there are {len(fake):,}")  # fmt: skip
         sizes = subset_sizes(len(fake))
         self.points = sizes, distances_at(real, fake, sizes)
         return extrapolated(*self.points)[0]

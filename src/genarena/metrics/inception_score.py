@@ -1,8 +1,8 @@
 """Inception score (Salimans et al. 2016, arXiv 1606.03498): are samples sure of their class, and classes many?
 
-Mean over 10 splits, as everywhere, for the score of a split depends on its size. Which sample is in which split is decided
-by a hash of its content, so the order of the samples does not matter; torch-fidelity shuffles them by a fixed seed. No
-real images take part: ImageNet's classes are the yardstick, so it says little about data unlike ImageNet.
+Mean over 10 splits, as everywhere, for the score of a split depends on its size, which also bounds it. Which sample is in
+which split is decided by a hash of its content, so the order of the samples does not matter; torch-fidelity shuffles them
+by a fixed seed. No real images take part: ImageNet's classes are the yardstick, so it says little about data unlike them.
 """
 
 import itertools
@@ -43,8 +43,8 @@ class InceptionScore(ArenaMetric):
 
     def compute(self) -> float:
         logits = joined(self.logits)
-        if len(logits) < SPLITS:
-            raise Unavailable(f"needs at least {SPLITS} samples, one for each split; there are {len(logits)}")
+        if len(logits) < 2 * SPLITS:  # one sample a split has no classes to spread over: the score would be 1
+            raise Unavailable(f"needs at least {2 * SPLITS} samples, two for each split; there are {len(logits)}")
         return split_scores(logits).mean().item()
 
     def record(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
-from genarena.metrics.base import ArenaMetric, Unavailable
+from genarena.metrics.base import ArenaMetric, Unavailable, content_order
 from genarena.neighbours import nearest_distances
 
 QUERIES = 2_000  # of each kind: the medians are then good to about 1%, and a large training set stays affordable
@@ -32,22 +32,23 @@ class NearestNeighbourRatio(ArenaMetric):
     def update(self, fake: Tensor, real: Tensor, train: Tensor, fake_order: Tensor) -> None:
         """Samples, test and training examples (N, *shape).
 
-        The first 2,000 test examples are looked up, and 2,000 samples: the first in `fake_order`, an order by content.
+        2,000 of the samples and 2,000 of the test examples are looked up: the first of each in an order by content.
         """
-        for queries, distances in ((fake[fake_order[:QUERIES]], self.fake_distances), (real, self.real_distances)):
+        some = real[content_order(real)[:QUERIES]]
+        for queries, distances in ((fake[fake_order[:QUERIES]], self.fake_distances), (some, self.real_distances)):
             left = QUERIES - sum(map(len, distances))
             if left > 0 and len(queries):
                 distances.append(nearest_distances(queries[:left], train))
 
     def compute(self) -> float:
-        median = dim_zero_cat(self.real_distances).median()
+        median = dim_zero_cat(self.real_distances).quantile(0.5)
         if median == 0:
             raise Unavailable("at least half of the test examples are copies of training examples")
-        return (dim_zero_cat(self.fake_distances).median() / median).item()
+        return (dim_zero_cat(self.fake_distances).quantile(0.5) / median).item()
 
     def record(self) -> dict[str, Any]:
         """`copies`: share of the samples that equal a training example; `copies_real`: the same of test examples."""
         fake, real = dim_zero_cat(self.fake_distances), dim_zero_cat(self.real_distances)
-        return {"n": len(fake), "n_real": len(real), "median_distance": fake.median().item(),
+        return {"n": len(fake), "n_real": len(real), "median_distance": fake.quantile(0.5).item(),
                 "copies": (fake == 0).double().mean().item(),
                 "copies_real": (real == 0).double().mean().item()}  # fmt: skip

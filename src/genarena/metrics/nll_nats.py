@@ -12,6 +12,7 @@ class NLLNats(LikelihoodMetric):
     title = "NLL"
     unit = "nats"
 
-    def update(self, log_prob: Tensor, likelihood: Likelihood) -> None:
-        """`log_prob` (N,) nats, one Monte-Carlo draw where the model's bound takes draws."""
-        self.keep(-log_prob, likelihood)
+    def update(self, log_prob: Tensor, likelihood: Likelihood, log_prob_error: float = 0.0) -> None:
+        """`log_prob` (N,) nats, one Monte-Carlo draw where the model's bound takes draws; `log_prob_error`: the standard
+        error that all of them share."""
+        self.keep(-log_prob, likelihood, log_prob_error)

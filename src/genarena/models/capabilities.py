@@ -32,7 +32,12 @@ class Choose(Protocol):
 
 
 class Factorises(ABC):
-    """p(x) = prod_i p(x_i | x_1, ..., x_{i-1}), dimension by dimension in an order that the model chooses."""
+    """p(x) = prod_i p(x_i | x_1, ..., x_{i-1}), dimension by dimension in an order that the model chooses.
+
+    factorises: whether this instance does; a mixture of such models has no one such product.
+    """
+
+    factorises = True
 
     @abstractmethod
     def traverse(self, num_images: int, choose: Choose) -> Tensor:

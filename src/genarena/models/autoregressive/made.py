@@ -6,7 +6,7 @@ instead of D passes. Without hidden layers and with direct connections it is the
 (Neal 1992). Unconditional.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -17,6 +17,7 @@ from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, bits_per_dim, log_mean_exp, to_unit
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
 from genarena.models.base import GenerativeModel, Training
+from genarena.models.capabilities import Choose, Factorises
 from genarena.spec import Batch, DataSpec
 
 MASKS_SEED = 1502  # the degrees are part of the model, not of the run
@@ -29,7 +30,7 @@ def raster_degrees(shape: Sequence[int]) -> Tensor:
     return (torch.arange(positions) * channels + torch.arange(channels)[:, None] + 1).flatten()
 
 
-class MADE(GenerativeModel):
+class MADE(GenerativeModel, Factorises):
     """log p(x) = log 1/K sum_k prod_d p_k(x_d | x_<d), one autoregressive network p_k per mask (K = num_masks).
 
     A unit of degree m is connected to units of degree <= m of the layer below, and the output of the dimension at
@@ -60,6 +61,7 @@ class MADE(GenerativeModel):
         if not hidden and not direct:
             raise ValueError("hidden=[]: without hidden layers the outputs need direct=true")
         self.num_masks, self.hidden = num_masks, tuple(hidden)
+        self.factorises = num_masks == 1
         self.mixed_precision = spec.num_levels == 2  # bfloat16 cannot tell neighbouring levels of many apart
         dims, per_dim = spec.num_dims, 3 * num_mixtures
         self.pixel: PixelHead | None = None
@@ -154,11 +156,28 @@ class MADE(GenerativeModel):
         samples = torch.empty(num_samples, self.spec.num_dims, dtype=dtype, device=self.device)
         for mask in masks.unique().tolist():
             for rows in (masks == mask).nonzero().squeeze(1).split(SAMPLE_CHUNK):
-                samples[rows] = self._sample_mask(len(rows), mask).to(dtype)
+                samples[rows] = self._one_by_one(len(rows), mask, lambda distribution, _: distribution.sample()).to(
+                    dtype
+                )
         return samples.view(num_samples, *self.spec.shape)
 
-    def _sample_mask(self, num_samples: int, mask: int) -> Tensor:
-        """(N, D) under one mask, in its order.
+    @torch.no_grad()
+    def traverse(self, num_images: int, choose: Choose) -> Tensor:
+        """Images (num_images, C, H, W), uint8, whose levels `choose` gives, one dimension after the other. Raises ValueError
+        for several masks, whose mixture does not factorise."""
+        if not self.factorises:
+            raise ValueError(f"num_masks={self.num_masks}: a mixture of autoregressive models does not factorise")
+        _, height, width = self.spec.shape
+
+        def at(distribution: PixelDistribution, dim: int) -> Tensor:
+            channel, place = divmod(dim, height * width)
+            return choose(distribution, channel=channel, row=place // width, column=place % width)
+
+        return self._one_by_one(num_images, 0, at).to(torch.uint8).view(num_images, *self.spec.shape)
+
+    def _one_by_one(self, num_samples: int, mask: int,
+                    value_of: Callable[[PixelDistribution | GaussianMixture, int], Tensor]) -> Tensor:  # fmt: skip
+        """(N, D) under one mask, in its order: `value_of` gives each dimension, from its distribution and its index.
 
         Units of degree t are fixed once the dimensions at places 1 .. t are drawn, and until then they are kept at
         zero. What an output or a unit may not see is therefore zero when it is computed, and no mask is needed.
@@ -173,7 +192,7 @@ class MADE(GenerativeModel):
                 if layer is not None:
                     bias = None if layer.bias is None else layer.bias[dim :: len(order)]
                     outputs = outputs + F.linear(source, layer.weight[dim :: len(order)], bias)
-            value = self.distribution(outputs.unsqueeze(2)).sample().view(num_samples)
+            value = value_of(self.distribution(outputs.unsqueeze(2)), dim).view(num_samples)
             drawn[:, dim] = value
             activations[0][:, dim] = to_unit(value, self.spec.num_levels) if self.spec.is_discrete else value
             for level, layer in enumerate(self.layers):

@@ -49,14 +49,17 @@ def annealed_importance_sampling(tilt: Energy, shape: tuple[int, ...], num_chain
                                  device: torch.device | str = "cpu") -> Partition:  # fmt: skip
     """log E_{z ~ N(0, I)} exp(-tilt(z)), along p_b(z) ~ N(z; 0, I) exp(-b tilt(z)), b = 0 .. 1.
 
-    Costs num_steps * leapfrog_steps gradients of `num_chains` examples. Draws from a generator of its own, so that the
-    answer is a function of the tilt and `seed`. E[log_z] <= log Z (Jensen).
+    A quarter as many pilot chains find the step sizes, which then are fixed: E[log_z] <= log Z (Jensen). Costs
+    num_steps * leapfrog_steps gradients of 1.25 `num_chains` examples. Draws from a generator of its own, so that the
+    answer is a function of the tilt and `seed`.
     """
     generator = torch.Generator(device).manual_seed(seed)
-    z = torch.randn(num_chains, *shape, generator=generator, device=device)
+    pilot, z = (torch.randn(number, *shape, generator=generator, device=device)
+                for number in (max(1, num_chains // 4), num_chains))  # fmt: skip
     # The path leaves the reference slowly: that is where an energy of hundreds of nats changes most.
     path = torch.linspace(0.0, 1.0, num_steps + 1, dtype=torch.float64).square().tolist()
-    chains = anneal(tilt, z, path, generator, leapfrog_steps)
+    steps = anneal(tilt, pilot, path, generator, leapfrog_steps).steps
+    chains = anneal(tilt, z, path, generator, leapfrog_steps, steps)
     log_z = (torch.logsumexp(chains.log_weights, 0) - math.log(num_chains)).item()
     effective = effective_number(chains.log_weights).item()
     error = math.sqrt(max(0.0, 1.0 / effective - 1.0 / num_chains))
@@ -69,7 +72,7 @@ def anneal(tilt: Energy, z: Tensor, path: Sequence[float], generator: torch.Gene
     """Take chains z ~ p_{path[0]} along the path; the mean of exp(log_weights) is unbiased for Z_{path[-1]} / Z_{path[0]}.
 
     A path from 1 to 0 is a reverse chain, if z is an exact sample of p_1. `steps`: one step size per transition. Without
-    them the step follows the acceptance of all chains, which leaves a bias that vanishes as their number grows.
+    them the step follows the acceptance of all chains, which leaves a bias: such chains are pilots, to find the steps.
     `track` wraps the iteration over the path, for a progress bar.
     """
     log_weights = torch.zeros(len(z), dtype=torch.float64)
@@ -94,14 +97,14 @@ def hamiltonian(tilt: Energy, state: State, weight: float, step: float, leapfrog
     z, f, gradient = state
     dims = tuple(range(1, z.dim()))
     momentum = torch.randn(z.shape, generator=generator, device=z.device)
-    before = weight * f + 0.5 * (z.square() + momentum.square()).sum(dims)
+    before = weight * f.double() + 0.5 * (z.double().square() + momentum.double().square()).sum(dims)
     new_z, new_f, new_gradient = z, f, gradient
     for _ in range(leapfrog_steps):
         momentum = momentum - 0.5 * step * (weight * new_gradient + new_z)
         new_z = new_z + step * momentum
         new_f, new_gradient = energy_and_gradient(tilt, new_z)
         momentum = momentum - 0.5 * step * (weight * new_gradient + new_z)
-    after = weight * new_f + 0.5 * (new_z.square() + momentum.square()).sum(dims)
+    after = weight * new_f.double() + 0.5 * (new_z.double().square() + momentum.double().square()).sum(dims)
     accept = torch.rand(len(z), generator=generator, device=z.device).log() < before - after  # nan is refused
     z, gradient = torch.where(like(accept, z), new_z, z), torch.where(like(accept, z), new_gradient, gradient)
     return State(z, torch.where(accept, new_f, f), gradient), accept

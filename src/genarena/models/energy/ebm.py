@@ -69,6 +69,8 @@ class EBM(GenerativeModel):
         self.temperature = temperature if temperature is not None else spec.num_dims**-0.5
         if self.step_size <= 0.0 or self.temperature <= 0.0:
             raise ValueError(f"step_size={self.step_size}, temperature={self.temperature}: expected positive numbers")
+        if ais_chains < 2:
+            raise ValueError(f"ais_chains={ais_chains}: expected at least 2, whose scatter is the standard error")
         self.energy_penalty, self.max_gap = energy_penalty, max_gap
         self.langevin_steps, self.drift_clamp = langevin_steps, drift_clamp
         self.kl_weight, self.jitter = kl_weight, jitter
