@@ -14,6 +14,8 @@ def main() -> None:
     others = [argument for argument in sys.argv[1:] if not argument.startswith(("name=", "-"))]
     given = [argument for argument in sys.argv[1:] if argument not in others]
     chosen = cli.options({"name": None}, USAGE, given)["name"]
+    if given and not chosen:  # an empty variable must not start all of them
+        raise UserError("name= is empty; leave it out for all experiments")
     known = config.available("experiment")
     names = known if chosen is None else chosen if isinstance(chosen, list) else [chosen]
     for name in names:

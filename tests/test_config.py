@@ -32,11 +32,20 @@ GOOD = ["model=vae", "data=digits"]
         ([*GOOD, "budget.minutes=yes"], ["budget.minutes=yes", "float"]),
         ([*GOOD, "budget.minutes=-1"], ["positive"]),
         ([*GOOD, "budget.examples=0"], ["at least 1"]),
-        ([*GOOD, "seed=-1"], ["seed=-1", "at least 0"]),
+        ([*GOOD, "seed=-1"], ["seed=-1", "0 to 4294967295"]),
         ([*GOOD, "seed=one"], ["expected int"]),
         ([*GOOD, "model.training.ema_decay=1.5"], ["0 to 1"]),
         ([*GOOD, "metrics=[bits_per_dm]"], ["bits_per_dm", "did you mean bits_per_dim"]),
         ([*GOOD, "metrics=recall"], ["expected a list"]),
+        ([*GOOD, "budget.metrics=[recal]"], ["did you mean recall"]),
+        ([*GOOD, "budget.minutes=inf"], ["expected a finite number"]),
+        ([*GOOD, "budget.minutes=null"], ["a budget needs one"]),
+        ([*GOOD, "seed=99999999999"], ["seed=99999999999", "0 to 4294967295"]),
+        ([*GOOD, "model.training.optimizer.lrr=1"], ["did you mean model.training.optimizer.lr?"]),
+        ([*GOOD, "trainer.precision=bf17"], ["bf16-mixed"]),
+        ([*GOOD, "trainer.precision=32"], ["32-true"]),
+        ([*GOOD, "trainer.max_steps=3"], ["there is no such option"]),
+        ([*GOOD, "logger.kind=wandbb"], ["wandb"]),
         ([*GOOD, "features.inception_weight=x"], ["did you mean features.inception_weights?"]),
         ([*GOOD, "~seed"], ["cannot be removed"]),
         ([*GOOD, "seed=[1"], ["seed=[1"]),
@@ -58,9 +67,10 @@ def test_refused(overrides: list[str], words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["model.latent_dim=4", "budget.minutes=2", "budget.minutes=0.5", "budget.minutes=null", "budget.examples=10",
+    ["model.latent_dim=4", "budget.minutes=2", "budget.minutes=0.5", "budget.examples=10",
      "seed=0,1,2", "seed=range(3)", "model.training.optimizer.lr=1e-4", "model.training.optimizer.lr=1",
-     "+model.training.optimizer.weight_decay=0.1", "metrics=[]", "metrics=[recall,bits_per_dim]", "runs_dir=/some/where",
+     "+model.training.optimizer.weight_decay=0.1", "+trainer.num_nodes=2",
+     "metrics=[]", "metrics=[recall,bits_per_dim]", "runs_dir=/some/where",
      "trainer.precision=32-true", "logger=none", "data.root=/some/where", "debug=true"],
 )  # fmt: skip
 def test_accepted(override: str) -> None:
@@ -69,8 +79,8 @@ def test_accepted(override: str) -> None:
 
 def test_an_option_that_the_yaml_leaves_out_gets_its_plus() -> None:
     assert config.check(["model=vae", "data=toy2d", "data.num_train=100"])[-1] == "data.num_train=100"
-    given = ["model=dcgan", "data=digits", "trainer.max_steps=3"]
-    assert config.check(given)[-1] == "+trainer.max_steps=3"
+    given = ["model=dcgan", "data=digits", "trainer.strategy=ddp", "model.training.optimizer.amsgrad=true"]
+    assert config.check(given)[-2:] == ["+trainer.strategy=ddp", "+model.training.optimizer.amsgrad=true"]
 
 
 def test_command_line_exits_with_2_and_writes_nothing(tmp_path: Path) -> None:

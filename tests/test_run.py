@@ -169,6 +169,26 @@ def test_a_finished_run_resumed_is_the_same_run(tmp_path: Path) -> None:
     assert longer["cost"]["examples_seen"] == 192
 
 
+def test_a_finished_row_outlives_a_failed_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[dict] = []
+
+    def broken(resolved: dict, data: object, model: object, folder: RunFolder, row: dict) -> None:
+        written.append(results.read_row(folder.result))
+        raise RuntimeError("the disk is on fire")
+
+    row = run(compose([*command(tmp_path), "metrics=[]"]))
+    (path,) = tmp_path.glob("runs/*/*/*")
+    monkeypatch.setattr("genarena.run._fit", broken)
+    with pytest.raises(RuntimeError, match="on fire"):
+        run(compose([*command(tmp_path), "metrics=[]", f"resume={path}"]))
+    assert results.read_row(path / "result.json") == written[0] == row
+    with pytest.raises(RuntimeError, match="on fire"):
+        run(compose([*command(tmp_path, "vae"), "metrics=[]"]))
+    assert written[1]["status"] == "failed" and "was killed" in written[1]["error"]  # what a kill leaves
+    (path,) = tmp_path.glob("runs/digits/vae/*/result.json")
+    assert results.read_row(path)["error"] == "RuntimeError: the disk is on fire"
+
+
 def test_ctrl_c_ends_in_130_and_the_run_can_be_resumed(tmp_path: Path) -> None:
     arguments = [*command(tmp_path), "budget.examples=1000000", "budget.validations=1000"]
     process = subprocess.Popen([sys.executable, str(ROOT / "train.py"), *arguments], stderr=subprocess.PIPE, text=True)

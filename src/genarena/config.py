@@ -8,8 +8,10 @@ is read from the source file without importing it.
 import ast
 import difflib
 import itertools
+import math
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,19 @@ REQUIRED = ("model", "data")
 
 # What a value may be, by the last part of its key: the project's names are regular (DESIGN, Names).
 RANGES: list[tuple[str, float, float]] = [
-    (r"seed|sample_seed|max_skips|max_rollbacks|temperature|weight_decay|free_bits|beta|num_workers", 0, float("inf")),
+    (r"seed|sample_seed", 0, 2**32 - 1),
+    (r"max_skips|max_rollbacks|temperature|weight_decay|free_bits|beta|num_workers", 0, float("inf")),
     (r"(num|n)_\w+|\w*_channels|channels|\w*_dim|\w*_size|batch_size|accumulate|examples|validations|nfe|iw_samples", 1,
      float("inf")),
     (r"lr|minutes|gradient_clip", 1e-12, float("inf")),
     (r"dropout|warmup|ema_decay|lr_factor", 0, 1),
 ]  # fmt: skip
+ALLOWED = {
+    "trainer.precision": ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"),
+    "logger.kind": ("csv", "wandb", "tensorboard", "none"),
+}
+# Of Lightning's Trainer: the budget says how long to train, and run.py when to validate and where to write.
+TRAINER = ("strategy", "num_nodes", "deterministic", "benchmark", "detect_anomaly", "profiler", "sync_batchnorm")
 
 
 def available(group: str) -> list[str]:
@@ -77,7 +86,9 @@ def check(overrides: list[str]) -> list[str]:
         cfg = compose(chosen)
         checked = [_check_override(cfg, o, text) for o, text in zip(parsed, overrides, strict=True)]
         plain = [text for o, text in zip(parsed, checked, strict=True) if not o.is_sweep_override()]
-        compose([*chosen, *(text for text in plain if text.split("=")[0].lstrip("+") not in choices)])
+        whole = compose([*chosen, *(text for text in plain if text.split("=")[0].lstrip("+") not in choices)])
+        if whole.budget.minutes is None and whole.budget.examples is None:
+            raise UserError("budget.minutes=null, budget.examples=null: a budget needs one of them")
     return checked
 
 
@@ -113,8 +124,7 @@ def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
     parent, last = _descend(cfg, key)
     options = _constructor(parent.get("_target_")) if isinstance(parent, DictConfig) else {}
     present = isinstance(parent, DictConfig) and last in parent
-    foreign = isinstance(parent, DictConfig) and not str(parent.get("_target_", "genarena.")).startswith("genarena.")
-    if not (present or last in options or foreign):
+    if not (present or last in options):
         raise UserError(f"{key}: there is no such option{nearest(key, _flat(cfg))}")
     default = OmegaConf.select(cfg, key) if present and not OmegaConf.is_missing(parent, last) else None
     for value in _values(override):
@@ -131,22 +141,36 @@ def _descend(cfg: DictConfig, key: str) -> tuple[Any, str]:
 
 
 def _constructor(target: str | None) -> dict[str, tuple[str, ...]]:
-    """Parameter -> names of its types, of a class or function of genarena, read from its source without importing it."""
-    if not str(target).startswith("genarena."):
+    """Parameter -> names of its types, of a class or function, read from its source without importing it."""
+    if target is None:
         return {}
-    module, _, name = str(target).rpartition(".")
-    path = SOURCE.joinpath(*module.split(".")[1:]).with_suffix(".py")
-    tree = ast.parse(path.read_text())
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            return _parameters(node)
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            init = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
-            if init:
-                return _parameters(init[0])
-            fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
-            return {item.target.id: _types(item.annotation) for item in fields if isinstance(item.target, ast.Name)}
+    if target == "pytorch_lightning.Trainer":
+        return dict.fromkeys(TRAINER, ())
+    module, _, name = target.rpartition(".")
+    for path in _sources(module):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name == name:
+                return _parameters(node)
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return _fields(node)
     return {}
+
+
+def _sources(module: str) -> list[Path]:
+    """Files that may define what a dotted module holds: its own, or those of the package that it is."""
+    package, *parts = module.split(".")
+    found = SOURCE if package == "genarena" else Path(find_spec(package).submodule_search_locations[0])
+    path = found.joinpath(*parts)
+    return sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+
+
+def _fields(node: ast.ClassDef) -> dict[str, tuple[str, ...]]:
+    """Parameters of `__init__`, or of the one that a dataclass gets."""
+    init = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+    if init:
+        return _parameters(init[0])
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+    return {item.target.id: _types(item.annotation) for item in fields if isinstance(item.target, ast.Name)}
 
 
 def _parameters(function: ast.FunctionDef) -> dict[str, tuple[str, ...]]:
@@ -159,6 +183,8 @@ def _types(annotation: ast.expr | None) -> tuple[str, ...]:
 
 
 def _check_value(key: str, value: Any, types: tuple[str, ...], default: Any) -> None:
+    if key in ALLOWED and value not in ALLOWED[key]:
+        raise UserError(f"{key}={value}: expected {', '.join(ALLOWED[key])}")
     scalars = {"int", "float", "bool", "str", "None"}
     if not types or not set(types) <= scalars:
         types = () if default is None or isinstance(default, DictConfig) else (type(default).__name__,)
@@ -170,11 +196,13 @@ def _check_value(key: str, value: Any, types: tuple[str, ...], default: Any) -> 
         raise UserError(f"{key}={value}: expected {' or '.join(types).replace('None', 'null')}")
     if "ListConfig" in types and not isinstance(value, list):
         raise UserError(f"{key}={value}: expected a list, e.g. {key}=[{value}]")
-    if key == "metrics":
+    if key in ("metrics", "budget.metrics"):
         check_metrics(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{key}={value}: expected a finite number")
     for pattern, low, high in RANGES:
         if re.fullmatch(pattern, key.split(".")[-1]) and isinstance(value, int | float) and not low <= value <= high:
-            allowed = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
+            allowed = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:.10g}"
             raise UserError(f"{key}={value}: expected {'a positive number' if low == 1e-12 else allowed}")
 
 

@@ -70,6 +70,7 @@ class Outcome:
     name: str
     published: Published
     record: dict[str, Any]
+    folder: Path | None = None  # of the run that the number is from
 
     @property
     def reached(self) -> bool:
@@ -82,7 +83,7 @@ class Outcome:
             return f"not reached  {self.name}: {self.published.metric} not measured: {self.record['reason']}; {wanted}"
         word = "reached" if self.reached else "not reached"
         sign = self.record.get("sign", "=")
-        return f"{word:12s} {self.name}: {self.published.metric} {sign} {self.record['value']:.5g}, {wanted}"
+        return f"{word:12s} {self.name}: {self.published.metric} {sign} {self.record['value']:.5g}, {wanted}; {self.folder}"
 
 
 def published(cfg: dict[str, Any]) -> Published:
@@ -105,13 +106,13 @@ def reproduce(name: str, overrides: Sequence[str] = ()) -> Outcome:
     wanted = published(cfg)
     try:
         folder = find_run(cfg)
-        if folder is None or not _finished(folder):
+        if folder is None or not folder.finished:
             if wanted.reference == "train":
                 _probe(cfg, wanted)
             resume = [f"resume={folder.path}"] if folder else []
             run(config.compose([f"experiment={name}", *overrides, *resume]))
             folder = find_run(cfg)
-        return Outcome(name, wanted, _measured(cfg, wanted, folder))
+        return Outcome(name, wanted, _measured(cfg, wanted, folder), folder.path)
     except ArenaError as error:
         return Outcome(name, wanted, {"value": None, "reason": str(error)})
 
@@ -122,7 +123,7 @@ def find_run(cfg: dict[str, Any]) -> RunFolder | None:
     for path in Path(cfg["runs_dir"]).glob(f"{cfg['choices']['data']}/{cfg['choices']['model']}/*/config.yaml"):
         folder = RunFolder(path.parent)
         if _pinned(config.load(path)) == _pinned(cfg):
-            found.append((_finished(folder), path.stat().st_mtime, folder))
+            found.append((folder.finished, path.stat().st_mtime, folder))
     return max(found, key=lambda entry: entry[:2])[2] if found else None
 
 
@@ -130,10 +131,6 @@ def _pinned(cfg: dict[str, Any]) -> dict[str, Any]:
     elsewhere = {"data": "root", "evaluation": "features"}  # paths, which differ from machine to machine
     own = {part: {k: v for k, v in cfg[part].items() if k != name} for part, name in elsewhere.items()}
     return {key: cfg.get(key) for key in SETTING} | own
-
-
-def _finished(folder: RunFolder) -> bool:
-    return folder.result.is_file() and results.read_row(folder.result)["status"] == "ok"
 
 
 # -- against the training images ---------------------------------------------------------------------------------------

@@ -56,9 +56,10 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     data.setup()
     folder = _folder(resolved)
     with nullcontext() if _is_child() else folder.locked():
+        row = _new_row(resolved, data, model, settings, folder)
         if not resolved["resume"] and not _is_child():
             folder.write_config(resolved)
-        row = _new_row(resolved, data, model, settings, folder)
+            results.write_row(row, folder.result)  # of a run that is killed, this is what remains
         try:
             trained = _fit(resolved, data, model, folder, row)
             if trained is None:
@@ -161,7 +162,8 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
     except SystemExit:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from None
     finally:
-        row["cost"] |= {"examples_seen": budget.examples_seen, "train_seconds": round(budget.seconds, 3)}
+        row["cost"] |= {"examples_seen": budget.examples_seen, "train_seconds": round(budget.seconds, 3),
+                        "peak_memory_mb": memory.peak_mb()}  # fmt: skip
         row["nonfinite"] = {"skipped_steps": model.nonfinite_steps, "learning_rate_scale": model.lr_scale}
     if not trainer.is_global_zero:
         return None
@@ -240,7 +242,7 @@ def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
     given = [override.lstrip("+") for override in resolved["choices"]["overrides"]]
     shown = [override for override in given if override.startswith(VARIANT) and not override.startswith(ONLY_SHOWN)]
     return {
-        "schema_version": results.SCHEMA_VERSION, "status": "failed", "error": "did not finish",
+        "schema_version": results.SCHEMA_VERSION, "status": "failed", "error": "did not finish: it runs, or was killed",
         "model": resolved["choices"]["model"], "family": model.family, "paper": model.paper,
         "data": {**data.facts, "split": "test"}, "protocol": protocol(resolved["metrics"], settings),
         "budget": {key: budget[key] for key in ("name", "minutes", "examples")},
@@ -254,10 +256,12 @@ def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
 def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: Any, folder: RunFolder,
            row: dict[str, Any], chosen_loggers: list[Logger], device: torch.device) -> None:  # fmt: skip
     started = time.perf_counter()
+    memory.reset_peak()
     evaluation = evaluate(model.to(device).eval(), data, resolved["metrics"], settings)
     row["metrics"] = evaluation.metrics
-    row["cost"] |= {"sample_seconds_per_image": evaluation.seconds_per_image, "peak_memory_mb": memory.peak_mb(),
-                    "evaluation_seconds": round(time.perf_counter() - started, 3)}  # fmt: skip
+    row["cost"] |= {"sample_seconds_per_image": evaluation.seconds_per_image,
+                    "evaluation_seconds": round(time.perf_counter() - started, 3),
+                    "evaluation_peak_memory_mb": memory.peak_mb()}  # fmt: skip
     picture = folder.samples / "final.png"
     if data.spec.is_image or data.spec.num_dims == 2:
         fake = evaluation.fake
@@ -280,11 +284,12 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
 
 
 def _record_failure(row: dict[str, Any], error: BaseException, folder: RunFolder) -> None:
+    """Write the failed row; one that is finished stays, whatever became of going on with the run."""
     lines = str(error).strip().splitlines()
     row["error"] = (
         "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {(lines or [''])[0]}"
     )
     row["status"] = "failed"
-    row["cost"]["peak_memory_mb"] = memory.peak_mb()
-    results.write_row(row, folder.result)
+    if not folder.finished:
+        results.write_row(row, folder.result)
     print(f"run: {folder.path}", flush=True)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from genarena import config
+from genarena import config, results
 from genarena.build import build
 from genarena.callbacks.checkpoints import load_checkpoint
 from genarena.errors import FolderInUse, Untrusted, UserError
@@ -55,6 +55,11 @@ class RunFolder:
     @property
     def result(self) -> Path:
         return self.path / "result.json"
+
+    @property
+    def finished(self) -> bool:
+        """Whether its row is that of a run that came to its end. Raises UserError when the row cannot be read."""
+        return self.result.is_file() and results.read_row(self.result)["status"] == "ok"
 
     @property
     def checkpoints(self) -> Path:
