@@ -10,17 +10,18 @@ SIZES = ("num_samples", "num_test", "iw_samples", "iw_num_test", "iw_bounds_num_
          "ais_num_test", "ais_chains", "ais_steps", "sample_seed")  # fmt: skip
 OTHERS = ("iw_bounds_k", "ode_tolerance", "ode_dequantisation", "ais_sigma")  # checked by EvaluationSettings
 USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N] [iw_samples=K]
-    [iw_num_test=N] [sample_seed=N] [data_root=<folder>] [device=cpu] [out=<json>]
+    [iw_num_test=N] [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>]
     [iw_bounds_k=[1,10,100]] [iw_bounds_num_test=N]
     [ode_num_test=N] [ode_tolerance=1e-5] [ode_probes=N] [ode_dequantisation=model|uniform]
     [ais_num_test=N] [ais_chains=N] [ais_steps=N] [ais_sigma=0.2]
     [features.space=domain|inception|dinov2|clip] [features.{inception,dinov2,clip}_weights=<file>|download]
 
-Without out, the numbers are printed and the run folder's result.json stays as it is."""
+Without out, the numbers are printed and the run folder's result.json stays as it is. The device is that of the run: another
+one draws other random numbers."""
 
 
 def main() -> None:
-    defaults = {"run": ..., "metrics": None, **dict.fromkeys((*SIZES, *OTHERS)), "data_root": None, "device": "cpu",
+    defaults = {"run": ..., "metrics": None, **dict.fromkeys((*SIZES, *OTHERS)), "data_root": None, "device": None,
                 "out": None, **cli.FEATURE_OPTIONS}  # fmt: skip
     options = cli.options(defaults, USAGE)
     metrics = options["metrics"]
@@ -39,7 +40,12 @@ def main() -> None:
     from genarena.run_folder import RunFolder
 
     folder = RunFolder.open(options["run"])
-    cfg, model = folder.rebuild(options["device"])
+    row = results.read_row(folder.result)
+    if row["status"] != "ok" and options["out"]:
+        raise UserError(
+            f"run={options['run']}: failed ({row['error']}), and makes no row; without out its numbers are shown"
+        )
+    cfg, model = folder.rebuild(options["device"] or row["cost"].get("device_type", "cpu"))
     metrics = cfg["metrics"] if metrics is None else metrics
     if options["data_root"]:
         cfg["data"]["root"] = options["data_root"]
@@ -48,11 +54,10 @@ def main() -> None:
     protocol(metrics, settings)  # a file of weights that is not there must not cost an evaluation
     data = build(cfg["data"], "data")
     data.setup()
-    evaluation = evaluate(model, data, metrics, settings)
-    row = results.read_row(folder.result)
     if row["data"]["id"] != data.facts["id"]:
         raise UserError(f"the data is {data.facts['id']} here, and the run was trained on {row['data']['id']}")
-    row |= {"metrics": evaluation.metrics, "protocol": protocol(metrics, settings)}
+    evaluation = evaluate(model, data, metrics, settings)
+    row |= {"metrics": evaluation.metrics, "protocol": evaluation.protocol, "evaluated": results.environment()}
     print(summary(row))
     if options["out"]:
         results.write_row(row, Path(options["out"]))

@@ -25,13 +25,14 @@ def main() -> None:
 
     from genarena.files import replace_atomically
     from genarena.pictures import save_samples
+    from genarena.progress import Bars
     from genarena.run_folder import RunFolder
 
     _, model = RunFolder.open(options["run"]).rebuild(options["device"])
     torch.manual_seed(options["seed"])
-    with torch.no_grad():
+    with torch.no_grad(), Bars() as bars:
         sizes = [min(BATCH, options["num_samples"] - start) for start in range(0, options["num_samples"], BATCH)]
-        samples = torch.cat([model.sample(size).cpu() for size in sizes])
+        samples = torch.cat([model.sample(size).cpu() for size in bars.track(sizes, "samples")])
     if out.suffix == ".png":
         replace_atomically(out, lambda temporary: save_samples(samples, model.spec, temporary))
     else:

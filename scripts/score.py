@@ -56,6 +56,9 @@ def main() -> None:
     settings = build(cfg["evaluation"] | sizes | {"features": backbones}, "evaluation")
     records = imported.score(images, data, metrics, settings)
 
+    brightest = max(int(images.max()), int(data.test.x.max()))
+    if options["reference"] and brightest < 128:
+        print(f"note: the brightest level is {brightest}, where 255 is white: networks see nearly black images")
     print("\n".join([f"{options['name']} against {data.facts['id']}, {settings.num_samples:,} images",
                      *metric_lines(records)]))  # fmt: skip
     if options["runs_dir"]:

@@ -3,8 +3,10 @@
 import os
 import sys
 import time
+from pathlib import Path
 
 from genarena import cli
+from genarena.errors import UserError
 
 USAGE = """python scripts/selfcheck.py [data.root=<folder with cifar-10-batches-py>] [features.inception_weights=<file>]
 
@@ -14,6 +16,9 @@ The last check, FID of CIFAR-10 train against test, needs the data and torch-fid
 def main() -> None:
     root = os.environ.get("GENARENA_DATA", "data")
     options = cli.options({"data.root": root, **cli.FEATURE_OPTIONS}, USAGE)
+
+    if options["data.root"] != root and not Path(options["data.root"]).is_dir():
+        raise UserError(f"data.root={options['data.root']}: there is no such folder")
 
     from genarena import selfcheck  # heavy imports wait until the options are right
     from genarena.weights import FeatureSettings

@@ -90,6 +90,10 @@ def test_scripts_work_on_a_finished_run(finished: tuple[dict, RunFolder], tmp_pa
     assert np.load(tmp_path / "s.npz")["samples"].shape == (6, 1, 8, 8)
     assert script("sample.py", f"run={folder.path}", "num_samples=6", f"out={tmp_path}/s.png").returncode == 0
     assert Image.open(tmp_path / "s.png").size == (3 * 34 + 2, 2 * 34 + 2)
+    for option, words in (("device=gpu", "device=gpu: "), (f"out={folder.result}/s.png", "result.json")):
+        refused = script("sample.py", f"run={folder.path}", option)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert words in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -103,6 +107,10 @@ def test_scripts_work_on_a_finished_run(finished: tuple[dict, RunFolder], tmp_pa
         ("evaluate.py", ["run=x", "metrics=[fidd]"], "did you mean fid"),
         ("leaderboard.py", ["runs_dir=nowhere"], "no such folder"),
         ("leaderboard.py", ["logger=csv"], "expected none or wandb"),
+        ("leaderboard.py", ["runs_dir="], "expected a value"),
+        ("score.py", ["samples=x", "name=y", "metrics=[fid"], "metrics=[fid: is not a value"),
+        ("reproduce.py", ["name="], "name= is empty"),
+        ("selfcheck.py", ["data.root=/nowhere"], "no such folder"),
     ],
 )
 def test_scripts_refuse_in_one_line(name: str, arguments: list[str], words: str) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from genarena import config, metrics
 from genarena.errors import ArenaError, UserError
@@ -76,6 +78,14 @@ def guard(action: Callable[[], Any], debug: bool = False) -> None:
         if not getattr(error, "reported", False):
             print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # a path that cannot be read or written, a full disk
+        if debug or not error.strerror:
+            raise
+        print(
+            f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error.strerror}",
+            file=sys.stderr,
+        )
+        sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
@@ -112,8 +122,13 @@ def options(defaults: dict[str, Any], usage: str, arguments: list[str] | None = 
         if not separator or key not in defaults:
             hint = config.nearest(key, defaults)
             raise UserError(f"{argument}: expected one of {', '.join(f'{name}=...' for name in defaults)}{hint}")
-        given[key] = OmegaConf.to_container(OmegaConf.from_dotlist([f"v={value}"]))["v"] if value else None
         default = defaults[key]
+        if not value and default is not None:
+            raise UserError(f"{argument}: expected a value")
+        try:
+            given[key] = OmegaConf.to_container(OmegaConf.from_dotlist([f"v={value}"]))["v"] if value else None
+        except (YAMLError, OmegaConfBaseException) as error:
+            raise UserError(f"{argument}: is not a value that can be read, e.g. [a,b]") from error
         if isinstance(default, int) and not isinstance(given[key], int):
             raise UserError(f"{argument}: expected a whole number")
         if (isinstance(default, str) or default is ...) and given[key] is not None:

@@ -43,7 +43,8 @@ def measure(model: GenerativeModel, data: ArenaDataModule, examples_seen: int, t
     replay buffers) is changed. The random state is left as it was.
     """
     cost: dict[str, Any] = {"examples_per_second": examples_seen / train_seconds if train_seconds else None,
-                            "device": device_name(model.device), "unmeasured": {}}  # fmt: skip
+                            "device": device_name(model.device), "device_type": model.device.type,
+                            "unmeasured": {}}  # fmt: skip
 
     def attempt(key: str, measurement: Callable[[], float]) -> None:
         try:

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from genarena import features
 from genarena.data.base import ArenaDataModule
-from genarena.evidence import Evidence
+from genarena.evidence import ODE_BATCH, Evidence
 from genarena.metrics import check
 from genarena.metrics.base import ArenaMetric, Unavailable
 from genarena.models.base import GenerativeModel
@@ -28,6 +28,8 @@ from genarena.progress import Bars
 from genarena.settings import EvaluationSettings
 
 PROTOCOL_VERSION = 2
+LIBRARIES = ("torch-fidelity", "torchmetrics")  # whose version may change a number
+LIBRARIES_OF_VISION = ("timm", "pillow")  # these make the features of DINOv2 and CLIP
 QUANTISER = "integer levels in memory, as the model returns them (genarena.likelihood)"
 
 
@@ -78,12 +80,22 @@ def protocol(metrics: Sequence[str], settings: EvaluationSettings) -> dict[str, 
     space = settings.features.space
     networks = {name: features.recipe_hash() if name == "domain" else settings.features.sha256(name)
                 for name in Evidence.networks(wanted, space)}  # fmt: skip
+    libraries = [*LIBRARIES, *(LIBRARIES_OF_VISION if {"dinov2", "clip"} & set(networks) else ())]
     unused = {name for piece, own in Evidence.OWN_SETTINGS.items() if piece not in wanted for name in own}
     used = {name: value for name, value in settings.numbers().items() if name not in unused}
+    used |= {"ode_batch": ODE_BATCH} if "ode_log_prob" in wanted else {}
     rules = {"version": PROTOCOL_VERSION, "metrics": list(needs), "settings": used, "split": "test",
              "quantiser": QUANTISER, "space": space if wanted & Evidence.SPACE else None, "networks": networks,
-             "libraries": {library: version(library) for library in ("torch-fidelity", "torchmetrics")}}  # fmt: skip
+             "k": {name: load_metric(name).k for name in needs if hasattr(load_metric(name), "k")},
+             "libraries": {library: _version(library) for library in libraries}}  # fmt: skip
     return {"id": hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:8], **rules}
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def load_metric(name: str) -> type[ArenaMetric]:

@@ -93,9 +93,14 @@ class RunFolder:
     def rebuild(self, device: str | torch.device = "cpu") -> tuple[dict[str, Any], GenerativeModel]:
         """The configuration and the model with the weights that were evaluated; of an unfinished run, the newest ones.
 
-        Raises UserError when no weights were written yet, Untrusted when they are damaged or do not fit.
+        Raises UserError when no weights were written yet or there is no such device, Untrusted when they are damaged or do
+        not fit.
         """
         cfg = config.load(self.config)
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:  # the last two: torch was built without it
+            raise UserError(f"device={device}: {str(error).splitlines()[0]}") from error
         path = self.chosen if self.chosen.exists() else self.last
         if not path.exists():
             raise UserError(f"{self.path} holds no weights yet (the run stopped before its first checkpoint)")

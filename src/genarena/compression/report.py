@@ -39,7 +39,8 @@ def measure(model: GenerativeModel, config: dict[str, Any], x: Tensor, data_id: 
         raise UserError(f"out={out} cannot be written: {error.strerror}") from error
     read = time.perf_counter()
     if not torch.equal(decompress(content, model, data_id, hashed, bars), x.cpu()):
-        raise Untrusted(f"{out} does not decode to the images that were written")
+        out.unlink(missing_ok=True)
+        raise Untrusted(f"{out} did not decode to the images that were written, and was removed")
     seconds = {"encode_seconds": round(encoded - started, 3), "decode_seconds": round(time.perf_counter() - read, 3)}
     return {
         "value": 8.0 * len(content) / x.numel(), "n": len(x), "claimed": claimed,
