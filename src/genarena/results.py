@@ -38,6 +38,10 @@ def _validate(row: Any) -> None:
         raise error
 
 
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
 def write_row(row: dict[str, Any], path: Path) -> None:
     """Validate and write atomically; a NaN is refused (JSON has none: the caller says null with a reason)."""
     _validate(row)
@@ -48,7 +52,7 @@ def write_row(row: dict[str, Any], path: Path) -> None:
 def read_row(path: Path) -> dict[str, Any]:
     """Raises UserError in one line when the file is missing, truncated or no row."""
     try:
-        row = json.loads(path.read_text())
+        row = json.loads(path.read_text(), parse_constant=_refuse_constant)
         _validate(row)
     except (OSError, ValueError, ValidationError) as error:
         message = error.message if isinstance(error, ValidationError) else str(error)

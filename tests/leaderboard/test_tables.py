@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from genarena.errors import UserError
-from genarena.leaderboard import formats
+from genarena.leaderboard import formats, plots
 from genarena.leaderboard.numbers import number, prefixed
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
@@ -118,7 +118,7 @@ def test_formats_agree_and_escape(tmp_path: Path) -> None:
 
 def scored_again(tmp_path: Path, row: dict, sample_seed: int, value: float, **settings: int) -> None:
     """What scripts/evaluate.py writes into `evaluations` of the run folder of the first row."""
-    protocol = {"id": f"p{sample_seed}", "settings": {"sample_seed": sample_seed, **settings}}
+    protocol = {"id": f"p{sample_seed}", "settings": {"sample_seed": sample_seed, "num_samples": 5, **settings}}
     again = row | {"protocol": protocol, "metrics": {"fd_domain": {"value": value, "n": 100}}}
     folder = tmp_path / "digits" / row["model"] / "0" / "evaluations"
     folder.mkdir(exist_ok=True)
@@ -126,7 +126,7 @@ def scored_again(tmp_path: Path, row: dict, sample_seed: int, value: float, **se
 
 
 def test_sampling_seeds_stand_apart(tmp_path: Path) -> None:
-    row = make_row(value=1.0, protocol={"id": "p0", "settings": {"sample_seed": 0}})
+    row = make_row(value=1.0, protocol={"id": "p0", "settings": {"sample_seed": 0, "num_samples": 5}})
     write_rows(tmp_path, [row])
     scored_again(tmp_path, row, 1, 2.0)
     scored_again(tmp_path, row, 2, 3.0)
@@ -148,6 +148,52 @@ def test_sampling_seeds_stand_apart(tmp_path: Path) -> None:
     assert (line["fd_domain"], line["fd_domain_sampling"]) == ("1.0", "2.0")
 
 
+def test_other_metrics_scored_afterwards_join_the_row(tmp_path: Path) -> None:
+    """A curve over k is slow and asked for later: its protocol is that of the row but for what belongs to it alone."""
+    settings = {"sample_seed": 0, "num_samples": 5}
+    row = make_row(protocol={"id": "p0", "metrics": ["fd_domain"], "settings": settings})
+    write_rows(tmp_path, [row])
+    folder = tmp_path / "digits" / "vae" / "0" / "evaluations"
+    folder.mkdir()
+    later = {"id": "p1", "metrics": ["iw_bounds"], "settings": settings | {"iw_bounds_k": [1, 10]}}
+    bounds = {"value": 3.0, "n": 16, "k": [1, 10], "nats": [4.0, 3.0], "likelihood": "lower_bound"}
+    (folder / "result.json").write_text(json.dumps(row | {"protocol": later, "metrics": {"iw_bounds": bounds}}))
+    runs, complaints = find_runs(tmp_path)
+    (table,) = make_tables(runs)
+    assert not complaints
+    assert [cell.value for cell in (table.lines[0].cells["iw_bounds"], table.lines[0].cells["fd_domain"])] == [3.0, 1.0]
+    assert [plot.title for plot in plots.of_table(table, {"vae": {}}) if "bound" in plot.title.lower()]
+
+
+def test_a_minute_of_another_device_makes_another_line(tmp_path: Path) -> None:
+    minutes = {"name": "cpu_1min", "minutes": 1.0, "examples": None}
+    rows = [make_row(seed=seed, budget=minutes) for seed in (0, 1)]
+    for row, device in zip(rows, ("Xeon", "H200"), strict=True):
+        row["cost"]["device"] = device
+    (table,) = tables(tmp_path, *rows)
+    assert sorted(line.name for line in table.lines) == ["vae on H200", "vae on Xeon"]
+    (tmp_path / "examples").mkdir()
+    for row in rows:
+        row["budget"] = {"name": "smoke", "minutes": None, "examples": 64}
+    (table,) = tables(tmp_path / "examples", *rows)
+    assert [line.name for line in table.lines] == ["vae"]
+
+
+def test_one_row_with_weights_does_not_unrank_the_others(tmp_path: Path) -> None:
+    rows = [make_row(model) for model in ("vae", "glow", "ddpm")]
+    rows[2]["metrics"]["fid"] = {"value": 1.0, "n": 100}
+    (table,) = tables(tmp_path, *rows)
+    assert table.ranked_by == "fd_domain"
+    assert set(ranks(table).values()) == {"1?", "2?", "3?"}
+
+
+def test_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
+    write_rows(tmp_path, [make_row(), make_row("broken", value=float("nan"))])
+    runs, complaints = find_runs(tmp_path)
+    assert [run.model for run in runs] == ["vae"]
+    assert "NaN is no number" in complaints[0]
+
+
 def ranks(table) -> dict[str, str]:
     return {line.model: line.rank for line in table.lines}
 
@@ -161,7 +207,8 @@ def test_a_tie_is_printed_as_a_tie(tmp_path: Path) -> None:
     notes = {line.model: line.rank_note for line in table.lines}
     assert "a tie with vae" in notes["glow"]  # t = 0.1 / sqrt(2 * 0.01 / 3) = 1.22, 4 degrees of freedom: p = 0.29
     assert "p = 0.29" in notes["glow"]
-    assert "differs from vae" in notes["ddpm"]
+    assert "differs from vae" in notes["ddpm"] and "glow, the line above: p = " in notes["ddpm"]
+    assert notes["ddpm"] in formats.markdown([table]).replace("\\", "")
 
 
 def test_ties_do_not_chain(tmp_path: Path) -> None:

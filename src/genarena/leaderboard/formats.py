@@ -33,7 +33,7 @@ def markdown(tables: list[Table]) -> str:
              "= beside a rank: a tie with the best of it (Welch's t-test, 5%); ?: could not be tested.\n"]  # fmt: skip
     for table in tables:
         head = ["rank", "model", "family", "seeds", *(heading(column) for column in table.columns)]
-        rows = [[line.rank, line.name, line.family, str(len(line.runs)), *(line.cells[c.key].text for c in table.columns)]
+        rows = [[line.rank, line.name, line.family, line.num_seeds, *(line.cells[c.key].text for c in table.columns)]
                 for line in table.lines]  # fmt: skip
         parts.append(f"## {_md(caption(table))}\n")
         parts += [f"{_md(table.apart)}\n"] if table.apart else []
@@ -42,8 +42,10 @@ def markdown(tables: list[Table]) -> str:
         )
         parts += [f"\n- {_md(line.name)}, {_md(table.column[key].title)}: {cell.resampling.text}" for line in table.lines
                   for key, cell in line.cells.items() if cell.resampling and key in table.column]  # fmt: skip
+        parts += [f"\n- {_md(line.name)}, rank {_md(line.rank)}: {_md(line.rank_note)}" for line in table.lines
+                  if line.rank_note]  # fmt: skip
         parts += [f"\n- no {_md(name)}: {_md(reason)}" for name, reason in table.empty.items()]
-        parts += [f"\n- failed: {_md(run.name)}, seed {run.seed}: {_md(run.row.get('error', ''))}"
+        parts += [f"\n- failed: {_md(run.name)}, seed {run.seed}: {_md(run.error)}"
                   for run in table.failed]  # fmt: skip
         parts.append("")
     return "\n".join(parts) + "\n"
@@ -72,6 +74,7 @@ def flat(record: dict[str, Any]) -> dict[str, Any]:
     row = {name: value for name, value in record.items() if name not in ("cells", "rank_note")}
     for key, cell in record["cells"].items():
         row |= {key: cell["value"], f"{key}_ci95": cell["ci95_half_width"]}
+        row |= {f"{key}_sign": cell["sign"]} if cell["sign"] else {}
         if cell["sampling"]:
             row |= {f"{key}_sampling": cell["sampling"]["value"],
                     f"{key}_sampling_ci95": cell["sampling"]["ci95_half_width"]}  # fmt: skip
@@ -89,6 +92,7 @@ def records(tables: list[Table]) -> list[dict[str, Any]]:
         {"data": table.data_id, "protocol": table.protocol_id, "budget": table.budget, "rank": line.rank,
          "rank_note": line.rank_note, "model": line.model, "overrides": " ".join(line.overrides),
          "imported": line.imported, "family": line.family, "num_seeds": len(line.runs),
+         "num_diverged": len(line.diverged),
          "likelihood": line.runs[0].row.get("likelihood", "none"), "device": line.device,
          "cells": {key: _cell(line.cells[key]) for key in table.column}}
         for table in tables for line in table.lines
@@ -100,6 +104,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
     sampling = again and {"value": again.value, "ci95_half_width": again.half_width, "num_seeds": again.num_seeds}
     return {
         "value": cell.value,
+        "sign": cell.sign or None,
         "ci95_half_width": cell.half_width,
         "num_seeds": cell.num_seeds,
         "reason": cell.reason or None,

@@ -57,9 +57,13 @@ class Cell:
 
 @dataclass
 class Line:
-    """One model with one set of overrides. `place` orders the table; `rank` is what is printed, `rank_note` why."""
+    """One model with one set of overrides. `place` orders the table; `rank` is what is printed, `rank_note` why.
+
+    apart: what tells it from other lines of this name; empty where there are none.
+    """
 
     runs: list[Run]
+    apart: str = ""
     diverged: dict[int, str] = field(default_factory=dict)  # seed -> reason
     cells: dict[str, Cell] = field(default_factory=dict)
     place: int | None = None
@@ -84,7 +88,9 @@ class Line:
 
     @property
     def name(self) -> str:
-        return self.runs[0].name + (" (imported)" if self.imported else "")
+        return (
+            self.runs[0].name + (" (imported)" if self.imported else "") + (f" on {self.apart}" if self.apart else "")
+        )
 
     @property
     def seeds(self) -> list[int]:
@@ -105,8 +111,11 @@ class Line:
 
     @property
     def device(self) -> str:
-        return ", ".join(sorted({run.row.get("cost", {}).get("device") or run.row.get("hardware", {}).get("device") or ""
-                                 for run in self.runs} - {""}))  # fmt: skip
+        return ", ".join(sorted({run.device for run in self.runs} - {""}))
+
+    @property
+    def num_seeds(self) -> str:
+        return f"{len(self.runs)} ({len(self.diverged)} diverged)" if self.diverged else str(len(self.runs))
 
 
 def cell(name: str, line: Line) -> Cell:
@@ -116,6 +125,8 @@ def cell(name: str, line: Line) -> Cell:
     nulls = [record for record in records if record.get("value") is None]
     if nulls:
         return Cell(None, reason=nulls[0].get("reason", "not measured"))
+    if len({record.get("n") for record in records}) > 1:
+        return Cell(None, reason="measured on another number of examples for each seed")
     values = [record["value"] for record in records]
     kind = records[0].get("likelihood", "none")  # of the number, not of the model
     half_width = t_half_width(values) if len(values) > 1 else None

@@ -40,7 +40,10 @@ def render(tables: list[Table], broken: list[str], track: Callable[[Iterable, st
     hash, and no request at all.
     """
     script, style = ((HERE / name).read_text() for name in ("page.js", "page.css"))
-    runs = list({run.folder: run for table in tables for run in [*_shown(table), *table.failed]}.values())
+    runs = list(
+        {run.folder: run for table in tables for run in [*_shown(table), *table.failed, *table.repeated]}.values()
+    )
+    repeated = {run.folder for table in tables for run in table.repeated}
     found = {
         run.folder: [name for name in PICTURES if (run.folder / "samples" / f"{name}.png").is_file()] for run in runs
     }
@@ -61,7 +64,8 @@ def render(tables: list[Table], broken: list[str], track: Callable[[Iterable, st
     environment.globals |= {"families": plots.families, "colour": plots.colour}
     return environment.get_template("page.html.jinja").render(
         tables=tables, broken=broken, runs=runs, script=script, style=style, plots=drawn, pictures=pictures, losses=losses,
-        headings=PICTURES, notes=NOTES, bests=bests, first={line.runs[0].folder for table in tables for line in table.lines},
+        headings=PICTURES, notes=NOTES, bests=bests, repeated=repeated,
+        first={line.runs[0].folder for table in tables for line in table.lines},
         script_hash=_digest(script), style_hash=_digest(style),
     )  # fmt: skip
 

@@ -5,8 +5,18 @@ import math
 from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
 from genarena.leaderboard.statistics import LEVEL, welch
 
-RANKING = ("fid", "fd_domain", "bits_per_dim", "nll_nats")  # the first that a table has orders it
+RANKING = ("fid", "fd_domain", "bits_per_dim", "nll_nats")  # the first that half of the contenders have orders a table
 REFERENCES = {"uniform": "floor", "gaussian": "floor", "memoriser": "ceiling"}
+
+
+def ranking_key(lines: list[Line], metrics: list[str]) -> str | None:
+    """The metric that orders a table: one row with Inception weights must not unrank those without."""
+    contenders = [line for line in lines if line.competes]
+    known = [key for key in RANKING if key in metrics]
+    common = (
+        key for key in known if 2 * sum(line.cells[key].value is not None for line in contenders) >= len(contenders)
+    )
+    return next(common, known[0] if known else None)
 
 
 def ranked(lines: list[Line], key: str | None) -> list[Line]:
@@ -37,11 +47,19 @@ def ranked(lines: list[Line], key: str | None) -> list[Line]:
             line.rank += "?"
             line.rank_note = f"not tested against {other}: that takes two seeds of each"
         else:
-            verdict = "a tie with" if p_value >= LEVEL else "differs from"
-            line.rank_note = f"{verdict} {other}: Welch's t-test over training seeds, p = {p_value:.2g}"
+            line.rank_note = f"{_verdict(p_value)} {other} (p = {p_value:.2g}"
+            before = contenders[index - 1] if index else None
+            if before and before.name != other:
+                p_value = welch(values[index - 1], values[index])
+                line.rank_note += "" if p_value is None else f"; {before.name}, the line above: p = {p_value:.2g}"
+            line.rank_note += "; Welch's t-test over training seeds)"
     for line in lines:
         line.rank, line.rank_note = _unranked(line, key) or (line.rank, line.rank_note)
     return lines
+
+
+def _verdict(p_value: float) -> str:
+    return "a tie with" if p_value >= LEVEL else "differs from"
 
 
 def _unranked(line: Line, key: str) -> tuple[str, str] | None:

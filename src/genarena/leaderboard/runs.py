@@ -53,6 +53,15 @@ class Run:
         return " ".join((self.model, *self.overrides))
 
     @property
+    def error(self) -> str:
+        """Why a failed run failed; empty for others."""
+        return "" if self.row["status"] == "ok" else self.row.get("error", "no reason given")
+
+    @property
+    def device(self) -> str:
+        return self.row.get("cost", {}).get("device") or self.row.get("hardware", {}).get("device") or ""
+
+    @property
     def anchor(self) -> str:
         """Survives a new page: made of the row, not of its position."""
         row = self.row
@@ -75,7 +84,8 @@ class Run:
 
     def record(self, key: str) -> dict[str, Any]:
         if key in COSTS:
-            return {"value": self.row.get("cost", {}).get(key), "reason": "not measured"}
+            cost = self.row.get("cost", {})
+            return {"value": cost.get(key), "reason": cost.get("unmeasured", {}).get(key, "not measured")}
         return self.row["metrics"].get(key, {"value": None, "reason": "not measured"})
 
 
@@ -91,37 +101,45 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         raise UserError(f"runs_dir={runs_dir}: there is no such folder")
     runs, broken = [], []
     for path in sorted(runs_dir.glob("**/result.json")):
+        if path.parent.name == EVALUATIONS:
+            continue
         try:
             row = read_row(path)
         except UserError as error:
             broken.append(str(error))
             continue
-        resampled, complaints = _resampled(row, path.parent / EVALUATIONS)
+        resampled, others, complaints = _evaluations(row, path.parent / EVALUATIONS)
         broken += complaints
+        row["metrics"] = others | row["metrics"]
         runs.append(Run(row, path.parent, resampled))
     if not runs:
         raise UserError(f"runs_dir={runs_dir}: no finished run (result.json) below it")
     return runs, broken
 
 
-def _resampled(row: dict[str, Any], folder: Path) -> tuple[dict[int, dict[str, Any]], list[str]]:
-    """Sampling seed -> metrics, of the rows in `folder` that differ from `row` in nothing else."""
-    found, complaints = {}, []
+def _evaluations(row: dict[str, Any], folder: Path) -> tuple[dict[int, dict[str, Any]], dict[str, Any], list[str]]:
+    """What `folder` holds beside the row: sampling seed -> metrics under it, metrics that the row has not, and complaints.
+
+    A setting that only one of two protocols names belongs to a metric that the other does not have.
+    """
+    resampled, others, complaints = {}, {}, []
     for path in sorted(folder.glob("*.json")):
         try:
             again = read_row(path)
             if again.get("run") != row.get("run"):
                 raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
-            differing = [key for key in differences(row["protocol"], again["protocol"])
-                         if key not in ("id", "settings.sample_seed")]  # fmt: skip
+            differing = [key for key, pair in differences(row["protocol"], again["protocol"]).items()
+                         if None not in pair and key not in ("id", "metrics", "settings.sample_seed")]  # fmt: skip
             if differing:
                 raise UserError(f"{path} was scored under another protocol: {', '.join(differing)}")
             seed = _sample_seed(again)
-            if seed != _sample_seed(row):  # the same seed again says nothing about its scatter
-                found[seed] = again["metrics"]
+            if seed != _sample_seed(row):
+                resampled[seed] = resampled.get(seed, {}) | again["metrics"]
+            else:  # of metrics that the row has, the same seed again says nothing about their scatter
+                others |= again["metrics"]
         except UserError as error:
             complaints.append(str(error))
-    return found, complaints
+    return resampled, others, complaints
 
 
 def _sample_seed(row: dict[str, Any]) -> int:

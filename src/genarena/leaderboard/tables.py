@@ -9,12 +9,13 @@ made elsewhere, stand in every table of their data and protocol, unranked: their
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 from genarena.leaderboard.lines import Line, cell
-from genarena.leaderboard.ranking import RANKING, ranked
+from genarena.leaderboard.ranking import ranked, ranking_key
 from genarena.leaderboard.runs import COSTS, Run, anchor, differences
 
 SAME_AS_COST = {"sampling_seconds": "sample_seconds_per_image"}  # a metric that is a cost column already
@@ -51,6 +52,7 @@ class Table:
     columns: list[Column]
     lines: list[Line]
     failed: list[Run]
+    repeated: list[Run]  # finished, and run again with the same seed: the newest stands in a line
     empty: dict[str, str]  # metric without a value in any line -> reason
     ranked_by: str | None
     classifier: str = ""
@@ -124,17 +126,21 @@ def _why_apart(before: Table, table: Table, protocols: dict[str, dict[str, Any]]
 
 def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> Table:
     newest: dict[tuple[Any, ...], Run] = {}
-    for run in sorted(runs, key=lambda run: run.row.get("time", "")):
+    for run in sorted(runs, key=lambda run: _time(run.row.get("time", ""))):
         if run.row["status"] == "ok":
-            newest[run.imported, run.model, run.overrides, run.seed] = run
+            newest[(*_identity(run), run.seed)] = run
     lines: dict[tuple[Any, ...], Line] = {}
     for (*identity, _), run in newest.items():
         lines.setdefault(tuple(identity), Line([])).runs.append(run)
+    names = [line.name for line in lines.values()]
+    for line in lines.values():
+        line.apart = line.device if names.count(line.name) > 1 else ""
     failed = [run for run in runs if run.row["status"] != "ok"]
+    repeated = [run for run in runs if run.row["status"] == "ok" and run is not newest[(*_identity(run), run.seed)]]
     for run in failed:
-        identity = (run.imported, run.model, run.overrides)
+        identity = _identity(run)
         if identity in lines and (*identity, run.seed) not in newest and _diverged(run):
-            lines[identity].diverged[run.seed] = run.row["error"]
+            lines[identity].diverged[run.seed] = run.error
     metrics = list(dict.fromkeys(name for run in newest.values() for name in run.row["metrics"]))
     for line in lines.values():
         line.runs.sort(key=lambda run: run.seed)
@@ -142,17 +148,31 @@ def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> 
     shown = [name for name in metrics if any(line.cells[name].value is not None for line in lines.values())]
     empty = {name: next((line.cells[name].reason for line in lines.values()), "")
              for name in metrics if name not in shown}  # fmt: skip
-    ranked_by = next((name for name in RANKING if name in shown), None)
+    ranked_by = ranking_key(list(lines.values()), shown)
     columns = [_column(name, list(newest.values())) for name in sorted(shown, key=lambda name: name != ranked_by)
                if name not in SAME_AS_COST]  # fmt: skip
     columns += [Column(name, title, unit, False, "cost", note) for name, (title, unit, note) in COSTS.items()
                 if any(line.cells[name].value is not None for line in lines.values())]  # fmt: skip
-    return Table(*key, columns, ranked(list(lines.values()), ranked_by), failed, empty, ranked_by, classifier)
+    return Table(*key, columns, ranked(list(lines.values()), ranked_by), failed, repeated, empty, ranked_by, classifier)
+
+
+def _identity(run: Run) -> tuple[Any, ...]:
+    """What makes runs of different seeds one line. Minutes are not the same on another device."""
+    timed = run.row.get("budget", {}).get("minutes") is not None
+    return run.imported, run.model, run.overrides, run.device if timed else ""
+
+
+def _time(text: str) -> float:
+    """Seconds since the epoch, for times may have been written in different zones."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _diverged(run: Run) -> bool:
     """Training failed of itself; an interrupted run says nothing about its model."""
-    return run.row.get("error", "").startswith("Diverged")
+    return run.error.startswith("Diverged")
 
 
 def _column(name: str, runs: list[Run]) -> Column:
