@@ -25,7 +25,7 @@ endif
 
 # Every family on the digits of scikit-learn, then the leaderboard. Under ten minutes on two cores.
 demo: setup
-	$(BIN)/python train.py -m data=digits model=uniform,gaussian,memoriser,$(FAMILIES) \
+	$(BIN)/python train.py -m data=digits model=uniform,gaussian,memoriser,heldout,$(FAMILIES) \
 	    budget=cpu_1min budget.minutes=0.6 runs_dir=runs/demo; status=$$?; \
 	$(BIN)/python scripts/leaderboard.py runs_dir=runs/demo out=leaderboard && exit $$status
 

@@ -32,7 +32,7 @@ from genarena.errors import UserError
 from genarena.evaluate import evaluate, protocol
 from genarena.files import replace_atomically
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Decodes, Encodes
+from genarena.models.capabilities import Decodes, Encodes, Withholds
 from genarena.pictures import save_neighbours, save_pairs, save_samples
 from genarena.run_folder import RunFolder, load_weights
 
@@ -143,6 +143,8 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
          row: dict[str, Any]) -> tuple[list[Logger], torch.device] | None:  # fmt: skip
     """Train to the end of the budget and load the weights to be evaluated. None on ranks other than 0."""
     memory.reset_peak()
+    if isinstance(model, Withholds):
+        model.withhold(data.val.x)
     minutes, examples = resolved["budget"]["minutes"], resolved["budget"]["examples"]
     if model.max_epochs is not None:  # a whole number of batches, as the loader drops the incomplete one
         enough = model.max_epochs * (data.train.size // data.batch_size or 1) * min(data.batch_size, data.train.size)

@@ -13,7 +13,7 @@ from genarena.config import CONF, SOURCE, available, compose
 from genarena.errors import UserError
 from genarena.likelihood import Likelihood, from_unit
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Emits, Weighs
+from genarena.models.capabilities import Emits, Weighs, Withholds
 from genarena.spec import Batch
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
@@ -41,6 +41,8 @@ def fitted(name: str, **options: str) -> GenerativeModel:
     with torch.no_grad():
         for seed in range(3):
             model.train().loss(Batch(images(model, 32, seed)))
+    if isinstance(model, Withholds):
+        model.withhold(images(model, 32, 3))
     return model.eval()
 
 

@@ -20,6 +20,14 @@ class Decodes(ABC):
         """Latent codes (N, latent_dim) to data (N, *shape), the most likely or mean image."""
 
 
+class Withholds(ABC):
+    """A reference that is shown the validation split, which no model may learn from."""
+
+    @abstractmethod
+    def withhold(self, x: Tensor) -> None:
+        """Validation examples (N, *shape), before training."""
+
+
 class Scores(ABC):
     @abstractmethod
     def score(self, x_t: Tensor, t: Tensor) -> Tensor:

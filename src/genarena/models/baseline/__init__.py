@@ -3,6 +3,7 @@
     uniform     p(x) = L^-D                  the floor: what a model knows that has only been told the alphabet
     gaussian    p(x) = N(mean, covariance)   what means and covariances alone explain
     memoriser   x ~ training images          the ceiling of image quality, and the alarm of memorisation metrics
+    heldout     x ~ validation images        the ceiling that is no copy: what real data scores
 
 A trained model below `gaussian` in bits/dim or Frechet distance has learnt nothing that second moments do not say; one
 that beats `memoriser` in Frechet distance but not in memorisation measures has copied.

@@ -234,7 +234,7 @@ class DDPM(GenerativeModel, Scores, Integrates):
         return self._bound_term(x, x_t, self._denoise(x_t, t), t)
 
     def _bound_term(self, x: Tensor, x_t: Tensor, denoised: Denoised, t: Tensor) -> Tensor:
-        """L_{t-1} (N,): KL of the posterior from the reverse step (Ho et al., eq. 7), or -log p(x_0 | x_1) at t = 1."""
+        """L_{t-1} (N,): KL of the posterior from the reverse step (Ho et al., eq. 5), or -log p(x_0 | x_1) at t = 1."""
         log_variance = self.schedule.log_variance(denoised.share, t)
         gap = self._scale(x) - denoised.x_0
         mean_gap = self.schedule.at("weight_x_0", t, gap) * gap

@@ -1,0 +1,47 @@
+"""Held-out data: its samples are validation examples, which no model has learnt from. The ceiling that is no copy.
+
+Paper: none; that two sets of real images have a distance of their own is why Heusel et al. 2017 (arXiv 1706.08500) can only
+be read against it: 3.15 between the training and the test images of CIFAR-10.
+"""
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import Likelihood
+from genarena.models.base import GenerativeModel, Training
+from genarena.models.capabilities import Withholds
+from genarena.spec import Batch, DataSpec
+
+
+class Heldout(GenerativeModel, Withholds):
+    """x ~ the empirical distribution of at most `capacity` validation examples. No likelihood: unseen data has mass 0.
+
+    Drawn with replacement, as by the memoriser, so distances are those of as many different examples as were drawn.
+    """
+
+    family = "baseline"
+    likelihood = Likelihood.NONE
+    paper = "1706.08500"
+    max_epochs = 0
+
+    def __init__(self, spec: DataSpec, training: Training | None = None, capacity: int = 10_000) -> None:
+        super().__init__(spec, training)
+        if capacity < 1:
+            raise ValueError(f"capacity={capacity}: expected at least 1")
+        dtype = torch.uint8 if spec.is_discrete else torch.float32
+        self.register_buffer("examples", torch.zeros(capacity, *spec.shape, dtype=dtype))
+        self.register_buffer("count", torch.ones((), dtype=torch.int64))
+
+    def withhold(self, x: Tensor) -> None:
+        """Keep the first `capacity` of the validation examples (N, *shape)."""
+        kept = x[: len(self.examples)]
+        self.examples[: len(kept)] = kept.to(self.device)
+        self.count.fill_(len(kept))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss` is 0: there is nothing to descend."""
+        return {"loss": torch.zeros((), device=self.device)}
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        """Drawn with replacement; before `withhold`, a single example of zeros."""
+        return self.examples[torch.randint(int(self.count), (num_samples,), device=self.device)]
