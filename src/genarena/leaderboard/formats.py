@@ -43,7 +43,7 @@ def markdown(tables: list[Table]) -> str:
         parts += [f"\n- {_md(line.name)}, {_md(table.column[key].title)}: {cell.resampling.text}" for line in table.lines
                   for key, cell in line.cells.items() if cell.resampling and key in table.column]  # fmt: skip
         parts += [f"\n- {_md(line.name)}, rank {_md(line.rank)}: {_md(line.rank_note)}" for line in table.lines
-                  if line.rank_note]  # fmt: skip
+                  if line.rank_note and not line.is_reference]  # fmt: skip
         parts += [f"\n- no {_md(name)}: {_md(reason)}" for name, reason in table.empty.items()]
         parts += [f"\n- failed: {_md(run.name)}, seed {run.seed}: {_md(run.error)}"
                   for run in table.failed]  # fmt: skip
