@@ -147,7 +147,7 @@ def test_the_model_is_the_equal_mixture_of_its_masks() -> None:
 def test_without_hidden_layers_it_is_logistic_regression_on_the_pixels_before() -> None:
     model = small_model((1, 2, 2), 2, hidden=[], direct=True)
     x = all_images((1, 2, 2), 2).flatten(1)
-    values, weight, bias = x.float(), model.direct.weight, model.direct.bias
+    values, weight, bias = 2.0 * x - 1.0, model.direct.weight, model.direct.bias
     total = torch.zeros(16)
     for d in range(4):
         p = torch.sigmoid(values[:, :d] @ weight[d, :d] + bias[d])

@@ -1,9 +1,9 @@
 """MADE: masked autoencoder for distribution estimation (Germain, Gregor, Murray & Larochelle 2015, arXiv 1502.03509).
 
-Differs from the paper: Adam; inputs of more than two levels in [-1, 1]; besides Bernoulli pixels the distributions of
-`genarena.distributions`, and mixtures of Gaussians for vectors; the natural order is the family's raster scan; sampling
-in one pass' arithmetic instead of D passes. Without hidden layers and with direct connections it is the fully visible
-sigmoid belief network (Neal 1992). Unconditional.
+Differs from the paper: Adam; inputs in [-1, 1]; besides Bernoulli pixels the distributions of `genarena.distributions`,
+and mixtures of Gaussians for vectors; the natural order is the family's raster scan; sampling in one pass' arithmetic
+instead of D passes. Without hidden layers and with direct connections it is the fully visible sigmoid belief network
+(Neal 1992). Unconditional.
 """
 
 from collections.abc import Callable, Sequence
@@ -126,9 +126,8 @@ class MADE(GenerativeModel, Factorises):
         return self.distribution(outputs).log_prob(values).flatten(1).sum(1)
 
     def inputs(self, x: Tensor) -> Tensor:
-        """What the network sees, (N, D): bits as 0 and 1, so that a pixel that is off moves nothing; levels in [-1, 1]."""
-        in_range = self.spec.is_discrete and self.spec.num_levels > 2
-        return (to_unit(x, self.spec.num_levels) if in_range else x.float()).flatten(1)
+        """What the network sees, (N, D)."""
+        return to_unit(x, self.spec.num_levels).flatten(1) if self.spec.is_discrete else x.float().flatten(1)
 
     def outputs(self, values: Tensor, mask: int) -> Tensor:
         """Parameters (N, P, D) of every dimension's distribution, from inputs (N, D)."""
@@ -195,7 +194,7 @@ class MADE(GenerativeModel, Factorises):
                     outputs = outputs + F.linear(source, layer.weight[dim :: len(order)], bias)
             value = value_of(self.distribution(outputs.unsqueeze(2)), dim).view(num_samples)
             drawn[:, dim] = value
-            activations[0][:, dim] = self.inputs(value[:, None]).squeeze(1)
+            activations[0][:, dim] = to_unit(value, self.spec.num_levels) if self.spec.is_discrete else value
             for level, layer in enumerate(self.layers):
                 ready = units[level][t]
                 if len(ready):
