@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
+from genarena.data.lazy import Lazy
 from genarena.errors import DataError
 from genarena.spec import Batch, DataSpec
 
@@ -16,9 +17,9 @@ __all__ = ["ArenaDataModule", "Batches", "DataError", "Split", "mirrored", "seed
 
 
 class Split(NamedTuple):
-    """`x` (N, *shape) uint8 levels or floats; `y` (N,) int64 labels or None."""
+    """`x` (N, *shape) uint8 levels or floats, or what makes them; `y` (N,) int64 labels or None."""
 
-    x: Tensor
+    x: Tensor | Lazy
     y: Tensor | None = None
 
     def __getitem__(self, index: Any) -> "Split":  # rows, not tuple fields
@@ -135,7 +136,7 @@ class ArenaDataModule(LightningDataModule, ABC):
                 raise DataError(
                     f"{self.name}: examples have shape {tuple(split.x.shape[1:])}, expected {self.spec.shape}"
                 )
-            hasher.update(split.x.contiguous().numpy().tobytes())
+            hasher.update(split.x.digest() if isinstance(split.x, Lazy) else split.x.contiguous().numpy().tobytes())
             hasher.update(b"" if split.y is None else split.y.numpy().tobytes())
         self._checksum = hasher.hexdigest()
 

@@ -13,6 +13,8 @@ from genarena.errors import ArenaError
 from genarena.frechet import frechet_distance, gaussian_statistics
 from genarena.likelihood import Likelihood
 
+HASHED_AT_ONCE = 4096  # rows
+
 
 class Unavailable(Exception):
     """A metric cannot be had for this model or data; the text is the `reason` that stands in the row beside null."""
@@ -32,7 +34,11 @@ def content_order(rows: Tensor) -> Tensor:
 
     It shuffles like a permutation with a fixed seed, and does not depend on the order that the rows came in.
     """
-    digests = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows.numpy()]
+    digests = [
+        hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+        for part in rows.split(HASHED_AT_ONCE)
+        for row in part.numpy()
+    ]
     return torch.tensor(sorted(range(len(digests)), key=digests.__getitem__))
 
 

@@ -1,0 +1,54 @@
+"""Examples that are made when somebody looks at them: for a split whose pixels would not fit into memory."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Lazy:
+    """Stands where a tensor (N, *shape) of examples stands. Rows that are asked for are made then, as a tensor.
+
+    index: (N,) int64, what each example is made of. make: such an index (n,) to the examples (n, *shape).
+    """
+
+    def __init__(self, index: Tensor, make: Callable[[Tensor], Tensor]) -> None:
+        self.index, self.make = index, make
+        self.shape = torch.Size([len(index), *make(index[:1]).shape[1:]])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: Any) -> Tensor:
+        chosen = self.index[rows]
+        return self.make(chosen.view(-1)).view(*chosen.shape, *self.shape[1:])
+
+    def split(self, num_rows: int) -> "Parts":
+        """The examples in order, `num_rows` at a time."""
+        return Parts(self, num_rows)
+
+    def flatten(self, start_dim: int) -> "Lazy":
+        """The same examples as vectors; `start_dim` is 1: rows stay rows."""
+        if start_dim != 1:
+            raise ValueError(
+                f"start_dim={start_dim}: examples that are made on request can be flattened from axis 1 only"
+            )
+        return Lazy(self.index, lambda index: self.make(index).flatten(1))
+
+    def digest(self) -> bytes:
+        """Tells the examples from others that `make` can give, without making them."""
+        return self.index.numpy().tobytes()
+
+
+class Parts:
+    """Consecutive rows of `Lazy` examples, made one part after the other."""
+
+    def __init__(self, whole: Lazy, num_rows: int) -> None:
+        self.whole, self.num_rows = whole, num_rows
+
+    def __len__(self) -> int:
+        return -(-len(self.whole) // self.num_rows)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self.whole.make(part) for part in self.whole.index.split(self.num_rows))

@@ -1,0 +1,109 @@
+"""Sprites: what is drawn is what the factors say, no image is in two splits, and nothing is held that can be made."""
+
+import math
+
+import pytest
+import torch
+
+from genarena.data.base import Batches, DataError
+from genarena.data.lazy import Lazy
+from genarena.data.sprites import FACTORS, Sprites, draw_all, factors_of, values
+from genarena.metrics.base import content_order
+from genarena.neighbours import nearest
+from genarena.spec import DataSpec
+
+SPEC = DataSpec((1, 64, 64), 2, 3)
+
+
+@pytest.fixture(scope="module")
+def sprites() -> Sprites:
+    data = Sprites(SPEC)
+    data.setup()
+    return data
+
+
+def test_every_combination_is_in_one_split(sprites: Sprites) -> None:
+    counts = torch.zeros(tuple(FACTORS.values()), dtype=torch.long)
+    for name in ("train", "val", "test"):
+        counts.index_put_(tuple(sprites.factors[name].unbind(1)), torch.tensor(1), accumulate=True)
+        assert len(sprites.factors[name]) == getattr(sprites, name).size
+    assert math.prod(counts.shape) == 737_280
+    assert (counts == 1).all()
+
+
+def test_images_with_the_same_pixels_share_a_split(sprites: Sprites) -> None:
+    """Orientation 0 and 2 pi look alike, as they do in dSprites."""
+    first, last = (draw_all().view(3, 6, 40, 31, 31)[:, :, place] for place in (0, 39))
+    assert torch.equal(first, last)
+    where = torch.zeros(tuple(FACTORS.values()), dtype=torch.long)
+    for number, name in enumerate(("train", "val", "test")):
+        where[tuple(sprites.factors[name].unbind(1))] = number
+    assert torch.equal(where[:, :, 0], where[:, :, 39])
+    packed = {name: {row.tobytes() for row in getattr(sprites, name).x.numpy()} for name in ("val", "test")}
+    assert not packed["val"] & packed["test"]
+    shown = {row.tobytes() for row in sprites.train[torch.randperm(sprites.train.size)[:50_000]].x.numpy()}
+    assert not shown & (packed["val"] | packed["test"])
+
+
+def test_the_centre_of_a_square_or_ellipse_is_where_x_and_y_say(sprites: Sprites) -> None:
+    chosen = torch.arange(0, sprites.train.size, 97)
+    factors, images = sprites.factors["train"][chosen], sprites.train[chosen].x[:, 0].double()
+    symmetric = factors[:, 0] < 2
+    mass = images.sum((1, 2))
+    column = (images.sum(1) * torch.arange(64)).sum(1) / mass
+    row = (images.sum(2) * torch.arange(64)).sum(1) / mass
+    assert (column - 16 - factors[:, 3])[symmetric].abs().max() < 1e-9
+    assert (row - 16 - factors[:, 4])[symmetric].abs().max() < 1e-9
+    assert images[:, [0, 63]].sum() == images[:, :, [0, 63]].sum() == 0  # none is cut off
+
+
+def test_areas_and_angles_are_those_of_the_shapes() -> None:
+    drawings = draw_all().view(3, 6, 40, 31, 31).double()
+    radius = 15.5 * values("scale")
+    area = drawings.sum((3, 4)).mean(2)
+    unit = torch.tensor([2.0, math.pi / 2.0, 3.6595 / 1.25**2])  # of the square, ellipse and heart in the unit circle
+    assert (area / (unit[:, None] * radius**2) - 1.0).abs().max() < 0.03
+    offsets = torch.arange(-15.0, 16.0).double()
+    ellipse = drawings[1, -1]
+    across, along = ellipse * offsets**2, ellipse * offsets[:, None] ** 2
+    tilt = -(ellipse * offsets * offsets[:, None]).sum((1, 2))  # rows count downwards
+    angle = 0.5 * torch.atan2(2.0 * tilt, across.sum((1, 2)) - along.sum((1, 2)))
+    difference = torch.remainder(angle - values("orientation") + math.pi / 2.0, math.pi) - math.pi / 2.0
+    assert difference.abs().max() < math.radians(1.5)
+    upright = drawings[2, -1, 0]
+    assert torch.equal(upright, upright.flip(1))
+    assert upright[15:].sum(1).argmax() < upright[15:].sum(1).argmin()  # the point of the heart is at the bottom
+
+
+def test_label_and_factors_agree(sprites: Sprites) -> None:
+    assert torch.equal(sprites.test.y, sprites.factors["test"][:, 0])
+    assert torch.equal(
+        factors_of(torch.tensor([0, 1, 737_279])), torch.tensor([[0] * 5, [0, 0, 0, 0, 1], [2, 5, 39, 31, 31]])
+    )
+    other = Sprites(SPEC, label="orientation")
+    other.setup()
+    assert torch.equal(other.val.y, other.factors["val"][:, 2])
+    assert (other.spec.num_classes, sprites.spec.num_classes) == (40, 3)
+    assert other.facts["id"] != sprites.facts["id"]
+    with pytest.raises(DataError, match="data.label=colour: expected one of shape"):
+        Sprites(SPEC, label="colour")
+
+
+def test_training_images_are_made_per_batch_and_are_binary(sprites: Sprites) -> None:
+    assert isinstance(sprites.train.x, Lazy)
+    batch = next(iter(Batches(sprites, sprites.train, 64, shuffle=True)))
+    assert (batch.x.shape, batch.x.dtype, batch.y.shape) == ((64, 1, 64, 64), torch.uint8, (64,))
+    assert set(batch.x.unique().tolist()) == {0, 1}
+
+
+def test_examples_made_on_request_are_searched_and_ordered_like_a_tensor(sprites: Sprites) -> None:
+    few = Lazy(sprites.train.x.index[:5000], sprites.train.x.make)
+    whole = few[:]
+    assert few.shape == whole.shape
+    for found, expected in zip(
+        nearest(sprites.test.x[:3], few, k=2), nearest(sprites.test.x[:3], whole, k=2), strict=True
+    ):
+        assert torch.equal(found, expected)
+    assert torch.equal(content_order(few), content_order(whole))
+    assert [len(part) for part in few.split(2000)] == [2000, 2000, 1000]
+    assert len(few.split(2000)) == 3
