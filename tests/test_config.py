@@ -83,6 +83,14 @@ def test_an_option_that_the_yaml_leaves_out_gets_its_plus() -> None:
     assert config.check(given)[-2:] == ["+trainer.strategy=ddp", "+model.training.optimizer.amsgrad=true"]
 
 
+def test_what_a_data_set_needs_is_asked_for_before_anything_is_imported() -> None:
+    for given, missing in (("data=image_folder", "data.root"), ("data=tabular", "data.num_dims"),
+                           ("data=tabular data.num_dims=2", "data.path")):  # fmt: skip
+        with pytest.raises(UserError, match=f"{missing}=<value> is missing: data="):
+            config.check(["model=vae", *given.split()])
+    config.check(["model=vae", "data=image_folder", "data.root=a,b"])  # a sweep gives it
+
+
 def test_command_line_exits_with_2_and_writes_nothing(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(ROOT / "train.py"), "model=glw", "data=digits", f"runs_dir={tmp_path}/runs"],
                           cwd=tmp_path, capture_output=True, text=True)  # fmt: skip

@@ -87,9 +87,18 @@ def check(overrides: list[str]) -> list[str]:
         checked = [_check_override(cfg, o, text) for o, text in zip(parsed, overrides, strict=True)]
         plain = [text for o, text in zip(parsed, checked, strict=True) if not o.is_sweep_override()]
         whole = compose([*chosen, *(text for text in plain if text.split("=")[0].lstrip("+") not in choices)])
+        _check_complete(whole, [o.key_or_group for o in parsed])
         if whole.budget.minutes is None and whole.budget.examples is None:
             raise UserError("budget.minutes=null, budget.examples=null: a budget needs one of them")
     return checked
+
+
+def _check_complete(cfg: DictConfig, given: list[str]) -> None:
+    """Raise UserError for options that a YAML leaves to the user and that are not among the `given` (swept) ones."""
+    for group, node in cfg.items():
+        for key in node if isinstance(node, DictConfig) else ():
+            if OmegaConf.is_missing(node, key) and f"{group}.{key}" not in given:
+                raise UserError(f"{group}.{key}=<value> is missing: {group}={cfg.choices[group]} needs it")
 
 
 def _parse(text: str) -> Override:

@@ -265,7 +265,7 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
                     "evaluation_seconds": round(time.perf_counter() - started, 3),
                     "evaluation_peak_memory_mb": memory.peak_mb()}  # fmt: skip
     picture = folder.samples / "final.png"
-    if data.spec.is_image or data.spec.num_dims == 2:
+    if data.spec.is_drawable:
         fake = evaluation.fake
         if fake is None:  # no metric asked for samples
             torch.manual_seed(resolved["evaluation"]["sample_seed"])

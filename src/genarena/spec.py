@@ -46,6 +46,11 @@ class DataSpec:
         return len(self.shape) == 3
 
     @property
+    def is_drawable(self) -> bool:
+        """Whether examples can be shown in a picture: images, and points in the plane."""
+        return self.is_image or self.num_dims == 2
+
+    @property
     def is_discrete(self) -> bool:
         return self.num_levels is not None
 

@@ -15,7 +15,8 @@ class SampleGrid(Callback):
         self.folder, self.num_samples = folder, num_samples
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_global_zero or trainer.state.fn != "fit" or not self.num_samples:
+        drawn = self.num_samples and pl_module.spec.is_drawable
+        if not trainer.is_global_zero or trainer.state.fn != "fit" or not drawn:
             return
         torch.manual_seed(0)
         samples = pl_module.sample(self.num_samples).cpu()
