@@ -1,6 +1,7 @@
 """The whole path: a row that the schema accepts, a folder that can be opened again, failures that say so."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genarena import results
+from genarena import checkpoint, results
 from genarena.callbacks.budget import Budget
 from genarena.config import compose
 from genarena.errors import Diverged, FolderInUse, Untrusted, UserError
@@ -121,19 +122,32 @@ def test_scripts_refuse_in_one_line(name: str, arguments: list[str], words: str)
     assert "Traceback" not in done.stderr
 
 
-def test_damaged_weights_are_refused(finished: tuple[dict, RunFolder], tmp_path: Path) -> None:
+def test_damaged_weights_are_refused(
+    finished: tuple[dict, RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     _, folder = finished
     copy = RunFolder(tmp_path)
     copy.config.write_text(folder.config.read_text())
     with pytest.raises(UserError, match="no weights yet"):
         copy.rebuild()
-    copy.checkpoints.mkdir()
-    copy.chosen.write_bytes(folder.chosen.read_bytes()[:-100])
-    with pytest.raises(Untrusted, match="damaged"):
+    shutil.copytree(folder.checkpoints, copy.checkpoints)
+    _, whole = copy.rebuild()
+    copy.chosen.write_bytes(copy.chosen.read_bytes()[:-100])
+    _, model = copy.rebuild()  # the same weights, as safetensors
+    assert f"{copy.chosen} is damaged" in capsys.readouterr().err
+    assert all(map(torch.equal, model.state_dict().values(), whole.state_dict().values()))
+    done = script("sample.py", f"run={copy.path}", "num_samples=2", f"out={tmp_path}/s.npz")
+    assert done.returncode == 0 and "chosen.ckpt is damaged" in done.stderr
+    copy.safetensors.write_bytes(copy.safetensors.read_bytes()[:-100])
+    with pytest.raises(Untrusted, match=r"chosen\.ckpt is damaged.*chosen\.safetensors is damaged"):
         copy.rebuild()
-    state = torch.load(folder.chosen)["state_dict"]
+    for name in ("sample.py", "evaluate.py"):
+        copy.result.write_text(folder.result.read_text())
+        done = script(name, f"run={copy.path}")
+        assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
+    state = dict(model.state_dict())
     state.popitem()
-    torch.save({"state_dict": state}, copy.chosen)
+    checkpoint.save({"state_dict": state}, copy.chosen)
     with pytest.raises(Untrusted, match="does not fit"):
         copy.rebuild()
 

@@ -17,6 +17,10 @@ class DataError(UserError):
     """The data cannot be used; the text says which file or folder, and what to do."""
 
 
+class DiskFull(UserError):
+    """There is no room for a file; what was there before is as it was."""
+
+
 class Diverged(ArenaError):
     """Training produced non-finite numbers and could not be rescued."""
 

@@ -1,15 +1,21 @@
 """Files that are whole or not there, and where the cache is. No torch here."""
 
+import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+from genarena.errors import DiskFull
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write(temporary path)` and rename the result to `path`; a reader sees the old file or the new one.
 
     The temporary file lies in the same folder, and file and folder are flushed to disk, so that neither a kill nor a
-    power cut leaves half a file under the real name.
+    power cut leaves half a file under the real name. Raises DiskFull where there is no room.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -18,9 +24,24 @@ def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise DiskFull(no_room(path, temporary.stat().st_size if temporary.exists() else 0, "at least ")) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY)
+
+
+def no_room(path: Path, size: int, at_least: str = "") -> str:
+    """What to say when `path`, of `size` bytes, cannot be written."""
+    return (f"{path} cannot be written: it needs {at_least}{size / 1e6:,.3f} MB, and the disk (or this user's share of it) "
+            f"has {shutil.disk_usage(path.parent).free / 1e6:,.3f} MB")  # fmt: skip
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renames in a folder last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import sys
 import time
 import warnings
 from contextlib import nullcontext
@@ -18,19 +19,18 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
-from genarena import config, cost, memory, results, tracking
+from genarena import checkpoint, config, cost, memory, results, tracking
 from genarena.build import build
 from genarena.callbacks.budget import Budget
-from genarena.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from genarena.callbacks.checkpoints import Checkpoints, SealedCheckpointIO
 from genarena.callbacks.divergence import DivergenceGuard
 from genarena.callbacks.ema import EMA
 from genarena.callbacks.progress import ProgressBar
 from genarena.callbacks.random_state import RandomState
 from genarena.callbacks.sample_grid import SampleGrid
 from genarena.data.base import ArenaDataModule
-from genarena.errors import UserError
+from genarena.errors import Untrusted, UserError
 from genarena.evaluate import evaluate, protocol
-from genarena.files import replace_atomically
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Withholds
 from genarena.pictures import save_neighbours, save_pairs, save_samples
@@ -156,7 +156,7 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
     row["precision"] = str(trainer.precision)
     resume = None
     if resolved["resume"]:
-        resume = folder.last if folder.last.exists() else None
+        resume = checkpoints.newest()
         print(f"resume: {'goes on from ' + str(resume) if resume else 'no checkpoint yet, starts again'}", flush=True)
     try:
         if examples != 0:
@@ -196,7 +196,7 @@ def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
         max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, val_check_interval=interval,
         log_every_n_steps=1, inference_mode=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-        default_root_dir=folder.path, plugins=[AtomicCheckpointIO()], callbacks=callbacks, logger=chosen_loggers,
+        default_root_dir=folder.path, plugins=[SealedCheckpointIO()], callbacks=callbacks, logger=chosen_loggers,
     )  # fmt: skip
     if trainer.world_size > 1 and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise UserError("-m runs one job after another in one process, which several devices do not allow: "
@@ -227,11 +227,15 @@ def _choose_weights(model: GenerativeModel, checkpoints: Checkpoints, folder: Ru
     """Best on validation where the model names a key, else the last; averaged where the model averages."""
     kind = f"EMA {model.settings.ema_decay:g}" if model.settings.ema_decay else "plain"
     chosen = f"{kind}, last"
-    if model.selection and checkpoints.best.exists():
-        load_weights(model, checkpoints.best)
-        chosen = f"{kind}, best {model.selection} (at {checkpoints.best_progress:.0%} of the budget)"
-    content = {"state_dict": model.state_dict()}
-    replace_atomically(folder.chosen, lambda temporary: torch.save(content, temporary))
+    if model.selection and checkpoints.best_value < math.inf:
+        try:
+            load_weights(model, checkpoints.best)
+            chosen = f"{kind}, best {model.selection} (at {checkpoints.best_progress:.0%} of the budget)"
+        except Untrusted as error:
+            print(f"warning: {error}; the last weights are taken instead", file=sys.stderr, flush=True)
+            chosen = f"{kind}, last (best.ckpt was damaged)"
+    checkpoint.save({"state_dict": model.state_dict()}, folder.chosen)
+    checkpoint.save_weights(model.state_dict(), folder.safetensors)
     return chosen
 
 

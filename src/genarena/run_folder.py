@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from genarena import config, results
+from genarena import checkpoint, config, results
 from genarena.build import build
-from genarena.callbacks.checkpoints import load_checkpoint
 from genarena.errors import FolderInUse, Untrusted, UserError
 from genarena.files import replace_atomically
 from genarena.models.base import GenerativeModel
@@ -70,8 +69,17 @@ class RunFolder:
         return self.checkpoints / "chosen.ckpt"
 
     @property
+    def safetensors(self) -> Path:
+        """The same weights, for other programs, and for us when `chosen` is damaged."""
+        return self.checkpoints / "chosen.safetensors"
+
+    @property
     def last(self) -> Path:
         return self.checkpoints / "last.ckpt"
+
+    @property
+    def previous(self) -> Path:
+        return self.checkpoints / "previous.ckpt"
 
     @property
     def samples(self) -> Path:
@@ -101,8 +109,9 @@ class RunFolder:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError, NotImplementedError) as error:  # the last two: torch was built without it
             raise UserError(f"device={device}: {str(error).splitlines()[0]}") from error
-        path = self.chosen if self.chosen.exists() else self.last
-        if not path.exists():
+        sources = [self.chosen, self.safetensors] if checkpoint.exists(self.chosen) else [self.last, self.previous]
+        path = checkpoint.newest_sound(*sources, set_aside=False)
+        if path is None:
             raise UserError(f"{self.path} holds no weights yet (the run stopped before its first checkpoint)")
         model = build(cfg["model"], "model")
         load_weights(model, path)
@@ -112,6 +121,6 @@ class RunFolder:
 def load_weights(model: GenerativeModel, path: Path) -> None:
     """Load `state_dict` (the averaged weights where there is averaging). Raises Untrusted when it does not fit."""
     try:
-        model.load_state_dict(load_checkpoint(path)["state_dict"])
+        model.load_state_dict(checkpoint.load(path)["state_dict"])
     except (KeyError, RuntimeError) as error:
         raise Untrusted(f"{path} does not fit the model of its config.yaml: {str(error).splitlines()[0]}") from error

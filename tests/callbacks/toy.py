@@ -4,7 +4,7 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
-from genarena.callbacks.checkpoints import AtomicCheckpointIO
+from genarena.callbacks.checkpoints import SealedCheckpointIO
 from genarena.data.base import ArenaDataModule, Split
 from genarena.likelihood import Likelihood
 from genarena.models.base import AdversarialModel, GenerativeModel, Training
@@ -65,7 +65,7 @@ class TwoPlayers(AdversarialModel):
 def fit(model: GenerativeModel, callbacks: list, tmp_path, every: int = 4) -> Trainer:
     trainer = Trainer(max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, val_check_interval=every,
                       enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, logger=False,
-                      accelerator="cpu", plugins=[AtomicCheckpointIO()], callbacks=callbacks, default_root_dir=tmp_path,
+                      accelerator="cpu", plugins=[SealedCheckpointIO()], callbacks=callbacks, default_root_dir=tmp_path,
                       inference_mode=False)  # fmt: skip
     trainer.fit(model, datamodule=ToyData(SPEC, batch_size=8))
     return trainer

@@ -37,5 +37,15 @@ class EMA(WeightAveraging):
             averaged.copy_(current)
         self._average_model.n_averaged += 1
 
+    @property
+    def averaged(self) -> dict[str, Any]:
+        """The state dict of the averaged model."""
+        return self._average_model.module.state_dict() if self._average_model is not None else {}
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Take the averages of a checkpoint, and go on from there."""
+        self._average_model.module.load_state_dict(checkpoint["state_dict"])
+        self._average_model.n_averaged.copy_(checkpoint["averaging_state"]["n_averaged"])
+
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         return False  # updates are made above; nothing more at the end of an epoch

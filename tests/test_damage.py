@@ -1,0 +1,64 @@
+"""Damaged checkpoints of a run: back to the one before, with a warning; none left is exit code 4, never a new start."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from genarena.callbacks.budget import Budget
+from genarena.checkpoint import load
+from genarena.config import compose
+from genarena.errors import Untrusted
+from genarena.run import run
+from genarena.run_folder import RunFolder
+
+
+def command(runs_dir: Path, *more: str) -> list[str]:
+    return ["model=realnvp", "data=digits", "budget=smoke", "budget.examples=192", "budget.validations=6",
+            "model.training.batch_size=32", "metrics=[]", "logger=none", "callbacks.progress=false",
+            "callbacks.grid_size=1", f"runs_dir={runs_dir}", *more]  # fmt: skip
+
+
+def folder_of(runs_dir: Path) -> RunFolder:
+    (path,) = runs_dir.glob("digits/*/*")
+    return RunFolder.open(path)
+
+
+def test_a_damaged_newest_checkpoint_costs_one_step_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    run(compose(command(tmp_path / "whole")))
+    step = Budget.on_train_batch_end
+
+    def killed(self: Budget, *arguments: object) -> None:
+        step(self, *arguments)
+        if self.examples_seen >= 5 * 32:
+            raise InterruptedError("killed")
+
+    monkeypatch.setattr(Budget, "on_train_batch_end", killed)
+    with pytest.raises(InterruptedError):
+        run(compose(command(tmp_path / "parts")))
+    monkeypatch.undo()
+    folder = folder_of(tmp_path / "parts")
+    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
+    with open(folder.last, "rb+") as file:
+        file.seek(folder.last.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 4]))
+    kept = folder.previous.read_bytes()
+    row = run(compose(command(tmp_path / "parts", f"resume={folder.path}")))
+    assert row["status"] == "ok"
+    assert f"warning: {folder.last} is damaged" in capsys.readouterr().err
+    assert (folder.checkpoints / "last.ckpt.damaged").exists()
+    whole = folder_of(tmp_path / "whole")
+    for name in ("last.ckpt", "chosen.ckpt"):
+        found, expected = (load(f.checkpoints / name)["state_dict"] for f in (folder, whole))
+        assert all(torch.equal(value, found[key]) for key, value in expected.items())
+    assert len(kept) and load(folder.previous)["arena"]["batches_seen"] == 5
+
+    for path in (folder.last, folder.previous):
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(Untrusted, match=r"last\.ckpt is damaged.*previous\.ckpt is damaged"):
+        run(compose(command(tmp_path / "parts", f"resume={folder.path}")))
+    assert folder.last.stat().st_size == 1000  # nothing was started again
