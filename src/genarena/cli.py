@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from genarena import config, metrics
+from genarena import config, launcher, metrics
 from genarena.errors import ArenaError, UserError
 
 HELP = """Train one generative model on one data set under one budget, evaluate it, write one leaderboard row.
@@ -40,12 +40,14 @@ def start(main: Callable[[], None]) -> None:
         if {"--help", "-h"} & set(sys.argv):
             print(_help())
             return
+        launcher.die_with_parent()
         if not {"--hydra-help", "--version"} & set(sys.argv):
+            flags = _flags(sys.argv[1:])
             overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-            sys.argv[1:] = [
-                *_flags(sys.argv[1:]),
-                *config.check(expand_resume(_without_values(sys.argv[1:], overrides))),
-            ]
+            overrides = config.check(expand_resume(_without_values(sys.argv[1:], overrides)))
+            if flags and set(flags) <= {"-m", "--multirun"}:
+                sys.exit(launcher.multirun(overrides))
+            sys.argv[1:] = [*flags, *overrides]
         main()
         if _failures:
             raise _failures[0]

@@ -197,7 +197,7 @@ def _check_value(key: str, value: Any, types: tuple[str, ...], default: Any) -> 
     scalars = {"int", "float", "bool", "str", "None"}
     if not types or not set(types) <= scalars:
         types = () if default is None or isinstance(default, DictConfig) else (type(default).__name__,)
-    if key.split(".")[-1] in ("seed", "examples"):
+    if key.split(".")[-1] in ("seed", "examples", "slots"):
         types = ("int", "None") if key != "seed" else ("int",)
     if key.split(".")[-1] == "minutes":
         types = ("float", "None")

@@ -18,12 +18,12 @@ from genarena.errors import ArenaError, UserError
 from genarena.evaluate import evaluate, load_metric
 from genarena.files import replace_atomically
 from genarena.imported import ImportedReference, score
+from genarena.past_runs import find_run
 from genarena.run import run
 from genarena.run_folder import RunFolder
 from genarena.settings import EvaluationSettings
 from genarena.weights import FeatureSettings
 
-SETTING = ("model", "data", "budget", "evaluation", "metrics", "seed")  # what makes two runs the same experiment
 ELSEWHERE = (
     "data.root",
     "trainer",
@@ -105,32 +105,16 @@ def reproduce(name: str, overrides: Sequence[str] = ()) -> Outcome:
     cfg = setting(name, overrides)
     wanted = published(cfg)
     try:
-        folder = find_run(cfg)
-        if folder is None or not folder.finished:
+        path = find_run(cfg)
+        if path is None or not RunFolder(path).finished:
             if wanted.reference == "train":
                 _probe(cfg, wanted)
-            resume = [f"resume={folder.path}"] if folder else []
+            resume = [f"resume={path}"] if path else []
             run(config.compose([f"experiment={name}", *overrides, *resume]))
-            folder = find_run(cfg)
-        return Outcome(name, wanted, _measured(cfg, wanted, folder), folder.path)
+            path = find_run(cfg)
+        return Outcome(name, wanted, _measured(cfg, wanted, RunFolder(path)), path)
     except ArenaError as error:
         return Outcome(name, wanted, {"value": None, "reason": str(error)})
-
-
-def find_run(cfg: dict[str, Any]) -> RunFolder | None:
-    """The newest run of this setting below `runs_dir`, a finished one before an unfinished one."""
-    found = []
-    for path in Path(cfg["runs_dir"]).glob(f"{cfg['choices']['data']}/{cfg['choices']['model']}/*/config.yaml"):
-        folder = RunFolder(path.parent)
-        if _pinned(config.load(path)) == _pinned(cfg):
-            found.append((folder.finished, path.stat().st_mtime, folder))
-    return max(found, key=lambda entry: entry[:2])[2] if found else None
-
-
-def _pinned(cfg: dict[str, Any]) -> dict[str, Any]:
-    elsewhere = {"data": "root", "evaluation": "features"}  # paths, which differ from machine to machine
-    own = {part: {k: v for k, v in cfg[part].items() if k != name} for part, name in elsewhere.items()}
-    return {key: cfg.get(key) for key in SETTING} | own
 
 
 # -- against the training images ---------------------------------------------------------------------------------------

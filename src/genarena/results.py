@@ -60,6 +60,11 @@ def read_row(path: Path) -> dict[str, Any]:
     return row
 
 
+def is_finished(path: Path) -> bool:
+    """Whether there is a row of a run that came to its end. Raises UserError when the file cannot be read."""
+    return path.is_file() and read_row(path)["status"] == "ok"
+
+
 @cache
 def environment() -> dict[str, Any]:
     """`versions`, `commit` and `hardware` of this process."""

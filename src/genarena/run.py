@@ -13,8 +13,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
@@ -192,16 +190,12 @@ def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
     callbacks += [ProgressBar(title, budget)] if options["progress"] else []
     callbacks += [budget]  # last: its clock starts when the others are done
     interval = _validation_interval(resolved["budget"], budget.examples, data.batch_size)
-    trainer = build({**node, "_partial_": True}, "trainer")(
+    return build({**node, "_partial_": True}, "trainer")(
         max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, val_check_interval=interval,
         log_every_n_steps=1, inference_mode=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
         default_root_dir=folder.path, plugins=[SealedCheckpointIO()], callbacks=callbacks, logger=chosen_loggers,
     )  # fmt: skip
-    if trainer.world_size > 1 and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise UserError("-m runs one job after another in one process, which several devices do not allow: "
-                        "start one command per job")  # fmt: skip
-    return trainer
 
 
 def _check_accelerator(accelerator: str) -> None:

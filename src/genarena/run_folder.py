@@ -58,7 +58,7 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether its row is that of a run that came to its end. Raises UserError when the row cannot be read."""
-        return self.result.is_file() and results.read_row(self.result)["status"] == "ok"
+        return results.is_finished(self.result)
 
     @property
     def checkpoints(self) -> Path:

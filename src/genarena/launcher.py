@@ -1,0 +1,319 @@
+"""Many runs, one command: every job is a fresh `python train.py` process; what is finished is not done again.
+
+No torch here: this process only starts, watches and counts.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from genarena import config, devices_of_jobs, results
+from genarena.errors import UserError
+from genarena.past_runs import EXACTLY, find_run, fingerprint, wait_until_free
+
+TRAIN = config.SOURCE.parents[1] / "train.py"
+PARENT = "GENARENA_PARENT"  # in the environment of a job: the id of the process that started it
+POLL = 0.2  # seconds
+GRACE = 60.0  # seconds that a job gets to write its checkpoint after SIGTERM
+SEVERITY = (0, 5, 2, 3, 4, 1)  # exit codes, the worst last
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run: the overrides of its command line, and its composed configuration."""
+
+    overrides: tuple[str, ...]
+    cfg: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.overrides)
+
+    @property
+    def log(self) -> Path:
+        """What the job prints; started again, it goes on in the same file."""
+        names = self.cfg["choices"]
+        stem = f"{names['model']}-{names['data']}-seed{self.cfg['seed']}-{fingerprint(self.cfg)}"
+        return Path(self.cfg["runs_dir"]) / ".jobs" / f"{stem}.log"
+
+    @property
+    def folder(self) -> Path | None:
+        """The newest run folder of exactly this configuration."""
+        return find_run(self.cfg, EXACTLY)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. `error` is one line, empty for a finished one; `reused`: it was finished already."""
+
+    job: Job
+    exit_code: int
+    folder: Path | None
+    error: str = ""
+    seconds: float = 0.0
+    reused: bool = False
+
+    @property
+    def text(self) -> str:
+        if self.exit_code:
+            return f"failed with exit code {self.exit_code}: {self.job.name}: {self.error} ({self.job.log})"
+        return f"{'finished before' if self.reused else f'finished in {self.seconds:.0f} s'}: {self.job.name}"
+
+
+class Handle(Protocol):
+    """A job that runs somewhere."""
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs; may show what it printed since the last call."""
+
+    def stop(self) -> None:
+        """Ask it to write a checkpoint and end; more than once does no harm."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class Launcher(Protocol):
+    slots: int
+
+    def start(self, job: Job, arguments: Sequence[str], slot: int) -> Handle:
+        """Start `train.py <arguments>`; `slot` in [0, slots) is free."""
+
+
+class Queue:
+    """What is to be done. A search that decides as it goes overrides the methods."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self.waiting = list(jobs)
+        self.total = len(self.waiting)
+        self.outcomes: list[Outcome] = []
+
+    def take(self) -> Job | None:
+        """The next job, None when there is nothing to start now."""
+        return self.waiting.pop(0) if self.waiting else None
+
+    def unwanted(self, job: Job) -> bool:
+        """Whether a running job should be stopped; asked again and again."""
+        return False
+
+    def record(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        print(f"[{len(self.outcomes)}/{self.total}] {outcome.text}", flush=True)
+
+
+def jobs_of(overrides: Sequence[str]) -> list[Job]:
+    """Every combination of a checked command line with lists in it, as `-m` means it."""
+    parsed = [OverridesParser.create().parse_override(text) for text in overrides if not is_of_launcher(text)]
+    return [job_of(combination) for combination in BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]]
+
+
+def job_of(overrides: Sequence[str]) -> Job:
+    return Job(tuple(overrides), OmegaConf.to_container(config.compose(list(overrides)), resolve=True))
+
+
+def is_of_launcher(override: str) -> bool:
+    return override.lstrip("+").startswith(("launcher=", "launcher."))
+
+
+def multirun(overrides: Sequence[str]) -> int:
+    """`python train.py -m ...`: do what is missing, go on after failures. Returns the exit code of the whole."""
+    if "LOCAL_RANK" in os.environ:
+        raise UserError("-m starts the ranks of each job itself: start it with python, not torchrun")
+    jobs = jobs_of(overrides)
+    queue = Queue(jobs)
+    work(queue, make(overrides, jobs[0].cfg))
+    return report(queue.outcomes)
+
+
+def make(overrides: Sequence[str], trained: dict[str, Any]) -> Launcher:
+    """The launcher that a command line asks for; `trained` is the configuration of one of its jobs."""
+    first = jobs_of([text for text in overrides if not is_of_launcher(text)])[0].overrides
+    given = [text for text in overrides if is_of_launcher(text)]
+    settings = OmegaConf.to_container(config.compose([*first, *given]).launcher, resolve=True)
+    return Processes(settings["slots"] or devices_of_jobs.slots(trained["trainer"]))
+
+
+def report(outcomes: Sequence[Outcome]) -> int:
+    """Say what failed; the worst exit code."""
+    failed = [outcome for outcome in outcomes if outcome.exit_code]
+    for outcome in failed:
+        print(f"error: {outcome.text}", file=sys.stderr)
+    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} jobs finished", flush=True)
+    return max((outcome.exit_code for outcome in outcomes), key=SEVERITY.index, default=0)
+
+
+# -- the loop ----------------------------------------------------------------------------------------------------------
+
+
+def work(queue: Queue, launcher: Launcher) -> None:
+    """Run jobs until there are none. When this process is told to end, the jobs write their checkpoints first."""
+    running: dict[int, Running] = {}
+    former = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        while True:
+            for slot in range(launcher.slots):
+                while slot not in running and (job := queue.take()) is not None:
+                    started = _start(job, launcher, slot)
+                    if isinstance(started, Outcome):
+                        queue.record(started)
+                    else:
+                        running[slot] = started
+            if not running:
+                return
+            time.sleep(POLL)
+            for slot, entry in list(running.items()):
+                if queue.unwanted(entry.job):
+                    entry.handle.stop()
+                if (code := entry.handle.poll()) is not None:
+                    del running[slot]
+                    queue.record(_outcome(entry, code))
+    finally:
+        _stop_all([entry.handle for entry in running.values()])
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Running:
+    job: Job
+    handle: Handle
+    began: float
+
+
+def _start(job: Job, launcher: Launcher, slot: int) -> Running | Outcome:
+    """The job as it runs, or its outcome where there is nothing left to do."""
+    folder = job.folder
+    if folder is not None and (code := _final(folder)) is not None:
+        return Outcome(job, code, folder, _error(folder, job), reused=True)
+    if folder is not None and not wait_until_free(folder, GRACE):
+        return Outcome(job, 5, folder, f"{folder} is in use by another process")
+    resume = [f"resume={folder}"] if folder else []
+    return Running(job, launcher.start(job, [*job.overrides, *resume], slot), time.monotonic())
+
+
+def _final(folder: Path) -> int | None:
+    """The exit code of a run that must not be repeated: it is finished, or would diverge again."""
+    if not (folder / "result.json").is_file():
+        return None
+    row = results.read_row(folder / "result.json")
+    if row["status"] == "failed" and not row["error"].startswith("Diverged"):
+        return None
+    return 0 if row["status"] == "ok" else 3
+
+
+def _outcome(entry: Running, code: int) -> Outcome:
+    code = code if code in SEVERITY else 1  # killed by a signal, or by the system
+    folder = entry.job.folder
+    error = _error(folder, entry.job) if code else ""
+    return Outcome(entry.job, code, folder, error, time.monotonic() - entry.began)
+
+
+def _error(folder: Path | None, job: Job) -> str:
+    """Why a job failed, in one line: what its row says, else the last error that it printed."""
+    printed = job.log.read_text(errors="replace").splitlines() if job.log.is_file() else []
+    said = [line.removeprefix("error: ") for line in printed if line.startswith("error: ")]
+    if folder is not None and (folder / "result.json").is_file():
+        return results.read_row(folder / "result.json").get("error", "")
+    return said[-1] if said else (printed or ["it printed nothing"])[-1]
+
+
+def _stop_all(handles: list[Handle]) -> None:
+    for handle in handles:
+        handle.stop()
+    deadline = time.monotonic() + GRACE
+    while handles and time.monotonic() < deadline:
+        handles = [handle for handle in handles if handle.poll() is None]
+        time.sleep(POLL)
+    for handle in handles:
+        handle.kill()
+
+
+def _end(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: the jobs are being stopped
+    sys.exit(128 + number)
+
+
+# -- processes on this machine -----------------------------------------------------------------------------------------
+
+
+class Processes:
+    """Jobs as processes of this machine, with GPUs and cores dealt to `slots` of them at a time."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+
+    def start(self, job: Job, arguments: Sequence[str], slot: int) -> "ProcessHandle":
+        prefix = f"[{slot}] " if self.slots > 1 else ""
+        print(f"{prefix}train.py {' '.join(arguments)}", flush=True)
+        environment = {**os.environ, PARENT: str(os.getpid()), **devices_of_jobs.environment(slot, self.slots)}
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        at = job.log.stat().st_size if job.log.exists() else 0
+        with job.log.open("ab") as log:
+            process = subprocess.Popen([sys.executable, str(TRAIN), *arguments], stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=log, env=environment, start_new_session=True)  # fmt: skip
+        return ProcessHandle(process, job.log, at, prefix)
+
+
+class ProcessHandle:
+    """A job in a session of its own, so that Ctrl-C reaches it through the launcher alone, once."""
+
+    def __init__(self, process: subprocess.Popen, log: Path, at: int, prefix: str) -> None:
+        self.process, self.log, self.at, self.prefix = process, log, at, prefix
+        self.stopped = False
+
+    def poll(self) -> int | None:
+        code = self.process.poll()
+        self._echo()
+        return code
+
+    def stop(self) -> None:
+        if not self.stopped and self.process.poll() is None:
+            self.stopped = True
+            self.process.terminate()
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def _echo(self) -> None:
+        """Show the lines that were printed since the last time."""
+        with self.log.open("rb") as file:
+            file.seek(self.at)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self.at += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            print(f"{self.prefix}{line}", flush=True)
+
+
+def die_with_parent() -> None:
+    """In a job: end as on SIGTERM when the process that started it is gone: the launcher, or rank 0 for other ranks."""
+    if PARENT not in os.environ:
+        return
+    parent = int(os.environ[PARENT])
+    os.environ[PARENT] = str(os.getpid())  # of the ranks that this process may start
+    if os.getppid() != parent:
+        sys.exit(128 + signal.SIGTERM)
+    # A rank without rank 0 waits for it for ever, and has nothing to write.
+    grace = 5.0 if "LOCAL_RANK" in os.environ else GRACE
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
