@@ -12,7 +12,7 @@ import torch
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).parents[1]
-SHARED_DATA = ROOT.parent / "shared" / "data"
+SHARED_DATA = Path(os.environ.get("GENARENA_TEST_DATA") or ROOT.parent / "shared" / "data")
 
 
 @pytest.fixture(autouse=True)

@@ -49,6 +49,9 @@ GOOD = ["model=vae", "data=digits"]
         ([*GOOD, "features.inception_weight=x"], ["did you mean features.inception_weights?"]),
         ([*GOOD, "~seed"], ["cannot be removed"]),
         ([*GOOD, "seed=[1"], ["seed=[1"]),
+        ([*GOOD, "data.max_train=0"], ["data.max_train=0", "at least 1"]),
+        ([*GOOD, "data.max_train=many"], ["data.max_train=many", "int or null"]),
+        (["model=vae", "data=image_folder", "data.root=x", "data.on_error=ignore"], ["data.on_error=ignore", "raise, skip"]),
         (["model=vae,gan", "data=digits"], ["model=gan"]),
         ([*GOOD, "resume=nowhere"], ["resume=nowhere", "config.yaml"]),
     ],
@@ -79,6 +82,8 @@ def test_accepted(override: str) -> None:
 
 def test_an_option_that_the_yaml_leaves_out_gets_its_plus() -> None:
     assert config.check(["model=vae", "data=toy2d", "data.num_train=100"])[-1] == "data.num_train=100"
+    inherited = ["model=vae", "data=binary_mnist", "data.max_train=100", "data.max_test=null"]
+    assert config.check(inherited)[-2:] == ["+data.max_train=100", "+data.max_test=null"]
     given = ["model=dcgan", "data=digits", "trainer.strategy=ddp", "model.training.optimizer.amsgrad=true"]
     assert config.check(given)[-2:] == ["+trainer.strategy=ddp", "+model.training.optimizer.amsgrad=true"]
 

@@ -206,7 +206,7 @@ def test_what_training_may_have_shown_includes_mirrored_pictures(pictures: Path)
 
 def test_bad_pictures_are_named(pictures: Path) -> None:
     (pictures / "cats" / "x.png").write_text("<svg/>")
-    with pytest.raises(DataError, match=r"cats/x\.png cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"cats/x\.png \(picture \d+\) cannot be read as a picture"):
         ready(folder_of(pictures))
     good = (pictures / "dogs" / "00.png").read_bytes()
     (pictures / "cats" / "x.png").write_bytes(good[: len(good) // 2])

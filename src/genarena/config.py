@@ -36,14 +36,17 @@ REQUIRED = ("model", "data")
 # What a value may be, by the last part of its key: the project's names are regular (DESIGN, Names).
 RANGES: list[tuple[str, float, float]] = [
     (r"seed|sample_seed", 0, 2**32 - 1),
+    (r"max_(train|val|test)|image_size", 1, float("inf")),
     (r"max_skips|max_rollbacks|temperature|weight_decay|free_bits|beta|num_workers", 0, float("inf")),
     (r"(num|n)_\w+|\w*_channels|channels|\w*_dim|\w*_size|batch_size|accumulate|examples|validations|nfe|iw_samples", 1,
      float("inf")),
-    (r"lr|minutes|gradient_clip", 1e-12, float("inf")),
+    (r"lr|minutes|gradient_clip|timeout", 1e-12, float("inf")),
     (r"dropout|warmup|ema_decay|lr_factor", 0, 1),
 ]  # fmt: skip
 ALLOWED = {
     "trainer.precision": ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"),
+    "data.on_error": ("raise", "skip"),
+    "data.decode": ("auto", "once", "always"),
     "logger.kind": ("csv", "wandb", "tensorboard", "none"),
 }
 # Of Lightning's Trainer: the budget says how long to train, and run.py when to validate and where to write.
@@ -157,11 +160,12 @@ def _constructor(target: str | None) -> dict[str, tuple[str, ...]]:
         return dict.fromkeys(TRAINER, ())
     module, _, name = target.rpartition(".")
     for path in _sources(module):
-        for node in ast.parse(path.read_text()).body:
+        tree = ast.parse(path.read_text())
+        for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name == name:
                 return _parameters(node)
             if isinstance(node, ast.ClassDef) and node.name == name:
-                return _fields(node)
+                return _fields(node, tree)
     return {}
 
 
@@ -173,13 +177,17 @@ def _sources(module: str) -> list[Path]:
     return sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
 
 
-def _fields(node: ast.ClassDef) -> dict[str, tuple[str, ...]]:
-    """Parameters of `__init__`, or of the one that a dataclass gets."""
+def _fields(node: ast.ClassDef, tree: ast.Module) -> dict[str, tuple[str, ...]]:
+    """Parameters of `__init__`, or of the one that a dataclass gets: its fields and those of genarena's classes it extends."""
     init = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
     if init:
         return _parameters(init[0])
-    fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
-    return {item.target.id: _types(item.annotation) for item in fields if isinstance(item.target, ast.Name)}
+    imported = {alias.name: f"{item.module}.{alias.name}" for item in tree.body if isinstance(item, ast.ImportFrom)
+                and (item.module or "").startswith("genarena.") for alias in item.names}  # fmt: skip
+    inherited = [_constructor(imported.get(base.id)) for base in node.bases if isinstance(base, ast.Name)]
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+    own = {item.target.id: _types(item.annotation) for item in fields if "ClassVar" not in ast.unparse(item.annotation)}
+    return {name: types for known in (*reversed(inherited), own) for name, types in known.items()}
 
 
 def _parameters(function: ast.FunctionDef) -> dict[str, tuple[str, ...]]:

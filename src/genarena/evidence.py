@@ -86,8 +86,7 @@ class Evidence:
     def train(self) -> Tensor:
         """All examples that training may have shown (N, *shape)."""
         if self.data.seen is None:
-            raise Unavailable(f"each showing of a training example of {self.data.name} is a draw of its own: there is none "
-                              "to copy")  # fmt: skip
+            raise Unavailable(f"{self.data.name} {self.data.unseen}")
         return self.data.seen
 
     @cached_property

@@ -38,6 +38,14 @@ GRID = 64  # images in final.png
 # Options that train another model, and so make another line of the table; data that differs has another data id.
 VARIANT = ("model.", "callbacks.", "experiment=", "data.flip=", "data.batch_size=", "trainer.precision=")
 ONLY_SHOWN = ("callbacks.progress=", "callbacks.grid_size=")  # what a run shows on its way
+HELD = (
+    "root",
+    "num_val",
+    "mirror",
+    "decode",
+    "num_workers",
+    "timeout",
+)  # of a data set: where it lies and how it is read
 SHARED_FOLDER = "GENARENA_RUN_FOLDER"  # how rank 0 tells the other ranks where the run is
 
 
@@ -121,7 +129,7 @@ def _must_agree(stored: dict[str, Any], resolved: dict[str, Any], path: Path) ->
     for key in ("seed", "model", "data"):
         there, here = stored[key], resolved[key]
         if isinstance(there, dict):
-            there, here = ({k: v for k, v in node.items() if k not in ("root", "num_val")} for node in (there, here))
+            there, here = ({k: v for k, v in node.items() if k not in HELD} for node in (there, here))
         if there != here:
             raise UserError(f"resume={path}: that run was started with another {key}: {_difference(there, here)}")
 

@@ -107,3 +107,14 @@ def test_examples_made_on_request_are_searched_and_ordered_like_a_tensor(sprites
     assert torch.equal(content_order(few), content_order(whole))
     assert [len(part) for part in few.split(2000)] == [2000, 2000, 1000]
     assert len(few.split(2000)) == 3
+
+
+def test_the_factors_of_a_cut_set_are_those_of_its_images() -> None:
+    spec = DataSpec((1, 64, 64), 2)
+    data, whole = Sprites(spec, max_train=50, max_test=20), Sprites(spec)
+    data.setup(), whole.setup()
+    assert (data.train.size, len(data.factors["train"]), data.test.size) == (50, 50, 20)
+    assert data.facts["id"].startswith("sprites-train50-test20-")
+    position = {tuple(row): place for place, row in enumerate(whole.factors["test"].tolist())}
+    for row, x in zip(data.factors["test"].tolist(), data.test.x, strict=True):
+        assert torch.equal(whole.test.x[position[tuple(row)]], x)

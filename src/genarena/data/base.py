@@ -1,8 +1,10 @@
 """Splits in memory, batches as a function of (seed, batch number), and the DataModule that every data set extends."""
 
 import hashlib
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -14,10 +16,14 @@ from genarena.errors import DataError
 from genarena.spec import Batch, DataSpec
 
 __all__ = ["ArenaDataModule", "Batches", "DataError", "Split", "mirrored", "seeded_split"]
+HASHED_AT_ONCE = 4096
 
 
 class Split(NamedTuple):
-    """`x` (N, *shape) uint8 levels or floats, or what makes them; `y` (N,) int64 labels or None."""
+    """`x` (N, *shape) uint8 levels or floats; `y` (N,) int64 labels, (N, K) attributes that are 0 or 1, or None.
+
+    `x` is a tensor (in memory, or a file that is mapped into it), or makes or decodes what is asked for.
+    """
 
     x: Tensor | Lazy
     y: Tensor | None = None
@@ -52,21 +58,31 @@ class Batches:
         return -(-self.split.size // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        ahead, now = itertools.tee(self._indices())  # pictures are decoded ahead of the batch that is asked for
+        x = self.split.x
+        wanted = (index for _, index in ahead)
+        drawn = (x[index] for index in wanted) if isinstance(x, Tensor) else x.batches(wanted)
+        for images, (number, index) in zip(drawn, now, strict=True):
+            y = None if self.split.y is None else self.split.y[index]
+            if self.shuffle:
+                images = self.data.augment(images, _generator(self.seed, number, 1 + self.rank))
+            yield Batch(images, y)
+
+    def _indices(self) -> Iterator[tuple[int, Tensor | slice]]:
+        """Batch number, and which examples this rank shows in it."""
         if not self.shuffle:
-            for first in range(self.rank * self.batch_size // self.world_size, self.split.size, self.batch_size):
-                yield Batch(*self.split[first : first + self.batch_size // self.world_size])
+            share = self.batch_size // self.world_size
+            for number, first in enumerate(range(self.rank * share, self.split.size, self.batch_size)):
+                yield number, slice(first, min(first + share, self.split.size))
             return
         per_epoch = self.split.size // self.batch_size  # the incomplete batch is dropped; the next epoch reshuffles
-        number, order, epoch = self.start, None, -1
-        while True:
+        order, epoch = None, -1
+        for number in itertools.count(self.start):
             if number // per_epoch != epoch:
                 epoch = number // per_epoch
                 order = torch.randperm(self.split.size, generator=_generator(self.seed, epoch, 0))
             first = (number % per_epoch) * self.batch_size
-            index = order[first : first + self.batch_size][self.rank :: self.world_size]
-            x, y = self.split[index]
-            yield Batch(self.data.augment(x, _generator(self.seed, number, 1 + self.rank)), y)
-            number += 1
+            yield number, order[first : first + self.batch_size][self.rank :: self.world_size]
 
 
 def _generator(*key: int) -> torch.Generator:
@@ -74,23 +90,38 @@ def _generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
+@dataclass(eq=False, repr=False)
 class ArenaDataModule(LightningDataModule, ABC):
-    """A data set with fixed train/validation/test splits, all in memory.
+    """A data set with fixed train/validation/test splits.
 
-    A subclass writes `load`, and `augment` where training batches are changed at random. `seed` orders the training
-    batches and nothing else; `num_val` limits how many validation examples are looked at during training.
+    A subclass writes `load`, and `augment` where training batches are changed at random; its options are dataclass fields.
+    `seed` orders the training batches and nothing else; `num_val` limits how many validation examples are looked at
+    during training. `max_train`, `max_val` and `max_test` make another, smaller data set: the first so many of an order
+    that is the same for every seed.
     """
 
     name: ClassVar[str]
-    flip = False  # whether training images are mirrored with probability 1/2
+    flip = False  # a field of sets of images: whether training images are mirrored with probability 1/2
 
-    def __init__(self, spec: DataSpec, batch_size: int = 128, seed: int = 0, root: str = "data",
-                 num_val: int | None = None) -> None:  # fmt: skip
+    spec: DataSpec
+    batch_size: int = 128
+    seed: int = 0
+    root: str = "data"
+    num_val: int | None = None
+    max_train: int | None = None
+    max_val: int | None = None
+    max_test: int | None = None
+
+    def __post_init__(self) -> None:
         super().__init__()
-        self.spec, self.batch_size, self.seed, self.root, self.num_val = spec, batch_size, seed, root, num_val
+        for option in ("max_train", "max_val", "max_test"):
+            limit = getattr(self, option)
+            if limit is not None and limit < 1:
+                raise DataError(f"data.{option}={limit}: expected at least 1")
         self.train: Split | None = None
         self.val: Split | None = None
         self.test: Split | None = None
+        self._cuts: dict[str, int] = {}
 
     @abstractmethod
     def load(self) -> tuple[Split, Split, Split]:
@@ -100,10 +131,14 @@ class ArenaDataModule(LightningDataModule, ABC):
         """What happens to a training batch each time it is drawn (flips, binarisation, ...)."""
         return mirrored(x, generator) if self.flip else x
 
+    unseen = "is too large to keep, with its training pictures and their mirror images"  # why `seen` is None
+
     @property
     def seen(self) -> Tensor | None:
         """Every example that training may have shown (N, *shape), for those who ask what was memorised; None where each
-        showing is a draw of its own."""
+        showing is a draw of its own, or where pictures that are decoded anew each time are mirrored."""
+        if self.flip and isinstance(self.train.x, Lazy):
+            return None
         return torch.cat([self.train.x, self.train.x.flip(-1)]) if self.flip else self.train.x
 
     def identity(self) -> dict[str, Any]:
@@ -115,20 +150,27 @@ class ArenaDataModule(LightningDataModule, ABC):
         """What training batches are drawn from, before `augment`; differs from `train` where augmenting changes levels."""
         return self.train
 
+    def part(self) -> str | None:
+        """Which part of the published set is there, e.g. `7974of202599`; None: all of it."""
+
     @property
     def facts(self) -> dict[str, Any]:
-        """The record of the data set in a row; `id` is `<name>-<hash of all the rest>`."""
+        """The record of the data set in a row; `id` is `<name>[-<part>][-<cuts>]-<hash of all the rest>`."""
         facts = {"name": self.name, "shape": list(self.spec.shape), "num_levels": self.spec.num_levels,
                  "splits": {name: getattr(self, name).size for name in ("train", "val", "test")},
                  "checksum": self._checksum, **self.identity()}  # fmt: skip
+        facts |= {"cut": self._cuts} if self._cuts else {}
+        facts |= {"part": self.part()} if self.part() else {}
         digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
-        return {"id": f"{self.name}-{digest[:8]}", **facts}
+        cuts = [f"{name}{limit}" for name, limit in self._cuts.items()]
+        return {"id": "-".join([self.name, *filter(None, [self.part()]), *cuts, digest[:8]]), **facts}
 
     def setup(self, stage: str | None = None) -> None:
         if self.train is not None:
             return
-        self.train, self.val, self.test = self.load()
-        hasher = hashlib.sha256()
+        self.train, self.val, self.test = (
+            self.cut(name, split) for name, split in zip(("train", "val", "test"), self.load(), strict=True)
+        )
         for split in (self.train, self.val, self.test):
             if split.size < 1:
                 raise DataError(f"{self.name}: one of its splits is empty")
@@ -136,9 +178,32 @@ class ArenaDataModule(LightningDataModule, ABC):
                 raise DataError(
                     f"{self.name}: examples have shape {tuple(split.x.shape[1:])}, expected {self.spec.shape}"
                 )
-            hasher.update(split.x.digest() if isinstance(split.x, Lazy) else split.x.contiguous().numpy().tobytes())
-            hasher.update(b"" if split.y is None else split.y.numpy().tobytes())
-        self._checksum = hasher.hexdigest()
+        self._checksum = self._hash()
+
+    def cut(self, name: str, split: Any) -> Any:
+        """The first `max_<name>` rows of the split (or of anything else with rows) in an order that no seed changes."""
+        limit, size = getattr(self, f"max_{name}"), split.size
+        if limit is None or limit >= size:
+            return split
+        self._cuts[name] = limit
+        return split[torch.randperm(size, generator=_generator(1, size))[:limit]]
+
+    def digest(self, name: str) -> str:
+        """sha256 of the examples of a split (`train`, `val` or `test`), without their labels."""
+        x, hasher = getattr(self, name).x, hashlib.sha256()
+        if isinstance(x, Lazy):
+            return x.digest()
+        for first in range(0, len(x), HASHED_AT_ONCE):
+            hasher.update(x[first : first + HASHED_AT_ONCE].contiguous().numpy())
+        return hasher.hexdigest()
+
+    def _hash(self) -> str:
+        """sha256 of the digests of all examples, and of all labels."""
+        hasher = hashlib.sha256()
+        for name in ("train", "val", "test"):
+            y = getattr(self, name).y
+            hasher.update(self.digest(name).encode() + (b"" if y is None else y.contiguous().numpy().tobytes()))
+        return hasher.hexdigest()
 
     def train_dataloader(self) -> Batches:
         trainer = self.trainer
@@ -152,12 +217,17 @@ class ArenaDataModule(LightningDataModule, ABC):
 
 def mirrored(x: Tensor, generator: torch.Generator) -> Tensor:
     """Images (N, C, H, W), each mirrored left to right with probability 1/2."""
-    chosen = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-    return torch.where(chosen, x.flip(-1), x)
+    chosen = (torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5).flatten()
+    x = x.clone()
+    x[chosen] = x[chosen].flip(-1)
+    return x
 
 
-def seeded_split(whole: Split, val: int, test: int) -> tuple[Split, Split, Split]:
-    """Train, validation and test part of a set that comes without an official split; the same for every run seed."""
+def seeded_split(whole: Any, val: int, test: int) -> tuple[Any, Any, Any]:
+    """Train, validation and test part of a Split, or of anything else with rows, that comes without an official split.
+
+    The same for every run seed.
+    """
     order = torch.randperm(whole.size, generator=_generator(0, whole.size))
     parts = order[val + test :], order[:val], order[val : val + test]
     return tuple(whole[part] for part in parts)

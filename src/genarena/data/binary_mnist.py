@@ -18,10 +18,11 @@ class BinaryMNIST(MNIST):
     """Levels 0 and 1; `train` is one fixed draw, training batches are fresh ones."""
 
     name = "binary_mnist"
+    unseen = "draws every showing of a training example anew: there is none to copy"
 
     def load(self) -> tuple[Split, Split, Split]:
         splits = super().load()
-        self._grey = splits[0]
+        self._grey = self.cut("train", splits[0])
         generator = torch.Generator().manual_seed(2008)
         return tuple(Split(self.augment(split.x, generator), split.y) for split in splits)
 

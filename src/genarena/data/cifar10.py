@@ -1,13 +1,14 @@
 """CIFAR-10 (Krizhevsky 2009): 32x32 colour images with 256 levels, in torchvision's folder layout, checked by its sums."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from genarena.data.base import ArenaDataModule, DataError, Split
-from genarena.spec import DataSpec
 
 
+@dataclass(eq=False, repr=False)
 class CIFAR10(ArenaDataModule):
     """45,000 training, 5,000 validation (the last of the official training files) and the official 10,000 test images.
 
@@ -18,10 +19,7 @@ class CIFAR10(ArenaDataModule):
     folder = "cifar-10-batches-py"
     num_val_examples = 5_000
 
-    def __init__(self, spec: DataSpec, batch_size: int = 128, seed: int = 0, root: str = "data",
-                 num_val: int | None = None, flip: bool = False) -> None:  # fmt: skip
-        super().__init__(spec, batch_size, seed, root, num_val)
-        self.flip = flip
+    flip: bool = False
 
     def load(self) -> tuple[Split, Split, Split]:
         train, test = self._read(train=True), self._read(train=False)

@@ -1,6 +1,7 @@
 """Examples that are made when somebody looks at them: for a split whose pixels would not fit into memory."""
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -24,6 +25,10 @@ class Lazy:
         chosen = self.index[rows]
         return self.make(chosen.view(-1)).view(*chosen.shape, *self.shape[1:])
 
+    def batches(self, indices: Iterable[slice | Tensor]) -> Iterator[Tensor]:
+        """The rows of each index in turn."""
+        return (self[index] for index in indices)
+
     def split(self, num_rows: int) -> "Parts":
         """The examples in order, `num_rows` at a time."""
         return Parts(self, num_rows)
@@ -36,9 +41,9 @@ class Lazy:
             )
         return Lazy(self.index, lambda index: self.make(index).flatten(1))
 
-    def digest(self) -> bytes:
-        """Tells the examples from others that `make` can give, without making them."""
-        return self.index.numpy().tobytes()
+    def digest(self) -> str:
+        """Tells the examples from others that `make` can give, without making them: 64 hex digits."""
+        return hashlib.sha256(self.index.numpy().tobytes()).hexdigest()
 
 
 class Parts:
@@ -51,4 +56,5 @@ class Parts:
         return -(-len(self.whole) // self.num_rows)
 
     def __iter__(self) -> Iterator[Tensor]:
-        return (self.whole.make(part) for part in self.whole.index.split(self.num_rows))
+        size = len(self.whole)
+        return self.whole.batches(slice(first, first + self.num_rows) for first in range(0, size, self.num_rows))

@@ -6,7 +6,7 @@ factors and their values are those of dSprites, the pixels are not. No download.
 
 import hashlib
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,6 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule, DataError, Split
 from genarena.data.lazy import Lazy
-from genarena.spec import DataSpec
 
 FACTORS = {
     "shape": 3,
@@ -30,6 +29,7 @@ REACH = 15  # pixels from the centre of a sprite to its farthest one; with place
 NUM_VAL, NUM_TEST = 10_000, 20_000  # distinct images
 
 
+@dataclass(eq=False, repr=False)
 class Sprites(ArenaDataModule):
     """Levels 0 and 1; `factors` has, per split, the ground truth (N, 5) int64 in the order of `FACTORS`.
 
@@ -40,16 +40,16 @@ class Sprites(ArenaDataModule):
 
     name = "sprites"
 
-    def __init__(self, spec: DataSpec, batch_size: int = 128, seed: int = 0, root: str = "data",
-                 num_val: int | None = None, label: str = "shape") -> None:  # fmt: skip
-        super().__init__(spec, batch_size, seed, root, num_val)
-        if label not in FACTORS:
-            raise DataError(f"data.label={label}: expected one of {', '.join(FACTORS)}")
-        if spec.shape != (1, SIZE, SIZE) or spec.num_levels != 2:
-            raise DataError(
-                f"sprites are 1x{SIZE}x{SIZE} with 2 levels, and data.spec has {spec.shape} and {spec.num_levels}"
-            )
-        self.spec, self.label = replace(spec, num_classes=FACTORS[label]), label
+    label: str = "shape"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label not in FACTORS:
+            raise DataError(f"data.label={self.label}: expected one of {', '.join(FACTORS)}")
+        if self.spec.shape != (1, SIZE, SIZE) or self.spec.num_levels != 2:
+            raise DataError(f"sprites are 1x{SIZE}x{SIZE} with 2 levels, and data.spec has {self.spec.shape} and "
+                            f"{self.spec.num_levels}")  # fmt: skip
+        self.spec = replace(self.spec, num_classes=FACTORS[self.label])
         self.factors: dict[str, Tensor] = {}
 
     def load(self) -> tuple[Split, Split, Split]:
@@ -58,6 +58,7 @@ class Sprites(ArenaDataModule):
         self._drawn = hashlib.sha256(drawings.numpy().tobytes()).hexdigest()
         splits = []
         for name, index in zip(("train", "val", "test"), _split(drawings), strict=True):
+            index = self.cut(name, Split(index)).x
             self.factors[name] = factors_of(index)
             images = Lazy(index, partial(_place, windows))
             y = self.factors[name][:, list(FACTORS).index(self.label)].clone()

@@ -7,6 +7,7 @@ those of the raw data are `log_scale` nats lower.
 """
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ import numpy as np
 import torch
 
 from genarena.data.base import ArenaDataModule, DataError, Split
-from genarena.spec import DataSpec
 
 PARTS = ("train", "val", "test")
 
 
+@dataclass(eq=False, repr=False)
 class Tabular(ArenaDataModule):
     """Floats (N, D), D = `num_dims` columns.
 
@@ -28,12 +29,16 @@ class Tabular(ArenaDataModule):
 
     name = "tabular"
 
-    def __init__(self, spec: DataSpec, batch_size: int = 128, seed: int = 0, root: str = "data",
-                 num_val: int | None = None, num_dims: int = 2, path: str = "") -> None:  # fmt: skip
-        super().__init__(spec, batch_size, seed, root, num_val)
-        if spec.shape != (num_dims,) or spec.is_discrete:
-            raise DataError(f"data.num_dims={num_dims}: expected the shape of data.spec, {spec.shape}, and floats")
-        self.path = Path(root) / path
+    num_dims: int = 2
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.spec.shape != (self.num_dims,) or self.spec.is_discrete:
+            raise DataError(
+                f"data.num_dims={self.num_dims}: expected the shape of data.spec, {self.spec.shape}, and floats"
+            )
+        self.file = Path(self.root) / self.path
 
     def load(self) -> tuple[Split, Split, Split]:
         parts = self._parts()
@@ -42,23 +47,23 @@ class Tabular(ArenaDataModule):
         known = np.concatenate(parts[:2])
         mean, scale = known.mean(0), known.std(0)
         if not scale.all():
-            raise DataError(f"{self.path}: column {scale.argmin()} is constant, and so has no density: leave it out")
+            raise DataError(f"{self.file}: column {scale.argmin()} is constant, and so has no density: leave it out")
         self.log_scale = float(np.log(scale).sum())
         return tuple(Split(torch.from_numpy((rows - mean) / scale).float()) for rows in parts)
 
     def identity(self) -> dict[str, Any]:
-        return {"file": self.path.name, "normalised": "by mean and standard deviation of train and val",
+        return {"file": self.file.name, "normalised": "by mean and standard deviation of train and val",
                 "log_scale": round(self.log_scale, 6)}  # fmt: skip
 
     def _parts(self) -> list[np.ndarray]:
         """Training, validation and test rows, float64."""
-        if not self.path.is_file():
-            raise DataError(f"data.path={self.path}: there is no such file")
-        if self.path.suffix not in (".npy", ".npz", ".csv"):
-            raise DataError(f"data.path={self.path}: expected a file that ends in .npy, .npz or .csv")
+        if not self.file.is_file():
+            raise DataError(f"data.path={self.file}: there is no such file")
+        if self.file.suffix not in (".npy", ".npz", ".csv"):
+            raise DataError(f"data.path={self.file}: expected a file that ends in .npy, .npz or .csv")
         try:
-            table = read_csv(self.path) if self.path.suffix == ".csv" else np.load(self.path, allow_pickle=False)
-            if self.path.suffix == ".npz":
+            table = read_csv(self.file) if self.file.suffix == ".csv" else np.load(self.file, allow_pickle=False)
+            if self.file.suffix == ".npz":
                 if set(PARTS) <= set(table.files):
                     return [table[part].astype(np.float64) for part in PARTS]
                 if len(table.files) != 1:
@@ -66,19 +71,19 @@ class Tabular(ArenaDataModule):
                 table = table[table.files[0]]
             return last_tenths(table.astype(np.float64))
         except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{self.path} cannot be read as a table: {error}") from error
+            raise DataError(f"{self.file} cannot be read as a table: {error}") from error
 
     def _check(self, part: str, rows: np.ndarray) -> None:
         columns = rows.shape[1] if rows.ndim == 2 else 0
         if not columns or not len(rows):
-            raise DataError(f"{self.path}: its {part} rows have shape {rows.shape}, expected (rows, columns)")
+            raise DataError(f"{self.file}: its {part} rows have shape {rows.shape}, expected (rows, columns)")
         if columns != self.spec.num_dims:
-            raise DataError(f"data.num_dims={self.spec.num_dims}: {self.path} has {columns} columns")
+            raise DataError(f"data.num_dims={self.spec.num_dims}: {self.file} has {columns} columns")
         broken = np.argwhere(~np.isfinite(rows))
         if len(broken):
             row, column = broken[0]
             raise DataError(
-                f"{self.path}: {len(broken)} values are not finite, the first in {part} row {row}, column {column}"
+                f"{self.file}: {len(broken)} values are not finite, the first in {part} row {row}, column {column}"
             )
 
 

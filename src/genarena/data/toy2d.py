@@ -1,13 +1,13 @@
 """Two-dimensional densities that a person can look at: continuous (x1, x2), drawn from formulas."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule, DataError, Split
-from genarena.spec import DataSpec
 
 
 def _noise(num: int, generator: torch.Generator) -> Tensor:
@@ -58,17 +58,19 @@ def spiral(num: int, generator: torch.Generator) -> Tensor:
 DISTRIBUTIONS = {draw.__name__: draw for draw in (moons, circles, checkerboard, eight_gaussians, spiral)}
 
 
+@dataclass(eq=False, repr=False)
 class Toy2D(ArenaDataModule):
     """`distribution`: one of `DISTRIBUTIONS`. Raises DataError for another name."""
 
     name = "toy2d"
 
-    def __init__(self, spec: DataSpec, batch_size: int = 128, seed: int = 0, root: str = "data",
-                 num_val: int | None = None, distribution: str = "moons", num_train: int = 50_000) -> None:  # fmt: skip
-        super().__init__(spec, batch_size, seed, root, num_val)
-        if distribution not in DISTRIBUTIONS:
-            raise DataError(f"data.distribution={distribution}: expected one of {', '.join(DISTRIBUTIONS)}")
-        self.distribution, self.num_train = distribution, num_train
+    distribution: str = "moons"
+    num_train: int = 50_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.distribution not in DISTRIBUTIONS:
+            raise DataError(f"data.distribution={self.distribution}: expected one of {', '.join(DISTRIBUTIONS)}")
 
     def load(self) -> tuple[Split, Split, Split]:
         draw = DISTRIBUTIONS[self.distribution]

@@ -1,0 +1,206 @@
+"""Sets of picture files: each picture is decoded once, into an array on disk that is mapped into memory.
+
+Where that array would not fit, training pictures are decoded each time they are shown, by workers ahead of the training;
+batches and data id are the same either way. Validation and test pictures are always decoded once.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genarena.data.base import ArenaDataModule, DataError, Split
+from genarena.data.decoding import Failure, Pictures, Recipe, Sources
+from genarena.files import cache_folder, replace_atomically
+from genarena.progress import Bars
+
+AT_ONCE = 128  # pictures per task of a worker
+MAX_SKIPPED = 0.01  # share of a set that `data.on_error=skip` leaves out before it stops
+
+
+class Listing(NamedTuple):
+    """The pictures of one split before they are read, and their labels (N,) or (N, K)."""
+
+    sources: Sources
+    y: Tensor | None = None
+
+    def __getitem__(self, index: Tensor) -> "Listing":
+        return Listing(self.sources.take(index.tolist()), None if self.y is None else self.y[index])
+
+    @property
+    def size(self) -> int:
+        return len(self.sources)
+
+
+@dataclass(eq=False, repr=False)
+class PictureSet(ArenaDataModule):
+    """A subclass writes `listings` and, where it is not the default one, `recipe`.
+
+    on_error: what a picture that cannot be read does: `raise`, or `skip` it, up to one in a hundred.
+    decode: `once`, `always`, or `auto`: once where the training pictures take at most half of the free disk.
+    num_workers, timeout: of the processes that decode (see `Pictures`).
+    """
+
+    on_error: str = "raise"
+    decode: str = "auto"
+    num_workers: int | None = None
+    timeout: float = 60.0
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for option, allowed in (("on_error", ("raise", "skip")), ("decode", ("auto", "once", "always"))):
+            if getattr(self, option) not in allowed:
+                raise DataError(f"data.{option}={getattr(self, option)}: expected {', '.join(allowed)}")
+        self.skipped = 0
+        self._digests: dict[str, str] = {}
+
+    @abstractmethod
+    def listings(self) -> tuple[Listing, Listing, Listing]:
+        """Train, validation and test pictures; raises DataError with one line when they are not there."""
+
+    def recipe(self) -> Recipe:
+        """How a picture becomes an example."""
+        return Recipe(self.spec.shape)
+
+    def identity(self) -> dict[str, Any]:
+        return self.recipe().identity() | ({"skipped": self.skipped} if self.skipped else {})
+
+    def digest(self, name: str) -> str:
+        return self._digests[name]
+
+    def load(self) -> tuple[Split, Split, Split]:
+        listings = {
+            name: self.cut(name, listing)
+            for name, listing in zip(("train", "val", "test"), self.listings(), strict=True)
+        }
+        allowed = int(MAX_SKIPPED * sum(listing.size for listing in listings.values()))
+        return tuple(self._read(name, listing, allowed) for name, listing in listings.items())
+
+    def _read(self, name: str, listing: Listing, allowed: int) -> Split:
+        pictures = Pictures(listing.sources, self.recipe(), self.num_workers, self.timeout)
+        keep = name != "train" or self._keeps(pictures)
+        stored = Stored(cache_folder() / "pictures" / self.name, pictures, keep)
+        skipped, self._digests[name] = stored.make(allowed - self.skipped if self.on_error == "skip" else None)
+        if skipped:
+            self.skipped += len(skipped)
+            print(f"data: {len(skipped)} of {listing.size:,} pictures of {name} cannot be read and are left out, the first "
+                  f"is {listing.sources.title(skipped[0])}", file=sys.stderr, flush=True)  # fmt: skip
+            listing = listing[torch.tensor(sorted(set(range(listing.size)) - set(skipped)), dtype=torch.long)]
+            pictures = Pictures(listing.sources, self.recipe(), self.num_workers, self.timeout)
+        return Split(stored.array(listing.size) if keep else pictures, listing.y)
+
+    def _keeps(self, pictures: Pictures) -> bool:
+        if self.decode != "auto":
+            return self.decode == "once"
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        return np.prod(pictures.shape, dtype=float) <= shutil.disk_usage(folder).free / 2
+
+
+class Stored:
+    """The decoded pictures of one split below `folder`: `<key>.u8`, the pixels, and `<key>.json`, what is known of them.
+
+    The key is a hash of the names, sizes and times of all files and of the recipe, so changed files are read again.
+    keep: whether the pixels are kept, or only what a first look at every picture tells.
+    """
+
+    def __init__(self, folder: Path, pictures: Pictures, keep: bool) -> None:
+        self.pictures, self.keep = pictures, keep
+        hasher = hashlib.sha256(repr(pictures.recipe).encode())
+        for stamp in pictures.sources.stamps():
+            hasher.update(repr(stamp).encode())
+        self.pixels, self.facts = (folder / f"{hasher.hexdigest()[:32]}.{suffix}" for suffix in ("u8", "json"))
+
+    def make(self, allowed: int | None) -> tuple[list[int], str]:
+        """Read every picture unless that was done; the indices of those left out, and the sha256 of the others' pixels.
+
+        Raises DataError for a picture that cannot be read, if more than `allowed` cannot (None: any).
+        """
+        self.facts.parent.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            known = self._known()
+            if known is None:
+                self._clear()
+                known = self._decode_all(allowed)
+                text = json.dumps(known)
+                replace_atomically(self.facts, lambda temporary: temporary.write_text(text))
+        for index, reason in known["skipped"]:
+            self._look_at(index, reason, len(known["skipped"]), allowed)
+        return [index for index, _ in known["skipped"]], known["sha256"]
+
+    def array(self, size: int) -> Tensor:
+        """(size, C, H, W) uint8, mapped from the file; writing changes memory alone. Raises DataError when damaged."""
+        shape = size, *self.pictures.recipe.shape
+        if not size:
+            return torch.empty(shape, dtype=torch.uint8)
+        if self.pixels.stat().st_size == np.prod(shape, dtype=int):
+            mapped = np.memmap(self.pixels, np.uint8, "c", shape=shape)
+            if hashlib.sha256(mapped).hexdigest() == json.loads(self.facts.read_text())["sha256"]:
+                return torch.from_numpy(mapped)
+        raise DataError(f"{self.pixels} is damaged: remove it, and it is made again")
+
+    def _known(self) -> dict[str, Any] | None:
+        """What an earlier process found, where its pixels are still there."""
+        return (
+            json.loads(self.facts.read_text()) if self.facts.is_file() and self.pixels.is_file() >= self.keep else None
+        )
+
+    def _decode_all(self, allowed: int | None) -> dict[str, Any]:
+        skipped: list[Failure] = []
+        hasher = hashlib.sha256()
+        if self.keep:
+            self._require_space()
+            replace_atomically(self.pixels, lambda temporary: self._write(temporary, allowed, skipped, hasher))
+        else:
+            self._write(Path(os.devnull), allowed, skipped, hasher)
+        return {"skipped": skipped, "sha256": hasher.hexdigest()}
+
+    def _write(self, path: Path, allowed: int | None, skipped: list[Failure], hasher: Any) -> None:
+        size = len(self.pictures)
+        tasks = [slice(first, min(first + AT_ONCE, size)) for first in range(0, size, AT_ONCE)]
+        with open(path, "wb") as file, Bars() as bars:
+            for images, failures in bars.track(self.pictures.attempts(tasks), "reading pictures, once", len(tasks)):
+                for index, reason in failures:
+                    skipped.append((index, reason))
+                    self._look_at(index, reason, len(skipped), allowed)
+                file.write(images.numpy())
+                hasher.update(images.numpy())
+
+    def _look_at(self, index: int, reason: str, count: int, allowed: int | None) -> None:
+        """Raise DataError for a picture that cannot be read, unless it may be left out."""
+        text = f"{self.pictures.sources.title(index)} cannot be read as a picture: {reason}"
+        if allowed is None:
+            raise DataError(f"{text} (data.on_error=skip leaves out up to {MAX_SKIPPED:.0%} of a set)")
+        if count > allowed:
+            raise DataError(f"{text}; data.on_error=skip leaves out at most {MAX_SKIPPED:.0%} of a set")
+
+    def _require_space(self) -> None:
+        needed, free = np.prod(self.pictures.shape, dtype=float), shutil.disk_usage(self.pixels.parent).free
+        if needed > free:
+            raise DataError(f"{self.pixels}: needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; set GENARENA_CACHE "
+                            "to a folder on a larger disk, or data.decode=always")  # fmt: skip
+
+    def _clear(self) -> None:
+        """Remove what a process that was killed has left."""
+        for path in self.pixels.parent.glob(f".{self.pixels.name}.*"):
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process decodes, others wait and find the file."""
+        with open(self.facts.with_suffix(".lock"), "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
