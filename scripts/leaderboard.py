@@ -39,11 +39,11 @@ def main() -> None:
     for text in broken:
         console.print(f"left out: {text}", style="red", markup=False)
     if options["logger"] == "wandb":
-        from genarena import tracking  # heavy: only where it is asked for
+        from genarena.tracking import wandb_run  # heavy: only where it is asked for
 
-        settings = OmegaConf.to_container(OmegaConf.load(config.CONF / "logger" / "wandb.yaml"))
+        settings = OmegaConf.to_container(OmegaConf.load(config.CONF / "logger" / "wandb.yaml"), resolve=True)
         rows = {table.anchor: [formats.flat(record) for record in formats.records([table])] for table in tables}
-        tracking.log_leaderboard(settings, rows, [out / name for name in files])
+        wandb_run.log_leaderboard(settings, rows, [out / name for name in files])
     print(f"page: {(out / 'index.html').resolve()}")
 
 

@@ -9,6 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from genarena.errors import UserError
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Decodes, Encodes
 from genarena.neighbours import nearest
 from genarena.spec import DataSpec
 
@@ -48,6 +50,15 @@ def save_pairs(above: Tensor, below: Tensor, spec: DataSpec, path: Path) -> None
     if len(rows) > 2 and len(rows[-1]) < 8:  # the grid has no empty places inside
         rows = rows[:-2]
     _save(grid(torch.cat(rows), spec.num_levels, columns=min(8, len(above))), path)
+
+
+def save_reconstructions(model: GenerativeModel, x: Tensor, path: Path) -> bool:
+    """Write a PNG of images (N, C, H, W), each row over what the model decodes from their codes; False where it cannot."""
+    if not (model.spec.is_image and isinstance(model, Encodes) and isinstance(model, Decodes)):
+        return False
+    with torch.no_grad():
+        save_pairs(x, model.decode(model.encode(x.to(model.device))).cpu(), model.spec, path)
+    return True
 
 
 def save_neighbours(samples: Tensor, train: Tensor, spec: DataSpec, path: Path) -> None:

@@ -15,12 +15,12 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.loggers import Logger
 
-from genarena import checkpoint, config, cost, memory, results, tracking
+from genarena import checkpoint, config, cost, memory, results
 from genarena.build import build
 from genarena.callbacks.budget import Budget
 from genarena.callbacks.checkpoints import Checkpoints, SealedCheckpointIO
+from genarena.callbacks.curves import Curves
 from genarena.callbacks.divergence import DivergenceGuard
 from genarena.callbacks.ema import EMA
 from genarena.callbacks.progress import ProgressBar
@@ -30,9 +30,11 @@ from genarena.data.base import ArenaDataModule
 from genarena.errors import Untrusted, UserError
 from genarena.evaluate import evaluate, protocol
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Decodes, Encodes, Withholds
-from genarena.pictures import save_neighbours, save_pairs, save_samples
+from genarena.models.capabilities import Withholds
+from genarena.pictures import save_neighbours, save_reconstructions, save_samples
 from genarena.run_folder import RunFolder, load_weights
+from genarena.tracking import loggers, wandb_run
+from genarena.tracking.base import Tracker
 
 GRID = 64  # images in final.png
 # Options that train another model, and so make another line of the table; data that differs has another data id.
@@ -59,6 +61,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     settings = build(resolved["evaluation"], "evaluation")
     protocol(resolved["metrics"], settings)  # loads the metrics now: a mistake must not cost a training
     _check_accelerator(resolved["trainer"]["accelerator"])
+    wandb_run.check(resolved["logger"])
     data.setup()
     folder = _folder(resolved)
     with nullcontext() if _is_child() else folder.locked():
@@ -67,10 +70,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             folder.write_config(resolved)
             results.write_row(row, folder.result)  # of a run that is killed, this is what remains
         try:
-            trained = _fit(resolved, data, model, folder, row)
-            if trained is None:
-                return row  # a rank other than 0
-            _score(resolved, data, model, settings, folder, row, *trained)
+            with loggers.opened(resolved["logger"], folder.path, resolved) as trackers:
+                device = _fit(resolved, data, model, folder, row, trackers)
+                if device is None:
+                    return row  # a rank other than 0
+                _score(resolved, data, model, settings, folder, row, trackers, device)
         except BaseException as error:
             if not _is_child():
                 _record_failure(row, error, folder)
@@ -146,7 +150,7 @@ def _difference(there: Any, here: Any) -> str:
 
 
 def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder,
-         row: dict[str, Any]) -> tuple[list[Logger], torch.device] | None:  # fmt: skip
+         row: dict[str, Any], trackers: list[Tracker]) -> torch.device | None:  # fmt: skip
     """Train to the end of the budget and load the weights to be evaluated. None on ranks other than 0."""
     memory.reset_peak()
     if isinstance(model, Withholds):
@@ -157,8 +161,7 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
         examples = min(examples or enough, enough)
     budget = Budget(minutes, examples)
     checkpoints = Checkpoints(folder.checkpoints, model.selection)
-    chosen_loggers = tracking.loggers(resolved["logger"], folder.path, resolved)
-    trainer = _trainer(resolved, data, model, folder, budget, checkpoints, chosen_loggers)
+    trainer = _trainer(resolved, data, model, folder, budget, checkpoints, trackers)
     row["precision"] = str(trainer.precision)
     resume = None
     if resolved["resume"]:
@@ -176,11 +179,11 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
     if not trainer.is_global_zero:
         return None
     row["weights"] = _choose_weights(model, checkpoints, folder)
-    return chosen_loggers, trainer.strategy.root_device
+    return trainer.strategy.root_device
 
 
 def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder, budget: Budget,
-             checkpoints: Checkpoints, chosen_loggers: list[Logger]) -> Trainer:  # fmt: skip
+             checkpoints: Checkpoints, trackers: list[Tracker]) -> Trainer:  # fmt: skip
     node = dict(resolved["trainer"])
     if node.pop("compile"):
         for network in model.children():
@@ -193,6 +196,7 @@ def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
     callbacks += [SampleGrid(folder.samples, options["grid_size"])]  # draws while the averaged weights are in place
     if model.settings.ema_decay:
         callbacks += [EMA(model.settings.ema_decay, model.settings.accumulate)]
+    callbacks += [Curves()]
     callbacks += [DivergenceGuard(checkpoints, options["max_skips"], options["max_rollbacks"], options["lr_factor"])]
     callbacks += [checkpoints]
     callbacks += [ProgressBar(title, budget)] if options["progress"] else []
@@ -202,7 +206,7 @@ def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
         max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, val_check_interval=interval,
         log_every_n_steps=1, inference_mode=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-        default_root_dir=folder.path, plugins=[SealedCheckpointIO()], callbacks=callbacks, logger=chosen_loggers,
+        default_root_dir=folder.path, plugins=[SealedCheckpointIO()], callbacks=callbacks, logger=trackers,
     )  # fmt: skip
 
 
@@ -262,7 +266,7 @@ def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
 
 
 def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: Any, folder: RunFolder,
-           row: dict[str, Any], chosen_loggers: list[Logger], device: torch.device) -> None:  # fmt: skip
+           row: dict[str, Any], trackers: list[Tracker], device: torch.device) -> None:  # fmt: skip
     started = time.perf_counter()
     memory.reset_peak()
     evaluation = evaluate(model.to(device).eval(), data, resolved["metrics"], settings)
@@ -280,15 +284,15 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
         save_samples(fake[: GRID if data.spec.is_image else None], data.spec, picture)
     if data.spec.is_image and data.spec.is_discrete:
         save_neighbours(fake, data.train.x, data.spec, folder.samples / "neighbours.png")
-    if data.spec.is_image and isinstance(model, Encodes) and isinstance(model, Decodes):
-        x = data.test.x[: GRID // 2].to(device)
-        with torch.no_grad():
-            save_pairs(x.cpu(), model.decode(model.encode(x)).cpu(), data.spec, folder.samples / "reconstructions.png")
+    save_reconstructions(model, data.test[: GRID // 2].x, folder.samples / "reconstructions.png")
     row["cost"] |= cost.measure(model, data, row["cost"]["examples_seen"], row["cost"]["train_seconds"])
     row["status"] = "ok"
     del row["error"]
     results.write_row(row, folder.result)
-    tracking.log_row(chosen_loggers, row, picture)
+    files = [
+        path for path in (folder.config, folder.result, folder.chosen, checkpoint.seal(folder.chosen)) if path.is_file()
+    ]
+    loggers.log_row(trackers, row, folder.samples, files, model.batches_seen)
 
 
 def _record_failure(row: dict[str, Any], error: BaseException, folder: RunFolder) -> None:

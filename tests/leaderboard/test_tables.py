@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from genarena.errors import UserError
 from genarena.leaderboard import formats, plots
@@ -314,7 +315,8 @@ def test_offline_wandb_gets_the_tables_and_the_files(tmp_path: Path, monkeypatch
                                                      capsys: pytest.CaptureFixture) -> None:  # fmt: skip
     import wandb
 
-    from genarena import tracking
+    from genarena import config
+    from genarena.tracking import wandb_run
 
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
@@ -325,9 +327,11 @@ def test_offline_wandb_gets_the_tables_and_the_files(tmp_path: Path, monkeypatch
     file.parent.mkdir()
     file.write_text(formats.markdown([table]))
     rows = {table.anchor: [formats.flat(record) for record in formats.records([table])]}
-    tracking.log_leaderboard({"project": "genarena", "entity": None, "offline": None}, rows, [file])
-    assert "wandb: offline (no API key); later: wandb sync" in capsys.readouterr().out
+    monkeypatch.delenv("WANDB_MODE")
+    settings = OmegaConf.to_container(OmegaConf.load(config.CONF / "logger" / "wandb.yaml"), resolve=True)
+    wandb_run.log_leaderboard(settings, rows, [file])
     (run,) = (tmp_path / "out" / "wandb").glob("offline-run-*")
+    assert capsys.readouterr().out == f"wandb: offline (no API key)\nwandb: to upload: wandb sync {run}\n"
     (logged,) = run.glob("files/media/table/*.table.json")
     content = json.loads(logged.read_text())
     first = dict(zip(content["columns"], content["data"][0], strict=True))

@@ -1,15 +1,16 @@
-"""A picture of samples at each validation, so that a falling loss over a grid of noise is seen."""
+"""Pictures of samples and reconstructions at each validation, so that a falling loss over a grid of noise is seen."""
 
 from pathlib import Path
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from genarena.pictures import save_samples
+from genarena.pictures import save_reconstructions, save_samples
 
 
 class SampleGrid(Callback):
-    """`samples/<share of the budget in percent>.png`; drawn inside validation, with the averaged weights."""
+    """`samples/<share of the budget in percent>.png` and, of a model that encodes and decodes, the same with
+    `-reconstructions` of the first validation images; drawn inside validation, with the averaged weights."""
 
     def __init__(self, folder: Path, num_samples: int) -> None:
         self.folder, self.num_samples = folder, num_samples
@@ -19,9 +20,12 @@ class SampleGrid(Callback):
         if not trainer.is_global_zero or trainer.state.fn != "fit" or not drawn:
             return
         torch.manual_seed(0)
-        samples = pl_module.sample(self.num_samples).cpu()
         path = self.folder / f"{round(100 * pl_module.progress):03d}.png"
-        save_samples(samples, pl_module.spec, path)
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_image"):
-                logger.log_image("samples", [str(path)])
+        save_samples(pl_module.sample(self.num_samples).cpu(), pl_module.spec, path)
+        pairs = path.with_name(f"{path.stem}-reconstructions.png")
+        drawn = {"samples": path}
+        if save_reconstructions(pl_module, trainer.datamodule.val[: self.num_samples // 2 or 1].x, pairs):
+            drawn["reconstructions"] = pairs
+        for tracker in trainer.loggers:
+            for name, picture in drawn.items():
+                tracker.log_picture(name, picture, pl_module.batches_seen)

@@ -54,6 +54,7 @@ class GenerativeModel(LightningModule, ABC):
         self.lr_scale = 1.0  # lowered by the divergence guard
         self.nonfinite_steps = 0
         self.nonfinite_in_a_row = 0
+        self._recent: dict[str, Tensor | float] = {}  # of the batches since the last that was logged
 
     @abstractmethod
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -97,13 +98,17 @@ class GenerativeModel(LightningModule, ABC):
             self.descend(terms["loss"], self.optimizers(use_pl_optimizer=True))
         self.after_batch(terms)
 
-    def descend(self, loss: Tensor, optimizer: Any) -> None:
-        """Backward, clip, step. A step whose loss or gradient is not finite on any rank is left out and counted."""
+    def descend(self, loss: Tensor, optimizer: Any, player: str = "") -> None:
+        """Backward, clip, step. A step whose loss or gradient is not finite on any rank is left out and counted.
+
+        The norm of the gradient before clipping and the learning rate are logged under the name of the `player`.
+        """
         self.manual_backward(loss / self.settings.accumulate)
         if (self.batches_seen + 1) % self.settings.accumulate:
             return
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        self._recent[f"{player}gradient_norm"] = norm.detach()
         if self.settings.gradient_clip is not None:
             nn.utils.clip_grads_with_norm_(parameters, self.settings.gradient_clip, norm)
         broken = (~torch.isfinite(norm + loss.detach())).float()
@@ -117,22 +122,25 @@ class GenerativeModel(LightningModule, ABC):
             factor = self.settings.schedule(self.progress) * self.lr_scale
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
+            self._recent[f"{player}learning_rate"] = optimizer.param_groups[0]["lr"]
             optimizer.step()
         optimizer.zero_grad()
 
     def after_batch(self, terms: dict[str, Tensor]) -> None:
-        if self.batches_seen % LOG_EVERY == 0:  # logging costs as much as a small step
-            values = {f"train/{name}": value.item() for name, value in terms.items()} | {"progress": self.progress}
+        self._recent |= {name: value.detach() for name, value in terms.items()}
+        self.batches_seen += 1
+        if self.batches_seen % LOG_EVERY == 1:  # logging costs as much as a small step
+            values = {f"train/{name}": float(value) for name, value in self._recent.items()}
+            self._recent = {}
             self.log_dict(values, logger=False)
             for logger in self.loggers:  # Lightning would write the same values again at each step in between
-                logger.log_metrics(values, self.batches_seen)
-        self.batches_seen += 1
+                logger.log_metrics(values | {"progress": self.progress}, self.batches_seen)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False):
             terms = self.validate(batch)
         self.log_dict({f"val/{name}": value for name, value in terms.items()},
-                      batch_size=len(batch.x), sync_dist=True)  # fmt: skip
+                      batch_size=len(batch.x), sync_dist=True, logger=False)  # fmt: skip
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         optimizers = [
@@ -198,12 +206,12 @@ class AdversarialModel(GenerativeModel):
         in_a_row, broken = self.nonfinite_in_a_row, self.nonfinite_steps
         generator_turn = (self.batches_seen // self.settings.accumulate + 1) % self.n_critic == 0
         terms = self._named(self.discriminator_loss(batch), "discriminator")
-        self.descend(terms["discriminator_loss"], discriminator_optimizer)
+        self.descend(terms["discriminator_loss"], discriminator_optimizer, "discriminator_")
         if generator_turn:
             self.discriminator.requires_grad_(False)
             generator = self._named(self.generator_loss(batch), "generator")
             self.discriminator.requires_grad_(True)
-            self.descend(generator["generator_loss"], generator_optimizer)
+            self.descend(generator["generator_loss"], generator_optimizer, "generator_")
             terms |= generator
         broken = self.nonfinite_steps - broken
         if broken or not generator_turn:  # a sound step of one player does not end the other one's streak

@@ -1,0 +1,75 @@
+"""`metrics.csv` of a run folder: the record that needs no service."""
+
+import csv
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from genarena.files import replace_atomically
+from genarena.tracking.base import Tracker
+
+ROWS, SECONDS = 20, 10.0  # how much may be lost to a kill
+FINAL = ("test/", "cost/")
+
+
+class MetricsCSV(Tracker):
+    """One row per logged step. A resumed run goes on in the same file; new columns widen it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        self.columns = list(self._read()[0])
+        self.written = time.monotonic()
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        self.rows.append({"step": step, **metrics})
+        if len(self.rows) >= ROWS or time.monotonic() - self.written > SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        new = [key for row in self.rows for key in row if key not in self.columns]
+        if new:
+            former = self._read()[1]
+            self.columns += list(dict.fromkeys(new))
+            self._replace([*former, *self.rows])
+        elif self.rows:
+            with self.path.open("a", newline="") as file:
+                csv.DictWriter(file, self.columns).writerows(self.rows)
+        self.rows, self.written = [], time.monotonic()
+
+    def rewind(self, step: int) -> None:
+        """Leave out what comes after `step`, final rows, and a last line that a kill cut short."""
+        former = self._read()[1]
+        kept = [row for row in former if _number(row["step"]) <= step and not any(_final(row))]
+        if kept != former:
+            self._replace(kept)
+
+    def close(self, error: BaseException | None) -> None:
+        self.save()
+
+    def _read(self) -> tuple[list[str], list[dict[str, Any]]]:
+        if not self.path.exists():
+            return [], []
+        with self.path.open(newline="") as file:
+            reader = csv.DictReader(file, restval=None)
+            return list(reader.fieldnames or []), list(reader)
+
+    def _replace(self, rows: list[dict[str, Any]]) -> None:
+        def write(temporary: Path) -> None:
+            with temporary.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self.columns)
+                writer.writeheader()
+                writer.writerows(rows)
+
+        replace_atomically(self.path, write)
+
+
+def _number(text: str | None) -> float:
+    return int(text) if text and text.isdecimal() else float("inf")
+
+
+def _final(row: dict[str, Any]) -> Iterable[bool]:
+    """Whether a cell is of the end of the run, or missing because the line was cut short."""
+    return (value is None or (bool(value) and key.startswith(FINAL)) for key, value in row.items() if key is not None)

@@ -1,0 +1,174 @@
+"""W&B online and offline: training goes on without it, a run folder is one W&B run, no key is written anywhere."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+
+from genarena.callbacks.budget import Budget
+from genarena.config import compose
+from genarena.errors import UserError
+from genarena.run import run
+from genarena.tracking import wandb_run
+from tests.tracking import offline_file
+from tests.tracking.fake_server import FakeServer
+
+KEY = "c0ffee" + "0123456789abcdef" * 2 + "42"
+
+
+def command(runs_dir: Path, *more: str) -> list[str]:
+    return ["model=realnvp", "data=digits", "budget=smoke", "budget.examples=32", "metrics=[sampling_seconds]",
+            "model.training.batch_size=8", "callbacks.progress=false", "callbacks.grid_size=1", "logger=wandb",
+            f"runs_dir={runs_dir}", *more]  # fmt: skip
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Nothing of the user's, and a key."""
+    for name in ("WANDB_MODE", "WANDB_BASE_URL", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HOME", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_HTTP_TIMEOUT", "1")
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    return monkeypatch
+
+
+@pytest.fixture
+def server(environment: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    server = FakeServer()
+    environment.setenv("WANDB_BASE_URL", server.url)
+    yield server
+    wandb.teardown()
+    server.close()
+
+
+def holding_the_key(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+
+
+def test_online_every_job_is_a_run_of_its_own(server: FakeServer, tmp_path: Path, capfd, monkeypatch) -> None:
+    """Also after one that failed; the numbers arrive, and of the files the weights that were evaluated."""
+    uploaded: list[Any] = []
+    monkeypatch.setattr(wandb.Run, "log_artifact", lambda self, artifact: uploaded.append((self.id, artifact)))
+    with monkeypatch.context() as patch:
+        patch.setattr("genarena.run._score", lambda *_: (_ for _ in ()).throw(RuntimeError("the disk is on fire")))
+        with pytest.raises(RuntimeError):
+            run(compose(command(tmp_path / "runs")))
+    run(compose(command(tmp_path / "runs", "seed=1")))
+    first, second = ((tmp_path / f"runs/digits/realnvp/{path.name}/wandb/id").read_text().strip()
+                     for path in sorted((tmp_path / "runs/digits/realnvp").iterdir(), key=lambda p: p.name[-1]))  # fmt: skip
+    assert first != second
+    assert {given["name"] for given in server.runs} == {first, second}
+    given = next(given for given in server.runs if given["name"] == second and given.get("config"))
+    assert json.loads(given["config"])["seed"]["value"] == 1
+    assert (given["groupName"], given["jobType"], given["project"]) == ("digits-realnvp", "train", "genarena")
+    text = "".join(server.streamed)
+    assert all(key in text for key in ("train/gradient_norm", "val/bits_per_dim", "test/sampling_seconds"))
+    ((owner, artifact),) = uploaded
+    assert (owner, artifact.name, artifact.type) == (second, f"model-{second}", "model")
+    assert set(artifact.manifest.entries) == {"checkpoints/chosen.ckpt", "checkpoints/chosen.ckpt.sha256", "config.yaml",
+                                                "result.json"}  # fmt: skip
+    assert "wandb:" not in "".join(capfd.readouterr())
+    assert not holding_the_key(tmp_path)
+    assert not any(KEY.encode() in body for body in server.bodies)
+
+
+def test_a_server_that_never_answers_is_not_waited_for(server: FakeServer, tmp_path: Path, capfd) -> None:
+    server.answering.clear()
+    row = run(compose(command(tmp_path / "runs", "logger.init_timeout=1")))
+    assert row["status"] == "ok"
+    lines = [line for line in "".join(capfd.readouterr()).splitlines() if "wandb" in line]
+    assert len(lines) == 2, lines
+    assert re.fullmatch(r"wandb: offline \(.*deadline.*\); checkpoints stay here", lines[0]), lines[0]
+    (folder,) = tmp_path.glob("runs/digits/realnvp/*/wandb/*run-*")
+    assert lines[1] == f"wandb: to upload: wandb sync {folder}"
+    assert offline_file.read(folder).summary["status"] == "ok"
+    assert not holding_the_key(tmp_path)
+
+
+def test_a_server_that_falls_silent_is_not_waited_for(server: FakeServer, tmp_path: Path, capfd, monkeypatch) -> None:
+    def silent(self: Budget, *args: object) -> None:
+        server.answering.clear()
+        budget_step(self, *args)
+
+    budget_step = Budget.on_train_batch_end
+    monkeypatch.setattr(Budget, "on_train_batch_end", silent)
+    row = run(compose(command(tmp_path / "runs", "logger.finish_timeout=1")))
+    assert row["status"] == "ok"
+    said = capfd.readouterr().out
+    (folder,) = tmp_path.glob("runs/digits/realnvp/*/wandb/run-*")
+    assert "wandb: not everything is uploaded" in said
+    assert f"wandb: to upload: wandb sync --include-online {folder}\n" in said
+
+
+def test_without_network_in_one_line(environment: pytest.MonkeyPatch, tmp_path: Path, capfd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    environment.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port}")
+    run(compose(command(tmp_path / "runs")))
+    assert "wandb: offline (no network); checkpoints stay here\n" in capfd.readouterr().out
+
+
+def test_a_proxy_is_asked_in_place_of_the_server(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("WANDB_BASE_URL", "https://wandb.invalid")
+    assert wandb_run._why_offline(None) == "no network"
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        environment.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        assert wandb_run._why_offline(None) is None
+        environment.setenv("no_proxy", "wandb.invalid")
+        assert wandb_run._why_offline(None) == "no network"
+
+
+def test_online_by_order_needs_a_key(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.delenv("WANDB_API_KEY")
+    with pytest.raises(UserError, match="logger.offline=false: W&B has no API key"):
+        run(compose(command(tmp_path / "runs", "logger.offline=false")))
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "none").write_text(f"machine api.wandb.ai\n  login user\n  password {KEY}\n")
+    wandb_run.check({"kind": "wandb", "offline": False})
+
+
+def test_a_resumed_run_is_the_same_wandb_run(environment: pytest.MonkeyPatch, tmp_path: Path, capfd) -> None:
+    def killed(self: Budget, *args: object) -> None:
+        raise KeyboardInterrupt
+
+    with environment.context() as patch:
+        patch.setattr(Budget, "on_train_batch_end", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(compose(command(tmp_path / "runs", "logger.offline=true")))
+    (path,) = tmp_path.glob("runs/digits/realnvp/*")
+    run(compose(command(tmp_path / "runs", "logger.offline=true", f"resume={path}")))
+    parts = sorted((path / "wandb").glob("offline-run-*"))
+    killed_part, whole = map(offline_file.read, parts)
+    assert killed_part.summary["status"] == "failed"
+    assert (whole.summary["status"], whole.summary["error"]) == ("ok", None)
+    assert {part.runs[0].run_id for part in (killed_part, whole)} == {(path / "wandb" / "id").read_text().strip()}
+    said = capfd.readouterr().out.splitlines()
+    assert f"wandb: to upload: wandb sync {parts[0]} {parts[1]}" in said
+    assert not holding_the_key(tmp_path)
+
+
+def test_the_id_is_random_kept_and_an_agents_where_there_is_one(tmp_path: Path, environment) -> None:
+    assert wandb_run._identity(tmp_path / "a") == wandb_run._identity(tmp_path / "a")
+    assert wandb_run._identity(tmp_path / "a") != wandb_run._identity(tmp_path / "b")
+    (tmp_path / "b" / "wandb" / "id").write_text("../../elsewhere")
+    assert wandb_run._identity(tmp_path / "b").isalnum()
+    environment.setenv("WANDB_RUN_ID", "fromtheagent")
+    assert wandb_run._identity(tmp_path / "c") != "fromtheagent"  # an exported id would merge all runs of a sweep
+    environment.setenv("WANDB_SWEEP_ID", "x")
+    assert wandb_run._identity(tmp_path / "d") == "fromtheagent"
+    assert wandb_run._identity(tmp_path / "a") != "fromtheagent"
+
+
+def test_what_goes_wrong_with_wandb_does_not_end_the_run(environment, tmp_path: Path, capfd) -> None:
+    environment.setattr(wandb.Run, "log", lambda *_: (_ for _ in ()).throw(wandb.Error("service is gone")))
+    row = run(compose(command(tmp_path / "runs", "logger.offline=true")))
+    assert row["status"] == "ok"
+    assert "wandb: service is gone" in capfd.readouterr().out
