@@ -37,7 +37,7 @@ REQUIRED = ("model", "data")
 RANGES: list[tuple[str, float, float]] = [
     (r"seed|sample_seed", 0, 2**32 - 1),
     (r"max_(train|val|test)|image_size", 1, float("inf")),
-    (r"max_skips|max_rollbacks|temperature|weight_decay|free_bits|beta|num_workers", 0, float("inf")),
+    (r"max_skips|max_rollbacks|warmup_steps|temperature|weight_decay|free_bits|beta|num_workers", 0, float("inf")),
     (r"(num|n)_\w+|\w*_channels|channels|\w*_dim|\w*_size|batch_size|accumulate|examples|validations|nfe|iw_samples", 1,
      float("inf")),
     (r"lr|minutes|gradient_clip|\w*timeout", 1e-12, float("inf")),

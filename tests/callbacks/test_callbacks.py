@@ -1,5 +1,6 @@
 """Budget, averaging, non-finite steps, checkpoints: followed by hand on a toy."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,19 @@ def test_an_infinite_gradient_of_either_player_diverges(player: str, tmp_path: P
     with pytest.raises(Diverged, match="gradient is not finite"):
         fit(Explodes(), [DivergenceGuard(checkpoints, 2, 1), checkpoints, Budget(None, 800)], tmp_path)
     assert all(torch.isfinite(value).all() for value in load(checkpoints.last)["state_dict"].values())
+
+
+def test_the_learning_rate_rises_over_the_first_steps_however_short_the_budget(tmp_path: Path) -> None:
+    class Rates(Mean):
+        def after_batch(self, terms: dict) -> None:
+            rates.append(self.optimizers().param_groups[0]["lr"])
+            super().after_batch(terms)
+
+    rates: list[float] = []
+    model = Rates(lr=0.1)
+    model.settings = replace(model.settings, warmup_steps=3)
+    fit(model, [Budget(None, 48)], tmp_path)
+    assert rates == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -24,7 +24,11 @@ ADAM = partial(torch.optim.Adam, lr=1e-3)
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is optimised. `schedule` maps the used share of the budget to a factor on the learning rate."""
+    """How a model is optimised. `schedule` maps the used share of the budget to a factor on the learning rate.
+
+    warmup_steps: the first so many steps rise to that rate, however short the budget: Adam's first steps move every weight
+    by the whole rate, whatever the gradient is.
+    """
 
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = ADAM
     schedule: Callable[[float], float] = warmup_cosine
@@ -32,6 +36,7 @@ class Training:
     accumulate: int = 1
     gradient_clip: float | None = None
     ema_decay: float | None = None
+    warmup_steps: int = 0
 
 
 class GenerativeModel(LightningModule, ABC):
@@ -119,7 +124,9 @@ class GenerativeModel(LightningModule, ABC):
             self.nonfinite_in_a_row += 1
         else:
             self.nonfinite_in_a_row = 0
-            factor = self.settings.schedule(self.progress) * self.lr_scale
+            steps = self.batches_seen // self.settings.accumulate
+            rise = min(1.0, (steps + 1) / (self.settings.warmup_steps + 1))
+            factor = self.settings.schedule(self.progress) * self.lr_scale * rise
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
             self._recent[f"{player}learning_rate"] = optimizer.param_groups[0]["lr"]

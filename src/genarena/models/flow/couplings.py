@@ -13,11 +13,17 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from genarena.models.flow.bijection import Bijection
 
-LIMIT = 3.0  # |s| stays below it: one coupling scales by at most e^3, so the inverse stays finite in float32
+LIMIT = 1.0  # |s| in one of a chain of couplings stays below it
+LARGEST = 3.0  # |s| where nothing or little follows, or the limit is learned: the inverse stays finite in float32
 
 
 class SplitCoupling(Bijection):
-    """The first half of the channels conditions, the second is changed; s is limited softly, s = L tanh(raw / L)."""
+    """The first half of the channels conditions, the second is changed; s is limited softly, s = L tanh(raw / L).
+
+    The network reads asinh(x_a): a ReLU network is linear far out, and if s grew in proportion to x_a, each coupling of a
+    chain would feed the next one values that are larger still, until float32 ends. Glow's reference code has no such loop
+    because its scale is a sigmoid, which only shrinks; that costs likelihood.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -34,7 +40,7 @@ class SplitCoupling(Bijection):
         return torch.cat([kept, changed * torch.exp(-log_scale) - shift], 1)
 
     def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        raw, shift = self.network(kept).float().chunk(2, 1)
+        raw, shift = self.network(torch.asinh(kept)).float().chunk(2, 1)
         return LIMIT * torch.tanh(raw / LIMIT), shift
 
 
@@ -59,7 +65,7 @@ class MaskedCoupling(Bijection):
         """s and t, zero where the mask is 1; the same for x and z, which agree there."""
         raw, shift = self.network(x * self.mask).float().chunk(2, 1)
         changed = 1.0 - self.mask
-        return self.scale.clamp(-LIMIT, LIMIT) * torch.tanh(raw) * changed, shift * changed
+        return self.scale.clamp(-LARGEST, LARGEST) * torch.tanh(raw) * changed, shift * changed
 
 
 def checkerboard(shape: tuple[int, ...], flip: bool) -> Tensor:

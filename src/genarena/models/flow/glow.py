@@ -2,9 +2,9 @@
 
 Differs from the paper: activation normalisation and 1x1 convolution are one affine map; coupling networks have no
 normalisation of their own, but a learned bias per position, and see small patches of pixels as channels; s is limited
-by a tanh instead of a sigmoid; the last prior has a mean and a scale per position; pixels pass a learned elementwise
-map to a normal first (`Gaussianise`); the noise of dequantisation may be learned (Flow++). `glow_paper` turns that map,
-patches and position bias off.
+by a tanh instead of a sigmoid, and they read asinh(x_a), so that couplings cannot amplify each other; the last prior has
+a mean and a scale per position; pixels pass a learned elementwise map to a normal first (`Gaussianise`); the noise of
+dequantisation may be learned (Flow++). `glow_paper` turns that map, patches and position bias off.
 """
 
 import math

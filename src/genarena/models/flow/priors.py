@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from genarena.models.flow.bijection import Bijection
-from genarena.models.flow.couplings import SplitCoupling, ZeroConv
+from genarena.models.flow.couplings import LARGEST, SplitCoupling, ZeroConv
 
 
 class LearnedPrior(Bijection):
@@ -30,3 +30,8 @@ class SplitPrior(SplitCoupling):
 
     def __init__(self, channels: int) -> None:
         super().__init__(ZeroConv(channels // 2, channels))
+
+    def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """Nothing reads what a prior gives, so nothing can run away: s has a wide range and t is linear."""
+        raw, shift = self.network(kept).float().chunk(2, 1)
+        return LARGEST * torch.tanh(raw / LARGEST), shift
