@@ -8,9 +8,9 @@ from genarena.errors import UserError
 
 SIZES = ("num_samples", "num_test", "iw_samples", "iw_num_test", "iw_bounds_num_test", "ode_num_test", "ode_probes",
          "ais_num_test", "ais_chains", "ais_steps", "sample_seed")  # fmt: skip
-OTHERS = ("iw_bounds_k", "ode_tolerance", "ode_dequantisation", "ais_sigma")  # checked by EvaluationSettings
+OTHERS = ("split", "iw_bounds_k", "ode_tolerance", "ode_dequantisation", "ais_sigma")  # checked by EvaluationSettings
 USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N] [iw_samples=K]
-    [iw_num_test=N] [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>]
+    [iw_num_test=N] [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>] [split=test|val]
     [iw_bounds_k=[1,10,100]] [iw_bounds_num_test=N]
     [ode_num_test=N] [ode_tolerance=1e-5] [ode_probes=N] [ode_dequantisation=model|uniform]
     [ais_num_test=N] [ais_chains=N] [ais_steps=N] [ais_sigma=0.2]
@@ -57,6 +57,7 @@ def main() -> None:
     if row["data"]["id"] != data.facts["id"]:
         raise UserError(f"the data is {data.facts['id']} here, and the run was trained on {row['data']['id']}")
     evaluation = evaluate(model, data, metrics, settings)
+    row["data"]["split"] = settings.split
     row |= {"metrics": evaluation.metrics, "protocol": evaluation.protocol, "evaluated": results.environment()}
     print(summary(row))
     if options["out"]:

@@ -320,3 +320,20 @@ def test_training_mode_is_refused(data: Halves) -> None:
 def test_every_evidence_is_asked_for_by_some_metric() -> None:
     asked = {piece for name in names() for piece in needed(load_metric(name))}
     assert asked == set(Evidence.names())
+
+
+def test_validation_is_another_protocol_that_never_looks_at_the_test_split() -> None:
+    data, model = Halves(SPEC), Noise(SPEC).eval()
+    data.setup()
+    chosen = ["bits_per_dim", "nearest_neighbour_ratio", "sampling_seconds"]
+    on_val = dataclasses.replace(SETTINGS, split="val")
+    assert protocol(chosen, on_val)["split"] == "val"
+    assert protocol(chosen, on_val)["id"] != protocol(chosen, SETTINGS)["id"]
+    whole = Halves(SPEC)
+    whole.setup()
+    whole.test, data.test = whole.val, None
+    found, expected = (evaluate(model, at, chosen, how).metrics for at, how in ((data, on_val), (whole, SETTINGS)))
+    assert found["bits_per_dim"]["value"] == expected["bits_per_dim"]["value"]
+    assert (found["bits_per_dim"]["split"], found["bits_per_dim"]["n"]) == ("val", 30)
+    with pytest.raises(ValueError, match="evaluation.split=train: expected test or val"):
+        dataclasses.replace(SETTINGS, split="train")

@@ -1,12 +1,12 @@
 """Many runs from one command: the rest goes on after a failure, nothing is done twice, nobody is left behind."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -16,6 +16,7 @@ from genarena import config, devices_of_jobs, launcher, results
 from genarena.errors import UserError
 from genarena.launcher import Job, Processes, Queue
 from genarena.past_runs import find_run, fingerprint
+from tests.jobs import Instant, stored_run
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["budget=smoke", "budget.examples=64", "metrics=[]", "logger=none", "callbacks.grid_size=1"]
@@ -61,23 +62,13 @@ def test_the_combinations_are_those_of_hydra(tmp_path: Path) -> None:
     assert [job.cfg["seed"] for job in jobs] == [0, 1, 0, 1]
 
 
-def stored_run(job: Job, name: str, row: dict | None) -> Path:
-    """A run folder as a run leaves it behind."""
-    folder = Path(job.cfg["runs_dir"]) / job.cfg["choices"]["data"] / job.cfg["choices"]["model"] / name
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(json.dumps(job.cfg))  # JSON is YAML
-    if row is not None:
-        whole = {"schema_version": 1, "model": "made", "family": "autoregressive", "data": {"id": "d", "split": "test"},
-                 "protocol": {"id": "p"}, "metrics": {}, "overrides": [], "likelihood": "exact", "seed": 0,
-                 "budget": {"name": "b", "minutes": None, "examples": 1}, "versions": {}, "commit": None,
-                 "cost": {"examples_seen": 1, "train_seconds": 1.0, "parameters": 1, "sample_seconds_per_image": None,
-                          "peak_memory_mb": 1.0}}  # fmt: skip
-        results.write_row(whole | row, folder / "result.json")
-    return folder
-
-
+@cache
 def job(tmp_path: Path, *more: str) -> Job:
     return launcher.job_of(config.check(["model=made", "data=digits", f"runs_dir={tmp_path}", *SMALL, *more]))
+
+
+def seeded(tmp_path: Path, seed: int) -> Job:
+    return Job((f"seed={seed}",), job(tmp_path).cfg | {"seed": seed})
 
 
 def test_a_run_of_exactly_the_same_configuration_is_recognised(tmp_path: Path) -> None:
@@ -94,35 +85,11 @@ def test_a_run_of_exactly_the_same_configuration_is_recognised(tmp_path: Path) -
     os.utime(finished / "config.yaml", (1, 1))
     assert mine.folder == finished  # before an unfinished one, though that is newer
     assert fingerprint(mine.cfg) == fingerprint(job(tmp_path, "logger=csv").cfg)
-    assert fingerprint(mine.cfg) != fingerprint(job(tmp_path, "seed=1").cfg)
-
-
-class Instant:
-    """A launcher whose jobs end at once with given codes, and that remembers what it was asked to start."""
-
-    def __init__(self, *codes: int | None) -> None:
-        self.slots, self.codes, self.started, self.stopped = 1, list(codes), [], []
-
-    def start(self, job: Job, arguments: list[str], slot: int) -> "Instant.Handle":
-        self.started.append(arguments[-1])
-        return Instant.Handle(self, job, self.codes.pop(0))
-
-    class Handle:
-        def __init__(self, owner: "Instant", job: Job, code: int | None) -> None:
-            self.owner, self.job, self.code = owner, job, code
-
-        def poll(self) -> int | None:
-            return self.code
-
-        def stop(self) -> None:
-            self.owner.stopped.append(self.job)
-            self.code = self.code or 143
-
-        def kill(self) -> None: ...
+    assert fingerprint(mine.cfg) != fingerprint(seeded(tmp_path, 1).cfg)
 
 
 def test_interrupted_runs_are_resumed_and_diverged_ones_are_not_repeated(tmp_path: Path) -> None:
-    interrupted, diverged = job(tmp_path, "seed=1"), job(tmp_path, "seed=2")
+    interrupted, diverged = seeded(tmp_path, 1), seeded(tmp_path, 2)
     folder = stored_run(interrupted, "a", {"status": "failed", "error": "interrupted"})
     stored_run(diverged, "b", {"status": "failed", "error": "Diverged: training diverged at 3% of the budget"})
     starts = Instant(0)
@@ -136,7 +103,7 @@ def test_interrupted_runs_are_resumed_and_diverged_ones_are_not_repeated(tmp_pat
 
 @pytest.mark.parametrize(("codes", "worst"), [((0, 0), 0), ((2, 5), 2), ((3, 2), 3), ((3, 1), 1), ((-9, 4), 1)])
 def test_the_exit_code_is_the_worst(tmp_path: Path, codes: tuple[int, int], worst: int, capsys) -> None:
-    queue = Queue([job(tmp_path, f"seed={seed}") for seed in range(2)])
+    queue = Queue([seeded(tmp_path, seed) for seed in range(2)])
     launcher.work(queue, Instant(*codes))
     assert launcher.report(queue.outcomes) == worst
     assert capsys.readouterr().err.count("error: ") == sum(code != 0 for code in codes)
@@ -192,7 +159,7 @@ def test_two_slots_work_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(launcher, "TRAIN", script)
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(devices_of_jobs, "cores", lambda: 6)
-    queue = Queue([Job((f"seed={seed}",), job(tmp_path, f"seed={seed}").cfg) for seed in range(2)])
+    queue = Queue([seeded(tmp_path, seed) for seed in range(2)])
     launcher.work(queue, Processes(2))
     assert [outcome.exit_code for outcome in queue.outcomes] == [0, 0]
     assert [(tmp_path / f"seed{seed}").read_text() for seed in range(2)] == ["3", "3"]

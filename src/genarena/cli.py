@@ -20,6 +20,7 @@ HELP = """Train one generative model on one data set under one budget, evaluate 
   python train.py model=<m> data=<d> [budget=<b>] [seed=0] [option=value ...]
   python train.py -m model=vae,glow,ddpm data=digits seed=0,1,2      every combination
   python train.py model=vae data=digits --cfg job                    show the composed config
+  python train.py sweep=<s> data=<d> [sweep.trials=N]                search for hyperparameters, chosen on validation
   python train.py experiment=<e>                                     a published setting
   python train.py resume=<run folder>                                go on where a run stopped
 
@@ -45,6 +46,13 @@ def start(main: Callable[[], None]) -> None:
             flags = _flags(sys.argv[1:])
             overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
             overrides = config.check(expand_resume(_without_values(sys.argv[1:], overrides)))
+            sweeps = [o for o in overrides if o.startswith("sweep=") and o not in ("sweep=null", "sweep=")]
+            if sweeps and flags:
+                raise UserError(f"{sweeps[0]}: goes without {flags[0]}")
+            if sweeps:
+                from genarena.sweep import sweep  # knows Optuna
+
+                sys.exit(sweep(overrides))
             if flags and set(flags) <= {"-m", "--multirun"}:
                 sys.exit(launcher.multirun(overrides))
             sys.argv[1:] = [*flags, *overrides]

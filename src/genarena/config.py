@@ -40,6 +40,7 @@ RANGES: list[tuple[str, float, float]] = [
     (r"max_skips|max_rollbacks|warmup_steps|temperature|weight_decay|free_bits|beta|num_workers", 0, float("inf")),
     (r"(num|n)_\w+|\w*_channels|channels|\w*_dim|\w*_size|batch_size|accumulate|examples|validations|nfe|iw_samples", 1,
      float("inf")),
+    (r"slots|trials|startup", 1, float("inf")),
     (r"lr|minutes|gradient_clip|\w*timeout", 1e-12, float("inf")),
     (r"dropout|warmup|ema_decay|lr_factor", 0, 1),
 ]  # fmt: skip
@@ -47,6 +48,7 @@ ALLOWED = {
     "trainer.precision": ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"),
     "data.on_error": ("raise", "skip"),
     "data.decode": ("auto", "once", "always"),
+    "evaluation.split": ("test", "val"),
     "logger.kind": ("csv", "wandb", "tensorboard", "none"),
 }
 # Of Lightning's Trainer: the budget says how long to train, and run.py when to validate and where to write.
@@ -80,7 +82,8 @@ def check(overrides: list[str]) -> list[str]:
                 raise UserError(f"{group}={name}: there is no such {group}{nearest(str(name), available(group))}; "
                                 f"available: {', '.join(available(group))}")  # fmt: skip
     for group in REQUIRED:
-        if group not in choices and not any(choices.get("experiment", [])):
+        chosen_by = ("experiment", "sweep") if group == "model" else ("experiment",)
+        if group not in choices and not any(name for by in chosen_by for name in choices.get(by, [])):
             raise UserError(f"{group}=<name> is missing; available: {', '.join(available(group))}")
     for combination in itertools.islice(itertools.product(*choices.values()), 64):
         chosen = [

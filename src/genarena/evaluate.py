@@ -50,7 +50,7 @@ class Evaluation:
 
 def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings,
              progress: bool = True) -> Evaluation:  # fmt: skip
-    """Score a model in eval mode on the test split of a data set that is set up.
+    """Score a model in eval mode on the test (or validation) split of a data set that is set up.
 
     The caller's random state is left as it was. Raises ValueError when a metric does not exist or the model breaks its
     contract, ArenaError when features are not finite.
@@ -84,7 +84,7 @@ def protocol(metrics: Sequence[str], settings: EvaluationSettings) -> dict[str, 
     unused = {name for piece, own in Evidence.OWN_SETTINGS.items() if piece not in wanted for name in own}
     used = {name: value for name, value in settings.numbers().items() if name not in unused}
     used |= {"ode_batch": ODE_BATCH} if "ode_log_prob" in wanted else {}
-    rules = {"version": PROTOCOL_VERSION, "metrics": list(needs), "settings": used, "split": "test",
+    rules = {"version": PROTOCOL_VERSION, "metrics": list(needs), "settings": used, "split": settings.split,
              "quantiser": QUANTISER, "space": space if wanted & Evidence.SPACE else None, "networks": networks,
              "k": {name: load_metric(name).k for name in needs if hasattr(load_metric(name), "k")},
              "libraries": {library: _version(library) for library in libraries}}  # fmt: skip

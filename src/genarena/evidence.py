@@ -60,7 +60,7 @@ class Evidence:
 
     def require(self, examples: int, because: str = "") -> None:
         """Raise Unavailable when the settings give fewer test examples or fewer samples than `examples`."""
-        num_test, num_samples = min(self.data.test.size, self.settings.num_test), self.settings.num_samples
+        num_test, num_samples = min(self._held_out.size, self.settings.num_test), self.settings.num_samples
         if min(num_test, num_samples) < examples:
             reason = f" ({because})" if because else ""
             raise Unavailable(f"needs at least {examples:,} of both{reason}; there are {num_test:,} test examples and "
@@ -186,7 +186,7 @@ class Evidence:
     @cached_property
     def real_domain(self) -> Tensor:
         """(N, F): penultimate features of the domain classifier."""
-        return self._extract("domain", "test", self.real)
+        return self._extract("domain", self.settings.split, self.real)
 
     @cached_property
     def fake_domain(self) -> Tensor:
@@ -206,7 +206,7 @@ class Evidence:
     @cached_property
     def real_inception(self) -> Tensor:
         """(N, 2048)."""
-        return self._extract("inception", "test", self.real)
+        return self._extract("inception", self.settings.split, self.real)
 
     @cached_property
     def fake_inception(self) -> Tensor:
@@ -221,7 +221,7 @@ class Evidence:
     @cached_property
     def real_dinov2(self) -> Tensor:
         """(N, 1024)."""
-        return self._extract("dinov2", "test", self.real)
+        return self._extract("dinov2", self.settings.split, self.real)
 
     @cached_property
     def fake_dinov2(self) -> Tensor:
@@ -231,7 +231,7 @@ class Evidence:
     @cached_property
     def real_clip(self) -> Tensor:
         """(N, 1024)."""
-        return self._extract("clip", "test", self.real)
+        return self._extract("clip", self.settings.split, self.real)
 
     @cached_property
     def fake_clip(self) -> Tensor:
@@ -362,7 +362,7 @@ class Evidence:
     def _extract(self, network: str, split: str, x: Tensor) -> Tensor:
         """Features of real examples: kept on disk under the data id, the split and the checksum of the weights."""
         backbone = self._network(network)
-        part = f"{split}-at-random" if split == "test" and len(x) < self.data.test.size else split
+        part = f"{split}-at-random" if split != "train" and len(x) < self._held_out.size else split
         name = f"features-{network}-{backbone.digest[:16]}-{part}-{len(x)}"
         return self._cached(name, lambda: backbone.features(x, self.bars))
 
@@ -370,15 +370,20 @@ class Evidence:
     def _model_name(self) -> str:
         return type(self.model).__name__
 
+    @property
+    def _held_out(self) -> Split:
+        return getattr(self.data, self.settings.split)
+
     def _test(self, limit: int) -> Split:
         """At most `limit` test examples, drawn with a fixed seed: the first ones of a file may be easier than the rest."""
-        split = self.data.test
+        split = self._held_out
         if limit >= split.size:
             return split
         return split[torch.randperm(split.size, generator=torch.Generator().manual_seed(0))[:limit]]
 
     def _split(self, limit: int) -> str:
-        return "test" if limit >= self.data.test.size else f"test, {limit:,} at random"
+        name = self.settings.split
+        return name if limit >= self._held_out.size else f"{name}, {limit:,} at random"
 
     def _cached(self, name: str, build: Callable[[], Tensor]) -> Tensor:
         return features.cached(f"{self.data.facts['id']}/{name}.pt", build)

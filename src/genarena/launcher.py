@@ -132,16 +132,14 @@ def multirun(overrides: Sequence[str]) -> int:
         raise UserError("-m starts the ranks of each job itself: start it with python, not torchrun")
     jobs = jobs_of(overrides)
     queue = Queue(jobs)
-    work(queue, make(overrides, jobs[0].cfg))
+    first = job_of([*jobs[0].overrides, *filter(is_of_launcher, overrides)]).cfg
+    work(queue, make(first["launcher"], first["trainer"]))
     return report(queue.outcomes)
 
 
-def make(overrides: Sequence[str], trained: dict[str, Any]) -> Launcher:
-    """The launcher that a command line asks for; `trained` is the configuration of one of its jobs."""
-    first = jobs_of([text for text in overrides if not is_of_launcher(text)])[0].overrides
-    given = [text for text in overrides if is_of_launcher(text)]
-    settings = OmegaConf.to_container(config.compose([*first, *given]).launcher, resolve=True)
-    return Processes(settings["slots"] or devices_of_jobs.slots(trained["trainer"]))
+def make(settings: dict[str, Any], trainer: dict[str, Any]) -> Launcher:
+    """The launcher of `conf/launcher/<kind>.yaml` for jobs with such a trainer."""
+    return Processes(settings["slots"] or devices_of_jobs.slots(trainer))
 
 
 def report(outcomes: Sequence[Outcome]) -> int:
@@ -150,7 +148,11 @@ def report(outcomes: Sequence[Outcome]) -> int:
     for outcome in failed:
         print(f"error: {outcome.text}", file=sys.stderr)
     print(f"{len(outcomes) - len(failed)} of {len(outcomes)} jobs finished", flush=True)
-    return max((outcome.exit_code for outcome in outcomes), key=SEVERITY.index, default=0)
+    return worst(outcome.exit_code for outcome in outcomes)
+
+
+def worst(codes: Iterable[int]) -> int:
+    return max(codes, key=SEVERITY.index, default=0)
 
 
 # -- the loop ----------------------------------------------------------------------------------------------------------

@@ -256,7 +256,7 @@ def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
     return {
         "schema_version": results.SCHEMA_VERSION, "status": "failed", "error": "did not finish: it runs, or was killed",
         "model": resolved["choices"]["model"], "family": model.family, "paper": model.paper,
-        "data": {**data.facts, "split": "test"}, "protocol": protocol(resolved["metrics"], settings),
+        "data": {**data.facts, "split": settings.split}, "protocol": protocol(resolved["metrics"], settings),
         "budget": {key: budget[key] for key in ("name", "minutes", "examples")},
         "seed": resolved["seed"], "overrides": shown, "likelihood": str(model.likelihood), "metrics": {},
         "cost": {"examples_seen": 0, "train_seconds": 0.0, "parameters": sum(p.numel() for p in model.parameters()),
@@ -284,7 +284,8 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
         save_samples(fake[: GRID if data.spec.is_image else None], data.spec, picture)
     if data.spec.is_image and data.spec.is_discrete:
         save_neighbours(fake, data.train.x, data.spec, folder.samples / "neighbours.png")
-    save_reconstructions(model, data.test[: GRID // 2].x, folder.samples / "reconstructions.png")
+    held_out = getattr(data, settings.split)[: GRID // 2].x
+    save_reconstructions(model, held_out, folder.samples / "reconstructions.png")
     row["cost"] |= cost.measure(model, data, row["cost"]["examples_seen"], row["cost"]["train_seconds"])
     row["status"] = "ok"
     del row["error"]

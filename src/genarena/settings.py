@@ -24,6 +24,7 @@ class EvaluationSettings:
     batch_size: examples per call of the model.
     sample_seed: seed of the global generator before sampling and before each likelihood.
     features: which features, from which files of weights.
+    split: "test"; or "val", for choosing between models, whose rows never meet those of the test split.
     """
 
     num_samples: int = 10_000
@@ -43,9 +44,12 @@ class EvaluationSettings:
     batch_size: int = 500
     sample_seed: int = 0
     features: FeatureSettings = field(default_factory=FeatureSettings)
+    split: str = "test"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "iw_bounds_k", tuple(self.iw_bounds_k))
+        if self.split not in ("test", "val"):
+            raise ValueError(f"evaluation.split={self.split}: expected test or val")
         for name, value in self.numbers().items():
             if name in ("ode_tolerance", "ais_sigma"):
                 expected, right = "a positive number", _is_positive(value)
@@ -61,8 +65,10 @@ class EvaluationSettings:
                 raise ValueError(f"evaluation.{name}={value}: expected {expected}")
 
     def numbers(self) -> dict[str, Any]:
-        """The settings without `features`, whose paths differ from machine to machine."""
-        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "features"}
+        """The settings without `features`, whose paths differ from machine to machine, and without `split`."""
+        values = {
+            item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("features", "split")
+        }
         return values | {"iw_bounds_k": list(self.iw_bounds_k)}
 
 

@@ -37,6 +37,19 @@ def read(path: Path) -> dict[str, Curve]:
     return {key: [(x / count, y / count) for _, (count, x, y) in sorted(parts.items())] for key, parts in sums.items()}
 
 
+def validations(path: Path, key: str) -> list[float]:
+    """The values of `key` in the order of training; [] where there is no file yet. What a resumed run did again counts once."""
+    if not path.is_file():
+        return []
+    found: dict[float, float] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            step, value = _float(row.get("step") or ""), _float(row.get(key) or "")
+            if step is not None and value is not None:
+                found = {at: former for at, former in found.items() if at < step} | {step: value}
+    return list(found.values())
+
+
 def _float(text: str) -> float | None:
     try:
         value = float(text)

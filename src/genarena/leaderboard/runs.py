@@ -108,6 +108,8 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         except UserError as error:
             broken.append(str(error))
             continue
+        if row["data"]["split"] == "val":  # of a search: what is chosen by is not reported
+            continue
         resampled, others, complaints = _evaluations(row, path.parent / EVALUATIONS)
         broken += complaints
         row["metrics"] = others | row["metrics"]

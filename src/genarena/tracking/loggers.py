@@ -53,7 +53,8 @@ def log_row(trackers: list[Tracker], row: dict[str, Any], samples: Path, files: 
 
 
 def numbers(row: dict[str, Any]) -> dict[str, float]:
-    """The metrics and costs of a row that are numbers, as `test/<metric>` and `cost/<name>`."""
-    metrics = {f"test/{name}": record["value"] for name, record in row["metrics"].items()}
+    """The metrics and costs of a row that are numbers, as `test/<metric>` (`validation/`, by split) and `cost/<name>`."""
+    split = "test" if row["data"]["split"] == "test" else "validation"
+    metrics = {f"{split}/{name}": record["value"] for name, record in row["metrics"].items()}
     costs = {f"cost/{name}": value for name, value in row["cost"].items()}
     return {name: value for name, value in (metrics | costs).items() if isinstance(value, int | float)}

@@ -10,7 +10,7 @@ from genarena.files import replace_atomically
 from genarena.tracking.base import Tracker
 
 ROWS, SECONDS = 20, 10.0  # how much may be lost to a kill
-FINAL = ("test/", "cost/")
+FINAL = ("test/", "validation/", "cost/")
 
 
 class MetricsCSV(Tracker):
