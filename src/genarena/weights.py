@@ -6,18 +6,16 @@ and they never share a table with those of the published weights.
 
 import hashlib
 import os
-import urllib.request
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from genarena import download as fetch
 from genarena.errors import UserError
-from genarena.files import cache_folder, replace_atomically
+from genarena.files import cache_folder
 from genarena.metrics.base import Unavailable
-from genarena.progress import Bars
 
 DOWNLOAD = "download"  # the value that fetches a file instead of naming one
-BLOCK = 2**20
 
 
 @dataclass(frozen=True)
@@ -122,20 +120,7 @@ def download(network: str) -> Path:
     published, target = PUBLISHED[network], _downloaded(network)
     if published.url is None:
         raise UserError(f"features.{network}_weights={DOWNLOAD}: there is no pinned download; name {published.file}")
-    if not (target.is_file() and sha256(target) == published.sha256):
-        replace_atomically(target, lambda temporary: _fetch(published, temporary))
+    if target.is_file() and sha256(target) != published.sha256:
+        target.unlink()
+    fetch.download(fetch.Published(published.file, published.sha256, published.url), target)
     return target
-
-
-def _fetch(published: Published, path: Path) -> None:
-    try:
-        with urllib.request.urlopen(published.url, timeout=30) as response, open(path, "wb") as file, Bars() as bars:
-            blocks = -(-int(response.headers.get("Content-Length") or 0) // BLOCK)
-            for block in bars.track(iter(lambda: response.read(BLOCK), b""), f"downloading {published.file}", blocks):
-                file.write(block)
-    except OSError as error:
-        raise UserError(f"{published.url} cannot be downloaded: {error}") from error
-    found = sha256(path)
-    if found != published.sha256:
-        raise UserError(f"{published.url} gave a file with sha256 {found[:16]}, expected {published.sha256[:16]}; "
-                        "nothing was kept")  # fmt: skip

@@ -177,9 +177,15 @@ def test_a_worker_that_stops_or_dies_ends_the_job_and_says_where(folder, number,
         list(pictures.batches(slice(first, first + 8) for first in range(0, 480, 8)))
     if number == signal.SIGSTOP:
         assert "096.png (picture 96) to " in str(refused.value)
-    for child in multiprocessing.active_children():
-        child.join(10)
-    assert not multiprocessing.active_children()
+    gone([child.pid for child in multiprocessing.active_children()])
+
+
+def gone(pids: list[int]) -> None:
+    """Wait for processes to end."""
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
 def test_workers_end_with_their_parent(folder: Path, tmp_path: Path) -> None:
@@ -198,7 +204,4 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert done.returncode == -signal.SIGKILL
     pids = [int(word) for word in done.stdout.split()]
     assert len(pids) == 2
-    deadline = time.monotonic() + 20
-    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    gone(pids)

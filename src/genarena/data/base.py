@@ -15,7 +15,7 @@ from genarena.data.lazy import Lazy
 from genarena.errors import DataError
 from genarena.spec import Batch, DataSpec
 
-__all__ = ["ArenaDataModule", "Batches", "DataError", "Split", "mirrored", "seeded_split"]
+__all__ = ["ArenaDataModule", "Batches", "DataError", "Split", "mirrored", "seeded_split", "tenths"]
 HASHED_AT_ONCE = 4096
 
 
@@ -231,3 +231,9 @@ def seeded_split(whole: Any, val: int, test: int) -> tuple[Any, Any, Any]:
     order = torch.randperm(whole.size, generator=_generator(0, whole.size))
     parts = order[val + test :], order[:val], order[val : val + test]
     return tuple(whole[part] for part in parts)
+
+
+def tenths(whole: Any) -> tuple[Any, Any, Any]:
+    """`seeded_split` with a tenth, and at least one example, each for validation and test."""
+    tenth = max(1, whole.size // 10)
+    return seeded_split(whole, val=tenth, test=tenth)

@@ -1,41 +1,78 @@
-"""CIFAR-10 (Krizhevsky 2009): 32x32 colour images with 256 levels, in torchvision's folder layout, checked by its sums."""
+"""CIFAR-10 (Krizhevsky 2009): 32x32 colour images with 256 levels, from the published pickles in torchvision's layout."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import torch
 
-from genarena.data.base import ArenaDataModule, DataError, Split
+from genarena.data.base import DataError, Split
+from genarena.data.published_set import PublishedSet
+from genarena.data.unpickling import load_arrays
+from genarena.download import Published
+from genarena.errors import UserError
 
 
 @dataclass(eq=False, repr=False)
-class CIFAR10(ArenaDataModule):
-    """45,000 training, 5,000 validation (the last of the official training files) and the official 10,000 test images.
+class CIFAR10(PublishedSet):
+    """45,000 training, 5,000 validation (the last tenth of the official training files) and the official 10,000 test images.
 
+    Files with fewer rows than the published ones are a part of the set, and the data id says so.
     flip: training images are mirrored with probability 1/2.
     """
 
     name = "cifar10"
-    folder = "cifar-10-batches-py"
-    num_val_examples = 5_000
+    inner: ClassVar[str] = "cifar-10-batches-py"
+    page = "https://www.cs.toronto.edu/~kriz/cifar.html"
+    label: ClassVar[str] = "labels"
+    batches: ClassVar[tuple[Published, ...]] = (
+        Published("data_batch_1", "c99cafc152244af753f735de768cd75f"),
+        Published("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
+        Published("data_batch_3", "54ebc095f3ab1f0389bbae665268c751"),
+        Published("data_batch_4", "634d18415352ddfa80567beed471001a"),
+        Published("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"),
+        Published("test_batch", "40351d587109b95175f43aff81a1287e"),
+    )
+    rows: ClassVar[dict[str, int]] = {"train": 10_000, "test": 10_000}  # of each file
+    files = (
+        Published("cifar-10-python.tar.gz", "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+                  "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", 170_498_071),
+    )  # fmt: skip
 
     flip: bool = False
 
     def load(self) -> tuple[Split, Split, Split]:
-        train, test = self._read(train=True), self._read(train=False)
-        return train[: -self.num_val_examples], train[-self.num_val_examples :], test
+        folder = self.obtain_folder(self.files[0], self.folder / self.inner, self.inner)
+        read = [self._read(folder, published) for published in self.batches]
+        train = Split(torch.cat([split.x for split in read[:-1]]), torch.cat([split.y for split in read[:-1]]))
+        self._count = train.size + read[-1].size
+        num_val = train.size // 10
+        return train[:-num_val], train[-num_val:], read[-1]
 
-    def _read(self, train: bool) -> Split:
-        import torchvision  # slow to import
+    def part(self) -> str | None:
+        whole = self.rows["train"] * (len(self.batches) - 1) + self.rows["test"]
+        return None if self._count == whole else f"{self._count}of{whole}"
 
-        there = (Path(self.root) / self.folder).is_dir()
+    def _read(self, folder: Path, published: Published) -> Split:
+        path = folder / published.file
+        if not path.is_file():
+            raise DataError(f"{path} is not there: remove {folder} and try again")
+        content = load_arrays(path)
+        pixels, labels = content.get("data"), content.get(self.label)
+        if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 2 and pixels.shape[1] == 3072
+                and isinstance(labels, list) and len(labels) == len(pixels) > 1):  # fmt: skip
+            raise DataError(f"{path} is damaged: expected `data` (N, 3072) uint8 and N `{self.label}`")
+        y = torch.tensor(labels, dtype=torch.long)
+        if y.min() < 0 or y.max() >= self.spec.num_classes:
+            raise DataError(f"{path} is damaged: labels are {int(y.min())} to {int(y.max())}")
+        if len(pixels) >= self.rows["test" if published is self.batches[-1] else "train"]:
+            self._check(path, published)
+        return Split(torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()), y)
+
+    def _check(self, path: Path, published: Published) -> None:
+        """A file of full length must be the published one."""
         try:
-            files = torchvision.datasets.CIFAR10(self.root, train=train, download=not there)
-        except (OSError, RuntimeError) as error:
-            if there:
-                raise DataError(f"{Path(self.root) / self.folder} is not the whole CIFAR-10 (its checksums differ from the "
-                                f"published ones): remove it and try again") from error  # fmt: skip
-            raise DataError(f"cifar10 is not in {self.root} and could not be downloaded: unpack cifar-10-python.tar.gz there, "
-                            f"or point data.root or GENARENA_DATA at a folder that has {self.folder}") from error  # fmt: skip
-        images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
-        return Split(images, torch.tensor(files.targets, dtype=torch.long))
+            published.check(path)
+        except UserError as error:
+            raise DataError(f"{error}: remove {path.parent} and try again") from error

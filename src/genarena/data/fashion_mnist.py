@@ -1,16 +1,18 @@
 """Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv 1708.07747): clothes in MNIST's format and size."""
 
-from genarena.data.mnist import MNIST
+from genarena.data.mnist import MNIST, idx_files
 
 
 class FashionMNIST(MNIST):
     """The same split sizes as MNIST."""
 
     name = "fashion_mnist"
-    folder = "FashionMNIST"
-    md5 = {
-        "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
-        "t10k-images-idx3-ubyte": "bef4ecab320f06d8554ea6380940ec79",
-        "t10k-labels-idx1-ubyte": "bb300cfdad3c16e7a12a480ee83cd310",
-    }
+    place = "FashionMNIST/raw"
+    page = "https://github.com/zalandoresearch/fashion-mnist"
+    files = idx_files(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    )

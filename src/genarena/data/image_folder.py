@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from genarena.data.base import DataError, seeded_split
+from genarena.data.base import DataError, tenths
 from genarena.data.decoding import Sources
 from genarena.data.picture_set import Listing, PictureSet
 
@@ -54,5 +54,4 @@ class ImageFolder(PictureSet):
         labelled = len(classes) > 1 and all(folders)
         labels = torch.tensor([classes.index(folder) for folder in folders]) if labelled else None
         self.spec = replace(self.spec, num_classes=len(classes) if labelled else None)
-        tenth = max(1, len(names) // 10)
-        return seeded_split(Listing(Sources(root, names), labels), val=tenth, test=tenth)
+        return tenths(Listing(Sources(root, names), labels))

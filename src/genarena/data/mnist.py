@@ -1,72 +1,61 @@
 """MNIST (LeCun, Bottou, Bengio & Haffner 1998): 28x28 grey images with 256 levels, in torchvision's folder layout."""
 
 import gzip
-import hashlib
-from pathlib import Path
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.data.base import ArenaDataModule, DataError, Split
+from genarena.data.base import DataError, Split
+from genarena.data.published_set import PublishedSet
+from genarena.download import Published
+
+NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
-class MNIST(ArenaDataModule):
+def idx_files(address: str, *sums: str) -> tuple[Published, ...]:
+    """The four packed files below an address, with their checksums in the order of `NAMES`."""
+    return tuple(Published(f"{name}.gz", checksum, f"{address}/{name}.gz")
+                 for name, checksum in zip(NAMES, sums, strict=True))  # fmt: skip
+
+
+@dataclass(eq=False, repr=False)
+class MNIST(PublishedSet):
     """55,000 training, 5,000 validation (the last of the official training file) and the official 10,000 test images."""
 
     name = "mnist"
-    folder = "MNIST"
-    num_val_examples = 5_000
-    md5 = {
-        "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
-        "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
-        "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
-    }
+    place = "MNIST/raw"
+    page = "https://github.com/pytorch/vision (torchvision.datasets.MNIST)"
+    num_val_examples: ClassVar[int] = 5_000
+    files = idx_files(
+        "https://ossci-datasets.s3.amazonaws.com/mnist",
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    )
 
     def load(self) -> tuple[Split, Split, Split]:
-        raw = Path(self.root) / self.folder / "raw"
-        if not all(self._path(raw, name).exists() for name in self.md5):
-            self._download(raw)
-        train, test = (
-            Split(self._read(raw, f"{part}-images-idx3-ubyte").unsqueeze(1),
-                  self._read(raw, f"{part}-labels-idx1-ubyte").long())
-            for part in ("train", "t10k")
-        )  # fmt: skip
+        content = [self._read(published) for published in self.files]
+        train, test = (Split(content[first].unsqueeze(1), content[first + 1].long()) for first in (0, 2))
         return train[: -self.num_val_examples], train[-self.num_val_examples :], test
 
-    @staticmethod
-    def _path(raw: Path, name: str) -> Path:
-        """The packed file where it is there, else the unpacked one."""
-        packed = raw / f"{name}.gz"
-        return packed if packed.exists() else raw / name
+    def _read(self, published: Published) -> Tensor:
+        """IDX format: two zero bytes, the type (8 = uint8), the number of dimensions, big-endian int32 sizes, data.
 
-    def _download(self, raw: Path) -> None:
-        import torchvision  # slow to import, and needed only here
-
-        try:
-            getattr(torchvision.datasets, self.folder)(self.root, download=True)
-        except (OSError, RuntimeError) as error:
-            files = ", ".join(f"{name}.gz" for name in self.md5)
-            raise DataError(f"{self.name} is not in {raw} and could not be downloaded ({_first_line(error)}): "
-                            f"put {files} there, or point data.root or GENARENA_DATA at a folder that has "
-                            f"{self.folder}/raw") from error  # fmt: skip
-
-    def _read(self, raw: Path, name: str) -> Tensor:
-        """IDX format: two zero bytes, the type (8 = uint8), the number of dimensions, big-endian int32 sizes, data."""
-        path = self._path(raw, name)
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            if hashlib.md5(content, usedforsecurity=False).hexdigest() != self.md5[name]:
-                raise DataError(f"{path} is damaged (its checksum is not the published one): remove it and try again")
-            content = gzip.decompress(content)
+        The unpacked file is taken where the packed one is not there.
+        """
+        path = (self.folder / published.file).with_suffix("")
+        if path.is_file() and not (self.folder / published.file).is_file():
+            content = path.read_bytes()
+        else:
+            path = self.obtain(published)
+            content = gzip.decompress(path.read_bytes())
         num_axes = content[3] if content[:3] == b"\0\0\x08" else 0
-        shape = np.frombuffer(content, ">i4", num_axes, offset=4)
-        if not num_axes or len(content) != 4 + 4 * num_axes + shape.prod():
+        shape = np.frombuffer(content, ">i4", num_axes, offset=4) if len(content) >= 4 + 4 * num_axes else np.zeros(1)
+        if not num_axes or len(content) != 4 + 4 * num_axes + shape.prod(dtype=np.int64):
             raise DataError(f"{path} is damaged (not a complete IDX file): remove it and try again")
         data = np.frombuffer(content, np.uint8, offset=4 + 4 * num_axes).reshape(shape)
         return torch.from_numpy(data.copy())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -4,15 +4,12 @@ Where that array would not fit, training pictures are decoded each time they are
 batches and data id are the same either way. Validation and test pictures are always decoded once.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 import shutil
 import sys
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genarena.data import mapped
 from genarena.data.base import ArenaDataModule, DataError, Split
 from genarena.data.decoding import Failure, Pictures, Recipe, Sources
-from genarena.files import cache_folder, replace_atomically
+from genarena.files import alone, cache_folder, replace_atomically
 from genarena.progress import Bars
 
 AT_ONCE = 128  # pictures per task of a worker
@@ -129,11 +127,9 @@ class Stored:
 
         Raises DataError for a picture that cannot be read, if more than `allowed` cannot (None: any).
         """
-        self.facts.parent.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with alone(self.facts.with_suffix(".lock")):
             known = self._known()
             if known is None:
-                self._clear()
                 known = self._decode_all(allowed)
                 text = json.dumps(known)
                 replace_atomically(self.facts, lambda temporary: temporary.write_text(text))
@@ -143,14 +139,9 @@ class Stored:
 
     def array(self, size: int) -> Tensor:
         """(size, C, H, W) uint8, mapped from the file; writing changes memory alone. Raises DataError when damaged."""
-        shape = size, *self.pictures.recipe.shape
-        if not size:
-            return torch.empty(shape, dtype=torch.uint8)
-        if self.pixels.stat().st_size == np.prod(shape, dtype=int):
-            mapped = np.memmap(self.pixels, np.uint8, "c", shape=shape)
-            if hashlib.sha256(mapped).hexdigest() == json.loads(self.facts.read_text())["sha256"]:
-                return torch.from_numpy(mapped)
-        raise DataError(f"{self.pixels} is damaged: remove it, and it is made again")
+        return mapped.read(
+            self.pixels, (size, *self.pictures.recipe.shape), json.loads(self.facts.read_text())["sha256"]
+        )
 
     def _known(self) -> dict[str, Any] | None:
         """What an earlier process found, where its pixels are still there."""
@@ -160,24 +151,20 @@ class Stored:
 
     def _decode_all(self, allowed: int | None) -> dict[str, Any]:
         skipped: list[Failure] = []
-        hasher = hashlib.sha256()
-        if self.keep:
-            self._require_space()
-            replace_atomically(self.pixels, lambda temporary: self._write(temporary, allowed, skipped, hasher))
-        else:
-            self._write(Path(os.devnull), allowed, skipped, hasher)
-        return {"skipped": skipped, "sha256": hasher.hexdigest()}
+        with Bars() as bars:
+            blocks = self._blocks(allowed, skipped, bars)
+            digest = mapped.write(self.pixels, blocks, self.pictures.shape) if self.keep else mapped.digest(blocks)
+        return {"skipped": skipped, "sha256": digest}
 
-    def _write(self, path: Path, allowed: int | None, skipped: list[Failure], hasher: Any) -> None:
+    def _blocks(self, allowed: int | None, skipped: list[Failure], bars: Bars) -> Iterator[np.ndarray]:
+        """All pictures that can be read, in order; the others are added to `skipped`."""
         size = len(self.pictures)
-        tasks = [slice(first, min(first + AT_ONCE, size)) for first in range(0, size, AT_ONCE)]
-        with open(path, "wb") as file, Bars() as bars:
-            for images, failures in bars.track(self.pictures.attempts(tasks), "reading pictures, once", len(tasks)):
-                for index, reason in failures:
-                    skipped.append((index, reason))
-                    self._look_at(index, reason, len(skipped), allowed)
-                file.write(images.numpy())
-                hasher.update(images.numpy())
+        tasks = [slice(first, first + AT_ONCE) for first in range(0, size, AT_ONCE)]
+        for images, failures in bars.track(self.pictures.attempts(tasks), "reading pictures, once", len(tasks)):
+            for index, reason in failures:
+                skipped.append((index, reason))
+                self._look_at(index, reason, len(skipped), allowed)
+            yield images.numpy()
 
     def _look_at(self, index: int, reason: str, count: int, allowed: int | None) -> None:
         """Raise DataError for a picture that cannot be read, unless it may be left out."""
@@ -186,21 +173,3 @@ class Stored:
             raise DataError(f"{text} (data.on_error=skip leaves out up to {MAX_SKIPPED:.0%} of a set)")
         if count > allowed:
             raise DataError(f"{text}; data.on_error=skip leaves out at most {MAX_SKIPPED:.0%} of a set")
-
-    def _require_space(self) -> None:
-        needed, free = np.prod(self.pictures.shape, dtype=float), shutil.disk_usage(self.pixels.parent).free
-        if needed > free:
-            raise DataError(f"{self.pixels}: needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; set GENARENA_CACHE "
-                            "to a folder on a larger disk, or data.decode=always")  # fmt: skip
-
-    def _clear(self) -> None:
-        """Remove what a process that was killed has left."""
-        for path in self.pixels.parent.glob(f".{self.pixels.name}.*"):
-            path.unlink(missing_ok=True)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One process decodes, others wait and find the file."""
-        with open(self.facts.with_suffix(".lock"), "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield

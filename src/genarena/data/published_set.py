@@ -1,0 +1,57 @@
+"""Sets whose owners publish files: what is there is used, what is not is downloaded, or one line says what to put where."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from genarena.data.archives import unpack
+from genarena.data.base import ArenaDataModule, DataError
+from genarena.download import Published, download
+from genarena.errors import UserError
+
+
+@dataclass(eq=False, repr=False)
+class PublishedSet(ArenaDataModule):
+    """`files` are all that the owner publishes of the set, `page` is where a person finds them.
+
+    mirror: a folder or an address that has the same files.
+    """
+
+    files: ClassVar[tuple[Published, ...]]
+    page: ClassVar[str]
+    place: ClassVar[str] = ""  # the folder below `root` that holds the files
+
+    mirror: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.root) / self.place
+
+    def obtain(self, published: Published) -> Path:
+        """The file, downloaded where it is not there. Raises DataError in one line."""
+        path = self.folder / published.file
+        if path.is_file():
+            try:
+                published.check(path)
+            except UserError as error:
+                raise DataError(f"{error}: remove it and try again") from error
+            return path
+        try:
+            download(published, path, self.mirror)
+        except (UserError, OSError) as error:
+            raise self.absent(str(error)) from error
+        return path
+
+    def obtain_folder(self, published: Published, folder: Path, inner: str) -> Path:
+        """What the archive holds in its folder `inner`, unpacked where it is not there."""
+        if not folder.is_dir():
+            unpack(self.obtain(published), folder, inner)
+        return folder
+
+    def absent(self, reason: str) -> DataError:
+        """The error for files that are not there: which, how large, and where to put them."""
+        there = [published for published in self.files if (self.folder / published.file).is_file()]
+        files = ", ".join(str(published) for published in self.files if published not in there)
+        return DataError(f"{self.name} is not {'whole ' if there else ''}in {self.folder} ({reason}): put {files} there, from {self.page}, or name a "
+                         "folder or an address that has them with data.mirror; data.root or GENARENA_DATA may name another "
+                         "root")  # fmt: skip
