@@ -162,7 +162,7 @@ def test_a_diverged_run_writes_its_row(tmp_path: Path, monkeypatch: pytest.Monke
         run(compose(command(tmp_path)))
     (path,) = tmp_path.glob("runs/*/*/*/result.json")
     row = results.read_row(path)
-    assert row["status"] == "failed"
+    assert row["status"] == json.loads(path.with_name("status.json").read_text())["state"] == "diverged"
     assert row["error"] == "Diverged: training diverged at 3% of the budget"
 
 
@@ -195,7 +195,7 @@ def test_a_finished_run_resumed_is_the_same_run(tmp_path: Path) -> None:
 def test_a_finished_row_outlives_a_failed_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[dict] = []
 
-    def broken(resolved: dict, data: object, model: object, folder: RunFolder, row: dict, trackers: list) -> None:
+    def broken(resolved: dict, data: object, model: object, folder: RunFolder, *others: object) -> None:
         written.append(results.read_row(folder.result))
         raise RuntimeError("the disk is on fire")
 
@@ -223,7 +223,7 @@ def test_ctrl_c_ends_in_130_and_the_run_can_be_resumed(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in errors
     (path,) = tmp_path.glob("runs/*/*/*/result.json")
-    assert results.read_row(path)["error"] == "interrupted"
+    assert results.read_row(path)["error"] == "interrupted (SIGINT)"
     seen = torch.load(path.parent / "checkpoints" / "last.ckpt", weights_only=True)["arena"]["batches_seen"] * 32
     row = run(compose([*command(tmp_path), f"resume={path.parent}", f"budget.examples={seen + 64}"]))
     assert row["status"] == "ok"

@@ -12,8 +12,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from genarena import config, launcher, metrics
+from genarena import config, interruption, launcher, metrics
 from genarena.errors import ArenaError, UserError
+from genarena.interruption import Interrupted
 
 HELP = """Train one generative model on one data set under one budget, evaluate it, write one leaderboard row.
 
@@ -60,7 +61,7 @@ def start(main: Callable[[], None]) -> None:
         if _failures:
             raise _failures[0]
 
-    guard(checked, debug="debug=true" in sys.argv)
+    guard(checked)
 
 
 _failures: list[ArenaError] = []
@@ -78,10 +79,12 @@ def attempt(job: Callable[[Any], Any], cfg: Any) -> None:
         _failures.append(error)
 
 
-def guard(action: Callable[[], Any], debug: bool = False) -> None:
+def guard(action: Callable[[], Any]) -> None:
     """Call `action`; turn an exception into one line on stderr and the exit code of its kind."""
+    debug = "debug=true" in sys.argv
     try:
-        action()
+        with interruption.listening():
+            action()
     except ArenaError as error:
         if debug:
             traceback.print_exc()
@@ -96,9 +99,9 @@ def guard(action: Callable[[], Any], debug: bool = False) -> None:
             file=sys.stderr,
         )
         sys.exit(UserError.exit_code)
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except (Interrupted, KeyboardInterrupt) as error:
+        print(f"error: {error}" if isinstance(error, Interrupted) else "error: interrupted", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 130))
 
 
 def _help() -> str:
@@ -128,6 +131,8 @@ def options(defaults: dict[str, Any], usage: str, arguments: list[str] | None = 
         sys.exit(0)
     given = {}
     for argument in sys.argv[1:] if arguments is None else arguments:
+        if argument in ("debug=true", "debug=false"):  # for `guard`
+            continue
         key, separator, value = argument.partition("=")
         if not separator or key not in defaults:
             hint = config.nearest(key, defaults)

@@ -18,7 +18,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from genarena import config, devices_of_jobs, results
+from genarena import config, devices_of_jobs, interruption, results
 from genarena.errors import UserError
 from genarena.past_runs import EXACTLY, find_run, fingerprint, wait_until_free
 
@@ -161,6 +161,7 @@ def worst(codes: Iterable[int]) -> int:
 def work(queue: Queue, launcher: Launcher) -> None:
     """Run jobs until there are none. When this process is told to end, the jobs write their checkpoints first."""
     running: dict[int, Running] = {}
+    interruption.GRACE = GRACE + 5.0
     former = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         while True:

@@ -6,8 +6,9 @@ import os
 import sys
 import time
 import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,27 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 
-from genarena import checkpoint, config, cost, memory, results
+from genarena import checkpoint, config, cost, interruption, memory, results
 from genarena.build import build
 from genarena.callbacks.budget import Budget
 from genarena.callbacks.checkpoints import Checkpoints, SealedCheckpointIO
 from genarena.callbacks.curves import Curves
 from genarena.callbacks.divergence import DivergenceGuard
 from genarena.callbacks.ema import EMA
+from genarena.callbacks.interruption import Interruption
 from genarena.callbacks.progress import ProgressBar
+from genarena.callbacks.pulse import Pulse
 from genarena.callbacks.random_state import RandomState
 from genarena.callbacks.sample_grid import SampleGrid
 from genarena.data.base import ArenaDataModule
-from genarena.errors import Untrusted, UserError
+from genarena.errors import DiskFull, Diverged, Untrusted, UserError
 from genarena.evaluate import evaluate, protocol
+from genarena.interruption import Interrupted
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
 from genarena.pictures import save_neighbours, save_reconstructions, save_samples
 from genarena.run_folder import RunFolder, load_weights
+from genarena.status import Status
 from genarena.tracking import loggers, wandb_run
 from genarena.tracking.base import Tracker
 
@@ -69,16 +74,18 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         if not resolved["resume"] and not _is_child():
             folder.write_config(resolved)
             results.write_row(row, folder.result)  # of a run that is killed, this is what remains
-        try:
-            with loggers.opened(resolved["logger"], folder.path, resolved) as trackers:
-                device = _fit(resolved, data, model, folder, row, trackers)
-                if device is None:
-                    return row  # a rank other than 0
-                _score(resolved, data, model, settings, folder, row, trackers, device)
-        except BaseException as error:
-            if not _is_child():
-                _record_failure(row, error, folder)
-            raise
+        fails = partial(_record_failure, row, folder)
+        with Status(None if _is_child() else folder.path, fails) as status:
+            try:
+                with loggers.opened(resolved["logger"], folder.path, resolved) as trackers:
+                    device = _fit(resolved, data, model, folder, row, trackers, status)
+                    if device is None:
+                        return row  # a rank other than 0
+                    status.write(state="evaluating")
+                    _score(resolved, data, model, settings, folder, row, trackers, device)
+            except BaseException as error:
+                fails(error)
+                raise
     os.environ.pop(SHARED_FOLDER, None)
     print(summary(row))
     print(f"run: {folder.path}", flush=True)
@@ -150,7 +157,7 @@ def _difference(there: Any, here: Any) -> str:
 
 
 def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder,
-         row: dict[str, Any], trackers: list[Tracker]) -> torch.device | None:  # fmt: skip
+         row: dict[str, Any], trackers: list[Tracker], status: Status) -> torch.device | None:  # fmt: skip
     """Train to the end of the budget and load the weights to be evaluated. None on ranks other than 0."""
     memory.reset_peak()
     if isinstance(model, Withholds):
@@ -161,15 +168,19 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
         examples = min(examples or enough, enough)
     budget = Budget(minutes, examples)
     checkpoints = Checkpoints(folder.checkpoints, model.selection)
-    trainer = _trainer(resolved, data, model, folder, budget, checkpoints, trackers)
+    pulse = Pulse(status, budget, resolved["trainer"]["timeout"])
+    trainer = _trainer(resolved, data, model, folder, budget, checkpoints, pulse, trackers)
     row["precision"] = str(trainer.precision)
     resume = None
     if resolved["resume"]:
         resume = checkpoints.newest()
+        if resume is None and status.facts["checkpoint"]:
+            raise Untrusted(f"{folder.checkpoints}: the run had written checkpoints, and they are gone")
         print(f"resume: {'goes on from ' + str(resume) if resume else 'no checkpoint yet, starts again'}", flush=True)
     try:
         if examples != 0:
-            trainer.fit(model, datamodule=data, ckpt_path=resume)
+            with interruption.held():
+                trainer.fit(model, datamodule=data, ckpt_path=resume)
     except SystemExit:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from None
     finally:
@@ -183,8 +194,8 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
 
 
 def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder, budget: Budget,
-             checkpoints: Checkpoints, trackers: list[Tracker]) -> Trainer:  # fmt: skip
-    node = dict(resolved["trainer"])
+             checkpoints: Checkpoints, pulse: Pulse, trackers: list[Tracker]) -> Trainer:  # fmt: skip
+    node = {key: value for key, value in resolved["trainer"].items() if key != "timeout"}
     if node.pop("compile"):
         for network in model.children():
             network.compile()
@@ -200,8 +211,9 @@ def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
     callbacks += [DivergenceGuard(checkpoints, options["max_skips"], options["max_rollbacks"], options["lr_factor"])]
     callbacks += [checkpoints]
     callbacks += [ProgressBar(title, budget)] if options["progress"] else []
-    callbacks += [budget]  # last: its clock starts when the others are done
     interval = _validation_interval(resolved["budget"], budget.examples, data.batch_size)
+    callbacks += [budget]  # its clock starts when the others are done
+    callbacks += [pulse, Interruption(checkpoints, interval)]  # last: saves what all others did for this batch
     return build({**node, "_partial_": True}, "trainer")(
         max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, val_check_interval=interval,
         log_every_n_steps=1, inference_mode=False,
@@ -296,13 +308,20 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
     loggers.log_row(trackers, row, folder.samples, files, model.batches_seen)
 
 
-def _record_failure(row: dict[str, Any], error: BaseException, folder: RunFolder) -> None:
+def _record_failure(row: dict[str, Any], folder: RunFolder, error: BaseException) -> None:
     """Write the failed row; one that is finished stays, whatever became of going on with the run."""
-    lines = str(error).strip().splitlines()
-    row["error"] = (
-        "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {(lines or [''])[0]}"
-    )
-    row["status"] = "failed"
-    if not folder.finished:
-        results.write_row(row, folder.result)
+    if _is_child():
+        return
+    row["error"] = _reason(error)
+    row["status"] = "diverged" if isinstance(error, Diverged) else "failed"
+    with suppress(OSError, DiskFull) if isinstance(error, OSError | DiskFull) else nullcontext():
+        if not folder.finished:
+            results.write_row(row, folder.result)
     print(f"run: {folder.path}", flush=True)
+
+
+def _reason(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    if isinstance(error, KeyboardInterrupt | Interrupted):
+        return lines[0] or "interrupted"
+    return f"{type(error).__name__}: {lines[0]}"

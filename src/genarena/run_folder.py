@@ -1,9 +1,7 @@
 """`runs/<data>/<model>/<time>-seed<k>/`: where one run keeps everything, and how a run is opened again."""
 
-import fcntl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,9 @@ from omegaconf import OmegaConf
 
 from genarena import checkpoint, config, results
 from genarena.build import build
-from genarena.errors import FolderInUse, Untrusted, UserError
+from genarena.errors import Untrusted, UserError
 from genarena.files import replace_atomically
+from genarena.lock import locked
 from genarena.models.base import GenerativeModel
 
 
@@ -85,15 +84,9 @@ class RunFolder:
     def samples(self) -> Path:
         return self.path / "samples"
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Hold the folder. Raises FolderInUse at once when another process does; a dead process holds nothing."""
-        with open(self.path / ".lock", "a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise FolderInUse(f"{self.path} is in use by another process") from error
-            yield
+        return locked(self.path)
 
     def write_config(self, resolved: dict[str, Any]) -> None:
         replace_atomically(self.config, lambda temporary: OmegaConf.save(OmegaConf.create(resolved), temporary))

@@ -82,7 +82,7 @@ def test_a_metric_nobody_has_becomes_a_note(tmp_path: Path) -> None:
 
 
 def test_failed_runs_are_listed_not_ranked(tmp_path: Path) -> None:
-    (table,) = tables(tmp_path, make_row(), make_row("glow", status="failed", error="Diverged: at 3%", metrics={}))
+    (table,) = tables(tmp_path, make_row(), make_row("glow", status="diverged", error="Diverged: at 3%", metrics={}))
     assert [line.model for line in table.lines] == ["vae"]
     assert [run.row["model"] for run in table.failed] == ["glow"]
     for text in (formats.markdown([table]), formats.as_json([table])):
@@ -225,10 +225,10 @@ def test_one_seed_cannot_be_tested(tmp_path: Path) -> None:
 
 
 def test_a_model_that_diverged_is_not_ranked(tmp_path: Path) -> None:
-    rows = [make_row("vae", 0, 1.0), make_row("vae", 1, status="failed", error="Diverged: at 3%", metrics={}),
+    rows = [make_row("vae", 0, 1.0), make_row("vae", 1, status="diverged", error="Diverged: at 3%", metrics={}),
             make_row("glow", 0, 2.0), make_row("glow", 1, status="failed", error="interrupted", metrics={}),
             make_row("ebm", 0, 3.0, time="2026-01-02T00:00:00"),
-            make_row("ebm", 0, status="failed", error="Diverged: at 9%", metrics={})]  # fmt: skip
+            make_row("ebm", 0, status="diverged", error="Diverged: at 9%", metrics={})]  # fmt: skip
     (table,) = tables(tmp_path, *rows)
     assert ranks(table) == {"vae": "–", "glow": "1?", "ebm": "2?"}  # the ebm's seed was run again
     assert "seed 1: Diverged: at 3%" in table.lines[0].rank_note

@@ -36,6 +36,7 @@ class Checkpoints(Callback):
     def __init__(self, folder: Path, selection: str | None) -> None:
         self.folder, self.selection = folder, selection
         self.best_value, self.best_progress = math.inf, 0.0
+        self.validated = 0  # batches seen when the last validation came to its end
         self.unbounded: set[str] = set()
 
     @property
@@ -62,6 +63,7 @@ class Checkpoints(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.training and trainer.state.fn != "fit":
             return
+        self.validated = pl_module.batches_seen
         if pl_module.nonfinite_in_a_row or self.nonfinite(trainer, pl_module):
             return
         value = float(trainer.callback_metrics[self.selection]) if self.selection else math.inf
@@ -97,10 +99,11 @@ class Checkpoints(Callback):
         return next((name for name in found if name not in self.unbounded), None)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best_value": self.best_value, "best_progress": self.best_progress}
+        return {name: getattr(self, name) for name in ("best_value", "best_progress", "validated")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best_value, self.best_progress = state_dict["best_value"], state_dict["best_progress"]
+        for name, value in state_dict.items():
+            setattr(self, name, value)
 
 
 def _nonfinite(tensors: dict[str, torch.Tensor]) -> Iterator[str]:

@@ -17,6 +17,7 @@ class EMA(WeightAveraging):
     def __init__(self, decay: float, accumulate: int = 1) -> None:
         super().__init__(use_buffers=False)
         self.decay, self.accumulate = decay, accumulate
+        self._swapped = False  # the averaged weights are in the model's place
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
@@ -36,6 +37,14 @@ class EMA(WeightAveraging):
         for averaged, current in self._buffers:
             averaged.copy_(current)
         self._average_model.n_averaged += 1
+
+    def _swap_models(self, pl_module: LightningModule) -> None:
+        super()._swap_models(pl_module)
+        self._swapped = not self._swapped
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if self._swapped:  # a validation was cut short
+            self._swap_models(pl_module)
 
     @property
     def averaged(self) -> dict[str, Any]:

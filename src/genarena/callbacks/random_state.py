@@ -27,7 +27,8 @@ class RandomState(Callback):
             torch.manual_seed(self.seed + 1)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.training_state = _capture()
+        if self.training_state is None:  # else a resumed run validates before its first batch
+            self.training_state = _capture()
         torch.manual_seed(0)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from genarena import interruption
 from genarena.pictures import save_reconstructions, save_samples
 
 
@@ -21,11 +22,12 @@ class SampleGrid(Callback):
             return
         torch.manual_seed(0)
         path = self.folder / f"{round(100 * pl_module.progress):03d}.png"
-        save_samples(pl_module.sample(self.num_samples).cpu(), pl_module.spec, path)
         pairs = path.with_name(f"{path.stem}-reconstructions.png")
         drawn = {"samples": path}
-        if save_reconstructions(pl_module, trainer.datamodule.val[: self.num_samples // 2 or 1].x, pairs):
-            drawn["reconstructions"] = pairs
+        with interruption.allowed(trainer.world_size == 1):  # may take minutes
+            save_samples(pl_module.sample(self.num_samples).cpu(), pl_module.spec, path)
+            if save_reconstructions(pl_module, trainer.datamodule.val[: self.num_samples // 2 or 1].x, pairs):
+                drawn["reconstructions"] = pairs
         for tracker in trainer.loggers:
             for name, picture in drawn.items():
                 tracker.log_picture(name, picture, pl_module.batches_seen)

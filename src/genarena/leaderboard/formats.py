@@ -149,5 +149,7 @@ def terminal(table: Table) -> RichTable:
     for line in table.lines:
         rich.add_row(Text(line.rank), Text(line.name), *(Text(line.cells[column.key].text) for column in columns))
     for run in table.failed:
-        rich.add_row(Text("–"), Text(f"{run.name} (seed {run.seed})", style="red"), Text("failed", style="red"))
+        rich.add_row(
+            Text("–"), Text(f"{run.name} (seed {run.seed})", style="red"), Text(run.row["status"], style="red")
+        )
     return rich

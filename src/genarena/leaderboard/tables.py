@@ -172,7 +172,7 @@ def _time(text: str) -> float:
 
 def _diverged(run: Run) -> bool:
     """Training failed of itself; an interrupted run says nothing about its model."""
-    return run.error.startswith("Diverged")
+    return run.row["status"] == "diverged"
 
 
 def _column(name: str, runs: list[Run]) -> Column:
