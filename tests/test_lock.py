@@ -21,9 +21,8 @@ from genarena.lock import locked
 from genarena.status import Status
 folder = Path(sys.argv[1])
 with locked(folder), Status(folder):
-    child = os.fork()  # a loader worker
-    if child:
-        print(child, flush=True)
+    if os.fork() == 0:  # a loader worker
+        print(os.getpid(), flush=True)
     time.sleep(60)
 """
 
