@@ -1,0 +1,144 @@
+"""Pictures from a Hugging Face data set: saved to disk, a folder or files that `datasets` reads, or a name on the hub.
+
+No code of a data set is run: `datasets` 4 has no loading scripts any more, and pictures are decoded by `decoding.py`.
+What lies on disk needs no network. Needs pip install -e '.[huggingface]'.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena.data.base import DataError, seeded_split
+from genarena.data.decoding import Sources
+from genarena.data.picture_set import Listing, PictureSet
+
+VALIDATION = ("validation", "val", "valid", "dev")  # names that the split has in one set or another
+SAVED = ("dataset_dict.json", "state.json")  # in the folder of a set that was saved to disk
+
+
+@dataclass(frozen=True)
+class Rows(Sources):
+    """Pictures in a column of an Arrow table; a name is the number of a row. `part` is the name of the split."""
+
+    table: Any = None
+    part: str = ""
+
+    def read(self, index: int) -> bytes:
+        picture = next(iter(self.table[int(self.names[index])].values()))
+        if picture is None:
+            raise ValueError("the row holds no picture")
+        return picture["bytes"] if picture["bytes"] is not None else Path(picture["path"]).read_bytes()
+
+    def title(self, index: int) -> str:
+        return f"{self.folder}[{self.part}] row {self.names[index]}"
+
+    def stamps(self) -> Iterator[tuple[str, int, int]]:
+        """The table's fingerprint, which changes with what it was made from, and the rows."""
+        yield self.table._fingerprint, len(self.table), 0
+        yield from ((name, 0, 0) for name in self.names)
+
+
+@dataclass(eq=False, repr=False)
+class HuggingFace(PictureSet):
+    """The largest centred part with the proportions of `spec.shape`, resized to it; grey or RGB by its channels.
+
+    path: a folder below `root` or elsewhere, else a name on the hub; subset, revision: of a set on the hub.
+    column: which holds the pictures. label: a column of whole numbers or words that names the classes; null: none.
+    A split for test or validation that the set does not have is a tenth of its training split, drawn with a fixed seed.
+    """
+
+    name = "huggingface"
+
+    path: str = ""
+    column: str = "image"
+    label: str | None = None
+    subset: str | None = None
+    revision: str | None = None
+    image_size: int = 32
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels not in (1, 3) or self.spec.shape != (self.channels, self.image_size, self.image_size):
+            raise DataError(f"data.channels={self.channels}, data.image_size={self.image_size}: expected 1 or 3 channels and "
+                            f"the shape of data.spec, {self.spec.shape}")  # fmt: skip
+
+    def listings(self) -> tuple[Listing, Listing, Listing]:
+        if find_spec("datasets") is None:
+            raise DataError("data=huggingface needs the package datasets: pip install -e '.[huggingface]'")
+        tables = self._tables()
+        parts = {"test": "test", "val": next((name for name in VALIDATION if name in tables), "")}
+        rest = [name for name in tables if name not in parts.values()]
+        known = next((name for name in ("train", *rest) if name in tables), None)
+        if known is None or (len(rest) > 1 and known != "train"):
+            raise DataError(f"data.path={self.path}: expected a split named train; it has {', '.join(tables)}")
+        classes = self._classes(tables)
+        self.spec = replace(self.spec, num_classes=len(classes) if classes else None)
+        train = self._listing(known, tables[known], classes)
+        held = {name: self._listing(part, tables[part], classes) for name, part in parts.items() if part in tables}
+        tenth = max(1, train.size // 10)
+        train, val, test = seeded_split(train, *(0 if name in held else tenth for name in ("val", "test")))
+        return train, held.get("val", val), held.get("test", test)
+
+    def identity(self) -> dict[str, Any]:
+        place = Path(self.path).name if self._folder() else self.path
+        return super().identity() | {"path": place, "subset": self.subset, "revision": self.revision,
+                                     "column": self.column, "label": self.label}  # fmt: skip
+
+    def _folder(self) -> Path | None:
+        """Where the set lies on disk; None: on the hub."""
+        return next((folder for folder in (Path(self.root) / self.path, Path(self.path)) if folder.exists()), None)
+
+    def _tables(self) -> dict[str, Any]:
+        """Split name -> table, its pictures not decoded. Raises DataError with the first line of what went wrong."""
+        import datasets  # slow to import
+
+        datasets.disable_progress_bars()
+        folder = self._folder()
+        try:
+            if folder and any((folder / name).is_file() for name in SAVED):
+                found = datasets.load_from_disk(str(folder))
+            else:
+                found = datasets.load_dataset(str(folder or self.path), self.subset, revision=self.revision)
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DataError(f"data.path={self.path}: cannot be loaded: {reason}") from error
+        found = found if isinstance(found, dict) else {"train": found}
+        for name, table in found.items():
+            for option in filter(None, (self.column, self.label)):
+                if option not in table.column_names:
+                    raise DataError(f"data.path={self.path}: its split {name} has the columns {', '.join(table.column_names)}, "
+                                    f"and no {option}")  # fmt: skip
+            if not isinstance(table.features[self.column], datasets.Image):
+                raise DataError(f"data.column={self.column}: holds {table.features[self.column]}, expected pictures")
+        undecoded = datasets.Image(decode=False)
+        return {name: table.cast_column(self.column, undecoded) for name, table in found.items()}
+
+    def _classes(self, tables: dict[str, Any]) -> list[Any]:
+        """Values of the label column in any split, sorted; of a column that lists its classes, their numbers."""
+        if self.label is None:
+            return []
+        names = getattr(next(iter(tables.values())).features[self.label], "names", None)
+        return (
+            list(range(len(names)))
+            if names
+            else sorted({v for table in tables.values() for v in table.unique(self.label)})
+        )
+
+    def _listing(self, part: str, table: Any, classes: list[Any]) -> Listing:
+        rows = [str(row) for row in range(len(table))]
+        number = {value: index for index, value in enumerate(classes)}
+        y: Tensor | None = None
+        if self.label is not None:
+            values = table[self.label]
+            if wrong := [value for value in values if value not in number]:
+                raise DataError(
+                    f"data.label={self.label}: {wrong[0]} in split {part} is none of its {len(classes)} classes"
+                )
+            y = torch.tensor([number[value] for value in values])
+        return Listing(Rows(Path(self.path), rows, table.select_columns([self.column]), part), y)
