@@ -5,6 +5,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -149,6 +150,9 @@ class ArenaDataModule(LightningDataModule, ABC):
     def training_split(self) -> Split:
         """What training batches are drawn from, before `augment`; differs from `train` where augmenting changes levels."""
         return self.train
+
+    def location(self) -> Path | None:
+        """The folder whose files the set is read from; None where it is made or comes with a library."""
 
     def part(self) -> str | None:
         """Which part of the published set is there, e.g. `7974of202599`; None: all of it."""

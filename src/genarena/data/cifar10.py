@@ -50,6 +50,9 @@ class CIFAR10(PublishedSet):
         num_val = train.size // 10
         return train[:-num_val], train[-num_val:], read[-1]
 
+    def location(self) -> Path:
+        return self.folder / self.inner
+
     def part(self) -> str | None:
         whole = self.rows["train"] * (len(self.batches) - 1) + self.rows["test"]
         return None if self._count == whole else f"{self._count}of{whole}"

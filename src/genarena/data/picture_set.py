@@ -77,7 +77,7 @@ class PictureSet(ArenaDataModule):
         return self.recipe().identity() | ({"skipped": self.skipped} if self.skipped else {})
 
     def digest(self, name: str) -> str:
-        return self._digests[name]
+        return self._digests[name] if name in self._digests else super().digest(name)
 
     def load(self) -> tuple[Split, Split, Split]:
         listings = {

@@ -27,6 +27,9 @@ class PublishedSet(ArenaDataModule):
     def folder(self) -> Path:
         return Path(self.root) / self.place
 
+    def location(self) -> Path:
+        return self.folder
+
     def obtain(self, published: Published) -> Path:
         """The file, downloaded where it is not there. Raises DataError in one line."""
         path = self.folder / published.file

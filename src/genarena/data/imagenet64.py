@@ -1,0 +1,140 @@
+"""ImageNet at 64x64, in its two published downsamplings, which give different numbers and have different data ids.
+
+- `oord`: van den Oord et al. 2016 (arXiv 1601.06759), folders of PNG files `train_64x64` and `valid_64x64`, no labels. Most
+  published bits/dim are on these; their owner's server no longer has them.
+- `box` (also `lanczos`, `bicubic`, ... of the same authors): Chrabaszcz et al. 2017 (arXiv 1707.08819), .npz files
+  `train_data_batch_1 .. 10` and `val_data`, with labels.
+"""
+
+import hashlib
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genarena.data import mapped
+from genarena.data.base import DataError, Split, seeded_split
+from genarena.data.decoding import Sources
+from genarena.data.image_folder import picture_names
+from genarena.data.picture_set import Listing, PictureSet
+from genarena.files import alone, cache_folder, replace_atomically
+
+COUNTS = {"oord": 1_281_149 + 49_999, "box": 1_281_167 + 50_000}
+FILTERS = ("box", "bicubic", "bilinear", "hamming", "lanczos", "nearest")
+NUM_BATCHES, NUM_VAL, NUM_CLASSES = 10, 10_000, 1_000
+MAX_ROWS = 200_000  # of one file
+
+
+@dataclass(eq=False, repr=False)
+class ImageNet64(PictureSet):
+    """All training images but 10,000 (or a tenth), which are the validation split; test: the official validation images.
+
+    Of `oord` they are drawn with a fixed seed; of the arrays, which come in random order, they are the last ones.
+
+    downsampling: the folder `<root>/imagenet64/<downsampling>`. Fewer images than were published are a part of the set.
+    """
+
+    name = "imagenet64"
+    size: ClassVar[int] = 64
+    page: ClassVar[str] = "https://image-net.org/download-images (downsampled images; needs an account)"
+
+    downsampling: str = "box"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.downsampling not in ("oord", *FILTERS):
+            raise DataError(f"data.downsampling={self.downsampling}: expected oord, {', '.join(FILTERS)}")
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.root) / self.name / self.downsampling
+
+    def location(self) -> Path:
+        return self.folder
+
+    def load(self) -> tuple[Split, Split, Split]:
+        if self.downsampling == "oord":
+            return super().load()
+        whole = self._arrays([f"train_data_batch_{number}.npz" for number in range(1, NUM_BATCHES + 1)])
+        test = self._arrays(["val_data.npz"])
+        self._count = whole.size + test.size
+        self.spec = replace(self.spec, num_classes=NUM_CLASSES)
+        num_val = min(NUM_VAL, whole.size // 10)
+        return whole[:-num_val], whole[-num_val:], test
+
+    def listings(self) -> tuple[Listing, Listing, Listing]:
+        found = [self._pictures(f"{part}_{self.size}x{self.size}") for part in ("train", "valid")]
+        self._count = sum(listing.size for listing in found)
+        train, val, _ = seeded_split(found[0], val=min(NUM_VAL, found[0].size // 10), test=0)
+        return train, val, found[1]
+
+    def part(self) -> str:
+        whole = COUNTS.get(self.downsampling, COUNTS["box"])
+        return self.downsampling if self._count == whole else f"{self.downsampling}-{self._count}of{whole}"
+
+    def identity(self) -> dict[str, Any]:
+        return super().identity() if self.downsampling == "oord" else {}
+
+    def _pictures(self, inner: str) -> Listing:
+        folder = self.folder / inner
+        names = picture_names(folder)
+        if len(names) < 10:
+            raise DataError(f"{folder}: {len(names)} pictures, 10 are needed; put the PNG files of {inner}.tar there, or point "
+                            f"data.root at a folder that has {self.name}/{self.downsampling}")  # fmt: skip
+        return Listing(Sources(folder, names))
+
+    def _arrays(self, files: list[str]) -> Split:
+        """The images of .npz files, which are written once into one array that can be mapped into memory."""
+        paths = [self.folder / name for name in files if (self.folder / name).is_file()]
+        if not paths:
+            raise DataError(f"{self.name} is not in {self.folder}: put {', '.join(files)} there, from {self.page}, or point "
+                            f"data.root at a folder that has {self.name}/{self.downsampling}")  # fmt: skip
+        labels = [self._labels(path) for path in paths]
+        y = torch.cat(labels)
+        shape = len(y), 3, self.size, self.size
+        stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+        key = hashlib.sha256(repr((stamps, shape)).encode()).hexdigest()[:32]
+        pixels = cache_folder() / "pictures" / self.name / f"{key}.u8"
+        digest = pixels.with_suffix(".sha256")
+        with alone(pixels.with_suffix(".lock")):
+            if not (pixels.is_file() and digest.is_file()):
+                blocks = (self._images(path, len(rows)) for path, rows in zip(paths, labels, strict=True))
+                written = mapped.write(pixels, blocks, shape)
+                replace_atomically(digest, lambda temporary: temporary.write_text(written))
+        return Split(mapped.read(pixels, shape, digest.read_text()), y)
+
+    def _labels(self, path: Path) -> Tensor:
+        """(N,) int64, 0 .. 999; they are published as 1 .. 1000."""
+        y = torch.from_numpy(self._array(path, "labels").astype(np.int64).reshape(-1)) - 1
+        if not len(y) or y.min() < 0 or y.max() >= NUM_CLASSES:
+            raise DataError(f"{path} is damaged: its labels are not 1 to {NUM_CLASSES}")
+        return y
+
+    def _images(self, path: Path, count: int) -> np.ndarray:
+        """(count, 3, H, W) uint8."""
+        array = self._array(path, "data")
+        if array.dtype != np.uint8 or array.shape != (count, 3 * self.size**2):
+            raise DataError(
+                f"{path}: its images are {array.dtype} {array.shape}, expected uint8 {count, 3 * self.size**2}"
+            )
+        return array.reshape(count, 3, self.size, self.size)
+
+    def _array(self, path: Path, name: str) -> np.ndarray:
+        """One array of a file, nothing unpickled, and none larger than it can be."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                size = archive.getinfo(f"{name}.npy").file_size
+            if size > MAX_ROWS * 3 * self.size**2 + 10_000:
+                raise ValueError(f"{name} claims {size:,} bytes")
+            with np.load(path, allow_pickle=False) as arrays:
+                array = arrays[name]
+            if not (isinstance(array, np.ndarray) and array.dtype.kind in "uif"):
+                raise ValueError(f"{name} is no array of numbers")
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{path} is damaged or not what is published: {error}") from error
+        return array
