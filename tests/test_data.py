@@ -70,8 +70,8 @@ def test_two_ranks_share_a_batch() -> None:
     whole = take(Batches(data, data.train, 8, shuffle=True), 1)[0]
     parts = [take(Batches(data, data.train, 8, shuffle=True, rank=rank, world_size=2), 1)[0] for rank in (0, 1)]
     assert torch.equal(torch.stack(parts, 1).flatten(0, 1), whole)
-    with pytest.raises(ValueError, match="multiple of the number of devices"):
-        Batches(data, data.train, 9, world_size=2)
+    with pytest.raises(ValueError, match="multiple of the number of ranks"):
+        Batches(data, data.train, 9, shuffle=True, world_size=2)
 
 
 def test_validation_covers_each_example_once() -> None:

@@ -252,11 +252,11 @@ def test_eight_folders_in_one_second(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_compiled_networks_give_the_same_result(finished: tuple[dict, RunFolder], tmp_path: Path) -> None:
-    row, _ = finished
-    compiled = run(compose(command(tmp_path, "realnvp", "trainer.compile=true")))
-    expected = row["metrics"]["bits_per_dim"]["value"]
-    assert compiled["metrics"]["bits_per_dim"]["value"] == pytest.approx(expected, rel=1e-3)
+def test_compiled_networks_give_the_same_result(tmp_path: Path) -> None:
+    options = ["trainer.precision=32-true", "metrics=[bits_per_dim]"]  # bf16 rounds differently when it is compiled
+    values = [run(compose(command(tmp_path, "realnvp", *options, f"trainer.compile={compiled}")))["metrics"]
+              for compiled in ("false", "true")]  # fmt: skip
+    assert values[1]["bits_per_dim"]["value"] == pytest.approx(values[0]["bits_per_dim"]["value"], rel=1e-4)
 
 
 @pytest.mark.slow

@@ -49,10 +49,12 @@ ALLOWED = {
     "data.on_error": ("raise", "skip"),
     "data.decode": ("auto", "once", "always"),
     "evaluation.split": ("test", "val"),
+    "trainer.accelerator": ("cpu", "gpu", "cuda", "mps", "auto"),
+    "trainer.strategy": (None, "ddp"),
     "logger.kind": ("csv", "wandb", "tensorboard", "none"),
 }
 # Of Lightning's Trainer: the budget says how long to train, and run.py when to validate and where to write.
-TRAINER = ("strategy", "num_nodes", "deterministic", "benchmark", "detect_anomaly", "profiler", "sync_batchnorm")
+TRAINER = ("deterministic", "benchmark", "detect_anomaly", "profiler")
 
 
 def available(group: str) -> list[str]:
@@ -204,7 +206,9 @@ def _types(annotation: ast.expr | None) -> tuple[str, ...]:
 
 def _check_value(key: str, value: Any, types: tuple[str, ...], default: Any) -> None:
     if key in ALLOWED and value not in ALLOWED[key]:
-        raise UserError(f"{key}={value}: expected {', '.join(ALLOWED[key])}")
+        raise UserError(
+            f"{key}={value}: expected {', '.join('null' if value is None else value for value in ALLOWED[key])}"
+        )
     scalars = {"int", "float", "bool", "str", "None"}
     if not types or not set(types) <= scalars:
         types = () if default is None or isinstance(default, DictConfig) else (type(default).__name__,)

@@ -37,3 +37,7 @@ class FolderInUse(ArenaError):
     """Another process works in this run folder."""
 
     exit_code = 5
+
+
+class RankDied(ArenaError):
+    """One of the processes of a run was killed, hung, or ended without a word; the others were ended with it."""

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena import features
+from genarena import features, ranks
 from genarena.data.base import ArenaDataModule
 from genarena.evidence import ODE_BATCH, Evidence
 from genarena.metrics import check
@@ -27,7 +27,7 @@ from genarena.models.base import GenerativeModel
 from genarena.progress import Bars
 from genarena.settings import EvaluationSettings
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 LIBRARIES = ("torch-fidelity", "torchmetrics")  # whose version may change a number
 LIBRARIES_OF_VISION = ("timm", "pillow")  # these make the features of DINOv2 and CLIP
 QUANTISER = "integer levels in memory, as the model returns them (genarena.likelihood)"
@@ -52,6 +52,8 @@ def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[st
              progress: bool = True) -> Evaluation:  # fmt: skip
     """Score a model in eval mode on the test (or validation) split of a data set that is set up.
 
+    In a job of several ranks all of them call it, with the same weights, and share the work; each gets the whole result,
+    which is that of one process: seeds belong to blocks of samples, and every test example is in one block.
     The caller's random state is left as it was. Raises ValueError when a metric does not exist or the model breaks its
     contract, ArenaError when features are not finite.
     """
@@ -60,7 +62,7 @@ def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[st
     classes = {name: load_metric(name) for name in check(metrics)}
     results = {}
     devices = [model.device] if model.device.type == "cuda" else []
-    with Bars(progress) as bars, torch.random.fork_rng(devices), torch.no_grad():
+    with Bars(progress and ranks.rank() == 0) as bars, torch.random.fork_rng(devices), torch.no_grad():
         evidence = Evidence(model, data, settings, bars)
         for name in bars.track(classes, "metrics"):
             results[name] = _measure(classes[name], evidence)
@@ -125,13 +127,18 @@ def _measure(metric_class: type[ArenaMetric], evidence: Evidence) -> dict[str, A
     try:
         evidence.require(metric_class.min_examples, metric_class.too_few)
         pieces = {name: getattr(evidence, name) for name in names}
-        metric = metric_class()
-        metric.update(**pieces)
-        value = float(metric.compute())
-        if not math.isfinite(value):
-            raise Unavailable(f"the value is {value}")
+        record = ranks.from_zero(lambda: _computed(metric_class, pieces))
     except Unavailable as error:
         return {"value": None, "reason": str(error), "seconds": round(time.perf_counter() - began, 3)}
-    meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better")}
     seconds = round(time.perf_counter() - began, 3)
-    return {"value": value, **metric.record(), **evidence.provenance(names), **meaning, "seconds": seconds}
+    return record | evidence.provenance(names) | {"seconds": seconds}
+
+
+def _computed(metric_class: type[ArenaMetric], pieces: dict[str, Any]) -> dict[str, Any]:
+    metric = metric_class()
+    metric.update(**pieces)
+    value = float(metric.compute())
+    if not math.isfinite(value):
+        raise Unavailable(f"the value is {value}")
+    meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better")}
+    return {"value": value, **metric.record(), **meaning}

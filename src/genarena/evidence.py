@@ -1,14 +1,14 @@
 """Evidence: everything about a model and a data set that a metric may ask for, each piece made once, when asked for."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from genarena import features
+from genarena import features, ranks, seeds
 from genarena.backbones import BACKBONES, Backbone, InceptionFeatures
 from genarena.data.base import ArenaDataModule, Split
 from genarena.decoder_likelihood import decoder_log_prob
@@ -20,6 +20,8 @@ from genarena.progress import Bars
 from genarena.settings import EvaluationSettings
 from genarena.spec import DataSpec
 
+Item = TypeVar("Item")
+FEATURE_ROWS = 5000  # images that one rank looks at in a row; a multiple of every network's own batches
 ODE_BATCH = 32  # examples that are integrated together, and share their steps
 
 
@@ -150,11 +152,13 @@ class Evidence:
         split, draws = self._test(self.settings.iw_bounds_num_test), self.iw_bounds_k[-1]
         at_once = self.settings.batch_size  # rows in memory: one example, so many draws
         jobs = [(row, min(at_once, draws - first)) for row in range(split.size) for first in range(0, draws, at_once)]
-        torch.manual_seed(self.settings.sample_seed)
-        chunks = []
-        for row, size in self.bars.track(jobs, f"importance weights, k={draws}"):
-            chunks.append(self.model.log_weights(*self._on_device(split[row : row + 1]), num_samples=size).flatten())
-        return torch.cat(chunks).double().cpu().view(split.size, draws).T
+
+        def weights(job: tuple[int, int]) -> Tensor:
+            row, size = job
+            return self.model.log_weights(*self._on_device(split[row : row + 1]), num_samples=size).flatten()
+
+        chunks = self._blocks(weights, jobs, f"importance weights, k={draws}")
+        return torch.cat(chunks).double().view(split.size, draws).T
 
     @cached_property
     def ode_log_prob(self) -> Tensor:
@@ -191,7 +195,7 @@ class Evidence:
     @cached_property
     def fake_domain(self) -> Tensor:
         """(N, F)."""
-        return self._network("domain").features(self.fake, self.bars)
+        return torch.cat(self._rows(self._network("domain").features, self.fake))
 
     @cached_property
     def real_classes(self) -> Tensor:
@@ -226,7 +230,7 @@ class Evidence:
     @cached_property
     def fake_dinov2(self) -> Tensor:
         """(N, 1024)."""
-        return self._network("dinov2").features(self.fake, self.bars)
+        return torch.cat(self._rows(self._network("dinov2").features, self.fake))
 
     @cached_property
     def real_clip(self) -> Tensor:
@@ -236,7 +240,7 @@ class Evidence:
     @cached_property
     def fake_clip(self) -> Tensor:
         """(N, 1024)."""
-        return self._network("clip").features(self.fake, self.bars)
+        return torch.cat(self._rows(self._network("clip").features, self.fake))
 
     def provenance(self, names: Sequence[str]) -> dict[str, Any]:
         """What belongs in the record of every metric that used these pieces."""
@@ -262,17 +266,34 @@ class Evidence:
     @cached_property
     def _samples(self) -> tuple[Tensor, float]:
         """Samples as they came, and seconds per sample."""
-        chunks, batch_size = [], self.settings.batch_size
-        starts = range(0, self.settings.num_samples, batch_size)
-        torch.manual_seed(self.settings.sample_seed)
-        began = time.perf_counter()
-        for start in self.bars.track(starts, f"samples, batches of {batch_size}"):
-            count = min(batch_size, self.settings.num_samples - start)
-            chunks.append(self._checked(self.model.sample(count, self._conditions(count)), count).cpu())
-        seconds = (time.perf_counter() - began) / self.settings.num_samples
+        batch_size, num_samples = self.settings.batch_size, self.settings.num_samples
+        counts = [min(batch_size, num_samples - start) for start in range(0, num_samples, batch_size)]
+
+        def drawn(count: int) -> tuple[Tensor, float]:
+            began = time.perf_counter()
+            samples = self._checked(self.model.sample(count, self._conditions(count)), count).cpu()
+            return samples, time.perf_counter() - began
+
+        chunks, seconds = zip(*self._blocks(drawn, counts, f"samples, batches of {batch_size}"), strict=True)
         samples = torch.cat(chunks)
         self.nonfinite_samples = int((~torch.isfinite(samples.flatten(1))).any(dim=1).sum())
-        return samples, seconds
+        return samples, sum(seconds) / num_samples
+
+    def _blocks(self, work: Callable[[Item], Any], items: Sequence[Item], title: str) -> list[Any]:
+        """`work` on every item, shared among the ranks, with a seed of its own for each: the results are the same for
+        any number of ranks. A network that takes all ranks for one forward pass does each item on all of them."""
+
+        def seeded(numbered: tuple[int, Item]) -> Any:
+            torch.manual_seed(seeds.derived(self.settings.sample_seed, numbered[0]))
+            result = work(numbered[1])
+            return result.cpu() if isinstance(result, Tensor) else result
+
+        def track(own: Sequence) -> Iterable:
+            return self.bars.track(own, title)
+
+        if self.model.lockstep:
+            return [seeded(item) for item in track(list(enumerate(items)))]
+        return ranks.spread(seeded, list(enumerate(items)), track)
 
     def _checked(self, samples: Tensor, count: int) -> Tensor:
         expected = (count, *self.spec.shape)
@@ -296,16 +317,17 @@ class Evidence:
         if self.likelihood is Likelihood.NONE:
             raise Unavailable(f"{self._model_name} has no likelihood")
         split = self._test(num_test)
-        chunks, batch_size = [], self.settings.batch_size
-        torch.manual_seed(self.settings.sample_seed)
-        for start in self.bars.track(range(0, split.size, batch_size), title):
+        batch_size = self.settings.batch_size
+
+        def values(start: int) -> Tensor:
             part = split[start : start + batch_size]
             values = self.model.log_prob(*self._on_device(part), num_samples=draws)
             if tuple(values.shape) != (part.size,):
                 shape = tuple(values.shape)
                 raise ValueError(f"{self._model_name}.log_prob gave shape {shape}, expected {(part.size,)}")
-            chunks.append(values.double().cpu())
-        return torch.cat(chunks)
+            return values.double()
+
+        return torch.cat(self._blocks(values, range(0, split.size, batch_size), title))
 
     def _on_device(self, split: Split) -> tuple[Tensor, Tensor | None]:
         """x and, where models are conditional, y."""
@@ -324,15 +346,17 @@ class Evidence:
         if not isinstance(self.model, Integrates):
             raise Unavailable(f"{self._model_name} has no probability-flow ODE")
         settings, split = self.settings, self._test(self.settings.ode_num_test)
-        torch.manual_seed(settings.sample_seed)
-        parts = []
-        for start in self.bars.track(range(0, split.size, ODE_BATCH), f"probability flow, batches of {ODE_BATCH}"):
+
+        def solved(start: int) -> tuple[Tensor, dict[str, Any]]:
             x, _ = self._on_device(split[start : start + ODE_BATCH])
-            part = self.model.ode_log_prob(x, settings.ode_tolerance, settings.ode_probes, settings.ode_dequantisation)
-            parts.append(part)
-        values, facts = zip(*parts, strict=True)
+            values, facts = self.model.ode_log_prob(x, settings.ode_tolerance, settings.ode_probes,
+                                                    settings.ode_dequantisation)  # fmt: skip
+            return values.cpu(), facts
+
+        starts = range(0, split.size, ODE_BATCH)
+        values, facts = zip(*self._blocks(solved, starts, f"probability flow, batches of {ODE_BATCH}"), strict=True)
         evaluations = sum(fact["nfe"] for fact in facts) / len(facts)
-        return torch.cat(values).double().cpu(), facts[0] | {"nfe": evaluations, "batch_size": ODE_BATCH}
+        return torch.cat(values).double(), facts[0] | {"nfe": evaluations, "batch_size": ODE_BATCH}
 
     @cached_property
     def _ais(self) -> tuple[Tensor, dict[str, Any]]:
@@ -341,13 +365,23 @@ class Evidence:
             raise Unavailable(f"{self._model_name} is no decoder of a Gaussian latent code")
         settings = self.settings
         x, _ = self._on_device(self._test(settings.ais_num_test))
-        return decoder_log_prob(self.model, self.spec, x, settings.ais_sigma, settings.ais_chains, settings.ais_steps,
-                                settings.batch_size, settings.sample_seed, self.bars)  # fmt: skip
+        return self._once(lambda: decoder_log_prob(
+            self.model, self.spec, x, settings.ais_sigma, settings.ais_chains, settings.ais_steps, settings.batch_size,
+            settings.sample_seed, self.bars))  # fmt: skip
+
+    def _once(self, work: Callable[[], Item]) -> Item:
+        """What cannot be shared among the ranks: rank 0 does it, or all where the network takes all."""
+        return work() if self.model.lockstep else ranks.from_zero(work)
 
     @cached_property
     def _fake_inception(self) -> tuple[Tensor, Tensor]:
         inception: InceptionFeatures = self._network("inception")
-        return inception.features_and_logits(self.fake, self.bars)
+        parts = self._rows(inception.features_and_logits, self.fake)
+        return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
+
+    def _rows(self, look: Callable[[Tensor, Bars], Item], x: Tensor) -> list[Item]:
+        """`look` at parts of x, shared among the ranks."""
+        return ranks.spread(lambda part: look(part, self.bars), x.split(FEATURE_ROWS))
 
     def _network(self, name: str) -> features.DomainClassifier | Backbone:
         """Loaded, or trained, on first use."""
@@ -364,7 +398,11 @@ class Evidence:
         backbone = self._network(network)
         part = f"{split}-at-random" if split != "train" and len(x) < self._held_out.size else split
         name = f"features-{network}-{backbone.digest[:16]}-{part}-{len(x)}"
-        return self._cached(name, lambda: backbone.features(x, self.bars))
+        name = f"{self.data.facts['id']}/{name}.pt"
+        if ranks.from_zero(lambda: features.is_cached(name)):
+            return ranks.from_zero(lambda: features.cached(name, lambda: backbone.features(x, self.bars)))
+        found = torch.cat(self._rows(backbone.features, x))
+        return ranks.from_zero(lambda: features.cached(name, lambda: found))
 
     @property
     def _model_name(self) -> str:
@@ -384,6 +422,3 @@ class Evidence:
     def _split(self, limit: int) -> str:
         name = self.settings.split
         return name if limit >= self._held_out.size else f"{name}, {limit:,} at random"
-
-    def _cached(self, name: str, build: Callable[[], Tensor]) -> Tensor:
-        return features.cached(f"{self.data.facts['id']}/{name}.pt", build)

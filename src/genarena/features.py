@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena import ranks
 from genarena.data.base import ArenaDataModule
 from genarena.files import cache_folder, replace_atomically
 from genarena.likelihood import to_unit
@@ -115,8 +116,8 @@ def domain_classifier(data: ArenaDataModule, bars: Bars) -> DomainClassifier:
     if not spec.is_image or not spec.is_discrete or spec.num_classes is None or data.train.y is None:
         raise Unavailable(f"the domain classifier needs labels and images of integer levels; {data.name} has none "
                           "(images without labels: features.space=inception|dinov2|clip)")  # fmt: skip
-    stored = cached(f"{data.facts['id']}/classifier-{recipe_hash()}.pt", lambda: _train(data, bars),
-                    check=lambda stored: _restored(spec, stored))  # fmt: skip
+    name = f"{data.facts['id']}/classifier-{recipe_hash()}.pt"
+    stored = ranks.from_zero(lambda: cached(name, lambda: _train(data, bars), check=lambda kept: _restored(spec, kept)))
     return _restored(spec, stored)
 
 
@@ -149,6 +150,11 @@ def _train(data: ArenaDataModule, bars: Bars) -> dict[str, Any]:
     predicted = classifier.eval().logits(classifier.features(data.test.x)).argmax(1)
     accuracy = (predicted == data.test.y).double().mean().item()
     return {"weights": classifier.state_dict(), "accuracy": accuracy}
+
+
+def is_cached(name: str) -> bool:
+    """Whether an earlier process left it."""
+    return (cache_folder() / name).is_file()
 
 
 def cached(name: str, build: Callable[[], Any], check: Callable[[Any], object] | None = None) -> Any:

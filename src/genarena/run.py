@@ -2,12 +2,10 @@
 
 import logging
 import math
-import os
 import sys
 import time
 import warnings
 from contextlib import nullcontext, suppress
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,11 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
+from torch import Tensor
 
-from genarena import checkpoint, config, cost, interruption, memory, results
+from genarena import checkpoint, config, cost, interruption, memory, processes, ranks, results
 from genarena.build import build
-from genarena.callbacks.budget import Budget
+from genarena.callbacks.budget import NEVER, Budget
 from genarena.callbacks.checkpoints import Checkpoints, SealedCheckpointIO
 from genarena.callbacks.curves import Curves
 from genarena.callbacks.divergence import DivergenceGuard
@@ -37,9 +36,11 @@ from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
 from genarena.pictures import save_neighbours, save_reconstructions, save_samples
 from genarena.run_folder import RunFolder, load_weights
+from genarena.settings import EvaluationSettings
 from genarena.status import Status
 from genarena.tracking import loggers, wandb_run
 from genarena.tracking.base import Tracker
+from genarena.trainer import check_batch, num_processes, trainer
 
 GRID = 64  # images in final.png
 # Options that train another model, and so make another line of the table; data that differs has another data id.
@@ -53,42 +54,53 @@ HELD = (
     "num_workers",
     "timeout",
 )  # of a data set: where it lies and how it is read
-SHARED_FOLDER = "GENARENA_RUN_FOLDER"  # how rank 0 tells the other ranks where the run is
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
     """Train, evaluate, write `result.json`; returns the row. A run that fails writes a row too, and raises."""
-    resolved = OmegaConf.to_container(cfg, resolve=True)
+    return run_resolved(OmegaConf.to_container(cfg, resolve=True))
+
+
+def run_resolved(resolved: dict[str, Any]) -> dict[str, Any]:
+    """`run` of a plain configuration: in this process, or in as many as it asks for."""
+    node, num_ranks = resolved["trainer"], num_processes(resolved["trainer"])
+    if num_ranks > 1 and not ranks.started_elsewhere():
+        return processes.launch(resolved, num_ranks)
+    with ranks.together(node["accelerator"], node["timeout"]):
+        return _run(ranks.from_zero(lambda: resolved))
+
+
+def _run(resolved: dict[str, Any]) -> dict[str, Any]:
     _quiet()
     pl.seed_everything(resolved["seed"], verbose=False)
     data: ArenaDataModule = build(resolved["data"], "data")
     model: GenerativeModel = build(resolved["model"], "model")
     settings = build(resolved["evaluation"], "evaluation")
     protocol(resolved["metrics"], settings)  # loads the metrics now: a mistake must not cost a training
-    _check_accelerator(resolved["trainer"]["accelerator"])
     wandb_run.check(resolved["logger"])
-    data.setup()
-    folder = _folder(resolved)
-    with nullcontext() if _is_child() else folder.locked():
+    ranks.same_state(model)
+    ranks.zero_first(data.setup)
+    check_batch(data.batch_size, data.train.size)
+    folder = ranks.from_zero(lambda: _folder(resolved))
+    processes.say(folder=str(folder.path))
+    with nullcontext() if ranks.rank() else folder.locked():
         row = _new_row(resolved, data, model, settings, folder)
-        if not resolved["resume"] and not _is_child():
+        if not resolved["resume"] and ranks.rank() == 0:
             folder.write_config(resolved)
             results.write_row(row, folder.result)  # of a run that is killed, this is what remains
         fails = partial(_record_failure, row, folder)
-        with Status(None if _is_child() else folder.path, fails) as status:
+        with Status(None if ranks.rank() else folder.path, fails) as status:
             try:
                 with loggers.opened(resolved["logger"], folder.path, resolved) as trackers:
                     device = _fit(resolved, data, model, folder, row, trackers, status)
-                    if device is None:
-                        return row  # a rank other than 0
                     status.write(state="evaluating")
                     _score(resolved, data, model, settings, folder, row, trackers, device)
             except BaseException as error:
                 fails(error)
                 raise
-    os.environ.pop(SHARED_FOLDER, None)
-    print(summary(row))
-    print(f"run: {folder.path}", flush=True)
+    if ranks.rank() == 0:
+        print(summary(row))
+        print(f"run: {folder.path}", flush=True)
     return row
 
 
@@ -117,21 +129,13 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
 
 
-def _is_child() -> bool:
-    """Whether this is a rank other than 0, started by the one that owns the run folder."""
-    return SHARED_FOLDER in os.environ and int(os.environ.get("LOCAL_RANK", 0)) > 0
-
-
 def _folder(resolved: dict[str, Any]) -> RunFolder:
-    if _is_child():
-        return RunFolder.open(os.environ[SHARED_FOLDER])
     if resolved["resume"]:
         folder = RunFolder.open(resolved["resume"])
         _must_agree(config.load(folder.config), resolved, folder.path)
     else:
         names = resolved["choices"]
         folder = RunFolder.create(Path(resolved["runs_dir"]), names["data"], names["model"], resolved["seed"])
-    os.environ[SHARED_FOLDER] = str(folder.path)
     return folder
 
 
@@ -157,8 +161,8 @@ def _difference(there: Any, here: Any) -> str:
 
 
 def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder,
-         row: dict[str, Any], trackers: list[Tracker], status: Status) -> torch.device | None:  # fmt: skip
-    """Train to the end of the budget and load the weights to be evaluated. None on ranks other than 0."""
+         row: dict[str, Any], trackers: list[Tracker], status: Status) -> torch.device:  # fmt: skip
+    """Train to the end of the budget and load the weights to be evaluated, the same on every rank."""
     memory.reset_peak()
     if isinstance(model, Withholds):
         model.withhold(data.val.x)
@@ -166,41 +170,35 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
     if model.max_epochs is not None:  # a whole number of batches, as the loader drops the incomplete one
         enough = model.max_epochs * (data.train.size // data.batch_size or 1) * min(data.batch_size, data.train.size)
         examples = min(examples or enough, enough)
-    budget = Budget(minutes, examples)
+    budget = Budget(minutes, examples, resolved["budget"]["validations"] if minutes else None)
     checkpoints = Checkpoints(folder.checkpoints, model.selection)
     pulse = Pulse(status, budget, resolved["trainer"]["timeout"])
-    trainer = _trainer(resolved, data, model, folder, budget, checkpoints, pulse, trackers)
-    row["precision"] = str(trainer.precision)
+    fitter = _trainer(resolved, data, model, folder, budget, checkpoints, pulse, trackers)
+    row["precision"] = str(fitter.precision)
     resume = None
     if resolved["resume"]:
-        resume = checkpoints.newest()
+        resume = ranks.from_zero(checkpoints.newest)
         if resume is None and status.facts["checkpoint"]:
             raise Untrusted(f"{folder.checkpoints}: the run had written checkpoints, and they are gone")
-        print(f"resume: {'goes on from ' + str(resume) if resume else 'no checkpoint yet, starts again'}", flush=True)
+        if ranks.rank() == 0:
+            print(f"resume: {f'goes on from {resume}' if resume else 'no checkpoint yet, starts again'}", flush=True)
     try:
         if examples != 0:
             with interruption.held():
-                trainer.fit(model, datamodule=data, ckpt_path=resume)
+                fitter.fit(model, datamodule=data, ckpt_path=resume)
     except SystemExit:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from None
     finally:
         row["cost"] |= {"examples_seen": budget.examples_seen, "train_seconds": round(budget.seconds, 3),
                         "peak_memory_mb": memory.peak_mb()}  # fmt: skip
         row["nonfinite"] = {"skipped_steps": model.nonfinite_steps, "learning_rate_scale": model.lr_scale}
-    if not trainer.is_global_zero:
-        return None
-    row["weights"] = _choose_weights(model, checkpoints, folder)
-    return trainer.strategy.root_device
+    row["weights"] = ranks.from_zero(lambda: _choose_weights(model, checkpoints, folder))
+    ranks.same_state(model.to(fitter.strategy.root_device))
+    return fitter.strategy.root_device
 
 
 def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder, budget: Budget,
              checkpoints: Checkpoints, pulse: Pulse, trackers: list[Tracker]) -> Trainer:  # fmt: skip
-    node = {key: value for key, value in resolved["trainer"].items() if key != "timeout"}
-    if node.pop("compile"):
-        for network in model.children():
-            network.compile()
-    if node["precision"] == "auto":
-        node["precision"] = "bf16-mixed" if model.mixed_precision and _fast_bf16(node["accelerator"]) else "32-true"
     options = resolved["callbacks"]
     title = f"{resolved['choices']['model']} on {data.name}"
     callbacks: list[Callback] = [RandomState(resolved["seed"])]  # first: puts the generators aside before others draw
@@ -214,30 +212,16 @@ def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
     interval = _validation_interval(resolved["budget"], budget.examples, data.batch_size)
     callbacks += [budget]  # its clock starts when the others are done
     callbacks += [pulse, Interruption(checkpoints, interval)]  # last: saves what all others did for this batch
-    return build({**node, "_partial_": True}, "trainer")(
-        max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, val_check_interval=interval,
-        log_every_n_steps=1, inference_mode=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-        default_root_dir=folder.path, plugins=[SealedCheckpointIO()], callbacks=callbacks, logger=trackers,
+    return trainer(
+        resolved["trainer"], model, SealedCheckpointIO(), default_root_dir=folder.path, callbacks=callbacks,
+        logger=trackers, val_check_interval=interval,
     )  # fmt: skip
 
 
-def _check_accelerator(accelerator: str) -> None:
-    if accelerator in ("gpu", "cuda") and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
-        raise UserError("this machine has no GPU that torch can use: take trainer=cpu (several processes on one: "
-                        "trainer=ddp trainer.accelerator=cpu trainer.devices=2)")  # fmt: skip
-
-
-def _fast_bf16(accelerator: str) -> bool:
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported()
-
-
-def _validation_interval(settings: dict[str, Any], examples: int | None, batch_size: int) -> int | timedelta:
-    """In batches where the budget is in examples alone, else in wall time."""
+def _validation_interval(settings: dict[str, Any], examples: int | None, batch_size: int) -> int:
+    """In batches. Where the budget is in minutes, the budget itself says when to validate."""
     if settings["minutes"]:
-        return timedelta(seconds=60.0 * settings["minutes"] / settings["validations"])
+        return NEVER
     return max(1, math.ceil(examples / batch_size / settings["validations"]))
 
 
@@ -260,7 +244,7 @@ def _choose_weights(model: GenerativeModel, checkpoints: Checkpoints, folder: Ru
 # -- record ------------------------------------------------------------------------------------------------------------
 
 
-def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: Any,
+def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: EvaluationSettings,
              folder: RunFolder) -> dict[str, Any]:  # fmt: skip
     budget = resolved["budget"]
     given = [override.lstrip("+") for override in resolved["choices"]["overrides"]]
@@ -272,13 +256,16 @@ def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
         "budget": {key: budget[key] for key in ("name", "minutes", "examples")},
         "seed": resolved["seed"], "overrides": shown, "likelihood": str(model.likelihood), "metrics": {},
         "cost": {"examples_seen": 0, "train_seconds": 0.0, "parameters": sum(p.numel() for p in model.parameters()),
-                 "sample_seconds_per_image": None, "peak_memory_mb": 0.0, "nfe": model.nfe, "batch_size": data.batch_size},
+                 "sample_seconds_per_image": None, "peak_memory_mb": 0.0, "nfe": model.nfe, "batch_size": data.batch_size,
+                 "world_size": ranks.size(), "effective_batch_size": data.batch_size * model.settings.accumulate,
+                 "learning_rates": [group["lr"] for optimizer in model.configure_optimizers()
+                                    for group in optimizer.param_groups]},
         **results.environment(), "run": folder.path.name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
 
 
-def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: Any, folder: RunFolder,
-           row: dict[str, Any], trackers: list[Tracker], device: torch.device) -> None:  # fmt: skip
+def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: EvaluationSettings,
+           folder: RunFolder, row: dict[str, Any], trackers: list[Tracker], device: torch.device) -> None:  # fmt: skip
     started = time.perf_counter()
     memory.reset_peak()
     evaluation = evaluate(model.to(device).eval(), data, resolved["metrics"], settings)
@@ -286,31 +273,39 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
     row["cost"] |= {"sample_seconds_per_image": evaluation.seconds_per_image,
                     "evaluation_seconds": round(time.perf_counter() - started, 3),
                     "evaluation_peak_memory_mb": memory.peak_mb()}  # fmt: skip
-    picture = folder.samples / "final.png"
+
+    def finish() -> dict[str, Any]:
+        _draw(data, model, settings, folder, evaluation.fake)
+        row["cost"] |= cost.measure(model, data, row["cost"]["examples_seen"], row["cost"]["train_seconds"])
+        return row["cost"]
+
+    row["cost"] = finish() if model.lockstep else ranks.from_zero(finish)
+    row["status"] = "ok"
+    del row["error"]
+    if ranks.rank() == 0:
+        results.write_row(row, folder.result)
+        files = [folder.config, folder.result, folder.chosen, checkpoint.seal(folder.chosen)]
+        loggers.log_row(trackers, row, folder.samples, [path for path in files if path.is_file()], model.batches_seen)
+
+
+def _draw(data: ArenaDataModule, model: GenerativeModel, settings: EvaluationSettings, folder: RunFolder,
+          fake: Tensor | None) -> None:  # fmt: skip
+    """Pictures of the samples (`fake`; None: no metric asked for any), of their neighbours and of reconstructions."""
     if data.spec.is_drawable:
-        fake = evaluation.fake
-        if fake is None:  # no metric asked for samples
-            torch.manual_seed(resolved["evaluation"]["sample_seed"])
+        if fake is None:
+            torch.manual_seed(settings.sample_seed)
             with torch.no_grad():
                 fake = model.sample(GRID).cpu()
-        save_samples(fake[: GRID if data.spec.is_image else None], data.spec, picture)
+        save_samples(fake[: GRID if data.spec.is_image else None], data.spec, folder.samples / "final.png")
     if data.spec.is_image and data.spec.is_discrete:
         save_neighbours(fake, data.train.x, data.spec, folder.samples / "neighbours.png")
     held_out = getattr(data, settings.split)[: GRID // 2].x
     save_reconstructions(model, held_out, folder.samples / "reconstructions.png")
-    row["cost"] |= cost.measure(model, data, row["cost"]["examples_seen"], row["cost"]["train_seconds"])
-    row["status"] = "ok"
-    del row["error"]
-    results.write_row(row, folder.result)
-    files = [
-        path for path in (folder.config, folder.result, folder.chosen, checkpoint.seal(folder.chosen)) if path.is_file()
-    ]
-    loggers.log_row(trackers, row, folder.samples, files, model.batches_seen)
 
 
 def _record_failure(row: dict[str, Any], folder: RunFolder, error: BaseException) -> None:
     """Write the failed row; one that is finished stays, whatever became of going on with the run."""
-    if _is_child():
+    if ranks.rank():
         return
     row["error"] = _reason(error)
     row["status"] = "diverged" if isinstance(error, Diverged) else "failed"

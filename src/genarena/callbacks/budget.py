@@ -3,17 +3,24 @@
 import time
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+
+from genarena import ranks
+
+NEVER = 10**12  # batches: as an interval between validations
 
 
 class Budget(Callback):
-    """Minutes of training (validation, checkpoints and start-up not counted) or examples seen, whichever ends first."""
+    """Minutes of training (validation, checkpoints and start-up not counted) or examples seen, whichever ends first.
 
-    def __init__(self, minutes: float | None, examples: int | None) -> None:
+    Examples are those of all ranks. validations: validate so often, each time an equal share of the budget is used; None
+    leaves it to the trainer.
+    """
+
+    def __init__(self, minutes: float | None, examples: int | None, validations: int | None = None) -> None:
         if minutes is None and examples is None:
             raise ValueError("a budget needs minutes, examples, or both")
-        self.minutes, self.examples = minutes, examples
+        self.minutes, self.examples, self.validations = minutes, examples, validations
         self.seconds, self.examples_seen = 0.0, 0
         self._clock = 0.0
 
@@ -38,11 +45,11 @@ class Budget(Callback):
         self.seconds += now - self._clock
         self._clock = now
         self.examples_seen += len(batch.x) * trainer.world_size
-        progress = self.share
-        if trainer.world_size > 1:  # clocks differ; all ranks must stop at the same batch
-            shared = torch.tensor(progress, device=pl_module.device)
-            torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX)
-            progress = float(shared)
+        # Clocks differ, and all ranks must validate and stop at the same batch.
+        progress = ranks.largest(self.share) if self.minutes else self.share
+        if self.validations:
+            due = int(progress * self.validations) > int(pl_module.progress * self.validations)
+            trainer.val_check_batch = 1 if due else NEVER
         pl_module.progress = progress
         if progress >= 1.0:
             trainer.should_stop = True

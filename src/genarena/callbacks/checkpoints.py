@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from genarena import checkpoint
+from genarena import checkpoint, ranks
 from genarena.callbacks.ema import EMA
 
 
@@ -89,14 +89,16 @@ class Checkpoints(Callback):
         checkpoint.remove(new)
 
     def nonfinite(self, trainer: Trainer, pl_module: LightningModule) -> str | None:
-        """The name of a validation value, a weight or a buffer (plain or averaged) that is not finite; None: all are.
+        """The name of a validation value, a weight or a buffer (plain or averaged) that is not finite; None: all are, on
+        every rank.
 
         A buffer that is infinite before training (a bound that is not known yet) may stay so.
         """
         values = {key: value for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
         averaged = [callback.averaged for callback in trainer.callbacks if isinstance(callback, EMA)]
         found = (name for part in (values, pl_module.state_dict(), *averaged) for name in _nonfinite(part))
-        return next((name for name in found if name not in self.unbounded), None)
+        own = next((name for name in found if name not in self.unbounded), None)
+        return next(filter(None, ranks.gathered(own)), None)
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("best_value", "best_progress", "validated")}

@@ -1,12 +1,10 @@
 """The last checkpoint of a run that is asked to end, and what a run that goes on from it has to make up for."""
 
-from datetime import timedelta
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from genarena import interruption
+from genarena import interruption, ranks
 from genarena.callbacks.checkpoints import Checkpoints
 from genarena.interruption import Interrupted
 
@@ -16,8 +14,8 @@ class Interruption(Callback):
     the resumed run makes that validation anew. With several processes all of them stop after the same step.
     """
 
-    def __init__(self, checkpoints: Checkpoints, interval: int | timedelta) -> None:
-        """interval: training batches, or time, between two validations."""
+    def __init__(self, checkpoints: Checkpoints, interval: int) -> None:
+        """interval: training batches between two validations."""
         self.checkpoints, self.interval = checkpoints, interval
         self._window: Any = None
 
@@ -33,16 +31,12 @@ class Interruption(Callback):
     def _owes_a_validation(self, pl_module: LightningModule) -> bool:
         if not pl_module.batches_seen or self.checkpoints.validated == pl_module.batches_seen:
             return False
-        regular = isinstance(self.interval, int) and pl_module.batches_seen % self.interval == 0
+        regular = pl_module.batches_seen % self.interval == 0
         return regular or pl_module.progress >= 1.0
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
                            batch_idx: int) -> None:  # fmt: skip
-        number = interruption.pending() or 0
-        if trainer.world_size > 1:
-            shared = torch.tensor(number, device=pl_module.device)
-            torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX)
-            number = int(shared)
+        number = int(ranks.largest(interruption.pending() or 0))
         if number:
             self._save(trainer, pl_module)
             raise Interrupted(number)

@@ -42,21 +42,26 @@ class Batches:
 
     Batch k of a shuffled loader depends on (seed, k) alone: epoch e is the permutation drawn with (seed, e), and a
     transform draws from a generator seeded with (seed, k). A run that stopped after k batches therefore goes on exactly
-    by starting at batch k. `batch_size` counts over all ranks; each rank takes its own share of every batch.
+    by starting at batch k. `batch_size` counts over all ranks there; each rank takes its own share of every batch. Without
+    shuffling each rank takes whole batches in turn, so that what is done with a batch does not depend on their number.
     """
 
     def __init__(self, data: "ArenaDataModule", split: Split, batch_size: int, seed: int = 0, shuffle: bool = False,
                  start: int = 0, rank: int = 0, world_size: int = 1) -> None:  # fmt: skip
-        if batch_size % world_size:
-            raise ValueError(f"batch_size={batch_size}: must be a multiple of the number of devices, {world_size}")
         self.data, self.split, self.seed, self.shuffle, self.start = data, split, seed, shuffle, start
         self.batch_size = min(batch_size, split.size) if shuffle else batch_size
         self.rank, self.world_size = rank, world_size
+        if shuffle and self.batch_size % world_size:
+            raise ValueError(f"batch_size={self.batch_size}: must be a multiple of the number of ranks, {world_size}")
 
     def __len__(self) -> int:
         if self.shuffle:
             raise TypeError("a shuffled loader goes on for ever")
-        return -(-self.split.size // self.batch_size)
+        return max(1, len(self._own_batches()))
+
+    def _own_batches(self) -> range:
+        """Where this rank's batches begin, without shuffling."""
+        return range(self.rank * self.batch_size, self.split.size, self.world_size * self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         ahead, now = itertools.tee(self._indices())  # pictures are decoded ahead of the batch that is asked for
@@ -72,9 +77,8 @@ class Batches:
     def _indices(self) -> Iterator[tuple[int, Tensor | slice]]:
         """Batch number, and which examples this rank shows in it."""
         if not self.shuffle:
-            share = self.batch_size // self.world_size
-            for number, first in enumerate(range(self.rank * share, self.split.size, self.batch_size)):
-                yield number, slice(first, min(first + share, self.split.size))
+            for number, first in enumerate(self._own_batches() or [self.split.size]):  # a rank without any: no examples
+                yield number, slice(first, min(first + self.batch_size, self.split.size))
             return
         per_epoch = self.split.size // self.batch_size  # the incomplete batch is dropped; the next epoch reshuffles
         order, epoch = None, -1
@@ -216,7 +220,9 @@ class ArenaDataModule(LightningDataModule, ABC):
                        rank=trainer.global_rank, world_size=trainer.world_size)  # fmt: skip
 
     def val_dataloader(self) -> Batches:
-        return Batches(self, self.val[: self.num_val], 256)
+        shared = not self.trainer.lightning_module.lockstep
+        return Batches(self, self.val[: self.num_val], 256, rank=self.trainer.global_rank if shared else 0,
+                       world_size=self.trainer.world_size if shared else 1)  # fmt: skip
 
 
 def mirrored(x: Tensor, generator: torch.Generator) -> Tensor:

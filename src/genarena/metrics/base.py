@@ -63,7 +63,7 @@ class ArenaMetric(torchmetrics.Metric):
     full_state_update = False
 
     def __init__(self) -> None:
-        super().__init__(sync_on_compute=False)  # one process evaluates; the others are done
+        super().__init__(sync_on_compute=False)  # `evaluate` brings the evidence of all ranks together
 
     def record(self) -> dict[str, Any]:
         """JSON-able facts that belong beside the value."""

@@ -4,6 +4,7 @@ A subclass writes mathematics only (`loss`, `sample`, `log_prob`); optimisation,
 non-finite steps and logging are written here, once. Everything but `training_step` works without a Trainer.
 """
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
+from genarena import ranks
 from genarena.likelihood import Likelihood, bits_per_dim
 from genarena.schedule import warmup_cosine
 from genarena.spec import Batch, DataSpec
@@ -26,6 +28,7 @@ ADAM = partial(torch.optim.Adam, lr=1e-3)
 class Training:
     """How a model is optimised. `schedule` maps the used share of the budget to a factor on the learning rate.
 
+    `batch_size` counts over all ranks, and no learning rate depends on their number.
     warmup_steps: the first so many steps rise to that rate, however short the budget: Adam's first steps move every weight
     by the whole rate, whatever the gradient is.
     """
@@ -60,6 +63,8 @@ class GenerativeModel(LightningModule, ABC):
         self.nonfinite_steps = 0
         self.nonfinite_in_a_row = 0
         self._recent: dict[str, Tensor | float] = {}  # of the batches since the last that was logged
+        self.lockstep = False  # whether a forward pass takes all ranks at once; set by the strategy that shards it
+        self._validated: list[tuple[int, dict[str, float]]] = []
 
     @abstractmethod
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -112,14 +117,13 @@ class GenerativeModel(LightningModule, ABC):
         if (self.batches_seen + 1) % self.settings.accumulate:
             return
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        if not self.lockstep:
+            ranks.average_gradients(parameters)
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         self._recent[f"{player}gradient_norm"] = norm.detach()
         if self.settings.gradient_clip is not None:
             nn.utils.clip_grads_with_norm_(parameters, self.settings.gradient_clip, norm)
-        broken = (~torch.isfinite(norm + loss.detach())).float()
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(broken, torch.distributed.ReduceOp.MAX)
-        if broken:
+        if ranks.any_rank(not torch.isfinite(norm + loss.detach())):
             self.nonfinite_steps += 1
             self.nonfinite_in_a_row += 1
         else:
@@ -137,17 +141,31 @@ class GenerativeModel(LightningModule, ABC):
         self._recent |= {name: value.detach() for name, value in terms.items()}
         self.batches_seen += 1
         if self.batches_seen % LOG_EVERY == 1:  # logging costs as much as a small step
-            values = {f"train/{name}": float(value) for name, value in self._recent.items()}
+            parts = ranks.gathered({f"train/{name}": float(value) for name, value in self._recent.items()})
+            values = {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}
             self._recent = {}
             self.log_dict(values, logger=False)
             for logger in self.loggers:  # Lightning would write the same values again at each step in between
                 logger.log_metrics(values | {"progress": self.progress}, self.batches_seen)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        if not len(batch.x):  # the other ranks have all there is
+            return
         with torch.autocast(self.device.type, enabled=False):
             terms = self.validate(batch)
-        self.log_dict({f"val/{name}": value for name, value in terms.items()},
-                      batch_size=len(batch.x), sync_dist=True, logger=False)  # fmt: skip
+        self._validated.append((len(batch.x), {name: value.item() for name, value in terms.items()}))
+
+    def on_validation_epoch_end(self) -> None:
+        """The mean over the examples of all ranks, summed in one order however many ranks there are."""
+        parts = [self._validated] if self.lockstep else ranks.gathered(self._validated)
+        self._validated = []
+        blocks = [block for turn in itertools.zip_longest(*parts) for block in turn if block is not None]
+        num_examples = sum(size for size, _ in blocks)
+        means = {
+            name: sum(size * terms[name] for size, terms in blocks) / num_examples
+            for name in (blocks or [(0, {})])[0][1]
+        }
+        self.log_dict({f"val/{name}": value for name, value in means.items()}, logger=False)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         optimizers = [
@@ -166,8 +184,16 @@ class GenerativeModel(LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["arena"] = {name: getattr(self, name) for name in
                                ("progress", "batches_seen", "lr_scale", "nonfinite_steps", "nonfinite_in_a_row")}  # fmt: skip
+        checkpoint["ranks"] = ranks.differing(
+            {name: buffer for name, buffer in self.named_buffers() if name in checkpoint["state_dict"]}
+        )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """On as many ranks as before, each gets the buffers it had (chains, statistics); else all get those of rank 0."""
+        own = checkpoint.get("ranks", [])
+        if len(own) == ranks.size():
+            for state in ("state_dict", "current_model_state"):
+                checkpoint.get(state, {}).update(own[ranks.rank()])
         for name, value in checkpoint["arena"].items():
             setattr(self, name, value)
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genarena import ranks
 from genarena.likelihood import Likelihood, log_mean_exp, quantise
 from genarena.models.base import GenerativeModel, Training
 from genarena.models.capabilities import Weighs
@@ -56,7 +57,7 @@ class Gaussian(GenerativeModel, Weighs):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` is 0: there is nothing to descend. In training mode the batch joins the statistics."""
         if self.training:
-            self._update(batch.x.flatten(1).double())
+            self._update(ranks.whole_batch(batch.x).flatten(1).double())
         return {"loss": torch.zeros((), device=self.device)}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from genarena import ranks
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel, Training
 from genarena.spec import Batch, DataSpec
@@ -35,8 +36,9 @@ class Uniform(GenerativeModel):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss`: the volume term, nats per example; nothing to descend."""
         if self.training and not self.spec.is_discrete:
-            self.lowest.copy_(torch.minimum(self.lowest, batch.x.amin(0)))
-            self.highest.copy_(torch.maximum(self.highest, batch.x.amax(0)))
+            x = ranks.whole_batch(batch.x)
+            self.lowest.copy_(torch.minimum(self.lowest, x.amin(0)))
+            self.highest.copy_(torch.maximum(self.highest, x.amax(0)))
         return {"loss": self._log_volume()}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genarena import ranks
 from genarena.likelihood import Likelihood, from_unit, log_mean_exp, to_unit
 from genarena.models.base import GenerativeModel, Training
 from genarena.models.energy.annealed_importance_sampling import (
@@ -111,10 +112,11 @@ class EBM(GenerativeModel):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         if self.spec.is_discrete and self.training:
-            self.level_counts += torch.bincount(batch.x.flatten().long(), minlength=self.spec.num_levels)
+            x = ranks.whole_batch(batch.x)
+            self.level_counts += torch.bincount(x.flatten().long(), minlength=self.spec.num_levels)
         v = self.noisy(batch.x)
         if self.training:
-            self.reference.observe(v)
+            self.reference.observe(ranks.whole_batch(v))
         fake = self.advance_chains(len(v))
         outputs = self.net(torch.cat([v, fake.detach()])).float()
         real_output, fake_output = outputs[: len(v)], outputs[len(v) :]

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena import ranks
 from genarena.models.flow.bijection import Bijection
 
 
@@ -36,11 +37,7 @@ class ActNorm(Bijection):
         if not self.training or self.initialised:
             return
         axes = [axis for axis in range(x.dim()) if axis != 1]
-        moments = torch.stack([x.float().mean(axes), x.float().square().mean(axes)])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(moments)
-            moments /= torch.distributed.get_world_size()
-        mean, square = moments
+        mean, square = ranks.mean(torch.stack([x.float().mean(axes), x.float().square().mean(axes)]))
         self.bias.copy_(-mean)
         self.log_scale.copy_(-0.5 * torch.log((square - mean.square()).clamp_min(1e-6)))
         self.initialised.fill_(True)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena import ranks
 from genarena.likelihood import dequantise
 from genarena.models.flow.bijection import Bijection
 from genarena.models.flow.couplings import ConvNetwork
@@ -147,8 +148,7 @@ class Gaussianise(Bijection):
         if not self.training or self.initialised:
             return
         counts = torch.bincount(level.flatten(), minlength=self.num_levels).float()
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(counts)
+        counts = ranks.mean(counts)
         self.log_mass.copy_(torch.log(counts + 1e-4 * counts.sum()))
         self.initialised.fill_(True)
 

@@ -1,0 +1,175 @@
+"""Starts the processes of one run and watches over them: one of them dead ends all, with one error and one exit code.
+
+The first process becomes the launcher and does nothing else, so that it can act whatever state the ranks are in. It hands
+each of them the same resolved configuration, and each hands back how it ended. With torchrun or srun, theirs is this part.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genarena import errors, interruption, results
+from genarena.errors import ArenaError, RankDied
+from genarena.interruption import Interrupted
+
+GRACE = 10.0  # seconds that the other ranks have to end by themselves when one has
+REPORT = "GENARENA_REPORT"  # the file descriptor through which a rank says how it ended
+FORWARDED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
+
+
+class Ending(NamedTuple):
+    """How a rank ended: the name of the error's class, and its one line of text."""
+
+    rank: int
+    error: str
+    message: str
+
+
+def launch(resolved: dict[str, Any], num_processes: int) -> dict[str, Any]:
+    """Run the configuration in `num_processes` processes of this machine; returns the row.
+
+    Raises what a rank raised (a user's mistake before its consequences), RankDied when one was killed or hung.
+    """
+    reader, writer = os.pipe()
+    processes = [_start(rank, num_processes, writer, port) for port in [_free_port()] for rank in range(num_processes)]
+    os.close(writer)
+    with _signals_to(processes):
+        for process in processes:
+            with suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(resolved).encode())
+                process.stdin.close()
+        codes = _watched(processes)
+    with os.fdopen(reader) as file:
+        heard = [json.loads(line) for line in file]
+    folder = next((said["folder"] for said in heard if "folder" in said), None)
+    for failure in _failures(codes, [Ending(**said) for said in heard if "rank" in said]):
+        _make_known(failure, folder)
+        raise failure
+    return results.read_row(Path(folder) / "result.json")
+
+
+def _start(rank: int, world_size: int, writer: int, port: int) -> subprocess.Popen:
+    threads = str(max(1, (os.cpu_count() or 1) // world_size))
+    environment = {"OMP_NUM_THREADS": threads, **os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank),
+                   "WORLD_SIZE": str(world_size), "LOCAL_WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1",
+                   "MASTER_PORT": str(port), REPORT: str(writer)}  # fmt: skip
+    # A session of its own: Ctrl-C reaches the launcher alone, which passes it on to all ranks.
+    return subprocess.Popen([sys.executable, "-m", "genarena.processes"], env=environment, stdin=subprocess.PIPE,
+                            pass_fds=[writer], start_new_session=True)  # fmt: skip
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def _signals_to(processes: list[subprocess.Popen]):  # noqa: ANN202
+    """Pass signals on: the ranks know what to do about them."""
+
+    def forward(number: int, frame: object) -> None:
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _watched(processes: list[subprocess.Popen]) -> list[int | None]:
+    """Wait for all; after the first failure end those that do not end by themselves. Exit codes; None: had to be ended."""
+    deadline = None
+    while any(process.poll() is None for process in processes):
+        time.sleep(0.05)
+        if deadline is None and any(process.poll() for process in processes):
+            deadline = time.monotonic() + GRACE
+        if deadline is not None and time.monotonic() > deadline:
+            break
+    codes = [process.poll() for process in processes]
+    for process in processes:  # SIGKILL: one that is stopped, or waits inside a library, heeds nothing else
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+    return codes
+
+
+def _failures(codes: list[int | None], endings: list[Ending]) -> list[BaseException]:
+    """What went wrong, the cause before its consequences: a death, then an error with a name, then any other."""
+    killed = [rank for rank, code in enumerate(codes) if code is not None and code < 0]
+    hung = [rank for rank, code in enumerate(codes) if code is None]
+    failures: list[BaseException] = []
+    for rank in killed:
+        name = signal.Signals(-codes[rank]).name
+        failures.append(RankDied(f"rank {rank} of {len(codes)} was killed ({name})"))
+    failures += [Interrupted(code - 128) for code in codes if code and code - 128 in interruption.SIGNALS]
+    for ending in sorted(endings, key=lambda ending: not hasattr(errors, ending.error)):  # else in the order they came
+        kind = getattr(errors, ending.error, None)
+        failures.append(kind(ending.message) if kind else RankDied(f"rank {ending.rank}: {ending.message}"))
+    silent = [RankDied(f"rank {rank} of {len(codes)} did not answer, and was killed") for rank in hung]
+    failures += silent
+    for rank, code in enumerate(codes):
+        if code and rank not in {ending.rank for ending in endings}:
+            failures.append(RankDied(f"rank {rank} of {len(codes)} ended with exit code {code}"))
+    return failures
+
+
+def _make_known(failure: BaseException, folder: str | None) -> None:
+    """The row of a run whose rank 0 could not say why it ended, or only saw the consequence, says it."""
+    path = Path(folder) / "result.json" if folder else None
+    if path is None or not path.is_file() or not isinstance(failure, RankDied):
+        return
+    row = results.read_row(path)
+    if row["status"] == "failed":
+        results.write_row(row | {"error": str(failure)}, path)
+
+
+# -- in each rank ------------------------------------------------------------------------------------------------------
+
+
+def take_part(job: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Read the configuration, run it, say how it ended; the exit code is that of the error's kind."""
+    _die_with_the_launcher()
+    resolved = json.load(sys.stdin)
+    try:
+        with interruption.listening():
+            job(resolved)
+    except BaseException as error:
+        kind = type(error).__name__
+        line = (str(error).strip().splitlines() or [""])[0]
+        named = isinstance(error, ArenaError | Interrupted)
+        say(rank=int(os.environ["RANK"]), error=kind, message=(line if named else f"{kind}: {line}")[:2000])
+        if not named or resolved["debug"]:
+            raise
+        sys.exit(error.exit_code)
+
+
+def say(**facts: Any) -> None:
+    """Tell the launcher, where there is one: the folder of the run, or how this rank ended."""
+    if REPORT in os.environ:
+        os.write(int(os.environ[REPORT]), (json.dumps(facts) + "\n").encode())
+
+
+def _die_with_the_launcher() -> None:
+    """A launcher that is killed takes its ranks along (on Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+if __name__ == "__main__":
+    from genarena.run import run_resolved
+
+    take_part(run_resolved)

@@ -1,0 +1,89 @@
+"""`conf/trainer/*.yaml` to a Lightning trainer: which devices, which numbers, what cannot be combined."""
+
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from pytorch_lightning import Trainer
+from pytorch_lightning.plugins import CheckpointIO
+
+from genarena import ranks
+from genarena.build import build
+from genarena.errors import UserError
+from genarena.models.base import GenerativeModel
+from genarena.strategies import Replicas
+
+OWN = ("compile", "precision", "strategy", "srun", "devices", "timeout", "sync_batchnorm")  # not passed on as they are
+
+
+def num_processes(node: dict[str, Any]) -> int:
+    """How many processes the `trainer` node asks for. Raises UserError for what this machine does not have."""
+    _check_accelerator(node["accelerator"])
+    if node["srun"]:
+        ranks.adopt_slurm()
+    started = ranks.started_elsewhere()
+    if node["strategy"] is None:
+        if started:
+            raise UserError(f"{ranks.expected()} processes were started, and this trainer uses one: take trainer=ddp")
+        if node["devices"] != 1:
+            raise UserError(f"trainer.devices={node['devices']}: this trainer uses one; take trainer=ddp")
+        return 1
+    devices = node["devices"]
+    if started:
+        if devices not in (-1, ranks.expected_here()):
+            raise UserError(
+                f"trainer.devices={devices}: {ranks.expected_here()} processes were started on this machine"
+            )
+        return ranks.expected()
+    if devices == -1 and node["accelerator"] == "cpu":
+        raise UserError("trainer.devices=-1: on the CPU, say how many processes: trainer.devices=2")
+    available = devices if node["accelerator"] == "cpu" else torch.cuda.device_count()
+    if devices == 0 or devices < -1 or devices > available:
+        raise UserError(f"trainer.devices={devices}: expected 1 to {available} here, or -1 for all")
+    return available if devices == -1 else devices
+
+
+def check_batch(data_batch_size: int, train_size: int) -> None:
+    """The effective batch is what the option says, whatever the number of ranks: it must be divisible among them."""
+    world_size, batch_size = ranks.size(), min(data_batch_size, train_size)
+    if batch_size % world_size:
+        near = [
+            size for size in (batch_size // world_size * world_size, -(-batch_size // world_size) * world_size) if size
+        ]
+        raise UserError(f"data.batch_size={batch_size}: counts over all {world_size} ranks and must be a multiple of "
+                        f"{world_size}, e.g. {' or '.join(map(str, near))}")  # fmt: skip
+
+
+def trainer(node: dict[str, Any], model: GenerativeModel, checkpoint_io: CheckpointIO, **options: Any) -> Trainer:
+    """The trainer of a `trainer` node. `options`: what the run decides (callbacks, loggers, when to validate)."""
+    node = dict(node)
+    own = {name: node.pop(name) for name in OWN}
+    if own["compile"]:
+        for network in model.children():
+            network.compile(options={"fallback_random": True})  # the random numbers of the network as it is written
+    precision = own["precision"]
+    if precision == "auto":
+        precision = "bf16-mixed" if model.mixed_precision and _fast_bf16(node["accelerator"]) else "32-true"
+    together = ranks.joined()
+    on_gpu = node["accelerator"] != "cpu"
+    return build({**node, "_partial_": True}, "trainer")(
+        precision=precision, max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, log_every_n_steps=1,
+        inference_mode=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        use_distributed_sampler=False, sync_batchnorm=own["sync_batchnorm"] and together and on_gpu,
+        devices=ranks.expected_here() if together else 1,
+        num_nodes=ranks.size() // ranks.expected_here() if together else 1,
+        strategy=Replicas() if together else "auto",
+        plugins=[checkpoint_io, TorchElasticEnvironment() if together else LightningEnvironment()], **options,
+    )  # fmt: skip
+
+
+def _check_accelerator(accelerator: str) -> None:
+    if accelerator in ("gpu", "cuda") and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise UserError("this machine has no GPU that torch can use: take trainer=cpu (several processes on one: "
+                        "trainer=ddp trainer.accelerator=cpu trainer.devices=2)")  # fmt: skip
+
+
+def _fast_bf16(accelerator: str) -> bool:
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()

@@ -1,0 +1,81 @@
+"""The job of `test_two_processes`: what two ranks do together. `python -m tests.two_processes <folder>`, started twice."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from genarena import ranks
+from genarena.callbacks.budget import Budget
+from genarena.config import compose
+from genarena.run import run
+
+FAMILIES = {
+    "vae": ["model.channels=8", "model.hidden=32"],
+    "realnvp": ["model.hidden_channels=8"],
+    "made": ["model.hidden=[32]"],
+    "sngan": ["model.generator_channels=8", "model.discriminator_channels=8"],
+    "ddpm": ["model.hidden_channels=16", "model.num_steps=20", "model.nfe=5"],
+    "ebm": ["model.langevin_steps=2", "model.sample_steps=5", "model.ais_chains=4", "model.ais_steps=20"],
+    "injective_flow": ["model.hidden_features=32"],
+    "gaussian": [],
+}
+RESUMED = {  # state that each rank has for itself: chains, averaged and normalised weights, a reservoir
+    "ebm": FAMILIES["ebm"],
+    "sngan": FAMILIES["sngan"],
+    "memoriser": ["model.capacity=24"],
+}
+METRICS = [
+    "bits_per_dim",
+    "nll_nats",
+    "iw_nll_nats",
+    "nearest_neighbour_ratio",
+    "fd_domain",
+    "precision",
+    "recall",
+    "c_t",
+]
+
+
+def overrides(name: str, runs_dir: Path, *more: str) -> list[str]:
+    return [f"model={name}", "data=digits", "budget=smoke", "budget.examples=96", "model.training.batch_size=16",
+            "budget.num_samples=101", "budget.num_test=101", "budget.iw_num_test=37", "budget.iw_samples=3",
+            "budget.num_val=60", "evaluation.batch_size=16", "callbacks.grid_size=1", "callbacks.progress=false",
+            f"runs_dir={runs_dir}", "trainer.precision=32-true", *(FAMILIES | RESUMED)[name], *more]  # fmt: skip
+
+
+def together(*more: str) -> list[str]:
+    return ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.timeout=60", *more]
+
+
+def stopped_and_resumed(name: str, folder: Path) -> None:
+    run(compose(overrides(name, folder / "whole", "metrics=[]", *together())))
+    step = Budget.on_train_batch_end
+
+    def killed(self: Budget, *args: object) -> None:
+        step(self, *args)
+        if self.examples_seen >= 64:
+            raise InterruptedError("killed")
+
+    Budget.on_train_batch_end = killed
+    try:
+        run(compose(overrides(name, folder / "parts", "metrics=[]", *together())))
+    except InterruptedError:
+        pass
+    finally:
+        Budget.on_train_batch_end = step
+    (path,) = (folder / "parts" / "digits" / name).glob("*")
+    run(compose(overrides(name, folder / "parts", "metrics=[]", f"resume={path}", *together())))
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    with ranks.together("cpu", 60):
+        for name in FAMILIES:
+            run(compose(overrides(name, folder / "runs", f"metrics=[{','.join(METRICS)}]", *together())))
+        for name in RESUMED:
+            stopped_and_resumed(name, folder)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
