@@ -83,6 +83,8 @@ def check(overrides: list[str]) -> list[str]:
             if name is not None and name not in available(group):
                 raise UserError(f"{group}={name}: there is no such {group}{nearest(str(name), available(group))}; "
                                 f"available: {', '.join(available(group))}")  # fmt: skip
+    if "suite" in choices:
+        raise UserError("suite=<name>: a suite is many runs: python scripts/benchmark.py suite=<name>")
     for group in REQUIRED:
         chosen_by = ("experiment", "sweep") if group == "model" else ("experiment",)
         if group not in choices and not any(name for by in chosen_by for name in choices.get(by, [])):

@@ -197,7 +197,7 @@ class Running:
 def _start(job: Job, launcher: Launcher, slot: int) -> Running | Outcome:
     """The job as it runs, or its outcome where there is nothing left to do."""
     folder = job.folder
-    if folder is not None and (code := _final(folder)) is not None:
+    if folder is not None and (code := final_code(folder)) is not None:
         return Outcome(job, code, folder, _error(folder, job), reused=True)
     if folder is not None and not wait_until_free(folder, GRACE):
         return Outcome(job, 5, folder, f"{folder} is in use by another process")
@@ -205,7 +205,7 @@ def _start(job: Job, launcher: Launcher, slot: int) -> Running | Outcome:
     return Running(job, launcher.start(job, [*job.overrides, *resume], slot), time.monotonic())
 
 
-def _final(folder: Path) -> int | None:
+def final_code(folder: Path) -> int | None:
     """The exit code of a run that must not be repeated: it is finished, or would diverge again."""
     if not (folder / "result.json").is_file():
         return None

@@ -1,0 +1,47 @@
+"""Run a suite of conf/suite: models x data sets x seeds under one budget, ending with the leaderboard."""
+
+import sys
+
+from rich.console import Console
+
+from genarena import benchmark, cli, launcher
+from genarena.errors import UserError
+from genarena.preview import preview, summary, table
+from genarena.progress import Bars
+
+OPTIONS = {"suite": ..., "preview": "false", "out": "leaderboard"}
+USAGE = """python scripts/benchmark.py suite=<name> [preview=true] [out=leaderboard] [<option of train.py>=<value> ...]
+
+Says what it will cost, runs what is missing, goes on after failures and ends with the leaderboard. The same line again does
+only what is missing. preview=true: says what it would cost, and ends. Options of train.py are for every run and come before
+those of the suite: model=a,b data=a seed=0,1 budget=smoke trainer=gpu launcher.slots=2 runs_dir=runs/suites/<name>"""
+
+
+def main() -> None:
+    own = [
+        argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS or argument in ("-h", "--help")
+    ]
+    options = cli.options(OPTIONS, USAGE, [argument for argument in own if "=" in argument])
+    if options["preview"] not in ("true", "false"):
+        raise UserError(f"preview={options['preview']}: expected true or false")
+    overrides = benchmark.command(options["suite"], [argument for argument in sys.argv[1:] if argument not in own])
+    jobs = launcher.jobs_of(overrides)
+    chosen, num_slots = benchmark.slots(overrides, jobs)
+    with Bars() as bars:
+        groups = preview(jobs, bars.track)
+    console = Console(file=sys.stdout, width=None if Console().is_terminal else 140)
+    runs_dir = jobs[0].cfg["runs_dir"]
+    console.print(table(groups))
+    for line in summary(groups, num_slots, runs_dir):
+        console.print(line, style="red" if line.startswith("warning") else "", highlight=False, soft_wrap=True)
+    if options["preview"] == "true":
+        return
+    seconds = {job: group.estimate.seconds for group in groups if group.estimate for job in group.missing}
+    view = benchmark.View(jobs, seconds, num_slots, console)
+    benchmark.work(view, chosen)
+    code = launcher.report(view.outcomes)
+    sys.exit(benchmark.leaderboard(runs_dir, options["out"]) or code)
+
+
+if __name__ == "__main__":
+    cli.guard(main)
