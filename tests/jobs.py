@@ -41,6 +41,8 @@ class Instant:
         code = self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
         return Instant.Handle(self, job, code(job) if callable(code) else code)
 
+    def attach(self, job: Job, slot: int) -> None: ...
+
     class Handle:
         def __init__(self, owner: "Instant", job: Job, code: int | None) -> None:
             self.owner, self.job, self.code = owner, job, code

@@ -90,6 +90,9 @@ class Launcher(Protocol):
     def start(self, job: Job, arguments: Sequence[str], slot: int) -> Handle:
         """Start `train.py <arguments>`; `slot` in [0, slots) is free."""
 
+    def attach(self, job: Job, slot: int) -> Handle | None:
+        """The job where it still runs, started by an earlier command."""
+
 
 class Queue:
     """What is to be done. A search that decides as it goes overrides the methods."""
@@ -139,6 +142,11 @@ def multirun(overrides: Sequence[str]) -> int:
 
 def make(settings: dict[str, Any], trainer: dict[str, Any]) -> Launcher:
     """The launcher of `conf/launcher/<kind>.yaml` for jobs with such a trainer."""
+    if settings["kind"] == "slurm":
+        from genarena import slurm
+
+        slurm.parameters(settings, trainer, "")  # a mistake must not wait for the first job
+        return slurm.Slurm(settings)
     return Processes(settings["slots"] or devices_of_jobs.slots(trainer))
 
 
@@ -199,6 +207,8 @@ def _start(job: Job, launcher: Launcher, slot: int) -> Running | Outcome:
     folder = job.folder
     if folder is not None and (code := final_code(folder)) is not None:
         return Outcome(job, code, folder, _error(folder, job), reused=True)
+    if (handle := launcher.attach(job, slot)) is not None:
+        return Running(job, handle, time.monotonic())
     if folder is not None and not wait_until_free(folder, GRACE):
         return Outcome(job, 5, folder, f"{folder} is in use by another process")
     resume = [f"resume={folder}"] if folder else []
@@ -261,23 +271,26 @@ class Processes:
         print(f"{prefix}train.py {' '.join(arguments)}", flush=True)
         environment = {**os.environ, PARENT: str(os.getpid()), **devices_of_jobs.environment(slot, self.slots)}
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        at = job.log.stat().st_size if job.log.exists() else 0
+        echo = Echo(job.log, prefix)
         with job.log.open("ab") as log:
             process = subprocess.Popen([sys.executable, str(TRAIN), *arguments], stdin=subprocess.DEVNULL, stdout=log,
                                        stderr=log, env=environment, start_new_session=True)  # fmt: skip
-        return ProcessHandle(process, job.log, at, prefix)
+        return ProcessHandle(process, echo)
+
+    def attach(self, job: Job, slot: int) -> None:
+        """Jobs end with the command that started them."""
 
 
 class ProcessHandle:
     """A job in a session of its own, so that Ctrl-C reaches it through the launcher alone, once."""
 
-    def __init__(self, process: subprocess.Popen, log: Path, at: int, prefix: str) -> None:
-        self.process, self.log, self.at, self.prefix = process, log, at, prefix
+    def __init__(self, process: subprocess.Popen, echo: "Echo") -> None:
+        self.process, self.echo = process, echo
         self.stopped = False
 
     def poll(self) -> int | None:
         code = self.process.poll()
-        self._echo()
+        self.echo.show()
         return code
 
     def stop(self) -> None:
@@ -290,8 +303,17 @@ class ProcessHandle:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
-    def _echo(self) -> None:
-        """Show the lines that were printed since the last time."""
+
+class Echo:
+    """Shows what is appended to a log from now on, in whole lines."""
+
+    def __init__(self, log: Path, prefix: str) -> None:
+        self.log, self.prefix = log, prefix
+        self.at = log.stat().st_size if log.exists() else 0
+
+    def show(self) -> None:
+        if not self.log.exists():
+            return
         with self.log.open("rb") as file:
             file.seek(self.at)
             text = file.read()
