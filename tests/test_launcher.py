@@ -91,7 +91,7 @@ def test_a_run_of_exactly_the_same_configuration_is_recognised(tmp_path: Path) -
 def test_interrupted_runs_are_resumed_and_diverged_ones_are_not_repeated(tmp_path: Path) -> None:
     interrupted, diverged = seeded(tmp_path, 1), seeded(tmp_path, 2)
     folder = stored_run(interrupted, "a", {"status": "failed", "error": "interrupted"})
-    stored_run(diverged, "b", {"status": "failed", "error": "Diverged: training diverged at 3% of the budget"})
+    stored_run(diverged, "b", {"status": "diverged", "error": "Diverged: training diverged at 3% of the budget"})
     starts = Instant(0)
     queue = Queue([interrupted, diverged])
     launcher.work(queue, starts)

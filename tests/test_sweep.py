@@ -58,7 +58,7 @@ def scores(job: Job) -> int:
 
 
 def fails(job: Job) -> int:
-    stored_run(job, "failed", {"status": "failed", "error": "Diverged: training diverged"})
+    stored_run(job, "failed", {"status": "diverged", "error": "Diverged: training diverged"})
     return 3
 
 

@@ -170,7 +170,6 @@ def work(queue: Queue, launcher: Launcher) -> None:
     """Run jobs until there are none. When this process is told to end, the jobs write their checkpoints first."""
     running: dict[int, Running] = {}
     interruption.GRACE = GRACE + 5.0
-    former = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         while True:
             for slot in range(launcher.slots):
@@ -191,8 +190,6 @@ def work(queue: Queue, launcher: Launcher) -> None:
                     queue.record(_outcome(entry, code))
     finally:
         _stop_all([entry.handle for entry in running.values()])
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 @dataclass(frozen=True)
@@ -220,9 +217,7 @@ def final_code(folder: Path) -> int | None:
     if not (folder / "result.json").is_file():
         return None
     row = results.read_row(folder / "result.json")
-    if row["status"] == "failed" and not row["error"].startswith("Diverged"):
-        return None
-    return 0 if row["status"] == "ok" else 3
+    return {"ok": 0, "diverged": 3}.get(row["status"])
 
 
 def _outcome(entry: Running, code: int) -> Outcome:
@@ -250,11 +245,6 @@ def _stop_all(handles: list[Handle]) -> None:
         time.sleep(POLL)
     for handle in handles:
         handle.kill()
-
-
-def _end(number: int, frame: object) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once is enough: the jobs are being stopped
-    sys.exit(128 + number)
 
 
 # -- processes on this machine -----------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Runs that are on disk already: which of them is of this very setting, and who holds it. No torch here."""
 
-import fcntl
 import hashlib
 import json
 import time
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from genarena import config, results
+from genarena.errors import FolderInUse
+from genarena.lock import locked
 
 SETTING = ("model", "data", "budget", "evaluation", "metrics", "seed")  # what makes two runs the same experiment
 EXACTLY = (*SETTING, "callbacks", "trainer")  # what makes them the same job: also how it is trained
@@ -52,11 +53,10 @@ def wait_until_free(folder: Path, seconds: float) -> bool:
     """Wait for a process that still holds the run folder, e.g. one that writes its last checkpoint; False: it stayed."""
     deadline = time.monotonic() + seconds
     while True:
-        with open(folder / ".lock", "a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            with locked(folder):
                 return True
-            except OSError:
-                if time.monotonic() > deadline:
-                    return False
+        except FolderInUse:
+            if time.monotonic() > deadline:
+                return False
         time.sleep(0.2)
