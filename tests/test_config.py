@@ -88,6 +88,11 @@ def test_an_option_that_the_yaml_leaves_out_gets_its_plus() -> None:
     assert config.check(given)[-2:] == ["+trainer.benchmark=true", "+model.training.optimizer.amsgrad=true"]
 
 
+def test_options_are_inherited_from_classes_in_the_same_file_too() -> None:
+    given = ["model=vae", "data=streaming", "data.path=x", "data.num_workers=0", "data.channels=1", "data.max_train=9"]
+    assert config.check(given)[-3:] == ["+data.num_workers=0", "data.channels=1", "+data.max_train=9"]
+
+
 def test_what_a_data_set_needs_is_asked_for_before_anything_is_imported() -> None:
     for given, missing in (("data=image_folder", "data.root"), ("data=tabular", "data.num_dims"),
                            ("data=tabular data.num_dims=2", "data.path")):  # fmt: skip

@@ -33,7 +33,7 @@ SOURCE = Path(__file__).parent
 CONF = SOURCE.parents[1] / "conf"
 REQUIRED = ("model", "data")
 
-# What a value may be, by the last part of its key: the project's names are regular (DESIGN, Names).
+# What a value may be, by the last part of its key (the first that fits): the project's names are regular (DESIGN, Names).
 RANGES: list[tuple[str, float, float]] = [
     (r"seed|sample_seed", 0, 2**32 - 1),
     (r"max_(train|val|test)|image_size", 1, float("inf")),
@@ -191,7 +191,9 @@ def _fields(node: ast.ClassDef, tree: ast.Module) -> dict[str, tuple[str, ...]]:
         return _parameters(init[0])
     imported = {alias.name: f"{item.module}.{alias.name}" for item in tree.body if isinstance(item, ast.ImportFrom)
                 and (item.module or "").startswith("genarena.") for alias in item.names}  # fmt: skip
-    inherited = [_constructor(imported.get(base.id)) for base in node.bases if isinstance(base, ast.Name)]
+    beside = {item.name: item for item in tree.body if isinstance(item, ast.ClassDef)}
+    inherited = [_fields(beside[base.id], tree) if base.id in beside else _constructor(imported.get(base.id))
+                 for base in node.bases if isinstance(base, ast.Name)]  # fmt: skip
     fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
     own = {item.target.id: _types(item.annotation) for item in fields if "ClassVar" not in ast.unparse(item.annotation)}
     return {name: types for known in (*reversed(inherited), own) for name, types in known.items()}
@@ -226,10 +228,12 @@ def _check_value(key: str, value: Any, types: tuple[str, ...], default: Any) -> 
         check_metrics(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{key}={value}: expected a finite number")
-    for pattern, low, high in RANGES:
-        if re.fullmatch(pattern, key.split(".")[-1]) and isinstance(value, int | float) and not low <= value <= high:
-            allowed = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:.10g}"
-            raise UserError(f"{key}={value}: expected {'a positive number' if low == 1e-12 else allowed}")
+    low, high = next(
+        ((low, high) for pattern, low, high in RANGES if re.fullmatch(pattern, key.split(".")[-1])), (None, None)
+    )
+    if low is not None and isinstance(value, int | float) and not low <= value <= high:
+        allowed = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:.10g}"
+        raise UserError(f"{key}={value}: expected {'a positive number' if low == 1e-12 else allowed}")
 
 
 def check_metrics(names: Any) -> None:

@@ -297,8 +297,8 @@ def _draw(data: ArenaDataModule, model: GenerativeModel, settings: EvaluationSet
             with torch.no_grad():
                 fake = model.sample(GRID).cpu()
         save_samples(fake[: GRID if data.spec.is_image else None], data.spec, folder.samples / "final.png")
-    if data.spec.is_image and data.spec.is_discrete:
-        save_neighbours(fake, data.train.x, data.spec, folder.samples / "neighbours.png")
+    if data.spec.is_image and data.spec.is_discrete and data.shown_beside_samples is not None:
+        save_neighbours(fake, data.shown_beside_samples, data.spec, folder.samples / "neighbours.png")
     held_out = getattr(data, settings.split)[: GRID // 2].x
     save_reconstructions(model, held_out, folder.samples / "reconstructions.png")
 

@@ -16,7 +16,7 @@ from genarena.data.lazy import Lazy
 from genarena.errors import DataError
 from genarena.spec import Batch, DataSpec
 
-__all__ = ["ArenaDataModule", "Batches", "DataError", "Split", "mirrored", "seeded_split", "tenths"]
+__all__ = ["ArenaDataModule", "Batches", "DataError", "Split", "mirrored", "seeded_generator", "seeded_split", "tenths"]
 HASHED_AT_ONCE = 4096
 
 
@@ -71,7 +71,7 @@ class Batches:
         for images, (number, index) in zip(drawn, now, strict=True):
             y = None if self.split.y is None else self.split.y[index]
             if self.shuffle:
-                images = self.data.augment(images, _generator(self.seed, number, 1 + self.rank))
+                images = self.data.augment(images, seeded_generator(self.seed, number, 1 + self.rank))
             yield Batch(images, y)
 
     def _indices(self) -> Iterator[tuple[int, Tensor | slice]]:
@@ -85,12 +85,13 @@ class Batches:
         for number in itertools.count(self.start):
             if number // per_epoch != epoch:
                 epoch = number // per_epoch
-                order = torch.randperm(self.split.size, generator=_generator(self.seed, epoch, 0))
+                order = torch.randperm(self.split.size, generator=seeded_generator(self.seed, epoch, 0))
             first = (number % per_epoch) * self.batch_size
             yield number, order[first : first + self.batch_size][self.rank :: self.world_size]
 
 
-def _generator(*key: int) -> torch.Generator:
+def seeded_generator(*key: int) -> torch.Generator:
+    """Draws the same on every machine, and differently for every key."""
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
@@ -146,6 +147,11 @@ class ArenaDataModule(LightningDataModule, ABC):
             return None
         return torch.cat([self.train.x, self.train.x.flip(-1)]) if self.flip else self.train.x
 
+    @property
+    def shown_beside_samples(self) -> Tensor | Lazy | None:
+        """Training examples that the nearest ones to a sample are looked for in; None where that would cost too much."""
+        return self.train.x
+
     def identity(self) -> dict[str, Any]:
         """What, beside the pixels themselves, tells this data set from others: resolution, crop, interpolation, ..."""
         return {}
@@ -194,7 +200,7 @@ class ArenaDataModule(LightningDataModule, ABC):
         if limit is None or limit >= size:
             return split
         self._cuts[name] = limit
-        return split[torch.randperm(size, generator=_generator(1, size))[:limit]]
+        return split[torch.randperm(size, generator=seeded_generator(1, size))[:limit]]
 
     def digest(self, name: str) -> str:
         """sha256 of the examples of a split (`train`, `val` or `test`), without their labels."""
@@ -238,7 +244,7 @@ def seeded_split(whole: Any, val: int, test: int) -> tuple[Any, Any, Any]:
 
     The same for every run seed.
     """
-    order = torch.randperm(whole.size, generator=_generator(0, whole.size))
+    order = torch.randperm(whole.size, generator=seeded_generator(0, whole.size))
     parts = order[val + test :], order[:val], order[val : val + test]
     return tuple(whole[part] for part in parts)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genarena.data.base import DataError, seeded_split
 from genarena.data.decoding import Sources
-from genarena.data.picture_set import Listing, PictureSet
+from genarena.data.picture_set import AnyPictures, Listing
 
 VALIDATION = ("validation", "val", "valid", "dev")  # names that the split has in one set or another
 SAVED = ("dataset_dict.json", "state.json")  # in the folder of a set that was saved to disk
@@ -44,8 +44,8 @@ class Rows(Sources):
 
 
 @dataclass(eq=False, repr=False)
-class HuggingFace(PictureSet):
-    """The largest centred part with the proportions of `spec.shape`, resized to it; grey or RGB by its channels.
+class HuggingFace(AnyPictures):
+    """Pictures in a column of a table.
 
     path: a folder below `root` or elsewhere, else a name on the hub; subset, revision: of a set on the hub.
     column: which holds the pictures. label: a column of whole numbers or words that names the classes; null: none.
@@ -59,14 +59,6 @@ class HuggingFace(PictureSet):
     label: str | None = None
     subset: str | None = None
     revision: str | None = None
-    image_size: int = 32
-    channels: int = 3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.channels not in (1, 3) or self.spec.shape != (self.channels, self.image_size, self.image_size):
-            raise DataError(f"data.channels={self.channels}, data.image_size={self.image_size}: expected 1 or 3 channels and "
-                            f"the shape of data.spec, {self.spec.shape}")  # fmt: skip
 
     def listings(self) -> tuple[Listing, Listing, Listing]:
         if find_spec("datasets") is None:
@@ -86,11 +78,11 @@ class HuggingFace(PictureSet):
         return train, held.get("val", val), held.get("test", test)
 
     def identity(self) -> dict[str, Any]:
-        place = Path(self.path).name if self._folder() else self.path
+        place = Path(self.path).name if self.location() else self.path
         return super().identity() | {"path": place, "subset": self.subset, "revision": self.revision,
                                      "column": self.column, "label": self.label}  # fmt: skip
 
-    def _folder(self) -> Path | None:
+    def location(self) -> Path | None:
         """Where the set lies on disk; None: on the hub."""
         return next((folder for folder in (Path(self.root) / self.path, Path(self.path)) if folder.exists()), None)
 
@@ -99,7 +91,7 @@ class HuggingFace(PictureSet):
         import datasets  # slow to import
 
         datasets.disable_progress_bars()
-        folder = self._folder()
+        folder = self.location()
         try:
             if folder and any((folder / name).is_file() for name in SAVED):
                 found = datasets.load_from_disk(str(folder))
@@ -127,7 +119,7 @@ class HuggingFace(PictureSet):
         return (
             list(range(len(names)))
             if names
-            else sorted({v for table in tables.values() for v in table.unique(self.label)})
+            else sorted({v for table in tables.values() for v in table.unique(self.label) if v is not None})
         )
 
     def _listing(self, part: str, table: Any, classes: list[Any]) -> Listing:

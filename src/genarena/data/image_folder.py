@@ -8,7 +8,7 @@ import torch
 
 from genarena.data.base import DataError, tenths
 from genarena.data.decoding import Sources
-from genarena.data.picture_set import Listing, PictureSet
+from genarena.data.picture_set import AnyPictures, Listing
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
@@ -24,23 +24,10 @@ def picture_names(folder: Path) -> list[str]:
 
 
 @dataclass(eq=False, repr=False)
-class ImageFolder(PictureSet):
-    """The largest centred part with the proportions of `spec.shape`, resized to it; grey or RGB by its channels.
-
-    A tenth of the pictures each is kept for validation and test, drawn with a fixed seed over the sorted paths.
-    flip: training pictures are mirrored with probability 1/2.
-    """
+class ImageFolder(AnyPictures):
+    """A tenth of the pictures each is kept for validation and test, drawn with a fixed seed over the sorted paths."""
 
     name = "image_folder"
-
-    image_size: int = 32
-    channels: int = 3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.channels not in (1, 3) or self.spec.shape != (self.channels, self.image_size, self.image_size):
-            raise DataError(f"data.channels={self.channels}, data.image_size={self.image_size}: expected 1 or 3 channels and "
-                            f"the shape of data.spec, {self.spec.shape}")  # fmt: skip
 
     def location(self) -> Path:
         return Path(self.root)

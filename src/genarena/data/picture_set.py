@@ -108,6 +108,23 @@ class PictureSet(ArenaDataModule):
         return np.prod(pictures.shape, dtype=float) <= shutil.disk_usage(folder).free / 2
 
 
+@dataclass(eq=False, repr=False)
+class AnyPictures(PictureSet):
+    """Pictures of any size: their largest centred part with the proportions of `spec.shape`, resized to it; grey or RGB.
+
+    flip: training pictures are mirrored with probability 1/2.
+    """
+
+    image_size: int = 32
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels not in (1, 3) or self.spec.shape != (self.channels, self.image_size, self.image_size):
+            raise DataError(f"data.channels={self.channels}, data.image_size={self.image_size}: expected 1 or 3 channels and "
+                            f"the shape of data.spec, {self.spec.shape}")  # fmt: skip
+
+
 class Stored:
     """The decoded pictures of one split below `folder`: `<key>.u8`, the pixels, and `<key>.json`, what is known of them.
 

@@ -1,0 +1,164 @@
+"""Sets of pictures too large to unpack: tar files in a folder or at an address, read as training goes on.
+
+Shards are in WebDataset's layout, so other programs' shards work. They are read here, through an index, because resuming
+must be exact: the `webdataset` package cannot go on inside its shuffle buffer, and `litdata` has a format of its own.
+"""
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena.data.base import Batches, DataError, Split, seeded_generator
+from genarena.data.decoding import Pictures
+from genarena.data.lazy import Lazy
+from genarena.data.picture_set import AnyPictures, Listing
+from genarena.data.shards import Shard, Store, sources
+
+PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+
+
+@dataclass(eq=False, repr=False)
+class Streaming(AnyPictures):
+    """Training pictures are decoded each time they are shown, validation and test pictures once.
+
+    path: a folder (below `root` or elsewhere) or an address (http://, s3://, gs://, ...) with `index.json`
+    (scripts/make_shards.py) and shards whose names say `train`, `val` or `test`; without one of the last two, the last
+    tenth of the training shards. mixed_shards: training pictures of so many shards are shuffled together. cache_gb: of
+    disk, for fetched shards; decode: as in other sets of pictures, but `always` unless told otherwise.
+    """
+
+    name = "streaming"
+    unseen = "is streamed: its training pictures are not read again to be compared with"
+
+    decode: str = "always"
+    path: str = ""
+    image_size: int = 64
+    mixed_shards: int = 4
+    cache_gb: float = 50.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.on_error != "raise":
+            raise DataError(
+                f"data.on_error={self.on_error}: expected raise; scripts/make_shards.py leaves bad pictures out"
+            )
+        if self.mixed_shards < 1 or self.cache_gb <= 0:
+            raise DataError(
+                f"data.mixed_shards={self.mixed_shards}, data.cache_gb={self.cache_gb}: expected at least 1, above 0"
+            )
+
+    def location(self) -> Path | None:
+        return None if "://" in self.path else Path(self._place())
+
+    def _place(self) -> str:
+        below = Path(self.root) / self.path
+        return str(below) if "://" not in self.path and below.is_dir() else self.path
+
+    def listings(self) -> tuple[Listing, Listing, Listing]:
+        store = Store(self._place(), self.cache_gb)
+        parts = divided(store.index())
+        labels = [member.label for shards in parts.values() for shard in shards for member in shard.members]
+        labelled = bool(labels) and None not in labels
+        self.spec = replace(self.spec, num_classes=max(labels) + 1 if labelled else None)
+        return tuple(_listing(store, parts[name], labelled) for name in PARTS)
+
+    def train_dataloader(self) -> Batches:
+        trainer = self.trainer
+        return ShardBatches(self, self.training_split, self.batch_size, self.seed, shuffle=True,
+                            start=trainer.lightning_module.batches_seen, rank=trainer.global_rank,
+                            world_size=trainer.world_size, shard=self.shard, mixed=self.mixed_shards)  # fmt: skip
+
+    @property
+    def seen(self) -> Tensor | None:
+        return None if isinstance(self.train.x, Lazy) else super().seen
+
+    @property
+    def shown_beside_samples(self) -> Tensor | None:
+        return None if isinstance(self.train.x, Lazy) else self.train.x
+
+    def _read(self, name: str, listing: Listing, allowed: int) -> Split:
+        if name != "train":
+            return super()._read(name, listing, allowed)
+        self.shard = torch.tensor([number for number, *_ in listing.sources.places])
+        pictures = Pictures(listing.sources, self.recipe(), self.num_workers, self.timeout)
+        if self._keeps(pictures):
+            return super()._read(name, listing, allowed)
+        hasher = hashlib.sha256(repr(self.recipe()).encode())
+        for stamp in listing.sources.stamps():  # the sha256 of its shard stands for each picture
+            hasher.update(repr(stamp).encode())
+        self._digests[name] = hasher.hexdigest()
+        return Split(pictures, listing.y)
+
+
+class ShardBatches(Batches):
+    """Each rank has shards of its own, for good; an epoch goes through them in a new order, `mixed` at a time shuffled.
+
+    Batch k is again a function of (seed, k), now for a number of ranks: which pictures come together depends on it.
+    shard: (N,) which shard each example of the split lies in.
+    """
+
+    def __init__(self, *args: Any, shard: Tensor, mixed: int, **options: Any) -> None:
+        super().__init__(*args, **options)
+        shares = assigned(torch.bincount(shard).tolist(), self.world_size)
+        sizes = [sum(int((shard == number).sum()) for number in share) for share in shares]
+        self.share = self.batch_size // self.world_size
+        self.per_epoch = min(sizes) // self.share
+        if not self.per_epoch:
+            raise DataError(f"data.batch_size={self.batch_size}: the shards of some rank hold {min(sizes)} training pictures, "
+                            f"fewer than its {self.share} of a batch; make smaller shards")  # fmt: skip
+        self.rows = [(shard == number).nonzero()[:, 0] for number in shares[self.rank]]
+        self.mixed = mixed
+
+    def _indices(self) -> Iterator[tuple[int, Tensor]]:
+        order, epoch = None, -1
+        for number in itertools.count(self.start):
+            if number // self.per_epoch != epoch:
+                epoch = number // self.per_epoch
+                order = self._order(epoch)
+            first = (number % self.per_epoch) * self.share
+            yield number, order[first : first + self.share]
+
+    def _order(self, epoch: int) -> Tensor:
+        """The rows that this rank shows in an epoch, in order."""
+        generator = seeded_generator(self.seed, epoch, -1 - self.rank)
+        shards = torch.randperm(len(self.rows), generator=generator).tolist()
+        groups = [torch.cat([self.rows[number] for number in shards[first : first + self.mixed]])
+                  for first in range(0, len(shards), self.mixed)]  # fmt: skip
+        return torch.cat([group[torch.randperm(len(group), generator=generator)] for group in groups])
+
+
+def assigned(sizes: list[int], num_ranks: int) -> list[list[int]]:
+    """Which shards each rank has: the largest first, each to the rank that has least."""
+    shares: list[list[int]] = [[] for _ in range(num_ranks)]
+    loads = [0] * num_ranks
+    for number in sorted(range(len(sizes)), key=lambda number: (-sizes[number], number)):
+        rank = loads.index(min(loads))
+        shares[rank].append(number)
+        loads[rank] += sizes[number]
+    return shares
+
+
+def divided(shards: list[Shard]) -> dict[str, list[Shard]]:
+    """Shards of each part, by their names. Raises DataError when there are not enough of them."""
+    words = {shard.name: set(re.split(r"[\W_\d]+", shard.name.lower())) for shard in shards}
+    parts = {name: [shard for shard in shards if words[shard.name] & set(known)] for name, known in PARTS.items()}
+    tenth = max(1, len(parts["train"]) // 10)
+    for name in ("test", "val"):
+        if not parts[name]:
+            parts[name], parts["train"] = parts["train"][-tenth:], parts["train"][:-tenth]
+    if not all(parts.values()):
+        raise DataError(f"{len(shards)} shards ({', '.join(shard.name for shard in shards[:3])}, ...): expected names with "
+                        "train, val and test in them, or at least 3 with train")  # fmt: skip
+    return parts
+
+
+def _listing(store: Store, shards: list[Shard], labelled: bool) -> Listing:
+    labels = [member.label for shard in shards for member in shard.members]
+    return Listing(sources(store, shards), torch.tensor(labels) if labelled else None)
