@@ -23,16 +23,21 @@ def main() -> None:
     import numpy as np  # heavy imports wait until the options are right
     import torch
 
+    from genarena import seeds
     from genarena.files import replace_atomically
     from genarena.pictures import save_samples
     from genarena.progress import Bars
     from genarena.run_folder import RunFolder
 
     _, model = RunFolder.open(options["run"]).rebuild(options["device"])
-    torch.manual_seed(options["seed"])
+    sizes = [min(BATCH, options["num_samples"] - start) for start in range(0, options["num_samples"], BATCH)]
+
+    def draw(block: int) -> torch.Tensor:
+        torch.manual_seed(seeds.derived(options["seed"], block))  # as the evaluation draws them
+        return model.sample(sizes[block]).cpu()
+
     with torch.no_grad(), Bars() as bars:
-        sizes = [min(BATCH, options["num_samples"] - start) for start in range(0, options["num_samples"], BATCH)]
-        samples = torch.cat([model.sample(size).cpu() for size in bars.track(sizes, "samples")])
+        samples = torch.cat([draw(block) for block in bars.track(range(len(sizes)), "samples")])
     if out.suffix == ".png":
         replace_atomically(out, lambda temporary: save_samples(samples, model.spec, temporary))
     else:

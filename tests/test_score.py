@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from genarena.metrics import names
 from genarena.run import run
-from genarena.run_folder import RunFolder
 from genarena.spec import DataSpec
 from tests.pixels import Pixels
 
@@ -55,11 +55,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path, torc
         row = run(compose(["model=gaussian", "data=digits", "budget=smoke", f"metrics=[{','.join(METRICS)}]",
                            f"runs_dir={folder}/runs", "callbacks.progress=false"]))  # fmt: skip
     (path,) = folder.glob("runs/digits/gaussian/*")
-    _, model = RunFolder.open(path).rebuild()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        samples = model.sample(64)
-    np.savez(folder / "samples.npz", samples=samples.numpy())
+    subprocess.run(
+        [sys.executable, ROOT / "scripts" / "sample.py", f"run={path}", f"out={folder}/samples.npz"], check=True
+    )
+    samples = torch.from_numpy(np.load(folder / "samples.npz")["samples"])
     save_pictures(samples, folder / "pictures", 17)
     return row, folder, samples
 

@@ -54,9 +54,13 @@ def test_without_cifar10_it_says_what_is_missing(tmp_path, monkeypatch: pytest.M
     assert "needs CIFAR-10; there is no" in absent.text
     (tmp_path / "cifar-10-batches-py").mkdir()
     (partial,) = selfcheck.fid_of_cifar10(str(tmp_path), FeatureSettings())
-    assert partial.holds and "is not the whole CIFAR-10" in partial.text
+    assert partial.holds and "needs CIFAR-10: " in partial.text and "is not there" in partial.text
     images = torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8)
     monkeypatch.setattr(CIFAR10, "load", lambda self: (Split(images), Split(images), Split(images)))
+    monkeypatch.setattr(CIFAR10, "part", lambda self: "18of60000")
+    (first_rows,) = selfcheck.fid_of_cifar10(str(tmp_path), FeatureSettings())
+    assert first_rows.holds and "needs all of CIFAR-10" in first_rows.text
+    monkeypatch.setattr(CIFAR10, "part", lambda self: None)
     monkeypatch.setattr(
         selfcheck, "score", lambda *_: {"fid": {"value": None, "reason": "no Inception weights: get them"}}
     )

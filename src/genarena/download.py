@@ -10,6 +10,8 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +77,7 @@ def download(published: Published, path: Path, mirror: str | None = None) -> Non
     if published.checksum is None:
         raise UserError(f"{published.file} has no published checksum, so it is not downloaded")
     part = path.with_name(f"{path.name}.part")
-    with alone(path.with_name(f".{path.name}.lock")):
+    with _folder_for(path), alone(path.with_name(f".{path.name}.lock")):
         if path.is_file():  # another process was faster
             return
         _fetch_all(url, part, published.size)
@@ -87,6 +89,20 @@ def download(published: Published, path: Path, mirror: str | None = None) -> Non
         with open(part, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
+
+
+@contextmanager
+def _folder_for(path: Path) -> Iterator[None]:
+    """Make the folders of a file; those that are still empty after an error are removed again."""
+    made = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # something is in it
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def _address(mirror: str) -> str:

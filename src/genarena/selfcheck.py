@@ -244,14 +244,18 @@ def autoregressive_masses() -> Iterator[Check]:
 def fid_of_cifar10(root: str, networks: FeatureSettings) -> Iterator[Check | Missing]:
     """FID of the 50,000 training images against the 10,000 test images."""
     title = f"FID of CIFAR-10, train against test ({CIFAR10_TRAIN_TEST_FID} +- 0.01)"
-    if not (Path(root) / CIFAR10.folder).is_dir():
-        yield Missing(title, f"needs CIFAR-10; there is no {Path(root) / CIFAR10.folder} (GENARENA_DATA or data.root=)")
+    folder = Path(root) / CIFAR10.inner
+    if not folder.is_dir():
+        yield Missing(title, f"needs CIFAR-10; there is no {folder} (GENARENA_DATA or data.root=)")
         return
     data = CIFAR10(DataSpec((3, 32, 32), 256, 10), root=root)
     try:
         data.setup()
     except DataError as error:
         yield Missing(title, f"needs CIFAR-10: {error}")
+        return
+    if data.part():
+        yield Missing(title, f"needs all of CIFAR-10; {folder} has {data.part()}")
         return
     train = torch.cat([data.train.x, data.val.x])
     settings = EvaluationSettings(num_samples=len(train), num_test=data.test.size, features=networks)
