@@ -240,7 +240,7 @@ def test_a_wrong_line_is_refused_in_one_line(tmp_path: Path, more: list[str], wo
 
 
 def test_another_search_is_another_folder(tmp_path: Path) -> None:
-    same = {search(tmp_path, *more).folder for more in ([], ["sweep.trials=3", "launcher.slots=2", "data.root=/there"])}
+    same = {search(tmp_path, *more).folder for more in ([], ["sweep.trials=3", "launcher.slots=2"])}
     other = {search(tmp_path, *more).folder for more in (["seed=1"], ["model.latent_dim=2"], ["sweep.minimize=[fid]"])}
     assert len(same) == 1 and len(other) == 3 and not same & other
 

@@ -14,7 +14,7 @@ from genarena.lock import locked
 SETTING = ("model", "data", "budget", "evaluation", "metrics", "seed")  # what makes two runs the same experiment
 EXACTLY = (*SETTING, "callbacks", "trainer")  # what makes them the same job: also how it is trained
 LEFT_OUT = {  # what says where or how something is shown, not what is computed
-    "data": ("root",),
+    "data": ("mirror", "num_workers", "timeout"),  # not the root: another folder may hold other pictures
     "evaluation": ("features",),  # paths, which differ from machine to machine
     "callbacks": ("progress", "grid_size"),
 }
