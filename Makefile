@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FAMILIES := vae,realnvp,glow,pixelcnn,dcgan,sngan,ddpm,ebm,injective_flow
 
-.PHONY: help setup demo test test-slow lint format bench constraints
+.PHONY: help setup demo test test-slow test-faults lint format bench constraints
 
 help:
-	@echo "make setup | demo | test | test-slow | lint | format | bench"
+	@echo "make setup | demo | test | test-slow | test-faults | lint | format | bench"
 
 setup: $(INSTALLED)
 
@@ -30,10 +30,14 @@ demo: setup
 	$(BIN)/python scripts/leaderboard.py runs_dir=runs/demo out=leaderboard && exit $$status
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "not slow and not gpu and not network"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "not slow and not gpu and not network and not faults"
 
 test-slow: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "slow and not faults"
+
+# Random kills, damaged files, signals, full disks, dead ranks: about a quarter of an hour; prints trials and failures.
+test-faults: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "faults"
 
 lint: setup
 	$(BIN)/ruff check .

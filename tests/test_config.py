@@ -116,8 +116,14 @@ def test_torch_is_not_imported_before_the_check() -> None:
 
 
 def test_foreign_targets_are_refused() -> None:
-    for target in ("os.system", "torch.load", "builtins.eval", "genarena.cli.os.system", "torch.optim.sgd.torch.load",
-                   "genarena.models.base.partial", "torchmetrics.__class__", 7):  # fmt: skip
+    foreign = ["os.system", "torch.load", "builtins.eval", "genarena.cli.os.system", "torch.optim.sgd.torch.load",
+               "genarena.models.base.partial", "torchmetrics.__class__", "genarena.files.replace_atomically",
+               "genarena.cli.guard", "genarena.data.decoding.Pictures", "genarena.data.base.Tensor",
+               "genarena.models.base.ABC", "genarena.models.base.LightningModule", "genarena.schedule.math",
+               "genarena.schedule.warmup_cosine.__class__", "torch.optim.Optimizer.__init__",
+               "torch.optim.lr_scheduler.LambdaLR", "torch.optim.SparseAdam.load", "pytorch_lightning.Callback",
+               "pytorch_lightning.cli.LightningCLI", 7]  # fmt: skip
+    for target in foreign:
         with pytest.raises(Untrusted):
             build({"_target_": "genarena.spec.DataSpec", "shape": [{"_target_": target}]}, "data")
 

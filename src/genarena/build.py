@@ -1,25 +1,38 @@
 """Configuration node -> object. The only place that instantiates, and only what the project trusts."""
 
+from collections.abc import Iterator
+from dataclasses import is_dataclass
 from functools import lru_cache, partial
+from inspect import isclass, isfunction
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from genarena.errors import ArenaError, Untrusted, UserError
+from genarena.trust import ALLOWED, refuse_foreign
 
-TRUSTED = ("genarena.", "torch.optim.", "pytorch_lightning.", "torchmetrics.")
+KINDS = {  # beginning of a target -> the class that it must extend; "" for a function
+    "genarena.schedule.": "",
+    "genarena.data.": "pytorch_lightning.core.datamodule.LightningDataModule",
+    "genarena.": "torch.nn.modules.module.Module",
+    "torch.optim.": "torch.optim.optimizer.Optimizer",
+    "pytorch_lightning.strategies.": "pytorch_lightning.strategies.strategy.Strategy",
+    "pytorch_lightning.": "pytorch_lightning.trainer.trainer.Trainer",
+}
 
 
 def build(node: DictConfig | dict[str, Any], what: str) -> Any:
     """The object a node describes; `what` names it in errors.
 
-    Raises Untrusted for a `_target_` outside genarena, torch.optim, pytorch_lightning and torchmetrics, and UserError
-    with the innermost cause where the constructor refuses its arguments.
+    Raises Untrusted for a `_target_` that is not on the list of `genarena.trust`, and UserError with the innermost cause
+    where the constructor refuses its arguments.
     """
     plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    _refuse_foreign(plain, what)
+    refuse_foreign(plain, what)
+    for target in _targets(plain):
+        _refuse_strangers(target, what)
     try:
         plain = _bind_partials(plain)
         return instantiate(plain, _convert_="all") if isinstance(plain, dict) else plain
@@ -53,33 +66,27 @@ def _readable(cause: BaseException) -> str:
     return lines[0] if lines else type(cause).__name__
 
 
-def _refuse_foreign(node: Any, what: str) -> None:
-    if isinstance(node, list):
-        for item in node:
-            _refuse_foreign(item, what)
-    if not isinstance(node, dict):
-        return
-    if "_target_" in node and not (isinstance(node["_target_"], str) and _trusted(node["_target_"])):
-        raise Untrusted(f"{what}: _target_ {node['_target_']!r} is outside {', '.join(TRUSTED)}")
-    for value in node.values():
-        _refuse_foreign(value, what)
-
-
 @lru_cache
-def _trusted(target: str) -> bool:
-    """A dotted path under a trusted package that does not wander out through a module's own imports."""
-    if not target.startswith(TRUSTED):
-        return False
-    parts = target.split(".")
-    return all(part.isidentifier() and not part.startswith("_") for part in parts) and not _leaves_home(target)
-
-
-def _leaves_home(target: str) -> bool:
-    """`genarena.run.os.system` begins well and ends elsewhere: the object must be defined under the package it names."""
-    from hydra.utils import get_object
-
+def _refuse_strangers(target: str, what: str) -> None:
+    """Raise Untrusted unless the object is what its place promises: a name may begin well and end in foreign code."""
     try:
-        home = get_object(target).__module__
+        found = get_object(target)
     except Exception:  # a broken import is reported by `instantiate`, with its cause
-        return False
-    return not f"{home}.".startswith(TRUSTED)
+        return
+    kind = next(kind for prefix, kind in KINDS.items() if target.startswith(prefix))
+    if not kind:
+        fits = isfunction(found) and f"{found.__module__}.{found.__name__}" == target
+    elif isclass(found) and found.__module__.startswith(target.split(".")[0]):
+        extended = {f"{base.__module__}.{base.__qualname__}" for base in found.__mro__}
+        fits = kind in extended or (is_dataclass(found) and target.startswith("genarena."))  # those hold settings
+    else:
+        fits = False
+    if not fits:
+        raise Untrusted(f"{what}: _target_ {target!r} is none of {ALLOWED}")
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, dict) and "_target_" in node:
+        yield node["_target_"]
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _targets(value)

@@ -1,0 +1,47 @@
+"""What a configuration may ask for. Names are judged here, before anything is imported; objects in `build`. No torch here.
+
+A run folder is somebody else's file: its `config.yaml` may name nothing outside this list, resolve nothing, and bring no
+option that reaches beyond the run itself.
+"""
+
+import re
+from typing import Any
+
+from genarena.errors import Untrusted
+
+TARGETS = re.compile(
+    r"genarena\.models\.(\w+\.){1,2}[A-Z]\w*"
+    r"|genarena\.(data|nets)\.[a-z]\w*\.[A-Z]\w*"
+    r"|genarena\.schedule\.[a-z]\w*"
+    r"|genarena\.(spec\.DataSpec|settings\.EvaluationSettings|weights\.FeatureSettings|sweep\.Settings)"
+    r"|torch\.optim\.[A-Z]\w*"
+    r"|pytorch_lightning\.(Trainer|strategies\.[A-Z]\w*Strategy)"
+)
+ALLOWED = "models, data sets, networks, schedules and settings of genarena, torch.optim and pytorch_lightning.Trainer"
+BEYOND = ("hydra", "launcher", "sweep", "resume")  # options of a stored command line that are left out
+
+
+def refuse_foreign(node: Any, what: str) -> None:
+    """Raise Untrusted for a `_target_` at any depth that is not one of ours; `what` names the file or the option."""
+    if isinstance(node, list):
+        for item in node:
+            refuse_foreign(item, what)
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node and not _is_ours(node["_target_"]):
+        raise Untrusted(f"{what}: _target_ {node['_target_']!r} is none of {ALLOWED}")
+    for value in node.values():
+        refuse_foreign(value, what)
+
+
+def _is_ours(target: Any) -> bool:
+    return isinstance(target, str) and TARGETS.fullmatch(target) is not None and "._" not in target
+
+
+def stored_overrides(overrides: Any, what: str) -> list[str]:
+    """The command line that a run folder was made with, without what reaches beyond the run. Raises Untrusted for flags."""
+    if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
+        raise Untrusted(f"{what}: choices.overrides is not a list of options")
+    if flags := [text for text in overrides if text.startswith("-")]:
+        raise Untrusted(f"{what}: {flags[0]} is no option of a run")
+    return [text for text in overrides if re.split(r"[./@=]", text.lstrip("+~"))[0] not in BEYOND]
