@@ -10,6 +10,7 @@ from genarena.errors import UserError
 from genarena.files import replace_atomically
 from genarena.leaderboard import formats, page
 from genarena.leaderboard.runs import find_runs
+from genarena.leaderboard.sweeps import find_sweeps
 from genarena.leaderboard.tables import make_tables
 from genarena.progress import Bars
 
@@ -24,10 +25,12 @@ def main() -> None:
     if options["logger"] not in ("none", "wandb"):
         raise UserError(f"logger={options['logger']}: expected none or wandb")
     runs, broken = find_runs(Path(options["runs_dir"]))
+    searches, unreadable = find_sweeps(Path(options["runs_dir"]))
+    broken += unreadable
     tables = make_tables(runs)
     out = Path(options["out"])
     with Bars() as bars:
-        html = page.render(tables, broken, bars.track)
+        html = page.render(tables, broken, bars.track, searches)
     files = {"leaderboard.md": formats.markdown(tables), "leaderboard.csv": formats.comma_separated(tables),
              "leaderboard.json": formats.as_json(tables), "leaderboard.tex": formats.latex(tables),
              "index.html": html}  # fmt: skip

@@ -28,6 +28,7 @@ from genarena.files import replace_atomically
 from genarena.launcher import Job, Outcome, Queue
 from genarena.leaderboard.curves import validations
 from genarena.past_runs import EXACTLY, pinned
+from genarena.search_space import Dimension
 
 BEAT = 60.0  # seconds between two signs of life that other machines see
 SILENT = 600.0  # seconds without one, after which a trial of another machine counts as dead
@@ -78,10 +79,7 @@ class Search(Queue):
     def __init__(self, overrides: Sequence[str]) -> None:
         super().__init__([])
         self.cfg = OmegaConf.to_container(config.compose(list(overrides)), resolve=True)
-        self.settings: Settings = build(self.cfg["sweep"], "sweep")
-        config.check_metrics(self.settings.objectives)
-        self.fixed = _fixed(overrides, self.cfg, self.settings)
-        self.space = search_space.checked(self.settings.space, self.fixed)
+        self.settings, self.fixed, self.space = prepared(overrides, self.cfg)
         self.folder = _folder(self.cfg, self.settings, list(self.space))
         self.running: dict[Job, int] = {}  # job -> trial id
         self.pruned: set[Job] = set()
@@ -180,7 +178,8 @@ class Search(Queue):
     def _describe(self) -> None:
         """`sweep.yaml`, for those who look at the folder. The storage's URL may hold a password and is left out."""
         text = {"name": self.settings.name, "line": self.fixed, "objectives": self.settings.objectives,
-                "directions": self._directions(), "trials": self.settings.trials, "keys": list(self.space),
+                "directions": self._directions(), "trials": self.settings.trials,
+                "space": {key: self.settings.space[key] for key in self.space},
                 "data": self.cfg["choices"]["data"], "model": self.cfg["choices"]["model"],
                 "has_journal": sweep_report.url(self.settings.storage) is None}  # fmt: skip
         path = self.folder / sweep_report.DESCRIPTION
@@ -192,6 +191,14 @@ class Search(Queue):
         with open(self.folder / ".lock", "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def prepared(overrides: Sequence[str], cfg: dict[str, Any]) -> tuple[Settings, list[str], dict[str, Dimension]]:
+    """Settings, what all trials share, and what is searched. Raises UserError before anything is written."""
+    settings: Settings = build(cfg["sweep"], "sweep")
+    config.check_metrics(settings.objectives)
+    fixed = _fixed(overrides, cfg, settings)
+    return settings, fixed, search_space.checked(settings.space, fixed)
 
 
 def is_hopeless(values: Sequence[float], others: Sequence[Sequence[float]]) -> bool:

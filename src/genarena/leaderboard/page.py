@@ -3,13 +3,13 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from genarena.leaderboard import curves, plots
+from genarena.leaderboard import curves, plots, sweeps
 from genarena.leaderboard.formats import heading
 from genarena.leaderboard.images import Gallery, Picture
 from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
@@ -32,8 +32,8 @@ NOTES = {
 PLAIN = ("value", "title", "unit", "higher_is_better", "n", "sign", "likelihood", "standard_error", "reason")
 
 
-def render(tables: list[Table], broken: list[str], track: Callable[[Iterable, str], Iterable] = lambda items, _: items
-           ) -> str:  # fmt: skip
+def render(tables: list[Table], broken: list[str], track: Callable[[Iterable, str], Iterable] = lambda items, _: items,
+           searches: Sequence[sweeps.Sweep] = ()) -> str:  # fmt: skip
     """The page; `track` may show progress.
 
     Everything that comes from a run folder is escaped; the Content-Security-Policy allows one script and one style, by
@@ -60,11 +60,12 @@ def render(tables: list[Table], broken: list[str], track: Callable[[Iterable, st
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     environment.filters |= {"heading": heading, "number": number, "prefixed": prefixed, "config": _config, "facts": _facts,
-                            "metrics": _metrics, "sparkline": plots.sparkline}  # fmt: skip
+                            "metrics": _metrics, "sparkline": plots.sparkline,
+                            "parallel": sweeps.parallel, "bars": sweeps.bars}  # fmt: skip
     environment.globals |= {"families": plots.families, "colour": plots.colour}
     return environment.get_template("page.html.jinja").render(
         tables=tables, broken=broken, runs=runs, script=script, style=style, plots=drawn, pictures=pictures, losses=losses,
-        headings=PICTURES, notes=NOTES, bests=bests, repeated=repeated,
+        headings=PICTURES, notes=NOTES, searches=searches, bests=bests, repeated=repeated,
         first={line.runs[0].folder for table in tables for line in table.lines},
         script_hash=_digest(script), style_hash=_digest(style),
     )  # fmt: skip

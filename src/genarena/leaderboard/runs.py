@@ -99,7 +99,7 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
     """Every readable row below `runs_dir`, and one line of text for each unreadable one. Raises UserError if none."""
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder")
-    runs, broken = [], []
+    runs, broken, of_searches = [], [], 0
     for path in sorted(runs_dir.glob("**/result.json")):
         if path.parent.name == EVALUATIONS:
             continue
@@ -108,13 +108,14 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         except UserError as error:
             broken.append(str(error))
             continue
-        if row["data"]["split"] == "val":  # of a search: what is chosen by is not reported
+        if row["data"]["split"] == "val":  # what is chosen by is not reported
+            of_searches += 1
             continue
         resampled, others, complaints = _evaluations(row, path.parent / EVALUATIONS)
         broken += complaints
         row["metrics"] = others | row["metrics"]
         runs.append(Run(row, path.parent, resampled))
-    if not runs:
+    if not runs and not of_searches:
         raise UserError(f"runs_dir={runs_dir}: no finished run (result.json) below it")
     return runs, broken
 

@@ -1,0 +1,172 @@
+"""Searches for hyperparameters as the page shows them: the best trials, what mattered, and every trial as one line.
+
+They are read from `trials.json`; values are those of the validation split and never stand in a table of results.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genarena.leaderboard.numbers import number
+from genarena.leaderboard.runs import anchor
+
+TRIALS = "trials.json"
+LEFT, TOP, GAP, HEIGHT, BOTTOM = 60.0, 14.0, 130.0, 290.0, 40.0  # of the plot of trials
+BAR, LABEL, BARS = 20.0, 190.0, 420.0  # height of a bar with its margin, room for names, width in all
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One search. `trials`: records with number, state, params, values, run, error, seconds."""
+
+    folder: str
+    about: dict[str, Any]
+    trials: list[dict[str, Any]]
+    best: list[int]
+    importance: dict[str, dict[str, float]]
+
+    @property
+    def anchor(self) -> str:
+        return anchor("sweep", self.folder)
+
+    @property
+    def done(self) -> list[dict[str, Any]]:
+        return [trial for trial in self.trials if trial["state"] == "done"]
+
+    @property
+    def counts(self) -> str:
+        states = dict.fromkeys(trial["state"] for trial in self.trials)
+        counted = [f"{sum(trial['state'] == state for trial in self.trials)} {state}" for state in states]
+        return f"{len(self.trials)} of {self.about['trials']} trials: {', '.join(counted)}"
+
+
+@dataclass
+class Scale:
+    """One upright axis. `ticks`: y on the canvas and label."""
+
+    title: str
+    full: str
+    x: float
+    ticks: list[tuple[float, str]] = field(default_factory=list)
+
+
+@dataclass
+class Thread:
+    """One trial in the plot; `shade` from 0 (the worst) to 1."""
+
+    number: int
+    points: str
+    shade: float
+    is_best: bool
+    tip: str
+
+
+@dataclass
+class Parallel:
+    width: float
+    scales: list[Scale]
+    threads: list[Thread]
+    top: float = TOP
+    bottom: float = HEIGHT - BOTTOM
+    height: float = HEIGHT
+
+
+def find_sweeps(runs_dir: Path) -> tuple[list[Sweep], list[str]]:
+    """Every readable search below `runs_dir`, and one line of text for each unreadable one."""
+    found, broken = [], []
+    for path in sorted(runs_dir.glob(f"**/{TRIALS}")):
+        try:
+            content = json.loads(path.read_text())
+            sweep = Sweep(path.parent.name, content["sweep"], content["trials"], content["best"], content["importance"])
+            _ = sweep.counts, parallel(sweep), bars(sweep)  # what does not fit shows here
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            broken.append(f"{path} is not the record of a sweep: {type(error).__name__}: {error}")
+            continue
+        found.append(sweep)
+    return found, broken
+
+
+# -- every trial as one line through all axes --------------------------------------------------------------------------
+
+
+def parallel(sweep: Sweep) -> Parallel | None:
+    """Options from left to right, then objectives; None for fewer than two finished trials."""
+    done = sweep.done
+    if len(done) < 2:
+        return None
+    about, scales, columns = sweep.about, [], []
+    for key, node in about["space"].items():
+        values = [trial["params"][key] for trial in done]
+        log = bool(node.get("log"))
+        ends = node.get("choices") or [node["low"], node["high"]]
+        _add(scales, columns, key, values, ends, log, "choices" in node)
+    for index, name in enumerate(about["objectives"]):
+        values = [trial["values"][index] for trial in done]
+        _add(scales, columns, name, values, [min(values), max(values)], False, False)
+    threads = [_thread(sweep, at, trial, scales, columns) for at, trial in enumerate(done)]
+    threads.sort(key=lambda thread: (thread.is_best, thread.shade))  # the best on top
+    return Parallel(2 * LEFT + GAP * (len(scales) - 1), scales, threads)
+
+
+def _add(scales: list[Scale], columns: list[list[float]], key: str, values: Sequence[Any], ends: Sequence[Any], log: bool,
+         discrete: bool) -> None:  # fmt: skip
+    scale = Scale(key.split(".")[-1], key, LEFT + GAP * len(scales))
+    if discrete:  # a choice that is gone from the YAML was still tried
+        names = list(dict.fromkeys([*map(_text, ends), *map(str, values)]))
+        places = {name: _height(index / max(1, len(names) - 1)) for index, name in enumerate(names)}
+        scale.ticks = [(y, name) for name, y in places.items()]
+        columns.append([places[str(value)] for value in values])
+    else:
+        low, high = (_position(end, log) for end in (min([*ends, *values]), max([*ends, *values])))
+        shares = [(_position(value, log) - low) / (high - low) if high > low else 0.5 for value in values]
+        middle = low + 0.5 * (high - low)
+        scale.ticks = [(_height(share), number(math.exp(at) if log else at))
+                       for share, at in ((0.0, low), (0.5, middle), (1.0, high))]  # fmt: skip
+        columns.append([_height(share) for share in shares])
+    scales.append(scale)
+
+
+def _thread(sweep: Sweep, at: int, trial: dict[str, Any], scales: list[Scale], columns: list[list[float]]) -> Thread:
+    first = [other["values"][0] for other in sweep.done]
+    falls = sweep.about["directions"][0] == "minimize"
+    better = sum((value > first[at]) if falls else (value < first[at]) for value in first)
+    said = [f"{name} {number(value)}" for name, value in zip(sweep.about["objectives"], trial["values"], strict=True)]
+    said += [f"{key}={value if isinstance(value, str) else number(value)}" for key, value in trial["params"].items()]
+    points = " ".join(f"{scale.x:.1f},{column[at]:.1f}" for scale, column in zip(scales, columns, strict=True))
+    is_best = trial["number"] in sweep.best
+    return Thread(trial["number"], points, round(better / max(1, len(first) - 1), 3), is_best,
+                  f"trial {trial['number']}: {', '.join(said)}")  # fmt: skip
+
+
+def _position(value: float, log: bool) -> float:
+    return math.log(value) if log else float(value)
+
+
+def _height(share: float) -> float:
+    return round(HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP), 1)
+
+
+def _text(value: Any) -> str:
+    """A choice as the trials name it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+# -- what mattered -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bar:
+    name: str
+    y: float
+    length: float
+    share: str
+
+
+def bars(sweep: Sweep) -> dict[str, list[Bar]]:
+    """Objective -> a bar per option, the longest first: its share of the variance over the trials (fANOVA)."""
+    return {name: [Bar(key, 4 + BAR * index, round(float(share) * (BARS - LABEL - 50.0), 1), f"{float(share):.0%}")
+                   for index, (key, share) in enumerate(sorted(shares.items(), key=lambda item: -item[1]))]
+            for name, shares in sweep.importance.items()}  # fmt: skip
