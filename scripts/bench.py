@@ -12,7 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from genarena import cli
 from genarena.data.base import ArenaDataModule, Batches
+from genarena.errors import UserError
 from genarena.likelihood import dequantise
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
@@ -146,10 +148,10 @@ BENCHMARKS = {function.__name__: function for function in (pixelcnn_sampling, gl
 def main(names: list[str]) -> None:
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
-        sys.exit(f"unknown benchmark {', '.join(unknown)}: choose from {', '.join(BENCHMARKS)}")
+        raise UserError(f"unknown benchmark {', '.join(unknown)}: choose from {', '.join(BENCHMARKS)}")
     for name in names or BENCHMARKS:
         print(BENCHMARKS[name](), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    cli.guard(lambda: main(sys.argv[1:]))

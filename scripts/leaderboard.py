@@ -3,16 +3,10 @@
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from rich.console import Console
 
 from genarena import cli, config
 from genarena.errors import UserError
 from genarena.files import replace_atomically
-from genarena.leaderboard import formats, page
-from genarena.leaderboard.runs import find_runs
-from genarena.leaderboard.sweeps import find_sweeps
-from genarena.leaderboard.tables import make_tables
-from genarena.progress import Bars
 
 USAGE = """python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard] [logger=none|wandb]
 
@@ -24,6 +18,15 @@ def main() -> None:
     options = cli.options({"runs_dir": "runs", "out": "leaderboard", "logger": "none"}, USAGE)
     if options["logger"] not in ("none", "wandb"):
         raise UserError(f"logger={options['logger']}: expected none or wandb")
+
+    from rich.console import Console  # statistics take a second to import; the options are right now
+
+    from genarena.leaderboard import formats, page
+    from genarena.leaderboard.runs import find_runs
+    from genarena.leaderboard.sweeps import find_sweeps
+    from genarena.leaderboard.tables import make_tables
+    from genarena.progress import Bars
+
     runs, broken = find_runs(Path(options["runs_dir"]))
     searches, unreadable = find_sweeps(Path(options["runs_dir"]))
     broken += unreadable

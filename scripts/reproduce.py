@@ -4,6 +4,7 @@ import sys
 
 from genarena import cli, config
 from genarena.errors import UserError
+from genarena.experiment import setting
 
 USAGE = """python scripts/reproduce.py [name=<experiment> | name=[a,b]] [runs_dir=runs] [data.root=<folder>] [trainer=gpu] ...
 
@@ -11,7 +12,7 @@ Without a name, all of conf/experiment, one after the other. A finished run is u
 
 
 def main() -> None:
-    others = [argument for argument in sys.argv[1:] if not argument.startswith(("name=", "-"))]
+    others = [argument for argument in sys.argv[1:] if not argument.startswith(("name=", "debug=", "-"))]
     given = [argument for argument in sys.argv[1:] if argument not in others]
     chosen = cli.options({"name": None}, USAGE, given)["name"]
     if given and not chosen:  # an empty variable must not start all of them
@@ -23,10 +24,11 @@ def main() -> None:
             raise UserError(f"name={name}: there is no such experiment{config.nearest(str(name), known)}; "
                             f"available: {', '.join(known)}")  # fmt: skip
 
-    from genarena.reproduce import reproduce, setting  # heavy imports wait until the options are right
-
     for name in names:
         setting(name, others)  # a mistake in the last one must not wait for the first
+
+    from genarena.reproduce import reproduce  # heavy imports wait until the options are right
+
     outcomes = []
     for name in names:
         outcomes.append(reproduce(name, others))

@@ -115,6 +115,33 @@ def test_torch_is_not_imported_before_the_check() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+REFUSE = """
+import runpy, sys
+sys.modules["torch"] = None  # an import of it raises
+for script in sys.argv[1:]:
+    for arguments in (["nonsense=1"], ["nonsense=1", "debug=true"]):
+        sys.argv = [script, *arguments]
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as error:
+            assert error.code == 2, (script, error.code)
+        else:
+            raise AssertionError(script)
+"""
+
+
+def test_every_script_refuses_a_misspelt_option_before_it_imports_torch(tmp_path: Path) -> None:
+    scripts = [str(path) for path in sorted((ROOT / "scripts").glob("*.py")) if path.stem != "bench"]
+    assert len(scripts) >= 8
+    done = subprocess.run([sys.executable, "-c", REFUSE, *scripts, str(ROOT / "train.py")], cwd=tmp_path, capture_output=True,
+                          text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert sum(line.startswith("error: ") for line in lines) == 2 * (len(scripts) + 1)
+    assert sum("Traceback" in line for line in lines) == len(scripts) + 1  # debug=true shows it
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_foreign_targets_are_refused() -> None:
     foreign = ["os.system", "torch.load", "builtins.eval", "genarena.cli.os.system", "torch.optim.sgd.torch.load",
                "genarena.models.base.partial", "torchmetrics.__class__", "genarena.files.replace_atomically",

@@ -14,8 +14,9 @@ from genarena.backbones import BACKBONES
 from genarena.build import build
 from genarena.errors import Diverged, UserError
 from genarena.evaluate import load_metric
+from genarena.experiment import setting
 from genarena.metrics import names as metric_names
-from genarena.reproduce import Outcome, Published, find_run, published, setting
+from genarena.reproduce import Outcome, Published, find_run, published
 from tests.pixels import Pixels
 
 EXPERIMENTS = config.available("experiment")

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
 from genarena import config, results
 from genarena.build import build
 from genarena.errors import ArenaError, UserError
 from genarena.evaluate import evaluate, load_metric
+from genarena.experiment import setting
 from genarena.files import replace_atomically
 from genarena.imported import ImportedReference, score
 from genarena.past_runs import find_run
@@ -24,15 +24,6 @@ from genarena.run_folder import RunFolder
 from genarena.settings import EvaluationSettings
 from genarena.weights import FeatureSettings
 
-ELSEWHERE = (
-    "data.root",
-    "trainer",
-    "trainer.",
-    "logger",
-    "callbacks.progress",
-    "runs_dir",
-    "features.",
-)  # what may differ
 TO_TRAIN = "reproduced.json"  # in the run folder: the published metric against the training images
 
 
@@ -89,15 +80,6 @@ class Outcome:
 def published(cfg: dict[str, Any]) -> Published:
     """The pinned number of a composed experiment."""
     return Published(**cfg["published"])
-
-
-def setting(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The resolved configuration of an experiment. Raises UserError for overrides that would make it another one."""
-    for text in overrides:
-        key = text.partition("=")[0]
-        if not key.startswith(tuple(part for part in ELSEWHERE if part.endswith("."))) and key not in ELSEWHERE:
-            raise UserError(f"{text}: an experiment pins its setting; what may be given is {', '.join(ELSEWHERE)}")
-    return OmegaConf.to_container(config.compose(config.check([f"experiment={name}", *overrides])), resolve=True)
 
 
 def reproduce(name: str, overrides: Sequence[str] = ()) -> Outcome:

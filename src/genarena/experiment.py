@@ -1,0 +1,28 @@
+"""A published setting, `conf/experiment/<name>.yaml`, and what may be said beside it. No torch here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from genarena import config
+from genarena.errors import UserError
+
+ELSEWHERE = (
+    "data.root",
+    "trainer",
+    "trainer.",
+    "logger",
+    "callbacks.progress",
+    "runs_dir",
+    "features.",
+)  # what may differ
+
+
+def setting(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The resolved configuration of an experiment. Raises UserError for overrides that would make it another one."""
+    for text in overrides:
+        key = text.partition("=")[0]
+        if not key.startswith(tuple(part for part in ELSEWHERE if part.endswith("."))) and key not in ELSEWHERE:
+            raise UserError(f"{text}: an experiment pins its setting; what may be given is {', '.join(ELSEWHERE)}")
+    return OmegaConf.to_container(config.compose(config.check([f"experiment={name}", *overrides])), resolve=True)
