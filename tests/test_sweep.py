@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from genarena import config, launcher, results, search_space, sweep_report
 from genarena import sweep as sweep_module
@@ -24,17 +25,34 @@ FAMILIES = {path.name for path in (config.SOURCE / "models").iterdir() if path.i
 LINE = ["sweep=vae", "data=digits", "budget=smoke"]
 
 
+@cache
+def composed_once(conf: Path, overrides: tuple[str, ...]) -> DictConfig:
+    cfg = COMPOSE(list(overrides))
+    OmegaConf.resolve(cfg.choices)  # by what Hydra composed last
+    return cfg
+
+
+COMPOSE = config.compose
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """As `config.compose`; what differs in `runs_dir` alone is composed once."""
+    where = [text.partition("=")[2] for text in overrides if text.startswith("runs_dir=")]
+    cfg = composed_once(config.CONF, tuple(text for text in overrides if not text.startswith("runs_dir="))).copy()
+    return OmegaConf.merge(cfg, {"runs_dir": where[-1]}) if where else cfg
+
+
 @pytest.fixture(autouse=True)
 def cheap_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs without composing: their overrides stand for the model."""
-    composed: dict[str, dict] = {}
 
     def job_of(overrides: list[str]) -> Job:
-        where = overrides[-1].removeprefix("runs_dir=")
-        if where not in composed:
-            composed[where] = OmegaConf.to_container(config.compose(list(overrides)), resolve=True)
-        return Job(tuple(overrides), composed[where] | {"model": {"is": list(overrides)}})
+        plain = [text for text in overrides if not text.startswith("model.")]
+        return Job(
+            tuple(overrides), OmegaConf.to_container(compose(plain), resolve=True) | {"model": {"is": list(overrides)}}
+        )
 
+    monkeypatch.setattr(config, "compose", compose)
     monkeypatch.setattr(launcher, "job_of", job_of)
     monkeypatch.setattr(launcher, "POLL", 0.0)
     monkeypatch.setattr(sweep_module, "LOOK", 0.0)
@@ -58,7 +76,8 @@ def scores(job: Job) -> int:
 
 
 def fails(job: Job) -> int:
-    stored_run(job, "failed", {"status": "diverged", "error": "Diverged: training diverged"})
+    number = len(list(Path(job.cfg["runs_dir"]).glob("*/*/*")))
+    stored_run(job, f"failed{number}", {"status": "diverged", "error": "Diverged: training diverged"})
     return 3
 
 
@@ -149,6 +168,41 @@ def test_a_failed_trial_is_recorded_and_the_rest_goes_on(tmp_path: Path, capsys)
     assert "failed 1: Diverged: training diverged" in report.text and "failed 2: no fd_domain: too few" in report.text
     launcher.work(again := search(tmp_path, "sweep.trials=4"), nothing := Instant(scores))
     assert nothing.jobs == [] and states(again) == states(found)
+
+
+def test_a_search_in_which_everything_fails_gives_up(tmp_path: Path) -> None:
+    for _ in range(2):  # also when it is started again
+        with pytest.raises(
+            UserError, match="all of the first 3 trials failed, the last one so: Diverged: .*nothing more"
+        ):
+            launcher.work(found := search(tmp_path, "sweep.trials=9"), Instant(fails))
+    assert states(found) == ["FAIL"] * 3
+
+
+def test_machines_without_a_common_lock_begin_no_trial_too_many(tmp_path: Path, monkeypatch) -> None:
+    storage = f"sweep.storage=sqlite:///{tmp_path}/shared.db"
+    fast, slow = (search(tmp_path / name, "sweep.trials=1", storage) for name in ("fast", "slow"))
+    assert fast.take() is not None
+    seen, counted = [[]], sweep_report.counted  # what the slow one saw before the fast one began its trial
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_report, "counted", lambda study: seen.pop() if seen else counted(study))
+        assert slow.take() is None
+    assert len(sweep_report.report(slow.folder, slow.study).trials) == 1
+    launcher.work(search(tmp_path / "fast", "sweep.trials=2", storage), more := Instant(scores))
+    assert len(more.jobs) == 1  # the surplus one does not count towards a top-up
+
+
+def test_half_a_line_in_the_journal_and_a_lock_of_a_dead_process_stop_nothing(tmp_path: Path) -> None:
+    launcher.work(found := search(tmp_path, "sweep.trials=1"), Instant(scores))
+    journal = found.folder / sweep_report.JOURNAL
+    journal.write_bytes(journal.read_bytes() + b'{"op_code":4,"worker')
+    (found.folder / f"{journal.name}.lock").symlink_to("gone")  # as Optuna's own lock leaves it
+    launcher.work(search(tmp_path, "sweep.trials=2"), Instant(scores))
+    launcher.work(again := search(tmp_path, "sweep.trials=3"), Instant(scores))
+    assert states(again) == ["COMPLETE"] * 3
+    journal.write_bytes(journal.read_bytes()[:200].replace(b'"', b"?") + journal.read_bytes()[200:])
+    with pytest.raises(UserError, match="journal.log cannot be opened"):
+        search(tmp_path, "sweep.trials=3")
 
 
 def test_the_exit_code_tells_of_failed_trials_also_when_nothing_is_left_to_do(

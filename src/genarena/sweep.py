@@ -33,6 +33,7 @@ from genarena.search_space import Dimension
 BEAT = 60.0  # seconds between two signs of life that other machines see
 SILENT = 600.0  # seconds without one, after which a trial of another machine counts as dead
 FROM = 4  # trials that a trial is compared with, at least, before it may be pruned
+ENOUGH = 3  # failed trials without any other, after which a search gives up
 LOOK = 1.0  # seconds between two looks at the validations of a running trial
 
 
@@ -91,22 +92,32 @@ class Search(Queue):
     def take(self) -> Job | None:
         """A trial whose process died, else a new one, else None."""
         with self._locked():
-            trials = self.study.get_trials(deepcopy=False)
+            trials = sweep_report.counted(self.study)
+            _refuse_to_fail_on(trials)
             lost = next((trial for trial in trials if _is_running(trial) and not _is_alive(trial)), None)
             if lost is None and len(trials) >= self.settings.trials:
                 return None
             trial_id = lost._trial_id if lost else self._create()
+            if trial_id is None:
+                return None
             for name, value in _owner().items():
                 self.storage.set_trial_user_attr(trial_id, name, value)
         job = self._job(trial_id)
         self.running[job] = trial_id
         return job
 
-    def _create(self) -> int:
+    def _create(self) -> int | None:
+        """The id of a new trial. None where searches on other machines, which our lock does not reach, were faster."""
         import optuna
 
         template = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, user_attrs=_owner())
-        return self.storage.create_new_trial(self.study._study_id, template)
+        trial_id = self.storage.create_new_trial(self.study._study_id, template)
+        before = [trial for trial in sweep_report.counted(self.study) if trial._trial_id < trial_id]
+        if len(before) < self.settings.trials:
+            return trial_id
+        self.storage.set_trial_user_attr(trial_id, "surplus", True)
+        self.storage.set_trial_state_values(trial_id, optuna.trial.TrialState.FAIL)
+        return None
 
     def _job(self, trial_id: int) -> Job:
         """The job with the parameters of a trial: those it has, and drawn ones for what it has not got yet.
@@ -153,6 +164,8 @@ class Search(Queue):
             self._tell(job, facts, None if error else values, "FAIL" if error else "COMPLETE")
         trial = self.storage.get_trial(self.running.pop(job))
         said = ", ".join(f"{name} {value:.5g}" for name, value in zip(self.settings.objectives, values, strict=False))
+        if job in self.pruned:
+            error = f"at {self.settings.prune_by} {trial.user_attrs['validation'][-1]:.5g}"
         print(f"[{trial.number + 1}/{self.total}] {trial.state.name.lower()} {error or said} {sweep_report.shown(trial)}",
               flush=True)  # fmt: skip
         sweep_report.report(self.folder, self.study, importance=False)
@@ -230,6 +243,16 @@ def _folder(cfg: dict[str, Any], settings: Settings, keys: list[str]) -> Path:
     folder = Path(cfg["runs_dir"]) / sweep_report.SWEEPS / f"{settings.name}-{names['model']}-{names['data']}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _refuse_to_fail_on(trials: Sequence[Any]) -> None:
+    """Raises UserError when all of the first trials failed: so would the night."""
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    if len(ended) >= ENOUGH and all(trial.state.name == "FAIL" for trial in ended):
+        reason = ended[-1].user_attrs.get("error", "")
+        raise UserError(
+            f"all of the first {len(ended)} trials failed, the last one so: {reason}; nothing more is tried"
+        )
 
 
 # -- who runs a trial --------------------------------------------------------------------------------------------------

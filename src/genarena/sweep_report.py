@@ -1,12 +1,14 @@
 """What became of a sweep: read from Optuna's storage, printed, and kept as `trials.json` for the leaderboard page."""
 
+import fcntl
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from omegaconf import OmegaConf
 
@@ -73,7 +75,8 @@ def open_study(folder: Path, storage: str | None, directions: Sequence[str] | No
     except UserError:
         raise
     except Exception as error:  # SQLAlchemy and its drivers raise dozens of kinds; the URL may hold a password
-        raise UserError(f"sweep.storage cannot be opened: {type(error).__name__}") from error
+        what = "sweep.storage" if url(storage) else folder / JOURNAL
+        raise UserError(f"{what} cannot be opened: {type(error).__name__}") from error
 
 
 def _storage(folder: Path, address: str | None) -> Any:
@@ -82,13 +85,52 @@ def _storage(folder: Path, address: str | None) -> Any:
 
     if address:
         return RDBStorage(address)
-    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    path, lock = folder / JOURNAL, _KernelLock(folder / f".{JOURNAL}.lock")
+    with lock.held():
+        _drop_torn_line(path)
+    return JournalStorage(JournalFileBackend(str(path), lock))
+
+
+class _KernelLock:
+    """For the journal. Optuna's own lock is a file that a killed process leaves behind, for others to wait at."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: IO[str] | None = None
+
+    def acquire(self) -> bool:
+        self.file = self.path.open("a")
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        self.file.close()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off what a kill or a full disk left of a last line: Optuna would write on in it, and read none of it again."""
+    content = path.read_bytes() if path.is_file() else b""
+    if content and not content.endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
+
+
+def counted(study: Any) -> list[Any]:
+    """Optuna's trials without those that several machines began at once beyond the number asked for."""
+    return [trial for trial in study.get_trials(deepcopy=False) if not trial.user_attrs.get("surplus")]
 
 
 def report(folder: Path, study: Any, importance: bool = True) -> Report:
     """What the storage says now, which is also written to `trials.json`; `importance` costs a second."""
     about = OmegaConf.to_container(OmegaConf.load(folder / DESCRIPTION))
-    trials = [_record(trial) for trial in study.get_trials(deepcopy=False)]
+    trials = [_record(trial) for trial in counted(study)]
     done = [trial for trial in trials if trial["state"] == "done"]
     best = sorted(trial.number for trial in study.best_trials) if done else []
     made = Report(about, trials, best, _importance(study, about["objectives"], done) if importance else {})
