@@ -30,9 +30,8 @@ def main() -> None:
     with Bars() as bars:
         groups = preview(jobs, bars.track)
     console = Console(file=sys.stdout, width=None if Console().is_terminal else 140)
-    runs_dir = jobs[0].cfg["runs_dir"]
     console.print(table(groups))
-    for line in summary(groups, num_slots, runs_dir):
+    for line in summary(groups, num_slots, jobs[0].cfg["runs_dir"]):
         console.print(line, style="red" if line.startswith("warning") else "", highlight=False, soft_wrap=True)
     if options["preview"] == "true":
         return
@@ -40,7 +39,7 @@ def main() -> None:
     view = benchmark.View(jobs, seconds, num_slots, console)
     benchmark.work(view, chosen)
     code = launcher.report(view.outcomes)
-    sys.exit(benchmark.leaderboard(runs_dir, options["out"]) or code)
+    sys.exit(benchmark.leaderboard(jobs[0].cfg, options["out"]) or code)
 
 
 if __name__ == "__main__":

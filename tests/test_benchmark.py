@@ -101,6 +101,15 @@ def test_the_view_says_how_far_it_is(tmp_path: Path, monkeypatch, capsys) -> Non
     assert [outcome.exit_code for outcome in view.outcomes] == [0, 3, 0]
 
 
+@pytest.mark.parametrize("logger", ["csv", "wandb"])
+def test_the_leaderboard_goes_where_the_runs_go(logger: str, monkeypatch) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr(benchmark.subprocess, "run",
+                        lambda line: called.append(line) or subprocess.CompletedProcess(line, 4))  # fmt: skip
+    assert benchmark.leaderboard({"runs_dir": "a", "logger": {"kind": logger}}, "b") == 4
+    assert called[0][2:] == ["runs_dir=a", "out=b", *(["logger=wandb"] if logger == "wandb" else [])]
+
+
 # -- the script --------------------------------------------------------------------------------------------------------
 
 
@@ -122,6 +131,7 @@ def test_a_preview_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
     line = command(tmp_path, "model=vae,uniform")
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, start_new_session=True)

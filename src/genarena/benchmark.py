@@ -130,7 +130,10 @@ def work(view: View, chosen: launcher.Launcher) -> None:
         launcher.work(view, chosen)
 
 
-def leaderboard(runs_dir: str, out: str) -> int:
-    """Make the page; the exit code of the script that does."""
+def leaderboard(cfg: dict[str, Any], out: str) -> int:
+    """Make the page of the runs beside one with the configuration `cfg`, in W&B too where they log to it; the exit code."""
     script = config.SOURCE.parents[1] / "scripts" / "leaderboard.py"
-    return subprocess.run([sys.executable, str(script), f"runs_dir={runs_dir}", f"out={out}"]).returncode
+    logger = ["logger=wandb"] if cfg["logger"]["kind"] == "wandb" else []
+    return subprocess.run(
+        [sys.executable, str(script), f"runs_dir={cfg['runs_dir']}", f"out={out}", *logger]
+    ).returncode

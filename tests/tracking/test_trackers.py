@@ -194,3 +194,20 @@ def test_the_file_is_whole_at_any_time(tmp_path: Path, monkeypatch) -> None:
     again.close(None)
     assert curves(path)["a"] == [(1, 1.0), (2, 3.0)]
     assert torch.isnan(torch.tensor(curves(path)["b"][0][1]))
+
+
+def test_going_back_leaves_out_what_came_after_and_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    tracker = MetricsCSV(path)
+    for step, values in (
+        (1, {"train/loss": 3.0}),
+        (4, {"val/loss": 2.0}),
+        (5, {"train/loss": 1.0}),
+        (4, {"test/fid": 9.0}),
+    ):
+        tracker.log_metrics(values, step)
+    tracker.close(None)
+    with path.open("a") as file:
+        file.write("4,")  # cut short
+    MetricsCSV(path).rewind(4)
+    assert curves(path) == {"train/loss": [(1, 3.0)], "val/loss": [(4, 2.0)], "test/fid": []}

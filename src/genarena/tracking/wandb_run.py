@@ -129,7 +129,6 @@ def _start(settings: dict[str, Any], folder: Path, **options: Any) -> Any:
     quiet = wandb.Settings(x_disable_meta=True, disable_git=True, disable_code=True, console="off", silent=True, symlink=False,
                            finish_timeout_raises=True, **limits)  # fmt: skip
     options |= {"project": settings["project"], "entity": settings["entity"], "dir": str(folder), "settings": quiet}
-    options |= {"reinit": "finish_previous"}
     reason = _why_offline(settings["offline"])
     if reason is None:
         try:
