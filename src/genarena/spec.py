@@ -21,7 +21,7 @@ class DataSpec:
     shape: (C, H, W) for images, (D,) for vectors.
     num_levels: size of the alphabet of each dimension (256 for 8-bit images); None for continuous data.
     num_classes: number of labels; None where the set has none.
-    condition: what `y` is ("label"); None where the models are unconditional.
+    condition: what `y` is ("label" (N,), "attributes" (N, K) of 0 and 1); None where the models are unconditional.
     """
 
     shape: tuple[int, ...]

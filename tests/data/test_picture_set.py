@@ -37,6 +37,12 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes, however few pictures there are."""
+    monkeypatch.setattr(decoding, "IN_PROCESS", 0)
+
+
 def ready(root: Path, **options: object) -> ImageFolder:
     data = ImageFolder(DataSpec((3, SIZE, SIZE), 256), root=str(root), image_size=SIZE, **options)
     data.setup()
@@ -48,7 +54,7 @@ def take(data: ImageFolder, num: int, start: int = 0) -> list[torch.Tensor]:
     return [batch.x for batch, _ in zip(batches, range(num), strict=False)]
 
 
-def test_decoding_once_or_always_gives_the_same_data_and_the_same_batches(folder: Path) -> None:
+def test_decoding_once_or_always_gives_the_same_data_and_the_same_batches(folder: Path, workers: None) -> None:
     once, always = ready(folder, decode="once", flip=True), ready(folder, decode="always", flip=True, num_workers=2)
     assert isinstance(once.train.x, torch.Tensor) and isinstance(always.train.x, Pictures)
     assert once.facts == always.facts
@@ -64,6 +70,21 @@ def test_decoding_once_or_always_gives_the_same_data_and_the_same_batches(folder
     assert torch.equal(always.train.x.flatten(1)[3:5], once.train.x[3:5].flatten(1))
     in_order = torch.cat([batch.x for batch in Batches(always, always.train, 50)])
     assert torch.equal(in_order, once.train.x)
+
+
+def test_a_picture_that_breaks_later_is_named_with_its_place(folder: Path, tmp_path: Path, workers: None) -> None:
+    root = broken(folder, tmp_path)
+    data = ready(root, decode="always", num_workers=2)
+    assert not next(iter(data.train.x.batches([slice(5, 5)]))).numel()  # a rank without examples
+    name = data.train.x.sources.names[100]
+    (root / name).write_bytes(b"<html>")
+    with pytest.raises(DataError, match=rf"{name} \(picture 100\) cannot be read as a picture: none of PNG"):
+        list(data.train.x.split(16))
+    with pytest.raises(DataError, match=rf"{name} \(picture 100\)"):
+        data.train.x[90:110]
+    (root / name).unlink()
+    with pytest.raises(DataError, match=rf"{name} \(picture 100\) .* No such file"):
+        data.train.x[100:101]
 
 
 def test_a_second_process_decodes_nothing_and_changed_files_are_read_again(folder, tmp_path, monkeypatch) -> None:

@@ -91,12 +91,15 @@ class CelebA(PictureSet, PublishedSet):
         """(N, 40) int64, or (N,) of one attribute. A line holds a name and 40 times -1 or 1."""
         _, titles, *lines = _lines(path)
         titles = titles.split()
-        rows = {line.split(maxsplit=1)[0]: line.split()[1:] for line in lines if line.strip()}
-        values = {"-1": 0, "1": 1}
-        for name in names:
-            if len(rows.get(name, ())) != NUM_ATTRIBUTES or not set(rows[name]) <= set(values):
-                raise DataError(f"{path}: there is no line of {name} with {NUM_ATTRIBUTES} times -1 or 1")
-        y = torch.tensor([[values[value] for value in rows[name]] for name in names])
+        rows = {name: row for row, name in enumerate(names)}
+        y = torch.full((len(names), NUM_ATTRIBUTES), -1)
+        for line in lines:
+            name, *values = line.split() or [""]
+            if name in rows and len(values) == NUM_ATTRIBUTES and set(values) <= {"-1", "1"}:
+                y[rows[name]] = torch.tensor([value == "1" for value in values])
+        missing = (y < 0).any(1).nonzero()
+        if len(missing):
+            raise DataError(f"{path}: there is no line of {names[missing[0]]} with {NUM_ATTRIBUTES} times -1 or 1")
         if self.attribute is None:
             return y
         if self.attribute not in titles:

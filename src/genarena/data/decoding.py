@@ -189,7 +189,7 @@ class Pictures(Lazy):
         ahead = deque((task, pool.submit(_work, task)) for task in itertools.islice(tasks, 2 * self.num_workers))
         while ahead:
             task, result = ahead.popleft()
-            first, last = self.sources.title(task[0]), self.sources.title(task[-1])
+            first, last = (self.sources.title(task[place]) if task else "nothing" for place in (0, -1))
             try:
                 images, failures = result.result(self.timeout)
             except TimeoutError as error:

@@ -1,9 +1,9 @@
 """LSUN (Yu et al. 2015, arXiv 1506.03365): scenes, from the owner's LMDB folders. Needs `pip install '.[lsun]'`."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,12 @@ class Records(Sources):
     """Values of an LMDB folder by their keys; only the keys of `names` are ever read."""
 
     def read(self, index: int) -> bytes:
-        with opened(self.folder, os.getpid()).begin() as transaction:
-            value = transaction.get(self.names[index].encode())
+        if parent_process() is None:  # what is open here could not be opened by a worker that is forked from here
+            with opened(self.folder) as database, database.begin() as transaction:
+                value = transaction.get(self.names[index].encode("latin1"))
+        else:
+            with kept_open(self.folder).begin() as transaction:
+                value = transaction.get(self.names[index].encode("latin1"))
         if value is None:
             raise ValueError("its key is gone")
         return bytes(value)
@@ -31,9 +35,8 @@ class Records(Sources):
         yield from ((name, status.st_size, status.st_mtime_ns) for name in self.names)
 
 
-@lru_cache
-def opened(folder: Path, process: int) -> Any:
-    """The database, opened for reading by this process (an opened one must not cross a fork)."""
+def opened(folder: Path) -> Any:
+    """The database, opened for reading."""
     try:
         import lmdb
     except ImportError as error:
@@ -42,6 +45,9 @@ def opened(folder: Path, process: int) -> Any:
         return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, subdir=True, max_readers=1)
     except lmdb.Error as error:
         raise DataError(f"{folder} cannot be opened as an LMDB folder: {error}") from error
+
+
+kept_open = lru_cache(opened)  # of a worker
 
 
 @dataclass(eq=False, repr=False)
@@ -65,7 +71,7 @@ class LSUN(PictureSet, PublishedSet):
         if not (folder / "data.mdb").is_file():
             raise DataError(f"{folder} has no data.mdb: unpack {self.category}_train_lmdb.zip of {self.page} there, or point "
                             "data.root at a folder that has lsun/")  # fmt: skip
-        with opened(folder, os.getpid()).begin() as transaction, transaction.cursor() as cursor:
+        with opened(folder) as database, database.begin() as transaction, transaction.cursor() as cursor:
             names = [bytes(key).decode("latin1") for key in cursor.iternext(keys=True, values=False)]
         if len(names) < 10:
             raise DataError(f"{folder}: {len(names)} images, 10 are needed")

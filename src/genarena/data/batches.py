@@ -1,0 +1,105 @@
+"""Splits, and batches as a function of (seed, batch number)."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from genarena.data.lazy import Lazy
+from genarena.spec import Batch
+
+if TYPE_CHECKING:
+    from genarena.data.base import ArenaDataModule
+
+
+class Split(NamedTuple):
+    """`x` (N, *shape) uint8 levels or floats; `y` (N,) int64 labels, (N, K) attributes that are 0 or 1, or None.
+
+    `x` is a tensor (in memory, or a file that is mapped into it), or makes or decodes what is asked for.
+    """
+
+    x: Tensor | Lazy
+    y: Tensor | None = None
+
+    def __getitem__(self, index: Any) -> "Split":  # rows, not tuple fields
+        return Split(self.x[index], None if self.y is None else self.y[index])
+
+    @property
+    def size(self) -> int:
+        return len(self.x)
+
+
+class Batches:
+    """Iterates over a split held in memory.
+
+    Batch k of a shuffled loader depends on (seed, k) alone: epoch e is the permutation drawn with (seed, e), and a
+    transform draws from a generator seeded with (seed, k). A run that stopped after k batches therefore goes on exactly
+    by starting at batch k. `batch_size` counts over all ranks there; each rank takes its own share of every batch. Without
+    shuffling each rank takes whole batches in turn, so that what is done with a batch does not depend on their number.
+    """
+
+    def __init__(self, data: "ArenaDataModule", split: Split, batch_size: int, seed: int = 0, shuffle: bool = False,
+                 start: int = 0, rank: int = 0, world_size: int = 1) -> None:  # fmt: skip
+        self.data, self.split, self.seed, self.shuffle, self.start = data, split, seed, shuffle, start
+        self.batch_size = min(batch_size, split.size) if shuffle else batch_size
+        self.rank, self.world_size = rank, world_size
+        if shuffle and self.batch_size % world_size:
+            raise ValueError(f"batch_size={self.batch_size}: must be a multiple of the number of ranks, {world_size}")
+
+    def __len__(self) -> int:
+        if self.shuffle:
+            raise TypeError("a shuffled loader goes on for ever")
+        return max(1, len(self._own_batches()))
+
+    def _own_batches(self) -> range:
+        """Where this rank's batches begin, without shuffling."""
+        return range(self.rank * self.batch_size, self.split.size, self.world_size * self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        ahead, now = itertools.tee(self._indices())  # pictures are decoded ahead of the batch that is asked for
+        x = self.split.x
+        wanted = (index for _, index in ahead)
+        drawn = (_rows(x, index) for index in wanted) if isinstance(x, Tensor) else x.batches(wanted)
+        for images, (number, index) in zip(drawn, now, strict=True):
+            y = None if self.split.y is None else self.split.y[index]
+            if self.shuffle:
+                images = self.data.augment(images, seeded_generator(self.seed, number, 1 + self.rank))
+            yield Batch(images, y)
+
+    def _indices(self) -> Iterator[tuple[int, Tensor | slice]]:
+        """Batch number, and which examples this rank shows in it."""
+        if not self.shuffle:
+            for number, first in enumerate(self._own_batches() or [self.split.size]):  # a rank without any: no examples
+                yield number, slice(first, min(first + self.batch_size, self.split.size))
+            return
+        per_epoch = self.split.size // self.batch_size  # the incomplete batch is dropped; the next epoch reshuffles
+        order, epoch = None, -1
+        for number in itertools.count(self.start):
+            if number // per_epoch != epoch:
+                epoch = number // per_epoch
+                order = torch.randperm(self.split.size, generator=seeded_generator(self.seed, epoch, 0))
+            first = (number % per_epoch) * self.batch_size
+            yield number, order[first : first + self.batch_size][self.rank :: self.world_size]
+
+
+def _rows(x: Tensor, index: slice | Tensor) -> Tensor:
+    """x[index], where an index that is a tensor takes a fifth of the time for small integers."""
+    return x[index] if isinstance(index, slice) else x.index_select(0, index)
+
+
+def seeded_generator(*key: int) -> torch.Generator:
+    """Draws the same on every machine, and differently for every key."""
+    digest = hashlib.sha256(repr(key).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def mirrored(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Images (N, C, H, W), each mirrored left to right with probability 1/2."""
+    chosen = (torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5).flatten().numpy()
+    x = x.clone()
+    images = x.numpy()  # numpy reverses rows of bytes three times as fast
+    images[chosen] = images[chosen][..., ::-1]
+    return x
