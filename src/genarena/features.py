@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena import ranks
+from genarena import checkpoint, ranks
 from genarena.data.base import ArenaDataModule
-from genarena.files import cache_folder, replace_atomically
+from genarena.errors import ArenaError
+from genarena.files import cache_folder
 from genarena.likelihood import to_unit
 from genarena.metrics.base import Unavailable
 from genarena.progress import Bars
@@ -163,7 +164,7 @@ def cached(name: str, build: Callable[[], Any], check: Callable[[Any], object] |
     path = cache_folder() / name
     if path.is_file():
         try:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
+            stored = checkpoint.load(path)
             if check:
                 check(stored)
             return stored
@@ -177,6 +178,6 @@ def cached(name: str, build: Callable[[], Any], check: Callable[[Any], object] |
 def _write(path: Path, content: Any) -> None:
     """A cache that cannot be written is only slower."""
     try:
-        replace_atomically(path, lambda temporary: torch.save(content, temporary))
-    except (OSError, RuntimeError) as error:  # torch wraps some of the former in the latter
+        checkpoint.save(content, path)
+    except (OSError, ArenaError) as error:
         warnings.warn(f"{path} cannot be written ({error}); set GENARENA_CACHE to another folder", stacklevel=2)

@@ -122,7 +122,9 @@ def leave(code: int, reason: str) -> None:
 def _on_signal(number: int, frame: FrameType | None) -> None:
     if _State.first is None:
         _State.first = number, time.monotonic()
-    if _imports(frame):  # half-imported modules swallow exceptions, and there is nothing yet to save
+    if not _State.last_words and _imports(
+        frame
+    ):  # half-imported modules swallow exceptions; there is nothing to save yet
         leave(128 + number, str(Interrupted(number)))
     check()
 
