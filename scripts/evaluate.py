@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from genarena import cli, config
 from genarena.errors import UserError
@@ -9,6 +10,7 @@ from genarena.errors import UserError
 SIZES = ("num_samples", "num_test", "iw_samples", "iw_num_test", "iw_bounds_num_test", "ode_num_test", "ode_probes",
          "ais_num_test", "ais_chains", "ais_steps", "sample_seed")  # fmt: skip
 OTHERS = ("split", "iw_bounds_k", "ode_tolerance", "ode_dequantisation", "ais_sigma")  # checked by EvaluationSettings
+TIMEOUT = 1800.0  # seconds that one process waits for another
 USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N] [iw_samples=K]
     [iw_num_test=N] [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>] [split=test|val]
     [iw_bounds_k=[1,10,100]] [iw_bounds_num_test=N]
@@ -16,8 +18,8 @@ USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samp
     [ais_num_test=N] [ais_chains=N] [ais_steps=N] [ais_sigma=0.2]
     [features.space=domain|inception|dinov2|clip] [features.{inception,dinov2,clip}_weights=<file>|download]
 
-Without out, the numbers are printed and the run folder's result.json stays as it is. The device is that of the run: another
-one draws other random numbers."""
+Started by torchrun, the processes share the work, and the numbers are the same. Without out, the numbers are printed and
+the run folder's result.json stays as it is. The device is that of the run: another one draws other random numbers."""
 
 
 def main() -> None:
@@ -33,30 +35,41 @@ def main() -> None:
         if not isinstance(value, int) or value < (key != "sample_seed"):
             raise UserError(f"{key}={value}: expected a whole number, at least {int(key != 'sample_seed')}")
 
-    from genarena import results  # heavy imports wait until the options are right
-    from genarena.build import build
-    from genarena.evaluate import evaluate, protocol
-    from genarena.run import summary
+    from genarena import ranks  # heavy imports wait until the options are right
     from genarena.run_folder import RunFolder
 
     folder = RunFolder.open(options["run"])
+    with ranks.together("cpu" if options["device"] == "cpu" else "gpu", TIMEOUT):
+        score(folder, options, sizes | others)
+
+
+def score(folder, options: dict[str, Any], numbers: dict[str, Any]) -> None:
+    """Score the run, alone or with the other processes that torchrun started."""
+    from genarena import ranks, results
+    from genarena.build import build
+    from genarena.evaluate import evaluate, protocol
+    from genarena.run import summary
+
     row = results.read_row(folder.result)
     if row["status"] != "ok" and options["out"]:
         raise UserError(
             f"run={options['run']}: failed ({row['error']}), and makes no row; without out its numbers are shown"
         )
-    cfg, model = folder.rebuild(options["device"] or row["cost"].get("device_type", "cpu"))
-    metrics = cfg["metrics"] if metrics is None else metrics
+    device = options["device"] or row["cost"].get("device_type", "cpu")
+    cfg, model = folder.rebuild(f"cuda:{ranks.rank_here()}" if device == "cuda" and ranks.joined() else device)
+    metrics = cfg["metrics"] if options["metrics"] is None else options["metrics"]
     if options["data_root"]:
         cfg["data"]["root"] = options["data_root"]
     stored = cfg["evaluation"].get("features", {"_target_": "genarena.weights.FeatureSettings"})
-    settings = build(cfg["evaluation"] | sizes | others | {"features": stored | cli.features(options)}, "evaluation")
+    settings = build(cfg["evaluation"] | numbers | {"features": stored | cli.features(options)}, "evaluation")
     protocol(metrics, settings)  # a file of weights that is not there must not cost an evaluation
     data = build(cfg["data"], "data")
-    data.setup()
+    ranks.zero_first(data.setup)
     if row["data"]["id"] != data.facts["id"]:
         raise UserError(f"the data is {data.facts['id']} here, and the run was trained on {row['data']['id']}")
     evaluation = evaluate(model, data, metrics, settings)
+    if ranks.rank():
+        return
     row["data"]["split"] = settings.split
     row |= {"metrics": evaluation.metrics, "protocol": evaluation.protocol, "evaluated": results.environment()}
     print(summary(row))

@@ -257,13 +257,3 @@ def test_compiled_networks_give_the_same_result(tmp_path: Path) -> None:
     values = [run(compose(command(tmp_path, "realnvp", *options, f"trainer.compile={compiled}")))["metrics"]
               for compiled in ("false", "true")]  # fmt: skip
     assert values[1]["bits_per_dim"]["value"] == pytest.approx(values[0]["bits_per_dim"]["value"], rel=1e-4)
-
-
-@pytest.mark.slow
-def test_two_processes(tmp_path: Path) -> None:
-    devices = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
-    done = subprocess.run([sys.executable, str(ROOT / "train.py"), *command(tmp_path), *devices],
-                          capture_output=True, text=True, timeout=250)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob("runs/*/*/*/result.json")
-    assert results.read_row(path)["cost"]["examples_seen"] == 128

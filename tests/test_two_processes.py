@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,14 @@ from tests.two_processes import FAMILIES, METRICS, RESUMED, overrides
 ROOT = Path(__file__).parents[1]
 
 
-def start_two(*command: str) -> list[subprocess.Popen]:
+def start_two(*command: str, own: Sequence[str] = ("RANK", "LOCAL_RANK")) -> list[subprocess.Popen]:
+    """`own`: the variables that tell a process its number."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     facts = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     return [subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             env=os.environ | facts | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
+                             env=os.environ | facts | dict.fromkeys(own, str(rank)))
             for rank in range(2)]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +42,7 @@ def launch(resolved: dict[str, Any], num_processes: int) -> dict[str, Any]:
     reader, writer = os.pipe()
     processes = [_start(rank, num_processes, writer, port) for port in [_free_port()] for rank in range(num_processes)]
     os.close(writer)
-    with _signals_to(processes):
+    with _signals_to(processes) as received:
         for process in processes:
             with suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(resolved).encode())
@@ -50,8 +50,10 @@ def launch(resolved: dict[str, Any], num_processes: int) -> dict[str, Any]:
         codes = _watched(processes)
     with os.fdopen(reader) as file:
         heard = [json.loads(line) for line in file]
+    if received and any(codes):
+        raise Interrupted(received[0])
     folder = next((said["folder"] for said in heard if "folder" in said), None)
-    for failure in _failures(codes, [Ending(**said) for said in heard if "rank" in said]):
+    for failure in failures(codes, [Ending(**said) for said in heard if "rank" in said]):
         _make_known(failure, folder)
         raise failure
     return results.read_row(Path(folder) / "result.json")
@@ -74,17 +76,19 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _signals_to(processes: list[subprocess.Popen]):  # noqa: ANN202
-    """Pass signals on: the ranks know what to do about them."""
+def _signals_to(processes: list[subprocess.Popen]) -> Iterator[list[int]]:
+    """Pass signals on: the ranks know what to do about them. Yields those that came."""
+    received: list[int] = []
 
     def forward(number: int, frame: object) -> None:
+        received.append(number)
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
 
     before = {number: signal.signal(number, forward) for number in FORWARDED}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -107,24 +111,19 @@ def _watched(processes: list[subprocess.Popen]) -> list[int | None]:
     return codes
 
 
-def _failures(codes: list[int | None], endings: list[Ending]) -> list[BaseException]:
-    """What went wrong, the cause before its consequences: a death, then an error with a name, then any other."""
-    killed = [rank for rank, code in enumerate(codes) if code is not None and code < 0]
-    hung = [rank for rank, code in enumerate(codes) if code is None]
-    failures: list[BaseException] = []
-    for rank in killed:
-        name = signal.Signals(-codes[rank]).name
-        failures.append(RankDied(f"rank {rank} of {len(codes)} was killed ({name})"))
-    failures += [Interrupted(code - 128) for code in codes if code and code - 128 in interruption.SIGNALS]
-    for ending in sorted(endings, key=lambda ending: not hasattr(errors, ending.error)):  # else in the order they came
-        kind = getattr(errors, ending.error, None)
-        failures.append(kind(ending.message) if kind else RankDied(f"rank {ending.rank}: {ending.message}"))
-    silent = [RankDied(f"rank {rank} of {len(codes)} did not answer, and was killed") for rank in hung]
-    failures += silent
-    for rank, code in enumerate(codes):
-        if code and rank not in {ending.rank for ending in endings}:
-            failures.append(RankDied(f"rank {rank} of {len(codes)} ended with exit code {code}"))
-    return failures
+def failures(codes: list[int | None], endings: list[Ending]) -> list[BaseException]:
+    """What went wrong, causes before consequences: a death, a signal, an error with a name, a rank that hangs, the rest."""
+    of = f"of {len(codes)}"
+    killed = {rank: signal.Signals(-code).name for rank, code in enumerate(codes) if code is not None and code < 0}
+    found: list[BaseException] = [RankDied(f"rank {rank} {of} was killed ({name})") for rank, name in killed.items()]
+    found += [Interrupted(code - 128) for code in codes if code and code - 128 in interruption.SIGNALS]
+    found += [getattr(errors, said.error)(said.message) for said in endings if hasattr(errors, said.error)]
+    found += [
+        RankDied(f"rank {rank} {of} did not answer, and was killed") for rank, code in enumerate(codes) if code is None
+    ]
+    found += [RankDied(f"rank {said.rank}: {said.message}") for said in endings]
+    silent = set(range(len(codes))) - {said.rank for said in endings}
+    return found + [RankDied(f"rank {rank} {of} ended with exit code {codes[rank]}") for rank in silent if codes[rank]]
 
 
 def _make_known(failure: BaseException, folder: str | None) -> None:

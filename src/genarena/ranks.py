@@ -68,6 +68,11 @@ def expected_here() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", expected()))
 
 
+def rank_here() -> int:
+    """The number of this process on this machine: that of its device."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
 @contextmanager
 def together(accelerator: str, timeout: float) -> Iterator[None]:
     """Meet the other processes that were started with this one; part from them at the end.
@@ -77,13 +82,19 @@ def together(accelerator: str, timeout: float) -> Iterator[None]:
     if not started_elsewhere() or dist.is_initialized():
         yield
         return
-    if accelerator != "cpu" and torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    backend = "gloo" if accelerator == "cpu" else "cpu:gloo,cuda:nccl"
+    on_gpus = accelerator != "cpu" and torch.cuda.is_available()
+    if on_gpus:
+        torch.cuda.set_device(rank_here())
+    backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
     dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
     yield  # after an error the others may never come: no farewell
     dist.barrier()
     dist.destroy_process_group()
+
+
+def in_srun_step() -> bool:
+    """Whether srun has started several of these processes (a batch script alone is one)."""
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
 
 
 def adopt_slurm() -> None:

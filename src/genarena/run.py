@@ -40,7 +40,7 @@ from genarena.settings import EvaluationSettings
 from genarena.status import Status
 from genarena.tracking import loggers, wandb_run
 from genarena.tracking.base import Tracker
-from genarena.trainer import check_batch, num_processes, trainer
+from genarena.trainer import check_batch, how_trained, num_processes, trainer
 
 GRID = 64  # images in final.png
 # Options that train another model, and so make another line of the table; data that differs has another data id.
@@ -175,6 +175,7 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
     pulse = Pulse(status, budget, resolved["trainer"]["timeout"])
     fitter = _trainer(resolved, data, model, folder, budget, checkpoints, pulse, trackers)
     row["precision"] = str(fitter.precision)
+    row["trainer"] = how_trained(resolved["trainer"], row["precision"])
     resume = None
     if resolved["resume"]:
         resume = ranks.from_zero(checkpoints.newest)

@@ -13,13 +13,22 @@ from genarena.errors import UserError
 from genarena.models.base import GenerativeModel
 from genarena.strategies import Replicas
 
-OWN = ("compile", "precision", "strategy", "srun", "devices", "timeout", "sync_batchnorm")  # not passed on as they are
+OWN = (
+    "channels_last",
+    "compile",
+    "precision",
+    "strategy",
+    "srun",
+    "devices",
+    "timeout",
+    "sync_batchnorm",
+)  # not passed on as they are
 
 
 def num_processes(node: dict[str, Any]) -> int:
     """How many processes the `trainer` node asks for. Raises UserError for what this machine does not have."""
-    _check_accelerator(node["accelerator"])
-    if node["srun"]:
+    check(node)
+    if node["srun"] or (node["strategy"] and ranks.in_srun_step()):
         ranks.adopt_slurm()
     started = ranks.started_elsewhere()
     if node["strategy"] is None:
@@ -58,6 +67,8 @@ def trainer(node: dict[str, Any], model: GenerativeModel, checkpoint_io: Checkpo
     """The trainer of a `trainer` node. `options`: what the run decides (callbacks, loggers, when to validate)."""
     node = dict(node)
     own = {name: node.pop(name) for name in OWN}
+    if own["channels_last"]:
+        model.to(memory_format=torch.channels_last)
     if own["compile"]:
         for network in model.children():
             network.compile(options={"fallback_random": True})  # the random numbers of the network as it is written
@@ -65,16 +76,42 @@ def trainer(node: dict[str, Any], model: GenerativeModel, checkpoint_io: Checkpo
     if precision == "auto":
         precision = "bf16-mixed" if model.mixed_precision and _fast_bf16(node["accelerator"]) else "32-true"
     together = ranks.joined()
-    on_gpu = node["accelerator"] != "cpu"
     return build({**node, "_partial_": True}, "trainer")(
         precision=precision, max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, log_every_n_steps=1,
         inference_mode=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        use_distributed_sampler=False, sync_batchnorm=own["sync_batchnorm"] and together and on_gpu,
+        use_distributed_sampler=False, sync_batchnorm=together and _shares_statistics(own | node),
         devices=ranks.expected_here() if together else 1,
         num_nodes=ranks.size() // ranks.expected_here() if together else 1,
         strategy=Replicas() if together else "auto",
         plugins=[checkpoint_io, TorchElasticEnvironment() if together else LightningEnvironment()], **options,
     )  # fmt: skip
+
+
+def how_trained(node: dict[str, Any], precision: str) -> dict[str, Any]:
+    """How a network was trained, for the row. batch_norm: over which examples its statistics are taken, if it has any."""
+    together = ranks.joined()
+    return {"strategy": node["strategy"] if together else None, "precision": precision, "compile": node["compile"],
+            "channels_last": node["channels_last"],
+            "batch_norm": "share of a rank" if together and not _shares_statistics(node) else "whole batch"}  # fmt: skip
+
+
+def check(node: dict[str, Any]) -> None:
+    """Raises UserError for what cannot be combined, and for devices that this machine does not have."""
+    _check_accelerator(node["accelerator"])
+    if node["precision"] in ("16-mixed", "16-true") and node["accelerator"] == "cpu":
+        raise UserError(f"trainer.precision={node['precision']}: half precision needs a GPU; the CPU has bf16-mixed")
+    if node["precision"] == "16-mixed":
+        raise UserError("trainer.precision=16-mixed: scales the loss, and with it the gradients that are clipped and checked; "
+                        "take bf16-mixed")  # fmt: skip
+    if node["strategy"] and node["accelerator"] == "mps":
+        raise UserError("trainer.accelerator=mps: its devices cannot work together; take cpu or gpu")
+    if not node["timeout"] > 0:
+        raise UserError(f"trainer.timeout={node['timeout']}: expected a positive number of seconds")
+
+
+def _shares_statistics(node: dict[str, Any]) -> bool:
+    """Whether batch normalisation looks at the shares of all ranks; torch has that for GPUs only."""
+    return node["sync_batchnorm"] and node["accelerator"] != "cpu"
 
 
 def _check_accelerator(accelerator: str) -> None:
