@@ -1,14 +1,16 @@
 """Damaged checkpoints of a run: back to the one before, with a warning; none left is exit code 4, never a new start."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from genarena import checkpoint, results, status
 from genarena.callbacks.budget import Budget
 from genarena.checkpoint import load
 from genarena.config import compose
-from genarena.errors import Untrusted
+from genarena.errors import DiskFull, Untrusted
 from genarena.run import run
 from genarena.run_folder import RunFolder
 
@@ -22,6 +24,32 @@ def command(runs_dir: Path, *more: str) -> list[str]:
 def folder_of(runs_dir: Path) -> RunFolder:
     (path,) = runs_dir.glob("digits/*/*")
     return RunFolder.open(path)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run whose first checkpoint found no room nothing is missed: it starts again."""
+    genuine, left = checkpoint.save, [0]
+
+    def save(content: dict, path: Path) -> None:
+        if not left[0]:
+            raise DiskFull(f"{path} cannot be written")
+        left[0] -= 1
+        genuine(content, path)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    more: list[str] = []
+    for count in (0, 2):
+        left[0] = count
+        with pytest.raises(DiskFull):
+            run(compose(command(tmp_path, *more)))
+        folder = folder_of(tmp_path)
+        assert status.read(folder.path)["checkpoint"] == 32 * count
+        assert results.read_row(folder.result)["error"].endswith("new.ckpt cannot be written")
+        more = [f"resume={folder.path}"]
+    assert load(folder.last)["arena"]["batches_seen"] == 2
+    shutil.rmtree(folder.checkpoints)
+    with pytest.raises(Untrusted, match="had written checkpoints, and they are gone"):
+        run(compose(command(tmp_path, *more)))
 
 
 def test_a_damaged_newest_checkpoint_costs_one_step_back(

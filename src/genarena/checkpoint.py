@@ -18,7 +18,7 @@ import torch
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from genarena.errors import DiskFull, Untrusted
+from genarena.errors import Untrusted
 from genarena.files import NO_ROOM, flush_folder, no_room, replace_atomically
 
 
@@ -67,7 +67,7 @@ def promote(source: Path, target: Path, copy: bool = False) -> None:
     """
     temporary = _beside(target)
     temporary.unlink(missing_ok=True)
-    with _room_for(target, lambda: source.stat().st_size):
+    with _room_for(target, temporary, lambda: source.stat().st_size):
         if copy or not _linked(source, temporary):
             shutil.copyfile(source, temporary)
             with open(temporary, "rb+") as file:
@@ -152,7 +152,7 @@ def _write(path: Path, write: Callable[[_Recorder], object], read: Callable[[Pat
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, recorder = _beside(path), _Recorder()
     try:
-        with _room_for(path, lambda: recorder.size), open(temporary, "wb", buffering=0) as file:
+        with _room_for(path, temporary, lambda: recorder.size), open(temporary, "wb", buffering=0) as file:
             recorder.file = file
             write(recorder)
             if recorder.error is not None:
@@ -170,12 +170,12 @@ def _write(path: Path, write: Callable[[_Recorder], object], read: Callable[[Pat
 
 
 @contextmanager
-def _room_for(path: Path, size: Callable[[], int]) -> Iterator[None]:
+def _room_for(path: Path, temporary: Path, size: Callable[[], int]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno in NO_ROOM:
-            raise DiskFull(no_room(path, size())) from error
+            raise no_room(path, temporary, size()) from error
         raise
 
 

@@ -29,16 +29,18 @@ def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
         flush_folder(path.parent)
     except OSError as error:
         if error.errno in NO_ROOM:
-            raise DiskFull(no_room(path, temporary.stat().st_size if temporary.exists() else 0, "at least ")) from error
+            raise no_room(path, temporary, temporary.stat().st_size, "at least ") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def no_room(path: Path, size: int, at_least: str = "") -> str:
-    """What to say when `path`, of `size` bytes, cannot be written."""
-    return (f"{path} cannot be written: it needs {at_least}{size / 1e6:,.3f} MB, and the disk (or this user's share of it) "
-            f"has {shutil.disk_usage(path.parent).free / 1e6:,.3f} MB")  # fmt: skip
+def no_room(path: Path, temporary: Path, size: int, at_least: str = "") -> DiskFull:
+    """What to raise when `path`, of `size` bytes, cannot be written; what `temporary` took is free again."""
+    temporary.unlink(missing_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    return DiskFull(f"{path} cannot be written: it needs {at_least}{size / 1e6:,.3f} MB, and the disk (or this user's share "
+                    f"of it) has {free / 1e6:,.3f} MB")  # fmt: skip
 
 
 def flush_folder(folder: Path) -> None:

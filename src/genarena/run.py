@@ -173,6 +173,7 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
     budget = Budget(minutes, examples, resolved["budget"]["validations"] if minutes else None)
     checkpoints = Checkpoints(folder.checkpoints, model.selection)
     pulse = Pulse(status, budget, resolved["trainer"]["timeout"])
+    checkpoints.saved = pulse.saved
     fitter = _trainer(resolved, data, model, folder, budget, checkpoints, pulse, trackers)
     row["precision"] = str(fitter.precision)
     row["trainer"] = how_trained(resolved["trainer"], row["precision"])

@@ -1,7 +1,7 @@
 """When checkpoints are written: `last.ckpt`, the one before it, and `best.ckpt`."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Checkpoints(Callback):
         self.best_value, self.best_progress = math.inf, 0.0
         self.validated = 0  # batches seen when the last validation came to its end
         self.unbounded: set[str] = set()
+        self.saved: Callable[[], object] = lambda: None  # called when a checkpoint is in its place
 
     @property
     def last(self) -> Path:
@@ -87,6 +88,7 @@ class Checkpoints(Callback):
             checkpoint.promote(self.last, self.previous)
         checkpoint.promote(new, self.last)
         checkpoint.remove(new)
+        self.saved()
 
     def nonfinite(self, trainer: Trainer, pl_module: LightningModule) -> str | None:
         """The name of a validation value, a weight or a buffer (plain or averaged) that is not finite; None: all are, on

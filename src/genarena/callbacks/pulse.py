@@ -29,7 +29,8 @@ class Pulse(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.status.moved()
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def saved(self) -> None:
+        """A checkpoint of all that was seen is in its place."""
         self.status.facts["checkpoint"] = self.budget.examples_seen
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
