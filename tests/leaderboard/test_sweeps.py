@@ -63,7 +63,7 @@ def test_every_finished_trial_passes_through_its_values(tmp_path: Path) -> None:
     heights = {thread.number: [float(pair.split(",")[1]) for pair in thread.points.split()] for thread in plot.threads}
     assert heights == {0: [bottom, bottom, bottom, top, bottom], 1: [middle, middle, middle, bottom, middle],
                        3: [top, top, top, middle, top]}  # fmt: skip
-    assert [label for _, label in plot.scales[0].ticks] == ["0.001000", "0.01000", "0.1000"]
+    assert [label for _, label in plot.scales[0].ticks] == ["0.001", "0.01", "0.1"]
     assert [label for _, label in plot.scales[2].ticks] == ["null", "b", "3"]
     shades = {thread.number: (thread.shade, thread.is_best) for thread in plot.threads}
     assert shades == {0: (0.0, False), 3: (0.5, True), 1: (1.0, True)}

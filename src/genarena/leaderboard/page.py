@@ -61,7 +61,7 @@ def render(tables: list[Table], broken: list[str], track: Callable[[Iterable, st
                               trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     environment.filters |= {"heading": heading, "number": number, "prefixed": prefixed, "config": _config, "facts": _facts,
                             "metrics": _metrics, "sparkline": plots.sparkline,
-                            "parallel": sweeps.parallel, "bars": sweeps.bars}  # fmt: skip
+                            "parallel": sweeps.parallel, "bars": sweeps.bars, "shown": sweeps.shown}  # fmt: skip
     environment.globals |= {"families": plots.families, "colour": plots.colour}
     return environment.get_template("page.html.jinja").render(
         tables=tables, broken=broken, runs=runs, script=script, style=style, plots=drawn, pictures=pictures, losses=losses,

@@ -123,7 +123,7 @@ def _add(scales: list[Scale], columns: list[list[float]], key: str, values: Sequ
         low, high = (_position(end, log) for end in (min([*ends, *values]), max([*ends, *values])))
         shares = [(_position(value, log) - low) / (high - low) if high > low else 0.5 for value in values]
         middle = low + 0.5 * (high - low)
-        scale.ticks = [(_height(share), number(math.exp(at) if log else at))
+        scale.ticks = [(_height(share), shown(math.exp(at) if log else at))
                        for share, at in ((0.0, low), (0.5, middle), (1.0, high))]  # fmt: skip
         columns.append([_height(share) for share in shares])
     scales.append(scale)
@@ -134,7 +134,7 @@ def _thread(sweep: Sweep, at: int, trial: dict[str, Any], scales: list[Scale], c
     falls = sweep.about["directions"][0] == "minimize"
     better = sum((value > first[at]) if falls else (value < first[at]) for value in first)
     said = [f"{name} {number(value)}" for name, value in zip(sweep.about["objectives"], trial["values"], strict=True)]
-    said += [f"{key}={value if isinstance(value, str) else number(value)}" for key, value in trial["params"].items()]
+    said += [f"{key}={shown(value)}" for key, value in trial["params"].items()]
     points = " ".join(f"{scale.x:.1f},{column[at]:.1f}" for scale, column in zip(scales, columns, strict=True))
     is_best = trial["number"] in sweep.best
     return Thread(trial["number"], points, round(better / max(1, len(first) - 1), 3), is_best,
@@ -147,6 +147,11 @@ def _position(value: float, log: bool) -> float:
 
 def _height(share: float) -> float:
     return round(HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP), 1)
+
+
+def shown(value: Any) -> str:
+    """The value of an option."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _text(value: Any) -> str:
