@@ -1,19 +1,29 @@
-"""As much of a W&B server as a run needs, on this machine."""
+"""As much of a W&B server as a run and its artifact need, on this machine."""
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+ENTITY = {"id": "ZW50", "name": "someone"}
+VIEWER = {"id": "dXNlcg==", "entity": "someone", "username": "someone", "flags": "{}", "teams": {"edges": []}}
+
 
 class FakeServer:
-    """Says yes to every run; keeps what it was told. `answering` off: takes requests and never answers."""
+    """Says yes to every run and keeps what it was told. `answering` off: takes requests and never answers.
+
+    runs: variables of the requests that begin one or change it; streamed: what came of its history and state;
+    files: content of an artifact by name; committed: artifacts that are whole; bodies: everything that came.
+    """
 
     def __init__(self) -> None:
         self.runs: list[dict[str, Any]] = []
+        self.artifacts: list[dict[str, Any]] = []
         self.streamed: list[str] = []
+        self.files: dict[str, bytes] = {}
+        self.committed = 0
         self.bodies: list[bytes] = []
-        self.refused: list[str] = []
         self.answering = threading.Event()
         self.answering.set()
         self.closing = threading.Event()
@@ -29,24 +39,55 @@ class FakeServer:
 
     def answer(self, path: str, body: bytes) -> dict[str, Any]:
         self.bodies.append(body)
-        if path != "/graphql":
+        if path == "/graphql":
+            query = json.loads(body)
+            name = re.search(r"(?:query|mutation)\s+(\w+)", query["query"])
+            given = query.get("variables") or {}
+            data = getattr(self, f"_{name[1] if name else ''}", lambda _: None)(given.get("input", given))
+            return {"data": data} if data else {"data": None, "errors": [{"message": "not here"}]}
+        if path.startswith("/artifact/"):
+            self.files[path.removeprefix("/artifact/")] = body
+        else:
             self.streamed.append(body.decode(errors="replace"))
-            return {}
-        query = json.loads(body)
-        if "UpsertBucket" in query["query"]:
-            given = query["variables"]
-            self.runs.append(given)
-            project = {"id": "cHJv", "name": given["project"], "entity": {"id": "ZW50", "name": "someone"}}
-            bucket = {"id": "aWQ=", "name": given["name"], "displayName": given.get("displayName"), "config": "{}",
-                      "sweepName": None, "historyLineCount": 0, "project": project}  # fmt: skip
-            return {"data": {"upsertBucket": {"bucket": bucket, "inserted": True}}}
-        if "RunResumeStatus" in query["query"]:
-            return {"data": {"model": None}}
-        if "CreateRunFiles" in query["query"]:
-            files = [{"name": name, "uploadUrl": f"{self.url}/files"} for name in query["variables"]["files"]]
-            return {"data": {"createRunFiles": {"runID": "aWQ=", "uploadHeaders": [], "files": files}}}
-        self.refused.append(query["query"].split("(")[0].strip())
-        return {"data": None, "errors": [{"message": "not here"}]}
+        return {}
+
+    # Named after the queries of wandb 0.31.
+
+    def _Viewer(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"viewer": VIEWER}
+
+    def _RunResumeStatus(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"model": None}
+
+    def _UpsertBucket(self, given: dict[str, Any]) -> dict[str, Any]:
+        self.runs.append(given)
+        project = {"id": "cHJv", "name": given["project"], "entity": ENTITY}
+        bucket = {"id": "aWQ=", "name": given["name"], "displayName": given.get("displayName"), "config": "{}",
+                  "sweepName": None, "historyLineCount": 0, "project": project}  # fmt: skip
+        return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+
+    def _CreateRunFiles(self, given: dict[str, Any]) -> dict[str, Any]:
+        files = [{"name": name, "uploadUrl": f"{self.url}/files"} for name in given["files"]]
+        return {"createRunFiles": {"runID": "aWQ=", "uploadHeaders": [], "files": files}}
+
+    def _CreateArtifact(self, given: dict[str, Any]) -> dict[str, Any]:
+        self.artifacts.append(given)
+        sequence = {"id": "c2Vx", "latestArtifact": None}
+        return {"createArtifact": {"artifact": {"id": "YXJ0", "state": "PENDING", "artifactSequence": sequence}}}
+
+    def _CreateArtifactManifest(self, given: dict[str, Any]) -> dict[str, Any]:
+        file = {"id": "ZmlsZQ==", "uploadUrl": f"{self.url}/artifact/manifest", "uploadHeaders": []}
+        return {"createArtifactManifest": {"artifactManifest": {"id": "bWFu", "file": file}}}
+
+    def _CreateArtifactFiles(self, given: dict[str, Any]) -> dict[str, Any]:
+        nodes = [{"id": "ZjE=", "name": name, "displayName": name, "uploadUrl": f"{self.url}/artifact/{name}",
+                  "uploadHeaders": [], "storagePath": "x", "uploadMultipartUrls": None, "artifact": {"id": "YXJ0"}}
+                 for name in (file["name"] for file in given["artifactFiles"])]  # fmt: skip
+        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+    def _CommitArtifact(self, given: dict[str, Any]) -> dict[str, Any]:
+        self.committed += 1
+        return {"commitArtifact": {"artifact": {"id": "YXJ0", "digest": "d"}}}
 
     def _handler(fake) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):

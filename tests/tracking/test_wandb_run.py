@@ -5,7 +5,6 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import wandb
@@ -14,6 +13,7 @@ from genarena.callbacks.budget import Budget
 from genarena.config import compose
 from genarena.errors import UserError
 from genarena.run import run
+from genarena.run_folder import RunFolder
 from genarena.tracking import wandb_run
 from tests.tracking import offline_file
 from tests.tracking.fake_server import FakeServer
@@ -55,8 +55,6 @@ def holding_the_key(folder: Path) -> list[Path]:
 
 def test_online_every_job_is_a_run_of_its_own(server: FakeServer, tmp_path: Path, capfd, monkeypatch) -> None:
     """Also after one that failed; the numbers arrive, and of the files the weights that were evaluated."""
-    uploaded: list[Any] = []
-    monkeypatch.setattr(wandb.Run, "log_artifact", lambda self, artifact: uploaded.append((self.id, artifact)))
     with monkeypatch.context() as patch:
         patch.setattr("genarena.run._score", lambda *_: (_ for _ in ()).throw(RuntimeError("the disk is on fire")))
         with pytest.raises(RuntimeError):
@@ -71,10 +69,16 @@ def test_online_every_job_is_a_run_of_its_own(server: FakeServer, tmp_path: Path
     assert (given["groupName"], given["jobType"], given["project"]) == ("digits-realnvp", "train", "genarena")
     text = "".join(server.streamed)
     assert all(key in text for key in ("train/gradient_norm", "val/bits_per_dim", "test/sampling_seconds"))
-    ((owner, artifact),) = uploaded
-    assert (owner, artifact.name, artifact.type) == (second, f"model-{second}", "model")
-    assert set(artifact.manifest.entries) == {"checkpoints/chosen.ckpt", "checkpoints/chosen.ckpt.sha256", "config.yaml",
-                                                "result.json"}  # fmt: skip
+    (artifact,) = server.artifacts
+    assert (artifact["artifactCollectionName"], artifact["artifactTypeName"]) == (f"model-{second}", "model")
+    (path,) = (tmp_path / "runs/digits/realnvp").glob("*-seed1")
+    names = ("checkpoints/chosen.ckpt", "checkpoints/chosen.ckpt.sha256", "config.yaml", "result.json")
+    assert {name: server.files[name] for name in names} == {name: (path / name).read_bytes() for name in names}
+    assert set(server.files) == {*names, "manifest"} and server.committed == 1
+    for name in names:
+        (tmp_path / "downloaded" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "downloaded" / name).write_bytes(server.files[name])
+    assert RunFolder.open(tmp_path / "downloaded").rebuild()[0]["seed"] == 1
     assert "wandb:" not in "".join(capfd.readouterr())
     assert not holding_the_key(tmp_path)
     assert not any(KEY.encode() in body for body in server.bodies)

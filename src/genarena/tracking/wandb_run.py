@@ -8,6 +8,7 @@ import math
 import os
 import re
 import secrets
+import shlex
 import shutil
 import socket
 import threading
@@ -154,7 +155,7 @@ def _finish(run: Any, folder: Path, code: int) -> None:
     if not complete:  # of a run that was resumed, all parts; they are uploaded in the order of their start
         parts = [path for path in sorted(folder.glob(f"wandb/*run-*-{run.id}*")) if not any(path.glob("*.synced"))]
         flag = "--include-online " if any(path.name.startswith("run-") for path in parts) else ""
-        print(f"wandb: to upload: wandb sync {flag}{' '.join(map(str, parts))}", flush=True)
+        print(f"wandb: to upload: wandb sync {flag}{shlex.join(map(str, parts))}", flush=True)
 
 
 def _within(seconds: float, action: Callable[[], object]) -> None:
