@@ -264,6 +264,12 @@ def test_celeba_keeps_the_official_split_and_is_labelled_as_a_part(tmp_path: Pat
     assert data.train.y[0].tolist() == [int((1 + k) % 3 == 0) for k in range(40)]
 
 
+def test_the_crop_is_the_centred_148_pixels() -> None:
+    recipe = CelebA(FACE).recipe()
+    assert recipe.box(178, 218) == (15, 35, 163, 183)
+    assert recipe.identity() == {"crop": "centred square of 0.8315 of the width", "resize": "bilinear, antialias"}
+
+
 def test_the_official_partition_file_is_reproduced_bit_by_bit() -> None:
     lines = "".join(f"{n:06d}.jpg {official_part(f'{n:06d}.jpg')}\r\n" for n in range(1, COUNT + 1))
     assert sha256(lines.encode()) == CelebA.files[2].checksum

@@ -119,14 +119,12 @@ def _place(archive: Path, name: str, folder: Path, seen: set[str]) -> Path:
 
 
 def _write(archive: Path, source: IO[bytes], target: Path, size: int) -> None:
-    """Copy at most `size` bytes into a new file without its owner, mode or time."""
+    """Copy what should be `size` bytes (zipfile and tarfile read no more) into a new file without its owner, mode or time."""
     target.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with open(target, "xb") as file:
         while block := source.read(BLOCK):
             written += len(block)
-            if written > size:
-                raise Untrusted(f"{archive}: {target.name!r} is larger than it claims")
             file.write(block)
     if written != size:
         raise DataError(f"{archive} is damaged: {target.name!r} ends after {written:,} of {size:,} bytes")
