@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    trials, failures = Counter(), Counter()
+    trials, failures, moments = Counter(), Counter(), {}
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.getreports(outcome):
             promise = dict(getattr(report, "user_properties", ())).get("promise")
@@ -27,11 +27,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 continue
             trials[promise] += 1
             failures[promise] += outcome != "passed"
+            moments.setdefault(promise, Counter()).update(
+                value for name, value in report.user_properties if name == "while"
+            )
     if trials:
         terminalreporter.section("promises")
         terminalreporter.write_line(f"{'trials':>7} {'failures':>9}  promise")
         for promise, count in trials.items():
             terminalreporter.write_line(f"{count:>7} {failures[promise]:>9}  {promise}")
+            if moments[promise]:
+                told = ", ".join(f"{state} {number}" for state, number in moments[promise].most_common())
+                terminalreporter.write_line(f"{'':>19}(while: {told})")
         terminalreporter.write_line(f"{trials.total():>7} {failures.total():>9}  in all")
 
 

@@ -16,7 +16,7 @@ KILLS = 24
 
 
 @pytest.mark.parametrize("trial", range(KILLS))
-def test_kill(trial: int, whole: dict, tmp_path: Path) -> None:
+def test_kill(trial: int, whole: dict, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """kill -9, one to three times, at random moments, TMPDIR elsewhere: resumed bitwise, no file damaged"""
     draw, model = random.Random(trial), MODELS[trial % 2]
     reference, seconds = whole[model]
@@ -29,6 +29,7 @@ def test_kill(trial: int, whole: dict, tmp_path: Path) -> None:
             arguments = command(tmp_path, model, *([f"resume={folder.path}"] if folder else []))
             process = Process(arguments, tmp_path / f"log{number}", tmpdir)
             time.sleep(moment(draw, seconds))
+            request.node.user_properties.append(("while", process.state(tmp_path)))
             process.signal(signal.SIGKILL)
             assert process.wait() in (0, -signal.SIGKILL), process.output
             for path in tmp_path.glob("digits/*/*/checkpoints/*.ckpt"):

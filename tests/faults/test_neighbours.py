@@ -83,8 +83,8 @@ def test_divergence(model: str, tmp_path: Path) -> None:
 
         genuine = GenerativeModel.descend
 
-        def descend(self: GenerativeModel, loss: torch.Tensor, optimizer: object) -> None:
-            genuine(self, loss * float("nan") if self.batches_seen >= 7 else loss, optimizer)
+        def descend(self: GenerativeModel, loss: torch.Tensor, *others: object) -> None:
+            genuine(self, loss * float("nan") if self.batches_seen >= 7 else loss, *others)
 
         GenerativeModel.descend = descend
 
@@ -101,12 +101,31 @@ def test_divergence(model: str, tmp_path: Path) -> None:
             assert all(bool(value.isfinite().all()) for value in checkpoint.load(path)["state_dict"].values())
 
 
+RANKS = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+
+
+def test_signal_to_ranks(tmp_path: Path) -> None:
+    """a signal to a run of two processes: a checkpoint and the exit code within 30 s, resumed bitwise"""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert subprocess.run([sys.executable, train.__file__, *command(whole, "vae", *RANKS)]).returncode == 0
+    process = subprocess.Popen([sys.executable, train.__file__, *command(parts, "vae", *RANKS)])
+    wait_for(lambda: (folder := folder_of(parts)) and folder.previous.exists())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    folder = folder_of(parts)
+    facts = status.read(folder.path)
+    assert facts["state"] == "interrupted" and facts["checkpoint"] == facts["examples_seen"] < 16 * 24
+    resumed = [sys.executable, train.__file__, *command(parts, "vae", *RANKS, f"resume={folder.path}")]
+    assert subprocess.run(resumed).returncode == 0
+    assert differences(folder_of(whole), folder) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "stopped"])
 def test_rank(number: int, tmp_path: Path) -> None:
     """a dead or stopped rank: the job ends with an error within trainer.timeout"""
     limit = 20
-    ranks = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", f"trainer.timeout={limit}"]
-    arguments = command(tmp_path, "vae", "budget.examples=1000000", "budget.validations=10000", *ranks)
+    endless = ["budget.examples=1000000", "budget.validations=10000", f"trainer.timeout={limit}"]
+    arguments = command(tmp_path, "vae", *RANKS, *endless)
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen([sys.executable, train.__file__, *arguments], stdout=log, stderr=log)
     wait_for(lambda: (folder := folder_of(tmp_path)) and folder.last.exists())

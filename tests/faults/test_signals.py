@@ -33,12 +33,13 @@ def check(process: Process, number: int, sent: float, runs_dir: Path) -> None:
 
 @pytest.mark.parametrize("trial", range(EACH))
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
-def test_signal(number: int, trial: int, whole: dict, tmp_path: Path) -> None:
+def test_signal(number: int, trial: int, whole: dict, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """a signal at a random moment: a checkpoint and the exit code within 30 s, resumed bitwise"""
     draw, model = random.Random(10 * number + trial), MODELS[trial % 2]
     reference, seconds = whole[model]
     process = Process(command(tmp_path, model), tmp_path / "log0")
     time.sleep(max(0.05, moment(draw, seconds)))  # the child has just been forked: not yet train.py
+    request.node.user_properties.append(("while", process.state(tmp_path)))
     process.signal(number)
     check(process, number, time.monotonic(), tmp_path)
     assert differences(reference, finish(tmp_path, model, tmp_path / "log")) == []

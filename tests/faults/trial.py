@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 import train
-from genarena import cli
+from genarena import cli, status
 from genarena.checkpoint import load
 from genarena.run_folder import RunFolder
 
@@ -44,14 +44,20 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def state(self, runs_dir: Path) -> str:
+        """What it is doing, as far as it says."""
+        folder = folder_of(runs_dir)
+        facts = status.read(folder.path) if folder else None
+        return facts["state"] if facts and facts["pid"] == self.pid else "starting up"
+
     def wait(self, timeout: float = 240.0) -> int:
         """The exit code, negative for a signal that ended it; a process that takes longer is killed: TimeoutError."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            pid, ended = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.seconds = time.monotonic() - self.began
-                return os.waitstatus_to_exitcode(status)
+                return os.waitstatus_to_exitcode(ended)
             time.sleep(0.005)
         self.signal(signal.SIGKILL)
         os.waitpid(self.pid, 0)
