@@ -33,7 +33,7 @@ def test_one_task_per_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(SlurmExecutor, "affinity", classmethod(lambda cls: 2))  # as on a machine with srun
     executor = slurm.Slurm(settings())._executor(job(tmp_path))
-    gpu = {"accelerator": "gpu", "devices": 4, "num_nodes": 2}
+    gpu = {"accelerator": "gpu", "devices": 4, "num_nodes": 2, "srun": True}
     asked = slurm.parameters(settings(partition="fast", options={"constraint": "a100"}), gpu, "vae")
     executor.update_parameters(**asked)
     text = executor._executor._make_submission_file_text("command", "uid")
@@ -41,12 +41,14 @@ def test_one_task_per_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
                  "--signal=USR2@90", "--mem=32GB", "--cpus-per-task=4", "--job-name=vae"):  # fmt: skip
         assert f"#SBATCH {line}\n" in text
     assert "account" not in text
-    assert slurm.parameters(settings(), {"accelerator": "cpu", "devices": 2}, "")["gpus_per_node"] == 0
+    assert slurm.parameters(settings(), {"accelerator": "cpu", "devices": 1}, "")["gpus_per_node"] == 0
 
 
 def test_an_open_number_of_devices_and_a_machine_without_slurm_are_refused(tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(UserError, match=r"trainer.devices=-1: .*give their number"):
         launcher.make(settings(), {"accelerator": "gpu", "devices": -1})
+    with pytest.raises(UserError, match="take trainer=slurm"):
+        launcher.make(settings(), {"accelerator": "gpu", "devices": 2})
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="launcher=slurm: "):
         slurm.Slurm(settings()).start(job(tmp_path), [], 0)
@@ -98,7 +100,8 @@ if name == "sbatch":
     print("Submitted batch job", number)
 elif name == "srun":
     command = arguments[3:]  # after --unbuffered --output <file>
-    ranks = [subprocess.Popen(command, env=dict(os.environ, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank)))
+    ranks = [subprocess.Popen(command, env=dict(os.environ, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank),
+                                                SLURM_STEP_NUM_TASKS=os.environ["SLURM_NTASKS"]))
              for rank in range(int(os.environ["SLURM_NTASKS"]))]
     sys.exit(max(rank.wait() for rank in ranks))
 elif name == "sacct":
@@ -116,7 +119,7 @@ elif name == "scancel":
 
 @pytest.mark.slow
 def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command is killed while its job runs; the same line waits for that job and starts no other in its place."""
+    """Two ranks per job. The command is killed while its job runs; the same line waits for that job and starts no other."""
     (tmp_path / "bin").mkdir()
     for name in ("sbatch", "srun", "sacct", "scancel"):
         path = tmp_path / "bin" / name
@@ -124,7 +127,8 @@ def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     command = [sys.executable, str(ROOT / "train.py"), "-m", *LINE, "seed=0,1", f"runs_dir={tmp_path}/runs",
-               "launcher=slurm", "launcher.slots=1"]  # fmt: skip
+               "launcher=slurm", "launcher.slots=1", "trainer=slurm", "trainer.accelerator=cpu",
+               "trainer.devices=2"]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("runs/.jobs/*.slurm")):
@@ -137,4 +141,5 @@ def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "goes on: model=uniform" in done.stdout and "2 of 2 jobs finished" in done.stdout
     rows = [results.read_row(path) for path in tmp_path.glob("runs/*/*/*/result.json")]
     assert [row["status"] for row in rows] == ["ok", "ok"]
+    assert [row["cost"]["world_size"] for row in rows] == [2, 2]
     assert len(list((tmp_path / "bin").glob("*.id"))) == 2
