@@ -216,6 +216,13 @@ def test_a_protocol_whose_package_is_missing_names_it(monkeypatch: pytest.Monkey
         stream("s3://bucket/shards")
 
 
+@pytest.mark.parametrize("options", [{"mixed_shards": 0}, {"cache_gb": -1.0}, {"on_error": "skip"}, {"channels": 2}])
+def test_impossible_options_are_named(shards: Path, options: dict) -> None:
+    (name,) = options
+    with pytest.raises(DataError, match=f"data.{name}={options[name]}"):
+        stream(shards, **options)
+
+
 def test_shards_of_other_programs_are_indexed(tmp_path: Path) -> None:
     for name in ("train", "val", "test"):
         with tarfile.open(tmp_path / f"{name}.tar", "w") as archive:

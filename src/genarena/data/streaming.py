@@ -49,10 +49,9 @@ class Streaming(AnyPictures):
             raise DataError(
                 f"data.on_error={self.on_error}: expected raise; scripts/make_shards.py leaves bad pictures out"
             )
-        if self.mixed_shards < 1 or self.cache_gb <= 0:
-            raise DataError(
-                f"data.mixed_shards={self.mixed_shards}, data.cache_gb={self.cache_gb}: expected at least 1, above 0"
-            )
+        for option, least in (("mixed_shards", 1), ("cache_gb", 0.001)):
+            if getattr(self, option) < least:
+                raise DataError(f"data.{option}={getattr(self, option)}: expected at least {least}")
 
     def location(self) -> Path | None:
         return None if "://" in self.path else Path(self._place())
