@@ -39,6 +39,8 @@ def main() -> None:
     view = benchmark.View(jobs, seconds, num_slots, console)
     benchmark.work(view, chosen)
     code = launcher.report(view.outcomes)
+    if line := benchmark.to_upload(jobs[0].cfg["runs_dir"]):
+        print(line, flush=True)
     sys.exit(benchmark.leaderboard(jobs[0].cfg, options["out"]) or code)
 
 

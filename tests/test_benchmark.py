@@ -110,6 +110,17 @@ def test_the_leaderboard_goes_where_the_runs_go(logger: str, monkeypatch) -> Non
     assert called[0][2:] == ["runs_dir=a", "out=b", *(["logger=wandb"] if logger == "wandb" else [])]
 
 
+def test_the_line_that_uploads_all_runs(tmp_path: Path) -> None:
+    assert benchmark.to_upload(str(tmp_path)) is None
+    for seed in range(2):
+        folder = tmp_path / "my runs" / "digits" / "vae" / f"seed{seed}" / "wandb" / "offline-run-1"
+        folder.mkdir(parents=True)
+    line = benchmark.to_upload(f"{tmp_path}/my runs")
+    assert line == f"wandb: 2 to upload: wandb sync '{tmp_path}/my runs'/*/*/*/wandb/offline-run-*"
+    (folder / "run-1.wandb.synced").touch()
+    assert benchmark.to_upload(f"{tmp_path}/my runs").startswith("wandb: 1 to upload")
+
+
 # -- the script --------------------------------------------------------------------------------------------------------
 
 

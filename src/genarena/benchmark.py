@@ -1,11 +1,13 @@
 """A suite: models x data sets x seeds under one budget, as jobs of the launcher, shown in one view. No torch here."""
 
 import io
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -128,6 +130,13 @@ def work(view: View, chosen: launcher.Launcher) -> None:
         redirect_stdout(io.StringIO()),
     ):
         launcher.work(view, chosen)
+
+
+def to_upload(runs_dir: str) -> str | None:
+    """The line that uploads what offline W&B runs left; None where there is nothing."""
+    pattern = "*/*/*/wandb/offline-run-*"
+    waiting = [path for path in Path(runs_dir).glob(pattern) if not any(path.glob("*.synced"))]
+    return f"wandb: {len(waiting)} to upload: wandb sync {shlex.quote(runs_dir)}/{pattern}" if waiting else None
 
 
 def leaderboard(cfg: dict[str, Any], out: str) -> int:

@@ -69,6 +69,7 @@ def test_online_every_job_is_a_run_of_its_own(server: FakeServer, tmp_path: Path
     assert (given["groupName"], given["jobType"], given["project"]) == ("digits-realnvp", "train", "genarena")
     text = "".join(server.streamed)
     assert all(key in text for key in ("train/gradient_norm", "val/bits_per_dim", "test/sampling_seconds"))
+    assert '"exitcode":1' in text and '"exitcode":0' in text
     (artifact,) = server.artifacts
     assert (artifact["artifactCollectionName"], artifact["artifactTypeName"]) == (f"model-{second}", "model")
     (path,) = (tmp_path / "runs/digits/realnvp").glob("*-seed1")
