@@ -15,6 +15,8 @@ def main() -> None:
     given = [name for name in ("pictures", "out", "shards") if options[name] is not None]
     if given not in (["pictures", "out"], ["shards"]):
         raise UserError(f"expected pictures=... and out=..., or shards=... alone\n{USAGE}")
+    if not Path(options[given[0]]).is_dir():
+        raise UserError(f"{given[0]}={options[given[0]]}: there is no such folder")
     if options["shard_mb"] < 1:
         raise UserError(f"shard_mb={options['shard_mb']}: expected at least 1")
     if options["on_error"] not in ("raise", "skip"):

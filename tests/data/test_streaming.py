@@ -1,6 +1,8 @@
 """Shards: every picture is in one of them and read as it is, batches resume exactly, ranks share none, addresses work."""
 
 import json
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from genarena.data.shards import INDEX, Shard, Store, look_through, sources, wri
 from genarena.data.streaming import ShardBatches, Streaming, assigned, divided
 from genarena.run import run
 from genarena.spec import DataSpec
+from tests.conftest import ROOT
 
 NUM = 400
 
@@ -133,6 +136,25 @@ def test_an_epoch_shows_each_picture_once_in_an_order_of_its_own(shards: Path) -
     assert sorted(first) == sorted(second) == sorted(numbers(data.train.x[:]))
     assert first != second
     assert first != numbers(torch.cat(batches(data, 20, seed=4)))
+
+
+def test_a_cut_set_says_so_and_shows_its_pictures_only(shards: Path) -> None:
+    data = stream(shards, num_workers=0, max_train=40)
+    assert data.facts["id"].startswith("streaming-train40-")
+    shown = numbers(torch.cat(batches(data, 6)))  # two batches of 16 an epoch
+    assert set(shown) <= set(numbers(data.train.x[:]))
+    assert len(set(shown[:32])) == 32
+
+
+def test_the_script_makes_shards_or_says_why_not(pictures: Path, tmp_path: Path) -> None:
+    def make(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, str(ROOT / "scripts" / "make_shards.py"), *arguments],
+                              capture_output=True, text=True)  # fmt: skip
+
+    done = make(f"pictures={pictures}", f"out={tmp_path / 'out'}")
+    assert done.stdout == f"400 pictures in 3 shards: {tmp_path / 'out'}\n"
+    done = make("pictures=nowhere", "out=x")
+    assert (done.returncode, done.stderr) == (2, "error: pictures=nowhere: there is no such folder\n")
 
 
 def test_ranks_have_shards_of_their_own(shards: Path) -> None:
