@@ -24,6 +24,7 @@ HELP = """Train one generative model on one data set under one budget, evaluate 
   python train.py sweep=<s> data=<d> [sweep.trials=N]                search for hyperparameters, chosen on validation
   python train.py experiment=<e>                                     a published setting
   python train.py resume=<run folder>                                go on where a run stopped
+  python scripts/benchmark.py suite=<s>                              models x data x seeds, then the leaderboard
 
 What there is to choose (group=option):
 
@@ -105,7 +106,8 @@ def guard(action: Callable[[], Any]) -> None:
 
 
 def _help() -> str:
-    groups = [path.name for path in sorted(config.CONF.iterdir()) if path.is_dir() and config.available(path.name)]
+    folders = [path.name for path in sorted(config.CONF.iterdir()) if path.is_dir() and path.name != "suite"]
+    groups = [group for group in folders if config.available(group)]
     lines = [f"  {group + '=':12s}{' '.join(config.available(group))}" for group in groups]
     return HELP.format(groups="\n".join(f"{textwrap.fill(line, 110, subsequent_indent=' ' * 14)}\n" for line in lines),
                        metrics=" ".join(metrics.names()))  # fmt: skip
