@@ -28,7 +28,7 @@ SECRET = "hunter2-of-the-environment"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     runs_dir = tmp_path_factory.mktemp("runs")
-    run(compose(["model=realnvp", "data=digits", "budget=smoke", "budget.examples=64", "model.training.batch_size=32",
+    run(compose(["model=made", "data=digits", "budget=smoke", "budget.examples=64", "model.training.batch_size=32",
                  "metrics=[]", "logger=none", "callbacks.progress=false", "callbacks.grid_size=1",
                  f"runs_dir={runs_dir}"]))  # fmt: skip
     (path,) = runs_dir.glob("digits/*/*")
@@ -50,7 +50,11 @@ def edit(folder: RunFolder, before: str, after: str) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        ("_target_: genarena.models.flow.realnvp.RealNVP", "_target_: os.system", "_target_ 'os.system' is none of"),
+        (
+            "_target_: genarena.models.autoregressive.made.MADE",
+            "_target_: os.system",
+            "_target_ 'os.system' is none of",
+        ),
         ("_target_: torch.optim.Adam", "_target_: torch.load", "_target_ 'torch.load'"),
         ("_target_: pytorch_lightning.Trainer", "_target_: subprocess.run", "_target_ 'subprocess.run'"),  # never built
         ("published: null", "published: {a: [{_target_: builtins.exec}]}", "_target_ 'builtins.exec'"),
@@ -95,14 +99,16 @@ def test_a_broken_configuration_is_one_line(folder: RunFolder) -> None:
             config.load(folder.config)
 
 
-@pytest.mark.parametrize("name", ["chosen.ckpt", "last.ckpt"])
-def test_scripts_execute_no_pickle(name: str, folder: RunFolder, tmp_path: Path) -> None:
+def test_scripts_execute_no_pickle(folder: RunFolder, tmp_path: Path) -> None:
     hostile = {"state_dict": {}, "hook": Pickled(tmp_path / "executed")}
-    for path in folder.checkpoints.iterdir():
-        path.unlink()
-    path = folder.checkpoints / name
-    torch.save(hostile, path)
-    checkpoint._install(path, path, checkpoint._digest(path))
+    for name in ("last.ckpt", "chosen.ckpt"):
+        for path in folder.checkpoints.iterdir():
+            path.unlink()
+        path = folder.checkpoints / name
+        torch.save(hostile, path)
+        checkpoint._install(path, path, checkpoint._digest(path))
+        with pytest.raises(Untrusted, match=f"{name} is damaged or holds more than tensors"):
+            folder.rebuild()
     done = subprocess.run([sys.executable, str(ROOT / "scripts" / "sample.py"), f"run={folder.path}"], cwd=tmp_path,
                           capture_output=True, text=True,
                           env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"})  # fmt: skip
