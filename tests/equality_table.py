@@ -14,7 +14,7 @@ from tests.two_processes import FAMILIES, METRICS
 
 def main(folder: Path) -> None:
     os.environ["GENARENA_CACHE"] = str(folder / "cache")
-    processes = start_two("-m", "tests.two_processes", str(folder))
+    processes = start_two("-m", "tests.two_processes", str(folder), "families")
     outputs = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
         sys.exit("\n".join(outputs))

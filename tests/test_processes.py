@@ -1,5 +1,6 @@
 """The processes of one run, from outside: however they are started and whichever of them dies, one folder, one end."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -156,3 +157,29 @@ def test_a_stopped_rank_ends_the_run_within_the_timeout(rank: int, training: Tra
     code, errors = training.end(within=60)  # trainer.timeout=8, the grace of 10 for the others, a busy machine
     assert code == 1
     assert errors.splitlines()[-1].startswith("error: ")
+    assert results.read_row(the_run(tmp_path) / "result.json")["status"] == "failed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_a_checkpoint_of_all_ranks(number: int, training: Training, tmp_path: Path) -> None:
+    training.process.send_signal(number)
+    code, errors = training.end(within=60)
+    assert code == 128 + number
+    assert errors.splitlines()[-1] == f"error: interrupted ({signal.Signals(number).name})"
+    row = results.read_row(the_run(tmp_path) / "result.json")
+    assert row["error"] == f"interrupted ({signal.Signals(number).name})"
+    seen = row["cost"]["examples_seen"]
+    done = train(tmp_path, "trainer.devices=2", f"resume={the_run(tmp_path)}", f"budget.examples={seen + 64}")
+    assert done.returncode == 0, done.stderr
+    assert results.read_row(the_run(tmp_path) / "result.json")["cost"]["examples_seen"] == seen + 64
+
+
+@pytest.mark.slow
+def test_a_killed_launcher_takes_its_ranks_along_and_the_run_goes_on_alone(training: Training, tmp_path: Path) -> None:
+    second = train(tmp_path, "trainer.devices=2", f"resume={the_run(tmp_path)}", "budget.examples=100000000")
+    assert second.returncode == 5, second.stderr
+    os.kill(training.process.pid, signal.SIGKILL)
+    training.end(within=30)
+    alone = train(tmp_path, "trainer=cpu", "trainer.devices=1", f"resume={the_run(tmp_path)}", "budget.minutes=0.001")
+    assert alone.returncode == 0, alone.stderr

@@ -12,6 +12,7 @@ from genarena.run import run
 from tests.two_processes import overrides
 
 NODE = {"accelerator": "cpu", "strategy": None, "devices": 1, "srun": False, "timeout": 60, "precision": "32-true"}
+IN_SHARDS = ["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=1"]
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +75,14 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(monkeypatch: pytest.Mon
         trainer.check_batch(30, 1000)
     with pytest.raises(UserError, match=r"data.batch_size=10: .* e.g. 8 or 12"):  # all the examples that there are
         trainer.check_batch(64, 10)
+
+
+def test_only_some_models_can_lie_in_shards(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="trainer=fsdp: MADE reads the weights of its layers itself"):
+        run(compose(overrides("made", tmp_path, *IN_SHARDS)))
+    with pytest.raises(UserError, match="trainer.compile=true: not with trainer=fsdp"):
+        run(compose(overrides("vae", tmp_path, *IN_SHARDS, "trainer.compile=true")))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_channels_last_is_in_the_row_and_changes_no_number(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The job of `test_two_processes`: what two ranks do together. `python -m tests.two_processes <folder>`, started twice."""
+"""What two ranks do together, for `test_two_processes`: `python -m tests.two_processes <folder> families|more`, started twice."""
 
 import sys
 from pathlib import Path
@@ -44,12 +44,15 @@ def overrides(name: str, runs_dir: Path, *more: str) -> list[str]:
             f"runs_dir={runs_dir}", "trainer.precision=32-true", *(FAMILIES | RESUMED)[name], *more]  # fmt: skip
 
 
+SHARDED = ("vae", "ddpm", "sngan")
+
+
 def together(*more: str) -> list[str]:
     return ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.timeout=60", *more]
 
 
-def stopped_and_resumed(name: str, folder: Path) -> None:
-    run(compose(overrides(name, folder / "whole", "metrics=[]", *together())))
+def stopped_and_resumed(name: str, folder: Path, *more: str) -> None:
+    run(compose(overrides(name, folder / "whole", "metrics=[]", *together(*more))))
     step = Budget.on_train_batch_end
 
     def killed(self: Budget, *args: object) -> None:
@@ -59,23 +62,28 @@ def stopped_and_resumed(name: str, folder: Path) -> None:
 
     Budget.on_train_batch_end = killed
     try:
-        run(compose(overrides(name, folder / "parts", "metrics=[]", *together())))
+        run(compose(overrides(name, folder / "parts", "metrics=[]", *together(*more))))
     except InterruptedError:
         pass
     finally:
         Budget.on_train_batch_end = step
     (path,) = (folder / "parts" / "digits" / name).glob("*")
-    run(compose(overrides(name, folder / "parts", "metrics=[]", f"resume={path}", *together())))
+    run(compose(overrides(name, folder / "parts", "metrics=[]", f"resume={path}", *together(*more))))
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, part: str) -> None:
     torch.set_num_threads(1)
     with ranks.together("cpu", 60):
-        for name in FAMILIES:
+        for name in FAMILIES if part == "families" else SHARDED:
             run(compose(overrides(name, folder / "runs", f"metrics=[{','.join(METRICS)}]", *together())))
+        if part == "families":
+            return
         for name in RESUMED:
             stopped_and_resumed(name, folder)
+        for name in SHARDED:
+            run(compose(overrides(name, folder / "sharded", "metrics=[nll_nats]", *together("trainer.strategy=fsdp"))))
+        stopped_and_resumed("vae", folder, "trainer.strategy=fsdp")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

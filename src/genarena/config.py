@@ -52,7 +52,7 @@ ALLOWED = {
     "data.decode": ("auto", "once", "always"),
     "evaluation.split": ("test", "val"),
     "trainer.accelerator": ("cpu", "gpu", "cuda", "mps", "auto"),
-    "trainer.strategy": (None, "ddp"),
+    "trainer.strategy": (None, "ddp", "fsdp"),
     "logger.kind": ("csv", "wandb", "tensorboard", "none"),
 }
 # Of Lightning's Trainer: the budget says how long to train, and run.py when to validate and where to write.

@@ -281,7 +281,7 @@ class Evidence:
 
     def _blocks(self, work: Callable[[Item], Any], items: Sequence[Item], title: str) -> list[Any]:
         """`work` on every item, shared among the ranks, with a seed of its own for each: the results are the same for
-        any number of ranks. A network that takes all ranks for one forward pass does each item on all of them."""
+        any number of ranks."""
 
         def seeded(numbered: tuple[int, Item]) -> Any:
             torch.manual_seed(seeds.derived(self.settings.sample_seed, numbered[0]))
@@ -291,8 +291,6 @@ class Evidence:
         def track(own: Sequence) -> Iterable:
             return self.bars.track(own, title)
 
-        if self.model.lockstep:
-            return [seeded(item) for item in track(list(enumerate(items)))]
         return ranks.spread(seeded, list(enumerate(items)), track)
 
     def _checked(self, samples: Tensor, count: int) -> Tensor:
@@ -370,8 +368,8 @@ class Evidence:
             settings.sample_seed, self.bars))  # fmt: skip
 
     def _once(self, work: Callable[[], Item]) -> Item:
-        """What cannot be shared among the ranks: rank 0 does it, or all where the network takes all."""
-        return work() if self.model.lockstep else ranks.from_zero(work)
+        """What cannot be shared among the ranks: rank 0 does it."""
+        return ranks.from_zero(work)
 
     @cached_property
     def _fake_inception(self) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from genarena.errors import UserError
 
@@ -225,10 +226,10 @@ def _bytes(tensor: Tensor) -> bytes:
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """The mean over ranks, in place. One that has no gradient on any rank keeps none."""
-    if not joined():
+    """The mean over ranks, in place. One that has no gradient on any rank keeps none; shards are averaged by themselves."""
+    wanted = [parameter for parameter in parameters if parameter.requires_grad and not isinstance(parameter, DTensor)]
+    if not joined() or not wanted:
         return
-    wanted = [parameter for parameter in parameters if parameter.requires_grad]
     used = torch.tensor(
         [parameter.grad is not None for parameter in wanted], dtype=torch.int32, device=wanted[0].device
     )

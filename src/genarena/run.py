@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
-from genarena import checkpoint, config, cost, interruption, memory, processes, ranks, results
+from genarena import checkpoint, config, cost, interruption, memory, processes, ranks, results, sharding
 from genarena.build import build
 from genarena.callbacks.budget import NEVER, Budget
 from genarena.callbacks.checkpoints import Checkpoints, SealedCheckpointIO
@@ -40,7 +40,7 @@ from genarena.settings import EvaluationSettings
 from genarena.status import Status
 from genarena.tracking import loggers, wandb_run
 from genarena.tracking.base import Tracker
-from genarena.trainer import check_batch, how_trained, num_processes, trainer
+from genarena.trainer import check_batch, check_model, how_trained, num_processes, trainer
 
 GRID = 64  # images in final.png
 # Options that train another model, and so make another line of the table; data that differs has another data id.
@@ -78,6 +78,7 @@ def _run(resolved: dict[str, Any]) -> dict[str, Any]:
     settings = build(resolved["evaluation"], "evaluation")
     protocol(resolved["metrics"], settings)  # loads the metrics now: a mistake must not cost a training
     wandb_run.check(resolved["logger"])
+    check_model(resolved["trainer"], model)
     ranks.same_state(model)
     ranks.zero_first(data.setup)
     check_batch(data.batch_size, data.train.size)
@@ -92,9 +93,9 @@ def _run(resolved: dict[str, Any]) -> dict[str, Any]:
         with Status(None if ranks.rank() else folder.path, fails) as status:
             try:
                 with loggers.opened(resolved["logger"], folder.path, resolved) as trackers:
-                    device = _fit(resolved, data, model, folder, row, trackers, status)
+                    model = _fit(resolved, data, model, folder, row, trackers, status)
                     status.write(state="evaluating")
-                    _score(resolved, data, model, settings, folder, row, trackers, device)
+                    _score(resolved, data, model, settings, folder, row, trackers)
             except BaseException as error:
                 fails(error)
                 raise
@@ -161,8 +162,8 @@ def _difference(there: Any, here: Any) -> str:
 
 
 def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder,
-         row: dict[str, Any], trackers: list[Tracker], status: Status) -> torch.device:  # fmt: skip
-    """Train to the end of the budget and load the weights to be evaluated, the same on every rank."""
+         row: dict[str, Any], trackers: list[Tracker], status: Status) -> GenerativeModel:  # fmt: skip
+    """Train to the end of the budget; the model with the weights to be evaluated, the same on every rank, on its device."""
     memory.reset_peak()
     if isinstance(model, Withholds):
         model.withhold(data.val.x)
@@ -194,9 +195,19 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
         row["cost"] |= {"examples_seen": budget.examples_seen, "train_seconds": round(budget.seconds, 3),
                         "peak_memory_mb": memory.peak_mb()}  # fmt: skip
         row["nonfinite"] = {"skipped_steps": model.nonfinite_steps, "learning_rate_scale": model.lr_scale}
+    if model.lockstep:  # evaluated as a replica on every device: what did not fit was the training
+        model = _put_together(resolved, model)
     row["weights"] = ranks.from_zero(lambda: _choose_weights(model, checkpoints, folder))
     ranks.same_state(model.to(fitter.strategy.root_device))
-    return fitter.strategy.root_device
+    return model
+
+
+def _put_together(resolved: dict[str, Any], sharded: GenerativeModel) -> GenerativeModel:
+    """The same model in plain tensors, on the CPU."""
+    model: GenerativeModel = build(resolved["model"], "model")
+    model.load_state_dict(sharding.whole(sharded.state_dict()))
+    model.batches_seen = sharded.batches_seen
+    return model
 
 
 def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder, budget: Budget,
@@ -267,10 +278,10 @@ def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
 
 
 def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: EvaluationSettings,
-           folder: RunFolder, row: dict[str, Any], trackers: list[Tracker], device: torch.device) -> None:  # fmt: skip
+           folder: RunFolder, row: dict[str, Any], trackers: list[Tracker]) -> None:  # fmt: skip
     started = time.perf_counter()
     memory.reset_peak()
-    evaluation = evaluate(model.to(device).eval(), data, resolved["metrics"], settings)
+    evaluation = evaluate(model.eval(), data, resolved["metrics"], settings)
     row["metrics"] = evaluation.metrics
     row["cost"] |= {"sample_seconds_per_image": evaluation.seconds_per_image,
                     "evaluation_seconds": round(time.perf_counter() - started, 3),
@@ -281,7 +292,7 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
         row["cost"] |= cost.measure(model, data, row["cost"]["examples_seen"], row["cost"]["train_seconds"])
         return row["cost"]
 
-    row["cost"] = finish() if model.lockstep else ranks.from_zero(finish)
+    row["cost"] = ranks.from_zero(finish)
     row["status"] = "ok"
     del row["error"]
     if ranks.rank() == 0:

@@ -11,7 +11,7 @@ from genarena import ranks
 from genarena.build import build
 from genarena.errors import UserError
 from genarena.models.base import GenerativeModel
-from genarena.strategies import Replicas
+from genarena.strategies import Replicas, Sharded
 
 OWN = (
     "channels_last",
@@ -23,6 +23,7 @@ OWN = (
     "timeout",
     "sync_batchnorm",
 )  # not passed on as they are
+STRATEGIES = {"ddp": Replicas, "fsdp": Sharded}
 
 
 def num_processes(node: dict[str, Any]) -> int:
@@ -63,6 +64,19 @@ def check_batch(data_batch_size: int, train_size: int) -> None:
                         f"{world_size}, e.g. {' or '.join(map(str, near))}")  # fmt: skip
 
 
+def check_model(node: dict[str, Any], model: GenerativeModel) -> None:
+    """Raises UserError when the layers of this model cannot lie in shards, and that is asked for."""
+    if node["strategy"] != "fsdp":
+        return
+    if node["compile"]:
+        raise UserError(
+            "trainer.compile=true: not with trainer=fsdp, whose layers are put together while the network runs"
+        )
+    if not model.shardable:
+        raise UserError(f"trainer=fsdp: {type(model).__name__} reads the weights of its layers itself, so they cannot lie in "
+                        "shards; take trainer=ddp")  # fmt: skip
+
+
 def trainer(node: dict[str, Any], model: GenerativeModel, checkpoint_io: CheckpointIO, **options: Any) -> Trainer:
     """The trainer of a `trainer` node. `options`: what the run decides (callbacks, loggers, when to validate)."""
     node = dict(node)
@@ -82,7 +96,7 @@ def trainer(node: dict[str, Any], model: GenerativeModel, checkpoint_io: Checkpo
         use_distributed_sampler=False, sync_batchnorm=together and _shares_statistics(own | node),
         devices=ranks.expected_here() if together else 1,
         num_nodes=ranks.size() // ranks.expected_here() if together else 1,
-        strategy=Replicas() if together else "auto",
+        strategy=STRATEGIES[own["strategy"]]() if together else "auto",
         plugins=[checkpoint_io, TorchElasticEnvironment() if together else LightningEnvironment()], **options,
     )  # fmt: skip
 

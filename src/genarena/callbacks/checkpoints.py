@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from genarena import checkpoint, ranks
+from genarena import checkpoint, ranks, sharding
 from genarena.callbacks.ema import EMA
 
 
@@ -111,4 +111,4 @@ class Checkpoints(Callback):
 
 
 def _nonfinite(tensors: dict[str, torch.Tensor]) -> Iterator[str]:
-    return (name for name, value in tensors.items() if not bool(torch.isfinite(value).all()))
+    return (name for name, value in tensors.items() if not bool(torch.isfinite(sharding.local(value)).all()))

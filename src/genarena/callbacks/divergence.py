@@ -5,7 +5,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from genarena import checkpoint
+from genarena import checkpoint, sharding
 from genarena.callbacks.checkpoints import Checkpoints
 from genarena.callbacks.ema import EMA
 from genarena.errors import Diverged
@@ -55,12 +55,12 @@ class DivergenceGuard(Callback):
 
     @staticmethod
     def _restore(trainer: Trainer, pl_module: LightningModule, stored: dict[str, Any]) -> None:
-        pl_module.load_state_dict(stored.get("current_model_state", stored["state_dict"]))
+        sharding.load(pl_module, stored.get("current_model_state", stored["state_dict"]))
         for callback in trainer.callbacks:
             if isinstance(callback, EMA):
                 callback.restore(stored)
         for optimizer, state in zip(trainer.optimizers, stored["optimizer_states"], strict=True):
-            optimizer.load_state_dict(state)
+            sharding.load_optimizer(optimizer, state)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rollbacks": self.rollbacks}

@@ -6,6 +6,8 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
 
+from genarena.sharding import load, local
+
 
 class EMA(WeightAveraging):
     """theta_ema <- d theta_ema + (1 - d) theta with d = min(decay, (1 + n) / (10 + n)) after the n-th update.
@@ -19,12 +21,16 @@ class EMA(WeightAveraging):
         self.decay, self.accumulate = decay, accumulate
         self._swapped = False  # the averaged weights are in the model's place
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            averaged = self._average_model.module
-            self._parameters = list(averaged.parameters()), list(pl_module.parameters())
-            self._buffers = list(zip(averaged.buffers(), pl_module.buffers(), strict=True))
+    @property
+    def model(self) -> torch.nn.Module:
+        """The averaged model."""
+        return self._average_model.module
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._parameters = tuple(
+            [local(weight.data) for weight in model.parameters()] for model in (self.model, pl_module)
+        )
+        self._buffers = list(zip(self.model.buffers(), pl_module.buffers(), strict=True))
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
@@ -53,7 +59,7 @@ class EMA(WeightAveraging):
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Take the averages of a checkpoint, and go on from there."""
-        self._average_model.module.load_state_dict(checkpoint["state_dict"])
+        load(self.model, checkpoint["state_dict"])
         self._average_model.n_averaged.copy_(checkpoint["averaging_state"]["n_averaged"])
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:

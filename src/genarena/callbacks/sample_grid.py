@@ -1,5 +1,6 @@
 """Pictures of samples and reconstructions at each validation, so that a falling loss over a grid of noise is seen."""
 
+import tempfile
 from pathlib import Path
 
 import torch
@@ -18,10 +19,17 @@ class SampleGrid(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         drawn = self.num_samples and pl_module.spec.is_drawable
-        if not trainer.is_global_zero or trainer.state.fn != "fit" or not drawn:
+        if trainer.state.fn != "fit" or not drawn:
             return
+        if trainer.is_global_zero:
+            self._draw(trainer, pl_module, self.folder)
+        elif pl_module.lockstep:  # its share of the forward passes
+            with tempfile.TemporaryDirectory() as folder:
+                self._draw(trainer, pl_module, Path(folder))
+
+    def _draw(self, trainer: Trainer, pl_module: LightningModule, folder: Path) -> None:
         torch.manual_seed(0)
-        path = self.folder / f"{round(100 * pl_module.progress):03d}.png"
+        path = folder / f"{round(100 * pl_module.progress):03d}.png"
         pairs = path.with_name(f"{path.stem}-reconstructions.png")
         drawn = {"samples": path}
         with interruption.allowed(trainer.world_size == 1):  # may take minutes

@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from genarena import ranks
+from genarena import ranks, sharding
 from genarena.likelihood import Likelihood, bits_per_dim
 from genarena.schedule import warmup_cosine
 from genarena.spec import Batch, DataSpec
@@ -50,6 +50,9 @@ class GenerativeModel(LightningModule, ABC):
     paper: ClassVar[str]  # arXiv id, or a DOI
     mixed_precision: ClassVar[bool] = False  # True: `loss` keeps what needs float32 out of autocast by itself
     selection: ClassVar[str | None] = None  # a validation key: keep the weights that minimise it; None: the last
+    shardable: ClassVar[bool] = (
+        False  # True: layers are called, never read, so that they may lie in shards on many devices
+    )
     max_epochs: ClassVar[int | None] = None  # a model that learns nothing from a further pass says so
 
     def __init__(self, spec: DataSpec, training: Training | None = None) -> None:
@@ -117,12 +120,12 @@ class GenerativeModel(LightningModule, ABC):
         if (self.batches_seen + 1) % self.settings.accumulate:
             return
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        if not self.lockstep:
-            ranks.average_gradients(parameters)
-        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        ranks.average_gradients(parameters)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        norm = sharding.total_norm(gradients)
         self._recent[f"{player}gradient_norm"] = norm.detach()
         if self.settings.gradient_clip is not None:
-            nn.utils.clip_grads_with_norm_(parameters, self.settings.gradient_clip, norm)
+            sharding.clip(gradients, self.settings.gradient_clip, norm)
         if ranks.any_rank(not torch.isfinite(norm + loss.detach())):
             self.nonfinite_steps += 1
             self.nonfinite_in_a_row += 1
@@ -169,7 +172,7 @@ class GenerativeModel(LightningModule, ABC):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         optimizers = [
-            build(parameters)
+            build(sharding.by_kind(parameters))
             for build, parameters in self.optimizer_groups()
             if any(p.requires_grad for p in parameters)
         ]

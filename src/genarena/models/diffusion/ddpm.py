@@ -50,6 +50,7 @@ class DDPM(GenerativeModel, Scores, Integrates):
     likelihood = Likelihood.LOWER_BOUND
     paper = "2006.11239"
     mixed_precision = True
+    shardable = True
 
     def __init__(self, spec: DataSpec, training: Training | None = None, num_steps: int = 1000, schedule: str = "cosine",
                  prediction: str = "v", variance: str = "learned", sampler: str = "dpm_solver", nfe: int = 20,

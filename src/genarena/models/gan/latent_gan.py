@@ -16,6 +16,7 @@ class LatentGAN(AdversarialModel, Emits):
     """x = G(z), z ~ N(0, I): a subclass sets `generator` and `discriminator` and writes the two losses."""
 
     mixed_precision = True
+    shardable = True
 
     def __init__(self, spec: DataSpec, training: Training, discriminator_optimizer: Callable | None, n_critic: int,
                  latent_dim: int, augmentation: DiffAugment | None) -> None:  # fmt: skip

@@ -72,6 +72,7 @@ class VAE(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     likelihood = Likelihood.LOWER_BOUND
     paper = "1312.6114"
     mixed_precision = True
+    shardable = True
     selection = "val/bits_per_dim"
 
     def __init__(self, spec: DataSpec, training: Training | None = None, latent_dim: int = 32, channels: int = 32,
