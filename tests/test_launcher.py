@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from genarena import config, devices_of_jobs, launcher, results
+from genarena import config, launcher, local_jobs, results
 from genarena.errors import UserError
-from genarena.launcher import Job, Processes, Queue
+from genarena.launcher import Job, Queue
+from genarena.local_jobs import Processes
 from genarena.past_runs import find_run, fingerprint
 from tests.jobs import Instant, stored_run
 
@@ -123,11 +124,11 @@ def test_what_is_unwanted_is_stopped(tmp_path: Path) -> None:
 def test_gpus_and_cores_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,5")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(devices_of_jobs, "cores", lambda: 8)
-    seen = [devices_of_jobs.environment(slot, 2) for slot in range(2)]
+    monkeypatch.setattr(local_jobs, "cores", lambda: 8)
+    seen = [local_jobs.environment(slot, 2) for slot in range(2)]
     assert [own["CUDA_VISIBLE_DEVICES"] for own in seen] == ["0,2", "1,5"]
     assert [own["OMP_NUM_THREADS"] for own in seen] == ["4", "4"]
-    assert [devices_of_jobs.environment(slot, 6)["CUDA_VISIBLE_DEVICES"] for slot in range(6)] == [
+    assert [local_jobs.environment(slot, 6)["CUDA_VISIBLE_DEVICES"] for slot in range(6)] == [
         "0",
         "1",
         "2",
@@ -135,13 +136,13 @@ def test_gpus_and_cores_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
         "0",
         "1",
     ]
-    assert devices_of_jobs.environment(0, 1) == {}
+    assert local_jobs.environment(0, 1) == {}
     gpu = {"accelerator": "gpu"}
-    assert [devices_of_jobs.slots(gpu | {"devices": n}) for n in (1, 2, -1)] == [4, 2, 1]
-    assert devices_of_jobs.slots({"accelerator": "cpu", "devices": 1}) == 1
+    assert [local_jobs.slots(gpu | {"devices": n}) for n in (1, 2, -1)] == [4, 2, 1]
+    assert local_jobs.slots({"accelerator": "cpu", "devices": 1}) == 1
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert devices_of_jobs.slots(gpu | {"devices": 1}) == 1
-    assert "CUDA_VISIBLE_DEVICES" not in devices_of_jobs.environment(0, 2)
+    assert local_jobs.slots(gpu | {"devices": 1}) == 1
+    assert "CUDA_VISIBLE_DEVICES" not in local_jobs.environment(0, 2)
 
 
 def test_ranks_do_not_start_sweeps_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +160,7 @@ def test_two_slots_work_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyP
                       "while len(list(here.glob('seed?'))) < 2: time.sleep(0.05)\n")  # fmt: skip
     monkeypatch.setattr(launcher, "TRAIN", script)
     monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr(devices_of_jobs, "cores", lambda: 6)
+    monkeypatch.setattr(local_jobs, "cores", lambda: 6)
     queue = Queue([seeded(tmp_path, seed) for seed in range(2)])
     launcher.work(queue, Processes(2))
     assert [outcome.exit_code for outcome in queue.outcomes] == [0, 0]

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from genarena import config, interruption, launcher, metrics
+from genarena import config, interruption, launcher, local_jobs, metrics
 from genarena.errors import ArenaError, UserError
 from genarena.interruption import Interrupted
 
@@ -43,7 +43,7 @@ def start(main: Callable[[], None]) -> None:
         if {"--help", "-h"} & set(sys.argv):
             print(_help())
             return
-        launcher.die_with_parent()
+        local_jobs.die_with_parent()
         if not {"--hydra-help", "--version"} & set(sys.argv):
             flags = _flags(sys.argv[1:])
             overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]

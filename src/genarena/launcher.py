@@ -4,10 +4,7 @@ No torch here: this process only starts, watches and counts.
 """
 
 import os
-import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,12 +15,11 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from genarena import config, devices_of_jobs, interruption, results
+from genarena import config, interruption, results
 from genarena.errors import UserError
 from genarena.past_runs import EXACTLY, find_run, fingerprint, wait_until_free
 
 TRAIN = config.SOURCE.parents[1] / "train.py"
-PARENT = "GENARENA_PARENT"  # in the environment of a job: the id of the process that started it
 POLL = 0.2  # seconds
 GRACE = 60.0  # seconds that a job gets to write its checkpoint after SIGTERM
 SEVERITY = (0, 5, 2, 3, 4, 1)  # exit codes, the worst last
@@ -147,7 +143,9 @@ def make(settings: dict[str, Any], trainer: dict[str, Any]) -> Launcher:
 
         slurm.parameters(settings, trainer, "")  # a mistake must not wait for the first job
         return slurm.Slurm(settings)
-    return Processes(settings["slots"] or devices_of_jobs.slots(trainer))
+    from genarena import local_jobs
+
+    return local_jobs.Processes(settings["slots"] or local_jobs.slots(trainer))
 
 
 def report(outcomes: Sequence[Outcome]) -> int:
@@ -245,90 +243,3 @@ def _stop_all(handles: list[Handle]) -> None:
         time.sleep(POLL)
     for handle in handles:
         handle.kill()
-
-
-# -- processes on this machine -----------------------------------------------------------------------------------------
-
-
-class Processes:
-    """Jobs as processes of this machine, with GPUs and cores dealt to `slots` of them at a time."""
-
-    def __init__(self, slots: int) -> None:
-        self.slots = slots
-
-    def start(self, job: Job, arguments: Sequence[str], slot: int) -> "ProcessHandle":
-        prefix = f"[{slot}] " if self.slots > 1 else ""
-        print(f"{prefix}train.py {' '.join(arguments)}", flush=True)
-        environment = {**os.environ, PARENT: str(os.getpid()), **devices_of_jobs.environment(slot, self.slots)}
-        job.log.parent.mkdir(parents=True, exist_ok=True)
-        echo = Echo(job.log, prefix)
-        with job.log.open("ab") as log:
-            process = subprocess.Popen([sys.executable, str(TRAIN), *arguments], stdin=subprocess.DEVNULL, stdout=log,
-                                       stderr=log, env=environment, start_new_session=True)  # fmt: skip
-        return ProcessHandle(process, echo)
-
-    def attach(self, job: Job, slot: int) -> None:
-        """Jobs end with the command that started them."""
-
-
-class ProcessHandle:
-    """A job in a session of its own, so that Ctrl-C reaches it through the launcher alone, once."""
-
-    def __init__(self, process: subprocess.Popen, echo: "Echo") -> None:
-        self.process, self.echo = process, echo
-        self.stopped = False
-
-    def poll(self) -> int | None:
-        code = self.process.poll()
-        self.echo.show()
-        return code
-
-    def stop(self) -> None:
-        if not self.stopped and self.process.poll() is None:
-            self.stopped = True
-            self.process.terminate()
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-
-class Echo:
-    """Shows what is appended to a log from now on, in whole lines."""
-
-    def __init__(self, log: Path, prefix: str) -> None:
-        self.log, self.prefix = log, prefix
-        self.at = log.stat().st_size if log.exists() else 0
-
-    def show(self) -> None:
-        if not self.log.exists():
-            return
-        with self.log.open("rb") as file:
-            file.seek(self.at)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        self.at += len(whole)
-        for line in whole.decode(errors="replace").splitlines():
-            print(f"{self.prefix}{line}", flush=True)
-
-
-def die_with_parent() -> None:
-    """In a job: end as on SIGTERM when the process that started it is gone: the launcher, or rank 0 for other ranks."""
-    if PARENT not in os.environ:
-        return
-    parent = int(os.environ[PARENT])
-    os.environ[PARENT] = str(os.getpid())  # of the ranks that this process may start
-    if os.getppid() != parent:
-        sys.exit(128 + signal.SIGTERM)
-    # A rank without rank 0 waits for it for ever, and has nothing to write.
-    grace = 5.0 if "LOCAL_RANK" in os.environ else GRACE
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(grace)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()

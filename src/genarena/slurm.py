@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from genarena.errors import UserError
-from genarena.launcher import TRAIN, Echo, Job
+from genarena.launcher import TRAIN, Job
+from genarena.local_jobs import Echo
 
 
 class Slurm:

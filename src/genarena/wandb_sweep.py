@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from genarena import config
 from genarena.search_space import Dimension
-from genarena.sweep import prepared
+from genarena.sweep_settings import prepared
 
 STEPS = 9  # values that stand for a range of whole numbers on a logarithmic scale
 
