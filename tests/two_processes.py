@@ -1,4 +1,4 @@
-"""What two ranks do together, for `test_two_processes`: `python -m tests.two_processes <folder> families|more`, started twice."""
+"""What two ranks do together: `python -m tests.two_processes <folder> families|more`, started twice by a test."""
 
 import sys
 from pathlib import Path
