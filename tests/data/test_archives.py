@@ -10,6 +10,7 @@ import pytest
 from genarena.data import archives
 from genarena.data.archives import unpack
 from genarena.errors import ArenaError, DataError, Untrusted
+from tests.damage import damaged
 
 GOOD = {"set/a.txt": b"a" * 1000, "set/b/c.txt": b"c" * 2000}
 
@@ -90,6 +91,11 @@ def test_names_that_come_twice(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", PACK)
+def test_a_file_that_is_a_folder_too(tmp_path: Path, kind: str) -> None:
+    refused(PACK[kind](tmp_path / f"a.{kind}", {"a": b"1", "a/b": b"2"}), "damaged or no archive", DataError)
+
+
+@pytest.mark.parametrize("kind", PACK)
 def test_bombs(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = PACK[kind](tmp_path / f"a.{kind}", {"zeros": b"\0" * 5_000_000})
     assert bomb.stat().st_size < 50_000
@@ -115,8 +121,8 @@ def test_a_zip_that_lies_about_its_size(tmp_path: Path) -> None:
 def test_a_page_half_a_file_and_a_flipped_bit(tmp_path: Path, kind: str) -> None:
     path = PACK[kind](tmp_path / f"a.{kind}", {**GOOD, "noise": bytes((i * i + i // 7) % 251 for i in range(50_000))})
     content = path.read_bytes()
-    for damaged in (b"<html>quota</html>", b"", content[: len(content) // 2], content[:-20]):
-        path.write_bytes(damaged)
+    for other in (b"<html>quota</html>", b"", content[: len(content) // 2], content[:-20]):
+        path.write_bytes(other)
         refused(path, "damaged or no archive|ends after", DataError)
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 16
@@ -131,3 +137,16 @@ def test_half_of_an_earlier_attempt_is_not_kept(tmp_path: Path) -> None:
     unpack(zipped(tmp_path / "a.zip", GOOD), tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["set"]
     assert not half.exists()
+
+
+@pytest.mark.parametrize("kind", PACK)
+def test_a_damaged_archive_is_an_error_or_unpacked(tmp_path: Path, kind: str) -> None:
+    good = PACK[kind](tmp_path / "good", {**GOOD, "noise": bytes(range(256)) * 4}).read_bytes()
+    for number, content in enumerate(damaged(good, 300)):
+        (tmp_path / "bad").write_bytes(content)
+        try:
+            unpack(tmp_path / "bad", tmp_path / f"out{number}", max_bytes=10**7)
+        except ArenaError as error:
+            assert "\n" not in str(error)
+            assert not (tmp_path / f"out{number}").exists()
+    assert {path.name.rstrip("0123456789") for path in tmp_path.iterdir()} <= {"good", "bad", "out"}

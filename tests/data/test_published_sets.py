@@ -19,15 +19,17 @@ from genarena.data.base import ArenaDataModule, DataError
 from genarena.data.celeba import COUNT, CelebA, official_part
 from genarena.data.cifar10 import CIFAR10
 from genarena.data.cifar100 import CIFAR100
-from genarena.data.decoding import decode
+from genarena.data.decoding import Recipe, decode
 from genarena.data.fashion_mnist import FashionMNIST
 from genarena.data.kmnist import KMNIST
 from genarena.data.mnist import NAMES, idx_files
 from genarena.data.omniglot import Omniglot
 from genarena.data.svhn import SVHN
+from genarena.data.unpickling import load_arrays
 from genarena.download import Published
 from genarena.errors import Untrusted
 from genarena.spec import DataSpec
+from tests.damage import damaged
 from tests.server import serving
 
 COLOUR, GREY = DataSpec((3, 32, 32), 256, 10), DataSpec((1, 28, 28), 256, 10)
@@ -372,3 +374,29 @@ def test_a_halved_copy_of_celeba_shows_the_same_part_of_the_face(shared_data: Pa
             errors.append(((decode(sources.read(index), recipe) - small) ** 2).mean())
     assert len(errors) == 22
     assert 10 * np.log10(255**2 / max(errors)) > 24  # dB; JPEG loss and half the pixels, but the same part
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_pickle_is_an_error_or_a_dictionary(tmp_path: Path) -> None:
+    for content in damaged(batch(3), 500):
+        (tmp_path / "batch").write_bytes(content)
+        try:
+            assert isinstance(load_arrays(tmp_path / "batch"), dict)
+        except (DataError, Untrusted) as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP"])
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's own, about damaged TIFF files
+def test_a_damaged_picture_is_an_error_or_a_picture(kind: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (20, 17, 3), np.uint8)).save(buffer, kind)
+    refused = 0
+    for content in damaged(buffer.getvalue(), 200):
+        try:
+            assert decode(content, Recipe((3, 8, 8))).shape == (8, 8, 3)
+        except ValueError:
+            refused += 1
+    assert refused > 40

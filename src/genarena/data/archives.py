@@ -4,10 +4,12 @@ Refused: absolute paths, paths that leave the folder, links, devices, names that
 that unpack into more than they promise or may.
 """
 
+import errno
 import gzip
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -21,6 +23,18 @@ MAX_BYTES = 500 * 10**9  # of all that is unpacked
 MAX_MEMBERS = 3_000_000
 MAX_RATIO = 1_032  # what deflate can reach at most; a zip that claims more holds overlapping parts
 BLOCK = 2**20
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    ValueError,
+    OSError,
+)
+# Of an OSError: none (a gzip checksum), a place before the beginning of the file, names that cannot be
+OF_THE_ARCHIVE = (None, errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def unpack(archive: Path, folder: Path, inner: str = "", max_bytes: int = MAX_BYTES) -> None:
@@ -42,7 +56,9 @@ def unpack(archive: Path, folder: Path, inner: str = "", max_bytes: int = MAX_BY
         if not (half / inner).is_dir():
             raise DataError(f"{archive} has no folder {inner}")
         os.replace(half / inner, folder)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, NotImplementedError) as error:
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno not in OF_THE_ARCHIVE:
+            raise
         raise DataError(f"{archive} is damaged or no archive: {str(error) or type(error).__name__}") from error
     finally:
         shutil.rmtree(half, ignore_errors=True)
