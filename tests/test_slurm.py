@@ -33,8 +33,8 @@ def test_one_task_per_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(SlurmExecutor, "affinity", classmethod(lambda cls: 2))  # as on a machine with srun
     executor = slurm.Slurm(settings())._executor(job(tmp_path))
-    gpu = {"accelerator": "gpu", "devices": 4, "num_nodes": 2, "srun": True}
-    asked = slurm.parameters(settings(partition="fast", options={"constraint": "a100"}), gpu, "vae")
+    gpu = {"accelerator": "gpu", "devices": 4, "srun": True}
+    asked = slurm.parameters(settings(nodes=2, partition="fast", options={"constraint": "a100"}), gpu, "vae")
     executor.update_parameters(**asked)
     text = executor._executor._make_submission_file_text("command", "uid")
     for line in ("--ntasks-per-node=4", "--nodes=2", "--gpus-per-node=4", "--partition=fast", "--constraint=a100", "--time=720",

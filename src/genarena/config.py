@@ -42,7 +42,7 @@ RANGES: list[tuple[str, float, float]] = [
     (r"max_skips|max_rollbacks|warmup_steps|temperature|weight_decay|free_bits|beta|num_workers", 0, float("inf")),
     (r"(num|n)_\w+|\w*_channels|channels|\w*_dim|\w*_size|batch_size|accumulate|examples|validations|nfe|iw_samples", 1,
      float("inf")),
-    (r"slots|trials|startup", 1, float("inf")),
+    (r"slots|nodes|trials|startup", 1, float("inf")),
     (r"lr|minutes|gradient_clip|\w*timeout", 1e-12, float("inf")),
     (r"dropout|warmup|ema_decay|lr_factor", 0, 1),
 ]  # fmt: skip

@@ -88,9 +88,9 @@ def parameters(settings: dict[str, Any], trainer: dict[str, Any], name: str) -> 
         raise UserError(
             f"trainer.devices={devices}: launcher=slurm starts one task per device: give their number per node"
         )
-    if devices * trainer.get("num_nodes", 1) > 1 and not trainer.get("srun"):
+    if devices * settings["nodes"] > 1 and not trainer.get("srun"):
         raise UserError(f"trainer.devices={devices}: launcher=slurm starts a task per device: take trainer=slurm")
-    asked = {"name": name, "nodes": trainer.get("num_nodes", 1), "tasks_per_node": devices,
+    asked = {"name": name, "nodes": settings["nodes"], "tasks_per_node": devices,
              "cpus_per_task": settings["cores_per_task"], "timeout_min": settings["minutes"],
              "mem_gb": settings["memory_gb"], "stderr_to_stdout": True,
              "gpus_per_node": 0 if trainer["accelerator"] == "cpu" else devices}  # fmt: skip
