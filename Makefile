@@ -37,7 +37,7 @@ test-slow: setup
 
 # Random kills, damaged files, signals, full disks, dead ranks: about a quarter of an hour; prints trials and failures.
 test-faults: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "faults"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m faults tests/faults
 
 lint: setup
 	$(BIN)/ruff check .
