@@ -20,6 +20,7 @@ from genarena.models.base import GenerativeModel
 from genarena.models.vae.vae import VAE
 from genarena.run import run
 from genarena.run_folder import RunFolder
+from tests.run_folders import tensors, the_folder
 
 ROOT = Path(__file__).parents[1]
 BATCH = 16
@@ -31,18 +32,6 @@ def command(runs_dir: Path, *more: str) -> list[str]:
             f"model.training.batch_size={BATCH}", "model.training.ema_decay=0.9", "callbacks.grid_size=1",
             "callbacks.progress=false", "metrics=[]", f"runs_dir={runs_dir}", "trainer.precision=32-true",
             "logger=none", *more]  # fmt: skip
-
-
-def folder_of(runs_dir: Path) -> RunFolder:
-    (path,) = runs_dir.glob("digits/*/*")
-    return RunFolder.open(path)
-
-
-def tensors(value: object, prefix: str = "") -> dict[str, torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return {prefix: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
-    return {key: leaf for name, item in items for key, leaf in tensors(item, f"{prefix}/{name}").items()}
 
 
 def same_weights(one: RunFolder, other: RunFolder) -> bool:
@@ -60,7 +49,7 @@ def same_weights(one: RunFolder, other: RunFolder) -> bool:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     runs_dir = tmp_path_factory.mktemp("whole")
     run(compose(command(runs_dir)))
-    return folder_of(runs_dir)
+    return the_folder(runs_dir)
 
 
 @pytest.fixture
@@ -103,7 +92,7 @@ def test_a_signal_saves_and_the_resumed_run_is_the_uninterrupted_one(
         at_call(patch, owner, method, call)
         run(compose(command(tmp_path)))
     assert caught.value.exit_code == 143
-    folder = folder_of(tmp_path)
+    folder = the_folder(tmp_path)
     saved = load(folder.last)
     assert saved["arena"]["batches_seen"] == seen
     assert saved["callbacks"]["Checkpoints"]["validated"] == validated
@@ -124,7 +113,7 @@ def test_an_evaluation_that_is_cut_short_is_made_again(
         at_call(patch, VAE, "sample", 3, signal.SIGHUP)  # after the pictures of two validations
         run(compose(command(tmp_path, asked)))
     assert caught.value.exit_code == 129
-    folder = folder_of(tmp_path)
+    folder = the_folder(tmp_path)
     assert same_weights(folder, whole)
     interruption._State.first = None
     row = run(compose(command(tmp_path, asked, f"resume={folder.path}")))

@@ -8,7 +8,7 @@ import torch
 from genarena.callbacks.budget import Budget
 from genarena.config import available, compose
 from genarena.run import run
-from genarena.run_folder import RunFolder
+from tests.run_folders import tensors, the_folder
 
 MODELS = [name for name in available("model") if not name.endswith("_paper") and name != "heldout"]  # it learns nothing
 BATCH, BATCHES = 16, 8
@@ -18,18 +18,6 @@ def command(name: str, runs_dir: Path) -> list[str]:
     return [f"model={name}", "data=digits", "budget=smoke", f"budget.examples={BATCH * BATCHES}", "budget.num_val=8",
             f"model.training.batch_size={BATCH}", "callbacks.grid_size=1", "callbacks.progress=false", "metrics=[]",
             f"runs_dir={runs_dir}", "trainer.precision=32-true", "logger=none"]  # fmt: skip
-
-
-def the_folder(runs_dir: Path) -> RunFolder:
-    (path,) = runs_dir.glob("digits/*/*")
-    return RunFolder.open(path)
-
-
-def tensors(value: object, prefix: str = "") -> dict[str, torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return {prefix: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
-    return {key: leaf for name, item in items for key, leaf in tensors(item, f"{prefix}/{name}").items()}
 
 
 @pytest.mark.parametrize("name", MODELS)

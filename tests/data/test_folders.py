@@ -23,11 +23,6 @@ SMALL = DataSpec((3, 16, 16), 256)
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
-
-
 def ready(data: ArenaDataModule) -> ArenaDataModule:
     data.setup()
     return data

@@ -32,11 +32,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worker processes, however few pictures there are."""

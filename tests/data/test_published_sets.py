@@ -36,11 +36,6 @@ COLOUR, GREY = DataSpec((3, 32, 32), 256, 10), DataSpec((1, 28, 28), 256, 10)
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
-
-
 def ready(data: ArenaDataModule) -> ArenaDataModule:
     data.setup()
     return data

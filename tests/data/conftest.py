@@ -1,0 +1,10 @@
+"""Each test of a data set decodes into a cache of its own."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))

@@ -1,0 +1,21 @@
+"""What tests ask a run folder for."""
+
+from pathlib import Path
+
+import torch
+
+from genarena.run_folder import RunFolder
+
+
+def the_folder(runs_dir: Path) -> RunFolder:
+    """The only run of the digits there."""
+    (path,) = runs_dir.glob("digits/*/*")
+    return RunFolder.open(path)
+
+
+def tensors(value: object, prefix: str = "") -> dict[str, torch.Tensor]:
+    """All tensors in nested containers, by their place."""
+    if isinstance(value, torch.Tensor):
+        return {prefix: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    return {key: leaf for name, item in items for key, leaf in tensors(item, f"{prefix}/{name}").items()}
