@@ -51,8 +51,10 @@ def pixelcnn_sampling(num_images: int = 32) -> str:
         torch.manual_seed(1)
         times["cached"] = min(times["cached"], seconds(lambda: model.sample(num_images))[0])
     equal = "identical images" if torch.equal(images["cached"], images["naive"]) else "DIFFERENT IMAGES"
-    return (f"pixelcnn_sampling: {num_images} images, cached {times['cached']:.2f} s, one pass per pixel "
-            f"{times['naive']:.1f} s, {times['naive'] / times['cached']:.0f}x, {equal}")  # fmt: skip
+    return (
+        f"pixelcnn_sampling: {num_images} images, cached {times['cached']:.2f} s, one pass per pixel "
+        f"{times['naive']:.1f} s, {times['naive'] / times['cached']:.0f}x, {equal}"
+    )
 
 
 def glow_step(num_rounds: int = 10) -> str:
@@ -61,22 +63,34 @@ def glow_step(num_rounds: int = 10) -> str:
         import normflows
     except ImportError:
         return "glow_step: needs the reference, `pip install normflows`"
-    own = Glow(DataSpec((3, 32, 32), 256), num_levels=3, num_steps=8, hidden_channels=128, patch=1, position_bias=False,
-               pixels="centred")  # fmt: skip
+    own = Glow(
+        DataSpec((3, 32, 32), 256),
+        num_levels=3,
+        num_steps=8,
+        hidden_channels=128,
+        patch=1,
+        position_bias=False,
+        pixels="centred",
+    )
     flows, merges, bases = [], [], []
     for level in range(3):
-        blocks = [normflows.flows.GlowBlock(3 * 2 ** (4 - level), 128, split_mode="channel", scale=True)
-                  for _ in range(8)]  # fmt: skip
+        blocks = [
+            normflows.flows.GlowBlock(3 * 2 ** (4 - level), 128, split_mode="channel", scale=True) for _ in range(8)
+        ]
         flows.append([*blocks, normflows.flows.Squeeze()])
         size = 4 * 2**level
         bases.append(normflows.distributions.DiagGaussian((48 if level == 0 else 3 * 2 ** (3 - level), size, size)))
         merges += [normflows.flows.Merge()] if level else []
     other = normflows.MultiscaleFlow(bases, flows, merges, class_cond=False)
     levels = torch.randint(256, (32, 3, 32, 32), dtype=torch.uint8)
-    steps = {"genarena": training_step(torch.optim.Adam(own.parameters(), 1e-3, fused=True),
-                                       lambda: own.loss(Batch(levels))["loss"]),
-             "normflows": training_step(torch.optim.Adam(other.parameters(), 1e-3),
-                                        lambda: other.forward_kld(dequantise(levels, 256) - 0.5) / 3072)}  # fmt: skip
+    steps = {
+        "genarena": training_step(
+            torch.optim.Adam(own.parameters(), 1e-3, fused=True), lambda: own.loss(Batch(levels))["loss"]
+        ),
+        "normflows": training_step(
+            torch.optim.Adam(other.parameters(), 1e-3), lambda: other.forward_kld(dequantise(levels, 256) - 0.5) / 3072
+        ),
+    }
     times = {name: [] for name in steps}
     for _ in range(num_rounds + 2):
         for name, step in steps.items():
@@ -106,9 +120,17 @@ def lightning_overhead(num_batches: int = 200, num_rounds: int = 5) -> str:
             model = build(cfg.model, "model")
             budget = Budget(None, num_batches * data.batch_size)
             trainer = build({"_target_": "pytorch_lightning.Trainer", "_partial_": True}, "trainer")(
-                accelerator="cpu", max_epochs=-1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                enable_model_summary=False, default_root_dir=folder, limit_val_batches=0, log_every_n_steps=1,
-                callbacks=[EMA(model.settings.ema_decay or 0.999), budget])  # fmt: skip
+                accelerator="cpu",
+                max_epochs=-1,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                default_root_dir=folder,
+                limit_val_batches=0,
+                log_every_n_steps=1,
+                callbacks=[EMA(model.settings.ema_decay or 0.999), budget],
+            )
             trainer.fit(model, datamodule=data)
             times["trainer"].append(budget.seconds / num_batches)
             times["loop"].append(_bare_loop(build(cfg.model, "model"), data, num_batches) / num_batches)

@@ -42,16 +42,27 @@ def main() -> None:
     if folder.result.exists() and (trained := results.read_row(folder.result)["data"]["id"]) != data_id:
         raise UserError(f"the data is {data_id} here, and the run was trained on {trained}")
     with Bars() as bars:
-        record = measure(model, cfg["model"], data.test.x[:num_images], data_id, out, bars,
-                         seed=cfg["evaluation"]["sample_seed"])  # fmt: skip
+        record = measure(
+            model, cfg["model"], data.test.x[:num_images], data_id, out, bars, seed=cfg["evaluation"]["sample_seed"]
+        )
     record["split"] = "test" if num_images == data.test.size else f"test[:{num_images}]"
     _add_to_row(results, folder, record)
-    print(f"{out}: {record['file_bytes']:,} bytes, of which {record['header_bytes']} are header and "
-          f"{record['initial_bits'] // 8} initial bits; {record['coder']}, {record['encode_seconds']} s to encode, "
-          f"{record['decode_seconds']} s to decode")  # fmt: skip
-    print(json.dumps({"claimed_bits_per_dim": record["claimed"], "measured_bits_per_dim": record["value"],
-                      "png_bits_per_dim": record["png"], "webp_bits_per_dim": record["webp"],
-                      "lossless": record["lossless"]}))  # fmt: skip
+    print(
+        f"{out}: {record['file_bytes']:,} bytes, of which {record['header_bytes']} are header and "
+        f"{record['initial_bits'] // 8} initial bits; {record['coder']}, {record['encode_seconds']} s to encode, "
+        f"{record['decode_seconds']} s to decode"
+    )
+    print(
+        json.dumps(
+            {
+                "claimed_bits_per_dim": record["claimed"],
+                "measured_bits_per_dim": record["value"],
+                "png_bits_per_dim": record["png"],
+                "webp_bits_per_dim": record["webp"],
+                "lossless": record["lossless"],
+            }
+        )
+    )
 
 
 def _add_to_row(results, folder, record: dict) -> None:

@@ -7,8 +7,19 @@ from typing import Any
 from genarena import cli, config
 from genarena.errors import UserError
 
-SIZES = ("num_samples", "num_test", "iw_samples", "iw_num_test", "iw_bounds_num_test", "ode_num_test", "ode_probes",
-         "ais_num_test", "ais_chains", "ais_steps", "sample_seed")  # fmt: skip
+SIZES = (
+    "num_samples",
+    "num_test",
+    "iw_samples",
+    "iw_num_test",
+    "iw_bounds_num_test",
+    "ode_num_test",
+    "ode_probes",
+    "ais_num_test",
+    "ais_chains",
+    "ais_steps",
+    "sample_seed",
+)
 OTHERS = ("split", "iw_bounds_k", "ode_tolerance", "ode_dequantisation", "ais_sigma")  # checked by EvaluationSettings
 TIMEOUT = 1800.0  # seconds that one process waits for another
 USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N] [iw_samples=K]
@@ -23,8 +34,15 @@ the run folder's result.json stays as it is. The device is that of the run: anot
 
 
 def main() -> None:
-    defaults = {"run": ..., "metrics": None, **dict.fromkeys((*SIZES, *OTHERS)), "data_root": None, "device": None,
-                "out": None, **cli.FEATURE_OPTIONS}  # fmt: skip
+    defaults = {
+        "run": ...,
+        "metrics": None,
+        **dict.fromkeys((*SIZES, *OTHERS)),
+        "data_root": None,
+        "device": None,
+        "out": None,
+        **cli.FEATURE_OPTIONS,
+    }
     options = cli.options(defaults, USAGE)
     metrics = options["metrics"]
     if metrics is not None:

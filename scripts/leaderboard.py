@@ -34,9 +34,13 @@ def main() -> None:
     out = Path(options["out"])
     with Bars() as bars:
         html = page.render(tables, broken, bars.track, searches)
-    files = {"leaderboard.md": formats.markdown(tables), "leaderboard.csv": formats.comma_separated(tables),
-             "leaderboard.json": formats.as_json(tables), "leaderboard.tex": formats.latex(tables),
-             "index.html": html}  # fmt: skip
+    files = {
+        "leaderboard.md": formats.markdown(tables),
+        "leaderboard.csv": formats.comma_separated(tables),
+        "leaderboard.json": formats.as_json(tables),
+        "leaderboard.tex": formats.latex(tables),
+        "index.html": html,
+    }
     for name, text in files.items():
         replace_atomically(out / name, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
     console = Console(width=None if Console().is_terminal else 160)

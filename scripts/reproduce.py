@@ -21,8 +21,10 @@ def main() -> None:
     names = known if chosen is None else chosen if isinstance(chosen, list) else [chosen]
     for name in names:
         if name not in known:
-            raise UserError(f"name={name}: there is no such experiment{config.nearest(str(name), known)}; "
-                            f"available: {', '.join(known)}")  # fmt: skip
+            raise UserError(
+                f"name={name}: there is no such experiment{config.nearest(str(name), known)}; "
+                f"available: {', '.join(known)}"
+            )
 
     for name in names:
         setting(name, others)  # a mistake in the last one must not wait for the first

@@ -16,8 +16,18 @@ USAGE = """python scripts/score.py samples=<folder|npz> (data=<d> [data.<option>
 
 Pictures are 8-bit; an .npz file holds levels, uint8 (N, C, H, W) or (N, H, W, C), as scripts/sample.py writes them. With
 budget=<b>, the metrics and the numbers of images are those of its protocol; without, every image counts."""
-DEFAULTS = {"samples": ..., "name": ..., "data": None, "reference": None, "metrics": None, "budget": None, "seed": 0,
-            "runs_dir": None, "out": None, **cli.FEATURE_OPTIONS}  # fmt: skip
+DEFAULTS = {
+    "samples": ...,
+    "name": ...,
+    "data": None,
+    "reference": None,
+    "metrics": None,
+    "budget": None,
+    "seed": 0,
+    "runs_dir": None,
+    "out": None,
+    **cli.FEATURE_OPTIONS,
+}
 
 
 def main() -> None:
@@ -59,13 +69,17 @@ def main() -> None:
     brightest = max(int(images.max()), int(data.test.x.max()))
     if options["reference"] and brightest < 128:
         print(f"note: the brightest level is {brightest}, where 255 is white: networks see nearly black images")
-    print("\n".join([f"{options['name']} against {data.facts['id']}, {settings.num_samples:,} images",
-                     *metric_lines(records)]))  # fmt: skip
+    print(
+        "\n".join(
+            [f"{options['name']} against {data.facts['id']}, {settings.num_samples:,} images", *metric_lines(records)]
+        )
+    )
     if options["runs_dir"]:
         folder = RunFolder.create(Path(options["runs_dir"]), options["data"], options["name"], options["seed"])
         save_samples(images[:GRID], data.spec, folder.samples / "final.png")
-        row = imported.imported_row(options["name"], data, records, settings, cfg["budget"], options["seed"],
-                                    folder.path.name)  # fmt: skip
+        row = imported.imported_row(
+            options["name"], data, records, settings, cfg["budget"], options["seed"], folder.path.name
+        )
         results.write_row(row, folder.result)
         print(f"run: {folder.path}")
     text = json.dumps(records, indent=2, allow_nan=False)

@@ -28,8 +28,10 @@ def _folders(name: str, runs_dir: Path) -> list[Path]:
     }
     found = [folder for folder, own in known.items() if name in (own, folder.name)]
     if not found:
-        raise UserError(f"sweep={name}: there is no such sweep below {runs_dir}; "
-                        f"there are {', '.join(sorted({*known.values()})) or 'none'}")  # fmt: skip
+        raise UserError(
+            f"sweep={name}: there is no such sweep below {runs_dir}; "
+            f"there are {', '.join(sorted({*known.values()})) or 'none'}"
+        )
     return found
 
 

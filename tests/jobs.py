@@ -14,11 +14,27 @@ def stored_run(job: Job, name: str, row: dict | None) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(json.dumps(job.cfg))  # JSON is YAML
     if row is not None:
-        whole = {"schema_version": 1, "model": "made", "family": "autoregressive", "data": {"id": "d", "split": "test"},
-                 "protocol": {"id": "p"}, "metrics": {}, "overrides": [], "likelihood": "exact", "seed": 0,
-                 "budget": {"name": "b", "minutes": None, "examples": 1}, "versions": {}, "commit": None,
-                 "cost": {"examples_seen": 1, "train_seconds": 1.0, "parameters": 1, "sample_seconds_per_image": None,
-                          "peak_memory_mb": 1.0}}  # fmt: skip
+        whole = {
+            "schema_version": 1,
+            "model": "made",
+            "family": "autoregressive",
+            "data": {"id": "d", "split": "test"},
+            "protocol": {"id": "p"},
+            "metrics": {},
+            "overrides": [],
+            "likelihood": "exact",
+            "seed": 0,
+            "budget": {"name": "b", "minutes": None, "examples": 1},
+            "versions": {},
+            "commit": None,
+            "cost": {
+                "examples_seen": 1,
+                "train_seconds": 1.0,
+                "parameters": 1,
+                "sample_seconds_per_image": None,
+                "peak_memory_mb": 1.0,
+            },
+        }
         results.write_row(whole | row, folder / "result.json")
     return folder
 

@@ -45,25 +45,35 @@ def test_the_first_seed_of_all_comes_first() -> None:
 
 
 def test_what_is_given_takes_the_place_of_the_suites() -> None:
-    jobs = launcher.jobs_of(benchmark.command("celeba", ["data=mnist", "seed=7", "model=vae", "trainer=cpu", "budget=smoke",
-                                                         "runs_dir=x", "data.num_val=5"]))  # fmt: skip
+    jobs = launcher.jobs_of(
+        benchmark.command(
+            "celeba",
+            ["data=mnist", "seed=7", "model=vae", "trainer=cpu", "budget=smoke", "runs_dir=x", "data.num_val=5"],
+        )
+    )
     (job,) = jobs
     assert job.cfg["trainer"]["accelerator"] == "cpu" and job.cfg["data"]["num_val"] == 5
     assert (job.cfg["seed"], job.cfg["choices"]["data"], job.cfg["runs_dir"]) == (7, "mnist", "x")
 
 
 def test_mistakes_are_told_in_one_line(tmp_path: Path, monkeypatch) -> None:
-    for name, given, words in (("digts", [], "did you mean digits"), ("digits", ["budgt=smoke"], "did you mean budget"),
-                               ("digits", ["seed=-1"], "seed=-1"), ("digits", ["model=vea"], "did you mean vae")):  # fmt: skip
+    for name, given, words in (
+        ("digts", [], "did you mean digits"),
+        ("digits", ["budgt=smoke"], "did you mean budget"),
+        ("digits", ["seed=-1"], "seed=-1"),
+        ("digits", ["model=vea"], "did you mean vae"),
+    ):
         with pytest.raises(UserError, match=words):
             benchmark.command(name, given)
     with pytest.raises(UserError, match="scripts/benchmark.py"):
         config.check(["suite=digits", "model=vae", "data=digits"])
     monkeypatch.setattr(config, "CONF", tmp_path)
-    for content, words in (("models: [vae]", "models: there is no such key; did you mean model"),
-                           ("model: vae\ndata: [a]\nseed: [0]\nbudget: b", "model: expected a list"),
-                           ("model: [vae]\ndata: [a]\nseed: [0]", "budget: expected a name"),
-                           ("model: [", "cannot be read")):  # fmt: skip
+    for content, words in (
+        ("models: [vae]", "models: there is no such key; did you mean model"),
+        ("model: vae\ndata: [a]\nseed: [0]\nbudget: b", "model: expected a list"),
+        ("model: [vae]\ndata: [a]\nseed: [0]", "budget: expected a name"),
+        ("model: [", "cannot be read"),
+    ):
         (tmp_path / "suite").mkdir(exist_ok=True)
         (tmp_path / "suite" / "mine.yaml").write_text(content)
         with pytest.raises(UserError, match=words):
@@ -104,8 +114,9 @@ def test_the_view_says_how_far_it_is(tmp_path: Path, monkeypatch, capsys) -> Non
 @pytest.mark.parametrize("logger", ["csv", "wandb"])
 def test_the_leaderboard_goes_where_the_runs_go(logger: str, monkeypatch) -> None:
     called: list[list[str]] = []
-    monkeypatch.setattr(benchmark.subprocess, "run",
-                        lambda line: called.append(line) or subprocess.CompletedProcess(line, 4))  # fmt: skip
+    monkeypatch.setattr(
+        benchmark.subprocess, "run", lambda line: called.append(line) or subprocess.CompletedProcess(line, 4)
+    )
     assert benchmark.leaderboard({"runs_dir": "a", "logger": {"kind": logger}}, "b") == 4
     assert called[0][2:] == ["runs_dir=a", "out=b", *(["logger=wandb"] if logger == "wandb" else [])]
 
@@ -125,8 +136,16 @@ def test_the_line_that_uploads_all_runs(tmp_path: Path) -> None:
 
 
 def command(tmp_path: Path, *more: str) -> list[str]:
-    return [sys.executable, str(ROOT / "scripts" / "benchmark.py"), "suite=digits", "seed=0,1", "budget=smoke",
-            f"runs_dir={tmp_path}/runs", f"out={tmp_path}/page", *more]  # fmt: skip
+    return [
+        sys.executable,
+        str(ROOT / "scripts" / "benchmark.py"),
+        "suite=digits",
+        "seed=0,1",
+        "budget=smoke",
+        f"runs_dir={tmp_path}/runs",
+        f"out={tmp_path}/page",
+        *more,
+    ]
 
 
 def statuses(tmp_path: Path) -> list[str]:

@@ -51,12 +51,15 @@ GOOD = ["model=vae", "data=digits"]
         ([*GOOD, "seed=[1"], ["seed=[1"]),
         ([*GOOD, "data.max_train=0"], ["data.max_train=0", "at least 1"]),
         ([*GOOD, "data.max_train=many"], ["data.max_train=many", "int or null"]),
-        (["model=vae", "data=image_folder", "data.root=x", "data.on_error=ignore"], ["data.on_error=ignore", "raise, skip"]),
+        (
+            ["model=vae", "data=image_folder", "data.root=x", "data.on_error=ignore"],
+            ["data.on_error=ignore", "raise, skip"],
+        ),
         (["model=vae,gan", "data=digits"], ["model=gan"]),
         ([*GOOD, "resume=nowhere"], ["resume=nowhere", "config.yaml"]),
     ],
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else None,
-)  # fmt: skip
+)
 def test_refused(overrides: list[str], words: list[str]) -> None:
     from genarena.cli import expand_resume
 
@@ -70,12 +73,26 @@ def test_refused(overrides: list[str], words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["model.latent_dim=4", "budget.minutes=2", "budget.minutes=0.5", "budget.examples=10",
-     "seed=0,1,2", "seed=range(3)", "model.training.optimizer.lr=1e-4", "model.training.optimizer.lr=1",
-     "+model.training.optimizer.weight_decay=0.1", "trainer.timeout=60",
-     "metrics=[]", "metrics=[recall,bits_per_dim]", "runs_dir=/some/where",
-     "trainer.precision=32-true", "logger=none", "data.root=/some/where", "debug=true"],
-)  # fmt: skip
+    [
+        "model.latent_dim=4",
+        "budget.minutes=2",
+        "budget.minutes=0.5",
+        "budget.examples=10",
+        "seed=0,1,2",
+        "seed=range(3)",
+        "model.training.optimizer.lr=1e-4",
+        "model.training.optimizer.lr=1",
+        "+model.training.optimizer.weight_decay=0.1",
+        "trainer.timeout=60",
+        "metrics=[]",
+        "metrics=[recall,bits_per_dim]",
+        "runs_dir=/some/where",
+        "trainer.precision=32-true",
+        "logger=none",
+        "data.root=/some/where",
+        "debug=true",
+    ],
+)
 def test_accepted(override: str) -> None:
     assert config.check([*GOOD, override]) == [*GOOD, override]
 
@@ -94,16 +111,23 @@ def test_options_are_inherited_from_classes_in_the_same_file_too() -> None:
 
 
 def test_what_a_data_set_needs_is_asked_for_before_anything_is_imported() -> None:
-    for given, missing in (("data=image_folder", "data.root"), ("data=tabular", "data.num_dims"),
-                           ("data=tabular data.num_dims=2", "data.path")):  # fmt: skip
+    for given, missing in (
+        ("data=image_folder", "data.root"),
+        ("data=tabular", "data.num_dims"),
+        ("data=tabular data.num_dims=2", "data.path"),
+    ):
         with pytest.raises(UserError, match=f"{missing}=<value> is missing: data="):
             config.check(["model=vae", *given.split()])
     config.check(["model=vae", "data=image_folder", "data.root=a,b"])  # a sweep gives it
 
 
 def test_command_line_exits_with_2_and_writes_nothing(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "train.py"), "model=glw", "data=digits", f"runs_dir={tmp_path}/runs"],
-                          cwd=tmp_path, capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), "model=glw", "data=digits", f"runs_dir={tmp_path}/runs"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "glow" in done.stderr
@@ -133,8 +157,9 @@ for script in sys.argv[1:]:
 def test_every_script_refuses_a_misspelt_option_before_it_imports_torch(tmp_path: Path) -> None:
     scripts = [str(path) for path in sorted((ROOT / "scripts").glob("*.py")) if path.stem != "bench"]
     assert len(scripts) >= 8
-    done = subprocess.run([sys.executable, "-c", REFUSE, *scripts, str(ROOT / "train.py")], cwd=tmp_path, capture_output=True,
-                          text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSE, *scripts, str(ROOT / "train.py")], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
     assert sum(line.startswith("error: ") for line in lines) == 2 * (len(scripts) + 1)
@@ -143,13 +168,29 @@ def test_every_script_refuses_a_misspelt_option_before_it_imports_torch(tmp_path
 
 
 def test_foreign_targets_are_refused() -> None:
-    foreign = ["os.system", "torch.load", "builtins.eval", "genarena.cli.os.system", "torch.optim.sgd.torch.load",
-               "genarena.models.base.partial", "torchmetrics.__class__", "genarena.files.replace_atomically",
-               "genarena.cli.guard", "genarena.data.decoding.Pictures", "genarena.data.base.Tensor",
-               "genarena.models.base.ABC", "genarena.models.base.LightningModule", "genarena.schedule.math",
-               "genarena.schedule.warmup_cosine.__class__", "torch.optim.Optimizer.__init__",
-               "torch.optim.lr_scheduler.LambdaLR", "torch.optim.SparseAdam.load", "pytorch_lightning.Callback",
-               "pytorch_lightning.cli.LightningCLI", 7]  # fmt: skip
+    foreign = [
+        "os.system",
+        "torch.load",
+        "builtins.eval",
+        "genarena.cli.os.system",
+        "torch.optim.sgd.torch.load",
+        "genarena.models.base.partial",
+        "torchmetrics.__class__",
+        "genarena.files.replace_atomically",
+        "genarena.cli.guard",
+        "genarena.data.decoding.Pictures",
+        "genarena.data.base.Tensor",
+        "genarena.models.base.ABC",
+        "genarena.models.base.LightningModule",
+        "genarena.schedule.math",
+        "genarena.schedule.warmup_cosine.__class__",
+        "torch.optim.Optimizer.__init__",
+        "torch.optim.lr_scheduler.LambdaLR",
+        "torch.optim.SparseAdam.load",
+        "pytorch_lightning.Callback",
+        "pytorch_lightning.cli.LightningCLI",
+        7,
+    ]
     for target in foreign:
         with pytest.raises(Untrusted):
             build({"_target_": "genarena.spec.DataSpec", "shape": [{"_target_": target}]}, "data")

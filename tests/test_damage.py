@@ -16,9 +16,20 @@ from genarena.run_folder import RunFolder
 
 
 def command(runs_dir: Path, *more: str) -> list[str]:
-    return ["model=made", "data=digits", "budget=smoke", "budget.examples=192", "budget.validations=6",
-            "model.training.batch_size=32", "metrics=[]", "logger=none", "callbacks.progress=false",
-            "callbacks.grid_size=1", f"runs_dir={runs_dir}", *more]  # fmt: skip
+    return [
+        "model=made",
+        "data=digits",
+        "budget=smoke",
+        "budget.examples=192",
+        "budget.validations=6",
+        "model.training.batch_size=32",
+        "metrics=[]",
+        "logger=none",
+        "callbacks.progress=false",
+        "callbacks.grid_size=1",
+        f"runs_dir={runs_dir}",
+        *more,
+    ]
 
 
 def folder_of(runs_dir: Path) -> RunFolder:

@@ -35,8 +35,16 @@ class Decoder(nn.Module, Emits):
         return torch.distributions.MultivariateNormal(self.linear.bias.double(), covariance)
 
 
-def run(decoder: Decoder, spec: DataSpec, x: Tensor, sigma: float, num_chains: int, num_steps: int, rows: int = 500,
-        seed: int = 0) -> tuple[Tensor, dict]:  # fmt: skip
+def run(
+    decoder: Decoder,
+    spec: DataSpec,
+    x: Tensor,
+    sigma: float,
+    num_chains: int,
+    num_steps: int,
+    rows: int = 500,
+    seed: int = 0,
+) -> tuple[Tensor, dict]:
     return decoder_log_prob(decoder, spec, x, sigma, num_chains, num_steps, rows, seed, Bars(False))
 
 
@@ -61,7 +69,10 @@ def test_linear_gaussian_decoder_is_exact_and_sandwiched() -> None:
     assert 8.0 < facts["effective_chains"] < 16.0
     assert 0.5 < facts["acceptance"] < 0.9
     assert {key: facts[key] for key in ("ais_chains", "ais_steps", "observation_noise")} == {
-        "ais_chains": 16, "ais_steps": 150, "observation_noise": sigma}  # fmt: skip
+        "ais_chains": 16,
+        "ais_steps": 150,
+        "observation_noise": sigma,
+    }
     assert all(parameter.requires_grad for parameter in decoder.parameters())
 
 

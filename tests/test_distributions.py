@@ -8,8 +8,16 @@ from genarena.distributions import PixelHead, discretised_logistic_log_prob
 from genarena.likelihood import to_unit
 from genarena.spec import DataSpec
 
-CASES = [("bernoulli", 2), ("categorical", 2), ("categorical", 17), ("logistic", 2), ("logistic", 17), ("logistic", 256),
-         ("logistic_mixture", 17), ("logistic_mixture", 256)]  # fmt: skip
+CASES = [
+    ("bernoulli", 2),
+    ("categorical", 2),
+    ("categorical", 17),
+    ("logistic", 2),
+    ("logistic", 17),
+    ("logistic", 256),
+    ("logistic_mixture", 17),
+    ("logistic_mixture", 256),
+]
 
 
 @pytest.mark.parametrize(("kind", "levels"), CASES)

@@ -125,8 +125,20 @@ def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) 
     evaluation = run(Noise(SPEC), data, *names())
     json.dumps(evaluation.metrics, allow_nan=False)
     null = {name for name, entry in evaluation.metrics.items() if entry["value"] is None}
-    assert null == {"fid", "fid_infinity", "kid", "inception_score", "fd_dinov2", "fd_clip", "fd_domain", "iw_nll_nats",
-                    "iw_bounds", "ode_nll_nats", "ode_bits_per_dim", "ais_nll_nats"}  # fmt: skip
+    assert null == {
+        "fid",
+        "fid_infinity",
+        "kid",
+        "inception_score",
+        "fd_dinov2",
+        "fd_clip",
+        "fd_domain",
+        "iw_nll_nats",
+        "iw_bounds",
+        "ode_nll_nats",
+        "ode_bits_per_dim",
+        "ais_nll_nats",
+    }
     assert all("\n" not in evaluation.metrics[name]["reason"] for name in null)
     assert "2,049 of both (with fewer the covariance" in evaluation.metrics["fid"]["reason"]
     assert all(isinstance(entry["n"], int) for name, entry in evaluation.metrics.items() if name not in null)
@@ -234,11 +246,14 @@ def test_no_likelihood_and_broken_likelihoods(data: Halves) -> None:
         run(model, data, "nll_nats")
 
 
-@pytest.mark.parametrize("samples, text", [
-    (lambda n: torch.zeros(n, 1, 8, 8), "float32"),
-    (lambda n: torch.zeros(n, 1, 8, 9, dtype=torch.uint8), "8, 9"),
-    (lambda n: torch.full((n, 1, 8, 8), 4, dtype=torch.uint8), "level 4, the data has levels 0 to 3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "samples, text",
+    [
+        (lambda n: torch.zeros(n, 1, 8, 8), "float32"),
+        (lambda n: torch.zeros(n, 1, 8, 9, dtype=torch.uint8), "8, 9"),
+        (lambda n: torch.full((n, 1, 8, 8), 4, dtype=torch.uint8), "level 4, the data has levels 0 to 3"),
+    ],
+)
 def test_samples_in_another_space_are_an_error(data: Halves, samples, text: str) -> None:
     model = Noise(SPEC)
     model.sample = lambda num_samples, y=None: samples(num_samples)
@@ -252,9 +267,23 @@ def test_vectors_are_their_own_features() -> None:
     data.setup()
     metrics = run(Noise(spec), data, *names()).metrics
     null = {name for name, entry in metrics.items() if entry["value"] is None}
-    assert null == {"bits_per_dim", "iw_nll_nats", "fid", "fid_infinity", "kid", "inception_score", "fd_dinov2", "fd_clip",
-                    "fd_domain", "class_histogram_kl", "vendi", "iw_bounds", "ode_nll_nats", "ode_bits_per_dim",
-                    "ais_nll_nats"}  # fmt: skip
+    assert null == {
+        "bits_per_dim",
+        "iw_nll_nats",
+        "fid",
+        "fid_infinity",
+        "kid",
+        "inception_score",
+        "fd_dinov2",
+        "fd_clip",
+        "fd_domain",
+        "class_histogram_kl",
+        "vendi",
+        "iw_bounds",
+        "ode_nll_nats",
+        "ode_bits_per_dim",
+        "ais_nll_nats",
+    }
     assert metrics["recall"]["backbone"] == {"name": "identity"}
     assert metrics["precision"]["value"] > 0.6  # the same Gaussian
 
@@ -293,8 +322,11 @@ def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.Monkey
     longer = dataclasses.replace(SETTINGS, ais_steps=SETTINGS.ais_steps + 1)
     assert base == protocol(["recall", "bits_per_dim"], longer)  # no metric of it anneals
     assert protocol(["ais_nll_nats"], SETTINGS)["id"] != protocol(["ais_nll_nats"], longer)["id"]
-    ids = {base["id"], protocol(["recall"], SETTINGS)["id"],
-           protocol(["recall", "bits_per_dim"], EvaluationSettings())["id"]}  # fmt: skip
+    ids = {
+        base["id"],
+        protocol(["recall"], SETTINGS)["id"],
+        protocol(["recall", "bits_per_dim"], EvaluationSettings())["id"],
+    }
     monkeypatch.setitem(features.RECIPE, "seed", 1)
     ids.add(protocol(["recall", "bits_per_dim"], SETTINGS)["id"])
     assert len(ids) == 4
@@ -302,11 +334,21 @@ def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.Monkey
         protocol(["recal"], SETTINGS)
 
 
-@pytest.mark.parametrize("wrong", [
-    {"num_samples": 0}, {"batch_size": 2.0}, {"iw_samples": True}, {"sample_seed": -1}, {"ais_sigma": 0.0},
-    {"ode_tolerance": "small"}, {"ode_dequantisation": "gauss"}, {"iw_bounds_k": [10, 1]}, {"iw_bounds_k": []},
-    {"iw_bounds_k": [1, 2.5]},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"num_samples": 0},
+        {"batch_size": 2.0},
+        {"iw_samples": True},
+        {"sample_seed": -1},
+        {"ais_sigma": 0.0},
+        {"ode_tolerance": "small"},
+        {"ode_dequantisation": "gauss"},
+        {"iw_bounds_k": [10, 1]},
+        {"iw_bounds_k": []},
+        {"iw_bounds_k": [1, 2.5]},
+    ],
+)
 def test_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(ValueError, match=f"evaluation.{next(iter(wrong))}="):
         EvaluationSettings(**wrong)

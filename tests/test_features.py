@@ -106,8 +106,10 @@ def test_a_cache_that_cannot_be_written_costs_time_only(monkeypatch: pytest.Monk
         assert cached("x.pt", lambda: 7) == 7
 
 
-@pytest.mark.parametrize("shape, levels", [((1, 28, 28), 2), ((3, 32, 32), 256), ((3, 64, 64), 256), ((2, 5, 9), 4),
-                                           ((1, 1, 3), 2), ((1, 130, 20), 256)])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape, levels",
+    [((1, 28, 28), 2), ((3, 32, 32), 256), ((3, 64, 64), 256), ((2, 5, 9), 4), ((1, 1, 3), 2), ((1, 130, 20), 256)],
+)
 def test_features_do_not_depend_on_neighbours_in_the_batch(shape: tuple, levels: int) -> None:
     torch.manual_seed(0)
     classifier = features.DomainClassifier(DataSpec(shape, levels, 3)).eval()

@@ -28,9 +28,22 @@ SECRET = "hunter2-of-the-environment"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     runs_dir = tmp_path_factory.mktemp("runs")
-    run(compose(["model=made", "data=digits", "budget=smoke", "budget.examples=64", "model.training.batch_size=32",
-                 "metrics=[]", "logger=none", "callbacks.progress=false", "callbacks.grid_size=1",
-                 f"runs_dir={runs_dir}"]))  # fmt: skip
+    run(
+        compose(
+            [
+                "model=made",
+                "data=digits",
+                "budget=smoke",
+                "budget.examples=64",
+                "model.training.batch_size=32",
+                "metrics=[]",
+                "logger=none",
+                "callbacks.progress=false",
+                "callbacks.grid_size=1",
+                f"runs_dir={runs_dir}",
+            ]
+        )
+    )
     (path,) = runs_dir.glob("digits/*/*")
     return RunFolder.open(path)
 
@@ -79,8 +92,16 @@ def test_a_foreign_configuration_is_refused(
 
 
 def test_stored_options_do_not_reach_beyond_the_run(folder: RunFolder) -> None:
-    stored = ["model=realnvp", "data=digits", "+hydra.callbacks.x={_target_: os.system}", "hydra/launcher=joblib",
-              "launcher=slurm", "seed=3", "~hydra.run", "resume=elsewhere"]  # fmt: skip
+    stored = [
+        "model=realnvp",
+        "data=digits",
+        "+hydra.callbacks.x={_target_: os.system}",
+        "hydra/launcher=joblib",
+        "launcher=slurm",
+        "seed=3",
+        "~hydra.run",
+        "resume=elsewhere",
+    ]
     text = folder.config.read_text()
     start = text.index("  overrides:")
     folder.config.write_text(f"{text[:start]}  overrides: {json.dumps(stored)}\n")
@@ -109,9 +130,13 @@ def test_scripts_execute_no_pickle(folder: RunFolder, tmp_path: Path) -> None:
         checkpoint._install(path, path, checkpoint._digest(path))
         with pytest.raises(Untrusted, match=f"{name} is damaged or holds more than tensors"):
             folder.rebuild()
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "sample.py"), f"run={folder.path}"], cwd=tmp_path,
-                          capture_output=True, text=True,
-                          env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "sample.py"), f"run={folder.path}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
+    )
     assert done.returncode == 4
     assert done.stderr.count("\n") == 1 and "holds more than tensors" in done.stderr
     assert not (tmp_path / "executed").exists()

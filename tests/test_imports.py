@@ -65,8 +65,11 @@ def test_only_compression_needs_the_optional_entropy_coder() -> None:
     users = [path for path in FILES if any(name.startswith("constriction") for name in imports(path))]
     assert users
     assert {path.parent.name for path in users} == {"compression"}
-    assert not [path for path in FILES if any("genarena.compression" in name for name in imports(path))
-                and path.parent.name != "compression"]  # fmt: skip
+    assert not [
+        path
+        for path in FILES
+        if any("genarena.compression" in name for name in imports(path)) and path.parent.name != "compression"
+    ]
 
 
 def test_names_and_depth() -> None:

@@ -28,10 +28,22 @@ BATCH = 16
 
 def command(runs_dir: Path, *more: str) -> list[str]:
     """Eight batches, validated after four and eight; averaged weights, and the best on validation are chosen."""
-    return ["model=vae", "data=digits", "budget=smoke", f"budget.examples={BATCH * 8}", "budget.num_val=8",
-            f"model.training.batch_size={BATCH}", "model.training.ema_decay=0.9", "callbacks.grid_size=1",
-            "callbacks.progress=false", "metrics=[]", f"runs_dir={runs_dir}", "trainer.precision=32-true",
-            "logger=none", *more]  # fmt: skip
+    return [
+        "model=vae",
+        "data=digits",
+        "budget=smoke",
+        f"budget.examples={BATCH * 8}",
+        "budget.num_val=8",
+        f"model.training.batch_size={BATCH}",
+        "model.training.ema_decay=0.9",
+        "callbacks.grid_size=1",
+        "callbacks.progress=false",
+        "metrics=[]",
+        f"runs_dir={runs_dir}",
+        "trainer.precision=32-true",
+        "logger=none",
+        *more,
+    ]
 
 
 def same_weights(one: RunFolder, other: RunFolder) -> bool:
@@ -85,9 +97,16 @@ def at_call(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, call: int, 
     ],
 )
 def test_a_signal_saves_and_the_resumed_run_is_the_uninterrupted_one(
-    owner: type, method: str, call: int, seen: int, validated: int, whole: RunFolder, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, listening: None,
-) -> None:  # fmt: skip
+    owner: type,
+    method: str,
+    call: int,
+    seen: int,
+    validated: int,
+    whole: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    listening: None,
+) -> None:
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as caught:
         at_call(patch, owner, method, call)
         run(compose(command(tmp_path)))
@@ -162,8 +181,11 @@ def test_held_work_is_finished_and_a_second_signal_or_the_clock_ends_it(
 
 
 def test_a_signal_during_the_imports_ends_in_its_code(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-X", "importtime", str(ROOT / "train.py"), *command(tmp_path)],
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", str(ROOT / "train.py"), *command(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     for line in process.stderr:
         if "torch._" in line:  # in the middle of importing torch
             break

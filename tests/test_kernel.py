@@ -13,9 +13,17 @@ def test_equals_torch_fidelity_on_one_subset_of_everything() -> None:
     x = torch.randn(150, 12, generator=generator, dtype=torch.float64)
     y = 1.2 * torch.randn(150, 12, generator=generator, dtype=torch.float64) + 0.1
     theirs = kid_features_to_metric(
-        x, y, kid_subsets=1, kid_subset_size=150, kid_kernel="poly", kid_kernel_poly_degree=3,
-        kid_kernel_poly_gamma=None, kid_kernel_poly_coef0=1.0, rng_seed=0, verbose=False,
-    )  # fmt: skip
+        x,
+        y,
+        kid_subsets=1,
+        kid_subset_size=150,
+        kid_kernel="poly",
+        kid_kernel_poly_degree=3,
+        kid_kernel_poly_gamma=None,
+        kid_kernel_poly_coef0=1.0,
+        rng_seed=0,
+        verbose=False,
+    )
     assert squared_mmd(x, y) == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-9)
 
 

@@ -21,8 +21,17 @@ from tests.jobs import Instant, stored_run
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["budget=smoke", "budget.examples=64", "metrics=[]", "logger=none", "callbacks.grid_size=1"]
-ENDLESS = ["model=realnvp", "data=digits", "budget=smoke", "budget.examples=100000000", "budget.validations=100000",
-           "metrics=[]", "callbacks.grid_size=1", "callbacks.progress=false", "logger=none"]  # fmt: skip
+ENDLESS = [
+    "model=realnvp",
+    "data=digits",
+    "budget=smoke",
+    "budget.examples=100000000",
+    "budget.validations=100000",
+    "metrics=[]",
+    "callbacks.grid_size=1",
+    "callbacks.progress=false",
+    "logger=none",
+]
 
 
 def train(*arguments: str) -> list[str]:
@@ -54,8 +63,18 @@ def test_a_sweep_goes_on_after_a_failed_job_and_does_only_what_is_missing(tmp_pa
 
 
 def test_the_combinations_are_those_of_hydra(tmp_path: Path) -> None:
-    jobs = launcher.jobs_of(config.check(["model=vae,made", "data=digits", "seed=range(2)", "metrics=[bits_per_dim]",
-                                          f"runs_dir={tmp_path}", "launcher.slots=2"]))  # fmt: skip
+    jobs = launcher.jobs_of(
+        config.check(
+            [
+                "model=vae,made",
+                "data=digits",
+                "seed=range(2)",
+                "metrics=[bits_per_dim]",
+                f"runs_dir={tmp_path}",
+                "launcher.slots=2",
+            ]
+        )
+    )
     assert [job.name.split(f" runs_dir={tmp_path}")[0] for job in jobs] == [
         f"model={model} data=digits seed={seed} metrics=[bits_per_dim]" for model in ("vae", "made") for seed in (0, 1)
     ]
@@ -99,7 +118,9 @@ def test_interrupted_runs_are_resumed_and_diverged_ones_are_not_repeated(tmp_pat
     launcher.work(queue, starts)
     assert starts.started == [f"resume={folder}"]
     assert {outcome.job: (outcome.exit_code, outcome.reused) for outcome in queue.outcomes} == {
-        interrupted: (0, False), diverged: (3, True)}  # fmt: skip
+        interrupted: (0, False),
+        diverged: (3, True),
+    }
     assert "training diverged" in queue.outcomes[-1].error
 
 
@@ -154,10 +175,12 @@ def test_ranks_do_not_start_sweeps_of_their_own(monkeypatch: pytest.MonkeyPatch)
 def test_two_slots_work_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of two scripts waits for the other one: one after the other would never end."""
     script = tmp_path / "train.py"
-    script.write_text("import os, sys, time, pathlib\n"
-                      f"here = pathlib.Path({str(tmp_path)!r})\n"
-                      "(here / f'seed{sys.argv[1][-1]}').write_text(os.environ['OMP_NUM_THREADS'])\n"
-                      "while len(list(here.glob('seed?'))) < 2: time.sleep(0.05)\n")  # fmt: skip
+    script.write_text(
+        "import os, sys, time, pathlib\n"
+        f"here = pathlib.Path({str(tmp_path)!r})\n"
+        "(here / f'seed{sys.argv[1][-1]}').write_text(os.environ['OMP_NUM_THREADS'])\n"
+        "while len(list(here.glob('seed?'))) < 2: time.sleep(0.05)\n"
+    )
     monkeypatch.setattr(launcher, "TRAIN", script)
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(local_jobs, "cores", lambda: 6)
@@ -197,10 +220,23 @@ def test_jobs_die_with_a_killed_launcher_and_the_same_line_goes_on(tmp_path: Pat
 @pytest.mark.slow
 def test_jobs_of_two_ranks_under_a_sweep(tmp_path: Path) -> None:
     """What Lightning starts for rank 1 is the job, not the sweep: both ranks of both jobs share their own parameters."""
-    done = subprocess.run(train("-m", "model=realnvp", "data=digits", "model.patch=1,2", "trainer=ddp",
-                                "trainer.accelerator=cpu", "trainer.devices=2", f"runs_dir={tmp_path}/runs", *SMALL,
-                                "model.training.batch_size=32"),
-                          capture_output=True, text=True, timeout=280)  # fmt: skip
+    done = subprocess.run(
+        train(
+            "-m",
+            "model=realnvp",
+            "data=digits",
+            "model.patch=1,2",
+            "trainer=ddp",
+            "trainer.accelerator=cpu",
+            "trainer.devices=2",
+            f"runs_dir={tmp_path}/runs",
+            *SMALL,
+            "model.training.batch_size=32",
+        ),
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stderr
     rows = [results.read_row(path) for path in tmp_path.glob("runs/*/*/*/result.json")]
     assert sorted(row["overrides"][0] for row in rows) == ["model.patch=1", "model.patch=2"]

@@ -53,8 +53,10 @@ def test_nearest_equals_brute_force(monkeypatch: pytest.MonkeyPatch, rows: int, 
     monkeypatch.setattr(neighbours, "ROWS", rows)
     monkeypatch.setattr(neighbours, "COLUMNS", columns)
     generator = torch.Generator().manual_seed(0)
-    for draw in (lambda n: torch.randint(256, (n, 3, 4, 4), generator=generator, dtype=torch.uint8),
-                 lambda n: torch.randn(n, 2, generator=generator)):  # fmt: skip
+    for draw in (
+        lambda n: torch.randint(256, (n, 3, 4, 4), generator=generator, dtype=torch.uint8),
+        lambda n: torch.randn(n, 2, generator=generator),
+    ):
         queries, reference = draw(20), draw(50)
         difference = queries.double().flatten(1)[:, None] - reference.double().flatten(1)[None]
         assert nearest_distances(queries, reference).tolist() == pytest.approx(
@@ -84,8 +86,10 @@ def test_points_far_from_the_origin() -> None:
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(200, 4, generator=generator, dtype=torch.float64)
     queries = torch.randn(100, 4, generator=generator, dtype=torch.float64)
-    near, far = (mean_balls_entered(queries * 1e-3 + offset, points * 1e-3 + offset,
-                                    squared_radii(points * 1e-3 + offset, 3)) for offset in (0.0, 1e3))  # fmt: skip
+    near, far = (
+        mean_balls_entered(queries * 1e-3 + offset, points * 1e-3 + offset, squared_radii(points * 1e-3 + offset, 3))
+        for offset in (0.0, 1e3)
+    )
     assert near == far
 
 

@@ -67,10 +67,17 @@ def test_rows_survive_the_disk(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"status": "fine"}, {"seed": -1}, {"metrics": {"fid": 3.0}}, {"metrics": {"fid": {"value": None}}},
-     {"metrics": {"fid": {"value": 3.0}}}, {"schema_version": 2}, {"likelihood": "bound"}],
+    [
+        {"status": "fine"},
+        {"seed": -1},
+        {"metrics": {"fid": 3.0}},
+        {"metrics": {"fid": {"value": None}}},
+        {"metrics": {"fid": {"value": 3.0}}},
+        {"schema_version": 2},
+        {"likelihood": "bound"},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_broken_row_is_refused_and_leaves_the_old_one(change: dict, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     write_row(make_row(), path)

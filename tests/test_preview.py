@@ -10,9 +10,17 @@ from genarena import launcher, preview
 from genarena.config import compose
 from genarena.run import run
 
-TRIAL = {"example_seconds": 0.01, "sample_seconds": 0.1, "likelihood_seconds": 0.02, "memory_mb": 500.0,
-         "weight_bytes": 2**20, "checkpoint_bytes": 4 * 2**20, "checkpoints": 3, "passes": None,
-         "startup_seconds": 7.0}  # fmt: skip
+TRIAL = {
+    "example_seconds": 0.01,
+    "sample_seconds": 0.1,
+    "likelihood_seconds": 0.02,
+    "memory_mb": 500.0,
+    "weight_bytes": 2**20,
+    "checkpoint_bytes": 4 * 2**20,
+    "checkpoints": 3,
+    "passes": None,
+    "startup_seconds": 7.0,
+}
 
 
 def jobs(runs_dir: Path, *overrides: str) -> list[launcher.Job]:
@@ -83,21 +91,28 @@ def test_too_little_room_is_said(tmp_path: Path, trials: list[str], monkeypatch)
 def test_a_trial_that_dies_costs_only_its_own_line(tmp_path: Path, monkeypatch) -> None:
     """Out of memory, say: the process is gone, and a new one goes on with the next."""
     fake = tmp_path / "python"
-    fake.write_text(f"#!{sys.executable}\nimport json, os, sys\n"
-                    "for cfg in json.load(sys.stdin):\n"
-                    "    if cfg == 'dies': os._exit(9)\n"
-                    "    print(json.dumps({'seen': cfg}), flush=True)\n")  # fmt: skip
+    fake.write_text(
+        f"#!{sys.executable}\nimport json, os, sys\n"
+        "for cfg in json.load(sys.stdin):\n"
+        "    if cfg == 'dies': os._exit(9)\n"
+        "    print(json.dumps({'seen': cfg}), flush=True)\n"
+    )
     fake.chmod(0o755)
     monkeypatch.setattr(preview.sys, "executable", str(fake))
     found = list(preview._trials(["a", "dies", "b", "dies"]))
-    assert found == [{"seen": "a"}, {"error": "the trial ended with exit code 9"}, {"seen": "b"},
-                     {"error": "the trial ended with exit code 9"}]  # fmt: skip
+    assert found == [
+        {"seen": "a"},
+        {"error": "the trial ended with exit code 9"},
+        {"seen": "b"},
+        {"error": "the trial ended with exit code 9"},
+    ]
 
 
 def test_the_table_tells_members_apart(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(preview, "_trials", lambda cfgs: [TRIAL, {"error": "cannot [be] built"}])
-    several = launcher.jobs_of(["model=vae", "data=toy2d", "data.distribution=moons,spiral", "budget=smoke",
-                                f"runs_dir={tmp_path}"])  # fmt: skip
+    several = launcher.jobs_of(
+        ["model=vae", "data=toy2d", "data.distribution=moons,spiral", "budget=smoke", f"runs_dir={tmp_path}"]
+    )
     console = Console(width=140, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(preview.table(preview.preview(several, no_bar)))
     text = console.export_text()

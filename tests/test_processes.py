@@ -22,9 +22,21 @@ DDP = ["trainer=ddp", "trainer.accelerator=cpu"]
 
 
 def command(runs_dir: Path, *more: str) -> list[str]:
-    return [str(ROOT / "train.py"), "model=made", "data=digits", "budget=smoke", "budget.examples=128",
-            "model.training.batch_size=32", "model.hidden=[16]", "metrics=[bits_per_dim]", "callbacks.progress=false",
-            "callbacks.grid_size=1", f"runs_dir={runs_dir}", *DDP, *more]  # fmt: skip
+    return [
+        str(ROOT / "train.py"),
+        "model=made",
+        "data=digits",
+        "budget=smoke",
+        "budget.examples=128",
+        "model.training.batch_size=32",
+        "model.hidden=[16]",
+        "metrics=[bits_per_dim]",
+        "callbacks.progress=false",
+        "callbacks.grid_size=1",
+        f"runs_dir={runs_dir}",
+        *DDP,
+        *more,
+    ]
 
 
 def train(runs_dir: Path, *more: str) -> subprocess.CompletedProcess:
@@ -41,8 +53,12 @@ class Training:
 
     def __init__(self, runs_dir: Path, *more: str) -> None:
         endless = ["trainer.devices=2", "budget.examples=100000000", "budget.validations=100000", "budget.num_val=8"]
-        self.process = subprocess.Popen([sys.executable, *command(runs_dir, *endless, *more)], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)  # fmt: skip
+        self.process = subprocess.Popen(
+            [sys.executable, *command(runs_dir, *endless, *more)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         deadline = time.monotonic() + 200
         while not list(runs_dir.glob("*/*/*/checkpoints/last.ckpt")):
             assert self.process.poll() is None and time.monotonic() < deadline, self.process.communicate()[1]
@@ -109,8 +125,13 @@ def test_torchrun_is_one_run(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_srun_is_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = {"SLURM_JOB_ID": "71234", "SLURM_NTASKS": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0",
-             "SLURM_JOB_NODELIST": "127.0.0.1"}  # fmt: skip
+    facts = {
+        "SLURM_JOB_ID": "71234",
+        "SLURM_NTASKS": "2",
+        "SLURM_NNODES": "1",
+        "SLURM_NODEID": "0",
+        "SLURM_JOB_NODELIST": "127.0.0.1",
+    }
     for name, value in facts.items():
         monkeypatch.setenv(name, value)
     line = [*command(tmp_path, "trainer=slurm", "trainer.accelerator=cpu")]

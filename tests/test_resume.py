@@ -15,9 +15,20 @@ BATCH, BATCHES = 16, 8
 
 
 def command(name: str, runs_dir: Path) -> list[str]:
-    return [f"model={name}", "data=digits", "budget=smoke", f"budget.examples={BATCH * BATCHES}", "budget.num_val=8",
-            f"model.training.batch_size={BATCH}", "callbacks.grid_size=1", "callbacks.progress=false", "metrics=[]",
-            f"runs_dir={runs_dir}", "trainer.precision=32-true", "logger=none"]  # fmt: skip
+    return [
+        f"model={name}",
+        "data=digits",
+        "budget=smoke",
+        f"budget.examples={BATCH * BATCHES}",
+        "budget.num_val=8",
+        f"model.training.batch_size={BATCH}",
+        "callbacks.grid_size=1",
+        "callbacks.progress=false",
+        "metrics=[]",
+        f"runs_dir={runs_dir}",
+        "trainer.precision=32-true",
+        "logger=none",
+    ]
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -25,9 +25,18 @@ METRICS = "metrics=[bits_per_dim,nearest_neighbour_ratio,sampling_seconds]"
 
 
 def command(tmp_path: Path, model: str = "realnvp", *more: str) -> list[str]:
-    return [f"model={model}", "data=digits", "budget=smoke", "budget.examples=128", "model.training.batch_size=32",
-            METRICS, f"runs_dir={tmp_path}/runs",
-            "callbacks.progress=false", "callbacks.grid_size=4", *more]  # fmt: skip
+    return [
+        f"model={model}",
+        "data=digits",
+        "budget=smoke",
+        "budget.examples=128",
+        "model.training.batch_size=32",
+        METRICS,
+        f"runs_dir={tmp_path}/runs",
+        "callbacks.progress=false",
+        "callbacks.grid_size=4",
+        *more,
+    ]
 
 
 def script(name: str, *arguments: str) -> subprocess.CompletedProcess:
@@ -55,8 +64,15 @@ def test_folder_and_row(finished: tuple[dict, RunFolder]) -> None:
     assert all(record["seconds"] >= 0 for record in row["metrics"].values())
     assert row["metrics"]["bits_per_dim"]["value"] > 0
     assert folder.path.name.endswith("-seed0")
-    pictures = {"050.png", "050-reconstructions.png", "100.png", "100-reconstructions.png", "final.png", "neighbours.png",
-                "reconstructions.png"}  # fmt: skip
+    pictures = {
+        "050.png",
+        "050-reconstructions.png",
+        "100.png",
+        "100-reconstructions.png",
+        "final.png",
+        "neighbours.png",
+        "reconstructions.png",
+    }
     assert {path.name for path in folder.samples.iterdir()} == pictures
     header, *lines = (folder.path / "metrics.csv").read_text().splitlines()
     assert "val/bits_per_dim" in header
@@ -254,6 +270,8 @@ def test_eight_folders_in_one_second(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_compiled_networks_give_the_same_result(tmp_path: Path) -> None:
     options = ["trainer.precision=32-true", "metrics=[bits_per_dim]"]  # bf16 rounds differently when it is compiled
-    values = [run(compose(command(tmp_path, "realnvp", *options, f"trainer.compile={compiled}")))["metrics"]
-              for compiled in ("false", "true")]  # fmt: skip
+    values = [
+        run(compose(command(tmp_path, "realnvp", *options, f"trainer.compile={compiled}")))["metrics"]
+        for compiled in ("false", "true")
+    ]
     assert values[1]["bits_per_dim"]["value"] == pytest.approx(values[0]["bits_per_dim"]["value"], rel=1e-4)

@@ -52,8 +52,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path, torc
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENARENA_CACHE", str(tmp_path_factory.getbasetemp() / "score-cache"))
         patch.setitem(features.RECIPE, "examples", 6000)
-        row = run(compose(["model=gaussian", "data=digits", "budget=smoke", f"metrics=[{','.join(METRICS)}]",
-                           f"runs_dir={folder}/runs", "callbacks.progress=false"]))  # fmt: skip
+        row = run(
+            compose(
+                [
+                    "model=gaussian",
+                    "data=digits",
+                    "budget=smoke",
+                    f"metrics=[{','.join(METRICS)}]",
+                    f"runs_dir={folder}/runs",
+                    "callbacks.progress=false",
+                ]
+            )
+        )
     (path,) = folder.glob("runs/digits/gaussian/*")
     subprocess.run(
         [sys.executable, ROOT / "scripts" / "sample.py", f"run={path}", f"out={folder}/samples.npz"], check=True
@@ -76,8 +86,15 @@ def untimed(records: dict) -> dict:
 @pytest.mark.parametrize("samples", ["samples.npz", "pictures"])
 def test_the_same_images_get_the_same_numbers(finished: tuple, samples: str, tmp_path: Path, monkeypatch) -> None:
     row, folder, _ = finished
-    code = script(monkeypatch, f"samples={folder / samples}", "data=digits", "name=elsewhere", "budget=smoke",
-                  f"metrics=[{','.join(METRICS)}]", f"out={tmp_path}/scores.json")  # fmt: skip
+    code = script(
+        monkeypatch,
+        f"samples={folder / samples}",
+        "data=digits",
+        "name=elsewhere",
+        "budget=smoke",
+        f"metrics=[{','.join(METRICS)}]",
+        f"out={tmp_path}/scores.json",
+    )
     assert code == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert untimed(scores) == untimed(row["metrics"])
@@ -120,8 +137,14 @@ def test_against_a_reference(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(BACKBONES, "inception", Pixels)
     values = {}
     for name in ("same", "dark"):
-        code = script(monkeypatch, f"samples={tmp_path / name}.npz", f"reference={tmp_path}/real", f"name={name}",
-                      "metrics=[kid]", f"out={tmp_path / name}.json")  # fmt: skip
+        code = script(
+            monkeypatch,
+            f"samples={tmp_path / name}.npz",
+            f"reference={tmp_path}/real",
+            f"name={name}",
+            "metrics=[kid]",
+            f"out={tmp_path / name}.json",
+        )
         assert code == 0
         record = json.loads((tmp_path / f"{name}.json").read_text())["kid"]
         assert (record["n"], record["n_real"]) == (40, 40)
@@ -133,17 +156,25 @@ def test_against_a_reference(tmp_path: Path, monkeypatch) -> None:
     assert values["dark"] > 0.1
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["reference=x"], "one of data"), ([], "one of data"), (["data=digits", "metrics=[fidd]"], "did you mean fid"),
-    (["data=digits", "metrics=[bits_per_dim]"], "asks for log_prob"), (["data=digits"], "metrics=[...] is missing"),
-    (["data=digits", "metrics=[fid]", "name=vae"], "is a model of genarena"), (["data=dogs", "metrics=[fid]"], "no such data"),
-    (["data=digits", "metrics=[fid]", "name=../up"], "name=../up"), (["data=toy2d", "metrics=[recall]"], "takes images"),
-    (["data=digits", "metrics=[fid]", "samples=nowhere"], "there is no such folder or file"),
-    (["data=digits", "metrics=[fid]", "runs_dir=r"], "a row needs data"),
-    (["data=digits", "data.rot=x", "metrics=[]"], "data.rot"),
-    (["data=mnist", "metrics=[recall]", "data.root=."], "mnist is not in"),
-    (["data=digits", "budget=cpu_1min"], "there are 64 images, and the protocol takes 1,000"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reference=x"], "one of data"),
+        ([], "one of data"),
+        (["data=digits", "metrics=[fidd]"], "did you mean fid"),
+        (["data=digits", "metrics=[bits_per_dim]"], "asks for log_prob"),
+        (["data=digits"], "metrics=[...] is missing"),
+        (["data=digits", "metrics=[fid]", "name=vae"], "is a model of genarena"),
+        (["data=dogs", "metrics=[fid]"], "no such data"),
+        (["data=digits", "metrics=[fid]", "name=../up"], "name=../up"),
+        (["data=toy2d", "metrics=[recall]"], "takes images"),
+        (["data=digits", "metrics=[fid]", "samples=nowhere"], "there is no such folder or file"),
+        (["data=digits", "metrics=[fid]", "runs_dir=r"], "a row needs data"),
+        (["data=digits", "data.rot=x", "metrics=[]"], "data.rot"),
+        (["data=mnist", "metrics=[recall]", "data.root=."], "mnist is not in"),
+        (["data=digits", "budget=cpu_1min"], "there are 64 images, and the protocol takes 1,000"),
+    ],
+)
 def test_refused_in_one_line(
     finished: tuple, arguments: list[str], words: str, tmp_path: Path, monkeypatch, capsys
 ) -> None:
@@ -170,17 +201,26 @@ def picture(path: Path, mode: str, size: tuple[int, int], colour: object = 0) ->
     Image.new(mode, size, colour).save(path)
 
 
-@pytest.mark.parametrize(("make", "words"), [
-    (lambda d: [picture(d / "a.png", "L", (8, 8)), picture(d / "b.png", "L", (9, 8))], "b.png: is 9x8 pixels, the data 8x8"),
-    (lambda d: picture(d / "a.png", "L", (28, 28)), "a.png: is 28x28 pixels, the data 8x8"),
-    (lambda d: picture(d / "a.png", "RGB", (8, 8), (0, 0, 255)), "a.png: is in colour"),
-    (lambda d: picture(d / "a.png", "RGBA", (8, 8), (0, 0, 0, 9)), "a.png: has transparent pixels"),
-    (lambda d: picture(d / "a.png", "I;16", (8, 8)), "mode I;16"),
-    (lambda d: picture(d / "a.jpg", "L", (8, 8)), "a.jpg: samples in a format that may change pixels"),
-    (lambda d: picture(d / "a.png", "L", (8, 8), 37), "a.png: has the value 37, which is none of the 17 levels"),
-    (lambda d: (d / "x").mkdir(parents=True), "no pictures"),
-    (lambda d: [picture(d / "a.png", "L", (8, 8)), (d / "b.png").write_bytes((d / "a.png").read_bytes()[:40])], "b.png cannot"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda d: [picture(d / "a.png", "L", (8, 8)), picture(d / "b.png", "L", (9, 8))],
+            "b.png: is 9x8 pixels, the data 8x8",
+        ),
+        (lambda d: picture(d / "a.png", "L", (28, 28)), "a.png: is 28x28 pixels, the data 8x8"),
+        (lambda d: picture(d / "a.png", "RGB", (8, 8), (0, 0, 255)), "a.png: is in colour"),
+        (lambda d: picture(d / "a.png", "RGBA", (8, 8), (0, 0, 0, 9)), "a.png: has transparent pixels"),
+        (lambda d: picture(d / "a.png", "I;16", (8, 8)), "mode I;16"),
+        (lambda d: picture(d / "a.jpg", "L", (8, 8)), "a.jpg: samples in a format that may change pixels"),
+        (lambda d: picture(d / "a.png", "L", (8, 8), 37), "a.png: has the value 37, which is none of the 17 levels"),
+        (lambda d: (d / "x").mkdir(parents=True), "no pictures"),
+        (
+            lambda d: [picture(d / "a.png", "L", (8, 8)), (d / "b.png").write_bytes((d / "a.png").read_bytes()[:40])],
+            "b.png cannot",
+        ),
+    ],
+)
 def test_broken_folders_are_named(make, words: str, tmp_path: Path) -> None:
     make(tmp_path / "in")
     with pytest.raises(DataError) as refused:
@@ -189,12 +229,19 @@ def test_broken_folders_are_named(make, words: str, tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("arrays", "words"), [
-    ({"samples": np.zeros((3, 1, 8, 8))}, "float64"), ({"samples": np.zeros((3, 1, 8, 9), np.uint8)}, "(1, 8, 9)"),
-    ({"samples": np.full((3, 1, 8, 8), 17, np.uint8)}, "level 17, and the data has levels 0 to 16"),
-    ({"a": np.zeros(1), "b": np.zeros(1)}, "holds a, b"), ({"samples": np.zeros((0, 1, 8, 8), np.uint8)}, "(0, 1, 8, 8)"),
-    ({"samples": np.array([{}])}, "cannot be read"), (b"PK\x03\x04 no archive", "cannot be read"), (b"", "cannot be read"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"samples": np.zeros((3, 1, 8, 8))}, "float64"),
+        ({"samples": np.zeros((3, 1, 8, 9), np.uint8)}, "(1, 8, 9)"),
+        ({"samples": np.full((3, 1, 8, 8), 17, np.uint8)}, "level 17, and the data has levels 0 to 16"),
+        ({"a": np.zeros(1), "b": np.zeros(1)}, "holds a, b"),
+        ({"samples": np.zeros((0, 1, 8, 8), np.uint8)}, "(0, 1, 8, 8)"),
+        ({"samples": np.array([{}])}, "cannot be read"),
+        (b"PK\x03\x04 no archive", "cannot be read"),
+        (b"", "cannot be read"),
+    ],
+)
 def test_broken_arrays_are_named(arrays, words: str, tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     path.write_bytes(arrays) if isinstance(arrays, bytes) else np.savez(path, **arrays)
@@ -225,8 +272,12 @@ def test_layouts_and_modes_give_the_same_levels(tmp_path: Path) -> None:
 
 
 def test_every_metric_is_about_images_or_about_a_model() -> None:
-    assert {name for name in names() if not about_images(name)} >= {"bits_per_dim", "nll_nats", "iw_nll_nats",
-                                                                     "sampling_seconds"}  # fmt: skip
+    assert {name for name in names() if not about_images(name)} >= {
+        "bits_per_dim",
+        "nll_nats",
+        "iw_nll_nats",
+        "sampling_seconds",
+    }
     assert {name for name in names() if about_images(name)} >= {
         "fid",
         "kid",

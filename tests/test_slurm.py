@@ -37,8 +37,18 @@ def test_one_task_per_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     asked = slurm.parameters(settings(nodes=2, partition="fast", options={"constraint": "a100"}), gpu, "vae")
     executor.update_parameters(**asked)
     text = executor._executor._make_submission_file_text("command", "uid")
-    for line in ("--ntasks-per-node=4", "--nodes=2", "--gpus-per-node=4", "--partition=fast", "--constraint=a100", "--time=720",
-                 "--signal=USR2@90", "--mem=32GB", "--cpus-per-task=4", "--job-name=vae"):  # fmt: skip
+    for line in (
+        "--ntasks-per-node=4",
+        "--nodes=2",
+        "--gpus-per-node=4",
+        "--partition=fast",
+        "--constraint=a100",
+        "--time=720",
+        "--signal=USR2@90",
+        "--mem=32GB",
+        "--cpus-per-task=4",
+        "--job-name=vae",
+    ):
         assert f"#SBATCH {line}\n" in text
     assert "account" not in text
     assert slurm.parameters(settings(), {"accelerator": "cpu", "devices": 1}, "")["gpus_per_node"] == 0
@@ -126,9 +136,19 @@ def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_text(STAND_IN.format(python=sys.executable, folder=tmp_path / "bin"))
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    command = [sys.executable, str(ROOT / "train.py"), "-m", *LINE, "seed=0,1", f"runs_dir={tmp_path}/runs",
-               "launcher=slurm", "launcher.slots=1", "trainer=slurm", "trainer.accelerator=cpu",
-               "trainer.devices=2"]  # fmt: skip
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        "-m",
+        *LINE,
+        "seed=0,1",
+        f"runs_dir={tmp_path}/runs",
+        "launcher=slurm",
+        "launcher.slots=1",
+        "trainer=slurm",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("runs/.jobs/*.slurm")):

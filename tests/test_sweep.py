@@ -255,17 +255,20 @@ def test_what_is_hopeless_is_stopped_and_told_so(tmp_path: Path) -> None:
     assert launcher.worst(trial["exit_code"] for trial in report.trials) == 0
 
 
-@pytest.mark.parametrize(("space", "words"), [
-    ({"model.laten_dim": {"low": 1, "high": 4}}, "did you mean model.latent_dim?"),
-    ({"model.latent_dim": {"low": 1.5, "high": 4.5}}, "model.latent_dim=1.5: expected int"),
-    ({"model.latent_dim": {"low": 0, "high": 4}}, "expected at least 1"),
-    ({"model.latent_dim": {"low": 4, "high": 4}}, "low below high"),
-    ({"model.latent_dim": {"lo": 4, "high": 4}}, "did you mean low?"),
-    ({"model.latent_dim": 4}, "expected {low: .., high: ..,"),
-    ({"model.beta": {"low": 0.0, "high": 1.0, "log": True}}, "positive numbers only"),
-    ({"model.beta": {"choices": [1.0]}}, "at least two"),
-    ({"seed": {"low": 0, "high": 4}}, "nothing is left to search"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        ({"model.laten_dim": {"low": 1, "high": 4}}, "did you mean model.latent_dim?"),
+        ({"model.latent_dim": {"low": 1.5, "high": 4.5}}, "model.latent_dim=1.5: expected int"),
+        ({"model.latent_dim": {"low": 0, "high": 4}}, "expected at least 1"),
+        ({"model.latent_dim": {"low": 4, "high": 4}}, "low below high"),
+        ({"model.latent_dim": {"lo": 4, "high": 4}}, "did you mean low?"),
+        ({"model.latent_dim": 4}, "expected {low: .., high: ..,"),
+        ({"model.beta": {"low": 0.0, "high": 1.0, "log": True}}, "positive numbers only"),
+        ({"model.beta": {"choices": [1.0]}}, "at least two"),
+        ({"seed": {"low": 0, "high": 4}}, "nothing is left to search"),
+    ],
+)
 def test_a_wrong_space_is_refused_in_one_line(space: dict, words: str) -> None:
     with pytest.raises(UserError) as refused:
         checked(space, ["model=vae", "data=digits", "seed=1"])
@@ -284,10 +287,16 @@ def test_a_misspelt_search_key_stops_the_command_before_anything_starts(tmp_path
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(("more", "words"), [
-    (["metrics=[fid]"], "sweep.minimize"), (["evaluation.split=test"], "sweep.minimize"), (["logger=none"], "metrics.csv"),
-    (["sweep.minimize=[fidd]"], "did you mean fid"), (["sweep.storage=nosuch://user:secret@host/db"], "cannot be opened"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["metrics=[fid]"], "sweep.minimize"),
+        (["evaluation.split=test"], "sweep.minimize"),
+        (["logger=none"], "metrics.csv"),
+        (["sweep.minimize=[fidd]"], "did you mean fid"),
+        (["sweep.storage=nosuch://user:secret@host/db"], "cannot be opened"),
+    ],
+)
 def test_a_wrong_line_is_refused_in_one_line(tmp_path: Path, more: list[str], words: str) -> None:
     with pytest.raises(UserError) as refused:
         search(tmp_path, *more)
@@ -333,8 +342,9 @@ def test_status_and_the_file_for_the_page(tmp_path: Path) -> None:
 
 
 def status(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(ROOT / "scripts" / "sweep_status.py"), *arguments],
-                          capture_output=True, text=True)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "sweep_status.py"), *arguments], capture_output=True, text=True
+    )
 
 
 # -- the real thing ----------------------------------------------------------------------------------------------------
@@ -344,9 +354,22 @@ def status(*arguments: str) -> subprocess.CompletedProcess:
 @pytest.mark.timeout(600)
 def test_killed_twice_a_sweep_ends_with_the_right_number_of_trials(tmp_path: Path) -> None:
     """kill -9 of the search while its first and its third trial train; two slots; trials in real processes."""
-    command = [sys.executable, str(ROOT / "train.py"), "sweep=vae", "data=digits", "budget=smoke", "budget.examples=4096",
-               "budget.num_val=100", "budget.num_test=100", "budget.num_samples=100", "sweep.minimize=[bits_per_dim]",
-               "callbacks.grid_size=1", "sweep.trials=4", "launcher.slots=2", f"runs_dir={tmp_path}/runs"]  # fmt: skip
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        "sweep=vae",
+        "data=digits",
+        "budget=smoke",
+        "budget.examples=4096",
+        "budget.num_val=100",
+        "budget.num_test=100",
+        "budget.num_samples=100",
+        "sweep.minimize=[bits_per_dim]",
+        "callbacks.grid_size=1",
+        "sweep.trials=4",
+        "launcher.slots=2",
+        f"runs_dir={tmp_path}/runs",
+    ]
     for checkpoints in (1, 3):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 200

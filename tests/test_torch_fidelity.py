@@ -70,8 +70,10 @@ def images() -> dict[str, torch.Tensor]:
     noise = torch.randint(256, (N, 3, 6, 6), generator=generator, dtype=torch.uint8)
     plain = torch.randint(256, (N, 3, 1, 1), generator=generator, dtype=torch.uint8).expand(-1, -1, 6, 6)
     pale = noise // 2 + 64
-    return {"fake": torch.cat([noise[[1]], plain[[3, 5]], pale[[0, 3, 5]]]),
-            "real": torch.cat([noise[[0, 2, 4]], plain[[0, 2, 4]]])}  # fmt: skip
+    return {
+        "fake": torch.cat([noise[[1]], plain[[3, 5]], pale[[0, 3, 5]]]),
+        "real": torch.cat([noise[[0, 2, 4]], plain[[0, 2, 4]]]),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +85,26 @@ def reference(weights: Path, images: dict, tmp_path_factory: pytest.TempPathFact
             Image.fromarray(row.permute(1, 2, 0).contiguous().numpy()).save(folder / kind / f"{number}.png")
     register_feature_extractor("inception-and-first", Inception)
     return calculate_metrics(
-        input1=str(folder / "fake"), input2=str(folder / "real"), cuda=False, isc=True, fid=True, kid=True, prc=True,
-        feature_extractor="inception-and-first", feature_extractor_weights_path=str(weights),
-        feature_layer_isc="logits_unbiased", feature_layer_fid="first", feature_layer_kid="2048",
-        feature_layer_prc="2048", isc_splits=1, kid_subsets=1, kid_subset_size=N, cache=False, save_cpu_ram=True,
+        input1=str(folder / "fake"),
+        input2=str(folder / "real"),
+        cuda=False,
+        isc=True,
+        fid=True,
+        kid=True,
+        prc=True,
+        feature_extractor="inception-and-first",
+        feature_extractor_weights_path=str(weights),
+        feature_layer_isc="logits_unbiased",
+        feature_layer_fid="first",
+        feature_layer_kid="2048",
+        feature_layer_prc="2048",
+        isc_splits=1,
+        kid_subsets=1,
+        kid_subset_size=N,
+        cache=False,
+        save_cpu_ram=True,
         verbose=False,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

@@ -54,8 +54,14 @@ def test_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_srun_says_who_is_who(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {"SLURM_JOB_ID": "9871234", "SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_NTASKS": "8", "SLURM_NNODES": "2",
-            "SLURM_JOB_NODELIST": "node[07-08]"}  # fmt: skip
+    said = {
+        "SLURM_JOB_ID": "9871234",
+        "SLURM_PROCID": "5",
+        "SLURM_LOCALID": "1",
+        "SLURM_NTASKS": "8",
+        "SLURM_NNODES": "2",
+        "SLURM_JOB_NODELIST": "node[07-08]",
+    }
     for name, value in said.items():
         monkeypatch.setenv(name, value)
     for name in ("MASTER_ADDR", "MASTER_PORT", "SLURM_NTASKS_PER_NODE"):
@@ -86,8 +92,10 @@ def test_only_some_models_can_lie_in_shards(tmp_path: Path) -> None:
 
 
 def test_channels_last_is_in_the_row_and_changes_no_number(tmp_path: Path) -> None:
-    rows = [run(compose(overrides("vae", tmp_path / layout, "metrics=[nll_nats]", f"trainer.channels_last={layout}")))
-            for layout in ("false", "true")]  # fmt: skip
+    rows = [
+        run(compose(overrides("vae", tmp_path / layout, "metrics=[nll_nats]", f"trainer.channels_last={layout}")))
+        for layout in ("false", "true")
+    ]
     assert [row["trainer"]["channels_last"] for row in rows] == [False, True]
     assert rows[0]["trainer"]["precision"] == "32-true"
     values = [row["metrics"]["nll_nats"]["value"] for row in rows]

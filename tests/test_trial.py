@@ -20,8 +20,21 @@ def configuration(*overrides: str) -> dict:
 @pytest.mark.parametrize("model", ["vae", "dcgan"])
 def test_sizes_are_those_of_the_files(model: str, tmp_path: Path) -> None:
     found = trial.measure(configuration(f"model={model}"))
-    run(compose([f"model={model}", "data=digits", "budget=smoke", "budget.examples=128", "model.training.batch_size=32",
-                 "metrics=[]", "callbacks.progress=false", "logger=none", f"runs_dir={tmp_path}"]))  # fmt: skip
+    run(
+        compose(
+            [
+                f"model={model}",
+                "data=digits",
+                "budget=smoke",
+                "budget.examples=128",
+                "model.training.batch_size=32",
+                "metrics=[]",
+                "callbacks.progress=false",
+                "logger=none",
+                f"runs_dir={tmp_path}",
+            ]
+        )
+    )
     (folder,) = tmp_path.glob("digits/*/*/checkpoints")
     written = {path.name: path.stat().st_size for path in folder.iterdir() if path.suffix in (".ckpt", ".safetensors")}
     kept = [size for name, size in written.items() if not name.startswith("chosen")]

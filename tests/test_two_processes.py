@@ -28,9 +28,17 @@ def start_two(*command: str, own: Sequence[str] = ("RANK", "LOCAL_RANK")) -> lis
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     facts = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    return [subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             env=os.environ | facts | dict.fromkeys(own, str(rank)))
-            for rank in range(2)]  # fmt: skip
+    return [
+        subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | facts | dict.fromkeys(own, str(rank)),
+        )
+        for rank in range(2)
+    ]
 
 
 def what_two_left(part: str, factory: pytest.TempPathFactory) -> Path:

@@ -23,8 +23,10 @@ def test_every_command_is_one_that_train_takes(name: str) -> None:
     assert (env, python, program, arguments) == ("${env}", "python", "${program}", "${args_no_hyphens}")
     assert {"seed=3", "evaluation.split=val", "logger=wandb"} <= set(fixed)
     for end in (0, -1):
-        values = {key: node["values"][end] if "values" in node else node[("min", "max")[end]]
-                  for key, node in made["parameters"].items()}  # fmt: skip
+        values = {
+            key: node["values"][end] if "values" in node else node[("min", "max")[end]]
+            for key, node in made["parameters"].items()
+        }
         assert config.check([*fixed, *(f"{key}={value}" for key, value in values.items())])
     assert made["metric"]["name"] == ("val/bits_per_dim" if name == "vae" else "validation/fd_domain")
     assert ("early_terminate" in made) == (name == "vae")

@@ -38,10 +38,25 @@ METRICS = [
 
 
 def overrides(name: str, runs_dir: Path, *more: str) -> list[str]:
-    return [f"model={name}", "data=digits", "budget=smoke", "budget.examples=96", "model.training.batch_size=16",
-            "budget.num_samples=101", "budget.num_test=101", "budget.iw_num_test=37", "budget.iw_samples=3",
-            "budget.num_val=60", "evaluation.batch_size=16", "callbacks.grid_size=1", "callbacks.progress=false",
-            f"runs_dir={runs_dir}", "trainer.precision=32-true", *(FAMILIES | RESUMED)[name], *more]  # fmt: skip
+    return [
+        f"model={name}",
+        "data=digits",
+        "budget=smoke",
+        "budget.examples=96",
+        "model.training.batch_size=16",
+        "budget.num_samples=101",
+        "budget.num_test=101",
+        "budget.iw_num_test=37",
+        "budget.iw_samples=3",
+        "budget.num_val=60",
+        "evaluation.batch_size=16",
+        "callbacks.grid_size=1",
+        "callbacks.progress=false",
+        f"runs_dir={runs_dir}",
+        "trainer.precision=32-true",
+        *(FAMILIES | RESUMED)[name],
+        *more,
+    ]
 
 
 SHARDED = ("vae", "ddpm", "sngan")

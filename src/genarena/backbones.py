@@ -74,8 +74,11 @@ class Backbone(ABC):
     @property
     def facts(self) -> dict[str, Any]:
         """What stands as `backbone` in the record of a metric on these features; `weights` is the file's sha256."""
-        return {"weights": self.digest, "published": self.digest == PUBLISHED[self.name].sha256,
-                "num_features": self.num_features}  # fmt: skip
+        return {
+            "weights": self.digest,
+            "published": self.digest == PUBLISHED[self.name].sha256,
+            "num_features": self.num_features,
+        }
 
 
 class InceptionFeatures(Backbone):
@@ -139,8 +142,13 @@ class VisionTransformer(Backbone):
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"name": self.architecture, **super().facts, "library": self.library,
-                "resizer": f"PIL bicubic to {SIDE}x{SIDE}", "normalisation": self.normalisation._asdict()}  # fmt: skip
+        return {
+            "name": self.architecture,
+            **super().facts,
+            "library": self.library,
+            "resizer": f"PIL bicubic to {SIDE}x{SIDE}",
+            "normalisation": self.normalisation._asdict(),
+        }
 
 
 class DINOv2Features(VisionTransformer):

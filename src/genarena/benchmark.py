@@ -30,8 +30,10 @@ LISTS = ("seed", "data", "model")  # the last varies fastest, so that every memb
 def command(name: str, given: Sequence[str]) -> list[str]:
     """The checked command line that a suite stands for; an option that is `given` takes the place of the suite's."""
     if name not in config.available("suite"):
-        raise UserError(f"suite={name}: there is no such suite{config.nearest(name, config.available('suite'))}; "
-                        f"available: {', '.join(config.available('suite'))}")  # fmt: skip
+        raise UserError(
+            f"suite={name}: there is no such suite{config.nearest(name, config.available('suite'))}; "
+            f"available: {', '.join(config.available('suite'))}"
+        )
     suite = load(name)
     lines = [f"{key}={','.join(map(str, suite[key]))}" for key in LISTS]
     lines += [f"budget={suite['budget']}", f"runs_dir=runs/suites/{name}", *suite.get("options", [])]

@@ -109,8 +109,10 @@ def _help() -> str:
     folders = [path.name for path in sorted(config.CONF.iterdir()) if path.is_dir() and path.name != "suite"]
     groups = [group for group in folders if config.available(group)]
     lines = [f"  {group + '=':12s}{' '.join(config.available(group))}" for group in groups]
-    return HELP.format(groups="\n".join(f"{textwrap.fill(line, 110, subsequent_indent=' ' * 14)}\n" for line in lines),
-                       metrics=" ".join(metrics.names()))  # fmt: skip
+    return HELP.format(
+        groups="\n".join(f"{textwrap.fill(line, 110, subsequent_indent=' ' * 14)}\n" for line in lines),
+        metrics=" ".join(metrics.names()),
+    )
 
 
 FEATURES = ("space", "inception_weights", "dinov2_weights", "clip_weights")  # of genarena.weights.FeatureSettings

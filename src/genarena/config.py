@@ -40,12 +40,15 @@ RANGES: list[tuple[str, float, float]] = [
     (r"seed|sample_seed", 0, 2**32 - 1),
     (r"max_(train|val|test)|image_size", 1, float("inf")),
     (r"max_skips|max_rollbacks|warmup_steps|temperature|weight_decay|free_bits|beta|num_workers", 0, float("inf")),
-    (r"(num|n)_\w+|\w*_channels|channels|\w*_dim|\w*_size|batch_size|accumulate|examples|validations|nfe|iw_samples", 1,
-     float("inf")),
+    (
+        r"(num|n)_\w+|\w*_channels|channels|\w*_dim|\w*_size|batch_size|accumulate|examples|validations|nfe|iw_samples",
+        1,
+        float("inf"),
+    ),
     (r"slots|nodes|trials|startup", 1, float("inf")),
     (r"lr|minutes|gradient_clip|\w*timeout", 1e-12, float("inf")),
     (r"dropout|warmup|ema_decay|lr_factor", 0, 1),
-]  # fmt: skip
+]
 ALLOWED = {
     "trainer.precision": ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"),
     "data.on_error": ("raise", "skip"),
@@ -83,8 +86,10 @@ def check(overrides: list[str]) -> list[str]:
     for group, names in choices.items():
         for name in names:
             if name is not None and name not in available(group):
-                raise UserError(f"{group}={name}: there is no such {group}{nearest(str(name), available(group))}; "
-                                f"available: {', '.join(available(group))}")  # fmt: skip
+                raise UserError(
+                    f"{group}={name}: there is no such {group}{nearest(str(name), available(group))}; "
+                    f"available: {', '.join(available(group))}"
+                )
     if "suite" in choices:
         raise UserError("suite=<name>: a suite is many runs: python scripts/benchmark.py suite=<name>")
     for group in REQUIRED:
@@ -191,11 +196,18 @@ def _fields(node: ast.ClassDef, tree: ast.Module) -> dict[str, tuple[str, ...]]:
     init = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
     if init:
         return _parameters(init[0])
-    imported = {alias.name: f"{item.module}.{alias.name}" for item in tree.body if isinstance(item, ast.ImportFrom)
-                and (item.module or "").startswith("genarena.") for alias in item.names}  # fmt: skip
+    imported = {
+        alias.name: f"{item.module}.{alias.name}"
+        for item in tree.body
+        if isinstance(item, ast.ImportFrom) and (item.module or "").startswith("genarena.")
+        for alias in item.names
+    }
     beside = {item.name: item for item in tree.body if isinstance(item, ast.ClassDef)}
-    inherited = [_fields(beside[base.id], tree) if base.id in beside else _constructor(imported.get(base.id))
-                 for base in node.bases if isinstance(base, ast.Name)]  # fmt: skip
+    inherited = [
+        _fields(beside[base.id], tree) if base.id in beside else _constructor(imported.get(base.id))
+        for base in node.bases
+        if isinstance(base, ast.Name)
+    ]
     fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
     own = {item.target.id: _types(item.annotation) for item in fields if "ClassVar" not in ast.unparse(item.annotation)}
     return {name: types for known in (*reversed(inherited), own) for name, types in known.items()}
@@ -249,8 +261,12 @@ def check_metrics(names: Any) -> None:
 def _is(value: Any, name: str) -> bool:
     if isinstance(value, bool) or name == "bool":
         return isinstance(value, bool) and name == "bool"
-    return {"int": isinstance(value, int), "float": isinstance(value, int | float), "str": isinstance(value, str),
-            "None": value is None}[name]  # fmt: skip
+    return {
+        "int": isinstance(value, int),
+        "float": isinstance(value, int | float),
+        "str": isinstance(value, str),
+        "None": value is None,
+    }[name]
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
@@ -296,5 +312,6 @@ def _refuse_tags(path: Path) -> None:
     """Raise Untrusted for a YAML file with tags, which may make objects, or aliases, of which a few lines make gigabytes."""
     for token in yaml.scan(path.read_text()):
         if isinstance(token, yaml.TagToken | yaml.AliasToken):
-            raise Untrusted(f"{path} holds a YAML {type(token).__name__.removesuffix('Token').lower()}, "
-                            "which genarena never writes")  # fmt: skip
+            raise Untrusted(
+                f"{path} holds a YAML {type(token).__name__.removesuffix('Token').lower()}, which genarena never writes"
+            )

@@ -42,9 +42,12 @@ def measure(model: GenerativeModel, data: ArenaDataModule, examples_seen: int, t
     The model is left in eval mode, without gradients; what a training step changes beside weights (batch statistics,
     replay buffers) is changed. The random state is left as it was.
     """
-    cost: dict[str, Any] = {"examples_per_second": examples_seen / train_seconds if train_seconds else None,
-                            "device": device_name(model.device), "device_type": model.device.type,
-                            "unmeasured": {}}  # fmt: skip
+    cost: dict[str, Any] = {
+        "examples_per_second": examples_seen / train_seconds if train_seconds else None,
+        "device": device_name(model.device),
+        "device_type": model.device.type,
+        "unmeasured": {},
+    }
 
     def attempt(key: str, measurement: Callable[[], float]) -> None:
         try:

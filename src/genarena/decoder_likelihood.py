@@ -55,8 +55,17 @@ class NoisyDecoder(NamedTuple):
 
 
 @torch.no_grad()
-def decoder_log_prob(model: Emits, spec: DataSpec, x: Tensor, sigma: float, num_chains: int, num_steps: int, rows: int,
-                     seed: int, bars: Bars) -> tuple[Tensor, dict[str, Any]]:  # fmt: skip
+def decoder_log_prob(
+    model: Emits,
+    spec: DataSpec,
+    x: Tensor,
+    sigma: float,
+    num_chains: int,
+    num_steps: int,
+    rows: int,
+    seed: int,
+    bars: Bars,
+) -> tuple[Tensor, dict[str, Any]]:
     """log p(x) (N,) float64 nats of examples x (N, *shape), on average too low, and how it was made. `model`: a module.
 
     `num_chains` chains per example, of `num_steps` temperatures, at most `rows` chains in memory. Besides, N examples are
@@ -68,8 +77,14 @@ def decoder_log_prob(model: Emits, spec: DataSpec, x: Tensor, sigma: float, num_
     normal = partial(torch.randn, generator=generator, device=x.device)
     with frozen(model):
         tilt = partial(_tilt, decoder, x[:rows])
-        pilot = anneal(tilt, normal(len(x[:rows]), model.latent_dim), path, generator, LEAPFROG_STEPS,
-                       track=partial(_track, bars, "AIS: pilot chains"))  # fmt: skip
+        pilot = anneal(
+            tilt,
+            normal(len(x[:rows]), model.latent_dim),
+            path,
+            generator,
+            LEAPFROG_STEPS,
+            track=partial(_track, bars, "AIS: pilot chains"),
+        )
         run = partial(_log_weights, decoder, num_chains, rows, generator, bars)
         start = normal(len(x) * num_chains, model.latent_dim)
         forward, acceptance = run("AIS: test data", x, start, path, pilot.steps)
@@ -83,19 +98,43 @@ def decoder_log_prob(model: Emits, spec: DataSpec, x: Tensor, sigma: float, num_
     low, high = lower.mean().item(), -log_mean_exp(reverse).mean().item()
     effective = effective_number(forward).mean().item()
     return log_mean_exp(forward), {
-        "method": "annealed importance sampling over the latent code", "observation_noise": sigma, "ais_chains": num_chains,
-        "ais_steps": num_steps, "leapfrog_steps": LEAPFROG_STEPS, "effective_chains": effective, "acceptance": acceptance,
+        "method": "annealed importance sampling over the latent code",
+        "observation_noise": sigma,
+        "ais_chains": num_chains,
+        "ais_steps": num_steps,
+        "leapfrog_steps": LEAPFROG_STEPS,
+        "effective_chains": effective,
+        "acceptance": acceptance,
         "sandwich": {"n": len(x), "lower": low, "upper": high, "gap": high - low},
-    }  # fmt: skip
+    }
 
 
-def _log_weights(decoder: NoisyDecoder, num_chains: int, rows: int, generator: torch.Generator, bars: Bars, title: str,
-                 x: Tensor, start: Tensor, path: Sequence[float], steps: Sequence[float]) -> tuple[Tensor, float]:  # fmt: skip
+def _log_weights(
+    decoder: NoisyDecoder,
+    num_chains: int,
+    rows: int,
+    generator: torch.Generator,
+    bars: Bars,
+    title: str,
+    x: Tensor,
+    start: Tensor,
+    path: Sequence[float],
+    steps: Sequence[float],
+) -> tuple[Tensor, float]:
     """Log weights (num_chains, N) of the chains that start at `start` (N * num_chains, latent_dim), and acceptance."""
     example = torch.arange(len(x), device=x.device).repeat_interleave(num_chains)
-    parts = [anneal(partial(_tilt, decoder, x[index]), z, path, generator, LEAPFROG_STEPS, steps,
-                    track=partial(_track, bars, title))
-             for index, z in zip(example.split(rows), start.split(rows), strict=True)]  # fmt: skip
+    parts = [
+        anneal(
+            partial(_tilt, decoder, x[index]),
+            z,
+            path,
+            generator,
+            LEAPFROG_STEPS,
+            steps,
+            track=partial(_track, bars, title),
+        )
+        for index, z in zip(example.split(rows), start.split(rows), strict=True)
+    ]
     acceptance = sum(part.acceptance * len(part.log_weights) for part in parts) / len(start)
     return torch.cat([part.log_weights for part in parts]).view(len(x), num_chains).T, acceptance
 

@@ -48,8 +48,10 @@ class Published:
             found = hashlib.file_digest(file, kind).hexdigest()
         if found != self.checksum:
             page = " (it is a web page)" if looks_like_html(path) else ""
-            raise UserError(f"{path} is not the published {self.file}{page}: it has {kind} {found[:16]}, expected "
-                            f"{self.checksum[:16]}")  # fmt: skip
+            raise UserError(
+                f"{path} is not the published {self.file}{page}: it has {kind} {found[:16]}, expected "
+                f"{self.checksum[:16]}"
+            )
 
     def __str__(self) -> str:
         return f"{self.file} ({self.size:,} bytes)" if self.size else self.file

@@ -48,8 +48,13 @@ class Evaluation:
     nonfinite_samples: int
 
 
-def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings,
-             progress: bool = True) -> Evaluation:  # fmt: skip
+def evaluate(
+    model: GenerativeModel,
+    data: ArenaDataModule,
+    metrics: Sequence[str],
+    settings: EvaluationSettings,
+    progress: bool = True,
+) -> Evaluation:
     """Score a model in eval mode on the test (or validation) split of a data set that is set up.
 
     In a job of several ranks all of them call it, with the same weights, and share the work; each gets the whole result,
@@ -67,8 +72,13 @@ def evaluate(model: GenerativeModel, data: ArenaDataModule, metrics: Sequence[st
         for name in bars.track(classes, "metrics"):
             results[name] = _measure(classes[name], evidence)
     drawn = vars(evidence).get("_samples")
-    return Evaluation(metrics=results, protocol=protocol(metrics, settings), fake=drawn and drawn[0],
-                      seconds_per_image=drawn and drawn[1], nonfinite_samples=evidence.nonfinite_samples)  # fmt: skip
+    return Evaluation(
+        metrics=results,
+        protocol=protocol(metrics, settings),
+        fake=drawn and drawn[0],
+        seconds_per_image=drawn and drawn[1],
+        nonfinite_samples=evidence.nonfinite_samples,
+    )
 
 
 def protocol(metrics: Sequence[str], settings: EvaluationSettings) -> dict[str, Any]:
@@ -80,16 +90,25 @@ def protocol(metrics: Sequence[str], settings: EvaluationSettings) -> dict[str, 
     needs = {name: needed(load_metric(name)) for name in sorted(check(metrics))}
     wanted = {name for names in needs.values() for name in names}
     space = settings.features.space
-    networks = {name: features.recipe_hash() if name == "domain" else settings.features.sha256(name)
-                for name in Evidence.networks(wanted, space)}  # fmt: skip
+    networks = {
+        name: features.recipe_hash() if name == "domain" else settings.features.sha256(name)
+        for name in Evidence.networks(wanted, space)
+    }
     libraries = [*LIBRARIES, *(LIBRARIES_OF_VISION if {"dinov2", "clip"} & set(networks) else ())]
     unused = {name for piece, own in Evidence.OWN_SETTINGS.items() if piece not in wanted for name in own}
     used = {name: value for name, value in settings.numbers().items() if name not in unused}
     used |= {"ode_batch": ODE_BATCH} if "ode_log_prob" in wanted else {}
-    rules = {"version": PROTOCOL_VERSION, "metrics": list(needs), "settings": used, "split": settings.split,
-             "quantiser": QUANTISER, "space": space if wanted & Evidence.SPACE else None, "networks": networks,
-             "k": {name: load_metric(name).k for name in needs if hasattr(load_metric(name), "k")},
-             "libraries": {library: _version(library) for library in libraries}}  # fmt: skip
+    rules = {
+        "version": PROTOCOL_VERSION,
+        "metrics": list(needs),
+        "settings": used,
+        "split": settings.split,
+        "quantiser": QUANTISER,
+        "space": space if wanted & Evidence.SPACE else None,
+        "networks": networks,
+        "k": {name: load_metric(name).k for name in needs if hasattr(load_metric(name), "k")},
+        "libraries": {library: _version(library) for library in libraries},
+    }
     return {"id": hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:8], **rules}
 
 

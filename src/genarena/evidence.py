@@ -28,8 +28,18 @@ ODE_BATCH = 32  # examples that are integrated together, and share their steps
 class Evidence:
     """What metrics may ask for: the public properties. Tensors are on the CPU; what there is not raises Unavailable."""
 
-    TEST = frozenset({"real", "log_prob", "real_features", "real_domain", "real_classes", "real_inception",
-                      "real_dinov2", "real_clip"})  # fmt: skip
+    TEST = frozenset(
+        {
+            "real",
+            "log_prob",
+            "real_features",
+            "real_domain",
+            "real_classes",
+            "real_inception",
+            "real_dinov2",
+            "real_clip",
+        }
+    )
     SPACE = frozenset({"train_features", "real_features", "fake_features"})  # in the space that the settings name
     NETWORKS = {
         "domain": frozenset({"real_domain", "fake_domain", "real_classes", "fake_classes"}),
@@ -65,8 +75,10 @@ class Evidence:
         num_test, num_samples = min(self._held_out.size, self.settings.num_test), self.settings.num_samples
         if min(num_test, num_samples) < examples:
             reason = f" ({because})" if because else ""
-            raise Unavailable(f"needs at least {examples:,} of both{reason}; there are {num_test:,} test examples and "
-                              f"{num_samples:,} samples")  # fmt: skip
+            raise Unavailable(
+                f"needs at least {examples:,} of both{reason}; there are {num_test:,} test examples and "
+                f"{num_samples:,} samples"
+            )
 
     # -- what is known without work
 
@@ -120,9 +132,14 @@ class Evidence:
     def sampler(self) -> dict[str, Any]:
         """How the samples were drawn; JSON-able."""
         count = len(self._samples[0])
-        return {"n": count, "batch_size": min(count, self.settings.batch_size), "nfe": self.model.nfe,
-                "device": self.model.device.type, "threads": torch.get_num_threads(),
-                "nonfinite_samples": self.nonfinite_samples}  # fmt: skip
+        return {
+            "n": count,
+            "batch_size": min(count, self.settings.batch_size),
+            "nfe": self.model.nfe,
+            "device": self.model.device.type,
+            "threads": torch.get_num_threads(),
+            "nonfinite_samples": self.nonfinite_samples,
+        }
 
     @cached_property
     def log_prob(self) -> Tensor:
@@ -249,8 +266,10 @@ class Evidence:
             facts["split"] = self._split(self.settings.num_test)
         if "log_prob" in wanted:
             facts |= {"draws": 1, "estimator": self.model.estimator(1)}
-        for piece, limit, draws in (("iw_log_prob", self.settings.iw_num_test, self.settings.iw_samples),
-                                    ("iw_log_weights", self.settings.iw_bounds_num_test, self.iw_bounds_k[-1])):  # fmt: skip
+        for piece, limit, draws in (
+            ("iw_log_prob", self.settings.iw_num_test, self.settings.iw_samples),
+            ("iw_log_weights", self.settings.iw_bounds_num_test, self.iw_bounds_k[-1]),
+        ):
             if piece in wanted:
                 facts |= {"split": self._split(limit), "draws": draws, "estimator": self.model.estimator(draws)}
         if "ode_log_prob" in wanted:
@@ -297,11 +316,15 @@ class Evidence:
         expected = (count, *self.spec.shape)
         right_type = samples.dtype == torch.uint8 if self.spec.is_discrete else samples.is_floating_point()
         if tuple(samples.shape) != expected or not right_type:
-            raise ValueError(f"{self._model_name}.sample gave {samples.dtype} {tuple(samples.shape)}, expected "
-                             f"{'uint8' if self.spec.is_discrete else 'floats'} {expected}")  # fmt: skip
+            raise ValueError(
+                f"{self._model_name}.sample gave {samples.dtype} {tuple(samples.shape)}, expected "
+                f"{'uint8' if self.spec.is_discrete else 'floats'} {expected}"
+            )
         if self.spec.is_discrete and int(samples.max()) >= self.spec.num_levels:
-            raise ValueError(f"{self._model_name}.sample gave level {int(samples.max())}, the data has levels 0 to "
-                             f"{self.spec.num_levels - 1}")  # fmt: skip
+            raise ValueError(
+                f"{self._model_name}.sample gave level {int(samples.max())}, the data has levels 0 to "
+                f"{self.spec.num_levels - 1}"
+            )
         return samples
 
     def _conditions(self, count: int) -> Tensor | None:
@@ -347,8 +370,9 @@ class Evidence:
 
         def solved(start: int) -> tuple[Tensor, dict[str, Any]]:
             x, _ = self._on_device(split[start : start + ODE_BATCH])
-            values, facts = self.model.ode_log_prob(x, settings.ode_tolerance, settings.ode_probes,
-                                                    settings.ode_dequantisation)  # fmt: skip
+            values, facts = self.model.ode_log_prob(
+                x, settings.ode_tolerance, settings.ode_probes, settings.ode_dequantisation
+            )
             return values.cpu(), facts
 
         starts = range(0, split.size, ODE_BATCH)
@@ -363,9 +387,19 @@ class Evidence:
             raise Unavailable(f"{self._model_name} is no decoder of a Gaussian latent code")
         settings = self.settings
         x, _ = self._on_device(self._test(settings.ais_num_test))
-        return self._once(lambda: decoder_log_prob(
-            self.model, self.spec, x, settings.ais_sigma, settings.ais_chains, settings.ais_steps, settings.batch_size,
-            settings.sample_seed, self.bars))  # fmt: skip
+        return self._once(
+            lambda: decoder_log_prob(
+                self.model,
+                self.spec,
+                x,
+                settings.ais_sigma,
+                settings.ais_chains,
+                settings.ais_steps,
+                settings.batch_size,
+                settings.sample_seed,
+                self.bars,
+            )
+        )
 
     def _once(self, work: Callable[[], Item]) -> Item:
         """What cannot be shared among the ranks: rank 0 does it."""

@@ -102,8 +102,12 @@ class DomainClassifier(nn.Module):
     @property
     def facts(self) -> dict[str, Any]:
         """What stands as `backbone` in the record of a metric on these features."""
-        return {"name": f"domain-classifier-{recipe_hash()}", "weights": self.digest,
-                "test_accuracy": round(self.accuracy, 5), "num_features": RECIPE["num_features"]}  # fmt: skip
+        return {
+            "name": f"domain-classifier-{recipe_hash()}",
+            "weights": self.digest,
+            "test_accuracy": round(self.accuracy, 5),
+            "num_features": RECIPE["num_features"],
+        }
 
 
 def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int) -> list[nn.Module]:
@@ -115,8 +119,10 @@ def domain_classifier(data: ArenaDataModule, bars: Bars) -> DomainClassifier:
     """The classifier of this data set, from the cache or trained now. Raises Unavailable for data without labels."""
     spec = data.spec
     if not spec.is_image or not spec.is_discrete or spec.num_classes is None or data.train.y is None:
-        raise Unavailable(f"the domain classifier needs labels and images of integer levels; {data.name} has none "
-                          "(images without labels: features.space=inception|dinov2|clip)")  # fmt: skip
+        raise Unavailable(
+            f"the domain classifier needs labels and images of integer levels; {data.name} has none "
+            "(images without labels: features.space=inception|dinov2|clip)"
+        )
     name = f"{data.facts['id']}/classifier-{recipe_hash()}.pt"
     stored = ranks.from_zero(lambda: cached(name, lambda: _train(data, bars), check=lambda kept: _restored(spec, kept)))
     return _restored(spec, stored)
@@ -139,8 +145,9 @@ def _train(data: ArenaDataModule, bars: Bars) -> dict[str, Any]:
     with torch.random.fork_rng(devices=[]), torch.enable_grad(), torch.autocast("cpu", enabled=False):
         torch.manual_seed(RECIPE["seed"])
         classifier = DomainClassifier(data.spec)
-        optimizer = torch.optim.AdamW(classifier.parameters(), lr=RECIPE["lr"], weight_decay=RECIPE["weight_decay"],
-                                      fused=True)  # fmt: skip
+        optimizer = torch.optim.AdamW(
+            classifier.parameters(), lr=RECIPE["lr"], weight_decay=RECIPE["weight_decay"], fused=True
+        )
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE["lr"], epochs * num_batches)
         batches = (index for _ in range(epochs) for index in torch.randperm(len(x)).split(batch_size)[:num_batches])
         for index in bars.track(batches, f"training the classifier of {data.name}, once", epochs * num_batches):

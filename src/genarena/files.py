@@ -39,8 +39,10 @@ def no_room(path: Path, temporary: Path, size: int, at_least: str = "") -> DiskF
     """What to raise when `path`, of `size` bytes, cannot be written; what `temporary` took is free again."""
     temporary.unlink(missing_ok=True)
     free = shutil.disk_usage(path.parent).free
-    return DiskFull(f"{path} cannot be written: it needs {at_least}{size / 1e6:,.3f} MB, and the disk (or this user's share "
-                    f"of it) has {free / 1e6:,.3f} MB")  # fmt: skip
+    return DiskFull(
+        f"{path} cannot be written: it needs {at_least}{size / 1e6:,.3f} MB, and the disk (or this user's share "
+        f"of it) has {free / 1e6:,.3f} MB"
+    )
 
 
 def flush_folder(folder: Path) -> None:

@@ -146,8 +146,14 @@ def _decode(path: Path) -> np.ndarray:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombWarning,
-            Image.DecompressionBombError) as error:  # fmt: skip
+    except (
+        OSError,
+        UnidentifiedImageError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombWarning,
+        Image.DecompressionBombError,
+    ) as error:
         raise DataError(f"{path} cannot be read as a picture: {str(error).splitlines()[0]}") from error
     if image.mode not in MODES:
         raise DataError(f"{path}: is a picture of mode {image.mode}; expected 8 bits, grey or RGB")
@@ -173,8 +179,10 @@ def _levels(image: np.ndarray, num_levels: int, path: Path) -> np.ndarray:
     levels = np.searchsorted(grey, image).clip(max=num_levels - 1)
     strange = image[grey[levels] != image]
     if strange.size:
-        raise DataError(f"{path}: has the value {strange[0]}, which is none of the {num_levels} levels of the data "
-                        f"({', '.join(map(str, grey[:3]))}, ...)")  # fmt: skip
+        raise DataError(
+            f"{path}: has the value {strange[0]}, which is none of the {num_levels} levels of the data "
+            f"({', '.join(map(str, grey[:3]))}, ...)"
+        )
     return levels.astype(np.uint8)
 
 
@@ -197,8 +205,9 @@ def check_askable(metrics: Sequence[str], has_training_set: bool) -> None:
             raise UserError(f"metrics={name}: needs the training set, which a reference is not; take data=<name>")
 
 
-def score(images: Tensor, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings
-          ) -> dict[str, dict[str, Any]]:  # fmt: skip
+def score(
+    images: Tensor, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings
+) -> dict[str, dict[str, Any]]:
     """Records of the metrics on the first `settings.num_samples` images; null for what only a model could give."""
     if len(images) < settings.num_samples:
         raise UserError(f"there are {len(images):,} images, and the protocol takes {settings.num_samples:,}")
@@ -217,15 +226,38 @@ def check_name(name: str) -> None:
         raise UserError(f"name={name}: is a model of genarena; images made elsewhere need a name of their own")
 
 
-def imported_row(name: str, data: ArenaDataModule, metrics: dict[str, dict[str, Any]], settings: EvaluationSettings,
-                 budget: dict[str, Any], seed: int, run: str) -> dict[str, Any]:  # fmt: skip
+def imported_row(
+    name: str,
+    data: ArenaDataModule,
+    metrics: dict[str, dict[str, Any]],
+    settings: EvaluationSettings,
+    budget: dict[str, Any],
+    seed: int,
+    run: str,
+) -> dict[str, Any]:
     """A row of the leaderboard, marked `imported`; what the training cost is not known and stays null."""
     return {
-        "schema_version": results.SCHEMA_VERSION, "status": "ok", "imported": True, "model": name, "family": FAMILY,
-        "paper": "", "data": {**data.facts, "split": "test"}, "protocol": protocol(list(metrics), settings),
-        "budget": {key: budget[key] for key in ("name", "minutes", "examples")}, "seed": seed, "overrides": [],
-        "likelihood": str(Likelihood.NONE), "metrics": metrics,
-        "cost": {"examples_seen": None, "train_seconds": None, "parameters": None, "sample_seconds_per_image": None,
-                 "peak_memory_mb": None},
-        **results.environment(), "run": run, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }  # fmt: skip
+        "schema_version": results.SCHEMA_VERSION,
+        "status": "ok",
+        "imported": True,
+        "model": name,
+        "family": FAMILY,
+        "paper": "",
+        "data": {**data.facts, "split": "test"},
+        "protocol": protocol(list(metrics), settings),
+        "budget": {key: budget[key] for key in ("name", "minutes", "examples")},
+        "seed": seed,
+        "overrides": [],
+        "likelihood": str(Likelihood.NONE),
+        "metrics": metrics,
+        "cost": {
+            "examples_seen": None,
+            "train_seconds": None,
+            "parameters": None,
+            "sample_seconds_per_image": None,
+            "peak_memory_mb": None,
+        },
+        **results.environment(),
+        "run": run,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }

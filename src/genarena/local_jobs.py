@@ -33,8 +33,14 @@ class Processes:
         job.log.parent.mkdir(parents=True, exist_ok=True)
         echo = Echo(job.log, prefix)
         with job.log.open("ab") as log:
-            process = subprocess.Popen([sys.executable, str(launcher.TRAIN), *arguments], stdin=subprocess.DEVNULL, stdout=log,
-                                       stderr=log, env=variables, start_new_session=True)  # fmt: skip
+            process = subprocess.Popen(
+                [sys.executable, str(launcher.TRAIN), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=variables,
+                start_new_session=True,
+            )
         return ProcessHandle(process, echo)
 
     def attach(self, job: Job, slot: int) -> None:

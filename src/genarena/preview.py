@@ -85,8 +85,13 @@ def _trials(cfgs: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     """`genarena.trial` of each; what the process does not live to tell is an error too."""
     if not cfgs:
         return
-    process = subprocess.Popen([sys.executable, "-m", "genarena.trial"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "genarena.trial"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     told = 0
     with process:
         process.stdin.write(json.dumps(cfgs))
@@ -107,8 +112,9 @@ def _estimate(cfg: dict[str, Any], trial: dict[str, Any]) -> Estimate:
         training = min(training, trial["passes"] * ONE_PASS * trial["example_seconds"])
     if budget["minutes"] is not None:
         training = min(training, 60.0 * budget["minutes"])
-    grids = budget["validations"] * (cfg["callbacks"]["grid_size"] * trial["sample_seconds"]
-                                     + budget["num_val"] * trial["likelihood_seconds"])  # fmt: skip
+    grids = budget["validations"] * (
+        cfg["callbacks"]["grid_size"] * trial["sample_seconds"] + budget["num_val"] * trial["likelihood_seconds"]
+    )
     scoring = evaluation["num_samples"] * trial["sample_seconds"] + evaluation["num_test"] * trial["likelihood_seconds"]
     disk = trial["checkpoints"] * trial["checkpoint_bytes"] + 2 * trial["weight_bytes"] + PICTURES
     return Estimate(trial["startup_seconds"] + training + grids + scoring, trial["memory_mb"], disk, "trial")
@@ -120,15 +126,29 @@ def _estimate(cfg: dict[str, Any], trial: dict[str, Any]) -> Estimate:
 def table(groups: Sequence[Group]) -> Table:
     """A line per group."""
     shown = Table(title=Text("Cost per run"), title_justify="left")
-    for heading, justify in (("model", "left"), ("data", "left"), ("to do", "right"), ("time", "right"),
-                             ("memory", "right"), ("disk", "right"), ("known from", "left")):  # fmt: skip
+    for heading, justify in (
+        ("model", "left"),
+        ("data", "left"),
+        ("to do", "right"),
+        ("time", "right"),
+        ("memory", "right"),
+        ("disk", "right"),
+        ("known from", "left"),
+    ):
         shown.add_column(heading, justify=justify)
     for group in groups:
         names, estimate = group.jobs[0].cfg["choices"], group.estimate
-        cells = [duration(estimate.seconds), size(estimate.memory_mb * 2**20), size(estimate.disk_bytes),
-                 estimate.source] if estimate else ["-", "-", "-", group.error]  # fmt: skip
-        shown.add_row(Text(names["model"]), Text(_data_name(group.jobs[0])), f"{len(group.missing)} of {len(group.jobs)}",
-                      *map(Text, cells))  # fmt: skip
+        cells = (
+            [duration(estimate.seconds), size(estimate.memory_mb * 2**20), size(estimate.disk_bytes), estimate.source]
+            if estimate
+            else ["-", "-", "-", group.error]
+        )
+        shown.add_row(
+            Text(names["model"]),
+            Text(_data_name(group.jobs[0])),
+            f"{len(group.missing)} of {len(group.jobs)}",
+            *map(Text, cells),
+        )
     return shown
 
 
@@ -150,8 +170,10 @@ def summary(groups: Sequence[Group], slots: int, runs_dir: str) -> list[str]:
     there = Path(runs_dir).absolute()
     free = shutil.disk_usage(next(path for path in (there, *there.parents) if path.exists())).free
     available = psutil.virtual_memory().available
-    lines = [f"{len(jobs)} runs, {len(jobs) - len(missing)} finished, {begun} to go on, {len(missing) - begun} new: about "
-             f"{duration(seconds)} ({slots} at a time), {size(memory)} memory, {size(disk)} disk"]  # fmt: skip
+    lines = [
+        f"{len(jobs)} runs, {len(jobs) - len(missing)} finished, {begun} to go on, {len(missing) - begun} new: about "
+        f"{duration(seconds)} ({slots} at a time), {size(memory)} memory, {size(disk)} disk"
+    ]
     lines += [f"warning: only {size(free)} of disk are free at {runs_dir}"] if disk > free else []
     lines += [f"warning: only {size(available)} of memory are free"] if memory > available else []
     return lines

@@ -61,12 +61,25 @@ def launch(resolved: dict[str, Any], num_processes: int) -> dict[str, Any]:
 
 def _start(rank: int, world_size: int, writer: int, port: int) -> subprocess.Popen:
     threads = str(max(1, (os.cpu_count() or 1) // world_size))
-    environment = {"OMP_NUM_THREADS": threads, **os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank),
-                   "WORLD_SIZE": str(world_size), "LOCAL_WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1",
-                   "MASTER_PORT": str(port), REPORT: str(writer)}  # fmt: skip
+    environment = {
+        "OMP_NUM_THREADS": threads,
+        **os.environ,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world_size),
+        "LOCAL_WORLD_SIZE": str(world_size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        REPORT: str(writer),
+    }
     # A session of its own: Ctrl-C reaches the launcher alone, which passes it on to all ranks.
-    return subprocess.Popen([sys.executable, "-m", "genarena.processes"], env=environment, stdin=subprocess.PIPE,
-                            pass_fds=[writer], start_new_session=True)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "genarena.processes"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        pass_fds=[writer],
+        start_new_session=True,
+    )
 
 
 def _free_port() -> int:

@@ -21,8 +21,12 @@ from genarena.errors import UserError
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 BUCKET = 2**24  # gradient elements that travel together
-SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID",
-         "LOCAL_WORLD_SIZE": "SLURM_NTASKS_PER_NODE"}  # fmt: skip
+SLURM = {
+    "RANK": "SLURM_PROCID",
+    "WORLD_SIZE": "SLURM_NTASKS",
+    "LOCAL_RANK": "SLURM_LOCALID",
+    "LOCAL_WORLD_SIZE": "SLURM_NTASKS_PER_NODE",
+}
 
 
 _alone = False  # inside `alone`

@@ -91,8 +91,13 @@ def _commit() -> str | None:
     """The commit of the source tree, with `-dirty` when files differ from it; None outside a checkout."""
     root = Path(__file__).parents[2]
     try:
-        run = subprocess.run(["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-                             capture_output=True, text=True, timeout=10, check=True)  # fmt: skip
+        run = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return run.stdout.strip()

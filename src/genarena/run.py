@@ -161,8 +161,15 @@ def _difference(there: Any, here: Any) -> str:
 # -- fit ---------------------------------------------------------------------------------------------------------------
 
 
-def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder,
-         row: dict[str, Any], trackers: list[Tracker], status: Status) -> GenerativeModel:  # fmt: skip
+def _fit(
+    resolved: dict[str, Any],
+    data: ArenaDataModule,
+    model: GenerativeModel,
+    folder: RunFolder,
+    row: dict[str, Any],
+    trackers: list[Tracker],
+    status: Status,
+) -> GenerativeModel:
     """Train to the end of the budget; the model with the weights to be evaluated, the same on every rank, on its device."""
     memory.reset_peak()
     if isinstance(model, Withholds):
@@ -192,8 +199,11 @@ def _fit(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel
     except SystemExit:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from None
     finally:
-        row["cost"] |= {"examples_seen": budget.examples_seen, "train_seconds": round(budget.seconds, 3),
-                        "peak_memory_mb": memory.peak_mb()}  # fmt: skip
+        row["cost"] |= {
+            "examples_seen": budget.examples_seen,
+            "train_seconds": round(budget.seconds, 3),
+            "peak_memory_mb": memory.peak_mb(),
+        }
         row["nonfinite"] = {"skipped_steps": model.nonfinite_steps, "learning_rate_scale": model.lr_scale}
     if model.lockstep:  # evaluated as a replica on every device: what did not fit was the training
         model = _put_together(resolved, model)
@@ -210,8 +220,16 @@ def _put_together(resolved: dict[str, Any], sharded: GenerativeModel) -> Generat
     return model
 
 
-def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, folder: RunFolder, budget: Budget,
-             checkpoints: Checkpoints, pulse: Pulse, trackers: list[Tracker]) -> Trainer:  # fmt: skip
+def _trainer(
+    resolved: dict[str, Any],
+    data: ArenaDataModule,
+    model: GenerativeModel,
+    folder: RunFolder,
+    budget: Budget,
+    checkpoints: Checkpoints,
+    pulse: Pulse,
+    trackers: list[Tracker],
+) -> Trainer:
     options = resolved["callbacks"]
     title = f"{resolved['choices']['model']} on {data.name}"
     callbacks: list[Callback] = [RandomState(resolved["seed"])]  # first: puts the generators aside before others draw
@@ -226,9 +244,14 @@ def _trainer(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeM
     callbacks += [budget]  # its clock starts when the others are done
     callbacks += [pulse, Interruption(checkpoints, interval)]  # last: saves what all others did for this batch
     return trainer(
-        resolved["trainer"], model, SealedCheckpointIO(), default_root_dir=folder.path, callbacks=callbacks,
-        logger=trackers, val_check_interval=interval,
-    )  # fmt: skip
+        resolved["trainer"],
+        model,
+        SealedCheckpointIO(),
+        default_root_dir=folder.path,
+        callbacks=callbacks,
+        logger=trackers,
+        val_check_interval=interval,
+    )
 
 
 def _validation_interval(settings: dict[str, Any], examples: int | None, batch_size: int) -> int:
@@ -257,35 +280,68 @@ def _choose_weights(model: GenerativeModel, checkpoints: Checkpoints, folder: Ru
 # -- record ------------------------------------------------------------------------------------------------------------
 
 
-def _new_row(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: EvaluationSettings,
-             folder: RunFolder) -> dict[str, Any]:  # fmt: skip
+def _new_row(
+    resolved: dict[str, Any],
+    data: ArenaDataModule,
+    model: GenerativeModel,
+    settings: EvaluationSettings,
+    folder: RunFolder,
+) -> dict[str, Any]:
     budget = resolved["budget"]
     given = [override.lstrip("+") for override in resolved["choices"]["overrides"]]
     shown = [override for override in given if override.startswith(VARIANT) and not override.startswith(ONLY_SHOWN)]
     return {
-        "schema_version": results.SCHEMA_VERSION, "status": "failed", "error": "did not finish: it runs, or was killed",
-        "model": resolved["choices"]["model"], "family": model.family, "paper": model.paper,
-        "data": {**data.facts, "split": settings.split}, "protocol": protocol(resolved["metrics"], settings),
+        "schema_version": results.SCHEMA_VERSION,
+        "status": "failed",
+        "error": "did not finish: it runs, or was killed",
+        "model": resolved["choices"]["model"],
+        "family": model.family,
+        "paper": model.paper,
+        "data": {**data.facts, "split": settings.split},
+        "protocol": protocol(resolved["metrics"], settings),
         "budget": {key: budget[key] for key in ("name", "minutes", "examples")},
-        "seed": resolved["seed"], "overrides": shown, "likelihood": str(model.likelihood), "metrics": {},
-        "cost": {"examples_seen": 0, "train_seconds": 0.0, "parameters": sum(p.numel() for p in model.parameters()),
-                 "sample_seconds_per_image": None, "peak_memory_mb": 0.0, "nfe": model.nfe, "batch_size": data.batch_size,
-                 "world_size": ranks.size(), "effective_batch_size": data.batch_size * model.settings.accumulate,
-                 "learning_rates": [group["lr"] for optimizer in model.configure_optimizers()
-                                    for group in optimizer.param_groups]},
-        **results.environment(), "run": folder.path.name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }  # fmt: skip
+        "seed": resolved["seed"],
+        "overrides": shown,
+        "likelihood": str(model.likelihood),
+        "metrics": {},
+        "cost": {
+            "examples_seen": 0,
+            "train_seconds": 0.0,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "sample_seconds_per_image": None,
+            "peak_memory_mb": 0.0,
+            "nfe": model.nfe,
+            "batch_size": data.batch_size,
+            "world_size": ranks.size(),
+            "effective_batch_size": data.batch_size * model.settings.accumulate,
+            "learning_rates": [
+                group["lr"] for optimizer in model.configure_optimizers() for group in optimizer.param_groups
+            ],
+        },
+        **results.environment(),
+        "run": folder.path.name,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
 
 
-def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeModel, settings: EvaluationSettings,
-           folder: RunFolder, row: dict[str, Any], trackers: list[Tracker]) -> None:  # fmt: skip
+def _score(
+    resolved: dict[str, Any],
+    data: ArenaDataModule,
+    model: GenerativeModel,
+    settings: EvaluationSettings,
+    folder: RunFolder,
+    row: dict[str, Any],
+    trackers: list[Tracker],
+) -> None:
     started = time.perf_counter()
     memory.reset_peak()
     evaluation = evaluate(model.eval(), data, resolved["metrics"], settings)
     row["metrics"] = evaluation.metrics
-    row["cost"] |= {"sample_seconds_per_image": evaluation.seconds_per_image,
-                    "evaluation_seconds": round(time.perf_counter() - started, 3),
-                    "evaluation_peak_memory_mb": memory.peak_mb()}  # fmt: skip
+    row["cost"] |= {
+        "sample_seconds_per_image": evaluation.seconds_per_image,
+        "evaluation_seconds": round(time.perf_counter() - started, 3),
+        "evaluation_peak_memory_mb": memory.peak_mb(),
+    }
 
     def finish() -> dict[str, Any]:
         _draw(data, model, settings, folder, evaluation.fake)
@@ -301,8 +357,9 @@ def _score(resolved: dict[str, Any], data: ArenaDataModule, model: GenerativeMod
         loggers.log_row(trackers, row, folder.samples, [path for path in files if path.is_file()], model.batches_seen)
 
 
-def _draw(data: ArenaDataModule, model: GenerativeModel, settings: EvaluationSettings, folder: RunFolder,
-          fake: Tensor | None) -> None:  # fmt: skip
+def _draw(
+    data: ArenaDataModule, model: GenerativeModel, settings: EvaluationSettings, folder: RunFolder, fake: Tensor | None
+) -> None:
     """Pictures of the samples (`fake`; None: no metric asked for any), of their neighbours and of reconstructions."""
     if data.spec.is_drawable:
         if fake is None:

@@ -43,8 +43,10 @@ def checked(space: dict[str, dict[str, Any]], fixed: Sequence[str]) -> dict[str,
         raise UserError("sweep.space: every option of it is given, nothing is left to search")
     tried = [f"{key}={','.join(_values(dimension))}" for key, dimension in left.items()]
     texts = config.check([*fixed, *tried])[len(fixed) :]
-    return {key: Dimension(**{**vars(dimension), "key": text.partition("=")[0]})
-            for (key, dimension), text in zip(left.items(), texts, strict=True)}  # fmt: skip
+    return {
+        key: Dimension(**{**vars(dimension), "key": text.partition("=")[0]})
+        for (key, dimension), text in zip(left.items(), texts, strict=True)
+    }
 
 
 def _dimension(key: str, node: Any) -> Dimension:

@@ -57,8 +57,10 @@ class Check:
     @property
     def text(self) -> str:
         sign = "<=" if self.one_sided else "="
-        return (f"{'ok    ' if self.holds else 'WRONG '} {self.title}: {self.value:.10g} {sign} {self.reference:.10g} "
-                f"({self.against}), difference {self.difference:.1e}, allowed {self.tolerance:.0e}")  # fmt: skip
+        return (
+            f"{'ok    ' if self.holds else 'WRONG '} {self.title}: {self.value:.10g} {sign} {self.reference:.10g} "
+            f"({self.against}), difference {self.difference:.1e}, allowed {self.tolerance:.0e}"
+        )
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,24 @@ def frechet_of_known_gaussians() -> Iterator[Check]:
     m1, m2, s1, s2 = (_normal(64, seed=seed).numpy() for seed in range(1, 5))
     (c1, c2) = (rotation @ np.diag(s**2) @ rotation.T for s in (s1, s2))
     expected = float(((m1 - m2) ** 2).sum() + ((np.abs(s1) - np.abs(s2)) ** 2).sum())
-    yield Check("Frechet distance of two Gaussians in 64 dimensions", frechet_distance(m1, c1, m2, c2), "closed form",
-                expected, 1e-8 * expected)  # fmt: skip
+    yield Check(
+        "Frechet distance of two Gaussians in 64 dimensions",
+        frechet_distance(m1, c1, m2, c2),
+        "closed form",
+        expected,
+        1e-8 * expected,
+    )
 
 
 def fid_of_a_set_with_itself() -> Iterator[Check]:
     rows = _normal(2100, 64)
-    yield Check("FID(x, x)", _measure("fid", rows, rows), "zero, relative to the trace of the covariance",
-                0.0, 1e-9 * rows.var(0).sum().item())  # fmt: skip
+    yield Check(
+        "FID(x, x)",
+        _measure("fid", rows, rows),
+        "zero, relative to the trace of the covariance",
+        0.0,
+        1e-9 * rows.var(0).sum().item(),
+    )
 
 
 def fid_and_kid_of_torch_fidelity() -> Iterator[Check]:
@@ -126,8 +138,10 @@ def neighbours_by_brute_force() -> Iterator[Check]:
     def inside(k: int, centres: list[list[float]], points: list[list[float]]) -> list[list[bool]]:
         """[centre][point]: whether the point is as near as the k-th of the other centres."""
         radii = [sorted(math.dist(centre, other) for other in centres)[k] for centre in centres]  # [0] is itself
-        return [[math.dist(centre, point) <= radius for point in points]
-                for centre, radius in zip(centres, radii, strict=True)]  # fmt: skip
+        return [
+            [math.dist(centre, point) <= radius for point in points]
+            for centre, radius in zip(centres, radii, strict=True)
+        ]
 
     by_three, of_samples, by_five = inside(3, real, fake), inside(3, fake, real), inside(5, real, fake)
     expected = {
@@ -182,8 +196,14 @@ def bounds_of_a_linear_gaussian_model() -> Iterator[Check]:
         bounds = model.log_prob(x.repeat(repeats, 1), num_samples=k).view(repeats, 8).mean(1)
         error = 4.0 * bounds.std().item() / repeats**0.5
         value = bounds.mean().item()
-        yield Check(f"importance-weighted bound, k={k}, of a linear-Gaussian model", value, "exact, 4 standard errors",
-                    exact, error, one_sided=True)  # fmt: skip
+        yield Check(
+            f"importance-weighted bound, k={k}, of a linear-Gaussian model",
+            value,
+            "exact, 4 standard errors",
+            exact,
+            error,
+            one_sided=True,
+        )
         if k == 1:
             gap = 0.5 * 2 * (4.0 - 1.0 - math.log(4.0))
             yield Check("  and its value", value, "exact - KL(q || posterior), 4 standard errors", exact - gap, error)
@@ -206,8 +226,13 @@ def discretised_logistic_masses() -> Iterator[Check]:
     ):
         x = to_unit(torch.arange(levels), levels).double()
         log_prob = discretised_logistic_log_prob(x, torch.tensor(mean), torch.tensor(log_scale), levels)
-        yield Check(f"masses of a discretised logistic, {levels} levels, mean {mean}, log-scale {log_scale}",
-                    log_prob.exp().sum().item(), "one", 1.0, 1e-6)  # fmt: skip
+        yield Check(
+            f"masses of a discretised logistic, {levels} levels, mean {mean}, log-scale {log_scale}",
+            log_prob.exp().sum().item(),
+            "one",
+            1.0,
+            1e-6,
+        )
 
 
 def dequantisation_bound() -> Iterator[Check]:
@@ -269,7 +294,13 @@ def fid_of_cifar10(root: str, networks: FeatureSettings) -> Iterator[Check | Mis
 
 
 OFFLINE: list[Callable[[], Iterator[Check]]] = [
-    frechet_of_known_gaussians, fid_of_a_set_with_itself, fid_and_kid_of_torch_fidelity, neighbours_by_brute_force,
-    uniform_model, bounds_of_a_linear_gaussian_model, discretised_logistic_masses, dequantisation_bound,
+    frechet_of_known_gaussians,
+    fid_of_a_set_with_itself,
+    fid_and_kid_of_torch_fidelity,
+    neighbours_by_brute_force,
+    uniform_model,
+    bounds_of_a_linear_gaussian_model,
+    discretised_logistic_masses,
+    dequantisation_bound,
     autoregressive_masses,
-]  # fmt: skip
+]

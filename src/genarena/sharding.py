@@ -62,8 +62,13 @@ def load(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """`Optimizer.load_state_dict` of plain tensors."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    sharded = {index: {name: like(value, parameters[index]) if _belongs(value, parameters[index]) else value
-                       for name, value in entry.items()} for index, entry in state["state"].items()}  # fmt: skip
+    sharded = {
+        index: {
+            name: like(value, parameters[index]) if _belongs(value, parameters[index]) else value
+            for name, value in entry.items()
+        }
+        for index, entry in state["state"].items()
+    }
     optimizer.load_state_dict(state | {"state": sharded})
 
 

@@ -90,13 +90,22 @@ def parameters(settings: dict[str, Any], trainer: dict[str, Any], name: str) -> 
         )
     if devices * settings["nodes"] > 1 and not trainer.get("srun"):
         raise UserError(f"trainer.devices={devices}: launcher=slurm starts a task per device: take trainer=slurm")
-    asked = {"name": name, "nodes": settings["nodes"], "tasks_per_node": devices,
-             "cpus_per_task": settings["cores_per_task"], "timeout_min": settings["minutes"],
-             "mem_gb": settings["memory_gb"], "stderr_to_stdout": True,
-             "gpus_per_node": 0 if trainer["accelerator"] == "cpu" else devices}  # fmt: skip
-    of_slurm = {"slurm_partition": settings["partition"], "slurm_account": settings["account"],
-                "slurm_signal_delay_s": settings["warn_seconds"],
-                "slurm_additional_parameters": settings["options"] or None}  # fmt: skip
+    asked = {
+        "name": name,
+        "nodes": settings["nodes"],
+        "tasks_per_node": devices,
+        "cpus_per_task": settings["cores_per_task"],
+        "timeout_min": settings["minutes"],
+        "mem_gb": settings["memory_gb"],
+        "stderr_to_stdout": True,
+        "gpus_per_node": 0 if trainer["accelerator"] == "cpu" else devices,
+    }
+    of_slurm = {
+        "slurm_partition": settings["partition"],
+        "slurm_account": settings["account"],
+        "slurm_signal_delay_s": settings["warn_seconds"],
+        "slurm_additional_parameters": settings["options"] or None,
+    }
     return asked | {key: value for key, value in of_slurm.items() if value is not None}
 
 
@@ -110,8 +119,12 @@ def train(arguments: list[str], log: str) -> int:
         signal.SIGUSR2, signal.SIG_IGN
     )  # what the child inherits: Slurm signals it too, and it would die of it
     with open(log, "ab") as file:
-        process = subprocess.Popen([sys.executable, str(TRAIN), *arguments], stdout=file if first else None,
-                                   stderr=file if first else None, cwd=os.getcwd())  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, str(TRAIN), *arguments],
+            stdout=file if first else None,
+            stderr=file if first else None,
+            cwd=os.getcwd(),
+        )
     for name in (signal.SIGUSR2, signal.SIGTERM):
         signal.signal(name, lambda *_: process.terminate())
     code = process.wait()

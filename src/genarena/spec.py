@@ -57,5 +57,7 @@ class DataSpec:
     def require_image(self, model: str) -> None:
         """Raise ValueError when `model` (a name, for the message) is asked to take anything but discrete images."""
         if not self.is_image or not self.is_discrete:
-            raise ValueError(f"{model} models images of integer levels, and this data set has shape {self.shape} "
-                             f"with num_levels={self.num_levels}")  # fmt: skip
+            raise ValueError(
+                f"{model} models images of integer levels, and this data set has shape {self.shape} "
+                f"with num_levels={self.num_levels}"
+            )

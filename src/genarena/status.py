@@ -33,8 +33,14 @@ class Status:
     def __init__(self, folder: Path | None, on_hang: Any = None) -> None:
         """folder: None for a rank other than 0, which writes nothing but must not hang either."""
         self.path = folder / FILE if folder else None
-        self.facts: dict[str, Any] = {"state": "starting", "pid": os.getpid(), "host": socket.gethostname(),
-                                      "started": _now(), "progress": 0.0, "examples_seen": 0}  # fmt: skip
+        self.facts: dict[str, Any] = {
+            "state": "starting",
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": _now(),
+            "progress": 0.0,
+            "examples_seen": 0,
+        }
         before = read(folder) if folder else None
         self.facts["checkpoint"] = (before or {}).get("checkpoint", 0)  # examples seen when the newest was written
         self.limit: float | None = None
@@ -81,8 +87,10 @@ class Status:
                 self._hang(limit)
 
     def _hang(self, limit: float) -> None:
-        reason = (f"nothing was done for {limit:g} s (trainer.timeout): a loader worker or another rank is dead or stopped, "
-                  "or a step takes longer than that")  # fmt: skip
+        reason = (
+            f"nothing was done for {limit:g} s (trainer.timeout): a loader worker or another rank is dead or stopped, "
+            "or a step takes longer than that"
+        )
         with contextlib.suppress(Exception):
             if self._on_hang:
                 self._on_hang(TimeoutError(reason))

@@ -98,8 +98,9 @@ class Search(Queue):
 
         number = self.storage.get_trial_number_from_id(trial_id)
         seed = self.cfg["seed"] + number
-        self.study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.settings.startup,
-                                                        constant_liar=True, multivariate=True)  # fmt: skip
+        self.study.sampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=self.settings.startup, constant_liar=True, multivariate=True
+        )
         trial = optuna.Trial(self.study, trial_id)
         drawn = [f"{dimension.key}={dimension.suggest(trial)}" for dimension in self.space.values()]
         return launcher.job_of([*self.fixed, *drawn, f"runs_dir={self.folder}/runs"])
@@ -117,8 +118,11 @@ class Search(Queue):
         values = validations(folder / "metrics.csv", self.settings.prune_by) if folder else []
         if len(values) > len(trial.user_attrs.get("validation", [])):
             self.storage.set_trial_user_attr(trial_id, "validation", values)
-            others = [other.user_attrs.get("validation", []) for other in self.study.get_trials(deepcopy=False)
-                      if other.state.is_finished()]  # fmt: skip
+            others = [
+                other.user_attrs.get("validation", [])
+                for other in self.study.get_trials(deepcopy=False)
+                if other.state.is_finished()
+            ]
             if len(values) < job.cfg["budget"]["validations"] and is_hopeless(values, others):
                 self.pruned.add(job)
                 self._tell(job, {"run": str(folder), "exit_code": 0}, None, "PRUNED")
@@ -128,22 +132,31 @@ class Search(Queue):
         job = outcome.job
         values, error = ([], outcome.error) if outcome.exit_code else self._measured(outcome.folder)
         if job not in self.pruned:
-            facts = {"run": str(outcome.folder or ""), "seconds": round(outcome.seconds, 1), "error": error,
-                     "exit_code": outcome.exit_code or (1 if error else 0)}  # fmt: skip
+            facts = {
+                "run": str(outcome.folder or ""),
+                "seconds": round(outcome.seconds, 1),
+                "error": error,
+                "exit_code": outcome.exit_code or (1 if error else 0),
+            }
             self._tell(job, facts, None if error else values, "FAIL" if error else "COMPLETE")
         trial = self.storage.get_trial(self.running.pop(job))
         said = ", ".join(f"{name} {value:.5g}" for name, value in zip(self.settings.objectives, values, strict=False))
         if job in self.pruned:
             error = f"at {self.settings.prune_by} {trial.user_attrs['validation'][-1]:.5g}"
-        print(f"[{trial.number + 1}/{self.total}] {trial.state.name.lower()} {error or said} {sweep_report.shown(trial)}",
-              flush=True)  # fmt: skip
+        print(
+            f"[{trial.number + 1}/{self.total}] {trial.state.name.lower()} {error or said} {sweep_report.shown(trial)}",
+            flush=True,
+        )
         sweep_report.report(self.folder, self.study, importance=False)
 
     def _measured(self, folder: Path) -> tuple[list[float], str]:
         """The objectives of a finished run, or the reason why one is missing."""
         metrics = results.read_row(folder / "result.json")["metrics"]
-        reasons = [f"no {name}: {metrics[name]['reason']}" for name in self.settings.objectives
-                   if metrics[name]["value"] is None]  # fmt: skip
+        reasons = [
+            f"no {name}: {metrics[name]['reason']}"
+            for name in self.settings.objectives
+            if metrics[name]["value"] is None
+        ]
         return ([], reasons[0]) if reasons else ([metrics[name]["value"] for name in self.settings.objectives], "")
 
     def _tell(self, job: Job, facts: dict[str, Any], values: list[float] | None, state: str) -> None:
@@ -159,11 +172,17 @@ class Search(Queue):
 
     def _describe(self) -> None:
         """`sweep.yaml`, for those who look at the folder. The storage's URL may hold a password and is left out."""
-        text = {"name": self.settings.name, "line": self.fixed, "objectives": self.settings.objectives,
-                "directions": self._directions(), "trials": self.settings.trials,
-                "space": {key: self.settings.space[key] for key in self.space},
-                "data": self.cfg["choices"]["data"], "model": self.cfg["choices"]["model"],
-                "has_journal": sweep_report.url(self.settings.storage) is None}  # fmt: skip
+        text = {
+            "name": self.settings.name,
+            "line": self.fixed,
+            "objectives": self.settings.objectives,
+            "directions": self._directions(),
+            "trials": self.settings.trials,
+            "space": {key: self.settings.space[key] for key in self.space},
+            "data": self.cfg["choices"]["data"],
+            "model": self.cfg["choices"]["model"],
+            "has_journal": sweep_report.url(self.settings.storage) is None,
+        }
         path = self.folder / sweep_report.DESCRIPTION
         replace_atomically(path, lambda temporary: OmegaConf.save(OmegaConf.create(text), temporary))
 

@@ -37,10 +37,15 @@ class Report:
         counted = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name in ("done", "failed"))
         missing = self.description["trials"] - len(self.trials)
         about = self.description
-        lines = [f"sweep {about['name']}: {about['model']} on {about['data']}: {len(self.trials)} of {about['trials']} trials: "
-                 f"{counted}{f', {missing} to come' if missing > 0 else ''}"]  # fmt: skip
-        lines += [f"  failed {trial['number']}: {trial['error']}  {_line(trial)}" for trial in self.trials
-                  if trial["state"] == "failed"]  # fmt: skip
+        lines = [
+            f"sweep {about['name']}: {about['model']} on {about['data']}: {len(self.trials)} of {about['trials']} trials: "
+            f"{counted}{f', {missing} to come' if missing > 0 else ''}"
+        ]
+        lines += [
+            f"  failed {trial['number']}: {trial['error']}  {_line(trial)}"
+            for trial in self.trials
+            if trial["state"] == "failed"
+        ]
         best = [trial for trial in self.trials if trial["number"] in self.best]
         word = "best" if len(about["objectives"]) == 1 else "best (no other is better in all)"
         for trial in best:
@@ -141,10 +146,17 @@ def report(folder: Path, study: Any, importance: bool = True) -> Report:
 
 def _record(trial: Any) -> dict[str, Any]:
     facts = trial.user_attrs
-    return {"number": trial.number, "state": STATES[trial.state.name], "params": trial.params,
-            "values": trial.values if trial.state.name == "COMPLETE" else None, "run": facts.get("run", ""),
-            "error": facts.get("error", ""), "exit_code": facts.get("exit_code", 0), "seconds": facts.get("seconds"),
-            "validation": facts.get("validation", [])}  # fmt: skip
+    return {
+        "number": trial.number,
+        "state": STATES[trial.state.name],
+        "params": trial.params,
+        "values": trial.values if trial.state.name == "COMPLETE" else None,
+        "run": facts.get("run", ""),
+        "error": facts.get("error", ""),
+        "exit_code": facts.get("exit_code", 0),
+        "seconds": facts.get("seconds"),
+        "validation": facts.get("validation", []),
+    }
 
 
 def _importance(study: Any, objectives: Sequence[str], done: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -157,8 +169,9 @@ def _importance(study: Any, objectives: Sequence[str], done: Sequence[dict[str, 
     for index, name in enumerate(objectives):
         if len({trial["values"][index] for trial in done}) > 1:
             evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-            shares = optuna.importance.get_param_importances(study, evaluator=evaluator,
-                                                             target=lambda trial, i=index: trial.values[i])  # fmt: skip
+            shares = optuna.importance.get_param_importances(
+                study, evaluator=evaluator, target=lambda trial, i=index: trial.values[i]
+            )
             found[name] = {key: round(float(share), 4) for key, share in shares.items()}
     return found
 

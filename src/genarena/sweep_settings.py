@@ -56,8 +56,11 @@ def _fixed(overrides: Sequence[str], cfg: dict[str, Any], settings: Settings) ->
             raise UserError(f"{key}: a sweep measures its objectives on the validation split: sweep.minimize=[...]")
     if settings.prune_by and cfg["logger"]["kind"] == "none":
         raise UserError("logger=none: sweep.prune_by reads metrics.csv: take logger=csv, or sweep.prune_by=null")
-    own = [text for text, key in zip(overrides, keys, strict=True)
-           if key.split(".")[0] not in ("sweep", "launcher", "runs_dir", "model") or key.startswith("model.")]  # fmt: skip
+    own = [
+        text
+        for text, key in zip(overrides, keys, strict=True)
+        if key.split(".")[0] not in ("sweep", "launcher", "runs_dir", "model") or key.startswith("model.")
+    ]
     chosen = [f"model={cfg['choices']['model']}", *own, "evaluation.split=val"]
     return [*chosen, f"metrics=[{','.join(settings.objectives)}]"]
 

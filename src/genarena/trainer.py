@@ -60,8 +60,10 @@ def check_batch(data_batch_size: int, train_size: int) -> None:
         near = [
             size for size in (batch_size // world_size * world_size, -(-batch_size // world_size) * world_size) if size
         ]
-        raise UserError(f"data.batch_size={batch_size}: counts over all {world_size} ranks and must be a multiple of "
-                        f"{world_size}, e.g. {' or '.join(map(str, near))}")  # fmt: skip
+        raise UserError(
+            f"data.batch_size={batch_size}: counts over all {world_size} ranks and must be a multiple of "
+            f"{world_size}, e.g. {' or '.join(map(str, near))}"
+        )
 
 
 def check_model(node: dict[str, Any], model: GenerativeModel) -> None:
@@ -73,8 +75,10 @@ def check_model(node: dict[str, Any], model: GenerativeModel) -> None:
             "trainer.compile=true: not with trainer=fsdp, whose layers are put together while the network runs"
         )
     if not model.shardable:
-        raise UserError(f"trainer=fsdp: {type(model).__name__} reads the weights of its layers itself, so they cannot lie in "
-                        "shards; take trainer=ddp")  # fmt: skip
+        raise UserError(
+            f"trainer=fsdp: {type(model).__name__} reads the weights of its layers itself, so they cannot lie in "
+            "shards; take trainer=ddp"
+        )
 
 
 def trainer(node: dict[str, Any], model: GenerativeModel, checkpoint_io: CheckpointIO, **options: Any) -> Trainer:
@@ -91,22 +95,35 @@ def trainer(node: dict[str, Any], model: GenerativeModel, checkpoint_io: Checkpo
         precision = "bf16-mixed" if model.mixed_precision and _fast_bf16(node["accelerator"]) else "32-true"
     together = ranks.joined()
     return build({**node, "_partial_": True}, "trainer")(
-        precision=precision, max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, log_every_n_steps=1,
-        inference_mode=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        use_distributed_sampler=False, sync_batchnorm=together and _shares_statistics(own | node),
+        precision=precision,
+        max_epochs=-1,
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=None,
+        log_every_n_steps=1,
+        inference_mode=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        sync_batchnorm=together and _shares_statistics(own | node),
         devices=ranks.expected_here() if together else 1,
         num_nodes=ranks.size() // ranks.expected_here() if together else 1,
         strategy=STRATEGIES[own["strategy"]]() if together else "auto",
-        plugins=[checkpoint_io, TorchElasticEnvironment() if together else LightningEnvironment()], **options,
-    )  # fmt: skip
+        plugins=[checkpoint_io, TorchElasticEnvironment() if together else LightningEnvironment()],
+        **options,
+    )
 
 
 def how_trained(node: dict[str, Any], precision: str) -> dict[str, Any]:
     """How a network was trained, for the row. batch_norm: over which examples its statistics are taken, if it has any."""
     together = ranks.joined()
-    return {"strategy": node["strategy"] if together else None, "precision": precision, "compile": node["compile"],
-            "channels_last": node["channels_last"],
-            "batch_norm": "share of a rank" if together and not _shares_statistics(node) else "whole batch"}  # fmt: skip
+    return {
+        "strategy": node["strategy"] if together else None,
+        "precision": precision,
+        "compile": node["compile"],
+        "channels_last": node["channels_last"],
+        "batch_norm": "share of a rank" if together and not _shares_statistics(node) else "whole batch",
+    }
 
 
 def check(node: dict[str, Any]) -> None:
@@ -115,8 +132,10 @@ def check(node: dict[str, Any]) -> None:
     if node["precision"] in ("16-mixed", "16-true") and node["accelerator"] == "cpu":
         raise UserError(f"trainer.precision={node['precision']}: half precision needs a GPU; the CPU has bf16-mixed")
     if node["precision"] == "16-mixed":
-        raise UserError("trainer.precision=16-mixed: scales the loss, and with it the gradients that are clipped and checked; "
-                        "take bf16-mixed")  # fmt: skip
+        raise UserError(
+            "trainer.precision=16-mixed: scales the loss, and with it the gradients that are clipped and checked; "
+            "take bf16-mixed"
+        )
     if node["strategy"] and node["accelerator"] == "mps":
         raise UserError("trainer.accelerator=mps: its devices cannot work together; take cpu or gpu")
     if not node["timeout"] > 0:
@@ -130,8 +149,10 @@ def _shares_statistics(node: dict[str, Any]) -> bool:
 
 def _check_accelerator(accelerator: str) -> None:
     if accelerator in ("gpu", "cuda") and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
-        raise UserError("this machine has no GPU that torch can use: take trainer=cpu (several processes on one: "
-                        "trainer=ddp trainer.accelerator=cpu trainer.devices=2)")  # fmt: skip
+        raise UserError(
+            "this machine has no GPU that torch can use: take trainer=cpu (several processes on one: "
+            "trainer=ddp trainer.accelerator=cpu trainer.devices=2)"
+        )
 
 
 def _fast_bf16(accelerator: str) -> bool:

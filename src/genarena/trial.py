@@ -49,11 +49,15 @@ def measure(cfg: dict[str, Any]) -> dict[str, Any]:
     weights = _bytes(model.state_dict())
     copies = 2 if model.settings.ema_decay else 1
     return {
-        "example_seconds": step / len(x), "sample_seconds": sampling, "likelihood_seconds": likelihood,
-        "memory_mb": memory.peak_mb(), "weight_bytes": weights,
+        "example_seconds": step / len(x),
+        "sample_seconds": sampling,
+        "likelihood_seconds": likelihood,
+        "memory_mb": memory.peak_mb(),
+        "weight_bytes": weights,
         "checkpoint_bytes": copies * weights + sum(_bytes(optimizer.state_dict()) for optimizer in optimizers),
-        "checkpoints": 3 if model.selection else 2, "passes": model.max_epochs,
-    }  # fmt: skip
+        "checkpoints": 3 if model.selection else 2,
+        "passes": model.max_epochs,
+    }
 
 
 def _noise(spec: DataSpec, num: int, device: torch.device) -> tuple[Tensor, Tensor | None]:

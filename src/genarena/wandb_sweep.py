@@ -20,11 +20,15 @@ def wandb_sweep(overrides: Sequence[str]) -> dict[str, Any]:
     watched = settings.prune_by is not None and settings.prune_by.split("/")[-1] == settings.objectives[0]
     goal = "minimize" if settings.minimize else "maximize"
     made = {
-        "program": "train.py", "method": "bayes", "name": settings.name, "project": cfg["logger"]["project"],
-        "run_cap": settings.trials, "metric": {"name": settings.prune_by if watched else judged_by, "goal": goal},
+        "program": "train.py",
+        "method": "bayes",
+        "name": settings.name,
+        "project": cfg["logger"]["project"],
+        "run_cap": settings.trials,
+        "metric": {"name": settings.prune_by if watched else judged_by, "goal": goal},
         "parameters": {dimension.key: _parameter(dimension) for dimension in space.values()},
         "command": ["${env}", "python", "${program}", *_with_wandb(fixed), "${args_no_hyphens}"],
-    }  # fmt: skip
+    }
     return made | ({"early_terminate": {"type": "hyperband", "min_iter": 2}} if watched else {})
 
 

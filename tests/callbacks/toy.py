@@ -63,9 +63,20 @@ class TwoPlayers(AdversarialModel):
 
 
 def fit(model: GenerativeModel, callbacks: list, tmp_path, every: int = 4, logger: object = False) -> Trainer:
-    trainer = Trainer(max_epochs=-1, num_sanity_val_steps=0, check_val_every_n_epoch=None, val_check_interval=every,
-                      enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, logger=logger,
-                      accelerator="cpu", plugins=[SealedCheckpointIO()], callbacks=callbacks, default_root_dir=tmp_path,
-                      inference_mode=False)  # fmt: skip
+    trainer = Trainer(
+        max_epochs=-1,
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=None,
+        val_check_interval=every,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        logger=logger,
+        accelerator="cpu",
+        plugins=[SealedCheckpointIO()],
+        callbacks=callbacks,
+        default_root_dir=tmp_path,
+        inference_mode=False,
+    )
     trainer.fit(model, datamodule=ToyData(SPEC, batch_size=8))
     return trainer

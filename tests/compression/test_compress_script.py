@@ -18,8 +18,11 @@ from genarena.run_folder import RunFolder
 from tests.compression.tiny import QUIET
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"pixelcnn": ["hidden_channels=8", "num_blocks=2", "head_channels=16"],
-         "vae": ["latent_dim=8", "channels=8", "hidden=32"], "uniform": []}  # fmt: skip
+SMALL = {
+    "pixelcnn": ["hidden_channels=8", "num_blocks=2", "head_channels=16"],
+    "vae": ["latent_dim=8", "channels=8", "hidden=32"],
+    "uniform": [],
+}
 
 
 @pytest.fixture(scope="module", params=["pixelcnn", "vae"])
@@ -29,8 +32,21 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def finished(model: str, tmp_path: Path) -> RunFolder:
     options = [f"model.{option}" for option in SMALL[model]]
-    run(compose([f"model={model}", "data=digits", "budget=smoke", "budget.examples=256", "metrics=[bits_per_dim]",
-                 f"runs_dir={tmp_path}", "callbacks.progress=false", "callbacks.grid_size=4", *options]))  # fmt: skip
+    run(
+        compose(
+            [
+                f"model={model}",
+                "data=digits",
+                "budget=smoke",
+                "budget.examples=256",
+                "metrics=[bits_per_dim]",
+                f"runs_dir={tmp_path}",
+                "callbacks.progress=false",
+                "callbacks.grid_size=4",
+                *options,
+            ]
+        )
+    )
     (path,) = tmp_path.glob(f"digits/{model}/*")
     return RunFolder.open(path)
 
@@ -45,13 +61,19 @@ def compress(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return 0
 
 
-def test_file_numbers_and_row(folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                              capsys: pytest.CaptureFixture) -> None:  # fmt: skip
+def test_file_numbers_and_row(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     before, out = results.read_row(folder.result), tmp_path / "images.gab"
     assert compress(monkeypatch, f"run={folder.path}", "num_images=360", f"out={out}") == 0
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert set(printed) == {"claimed_bits_per_dim", "measured_bits_per_dim", "png_bits_per_dim", "webp_bits_per_dim",
-                            "lossless"}  # fmt: skip
+    assert set(printed) == {
+        "claimed_bits_per_dim",
+        "measured_bits_per_dim",
+        "png_bits_per_dim",
+        "webp_bits_per_dim",
+        "lossless",
+    }
     claimed, measured = printed["claimed_bits_per_dim"], printed["measured_bits_per_dim"]
     assert printed["lossless"] is True
     assert measured == 8 * out.stat().st_size / (360 * 64)
@@ -86,8 +108,9 @@ def test_this_process_reads_what_another_one_wrote(folder: RunFolder, tmp_path: 
     assert results.read_row(folder.result)["metrics"]["bits_on_disk"]["split"] == "test[:20]"
 
 
-def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                 capsys: pytest.CaptureFixture) -> None:  # fmt: skip
+def test_what_cannot_be_done_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     uniform, pixelcnn = finished("uniform", tmp_path), finished("pixelcnn", tmp_path)
     capsys.readouterr()
     out = tmp_path / "images.gab"
@@ -105,8 +128,9 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, monkeypatch: py
         assert not out.exists()
 
 
-def test_without_the_entropy_coder_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch,
-                                                               capsys: pytest.CaptureFixture) -> None:  # fmt: skip
+def test_without_the_entropy_coder_one_line_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert compress(monkeypatch, "run=nowhere", "out=x") == 2
     assert "pip install -e '.[compression]'" in capsys.readouterr().err

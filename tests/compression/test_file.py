@@ -105,10 +105,13 @@ def test_a_stack_that_ends_in_zero_is_refused() -> None:
         reading(facts + CHECKSUM.pack(zlib.crc32(facts + words)) + words, model)
 
 
-@pytest.mark.parametrize(("model", "words"), [
-    (Uniform(DataSpec((1, 8, 8), 17)), "Uniform cannot compress"),
-    (VAE(DataSpec((2,)), latent_dim=2, hidden=8), "only images of integer levels"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (Uniform(DataSpec((1, 8, 8), 17)), "Uniform cannot compress"),
+        (VAE(DataSpec((2,)), latent_dim=2, hidden=8), "only images of integer levels"),
+    ],
+)
 def test_models_that_cannot_compress_say_so(model: GenerativeModel, words: str) -> None:
     with pytest.raises(UserError, match=words) as error:
         coder_for(model)

@@ -14,8 +14,9 @@ from tests.compression.tiny import HEADS, QUIET, images, made, pixelcnn
 @pytest.mark.parametrize("build", [pixelcnn, made])
 @pytest.mark.parametrize(("shape", "num_levels", "pixels"), HEADS)
 @torch.no_grad()
-def test_round_trip_costs_what_log_prob_says(shape: tuple[int, ...], num_levels: int, pixels: str,
-                                             build: Callable) -> None:  # fmt: skip
+def test_round_trip_costs_what_log_prob_says(
+    shape: tuple[int, ...], num_levels: int, pixels: str, build: Callable
+) -> None:
     model = build(shape, num_levels, pixels)
     x, coder = images(model, 100), RangeCoder(model)
     words = coder.encode(x, QUIET)

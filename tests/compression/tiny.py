@@ -11,14 +11,26 @@ from genarena.progress import Bars
 from genarena.spec import DataSpec
 
 QUIET = Bars(False)
-HEADS = [((1, 8, 8), 2, "bernoulli"), ((1, 8, 8), 17, "categorical"), ((1, 8, 8), 17, "logistic"),
-         ((3, 6, 5), 256, "logistic_mixture"), ((2, 5, 6), 17, "categorical")]  # fmt: skip
+HEADS = [
+    ((1, 8, 8), 2, "bernoulli"),
+    ((1, 8, 8), 17, "categorical"),
+    ((1, 8, 8), 17, "logistic"),
+    ((3, 6, 5), 256, "logistic_mixture"),
+    ((2, 5, 6), 17, "categorical"),
+]
 
 
 def pixelcnn(shape: tuple[int, ...], num_levels: int, pixels: str) -> PixelCNN:
     torch.manual_seed(3)
-    model = PixelCNN(DataSpec(shape, num_levels), hidden_channels=8, num_blocks=2, dilations=(1, 2), head_channels=16,
-                     pixels=pixels, num_mixtures=3)  # fmt: skip
+    model = PixelCNN(
+        DataSpec(shape, num_levels),
+        hidden_channels=8,
+        num_blocks=2,
+        dilations=(1, 2),
+        head_channels=16,
+        pixels=pixels,
+        num_mixtures=3,
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.5)  # so that nothing is close to uniform

@@ -40,7 +40,9 @@ PACK = {"zip": zipped, "tar": tarred}
 def test_unpacked_whole(tmp_path: Path, kind: str) -> None:
     unpack(PACK[kind](tmp_path / f"a.{kind}", GOOD), tmp_path / "out", "set")
     assert {str(p.relative_to(tmp_path / "out")): p.read_bytes() for p in (tmp_path / "out").rglob("*.txt")} == {
-        "a.txt": GOOD["set/a.txt"], "b/c.txt": GOOD["set/b/c.txt"]}  # fmt: skip
+        "a.txt": GOOD["set/a.txt"],
+        "b/c.txt": GOOD["set/b/c.txt"],
+    }
     with pytest.raises(DataError, match="into a new folder only"):
         unpack(tmp_path / f"a.{kind}", tmp_path / "out")
     with pytest.raises(DataError, match="has no folder other"):

@@ -70,7 +70,7 @@ def bomb(width: int, height: int) -> bytes:
         (encoded(Image.new("I;16", (8, 8))), "I;16 pixels"),
     ],
     ids=["bomb", "small bomb", "large bomb", "svg", "html", "eps", "empty", "png", "jpeg", "16 bits"],
-)  # fmt: skip
+)
 def test_refused(content: bytes, words: str) -> None:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")

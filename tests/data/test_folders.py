@@ -92,8 +92,12 @@ def arrays(root: Path, size: int, downsampling: str = "box", batches: int = 10, 
     folder = root / f"imagenet{size}" / downsampling
     folder.mkdir(parents=True)
     for stem in [*(f"train_data_batch_{n}" for n in range(1, batches + 1)), "val_data"]:
-        np.savez(folder / f"{stem}.npz", data=RNG.integers(0, 256, (rows, 3 * size * size), np.uint8),
-                 labels=RNG.integers(1, 1001, rows), mean=np.zeros(3))  # fmt: skip
+        np.savez(
+            folder / f"{stem}.npz",
+            data=RNG.integers(0, 256, (rows, 3 * size * size), np.uint8),
+            labels=RNG.integers(1, 1001, rows),
+            mean=np.zeros(3),
+        )
     return folder
 
 
@@ -173,7 +177,7 @@ def npy(array: np.ndarray) -> bytes:
         ({"data": npy(np.zeros((2, 3072), np.uint8)), "labels": b"\0" * 700_000}, "claims 700,000 bytes"),
     ],
     ids=["pickle", "pickled labels", "floats", "size", "count", "labels", "no data", "page", "bomb"],
-)  # fmt: skip
+)
 def test_arrays_that_are_not_the_published_ones(tmp_path, monkeypatch, members, words) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(imagenet64, "MAX_ROWS", 10)

@@ -64,8 +64,11 @@ def small_cifar(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
             info.size = len(member)
             archive.addfile(info, io.BytesIO(member))
     monkeypatch.setattr(CIFAR10, "rows", {"train": 20, "test": 20})
-    monkeypatch.setattr(CIFAR10, "batches", tuple(
-        Published(p.file, sha256(content[f"cifar-10-batches-py/{p.file}"])) for p in CIFAR10.batches))  # fmt: skip
+    monkeypatch.setattr(
+        CIFAR10,
+        "batches",
+        tuple(Published(p.file, sha256(content[f"cifar-10-batches-py/{p.file}"])) for p in CIFAR10.batches),
+    )
     monkeypatch.setattr(CIFAR10, "files", (Published("cifar-10-python.tar.gz", sha256(packed.getvalue())),))
     return content | {"/cifar-10-python.tar.gz": packed.getvalue()}
 
@@ -128,7 +131,17 @@ def test_cifar10_real_rows(shared_data: Path) -> None:
     data = ready(CIFAR10(COLOUR, root=str(shared_data / "cifar10_lossless_prefix"), flip=True))
     assert (data.train.size, data.val.size, data.test.size) == (4_577, 508, 1_017)
     assert torch.bincount(torch.cat([data.train.y, data.val.y])).tolist() == [
-        517, 524, 490, 493, 537, 475, 503, 516, 529, 501]  # fmt: skip
+        517,
+        524,
+        490,
+        493,
+        537,
+        475,
+        503,
+        516,
+        529,
+        501,
+    ]
     assert data.facts["id"].startswith("cifar10-6102of60000-")
     flipped = data.augment(data.test.x, torch.Generator().manual_seed(0))
     mirrored = (flipped == data.test.x.flip(-1)).flatten(1).all(1)
@@ -304,8 +317,9 @@ def test_one_attribute_is_a_label(tmp_path: Path) -> None:
 def test_broken_lists_name_file_and_line(tmp_path: Path) -> None:
     folder = faces(tmp_path, NUMBERS) / "celeba"
     attributes = (folder / "list_attr_celeba.txt").read_text()
-    (folder / "list_attr_celeba.txt").write_text(attributes.replace("000002.jpg 1", "000002.jpg 7").replace(
-        "000002.jpg -1", "000002.jpg 7"))  # fmt: skip
+    (folder / "list_attr_celeba.txt").write_text(
+        attributes.replace("000002.jpg 1", "000002.jpg 7").replace("000002.jpg -1", "000002.jpg 7")
+    )
     with pytest.raises(
         DataError, match=r"list_attr_celeba\.txt: there is no line of 000002\.jpg with 40 times -1 or 1"
     ):
@@ -326,8 +340,13 @@ def test_pictures_that_are_not_aligned_are_refused(tmp_path: Path) -> None:
 def test_the_owner_of_celeba_wants_to_be_visited(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         ready(CelebA(FACE, root=str(tmp_path)))
-    for words in (f"celeba is not in {tmp_path}/celeba", "img_align_celeba.zip (1,443,490,838 bytes)", "data.mirror",
-                  "list_attr_celeba.txt (26,721,026 bytes)", "list_eval_partition.txt (2,836,386 bytes)"):  # fmt: skip
+    for words in (
+        f"celeba is not in {tmp_path}/celeba",
+        "img_align_celeba.zip (1,443,490,838 bytes)",
+        "data.mirror",
+        "list_attr_celeba.txt (26,721,026 bytes)",
+        "list_eval_partition.txt (2,836,386 bytes)",
+    ):
         assert words in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -340,8 +359,11 @@ def test_celeba_from_a_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             archive.write(path, f"img_align_celeba/{path.name}")
     texts = [(folder / name).read_bytes() for name in ("list_attr_celeba.txt", "list_eval_partition.txt")]
     content = [packed.getvalue(), *texts]
-    monkeypatch.setattr(CelebA, "files", tuple(
-        Published(p.file, sha256(member)) for p, member in zip(CelebA.files, content, strict=True)))  # fmt: skip
+    monkeypatch.setattr(
+        CelebA,
+        "files",
+        tuple(Published(p.file, sha256(member)) for p, member in zip(CelebA.files, content, strict=True)),
+    )
     there = ready(CelebA(FACE, root=str(tmp_path / "owner")))
     with serving({f"/{p.file}": member for p, member in zip(CelebA.files, content, strict=True)}) as (address, _):
         fetched = ready(CelebA(FACE, root=str(tmp_path / "new"), mirror=address))

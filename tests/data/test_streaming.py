@@ -59,8 +59,18 @@ def stream(path: Path | str, **options: object) -> Streaming:
 def batches(
     data: Streaming, num: int, start: int = 0, rank: int = 0, world_size: int = 1, seed: int = 3
 ) -> list[torch.Tensor]:
-    loader = ShardBatches(data, data.train, 16, seed, shuffle=True, start=start, rank=rank, world_size=world_size,
-                          shard=data.shard, mixed=2)  # fmt: skip
+    loader = ShardBatches(
+        data,
+        data.train,
+        16,
+        seed,
+        shuffle=True,
+        start=start,
+        rank=rank,
+        world_size=world_size,
+        shard=data.shard,
+        mixed=2,
+    )
     return [batch.x for batch, _ in zip(loader, range(num), strict=False)]
 
 
@@ -105,9 +115,22 @@ def test_a_run_that_stopped_goes_on_bitwise(shards: Path, tmp_path: Path, monkey
     """Stopped in the second epoch, between two checkpoints."""
 
     def command(name: str) -> list[str]:
-        return ["model=vae", "data=streaming", f"data.path={shards}", "data.image_size=8", "data.flip=true", "budget=smoke",
-                "budget.examples=512", "budget.num_val=8", "model.training.batch_size=16", "callbacks.grid_size=1",
-                "callbacks.progress=false", "metrics=[]", "logger=none", f"runs_dir={tmp_path / name}"]  # fmt: skip
+        return [
+            "model=vae",
+            "data=streaming",
+            f"data.path={shards}",
+            "data.image_size=8",
+            "data.flip=true",
+            "budget=smoke",
+            "budget.examples=512",
+            "budget.num_val=8",
+            "model.training.batch_size=16",
+            "callbacks.grid_size=1",
+            "callbacks.progress=false",
+            "metrics=[]",
+            "logger=none",
+            f"runs_dir={tmp_path / name}",
+        ]
 
     def weights(name: str) -> dict[str, torch.Tensor]:
         (path,) = (tmp_path / name).glob("streaming/vae/*/checkpoints/last.ckpt")
@@ -148,8 +171,9 @@ def test_a_cut_set_says_so_and_shows_its_pictures_only(shards: Path) -> None:
 
 def test_the_script_makes_shards_or_says_why_not(pictures: Path, tmp_path: Path) -> None:
     def make(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, str(ROOT / "scripts" / "make_shards.py"), *arguments],
-                              capture_output=True, text=True)  # fmt: skip
+        return subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / "make_shards.py"), *arguments], capture_output=True, text=True
+        )
 
     done = make(f"pictures={pictures}", f"out={tmp_path / 'out'}")
     assert done.stdout == f"400 pictures in 3 shards: {tmp_path / 'out'}\n"
@@ -269,9 +293,13 @@ def test_shards_of_other_programs_are_indexed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"name": "../../outside.tar"}, "is no name of a shard"), ({"size": 10}, "pictures outside itself"),
-     ({"members": [["a.png", -1, 5, None]]}, "pictures outside itself"), ({"surprise": 1}, "is no index of shards")],
-)  # fmt: skip
+    [
+        ({"name": "../../outside.tar"}, "is no name of a shard"),
+        ({"size": 10}, "pictures outside itself"),
+        ({"members": [["a.png", -1, 5, None]]}, "pictures outside itself"),
+        ({"surprise": 1}, "is no index of shards"),
+    ],
+)
 def test_a_hostile_index_is_refused(shards: Path, tmp_path: Path, change: dict, message: str) -> None:
     index = json.loads((shards / INDEX).read_text())
     index["shards"][0] |= change

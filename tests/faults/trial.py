@@ -22,18 +22,33 @@ SHARED_MEMORY = Path("/dev/shm")
 
 def command(runs_dir: Path, model: str, *more: str) -> list[str]:
     """24 batches, a validation and a checkpoint after every second one, averaged weights, then an evaluation."""
-    return [f"model={model}", "data=digits", "budget=smoke", f"budget.examples={BATCH * BATCHES}", "budget.num_val=16",
-            "budget.validations=12", f"model.training.batch_size={BATCH}", "model.training.ema_decay=0.9",
-            "callbacks.grid_size=1", "callbacks.progress=false", "metrics=[nearest_neighbour_ratio]",
-            "budget.num_samples=16", "budget.num_test=16", f"runs_dir={runs_dir}", "trainer.precision=32-true",
-            "logger=csv", *more]  # fmt: skip
+    return [
+        f"model={model}",
+        "data=digits",
+        "budget=smoke",
+        f"budget.examples={BATCH * BATCHES}",
+        "budget.num_val=16",
+        "budget.validations=12",
+        f"model.training.batch_size={BATCH}",
+        "model.training.ema_decay=0.9",
+        "callbacks.grid_size=1",
+        "callbacks.progress=false",
+        "metrics=[nearest_neighbour_ratio]",
+        "budget.num_samples=16",
+        "budget.num_test=16",
+        f"runs_dir={runs_dir}",
+        "trainer.precision=32-true",
+        "logger=csv",
+        *more,
+    ]
 
 
 class Process:
     """`python train.py <arguments>`."""
 
-    def __init__(self, arguments: list[str], log: Path, tmpdir: Path | None = None,
-                 prepare: Callable[[], object] | None = None) -> None:  # fmt: skip
+    def __init__(
+        self, arguments: list[str], log: Path, tmpdir: Path | None = None, prepare: Callable[[], object] | None = None
+    ) -> None:
         """prepare: called in the process before anything else."""
         self.log, self.began = log, time.monotonic()
         self.pid = os.fork()

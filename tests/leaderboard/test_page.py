@@ -30,10 +30,14 @@ def write_page(tmp_path: Path, rows: list[dict[str, Any]], broken: list[str] | N
 def hostile_page(tmp_path: Path) -> Path:
     bounds = {"value": 9.0, "n": 10, "k": [1, 10, 100], "nats": [10.0, 9.5, 9.0], "likelihood": "lower_bound"}
     vae = make_row("vae", value=2.0)
-    rows = [vae | {"metrics": vae["metrics"] | {"iw_bounds": bounds}}, make_row("glow", value=1.0, family="flow"),
-            make_row("evil", value=3.0, family=HOSTILE, overrides=[HOSTILE], run=HOSTILE, commit=HOSTILE, weights=HOSTILE),
-            make_row("memoriser", value=0.5, family="baseline"), make_row(HOSTILE, value=4.0, imported=True),
-            make_row("ebm", status="failed", error=HOSTILE, metrics={})]  # fmt: skip
+    rows = [
+        vae | {"metrics": vae["metrics"] | {"iw_bounds": bounds}},
+        make_row("glow", value=1.0, family="flow"),
+        make_row("evil", value=3.0, family=HOSTILE, overrides=[HOSTILE], run=HOSTILE, commit=HOSTILE, weights=HOSTILE),
+        make_row("memoriser", value=0.5, family="baseline"),
+        make_row(HOSTILE, value=4.0, imported=True),
+        make_row("ebm", status="failed", error=HOSTILE, metrics={}),
+    ]
     write_rows(tmp_path, rows)
     for model, index in (("vae", 0), ("glow", 1)):
         folder = tmp_path / "digits" / model / str(index)
@@ -69,8 +73,11 @@ def test_everything_from_a_run_is_escaped(tmp_path: Path) -> None:
 
 def test_best_leaves_references_and_imported_rows_out_and_shows_ties(tmp_path: Path) -> None:
     values = {"vae": (1.0, 1.2), "glow": (1.1, 1.3), "ddpm": (9.0, 9.1), "memoriser": (0.1, 0.1)}
-    rows = [make_row(model, seed, value, family="baseline" if model == "memoriser" else "vae")
-            for model, two in values.items() for seed, value in enumerate(two)]  # fmt: skip
+    rows = [
+        make_row(model, seed, value, family="baseline" if model == "memoriser" else "vae")
+        for model, two in values.items()
+        for seed, value in enumerate(two)
+    ]
     (table,) = make_tables(find_runs(write_rows(tmp_path, [*rows, make_row("theirs", value=0.2, imported=True)]))[0])
     assert page._best(table, "fd_domain") == {"vae", "glow"}
 

@@ -14,8 +14,7 @@ from tests.leaderboard.rows import make_row, write_rows
 
 def test_pareto_front_by_definition() -> None:
     values = [(1.0, 9.0), (2.0, 5.0), (3.0, 6.0), (2.0, 4.0), (5.0, 4.0), (6.0, 1.0)]
-    dominated = {i for i, (x, y) in enumerate(values)
-                 if any(a <= x and b <= y and (a, b) != (x, y) for a, b in values)}  # fmt: skip
+    dominated = {i for i, (x, y) in enumerate(values) if any(a <= x and b <= y and (a, b) != (x, y) for a, b in values)}
     assert set(plots.pareto_front(values)) == set(range(6)) - dominated == {0, 3, 5}
 
 
@@ -39,8 +38,13 @@ def test_scatter_is_logarithmic_and_to_scale(tmp_path: Path) -> None:
 
 
 def test_references_and_imported_rows_are_not_on_the_front(tmp_path: Path) -> None:
-    plot = board(tmp_path, sized("a", 10, 4.0), sized("b", 20, 3.0), sized("memoriser", 5, 0.1, family="baseline"),
-                 sized("theirs", 6, 0.2, imported=True))  # fmt: skip
+    plot = board(
+        tmp_path,
+        sized("a", 10, 4.0),
+        sized("b", 20, 3.0),
+        sized("memoriser", 5, 0.1, family="baseline"),
+        sized("theirs", 6, 0.2, imported=True),
+    )
     at = {mark.label: f"{mark.x:.1f},{mark.y:.1f}" for mark in plot.marks}
     corners = plot.front.split()
     assert corners[0] == at["a"]

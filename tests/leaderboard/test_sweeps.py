@@ -14,10 +14,20 @@ from genarena.leaderboard.tables import make_tables
 from tests.leaderboard.rows import make_row, write_rows
 
 HOSTILE = "<script>alert(1)</script>'\"{{ 7*7 }}"
-ABOUT = {"name": "vae", "model": "vae", "data": "digits", "line": ["data=digits"], "trials": 4, "objectives": ["fd", "recall"],
-         "directions": ["minimize", "maximize"],
-         "space": {"model.lr": {"low": 0.001, "high": 0.1, "log": True}, "model.width": {"low": 0, "high": 10},
-                   "model.kind": {"choices": [None, "b", 3]}}}  # fmt: skip
+ABOUT = {
+    "name": "vae",
+    "model": "vae",
+    "data": "digits",
+    "line": ["data=digits"],
+    "trials": 4,
+    "objectives": ["fd", "recall"],
+    "directions": ["minimize", "maximize"],
+    "space": {
+        "model.lr": {"low": 0.001, "high": 0.1, "log": True},
+        "model.width": {"low": 0, "high": 10},
+        "model.kind": {"choices": [None, "b", 3]},
+    },
+}
 
 
 def trial(
@@ -35,8 +45,12 @@ def trial(
     }
 
 
-TRIALS = [trial(0, [3.0, 0.1], 0.001, 0, "null"), trial(1, [1.0, 0.5], 0.01, 5, "b"),
-          trial(2, None, 0.05, 1, "b", "failed", HOSTILE), trial(3, [2.0, 0.9], 0.1, 10, "3")]  # fmt: skip
+TRIALS = [
+    trial(0, [3.0, 0.1], 0.001, 0, "null"),
+    trial(1, [1.0, 0.5], 0.01, 5, "b"),
+    trial(2, None, 0.05, 1, "b", "failed", HOSTILE),
+    trial(3, [2.0, 0.9], 0.1, 10, "3"),
+]
 
 
 def write(folder: Path, about: dict = ABOUT, **parts: object) -> Path:
@@ -61,8 +75,11 @@ def test_every_finished_trial_passes_through_its_values(tmp_path: Path) -> None:
     bottom, top = HEIGHT - BOTTOM, TOP
     middle = (bottom + top) / 2
     heights = {thread.number: [float(pair.split(",")[1]) for pair in thread.points.split()] for thread in plot.threads}
-    assert heights == {0: [bottom, bottom, bottom, top, bottom], 1: [middle, middle, middle, bottom, middle],
-                       3: [top, top, top, middle, top]}  # fmt: skip
+    assert heights == {
+        0: [bottom, bottom, bottom, top, bottom],
+        1: [middle, middle, middle, bottom, middle],
+        3: [top, top, top, middle, top],
+    }
     assert [label for _, label in plot.scales[0].ticks] == ["0.001", "0.01", "0.1"]
     assert [label for _, label in plot.scales[2].ticks] == ["null", "b", "3"]
     shades = {thread.number: (thread.shade, thread.is_best) for thread in plot.threads}

@@ -40,15 +40,22 @@ def test_the_sign_is_that_of_the_number(tmp_path: Path) -> None:
 
 
 def test_different_data_protocol_or_budget_never_share_a_table(tmp_path: Path) -> None:
-    rows = [make_row(), make_row(data={"id": "mnist-0", "split": "test"}), make_row(protocol={"id": "p1"}),
-            make_row(budget={"name": "smoke", "minutes": None, "examples": 128}),
-            make_row(budget={"name": "cpu_1min", "minutes": 1, "examples": None})]  # fmt: skip
+    rows = [
+        make_row(),
+        make_row(data={"id": "mnist-0", "split": "test"}),
+        make_row(protocol={"id": "p1"}),
+        make_row(budget={"name": "smoke", "minutes": None, "examples": 128}),
+        make_row(budget={"name": "cpu_1min", "minutes": 1, "examples": None}),
+    ]
     assert len(tables(tmp_path, *rows)) == 5
 
 
 def test_overrides_make_another_line_and_a_repeated_seed_counts_once(tmp_path: Path) -> None:
-    rows = [make_row(value=9.0), make_row(value=1.0, time="2026-01-02T00:00:00"),
-            make_row(overrides=["model.latent_dim=2"], value=5.0)]  # fmt: skip
+    rows = [
+        make_row(value=9.0),
+        make_row(value=1.0, time="2026-01-02T00:00:00"),
+        make_row(overrides=["model.latent_dim=2"], value=5.0),
+    ]
     (table,) = tables(tmp_path, *rows)
     assert [line.name for line in table.lines] == ["vae", "vae model.latent_dim=2"]
     assert table.lines[0].cells["fd_domain"].value == 1.0  # the newest, not the best
@@ -201,8 +208,11 @@ def ranks(table) -> dict[str, str]:
 
 def test_a_tie_is_printed_as_a_tie(tmp_path: Path) -> None:
     values = {"vae": (1.0, 1.1, 1.2), "glow": (1.1, 1.2, 1.3), "ddpm": (5.0, 5.1, 5.2), "memoriser": (0.1, 0.1, 0.1)}
-    rows = [make_row(model, seed, value, family="baseline" if model == "memoriser" else "vae")
-            for model, three in values.items() for seed, value in enumerate(three)]  # fmt: skip
+    rows = [
+        make_row(model, seed, value, family="baseline" if model == "memoriser" else "vae")
+        for model, three in values.items()
+        for seed, value in enumerate(three)
+    ]
     (table,) = tables(tmp_path, *rows)
     assert ranks(table) == {"memoriser": "ceiling", "vae": "1=", "glow": "1=", "ddpm": "3"}
     notes = {line.model: line.rank_note for line in table.lines}
@@ -214,8 +224,9 @@ def test_a_tie_is_printed_as_a_tie(tmp_path: Path) -> None:
 
 def test_ties_do_not_chain(tmp_path: Path) -> None:
     values = {"vae": (1.0, 1.1, 1.2), "glow": (1.15, 1.25, 1.35), "ddpm": (1.3, 1.4, 1.5)}
-    (table,) = tables(tmp_path, *(make_row(model, seed, value) for model, three in values.items()
-                                  for seed, value in enumerate(three)))  # fmt: skip
+    (table,) = tables(
+        tmp_path, *(make_row(model, seed, value) for model, three in values.items() for seed, value in enumerate(three))
+    )
     assert ranks(table) == {"vae": "1=", "glow": "1=", "ddpm": "3"}  # each neighbour p = 0.14, first and last p = 0.02
 
 
@@ -225,10 +236,14 @@ def test_one_seed_cannot_be_tested(tmp_path: Path) -> None:
 
 
 def test_a_model_that_diverged_is_not_ranked(tmp_path: Path) -> None:
-    rows = [make_row("vae", 0, 1.0), make_row("vae", 1, status="diverged", error="Diverged: at 3%", metrics={}),
-            make_row("glow", 0, 2.0), make_row("glow", 1, status="failed", error="interrupted", metrics={}),
-            make_row("ebm", 0, 3.0, time="2026-01-02T00:00:00"),
-            make_row("ebm", 0, status="diverged", error="Diverged: at 9%", metrics={})]  # fmt: skip
+    rows = [
+        make_row("vae", 0, 1.0),
+        make_row("vae", 1, status="diverged", error="Diverged: at 3%", metrics={}),
+        make_row("glow", 0, 2.0),
+        make_row("glow", 1, status="failed", error="interrupted", metrics={}),
+        make_row("ebm", 0, 3.0, time="2026-01-02T00:00:00"),
+        make_row("ebm", 0, status="diverged", error="Diverged: at 9%", metrics={}),
+    ]
     (table,) = tables(tmp_path, *rows)
     assert ranks(table) == {"vae": "–", "glow": "1?", "ebm": "2?"}  # the ebm's seed was run again
     assert "seed 1: Diverged: at 3%" in table.lines[0].rank_note
@@ -238,15 +253,20 @@ def test_a_model_that_diverged_is_not_ranked(tmp_path: Path) -> None:
 def imported(**changes) -> dict:
     """What scripts/score.py writes: no budget, no seed, no cost."""
     row = make_row("Their GAN", value=0.5, imported=True, **changes)
-    return {key: row[key] for key in row if key not in ("budget", "seed", "overrides", "cost", "commit", "likelihood",
-                                                        "versions", "run", "time")}  # fmt: skip
+    return {
+        key: row[key]
+        for key in row
+        if key not in ("budget", "seed", "overrides", "cost", "commit", "likelihood", "versions", "run", "time")
+    }
 
 
 def test_imported_rows_are_marked_and_join_their_protocol(tmp_path: Path) -> None:
     other = {"name": "cpu_1min", "minutes": 1, "examples": None}
     found = tables(tmp_path, make_row(value=1.0), make_row("glow", value=2.0, budget=other), imported())
-    assert [[line.name for line in table.lines] for table in found] == [["Their GAN (imported)", "glow"],
-                                                                        ["Their GAN (imported)", "vae"]]  # fmt: skip
+    assert [[line.name for line in table.lines] for table in found] == [
+        ["Their GAN (imported)", "glow"],
+        ["Their GAN (imported)", "vae"],
+    ]
     for table in found:
         assert table.lines[0].rank == "imported"
         assert table.lines[1].rank == "1"
@@ -263,10 +283,17 @@ def test_imported_rows_of_another_protocol_stay_apart(tmp_path: Path) -> None:
 
 def test_tables_say_why_they_stand_apart(tmp_path: Path) -> None:
     settings = [{"id": f"p{n}", "settings": {"num_samples": n, "iw_samples": 5}} for n in (10, 20)]
-    found = tables(tmp_path, make_row(protocol=settings[0]), make_row(protocol=settings[1]),
-                   make_row(protocol=settings[1], data={"id": "mnist-0", "split": "test"}))  # fmt: skip
+    found = tables(
+        tmp_path,
+        make_row(protocol=settings[0]),
+        make_row(protocol=settings[1]),
+        make_row(protocol=settings[1], data={"id": "mnist-0", "split": "test"}),
+    )
     assert [table.apart.partition("agree: ")[2] for table in found] == [
-        "", "the protocol (settings.num_samples 20, there 10).", "the data (digits-0 there)."]  # fmt: skip
+        "",
+        "the protocol (settings.num_samples 20, there 10).",
+        "the data (digits-0 there).",
+    ]
     assert r"settings.num\_samples 20, there 10" in formats.markdown(found)
 
 
@@ -311,8 +338,9 @@ def test_numbers_are_readable() -> None:
     assert shown == ["0", "1,234,567", "0.1235", "12.35", "1.23e-05", "2.000", "123.5"]
 
 
-def test_offline_wandb_gets_the_tables_and_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                     capsys: pytest.CaptureFixture) -> None:  # fmt: skip
+def test_offline_wandb_gets_the_tables_and_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     import wandb
 
     from genarena import config

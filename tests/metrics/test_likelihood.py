@@ -30,8 +30,12 @@ def test_mean_and_standard_error_in_nats() -> None:
     metric.update(values[:1], Likelihood.LOWER_BOUND)
     metric.update(values[1:], Likelihood.LOWER_BOUND)
     assert metric.compute() == 3.0
-    assert metric.record() == {"n": 3, "standard_error": pytest.approx(math.sqrt(7.0 / 3.0)), "likelihood": "lower_bound",
-                               "sign": "<="}  # fmt: skip
+    assert metric.record() == {
+        "n": 3,
+        "standard_error": pytest.approx(math.sqrt(7.0 / 3.0)),
+        "likelihood": "lower_bound",
+        "sign": "<=",
+    }
 
 
 def test_an_error_that_all_examples_share_does_not_average_away() -> None:

@@ -17,8 +17,10 @@ SPEC = DataSpec((1, 8, 8), 17, 10)
 
 def sets(n: int = 120, m: int = 90) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return (torch.randn(n, 6, generator=generator, dtype=torch.float64),
-            0.7 * torch.randn(m, 6, generator=generator, dtype=torch.float64) + 0.4)  # fmt: skip
+    return (
+        torch.randn(n, 6, generator=generator, dtype=torch.float64),
+        0.7 * torch.randn(m, 6, generator=generator, dtype=torch.float64) + 0.4,
+    )
 
 
 def measure(name: str, real: torch.Tensor, fake: torch.Tensor, parts: int = 1) -> float:

@@ -37,8 +37,14 @@ class Duel(AdversarialModel):
         fake = self.fake(len(batch.x))
         score = self.discriminator(fake)
         weight = self.discriminator.weight
-        self.seen.append({"weight": weight.detach().clone(), "frozen": not weight.requires_grad,
-                          "fake": fake.detach().float(), "score": score.detach().float()})  # fmt: skip
+        self.seen.append(
+            {
+                "weight": weight.detach().clone(),
+                "frozen": not weight.requires_grad,
+                "fake": fake.detach().float(),
+                "score": score.detach().float(),
+            }
+        )
         return {"loss": -score.mean() * (NAN if self.broken_generator else 1.0)}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
@@ -73,8 +79,16 @@ def batches(num: int, size: int) -> list[Tensor]:
 
 def fit(model: Duel, data: list[Tensor], precision: str = "32-true") -> Recorder:
     recorder = Recorder()
-    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, precision=precision,
-                         enable_progress_bar=False, enable_model_summary=False, callbacks=[recorder])  # fmt: skip
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        precision=precision,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[recorder],
+    )
     trainer.fit(model, DataLoader([Batch(x) for x in data], batch_size=None))
     return recorder
 

@@ -131,8 +131,10 @@ def test_variance_is_learned_from_the_bound_and_the_mean_is_not():
     torch.manual_seed(0)
     model = DDPM(DataSpec((1, 4, 4), 17), hidden_channels=8)
     terms = model.loss(Batch(torch.randint(17, (8, 1, 4, 4)).to(torch.uint8)))
-    bound, simple = (torch.autograd.grad(terms[name], model.network.head.weight, retain_graph=True)[0]
-                     for name in ("bound", "simple"))  # fmt: skip
+    bound, simple = (
+        torch.autograd.grad(terms[name], model.network.head.weight, retain_graph=True)[0]
+        for name in ("bound", "simple")
+    )
     assert (bound[0] == 0).all() and (bound[1] != 0).any()
     assert (simple[0] != 0).any() and (simple[1] == 0).all()
 
@@ -201,8 +203,17 @@ def test_bits_of_a_constant_edge_level_are_nearly_free():
     assert model.log_prob(levels(1).expand(300, -1, -1, -1)).mean().item() == pytest.approx(0.0, abs=0.01)
 
 
-@pytest.mark.parametrize("option", [{"schedule": "sigmoid"}, {"prediction": "score"}, {"variance": "fixed"},
-                                    {"sampler": "heun"}, {"nfe": 0}, {"nfe": 1001}])  # fmt: skip
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"schedule": "sigmoid"},
+        {"prediction": "score"},
+        {"variance": "fixed"},
+        {"sampler": "heun"},
+        {"nfe": 0},
+        {"nfe": 1001},
+    ],
+)
 def test_unknown_choices_are_refused(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         DDPM(DataSpec((1, 8, 8), 17), **option)

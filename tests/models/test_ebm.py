@@ -192,8 +192,16 @@ def test_spectral_norm_holds_the_slope_of_a_layer() -> None:
 def test_trained_on_two_dimensions_it_finds_the_density() -> None:
     """Two modes, which no Gaussian reference has: the samples have both, and log_prob is near the true density."""
     torch.manual_seed(0)
-    model = EBM(DataSpec((2,)), hidden_channels=4, buffer_size=512, ais_chains=200, ais_steps=40, langevin_steps=10,
-                sample_steps=20, step_size=0.02)  # fmt: skip
+    model = EBM(
+        DataSpec((2,)),
+        hidden_channels=4,
+        buffer_size=512,
+        ais_chains=200,
+        ais_steps=40,
+        langevin_steps=10,
+        sample_steps=20,
+        step_size=0.02,
+    )
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3, betas=(0.0, 0.999))
     target = torch.distributions.MixtureSameFamily(
         torch.distributions.Categorical(torch.tensor([0.3, 0.7])),

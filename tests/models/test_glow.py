@@ -96,8 +96,12 @@ def test_kind_of_likelihood_and_refusals() -> None:
 
 
 def test_number_of_scales_follows_the_size() -> None:
-    shapes = {size: len(Glow(DataSpec((1, size, size), 4), num_levels=4, num_steps=1, hidden_channels=4)
-                        .flow.bijections[1].levels) for size in (28, 32, 6)}  # fmt: skip
+    shapes = {
+        size: len(
+            Glow(DataSpec((1, size, size), 4), num_levels=4, num_steps=1, hidden_channels=4).flow.bijections[1].levels
+        )
+        for size in (28, 32, 6)
+    }
     assert shapes == {28: 2, 32: 4, 6: 1}
 
 

@@ -18,8 +18,18 @@ def test_samples_are_validation_examples_drawn_evenly() -> None:
 
 
 def test_a_run_shows_the_validation_split_and_nothing_else(tmp_path) -> None:
-    row = run(compose(["model=heldout", "data=digits", "budget=smoke", f"runs_dir={tmp_path}", "callbacks.progress=false",
-                       "metrics=[nearest_neighbour_ratio]"]))  # fmt: skip
+    row = run(
+        compose(
+            [
+                "model=heldout",
+                "data=digits",
+                "budget=smoke",
+                f"runs_dir={tmp_path}",
+                "callbacks.progress=false",
+                "metrics=[nearest_neighbour_ratio]",
+            ]
+        )
+    )
     assert row["cost"]["examples_seen"] == 0
     assert row["metrics"]["nearest_neighbour_ratio"]["copies"] == 0.0
     (path,) = tmp_path.glob("digits/heldout/*")

@@ -37,27 +37,44 @@ def test_natural_order_is_the_raster_scan_with_channels_innermost() -> None:
     assert raster_degrees((4,)).tolist() == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("options", [
-    {"hidden": [400]}, {"hidden": [400, 300]}, {"hidden": [400], "direct": True}, {"hidden": [], "direct": True},
-    {"hidden": [400, 300], "num_masks": 2, "order_agnostic": True},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden": [400]},
+        {"hidden": [400, 300]},
+        {"hidden": [400], "direct": True},
+        {"hidden": [], "direct": True},
+        {"hidden": [400, 300], "num_masks": 2, "order_agnostic": True},
+    ],
+)
 def test_an_output_depends_on_every_dimension_before_it_and_on_no_other(options: dict) -> None:
     """The Jacobian, in the order of the mask, is zero on and above the diagonal and nowhere below it."""
     model = small_model((2, 3, 3), 17, **options).double()
     torch.manual_seed(0)
     for mask in range(model.num_masks):
         order = model.degrees(mask)[0].argsort()
-        jacobians = [torch.autograd.functional.jacobian(lambda v, mask=mask: model.outputs(v[None], mask)[0].square().sum(0), v)
-                     for v in torch.rand(8, 18).double()]  # fmt: skip
+        jacobians = [
+            torch.autograd.functional.jacobian(lambda v, mask=mask: model.outputs(v[None], mask)[0].square().sum(0), v)
+            for v in torch.rand(8, 18).double()
+        ]
         moved = (torch.stack(jacobians).abs().sum(0) > 0)[order][:, order]  # eight points: a unit may be off at one
         assert torch.equal(moved, torch.ones(18, 18, dtype=torch.bool).tril(-1))
 
 
-@pytest.mark.parametrize(("shape", "num_levels", "options"), [
-    ((1, 3, 3), 2, {}), ((1, 3, 3), 2, TWO_LAYERS), ((1, 2, 3), 2, {"hidden": [], "direct": True}),
-    ((3, 1, 2), 3, {}), ((1, 2, 2), 5, {"pixels": "logistic_mixture"}), ((2, 1, 1), 17, {"pixels": "logistic"}),
-    ((3, 1, 1), 8, {**TWO_LAYERS, "pixels": "logistic_mixture"}), ((4,), 4, TWO_LAYERS), ((1, 1, 1), 40, {}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "num_levels", "options"),
+    [
+        ((1, 3, 3), 2, {}),
+        ((1, 3, 3), 2, TWO_LAYERS),
+        ((1, 2, 3), 2, {"hidden": [], "direct": True}),
+        ((3, 1, 2), 3, {}),
+        ((1, 2, 2), 5, {"pixels": "logistic_mixture"}),
+        ((2, 1, 1), 17, {"pixels": "logistic"}),
+        ((3, 1, 1), 8, {**TWO_LAYERS, "pixels": "logistic_mixture"}),
+        ((4,), 4, TWO_LAYERS),
+        ((1, 1, 1), 40, {}),
+    ],
+)
 @torch.no_grad()
 def test_the_masses_of_all_images_sum_to_one(shape: tuple[int, ...], num_levels: int, options: dict) -> None:
     log_prob = small_model(shape, num_levels, **options).log_prob(all_images(shape, num_levels))
@@ -91,9 +108,15 @@ def sample_naive(model: MADE, num_samples: int) -> Tensor:
     return samples
 
 
-@pytest.mark.parametrize(("shape", "num_levels", "options"), [
-    ((1, 6, 7), 2, {}), ((1, 6, 5), 17, TWO_LAYERS), ((3, 3, 4), 256, {}), ((1, 5, 5), 2, {"hidden": [], "direct": True}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "num_levels", "options"),
+    [
+        ((1, 6, 7), 2, {}),
+        ((1, 6, 5), 17, TWO_LAYERS),
+        ((3, 3, 4), 256, {}),
+        ((1, 5, 5), 2, {"hidden": [], "direct": True}),
+    ],
+)
 def test_incremental_sampling_equals_one_full_pass_per_dimension(shape: tuple, num_levels: int, options: dict) -> None:
     model = small_model(shape, num_levels, **options)
     torch.manual_seed(0)
@@ -111,9 +134,14 @@ def test_incremental_sampling_of_vectors() -> None:
     torch.testing.assert_close(quick, sample_naive(model, 40), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("shape", "num_levels", "options"), [
-    ((1, 2, 3), 2, {}), ((1, 2, 2), 3, TWO_LAYERS), ((2, 1, 1), 8, {"pixels": "logistic_mixture"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "num_levels", "options"),
+    [
+        ((1, 2, 3), 2, {}),
+        ((1, 2, 2), 3, TWO_LAYERS),
+        ((2, 1, 1), 8, {"pixels": "logistic_mixture"}),
+    ],
+)
 @torch.no_grad()
 def test_samples_occur_as_often_as_the_likelihood_says(shape: tuple, num_levels: int, options: dict) -> None:
     model, images = small_model(shape, num_levels, spread=2.0, **options), all_images(shape, num_levels)
@@ -122,8 +150,10 @@ def test_samples_occur_as_often_as_the_likelihood_says(shape: tuple, num_levels:
     expected = model.log_prob(images).double().exp() * 20_000
     order = expected.argsort()
     num_rare = int((expected < 10).sum())  # the test asks for 10 in every cell: the rare images share one
-    cells = [torch.cat([value[order][: num_rare + 1].sum()[None], value[order][num_rare + 1 :]])
-             for value in (counts, expected)]  # fmt: skip
+    cells = [
+        torch.cat([value[order][: num_rare + 1].sum()[None], value[order][num_rare + 1 :]])
+        for value in (counts, expected)
+    ]
     assert len(cells[0]) > 8
     assert chisquare(cells[0].numpy(), (cells[1] * 20_000 / cells[1].sum()).numpy()).pvalue > 1e-3
 
@@ -169,10 +199,15 @@ def test_gaussian_mixture_draws_what_its_density_says() -> None:
     assert kstest(wide.sample().flatten().numpy(), cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"hidden": []}, "direct=true"), ({"hidden": [0]}, "at least 1"), ({"num_masks": 0}, "num_masks=0"),
-    ({"pixels": "bernoulli"}, "num_levels=2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": []}, "direct=true"),
+        ({"hidden": [0]}, "at least 1"),
+        ({"num_masks": 0}, "num_masks=0"),
+        ({"pixels": "bernoulli"}, "num_levels=2"),
+    ],
+)
 def test_impossible_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MADE(DataSpec((1, 4, 4), 17), **options)

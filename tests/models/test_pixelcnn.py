@@ -16,8 +16,15 @@ from genarena.spec import DataSpec
 def small_model(shape: tuple[int, ...], num_levels: int, pixels: str = "auto", spread: float = 1.0) -> PixelCNN:
     """A model with random weights, `spread` times as large as at the start, so that nothing is close to uniform."""
     torch.manual_seed(3)
-    model = PixelCNN(DataSpec(shape, num_levels), hidden_channels=8, num_blocks=3, dilations=(1, 2), head_channels=16,
-                     pixels=pixels, num_mixtures=3)  # fmt: skip
+    model = PixelCNN(
+        DataSpec(shape, num_levels),
+        hidden_channels=8,
+        num_blocks=3,
+        dilations=(1, 2),
+        head_channels=16,
+        pixels=pixels,
+        num_mixtures=3,
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(spread)
@@ -58,11 +65,18 @@ def test_an_output_depends_on_every_earlier_dimension_and_on_no_other(shape: tup
     assert torch.equal(moved, torch.ones(size, size, dtype=torch.bool).triu(1))
 
 
-@pytest.mark.parametrize(("shape", "num_levels", "pixels"), [
-    ((1, 2, 3), 2, "bernoulli"), ((1, 2, 2), 3, "categorical"), ((1, 2, 2), 3, "logistic_mixture"),
-    ((3, 1, 2), 3, "categorical"), ((3, 1, 1), 8, "logistic_mixture"), ((3, 2, 1), 2, "bernoulli"),
-    ((2, 1, 1), 17, "logistic"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "num_levels", "pixels"),
+    [
+        ((1, 2, 3), 2, "bernoulli"),
+        ((1, 2, 2), 3, "categorical"),
+        ((1, 2, 2), 3, "logistic_mixture"),
+        ((3, 1, 2), 3, "categorical"),
+        ((3, 1, 1), 8, "logistic_mixture"),
+        ((3, 2, 1), 2, "bernoulli"),
+        ((2, 1, 1), 17, "logistic"),
+    ],
+)
 def test_the_masses_of_all_images_sum_to_one(shape: tuple[int, ...], num_levels: int, pixels: str) -> None:
     log_prob = small_model(shape, num_levels, pixels, spread=2.0).log_prob(all_images(shape, num_levels))
     assert log_prob.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
@@ -80,10 +94,15 @@ def test_cached_sampling_equals_one_full_pass_per_pixel(shape: tuple[int, ...], 
     assert len(cached.unique()) > 1
 
 
-@pytest.mark.parametrize(("shape", "num_levels", "pixels"), [
-    ((1, 2, 2), 3, "categorical"), ((1, 2, 2), 3, "logistic_mixture"), ((3, 1, 1), 4, "logistic_mixture"),
-    ((2, 1, 2), 2, "bernoulli"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "num_levels", "pixels"),
+    [
+        ((1, 2, 2), 3, "categorical"),
+        ((1, 2, 2), 3, "logistic_mixture"),
+        ((3, 1, 1), 4, "logistic_mixture"),
+        ((2, 1, 2), 2, "bernoulli"),
+    ],
+)
 @torch.no_grad()
 def test_samples_occur_as_often_as_the_likelihood_says(shape: tuple[int, ...], num_levels: int, pixels: str) -> None:
     model, images = small_model(shape, num_levels, pixels, spread=1.5), all_images(shape, num_levels)
@@ -93,8 +112,10 @@ def test_samples_occur_as_often_as_the_likelihood_says(shape: tuple[int, ...], n
     expected = model.log_prob(images).double().exp() * 40_000
     order = expected.argsort()
     num_rare = int((expected < 10).sum())  # the test asks for 10 in every cell: the rare images share one
-    cells = [torch.cat([value[order][: num_rare + 1].sum()[None], value[order][num_rare + 1 :]])
-             for value in (counts, expected)]  # fmt: skip
+    cells = [
+        torch.cat([value[order][: num_rare + 1].sum()[None], value[order][num_rare + 1 :]])
+        for value in (counts, expected)
+    ]
     assert len(cells[0]) > 8
     assert chisquare(cells[0].numpy(), (cells[1] * 40_000 / cells[1].sum()).numpy()).pvalue > 1e-3
 
@@ -110,10 +131,16 @@ def test_one_sided_kernels_are_masked_kernels_without_the_zeros(dilation: int) -
         torch.testing.assert_close(conv(x), F.conv2d(x, weight, conv.bias, padding=padding, dilation=dilation))
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"kernel_size": 4}, "kernel_size=4"), ({"first_kernel_size": 1}, "first_kernel_size=1"),
-    ({"num_blocks": 0}, "num_blocks=0"), ({"pixels": "bernoulli"}, "num_levels=2"), ({"dilations": ()}, "dilations"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kernel_size": 4}, "kernel_size=4"),
+        ({"first_kernel_size": 1}, "first_kernel_size=1"),
+        ({"num_blocks": 0}, "num_blocks=0"),
+        ({"pixels": "bernoulli"}, "num_levels=2"),
+        ({"dilations": ()}, "dilations"),
+    ],
+)
 def test_impossible_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PixelCNN(DataSpec((1, 4, 4), 17), **options)

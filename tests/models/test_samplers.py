@@ -119,8 +119,12 @@ def test_deterministic_samplers_converge_to_the_flow(sampler, order):
 
 def test_second_order_is_closer_than_first_at_the_same_cost():
     process, x = NoiseSchedule(cosine_alpha_bar(1000)), torch.linspace(-2, 2, 9, dtype=torch.float64)
-    error = {name: (SAMPLERS[name](gaussian_denoiser(process), x, process, respaced(1000, 20))
-                    - exact_flow(x, process)).abs().max() for name in ("ddim", "dpm_solver")}  # fmt: skip
+    error = {
+        name: (SAMPLERS[name](gaussian_denoiser(process), x, process, respaced(1000, 20)) - exact_flow(x, process))
+        .abs()
+        .max()
+        for name in ("ddim", "dpm_solver")
+    }
     assert error["dpm_solver"] < 0.3 * error["ddim"]
 
 

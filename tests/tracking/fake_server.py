@@ -62,8 +62,15 @@ class FakeServer:
     def _UpsertBucket(self, given: dict[str, Any]) -> dict[str, Any]:
         self.runs.append(given)
         project = {"id": "cHJv", "name": given["project"], "entity": ENTITY}
-        bucket = {"id": "aWQ=", "name": given["name"], "displayName": given.get("displayName"), "config": "{}",
-                  "sweepName": None, "historyLineCount": 0, "project": project}  # fmt: skip
+        bucket = {
+            "id": "aWQ=",
+            "name": given["name"],
+            "displayName": given.get("displayName"),
+            "config": "{}",
+            "sweepName": None,
+            "historyLineCount": 0,
+            "project": project,
+        }
         return {"upsertBucket": {"bucket": bucket, "inserted": True}}
 
     def _CreateRunFiles(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -80,9 +87,19 @@ class FakeServer:
         return {"createArtifactManifest": {"artifactManifest": {"id": "bWFu", "file": file}}}
 
     def _CreateArtifactFiles(self, given: dict[str, Any]) -> dict[str, Any]:
-        nodes = [{"id": "ZjE=", "name": name, "displayName": name, "uploadUrl": f"{self.url}/artifact/{name}",
-                  "uploadHeaders": [], "storagePath": "x", "uploadMultipartUrls": None, "artifact": {"id": "YXJ0"}}
-                 for name in (file["name"] for file in given["artifactFiles"])]  # fmt: skip
+        nodes = [
+            {
+                "id": "ZjE=",
+                "name": name,
+                "displayName": name,
+                "uploadUrl": f"{self.url}/artifact/{name}",
+                "uploadHeaders": [],
+                "storagePath": "x",
+                "uploadMultipartUrls": None,
+                "artifact": {"id": "YXJ0"},
+            }
+            for name in (file["name"] for file in given["artifactFiles"])
+        ]
         return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
 
     def _CommitArtifact(self, given: dict[str, Any]) -> dict[str, Any]:

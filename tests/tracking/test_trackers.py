@@ -24,9 +24,19 @@ EXAMPLES = 192
 
 
 def command(runs_dir: Path, model: str, logger: str, *more: str) -> list[str]:
-    return [f"model={model}", "data=digits", "budget=smoke", f"budget.examples={EXAMPLES}", "metrics=[sampling_seconds]",
-            "model.training.batch_size=8", "callbacks.progress=false", "callbacks.grid_size=4", f"logger={logger}",
-            f"runs_dir={runs_dir}", *more]  # fmt: skip
+    return [
+        f"model={model}",
+        "data=digits",
+        "budget=smoke",
+        f"budget.examples={EXAMPLES}",
+        "metrics=[sampling_seconds]",
+        "model.training.batch_size=8",
+        "callbacks.progress=false",
+        "callbacks.grid_size=4",
+        f"logger={logger}",
+        f"runs_dir={runs_dir}",
+        *more,
+    ]
 
 
 def curves(path: Path) -> dict[str, list[tuple[int, float]]]:
@@ -71,8 +81,11 @@ def test_each_player_has_its_own_even_if_it_rarely_moves(tmp_path: Path) -> None
     model.n_critic = 5
     fit(model, [Curves(), Budget(None, 8 * 21)], tmp_path, every=50, logger=memory)
     first, last, _ = (set(values) for _, values in memory.rows)
-    moves = {f"train/{player}_{name}" for player in ("generator", "discriminator")
-             for name in ("loss", "gradient_norm", "learning_rate")}  # fmt: skip
+    moves = {
+        f"train/{player}_{name}"
+        for player in ("generator", "discriminator")
+        for name in ("loss", "gradient_norm", "learning_rate")
+    }
     assert last == moves | {"progress"}
     assert first == {key for key in moves if "discriminator" in key} | {"progress"}
 
@@ -90,8 +103,16 @@ def in_wandb(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
 def test_wandb_has_what_the_csv_has(in_wandb: tuple[Path, dict]) -> None:
     path, _ = in_wandb
     expected = curves(path / "metrics.csv")
-    assert {"train/loss", "train/kl", "train/gradient_norm", "train/learning_rate", "val/bits_per_dim", "progress",
-            "test/sampling_seconds", "cost/parameters"} <= set(expected)  # fmt: skip
+    assert {
+        "train/loss",
+        "train/kl",
+        "train/gradient_norm",
+        "train/learning_rate",
+        "val/bits_per_dim",
+        "progress",
+        "test/sampling_seconds",
+        "cost/parameters",
+    } <= set(expected)
     (folder,) = (path / "wandb").glob("offline-run-*")
     logged = offline_file.read(folder)
     for key, curve in expected.items():
@@ -108,8 +129,15 @@ def test_wandb_summary_is_flat_and_config_is_whole(in_wandb: tuple[Path, dict]) 
     logged = offline_file.read(folder)
     assert logged.summary["test/sampling_seconds"] == row["metrics"]["sampling_seconds"]["value"]
     assert logged.summary["cost/parameters"] == row["cost"]["parameters"]
-    texts = {"status": "ok", "model": "vae", "family": "vae", "data": row["data"]["id"], "budget": "smoke",
-             "protocol": row["protocol"]["id"], "weights": row["weights"]}  # fmt: skip
+    texts = {
+        "status": "ok",
+        "model": "vae",
+        "family": "vae",
+        "data": row["data"]["id"],
+        "budget": "smoke",
+        "protocol": row["protocol"]["id"],
+        "weights": row["weights"],
+    }
     assert {key: logged.summary[key] for key in texts} == texts
     assert logged.config["model"]["latent_dim"] == 32
     assert "model=vae" in logged.config["choices"]["overrides"]
@@ -123,9 +151,13 @@ def test_wandb_has_the_pictures_as_they_are(in_wandb: tuple[Path, dict]) -> None
     path, _ = in_wandb
     (folder,) = (path / "wandb").glob("offline-run-*")
     logged = offline_file.read(folder)
-    samples = {"samples": ["050", "100"], "reconstructions": ["050-reconstructions", "100-reconstructions"],
-               "test/samples": ["final"], "test/reconstructions": ["reconstructions"],
-               "test/neighbours": ["neighbours"]}  # fmt: skip
+    samples = {
+        "samples": ["050", "100"],
+        "reconstructions": ["050-reconstructions", "100-reconstructions"],
+        "test/samples": ["final"],
+        "test/reconstructions": ["reconstructions"],
+        "test/neighbours": ["neighbours"],
+    }
     for name, stems in samples.items():
         shown = [folder / "files" / media for _, media in logged.curve(f"{name}.path")]
         assert [file.read_bytes() for file in shown] == [(path / "samples" / f"{s}.png").read_bytes() for s in stems]
@@ -140,8 +172,13 @@ def test_tensorboard_has_what_the_csv_has(tmp_path: Path) -> None:
     for key, curve in expected.items():
         found = [(event.step, event.value) for event in events.Scalars(key)]
         assert found == [(step, pytest.approx(value, rel=1e-6)) for step, value in curve], key
-    assert set(events.Tags()["images"]) == {"samples", "reconstructions", "test/samples", "test/reconstructions",
-                                            "test/neighbours"}  # fmt: skip
+    assert set(events.Tags()["images"]) == {
+        "samples",
+        "reconstructions",
+        "test/samples",
+        "test/reconstructions",
+        "test/neighbours",
+    }
     (tmp_path / "shown.png").write_bytes(events.Images("samples")[-1].encoded_image_string)
     shown, drawn = Image.open(tmp_path / "shown.png").convert("L"), Image.open(path / "samples" / "100.png")
     assert np.array_equal(np.asarray(shown), np.asarray(drawn))

@@ -22,9 +22,19 @@ KEY = "c0ffee" + "0123456789abcdef" * 2 + "42"
 
 
 def command(runs_dir: Path, *more: str) -> list[str]:
-    return ["model=realnvp", "data=digits", "budget=smoke", "budget.examples=32", "metrics=[sampling_seconds]",
-            "model.training.batch_size=8", "callbacks.progress=false", "callbacks.grid_size=1", "logger=wandb",
-            f"runs_dir={runs_dir}", *more]  # fmt: skip
+    return [
+        "model=realnvp",
+        "data=digits",
+        "budget=smoke",
+        "budget.examples=32",
+        "metrics=[sampling_seconds]",
+        "model.training.batch_size=8",
+        "callbacks.progress=false",
+        "callbacks.grid_size=1",
+        "logger=wandb",
+        f"runs_dir={runs_dir}",
+        *more,
+    ]
 
 
 @pytest.fixture
@@ -60,8 +70,10 @@ def test_online_every_job_is_a_run_of_its_own(server: FakeServer, tmp_path: Path
         with pytest.raises(RuntimeError):
             run(compose(command(tmp_path / "runs")))
     run(compose(command(tmp_path / "runs", "seed=1")))
-    first, second = ((tmp_path / f"runs/digits/realnvp/{path.name}/wandb/id").read_text().strip()
-                     for path in sorted((tmp_path / "runs/digits/realnvp").iterdir(), key=lambda p: p.name[-1]))  # fmt: skip
+    first, second = (
+        (tmp_path / f"runs/digits/realnvp/{path.name}/wandb/id").read_text().strip()
+        for path in sorted((tmp_path / "runs/digits/realnvp").iterdir(), key=lambda p: p.name[-1])
+    )
     assert first != second
     assert {given["name"] for given in server.runs} == {first, second}
     given = next(given for given in server.runs if given["name"] == second and given.get("config"))

@@ -21,8 +21,9 @@ class SealedCheckpointIO(TorchCheckpointIO):
     ) -> None:
         checkpoint.save(checkpoint_, Path(path))
 
-    def load_checkpoint(self, path: str | Path, map_location: Any | None = None,
-                        weights_only: bool | None = None) -> dict[str, Any]:  # fmt: skip
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         return checkpoint.load(path, map_location)
 
 

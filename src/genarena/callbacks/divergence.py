@@ -30,8 +30,9 @@ class DivergenceGuard(Callback):
         )
         self.rollbacks = 0
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
-                           batch_idx: int) -> None:  # fmt: skip
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if pl_module.nonfinite_in_a_row > self.max_skips:
             self._go_back(trainer, pl_module, "the loss or its gradient", needs_checkpoint=True)
 

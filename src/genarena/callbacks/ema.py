@@ -33,8 +33,9 @@ class EMA(WeightAveraging):
         self._buffers = list(zip(self.model.buffers(), pl_module.buffers(), strict=True))
 
     @torch.no_grad()
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
-                           batch_idx: int) -> None:  # fmt: skip
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if pl_module.nonfinite_in_a_row or pl_module.batches_seen % self.accumulate:
             return
         num = int(self._average_model.n_averaged)

@@ -34,8 +34,9 @@ class Interruption(Callback):
         regular = pl_module.batches_seen % self.interval == 0
         return regular or pl_module.progress >= 1.0
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
-                           batch_idx: int) -> None:  # fmt: skip
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         number = int(ranks.largest(interruption.pending() or 0))
         if number:
             self._save(trainer, pl_module)

@@ -21,13 +21,20 @@ class ProgressBar(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and self.console.is_terminal:
-            self._bar = Progress(TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.percentage:3.0f}%"),
-                                 TextColumn("{task.fields[numbers]}"), TimeRemainingColumn(), console=self.console)  # fmt: skip
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(30),
+                TextColumn("{task.percentage:3.0f}%"),
+                TextColumn("{task.fields[numbers]}"),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
             self._task = self._bar.add_task(self.title, total=1.0, numbers="")
             self._bar.start()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
-                           batch_idx: int) -> None:  # fmt: skip
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if self._bar and (time.monotonic() - self._drawn > 0.25 or pl_module.progress >= 1.0):
             self._drawn = time.monotonic()
             self._bar.update(self._task, completed=pl_module.progress, numbers=self._numbers(trainer))

@@ -18,8 +18,9 @@ class Pulse(Callback):
         self.status.watch(self.timeout)
         self.status.write(state="training")
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
-                           batch_idx: int) -> None:  # fmt: skip
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self.status.facts |= {"progress": round(pl_module.progress, 6), "examples_seen": self.budget.examples_seen}
         self.status.moved()
 

@@ -22,7 +22,8 @@ class RandomState(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         torch.manual_seed(seeds.derived(self.seed, seeds.NOISE, pl_module.batches_seen, ranks.rank()))
 
-    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int,
-                                  dataloader_idx: int = 0) -> None:  # fmt: skip
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         block = batch_idx if pl_module.lockstep else batch_idx * ranks.size() + ranks.rank()
         torch.manual_seed(seeds.derived(seeds.VALIDATION, block))

@@ -13,8 +13,10 @@ from genarena.progress import Bars
 
 # Fixed point of 24 bits; every level keeps at least 2^-24, so that no image is impossible to code.
 TABLES = stream.model.Categorical(perfect=False)
-NOT_OURS = ("the compressed images do not decode with the model's probabilities of this machine: they were written on "
-            "another device or with other library versions")  # fmt: skip
+NOT_OURS = (
+    "the compressed images do not decode with the model's probabilities of this machine: they were written on "
+    "another device or with other library versions"
+)
 
 
 class Coder(ABC):

@@ -38,8 +38,10 @@ def coder_for(model: GenerativeModel) -> Coder:
     """Raises UserError for a model or data that cannot be coded."""
     name = type(model).__name__
     if not model.spec.is_image or not model.spec.is_discrete:
-        raise UserError(f"{name} was trained on data of shape {model.spec.shape} with num_levels="
-                        f"{model.spec.num_levels}: only images of integer levels can be compressed")  # fmt: skip
+        raise UserError(
+            f"{name} was trained on data of shape {model.spec.shape} with num_levels="
+            f"{model.spec.num_levels}: only images of integer levels can be compressed"
+        )
     if isinstance(model, Factorises) and model.factorises:
         return RangeCoder(model)
     if isinstance(model, Infers):
@@ -64,12 +66,14 @@ def compress(model: GenerativeModel, x: Tensor, data_id: str, hashed: bytes, bar
     """
     coder, spec = coder_for(model), model.spec
     if tuple(x.shape[1:]) != spec.shape or len(x) < 1 or int(x.max()) >= spec.num_levels:
-        raise UserError(f"images of shape {tuple(x.shape)}: expected at least one of {spec.shape}, levels below "
-                        f"{spec.num_levels}")  # fmt: skip
+        raise UserError(
+            f"images of shape {tuple(x.shape)}: expected at least one of {spec.shape}, levels below {spec.num_levels}"
+        )
     with _reproducible():
         words = coder.encode(x.to(model.device), bars).astype("<u4").tobytes()
-    facts = FACTS.pack(MAGIC, VERSION, _short_hash(data_id), hashed, len(x), *spec.shape, spec.num_levels - 1,
-                       _checksum(x))  # fmt: skip
+    facts = FACTS.pack(
+        MAGIC, VERSION, _short_hash(data_id), hashed, len(x), *spec.shape, spec.num_levels - 1, _checksum(x)
+    )
     return facts + CHECKSUM.pack(zlib.crc32(facts + words)) + words
 
 

@@ -19,8 +19,9 @@ from genarena.progress import Bars
 BATCH = 500
 
 
-def measure(model: GenerativeModel, config: dict[str, Any], x: Tensor, data_id: str, out: Path, bars: Bars,
-            seed: int = 0) -> dict[str, Any]:  # fmt: skip
+def measure(
+    model: GenerativeModel, config: dict[str, Any], x: Tensor, data_id: str, out: Path, bars: Bars, seed: int = 0
+) -> dict[str, Any]:
     """Write images (N, C, H, W), uint8 levels, to `out`, read the file, decode it and compare.
 
     model: in eval mode; `config` is the configuration it was built from; `seed` is that of the claimed bound's draws.
@@ -43,13 +44,22 @@ def measure(model: GenerativeModel, config: dict[str, Any], x: Tensor, data_id: 
         raise Untrusted(f"{out} did not decode to the images that were written, and was removed")
     seconds = {"encode_seconds": round(encoded - started, 3), "decode_seconds": round(time.perf_counter() - read, 3)}
     return {
-        "value": 8.0 * len(content) / x.numel(), "n": len(x), "claimed": claimed,
-        "claimed_likelihood": model.likelihood.value, "likelihood": "none",
+        "value": 8.0 * len(content) / x.numel(),
+        "n": len(x),
+        "claimed": claimed,
+        "claimed_likelihood": model.likelihood.value,
+        "likelihood": "none",
         **{name: picture_bits_per_dim(x.cpu(), model.spec.num_levels, name, bars) for name in FORMATS},
-        "lossless": True, "file_bytes": len(content), "header_bytes": HEADER_BYTES, "initial_bits": coder.initial_bits,
-        "coder": f"{coder.name} (constriction {version('constriction')})", **seconds,
-        "title": "bits/dim on disk", "unit": "bits/dim", "higher_is_better": False,
-    }  # fmt: skip
+        "lossless": True,
+        "file_bytes": len(content),
+        "header_bytes": HEADER_BYTES,
+        "initial_bits": coder.initial_bits,
+        "coder": f"{coder.name} (constriction {version('constriction')})",
+        **seconds,
+        "title": "bits/dim on disk",
+        "unit": "bits/dim",
+        "higher_is_better": False,
+    }
 
 
 def _claimed(model: GenerativeModel, x: Tensor, seed: int, bars: Bars) -> float:

@@ -110,8 +110,10 @@ def _unpack_tar(archive: Path, folder: Path, max_bytes: int) -> None:
 
 def _refuse_size(archive: Path, members: int, size: int, max_bytes: int) -> None:
     if members > MAX_MEMBERS or size > max_bytes:
-        raise Untrusted(f"{archive} unpacks into {members:,} files of {size:,} bytes; at most {MAX_MEMBERS:,} and "
-                        f"{max_bytes:,} are allowed")  # fmt: skip
+        raise Untrusted(
+            f"{archive} unpacks into {members:,} files of {size:,} bytes; at most {MAX_MEMBERS:,} and "
+            f"{max_bytes:,} are allowed"
+        )
 
 
 def _place(archive: Path, name: str, folder: Path, seen: set[str]) -> Path:

@@ -93,9 +93,14 @@ class ArenaDataModule(LightningDataModule, ABC):
     @property
     def facts(self) -> dict[str, Any]:
         """The record of the data set in a row; `id` is `<name>[-<part>][-<cuts>]-<hash of all the rest>`."""
-        facts = {"name": self.name, "shape": list(self.spec.shape), "num_levels": self.spec.num_levels,
-                 "splits": {name: getattr(self, name).size for name in ("train", "val", "test")},
-                 "checksum": self._checksum, **self.identity()}  # fmt: skip
+        facts = {
+            "name": self.name,
+            "shape": list(self.spec.shape),
+            "num_levels": self.spec.num_levels,
+            "splits": {name: getattr(self, name).size for name in ("train", "val", "test")},
+            "checksum": self._checksum,
+            **self.identity(),
+        }
         facts |= {"cut": self._cuts} if self._cuts else {}
         facts |= {"part": self.part()} if self.part() else {}
         digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
@@ -144,14 +149,26 @@ class ArenaDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> Batches:
         trainer = self.trainer
-        return Batches(self, self.training_split, self.batch_size, self.seed, shuffle=True,
-                       start=trainer.lightning_module.batches_seen,
-                       rank=trainer.global_rank, world_size=trainer.world_size)  # fmt: skip
+        return Batches(
+            self,
+            self.training_split,
+            self.batch_size,
+            self.seed,
+            shuffle=True,
+            start=trainer.lightning_module.batches_seen,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
 
     def val_dataloader(self) -> Batches:
         shared = not self.trainer.lightning_module.lockstep
-        return Batches(self, self.val[: self.num_val], 256, rank=self.trainer.global_rank if shared else 0,
-                       world_size=self.trainer.world_size if shared else 1)  # fmt: skip
+        return Batches(
+            self,
+            self.val[: self.num_val],
+            256,
+            rank=self.trainer.global_rank if shared else 0,
+            world_size=self.trainer.world_size if shared else 1,
+        )
 
 
 def seeded_split(whole: Any, val: int, test: int) -> tuple[Any, Any, Any]:

@@ -41,8 +41,17 @@ class Batches:
     shuffling each rank takes whole batches in turn, so that what is done with a batch does not depend on their number.
     """
 
-    def __init__(self, data: "ArenaDataModule", split: Split, batch_size: int, seed: int = 0, shuffle: bool = False,
-                 start: int = 0, rank: int = 0, world_size: int = 1) -> None:  # fmt: skip
+    def __init__(
+        self,
+        data: "ArenaDataModule",
+        split: Split,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        start: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
         self.data, self.split, self.seed, self.shuffle, self.start = data, split, seed, shuffle, start
         self.batch_size = min(batch_size, split.size) if shuffle else batch_size
         self.rank, self.world_size = rank, world_size

@@ -33,13 +33,20 @@ class CelebA(PictureSet, PublishedSet):
     place = "celeba"
     page = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (aligned and cropped images, attributes, partition)"
     files = (
-        Published("img_align_celeba.zip", "46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74",
-                  size=1_443_490_838),
-        Published("list_attr_celeba.txt", "f0e5da289d5ccf75ffe8811132694922b60f2af59256ed362afa03fefba324d0",
-                  size=26_721_026),
-        Published("list_eval_partition.txt", "fc955bcb3ef8fbdf7d5640d9a8693a8431b5f2ee291a5c1449a1549e7e073fe7",
-                  size=2_836_386),
-    )  # fmt: skip
+        Published(
+            "img_align_celeba.zip",
+            "46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74",
+            size=1_443_490_838,
+        ),
+        Published(
+            "list_attr_celeba.txt", "f0e5da289d5ccf75ffe8811132694922b60f2af59256ed362afa03fefba324d0", size=26_721_026
+        ),
+        Published(
+            "list_eval_partition.txt",
+            "fc955bcb3ef8fbdf7d5640d9a8693a8431b5f2ee291a5c1449a1549e7e073fe7",
+            size=2_836_386,
+        ),
+    )
 
     image_size: int = 64
     attribute: str | None = None

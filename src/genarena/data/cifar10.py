@@ -36,9 +36,13 @@ class CIFAR10(PublishedSet):
     )
     rows: ClassVar[dict[str, int]] = {"train": 10_000, "test": 10_000}  # of each file
     files = (
-        Published("cifar-10-python.tar.gz", "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-                  "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", 170_498_071),
-    )  # fmt: skip
+        Published(
+            "cifar-10-python.tar.gz",
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            170_498_071,
+        ),
+    )
 
     flip: bool = False
 
@@ -63,8 +67,14 @@ class CIFAR10(PublishedSet):
             raise DataError(f"{path} is not there: remove {folder} and try again")
         content = load_arrays(path)
         pixels, labels = content.get("data"), content.get(self.label)
-        if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 2 and pixels.shape[1] == 3072
-                and isinstance(labels, list) and len(labels) == len(pixels) > 1):  # fmt: skip
+        if not (
+            isinstance(pixels, np.ndarray)
+            and pixels.dtype == np.uint8
+            and pixels.ndim == 2
+            and pixels.shape[1] == 3072
+            and isinstance(labels, list)
+            and len(labels) == len(pixels) > 1
+        ):
             raise DataError(f"{path} is damaged: expected `data` (N, 3072) uint8 and N `{self.label}`")
         y = torch.tensor(labels, dtype=torch.long)
         if y.min() < 0 or y.max() >= self.spec.num_classes:

@@ -18,6 +18,10 @@ class CIFAR100(CIFAR10):
     )
     rows: ClassVar[dict[str, int]] = {"train": 50_000, "test": 10_000}
     files = (
-        Published("cifar-100-python.tar.gz", "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
-                  "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", 169_001_437),
-    )  # fmt: skip
+        Published(
+            "cifar-100-python.tar.gz",
+            "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            169_001_437,
+        ),
+    )

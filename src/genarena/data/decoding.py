@@ -197,8 +197,10 @@ class Pictures(Lazy):
                     f"reading {first} to {last} takes longer than data.timeout={self.timeout:g} s"
                 ) from error
             except BrokenProcessPool as error:
-                raise DataError(f"a process died while others or itself were reading {first} to {last} (killed by hand, or "
-                                "because memory ran out)") from error  # fmt: skip
+                raise DataError(
+                    f"a process died while others or itself were reading {first} to {last} (killed by hand, or "
+                    "because memory ran out)"
+                ) from error
             ahead.extend((task, pool.submit(_work, task)) for task in itertools.islice(tasks, 1))
             yield torch.from_numpy(images), failures
 

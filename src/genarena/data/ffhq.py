@@ -37,13 +37,17 @@ class FFHQ(PictureSet, PublishedSet):
 
     def listings(self) -> tuple[Listing, Listing, Listing]:
         if not self.folder.is_dir():
-            raise DataError(f"ffhq is not in {self.folder}: its owner's server hands it to people only; put the PNG files of "
-                            f"{self.page} there, or point data.root at a folder that has ffhq/")  # fmt: skip
+            raise DataError(
+                f"ffhq is not in {self.folder}: its owner's server hands it to people only; put the PNG files of "
+                f"{self.page} there, or point data.root at a folder that has ffhq/"
+            )
         names = [name for name in picture_names(self.folder) if Path(name).stem.isdigit()]
         numbers = torch.tensor([int(Path(name).stem) for name in names])
         if len(names) < 10 or len(numbers.unique()) != len(names):
-            raise DataError(f"{self.folder}: expected at least 10 pictures, each with a number of its own for a name "
-                            f"(00000.png); found {len(names)}")  # fmt: skip
+            raise DataError(
+                f"{self.folder}: expected at least 10 pictures, each with a number of its own for a name "
+                f"(00000.png); found {len(names)}"
+            )
         self._count = len(names)
         whole = Listing(Sources(self.folder, names))
         first, last = whole[(numbers <= LAST_TRAIN).nonzero()[:, 0]], whole[(numbers > LAST_TRAIN).nonzero()[:, 0]]

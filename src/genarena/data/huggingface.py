@@ -79,8 +79,13 @@ class HuggingFace(AnyPictures):
 
     def identity(self) -> dict[str, Any]:
         place = Path(self.path).name if self.location() else self.path
-        return super().identity() | {"path": place, "subset": self.subset, "revision": self.revision,
-                                     "column": self.column, "label": self.label}  # fmt: skip
+        return super().identity() | {
+            "path": place,
+            "subset": self.subset,
+            "revision": self.revision,
+            "column": self.column,
+            "label": self.label,
+        }
 
     def location(self) -> Path | None:
         """Where the set lies on disk; None: on the hub."""
@@ -104,8 +109,10 @@ class HuggingFace(AnyPictures):
         for name, table in found.items():
             for option in filter(None, (self.column, self.label)):
                 if option not in table.column_names:
-                    raise DataError(f"data.path={self.path}: its split {name} has the columns {', '.join(table.column_names)}, "
-                                    f"and no {option}")  # fmt: skip
+                    raise DataError(
+                        f"data.path={self.path}: its split {name} has the columns {', '.join(table.column_names)}, "
+                        f"and no {option}"
+                    )
             if not isinstance(table.features[self.column], datasets.Image):
                 raise DataError(f"data.column={self.column}: holds {table.features[self.column]}, expected pictures")
         undecoded = datasets.Image(decode=False)

@@ -18,8 +18,11 @@ def picture_names(folder: Path) -> list[str]:
     found = []
     for here, _, files in os.walk(folder):  # three times as fast as rglob on a million files
         below = os.path.relpath(here, folder)
-        found += [name if below == "." else f"{below}/{name}" for name in files
-                  if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")]  # fmt: skip
+        found += [
+            name if below == "." else f"{below}/{name}"
+            for name in files
+            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+        ]
     return sorted(found)
 
 

@@ -44,8 +44,10 @@ class ImageNet(PictureSet, PublishedSet):
         self._count = sum(map(len, found.values()))
         self.spec = replace(self.spec, num_classes=len(classes))
         index = {name: number for number, name in enumerate(classes)}
-        first, last = (Listing(Sources(self.folder / part, names), torch.tensor([index[Path(n).parts[0]] for n in names]))
-                       for part, names in found.items())  # fmt: skip
+        first, last = (
+            Listing(Sources(self.folder / part, names), torch.tensor([index[Path(n).parts[0]] for n in names]))
+            for part, names in found.items()
+        )
         train, val, _ = seeded_split(first, val=min(NUM_VAL, first.size // 10), test=0)
         return train, val, last
 
@@ -57,6 +59,8 @@ class ImageNet(PictureSet, PublishedSet):
         folder = self.folder / part
         names = [name for name in picture_names(folder) if len(Path(name).parts) > 1]
         if len(names) < 10:
-            raise DataError(f"{folder}: {len(names)} pictures in folders of classes, 10 are needed; unpack the files of "
-                            f"{self.page} into {part}/<class>/, or point data.root at a folder that has imagenet/")  # fmt: skip
+            raise DataError(
+                f"{folder}: {len(names)} pictures in folders of classes, 10 are needed; unpack the files of "
+                f"{self.page} into {part}/<class>/, or point data.root at a folder that has imagenet/"
+            )
         return names

@@ -84,16 +84,20 @@ class ImageNet64(PictureSet):
         folder = self.folder / inner
         names = picture_names(folder)
         if len(names) < 10:
-            raise DataError(f"{folder}: {len(names)} pictures, 10 are needed; put the PNG files of {inner}.tar there, or point "
-                            f"data.root at a folder that has {self.name}/{self.downsampling}")  # fmt: skip
+            raise DataError(
+                f"{folder}: {len(names)} pictures, 10 are needed; put the PNG files of {inner}.tar there, or point "
+                f"data.root at a folder that has {self.name}/{self.downsampling}"
+            )
         return Listing(Sources(folder, names))
 
     def _arrays(self, files: list[str]) -> Split:
         """The images of .npz files, which are written once into one array that can be mapped into memory."""
         paths = [self.folder / name for name in files if (self.folder / name).is_file()]
         if not paths:
-            raise DataError(f"{self.name} is not in {self.folder}: put {', '.join(files)} there, from {self.page}, or point "
-                            f"data.root at a folder that has {self.name}/{self.downsampling}")  # fmt: skip
+            raise DataError(
+                f"{self.name} is not in {self.folder}: put {', '.join(files)} there, from {self.page}, or point "
+                f"data.root at a folder that has {self.name}/{self.downsampling}"
+            )
         labels = [self._labels(path) for path in paths]
         y = torch.cat(labels)
         shape = len(y), 3, self.size, self.size

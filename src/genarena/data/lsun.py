@@ -69,8 +69,10 @@ class LSUN(PictureSet, PublishedSet):
     def listings(self) -> tuple[Listing, Listing, Listing]:
         folder = self.location()
         if not (folder / "data.mdb").is_file():
-            raise DataError(f"{folder} has no data.mdb: unpack {self.category}_train_lmdb.zip of {self.page} there, or point "
-                            "data.root at a folder that has lsun/")  # fmt: skip
+            raise DataError(
+                f"{folder} has no data.mdb: unpack {self.category}_train_lmdb.zip of {self.page} there, or point "
+                "data.root at a folder that has lsun/"
+            )
         with opened(folder) as database, database.begin() as transaction, transaction.cursor() as cursor:
             names = [bytes(key).decode("latin1") for key in cursor.iternext(keys=True, values=False)]
         if len(names) < 10:

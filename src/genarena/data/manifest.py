@@ -37,8 +37,10 @@ def compare(manifest: Path, files: dict[str, dict[str, Any]]) -> None:
         raise DataError(f"{manifest} is no manifest: {error}; remove it and try again") from error
     if changed:
         how = "differs" if changed[0] in files else "is gone"
-        raise Untrusted(f"{changed[0]} {how}, and so do {len(changed) - 1} of {len(known):,} files more, since {manifest} was "
-                        "written: put the right ones back, or remove it")  # fmt: skip
+        raise Untrusted(
+            f"{changed[0]} {how}, and so do {len(changed) - 1} of {len(known):,} files more, since {manifest} was "
+            "written: put the right ones back, or remove it"
+        )
 
 
 def write(manifest: Path, facts: dict[str, Any], files: dict[str, dict[str, Any]]) -> None:

@@ -23,8 +23,10 @@ def write(path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, ...]) -> s
         left.unlink(missing_ok=True)
     needed, free = np.prod(shape, dtype=float), shutil.disk_usage(path.parent).free
     if needed > free:
-        raise DataError(f"{path} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: set GENARENA_CACHE to a folder "
-                        "on a larger disk (sets of picture files can also go with data.decode=always)")  # fmt: skip
+        raise DataError(
+            f"{path} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: set GENARENA_CACHE to a folder "
+            "on a larger disk (sets of picture files can also go with data.decode=always)"
+        )
     digests: list[str] = []
     replace_atomically(path, lambda temporary: digests.append(_write(temporary, blocks)))
     return digests[0]

@@ -17,8 +17,9 @@ NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 def idx_files(address: str, *sums: str) -> tuple[Published, ...]:
     """The four packed files below an address, with their checksums in the order of `NAMES`."""
-    return tuple(Published(f"{name}.gz", checksum, f"{address}/{name}.gz")
-                 for name, checksum in zip(NAMES, sums, strict=True))  # fmt: skip
+    return tuple(
+        Published(f"{name}.gz", checksum, f"{address}/{name}.gz") for name, checksum in zip(NAMES, sums, strict=True)
+    )
 
 
 @dataclass(eq=False, repr=False)

@@ -74,8 +74,10 @@ def _checked(listing: Listing, index: int, done: Packed, on_error: str, allowed:
         done.skipped += 1
         if on_error != "skip" or done.skipped > allowed:
             limit = "on_error=skip leaves out up to" if on_error != "skip" else "at most this is left out:"
-            raise DataError(f"{listing.sources.title(index)} cannot be read as a picture: {error} ({limit} "
-                            f"{MAX_SKIPPED:.0%} of a set)") from error  # fmt: skip
+            raise DataError(
+                f"{listing.sources.title(index)} cannot be read as a picture: {error} ({limit} "
+                f"{MAX_SKIPPED:.0%} of a set)"
+            ) from error
         return []
     done.pictures += 1
     files = [(f"{name}{Path(listing.sources.names[index]).suffix.lower()}", content)]

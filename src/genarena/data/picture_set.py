@@ -94,8 +94,12 @@ class PictureSet(ArenaDataModule):
         skipped, self._digests[name] = stored.make(allowed - self.skipped if self.on_error == "skip" else None)
         if skipped:
             self.skipped += len(skipped)
-            print(f"data: {len(skipped)} of {listing.size:,} pictures of {name} cannot be read and are left out, the first "
-                  f"is {listing.sources.title(skipped[0])}", file=sys.stderr, flush=True)  # fmt: skip
+            print(
+                f"data: {len(skipped)} of {listing.size:,} pictures of {name} cannot be read and are left out, the first "
+                f"is {listing.sources.title(skipped[0])}",
+                file=sys.stderr,
+                flush=True,
+            )
             listing = listing[torch.tensor(sorted(set(range(listing.size)) - set(skipped)), dtype=torch.long)]
             pictures = Pictures(listing.sources, self.recipe(), self.num_workers, self.timeout)
         return Split(stored.array(listing.size) if keep else pictures, listing.y)
@@ -121,8 +125,10 @@ class AnyPictures(PictureSet):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.channels not in (1, 3) or self.spec.shape != (self.channels, self.image_size, self.image_size):
-            raise DataError(f"data.channels={self.channels}, data.image_size={self.image_size}: expected 1 or 3 channels and "
-                            f"the shape of data.spec, {self.spec.shape}")  # fmt: skip
+            raise DataError(
+                f"data.channels={self.channels}, data.image_size={self.image_size}: expected 1 or 3 channels and "
+                f"the shape of data.spec, {self.spec.shape}"
+            )
 
 
 class Stored:

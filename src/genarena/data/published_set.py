@@ -55,6 +55,8 @@ class PublishedSet(ArenaDataModule):
         """The error for files that are not there: which, how large, and where to put them."""
         there = [published for published in self.files if (self.folder / published.file).is_file()]
         files = ", ".join(str(published) for published in self.files if published not in there)
-        return DataError(f"{self.name} is not {'whole ' if there else ''}in {self.folder} ({reason}): put {files} there, from "
-                         f"{self.page}, or name a folder or an address that has them with data.mirror; data.root or "
-                         "GENARENA_DATA may name another root")  # fmt: skip
+        return DataError(
+            f"{self.name} is not {'whole ' if there else ''}in {self.folder} ({reason}): put {files} there, from "
+            f"{self.page}, or name a folder or an address that has them with data.mirror; data.root or "
+            "GENARENA_DATA may name another root"
+        )

@@ -115,8 +115,10 @@ class Store:
         try:
             content = self._fetch(INDEX).read() if self.is_remote else Path(where).read_bytes()
         except FileNotFoundError as error:
-            raise DataError(f"{where} is not there; python scripts/make_shards.py shards=<folder> makes it for shards that "
-                            "lie in a folder, pictures=<folder> makes shards") from error  # fmt: skip
+            raise DataError(
+                f"{where} is not there; python scripts/make_shards.py shards=<folder> makes it for shards that "
+                "lie in a folder, pictures=<folder> makes shards"
+            ) from error
         except OSError as error:
             raise DataError(f"{where} cannot be read: {error}") from error
         shards = read_index(content, where)

@@ -47,8 +47,10 @@ class Sprites(ArenaDataModule):
         if self.label not in FACTORS:
             raise DataError(f"data.label={self.label}: expected one of {', '.join(FACTORS)}")
         if self.spec.shape != (1, SIZE, SIZE) or self.spec.num_levels != 2:
-            raise DataError(f"sprites are 1x{SIZE}x{SIZE} with 2 levels, and data.spec has {self.spec.shape} and "
-                            f"{self.spec.num_levels}")  # fmt: skip
+            raise DataError(
+                f"sprites are 1x{SIZE}x{SIZE} with 2 levels, and data.spec has {self.spec.shape} and "
+                f"{self.spec.num_levels}"
+            )
         self.spec = replace(self.spec, num_classes=FACTORS[self.label])
         self.factors: dict[str, Tensor] = {}
 

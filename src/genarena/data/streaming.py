@@ -70,9 +70,18 @@ class Streaming(AnyPictures):
 
     def train_dataloader(self) -> Batches:
         trainer = self.trainer
-        return ShardBatches(self, self.training_split, self.batch_size, self.seed, shuffle=True,
-                            start=trainer.lightning_module.batches_seen, rank=trainer.global_rank,
-                            world_size=trainer.world_size, shard=self.shard, mixed=self.mixed_shards)  # fmt: skip
+        return ShardBatches(
+            self,
+            self.training_split,
+            self.batch_size,
+            self.seed,
+            shuffle=True,
+            start=trainer.lightning_module.batches_seen,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            shard=self.shard,
+            mixed=self.mixed_shards,
+        )
 
     @property
     def seen(self) -> Tensor | None:
@@ -110,8 +119,10 @@ class ShardBatches(Batches):
         self.share = self.batch_size // self.world_size
         self.per_epoch = min(sizes) // self.share
         if not self.per_epoch:
-            raise DataError(f"data.batch_size={self.batch_size}: the shards of some rank hold {min(sizes)} training pictures, "
-                            f"fewer than its {self.share} of a batch; make smaller shards")  # fmt: skip
+            raise DataError(
+                f"data.batch_size={self.batch_size}: the shards of some rank hold {min(sizes)} training pictures, "
+                f"fewer than its {self.share} of a batch; make smaller shards"
+            )
         self.rows = [(shard == number).nonzero()[:, 0] for number in shares[self.rank]]
         self.mixed = mixed
 
@@ -128,8 +139,10 @@ class ShardBatches(Batches):
         """The rows that this rank shows in an epoch, in order."""
         generator = seeded_generator(self.seed, epoch, -1 - self.rank)
         shards = torch.randperm(len(self.rows), generator=generator).tolist()
-        groups = [torch.cat([self.rows[number] for number in shards[first : first + self.mixed]])
-                  for first in range(0, len(shards), self.mixed)]  # fmt: skip
+        groups = [
+            torch.cat([self.rows[number] for number in shards[first : first + self.mixed]])
+            for first in range(0, len(shards), self.mixed)
+        ]
         return torch.cat([group[torch.randperm(len(group), generator=generator)] for group in groups])
 
 
@@ -153,8 +166,10 @@ def divided(shards: list[Shard]) -> dict[str, list[Shard]]:
         if not parts[name]:
             parts[name], parts["train"] = parts["train"][-tenth:], parts["train"][:-tenth]
     if not all(parts.values()):
-        raise DataError(f"{len(shards)} shards ({', '.join(shard.name for shard in shards[:3])}, ...): expected names with "
-                        "train, val and test in them, or at least 3 with train")  # fmt: skip
+        raise DataError(
+            f"{len(shards)} shards ({', '.join(shard.name for shard in shards[:3])}, ...): expected names with "
+            "train, val and test in them, or at least 3 with train"
+        )
     return parts
 
 

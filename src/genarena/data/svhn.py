@@ -20,11 +20,19 @@ class SVHN(PublishedSet):
     place = "svhn"
     page = ADDRESS
     files = (
-        Published("train_32x32.mat", "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
-                  f"{ADDRESS}/train_32x32.mat", 182_040_794),
-        Published("test_32x32.mat", "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
-                  f"{ADDRESS}/test_32x32.mat", 64_275_384),
-    )  # fmt: skip
+        Published(
+            "train_32x32.mat",
+            "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+            f"{ADDRESS}/train_32x32.mat",
+            182_040_794,
+        ),
+        Published(
+            "test_32x32.mat",
+            "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+            f"{ADDRESS}/test_32x32.mat",
+            64_275_384,
+        ),
+    )
 
     flip: bool = False
 

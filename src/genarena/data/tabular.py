@@ -52,8 +52,11 @@ class Tabular(ArenaDataModule):
         return tuple(Split(torch.from_numpy((rows - mean) / scale).float()) for rows in parts)
 
     def identity(self) -> dict[str, Any]:
-        return {"file": self.file.name, "normalised": "by mean and standard deviation of train and val",
-                "log_scale": round(self.log_scale, 6)}  # fmt: skip
+        return {
+            "file": self.file.name,
+            "normalised": "by mean and standard deviation of train and val",
+            "log_scale": round(self.log_scale, 6),
+        }
 
     def _parts(self) -> list[np.ndarray]:
         """Training, validation and test rows, float64."""

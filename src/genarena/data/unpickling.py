@@ -39,8 +39,12 @@ class _Array:
         self.value = np.frombuffer(raw, np.uint8).reshape(shape, order="F" if fortran else "C")
 
 
-STAND_INS = {("numpy.core.multiarray", "_reconstruct"): _Array, ("numpy._core.multiarray", "_reconstruct"): _Array,
-             ("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Dtype}  # fmt: skip
+STAND_INS = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+}
 
 
 class _OnlyArrays(pickle._Unpickler):

@@ -20,8 +20,11 @@ def read(path: Path) -> dict[str, Curve]:
     with path.open(newline="") as file:
         reader = csv.reader(file)
         header = next(reader, [])
-        wanted = [(i, key) for i, key in enumerate(header)
-                  if key.startswith("val/") or (key.startswith("train/") and key.endswith("loss"))]  # fmt: skip
+        wanted = [
+            (i, key)
+            for i, key in enumerate(header)
+            if key.startswith("val/") or (key.startswith("train/") and key.endswith("loss"))
+        ]
         at = header.index("progress") if "progress" in header else None
         for row in reader:
             if at is not None and at < len(row) and row[at]:

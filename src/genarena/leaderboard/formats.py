@@ -12,9 +12,25 @@ from rich.text import Text
 from genarena.leaderboard.lines import Cell
 from genarena.leaderboard.tables import Column, Table
 
-TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-       "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-       "≤": r"$\le$", "±": r"$\pm$", "–": "--", "↓": r"$\downarrow$", "↑": r"$\uparrow$"}  # fmt: skip
+TEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "≤": r"$\le$",
+    "±": r"$\pm$",
+    "–": "--",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+}
 
 
 def heading(column: Column) -> str:
@@ -29,24 +45,35 @@ def caption(table: Table) -> str:
 
 
 def markdown(tables: list[Table]) -> str:
-    parts = ["# Leaderboard\n", "Mean ± half of the 95% interval over training seeds. = exact, ≤ bound, ~ estimate. "
-             "= beside a rank: a tie with the best of it (Welch's t-test, 5%); ?: could not be tested.\n"]  # fmt: skip
+    parts = [
+        "# Leaderboard\n",
+        "Mean ± half of the 95% interval over training seeds. = exact, ≤ bound, ~ estimate. "
+        "= beside a rank: a tie with the best of it (Welch's t-test, 5%); ?: could not be tested.\n",
+    ]
     for table in tables:
         head = ["rank", "model", "family", "seeds", *(heading(column) for column in table.columns)]
-        rows = [[line.rank, line.name, line.family, line.num_seeds, *(line.cells[c.key].text for c in table.columns)]
-                for line in table.lines]  # fmt: skip
+        rows = [
+            [line.rank, line.name, line.family, line.num_seeds, *(line.cells[c.key].text for c in table.columns)]
+            for line in table.lines
+        ]
         parts.append(f"## {_md(caption(table))}\n")
         parts += [f"{_md(table.apart)}\n"] if table.apart else []
         parts.append(
             "\n".join("| " + " | ".join(map(_md, cells)) + " |" for cells in (head, ["---"] * len(head), *rows))
         )
-        parts += [f"\n- {_md(line.name)}, {_md(table.column[key].title)}: {cell.resampling.text}" for line in table.lines
-                  for key, cell in line.cells.items() if cell.resampling and key in table.column]  # fmt: skip
-        parts += [f"\n- {_md(line.name)}, rank {_md(line.rank)}: {_md(line.rank_note)}" for line in table.lines
-                  if line.rank_note and not line.is_reference]  # fmt: skip
+        parts += [
+            f"\n- {_md(line.name)}, {_md(table.column[key].title)}: {cell.resampling.text}"
+            for line in table.lines
+            for key, cell in line.cells.items()
+            if cell.resampling and key in table.column
+        ]
+        parts += [
+            f"\n- {_md(line.name)}, rank {_md(line.rank)}: {_md(line.rank_note)}"
+            for line in table.lines
+            if line.rank_note and not line.is_reference
+        ]
         parts += [f"\n- no {_md(name)}: {_md(reason)}" for name, reason in table.empty.items()]
-        parts += [f"\n- failed: {_md(run.name)}, seed {run.seed}: {_md(run.error)}"
-                  for run in table.failed]  # fmt: skip
+        parts += [f"\n- failed: {_md(run.name)}, seed {run.seed}: {_md(run.error)}" for run in table.failed]
         parts.append("")
     return "\n".join(parts) + "\n"
 
@@ -60,8 +87,19 @@ def comma_separated(tables: list[Table]) -> str:
     where rows were scored again, as `<column>_sampling` and `<column>_sampling_ci95` the same over sampling seeds."""
     file = io.StringIO()
     rows = [flat(record) for record in records(tables)]
-    first = ["data", "protocol", "budget", "rank", "model", "overrides", "imported", "family", "num_seeds", "likelihood",
-             "device"]  # fmt: skip
+    first = [
+        "data",
+        "protocol",
+        "budget",
+        "rank",
+        "model",
+        "overrides",
+        "imported",
+        "family",
+        "num_seeds",
+        "likelihood",
+        "device",
+    ]
     others = dict.fromkeys(name for row in rows for name in row if name not in first)
     writer = csv.DictWriter(file, [*first, *others], restval="")
     writer.writeheader()
@@ -76,8 +114,10 @@ def flat(record: dict[str, Any]) -> dict[str, Any]:
         row |= {key: cell["value"], f"{key}_ci95": cell["ci95_half_width"]}
         row |= {f"{key}_sign": cell["sign"]} if cell["sign"] else {}
         if cell["sampling"]:
-            row |= {f"{key}_sampling": cell["sampling"]["value"],
-                    f"{key}_sampling_ci95": cell["sampling"]["ci95_half_width"]}  # fmt: skip
+            row |= {
+                f"{key}_sampling": cell["sampling"]["value"],
+                f"{key}_sampling_ci95": cell["sampling"]["ci95_half_width"],
+            }
     return row
 
 
@@ -89,14 +129,25 @@ def _formula_safe(value: Any) -> Any:
 def records(tables: list[Table]) -> list[dict[str, Any]]:
     """The lines of all tables as plain dictionaries."""
     return [
-        {"data": table.data_id, "protocol": table.protocol_id, "budget": table.budget, "rank": line.rank,
-         "rank_note": line.rank_note, "model": line.model, "overrides": " ".join(line.overrides),
-         "imported": line.imported, "family": line.family, "num_seeds": len(line.runs),
-         "num_diverged": len(line.diverged),
-         "likelihood": line.runs[0].row.get("likelihood", "none"), "device": line.device,
-         "cells": {key: _cell(line.cells[key]) for key in table.column}}
-        for table in tables for line in table.lines
-    ]  # fmt: skip
+        {
+            "data": table.data_id,
+            "protocol": table.protocol_id,
+            "budget": table.budget,
+            "rank": line.rank,
+            "rank_note": line.rank_note,
+            "model": line.model,
+            "overrides": " ".join(line.overrides),
+            "imported": line.imported,
+            "family": line.family,
+            "num_seeds": len(line.runs),
+            "num_diverged": len(line.diverged),
+            "likelihood": line.runs[0].row.get("likelihood", "none"),
+            "device": line.device,
+            "cells": {key: _cell(line.cells[key]) for key in table.column},
+        }
+        for table in tables
+        for line in table.lines
+    ]
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
@@ -138,8 +189,19 @@ def _tex(text: str) -> str:
 
 def terminal(table: Table) -> RichTable:
     """Likelihood and quality columns that fit a terminal; the page has the rest."""
-    wanted = ("bits_per_dim", "nll_nats", "iw_nll_nats", "fid", "fd_domain", "recall", "precision", "coverage",
-              "class_histogram_kl", "nearest_neighbour_ratio", "train_seconds")  # fmt: skip
+    wanted = (
+        "bits_per_dim",
+        "nll_nats",
+        "iw_nll_nats",
+        "fid",
+        "fd_domain",
+        "recall",
+        "precision",
+        "coverage",
+        "class_histogram_kl",
+        "nearest_neighbour_ratio",
+        "train_seconds",
+    )
     columns = [column for column in table.columns if column.key in wanted]
     rich = RichTable(title=Text(caption(table)), title_justify="left")
     rich.add_column("rank", justify="right")

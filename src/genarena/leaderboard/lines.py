@@ -130,9 +130,15 @@ def cell(name: str, line: Line) -> Cell:
     values = [record["value"] for record in records]
     kind = records[0].get("likelihood", "none")  # of the number, not of the model
     half_width = t_half_width(values) if len(values) > 1 else None
-    return Cell(mean(values), half_width, LIKELIHOOD_SIGNS.get(kind, ""), num_seeds=len(values),
-                unmeasured_seeds=len(line.runs) - len(asked), is_cost=name in COSTS,
-                resampling=_resampling(name, asked))  # fmt: skip
+    return Cell(
+        mean(values),
+        half_width,
+        LIKELIHOOD_SIGNS.get(kind, ""),
+        num_seeds=len(values),
+        unmeasured_seeds=len(line.runs) - len(asked),
+        is_cost=name in COSTS,
+        resampling=_resampling(name, asked),
+    )
 
 
 def _resampling(name: str, runs: list[Run]) -> Resampling | None:

@@ -32,8 +32,12 @@ NOTES = {
 PLAIN = ("value", "title", "unit", "higher_is_better", "n", "sign", "likelihood", "standard_error", "reason")
 
 
-def render(tables: list[Table], broken: list[str], track: Callable[[Iterable, str], Iterable] = lambda items, _: items,
-           searches: Sequence[sweeps.Sweep] = ()) -> str:  # fmt: skip
+def render(
+    tables: list[Table],
+    broken: list[str],
+    track: Callable[[Iterable, str], Iterable] = lambda items, _: items,
+    searches: Sequence[sweeps.Sweep] = (),
+) -> str:
     """The page; `track` may show progress.
 
     Everything that comes from a run folder is escaped; the Content-Security-Policy allows one script and one style, by
@@ -54,21 +58,45 @@ def render(tables: list[Table], broken: list[str], track: Callable[[Iterable, st
         encoded = {name: gallery.picture(run.folder / "samples" / f"{name}.png") for name in found[run.folder]}
         pictures[run.folder] = {name: picture for name, picture in encoded.items() if picture}
         losses[run.folder] = curves.read(run.folder / "metrics.csv")
-    drawn = {table.anchor: plots.of_table(table, {line.name: losses[line.runs[0].folder] for line in table.lines})
-             for table in tables}  # fmt: skip
+    drawn = {
+        table.anchor: plots.of_table(table, {line.name: losses[line.runs[0].folder] for line in table.lines})
+        for table in tables
+    }
     bests = {table.anchor: {column.key: _best(table, column.key) for column in table.columns} for table in tables}
-    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    environment.filters |= {"heading": heading, "number": number, "prefixed": prefixed, "config": _config, "facts": _facts,
-                            "metrics": _metrics, "sparkline": plots.sparkline,
-                            "parallel": sweeps.parallel, "bars": sweeps.bars, "shown": sweeps.shown}  # fmt: skip
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "heading": heading,
+        "number": number,
+        "prefixed": prefixed,
+        "config": _config,
+        "facts": _facts,
+        "metrics": _metrics,
+        "sparkline": plots.sparkline,
+        "parallel": sweeps.parallel,
+        "bars": sweeps.bars,
+        "shown": sweeps.shown,
+    }
     environment.globals |= {"families": plots.families, "colour": plots.colour}
     return environment.get_template("page.html.jinja").render(
-        tables=tables, broken=broken, runs=runs, script=script, style=style, plots=drawn, pictures=pictures, losses=losses,
-        headings=PICTURES, notes=NOTES, searches=searches, bests=bests, repeated=repeated,
+        tables=tables,
+        broken=broken,
+        runs=runs,
+        script=script,
+        style=style,
+        plots=drawn,
+        pictures=pictures,
+        losses=losses,
+        headings=PICTURES,
+        notes=NOTES,
+        searches=searches,
+        bests=bests,
+        repeated=repeated,
         first={line.runs[0].folder for table in tables for line in table.lines},
-        script_hash=_digest(script), style_hash=_digest(style),
-    )  # fmt: skip
+        script_hash=_digest(script),
+        style_hash=_digest(style),
+    )
 
 
 def _shown(table: Table) -> list[Run]:
@@ -90,12 +118,25 @@ def _facts(run: Run) -> dict[str, str]:
     row, cost = run.row, run.row.get("cost", {})
     versions = ", ".join(f"{name} {version}" for name, version in row.get("versions", {}).items())
     hardware = ", ".join(f"{key} {value}" for key, value in row.get("hardware", {}).items())
-    facts = {"folder": run.folder.name, "time": row.get("time"), "commit": row.get("commit"), "paper": row.get("paper"),
-             "overrides": " ".join(run.overrides), "weights": row.get("weights"), "precision": row.get("precision"),
-             "data": f"{row['data']['id']}, {row['data']['split']}", "protocol": row["protocol"]["id"],
-             "hardware": hardware, "versions": versions, "non-finite": _compact(row.get("nonfinite", {})),
-             "cost": ", ".join(f"{key} {number(value) if isinstance(value, float) else value}" for key, value in cost.items()
-                               if not isinstance(value, dict) and value is not None)}  # fmt: skip
+    facts = {
+        "folder": run.folder.name,
+        "time": row.get("time"),
+        "commit": row.get("commit"),
+        "paper": row.get("paper"),
+        "overrides": " ".join(run.overrides),
+        "weights": row.get("weights"),
+        "precision": row.get("precision"),
+        "data": f"{row['data']['id']}, {row['data']['split']}",
+        "protocol": row["protocol"]["id"],
+        "hardware": hardware,
+        "versions": versions,
+        "non-finite": _compact(row.get("nonfinite", {})),
+        "cost": ", ".join(
+            f"{key} {number(value) if isinstance(value, float) else value}"
+            for key, value in cost.items()
+            if not isinstance(value, dict) and value is not None
+        ),
+    }
     facts |= {"unmeasured": _compact(cost["unmeasured"])} if cost.get("unmeasured") else {}
     return {key: str(value) for key, value in facts.items() if value}
 
@@ -127,5 +168,8 @@ def _best(table: Table, key: str) -> set[str]:
         return set()
     top = (max if column.higher_is_better else min)(contenders, key=lambda line: line.cells[key].value)
     p_values = {line.name: welch(line.values(key), top.values(key)) for line in contenders}
-    return {line.name for line in contenders
-            if line.cells[key].value == top.cells[key].value or (p_values[line.name] or 0.0) >= LEVEL}  # fmt: skip
+    return {
+        line.name
+        for line in contenders
+        if line.cells[key].value == top.cells[key].value or (p_values[line.name] or 0.0) >= LEVEL
+    }

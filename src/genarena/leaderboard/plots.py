@@ -82,9 +82,11 @@ def of_table(table: Table, curves: dict[str, dict[str, Curve]]) -> list[Plot]:
     seconds = "sample_seconds_per_image"
     plots = []
     if quality:
-        plots += [_scatter(table, seconds, quality, "Quality against sampling time"),
-                  _scatter(table, "bits_per_dim", quality, "Likelihood against quality"),
-                  _scatter(table, "parameters", quality, "Quality against size")]  # fmt: skip
+        plots += [
+            _scatter(table, seconds, quality, "Quality against sampling time"),
+            _scatter(table, "bits_per_dim", quality, "Likelihood against quality"),
+            _scatter(table, "parameters", quality, "Quality against size"),
+        ]
     plots += [_validation(table, curves), _bounds(table)]
     return [plot for plot in plots if plot is not None]
 
@@ -112,15 +114,22 @@ def pareto_front(values: Sequence[tuple[float, float]]) -> list[int]:
 
 def _scatter(table: Table, x: str, y: str, title: str) -> Plot | None:
     """None for fewer than two points. A model without parameters has no place on the axis of sizes."""
-    values = [Value(line, line.cells[x].value, line.cells[y].value, line.cells[y].half_width) for line in table.lines
-              if x in table.column and line.cells[x].value and line.cells[y].value is not None]  # fmt: skip
+    values = [
+        Value(line, line.cells[x].value, line.cells[y].value, line.cells[y].half_width)
+        for line in table.lines
+        if x in table.column and line.cells[x].value and line.cells[y].value is not None
+    ]
     if len(values) < 2:
         return None
     spread = [v.y + sign * (v.half_width or 0.0) for v in values for sign in (-1, 1)]
     x_axis = _axis(_axis_title(table, x), [v.x for v in values], (LEFT, WIDTH - RIGHT))
     y_axis = _axis(_axis_title(table, y), [v.y for v in values], (HEIGHT - BOTTOM, TOP), spread)
-    plot = Plot(title, "Down and left is better. Bars are 95% intervals over training seeds, the line is the Pareto front.",
-                x_axis, y_axis)  # fmt: skip
+    plot = Plot(
+        title,
+        "Down and left is better. Bars are 95% intervals over training seeds, the line is the Pareto front.",
+        x_axis,
+        y_axis,
+    )
     at_x, at_y = _scale(x_axis, LEFT, WIDTH - RIGHT), _scale(y_axis, HEIGHT - BOTTOM, TOP)
     known = families(table)
     for v in values:
@@ -164,8 +173,16 @@ def _place_names(plot: Plot, order: Iterable[int]) -> None:
     for index in order:
         mark = plot.marks[index]
         width = 0.6 * FONT * len(mark.label)
-        for dx, dy, text_anchor in ((7, 4, "start"), (-7, 4, "end"), (0, -8, "middle"), (0, 16, "middle"),
-                                    (6, -6, "start"), (6, 14, "start"), (-6, -6, "end"), (-6, 14, "end")):  # fmt: skip
+        for dx, dy, text_anchor in (
+            (7, 4, "start"),
+            (-7, 4, "end"),
+            (0, -8, "middle"),
+            (0, 16, "middle"),
+            (6, -6, "start"),
+            (6, 14, "start"),
+            (-6, -6, "end"),
+            (-6, 14, "end"),
+        ):
             x, y = mark.x + dx, mark.y + dy
             start = x - {"start": 0.0, "end": width, "middle": width / 2}[text_anchor]
             box = (start, y - FONT + 2, start + width, y + 2)
@@ -187,24 +204,41 @@ def _validation(table: Table, curves: dict[str, dict[str, Curve]]) -> Plot | Non
     """Validation bits/dim, the one training curve that models share; where there is none, nothing."""
     key = "val/bits_per_dim"
     chosen = [(line, curves[line.name][key]) for line in table.lines if len(curves.get(line.name, {}).get(key, [])) > 1]
-    return _curves(table, chosen, "Validation likelihood in training", "One run of each model, the first seed.",
-                   "share of the budget", "validation bits/dim", may_be_log=False)  # fmt: skip
+    return _curves(
+        table,
+        chosen,
+        "Validation likelihood in training",
+        "One run of each model, the first seed.",
+        "share of the budget",
+        "validation bits/dim",
+        may_be_log=False,
+    )
 
 
 def _bounds(table: Table) -> Plot | None:
     chosen = []
     for line in table.lines:
         record = line.runs[0].row["metrics"].get("iw_bounds", {})
-        points = [(float(k), float(nats)) for k, nats in zip(record.get("k", []), record.get("nats", []), strict=False)
-                  if k and nats is not None and math.isfinite(nats)]  # fmt: skip
+        points = [
+            (float(k), float(nats))
+            for k, nats in zip(record.get("k", []), record.get("nats", []), strict=False)
+            if k and nats is not None and math.isfinite(nats)
+        ]
         if len(points) > 1:
             chosen.append((line, points))
-    return _curves(table, chosen, "Likelihood bound against k", "The importance-weighted bound tightens with k samples.",
-                   "importance samples k", "bound on the NLL (nats)")  # fmt: skip
+    return _curves(
+        table,
+        chosen,
+        "Likelihood bound against k",
+        "The importance-weighted bound tightens with k samples.",
+        "importance samples k",
+        "bound on the NLL (nats)",
+    )
 
 
-def _curves(table: Table, chosen: list[tuple[Line, Curve]], title: str, note: str, x: str, y: str,
-            may_be_log: bool = True) -> Plot | None:  # fmt: skip
+def _curves(
+    table: Table, chosen: list[tuple[Line, Curve]], title: str, note: str, x: str, y: str, may_be_log: bool = True
+) -> Plot | None:
     if not chosen:
         return None
     x_axis = _axis(x, [px for _, curve in chosen for px, _ in curve], (LEFT, WIDTH - RIGHT), may_be_log=may_be_log)
@@ -252,8 +286,9 @@ def sparkline(curves: dict[str, Curve]) -> list[tuple[str, str, str, str]]:
 # -- axes --------------------------------------------------------------------------------------------------------------
 
 
-def _axis(title: str, values: list[float], ends: tuple[float, float], spread: Iterable[float] = (),
-          may_be_log: bool = True) -> Axis:  # fmt: skip
+def _axis(
+    title: str, values: list[float], ends: tuple[float, float], spread: Iterable[float] = (), may_be_log: bool = True
+) -> Axis:
     """Logarithmic where all values are positive and differ more than fivefold, if it may be. `spread`: ends of intervals."""
     low, high = min(values), max(values)
     log = may_be_log and low > 0 and high / low > 5
@@ -299,8 +334,10 @@ def _linear_ticks(axis: Axis) -> list[float]:
 def _log_ticks(axis: Axis) -> list[float]:
     """Powers of ten, with 2 and 5 between them where that gives no more than seven."""
     powers = range(math.floor(math.log10(axis.low)), math.ceil(math.log10(axis.high)) + 1)
-    inside = [[m * 10.0**p for p in powers for m in marks if axis.low <= m * 10.0**p <= axis.high]
-              for marks in ((1, 2, 5), (1, 3), (1,))]  # fmt: skip
+    inside = [
+        [m * 10.0**p for p in powers for m in marks if axis.low <= m * 10.0**p <= axis.high]
+        for marks in ((1, 2, 5), (1, 3), (1,))
+    ]
     ticks = next((ticks for ticks in inside if len(ticks) <= 7), inside[-1])
     return ticks[:: max(1, math.ceil(len(ticks) / 7))]
 

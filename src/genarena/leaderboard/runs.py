@@ -71,8 +71,10 @@ class Run:
     def classifier(self) -> str:
         """Digest of the domain classifier that its metrics looked through; empty where none did, as in failed runs."""
         backbones = [record.get("backbone", {}) for record in self.row["metrics"].values()]
-        return next((backbone["weights"] for backbone in backbones
-                     if backbone.get("name", "").startswith("domain-classifier")), "")  # fmt: skip
+        return next(
+            (backbone["weights"] for backbone in backbones if backbone.get("name", "").startswith("domain-classifier")),
+            "",
+        )
 
     def value(self, key: str) -> float | None:
         """Of a metric or a cost."""
@@ -131,8 +133,11 @@ def _evaluations(row: dict[str, Any], folder: Path) -> tuple[dict[int, dict[str,
             again = read_row(path)
             if again.get("run") != row.get("run"):
                 raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
-            differing = [key for key, pair in differences(row["protocol"], again["protocol"]).items()
-                         if None not in pair and key not in ("id", "metrics", "settings.sample_seed")]  # fmt: skip
+            differing = [
+                key
+                for key, pair in differences(row["protocol"], again["protocol"]).items()
+                if None not in pair and key not in ("id", "metrics", "settings.sample_seed")
+            ]
             if differing:
                 raise UserError(f"{path} was scored under another protocol: {', '.join(differing)}")
             seed = _sample_seed(again)
@@ -152,6 +157,9 @@ def _sample_seed(row: dict[str, Any]) -> int:
 def differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
     """Dotted key -> both values, of everything in which two nested dictionaries differ."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return {name: pair for key in sorted({*one, *other}, key=str)
-                for name, pair in differences(one.get(key), other.get(key), f"{prefix}.{key}").items()}  # fmt: skip
+        return {
+            name: pair
+            for key in sorted({*one, *other}, key=str)
+            for name, pair in differences(one.get(key), other.get(key), f"{prefix}.{key}").items()
+        }
     return {} if one == other else {prefix.removeprefix("."): (one, other)}

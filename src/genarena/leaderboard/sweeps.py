@@ -111,8 +111,15 @@ def parallel(sweep: Sweep) -> Parallel | None:
     return Parallel(2 * LEFT + GAP * (len(scales) - 1), scales, threads)
 
 
-def _add(scales: list[Scale], columns: list[list[float]], key: str, values: Sequence[Any], ends: Sequence[Any], log: bool,
-         discrete: bool) -> None:  # fmt: skip
+def _add(
+    scales: list[Scale],
+    columns: list[list[float]],
+    key: str,
+    values: Sequence[Any],
+    ends: Sequence[Any],
+    log: bool,
+    discrete: bool,
+) -> None:
     scale = Scale(key.split(".")[-1], key, LEFT + GAP * len(scales))
     if discrete:  # a choice that is gone from the YAML was still tried
         names = list(dict.fromkeys([*map(_text, ends), *map(str, values)]))
@@ -123,8 +130,10 @@ def _add(scales: list[Scale], columns: list[list[float]], key: str, values: Sequ
         low, high = (_position(end, log) for end in (min([*ends, *values]), max([*ends, *values])))
         shares = [(_position(value, log) - low) / (high - low) if high > low else 0.5 for value in values]
         middle = low + 0.5 * (high - low)
-        scale.ticks = [(_height(share), shown(math.exp(at) if log else at))
-                       for share, at in ((0.0, low), (0.5, middle), (1.0, high))]  # fmt: skip
+        scale.ticks = [
+            (_height(share), shown(math.exp(at) if log else at))
+            for share, at in ((0.0, low), (0.5, middle), (1.0, high))
+        ]
         columns.append([_height(share) for share in shares])
     scales.append(scale)
 
@@ -137,8 +146,13 @@ def _thread(sweep: Sweep, at: int, trial: dict[str, Any], scales: list[Scale], c
     said += [f"{key}={shown(value)}" for key, value in trial["params"].items()]
     points = " ".join(f"{scale.x:.1f},{column[at]:.1f}" for scale, column in zip(scales, columns, strict=True))
     is_best = trial["number"] in sweep.best
-    return Thread(trial["number"], points, round(better / max(1, len(first) - 1), 3), is_best,
-                  f"trial {trial['number']}: {', '.join(said)}")  # fmt: skip
+    return Thread(
+        trial["number"],
+        points,
+        round(better / max(1, len(first) - 1), 3),
+        is_best,
+        f"trial {trial['number']}: {', '.join(said)}",
+    )
 
 
 def _position(value: float, log: bool) -> float:
@@ -172,6 +186,10 @@ class Bar:
 
 def bars(sweep: Sweep) -> dict[str, list[Bar]]:
     """Objective -> a bar per option, the longest first: its share of the variance over the trials (fANOVA)."""
-    return {name: [Bar(key, 4 + BAR * index, round(float(share) * (BARS - LABEL - 50.0), 1), f"{float(share):.0%}")
-                   for index, (key, share) in enumerate(sorted(shares.items(), key=lambda item: -item[1]))]
-            for name, shares in sweep.importance.items()}  # fmt: skip
+    return {
+        name: [
+            Bar(key, 4 + BAR * index, round(float(share) * (BARS - LABEL - 50.0), 1), f"{float(share):.0%}")
+            for index, (key, share) in enumerate(sorted(shares.items(), key=lambda item: -item[1]))
+        ]
+        for name, shares in sweep.importance.items()
+    }

@@ -113,12 +113,17 @@ def _why_apart(before: Table, table: Table, protocols: dict[str, dict[str, Any]]
         reasons.append(f"the budget ({before.budget} there)")
     if before.protocol_id != table.protocol_id:
         found = differences(protocols[table.protocol_id], protocols[before.protocol_id])
-        shown = [f"{key} {here}, there {there}" if len(f"{here}{there}") < 40 else key
-                 for key, (here, there) in found.items() if key != "id"]  # fmt: skip
+        shown = [
+            f"{key} {here}, there {there}" if len(f"{here}{there}") < 40 else key
+            for key, (here, there) in found.items()
+            if key != "id"
+        ]
         reasons.append(f"the protocol ({'; '.join(shown) or 'another id'})")
     elif before.classifier != table.classifier and not reasons:
-        reasons.append("the domain classifier that the metrics look through (trained on another machine? Share "
-                       "GENARENA_CACHE, or score again with scripts/evaluate.py)")  # fmt: skip
+        reasons.append(
+            "the domain classifier that the metrics look through (trained on another machine? Share "
+            "GENARENA_CACHE, or score again with scripts/evaluate.py)"
+        )
     return (
         f"Not in one table with the one before, because numbers compare only where these agree: {'; '.join(reasons)}."
     )
@@ -146,13 +151,20 @@ def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> 
         line.runs.sort(key=lambda run: run.seed)
         line.cells = {name: cell(name, line) for name in (*metrics, *COSTS)}
     shown = [name for name in metrics if any(line.cells[name].value is not None for line in lines.values())]
-    empty = {name: next((line.cells[name].reason for line in lines.values()), "")
-             for name in metrics if name not in shown}  # fmt: skip
+    empty = {
+        name: next((line.cells[name].reason for line in lines.values()), "") for name in metrics if name not in shown
+    }
     ranked_by = ranking_key(list(lines.values()), shown)
-    columns = [_column(name, list(newest.values())) for name in sorted(shown, key=lambda name: name != ranked_by)
-               if name not in SAME_AS_COST]  # fmt: skip
-    columns += [Column(name, title, unit, False, "cost", note) for name, (title, unit, note) in COSTS.items()
-                if any(line.cells[name].value is not None for line in lines.values())]  # fmt: skip
+    columns = [
+        _column(name, list(newest.values()))
+        for name in sorted(shown, key=lambda name: name != ranked_by)
+        if name not in SAME_AS_COST
+    ]
+    columns += [
+        Column(name, title, unit, False, "cost", note)
+        for name, (title, unit, note) in COSTS.items()
+        if any(line.cells[name].value is not None for line in lines.values())
+    ]
     return Table(*key, columns, ranked(list(lines.values()), ranked_by), failed, repeated, empty, ranked_by, classifier)
 
 

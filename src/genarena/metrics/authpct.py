@@ -50,5 +50,9 @@ class AuthPct(ArenaMetric):
 
     def record(self) -> dict[str, Any]:
         fake, real = joined(self.fake_authentic), joined(self.real_authentic)
-        return {"n": len(fake), "n_real": len(real), "n_train": self.num_train,
-                "real": 100.0 * real.double().mean().item()}  # fmt: skip
+        return {
+            "n": len(fake),
+            "n_real": len(real),
+            "n_train": self.num_train,
+            "real": 100.0 * real.double().mean().item(),
+        }

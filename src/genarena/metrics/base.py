@@ -24,8 +24,10 @@ def finite_rows(name: str, rows: Tensor) -> Tensor:
     """The rows (N, F) on the CPU. Raises ArenaError with the first row that is not finite, and how many there are."""
     broken = (~torch.isfinite(rows)).any(dim=1)
     if broken.any():
-        raise ArenaError(f"{name} features: {int(broken.sum())} of {len(rows)} rows are not finite, the first is row "
-                         f"{int(broken.nonzero()[0])}")  # fmt: skip
+        raise ArenaError(
+            f"{name} features: {int(broken.sum())} of {len(rows)} rows are not finite, the first is row "
+            f"{int(broken.nonzero()[0])}"
+        )
     return rows.detach().cpu()
 
 
@@ -105,8 +107,10 @@ class FrechetMetric(TwoSampleMetric):
         real, fake = self.rows(at_least=self.min_examples)
         fewest, dims = min(len(real), len(fake)), real.shape[1]
         if fewest <= dims:
-            raise Unavailable(f"{fewest:,} examples leave the covariance of {dims:,} features singular: needs at least "
-                              f"{dims + 1:,} of both")  # fmt: skip
+            raise Unavailable(
+                f"{fewest:,} examples leave the covariance of {dims:,} features singular: needs at least "
+                f"{dims + 1:,} of both"
+            )
         return frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake))
 
 
@@ -135,5 +139,9 @@ class LikelihoodMetric(ArenaMetric):
     def record(self) -> dict[str, Any]:
         values = dim_zero_cat(self.values)
         error = math.hypot(values.std().item() / len(values) ** 0.5, self.shared_error) if len(values) > 1 else None
-        return {"n": len(values), "standard_error": error,
-                "likelihood": self.likelihood.value, "sign": self.likelihood.sign}  # fmt: skip
+        return {
+            "n": len(values),
+            "standard_error": error,
+            "likelihood": self.likelihood.value,
+            "sign": self.likelihood.sign,
+        }

@@ -77,5 +77,10 @@ class CT(ArenaMetric):
 
     def record(self) -> dict[str, Any]:
         """`cells`: those that count, with their z."""
-        return {"n": sum(map(len, self.fake_rows)), "n_real": sum(map(len, self.real_rows)),
-                "n_train": sum(map(len, self.train_rows)), "fewest": FEWEST, "cells": self.cells}  # fmt: skip
+        return {
+            "n": sum(map(len, self.fake_rows)),
+            "n_real": sum(map(len, self.real_rows)),
+            "n_train": sum(map(len, self.train_rows)),
+            "fewest": FEWEST,
+            "cells": self.cells,
+        }

@@ -47,5 +47,11 @@ class ClassHistogramKL(ArenaMetric):
         """`by_chance`: what samples of the data itself would score on average, (K - 1)/2 (1/n + 1/n_real)."""
         n, n_real = int(self.fake_counts.sum()), int(self.real_counts.sum())
         by_chance = 0.5 * (len(self.real_counts) - 1) * (1 / n + 1 / n_real) if n and n_real else None
-        return {"n": n, "n_real": n_real, "counts": self.fake_counts.tolist(), "by_chance": by_chance,
-                "classes_drawn": int((self.fake_counts > 0).sum()), "smoothing": SMOOTHING}  # fmt: skip
+        return {
+            "n": n,
+            "n_real": n_real,
+            "counts": self.fake_counts.tolist(),
+            "by_chance": by_chance,
+            "classes_drawn": int((self.fake_counts > 0).sum()),
+            "smoothing": SMOOTHING,
+        }

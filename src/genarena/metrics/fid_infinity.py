@@ -57,8 +57,10 @@ class FIDInfinity(TwoSampleMetric):
     def compute(self) -> float:
         real, fake = self.rows(at_least=self.min_examples)
         if len(fake) < FEWEST_SAMPLES:
-            raise Unavailable(f"needs at least {FEWEST_SAMPLES:,} samples, or there is no range of N to extrapolate from; "
-                              f"there are {len(fake):,}")  # fmt: skip
+            raise Unavailable(
+                f"needs at least {FEWEST_SAMPLES:,} samples, or there is no range of N to extrapolate from; "
+                f"there are {len(fake):,}"
+            )
         sizes = subset_sizes(len(fake))
         self.points = sizes, distances_at(real, fake, sizes)
         return extrapolated(*self.points)[0]

@@ -30,8 +30,11 @@ class ImportanceWeightedBounds(LikelihoodMetric):
         """`iw_log_weights` (k, N) nats, k the largest of the rising `iw_bounds_k`; called once."""
         bounds = [-log_mean_exp(iw_log_weights[:k]) for k in iw_bounds_k]
         effective = 1.0 / iw_log_weights.softmax(0).square().sum(0)
-        self.curve = {"k": list(iw_bounds_k), "nats": [bound.mean().item() for bound in bounds],
-                      "effective_draws": effective.mean().item()}  # fmt: skip
+        self.curve = {
+            "k": list(iw_bounds_k),
+            "nats": [bound.mean().item() for bound in bounds],
+            "effective_draws": effective.mean().item(),
+        }
         self.keep(bounds[-1], likelihood)
 
     def record(self) -> dict[str, Any]:

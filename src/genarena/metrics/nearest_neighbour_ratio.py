@@ -49,6 +49,10 @@ class NearestNeighbourRatio(ArenaMetric):
     def record(self) -> dict[str, Any]:
         """`copies`: share of the samples that equal a training example; `copies_real`: the same of test examples."""
         fake, real = dim_zero_cat(self.fake_distances), dim_zero_cat(self.real_distances)
-        return {"n": len(fake), "n_real": len(real), "median_distance": fake.quantile(0.5).item(),
-                "copies": (fake == 0).double().mean().item(),
-                "copies_real": (real == 0).double().mean().item()}  # fmt: skip
+        return {
+            "n": len(fake),
+            "n_real": len(real),
+            "median_distance": fake.quantile(0.5).item(),
+            "copies": (fake == 0).double().mean().item(),
+            "copies_real": (real == 0).double().mean().item(),
+        }

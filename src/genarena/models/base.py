@@ -185,8 +185,10 @@ class GenerativeModel(LightningModule, ABC):
         return [(self.settings.optimizer, list(self.parameters()))]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["arena"] = {name: getattr(self, name) for name in
-                               ("progress", "batches_seen", "lr_scale", "nonfinite_steps", "nonfinite_in_a_row")}  # fmt: skip
+        checkpoint["arena"] = {
+            name: getattr(self, name)
+            for name in ("progress", "batches_seen", "lr_scale", "nonfinite_steps", "nonfinite_in_a_row")
+        }
         checkpoint["ranks"] = ranks.differing(
             {name: buffer for name, buffer in self.named_buffers() if name in checkpoint["state_dict"]}
         )
@@ -211,8 +213,13 @@ class AdversarialModel(GenerativeModel):
     family = "gan"
     likelihood = Likelihood.NONE
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, discriminator_optimizer: Callable | None = None,
-                 n_critic: int = 1) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        discriminator_optimizer: Callable | None = None,
+        n_critic: int = 1,
+    ) -> None:
         super().__init__(spec, training)
         if n_critic < 1:
             raise ValueError(f"n_critic={n_critic}: must be at least 1")
@@ -255,8 +262,10 @@ class AdversarialModel(GenerativeModel):
         self.after_batch(terms)
 
     def optimizer_groups(self) -> list[tuple[Callable, list[nn.Parameter]]]:
-        return [(self.settings.optimizer, list(self.generator.parameters())),
-                (self.discriminator_optimizer, list(self.discriminator.parameters()))]  # fmt: skip
+        return [
+            (self.settings.optimizer, list(self.generator.parameters())),
+            (self.discriminator_optimizer, list(self.discriminator.parameters())),
+        ]
 
     @staticmethod
     def _named(terms: dict[str, Tensor], player: str) -> dict[str, Tensor]:

@@ -37,8 +37,14 @@ class ConvEnergy(nn.Module):
     grows at most linearly in the input, which keeps exp(-energy) times a Gaussian normalisable.
     """
 
-    def __init__(self, shape: tuple[int, int, int], hidden_channels: int = 16, max_channels: int = 256,
-                 num_blocks: int = 1, spectral: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        hidden_channels: int = 16,
+        max_channels: int = 256,
+        num_blocks: int = 1,
+        spectral: bool = False,
+    ) -> None:
         super().__init__()
         channels, height, width = shape
         wide = hidden_channels

@@ -61,8 +61,12 @@ class ResNetGenerator(nn.Module):
         widths = [channels * growth**level for level in reversed(range(len(sizes)))]
         self.start = (widths[0], *sizes[0])
         self.project = glorot(nn.Linear(latent_dim, widths[0] * sizes[0][0] * sizes[0][1]))
-        self.blocks = nn.Sequential(*(GeneratorBlock(before, after, size) for before, after, size
-                                      in zip(widths, widths[1:], sizes[1:], strict=False)))  # fmt: skip
+        self.blocks = nn.Sequential(
+            *(
+                GeneratorBlock(before, after, size)
+                for before, after, size in zip(widths, widths[1:], sizes[1:], strict=False)
+            )
+        )
         self.norm = nn.BatchNorm2d(channels)
         self.to_image = convolution(channels, shape[0], 3)
         self.to(memory_format=torch.channels_last)  # up to 1.4x faster convolutions on a CPU
@@ -79,8 +83,10 @@ class ResNetDiscriminator(nn.Module):
         super().__init__()
         depth = len(pyramid(*shape[1:])) - 1
         widths = [shape[0]] + [channels * growth**level for level in range(depth)]
-        blocks = [DiscriminatorBlock(before, after, down=True, first=level == 0)
-                  for level, (before, after) in enumerate(pairwise(widths))]  # fmt: skip
+        blocks = [
+            DiscriminatorBlock(before, after, down=True, first=level == 0)
+            for level, (before, after) in enumerate(pairwise(widths))
+        ]
         self.blocks = nn.Sequential(*blocks, DiscriminatorBlock(widths[-1], widths[-1], down=False))
         self.score = spectral_norm(glorot(nn.Linear(widths[-1], 1)))
         self.to(memory_format=torch.channels_last)

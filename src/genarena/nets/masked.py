@@ -85,20 +85,31 @@ class GatedPixelStack(nn.Module):
     Raises ValueError for a kernel size that is even or below 3, and for no blocks, channels or dilations.
     """
 
-    def __init__(self, in_channels: int, channels: int, num_blocks: int, kernel_size: int, first_kernel_size: int,
-                 dilations: Sequence[int], size: tuple[int, int]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        num_blocks: int,
+        kernel_size: int,
+        first_kernel_size: int,
+        dilations: Sequence[int],
+        size: tuple[int, int],
+    ) -> None:
         super().__init__()
         for name, taps in (("kernel_size", kernel_size), ("first_kernel_size", first_kernel_size)):
             if taps < 3 or taps % 2 == 0:
                 raise ValueError(f"{name}={taps}: expected an odd number, at least 3")
         if min(channels, num_blocks, *dilations, 1) < 1 or not dilations:
-            raise ValueError(f"channels={channels}, num_blocks={num_blocks}, dilations={list(dilations)}: expected "
-                             f"numbers that are at least 1")  # fmt: skip
+            raise ValueError(
+                f"channels={channels}, num_blocks={num_blocks}, dilations={list(dilations)}: expected "
+                f"numbers that are at least 1"
+            )
         self.vertical = VerticalConv2d(in_channels, channels, first_kernel_size)
         self.horizontal = HorizontalConv2d(in_channels, channels, first_kernel_size)
         self.position = nn.Parameter(torch.zeros(1, channels, *size))
-        self.blocks = nn.ModuleList(GatedBlock(channels, kernel_size, dilations[index % len(dilations)])
-                                    for index in range(num_blocks))  # fmt: skip
+        self.blocks = nn.ModuleList(
+            GatedBlock(channels, kernel_size, dilations[index % len(dilations)]) for index in range(num_blocks)
+        )
         self.in_channels, self.out_channels = in_channels, channels * num_blocks
         self.to(memory_format=torch.channels_last)
 

@@ -14,10 +14,11 @@ class TimeMLP(nn.Module):
         self.embedding = TimeEmbedding(hidden_channels)
         self.stem = nn.Linear(in_dim, hidden_channels)
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Linear(2 * hidden_channels, hidden_channels), nn.SiLU(),
-                          nn.Linear(hidden_channels, hidden_channels))
+            nn.Sequential(
+                nn.Linear(2 * hidden_channels, hidden_channels), nn.SiLU(), nn.Linear(hidden_channels, hidden_channels)
+            )
             for _ in range(num_blocks)
-        )  # fmt: skip
+        )
         self.head = nn.Sequential(nn.LayerNorm(hidden_channels), nn.SiLU(), nn.Linear(hidden_channels, out_dim))
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:

@@ -9,11 +9,15 @@ class ResidualMLP(nn.Module):
     def __init__(self, features: int, hidden_features: int, num_blocks: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Linear(features, hidden_features), nn.SiLU(),
-                          nn.Linear(hidden_features, hidden_features), nn.SiLU(),
-                          nn.Linear(hidden_features, features))
+            nn.Sequential(
+                nn.Linear(features, hidden_features),
+                nn.SiLU(),
+                nn.Linear(hidden_features, hidden_features),
+                nn.SiLU(),
+                nn.Linear(hidden_features, features),
+            )
             for _ in range(num_blocks)
-        )  # fmt: skip
+        )
 
     def forward(self, h: Tensor) -> Tensor:
         for block in self.blocks:

@@ -79,9 +79,14 @@ class ConvEncoder(nn.Sequential):
             layers += [ResidualBlock(width) for _ in range(blocks)] + [nn.SiLU()]
             in_channels = width
         super().__init__(
-            *layers, nn.Flatten(), nn.Linear(plan.num_features, hidden), nn.SiLU(),
-            nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, out_features),
-        )  # fmt: skip
+            *layers,
+            nn.Flatten(),
+            nn.Linear(plan.num_features, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, out_features),
+        )
         initialise(self)
 
 
@@ -95,9 +100,14 @@ class ConvDecoder(nn.Sequential):
             layers += [ResidualBlock(plan.widths[level]) for _ in range(plan.blocks[level])]
             layers += [nn.SiLU(), Upsample(plan.widths[level], *outputs[level], 1 if level else 3, plan.factors[level])]
         super().__init__(
-            nn.Linear(in_features, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
-            nn.Linear(hidden, plan.num_features), nn.Unflatten(1, (plan.widths[-1], *plan.sizes[-1])), *layers,
-        )  # fmt: skip
+            nn.Linear(in_features, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, plan.num_features),
+            nn.Unflatten(1, (plan.widths[-1], *plan.sizes[-1])),
+            *layers,
+        )
         initialise(self)
 
 

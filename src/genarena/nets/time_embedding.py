@@ -22,8 +22,12 @@ class TimeEmbedding(nn.Module):
     def __init__(self, embedding_channels: int, num_features: int = 64) -> None:
         super().__init__()
         self.num_features = num_features
-        self.layers = nn.Sequential(nn.Linear(num_features, embedding_channels), nn.SiLU(),
-                                    nn.Linear(embedding_channels, embedding_channels), nn.SiLU())  # fmt: skip
+        self.layers = nn.Sequential(
+            nn.Linear(num_features, embedding_channels),
+            nn.SiLU(),
+            nn.Linear(embedding_channels, embedding_channels),
+            nn.SiLU(),
+        )
 
     def forward(self, t: Tensor) -> Tensor:
         return self.layers(sinusoidal_features(t, self.num_features))

@@ -85,23 +85,36 @@ class UNet(nn.Module):
     Raises ValueError unless `hidden_channels` is a multiple of 8 and there is a level.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int], hidden_channels: int = 64,
-                 multipliers: Sequence[int] = (1, 2), num_blocks: int = 1, attention: Sequence[int] = (), patch: int = 1,
-                 dropout: float = 0.0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: tuple[int, int],
+        hidden_channels: int = 64,
+        multipliers: Sequence[int] = (1, 2),
+        num_blocks: int = 1,
+        attention: Sequence[int] = (),
+        patch: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         if hidden_channels < GROUPS or hidden_channels % GROUPS:
             raise ValueError(f"hidden_channels={hidden_channels}: expected a positive multiple of {GROUPS}")
         if not multipliers or min(*multipliers, num_blocks, patch) < 1:
-            raise ValueError(f"multipliers={tuple(multipliers)}, num_blocks={num_blocks}, patch={patch}: expected at "
-                             "least one multiplier, and every number at least 1")  # fmt: skip
+            raise ValueError(
+                f"multipliers={tuple(multipliers)}, num_blocks={num_blocks}, patch={patch}: expected at "
+                "least one multiplier, and every number at least 1"
+            )
         widths = [hidden_channels * multiplier for multiplier in multipliers]
         heights = [math.ceil(size[0] / patch / 2**level) for level in range(len(widths))]
         embedding_channels = 4 * hidden_channels
         self.patch, self.num_blocks = patch, num_blocks
 
         def stages(level: int) -> nn.ModuleList:
-            return nn.ModuleList(Stage(widths[level], embedding_channels, heights[level] in attention, dropout)
-                                 for _ in range(num_blocks))  # fmt: skip
+            return nn.ModuleList(
+                Stage(widths[level], embedding_channels, heights[level] in attention, dropout)
+                for _ in range(num_blocks)
+            )
 
         levels = range(len(widths))
         self.embedding = TimeEmbedding(embedding_channels)
@@ -110,8 +123,9 @@ class UNet(nn.Module):
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
         self.middle_attention = SelfAttention(widths[-1])
         self.middle = ResidualBlock(widths[-1], embedding_channels, dropout)
-        self.fuse = nn.ModuleList(nn.ModuleList(nn.Conv2d(2 * width, width, 1) for _ in range(num_blocks))
-                                  for width in widths)  # fmt: skip
+        self.fuse = nn.ModuleList(
+            nn.ModuleList(nn.Conv2d(2 * width, width, 1) for _ in range(num_blocks)) for width in widths
+        )
         self.up = nn.ModuleList(stages(level) for level in levels)
         self.grow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.head_norm = nn.GroupNorm(GROUPS, widths[0])

@@ -33,9 +33,18 @@ class WandB(Tracker):
         super().__init__()
         self.settings, self.folder = settings, folder
         names = resolved["choices"]
-        self.run = _start(settings, folder, id=_identity(folder), resume="allow", config=resolved,
-                          allow_val_change=True, name="-".join(folder.parts[-3:]), job_type="train",
-                          group=f"{names['data']}-{names['model']}", tags=[names["data"], names["model"]])  # fmt: skip
+        self.run = _start(
+            settings,
+            folder,
+            id=_identity(folder),
+            resume="allow",
+            config=resolved,
+            allow_val_change=True,
+            name="-".join(folder.parts[-3:]),
+            job_type="train",
+            group=f"{names['data']}-{names['model']}",
+            tags=[names["data"], names["model"]],
+        )
         self.run.define_metric("*", step_metric="batch")
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
@@ -127,8 +136,16 @@ def _start(settings: dict[str, Any], folder: Path, **options: Any) -> Any:
     before = set(folder.glob("wandb/run-*"))
     limits = {key: float(settings[key]) for key in ("init_timeout", "finish_timeout")}
     # No command line, no address of the git remote (it may hold a password), nothing of the terminal.
-    quiet = wandb.Settings(x_disable_meta=True, disable_git=True, disable_code=True, console="off", silent=True, symlink=False,
-                           finish_timeout_raises=True, **limits)  # fmt: skip
+    quiet = wandb.Settings(
+        x_disable_meta=True,
+        disable_git=True,
+        disable_code=True,
+        console="off",
+        silent=True,
+        symlink=False,
+        finish_timeout_raises=True,
+        **limits,
+    )
     options |= {"project": settings["project"], "entity": settings["entity"], "dir": str(folder), "settings": quiet}
     reason = _why_offline(settings["offline"])
     if reason is None:

@@ -42,9 +42,17 @@ class MADE(GenerativeModel, Factorises):
     paper = "1502.03509"
     selection = "val/bits_per_dim"
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, hidden: Sequence[int] = (500,),
-                 num_masks: int = 1, order_agnostic: bool = False, direct: bool = False, pixels: str = "auto",
-                 num_mixtures: int = 5) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        hidden: Sequence[int] = (500,),
+        num_masks: int = 1,
+        order_agnostic: bool = False,
+        direct: bool = False,
+        pixels: str = "auto",
+        num_mixtures: int = 5,
+    ) -> None:
         """hidden: width of each hidden layer; none are needed where there are direct connections.
 
         num_masks: networks that share the weights, each with its own degrees of the hidden units (sec. 4.3). Training
@@ -56,8 +64,10 @@ class MADE(GenerativeModel, Factorises):
         """
         super().__init__(spec, training)
         if num_masks < 1 or num_mixtures < 1 or min(hidden, default=1) < 1:
-            raise ValueError(f"hidden={list(hidden)}, num_masks={num_masks}, num_mixtures={num_mixtures}: expected "
-                             f"numbers that are at least 1")  # fmt: skip
+            raise ValueError(
+                f"hidden={list(hidden)}, num_masks={num_masks}, num_mixtures={num_mixtures}: expected "
+                f"numbers that are at least 1"
+            )
         if not hidden and not direct:
             raise ValueError("hidden=[]: without hidden layers the outputs need direct=true")
         self.num_masks, self.hidden = num_masks, tuple(hidden)
@@ -175,8 +185,9 @@ class MADE(GenerativeModel, Factorises):
 
         return self._one_by_one(num_images, 0, at).to(torch.uint8).view(num_images, *self.spec.shape)
 
-    def _one_by_one(self, num_samples: int, mask: int,
-                    value_of: Callable[[PixelDistribution | GaussianMixture, int], Tensor]) -> Tensor:  # fmt: skip
+    def _one_by_one(
+        self, num_samples: int, mask: int, value_of: Callable[[PixelDistribution | GaussianMixture, int], Tensor]
+    ) -> Tensor:
         """(N, D) under one mask, in its order: `value_of` gives each dimension, from its distribution and its index.
 
         Units of degree t are fixed once the dimensions at places 1 .. t are drawn, and until then they are kept at

@@ -68,10 +68,21 @@ class PixelCNN(GenerativeModel, Factorises):
     mixed_precision = True
     selection = "val/bits_per_dim"
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, hidden_channels: int = 32, num_blocks: int = 5,
-                 kernel_size: int = 3, first_kernel_size: int = 7, dilations: Sequence[int] = (1, 2, 4, 8),
-                 head_channels: int = 64, pixels: str = "auto", num_mixtures: int = 10, level_embedding: int = 8,
-                 sample_chunk: int = 512) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        hidden_channels: int = 32,
+        num_blocks: int = 5,
+        kernel_size: int = 3,
+        first_kernel_size: int = 7,
+        dilations: Sequence[int] = (1, 2, 4, 8),
+        head_channels: int = 64,
+        pixels: str = "auto",
+        num_mixtures: int = 10,
+        level_embedding: int = 8,
+        sample_chunk: int = 512,
+    ) -> None:
         """level_embedding: size of a learned embedding of each level that the stack sees beside its value; it tells
             neighbouring levels apart, which bfloat16 arithmetic on values hardly does. Unused for two levels.
         pixels: bernoulli, categorical, logistic, logistic_mixture, or auto (`default_pixels`).
@@ -89,8 +100,15 @@ class PixelCNN(GenerativeModel, Factorises):
             nn.Embedding(spec.num_levels, level_embedding) if spec.num_levels > 2 and level_embedding else None
         )
         self.in_channels = channels * (1 if self.embedding is None else 1 + level_embedding)
-        self.stack = GatedPixelStack(self.in_channels, hidden_channels, num_blocks, kernel_size, first_kernel_size,
-                                     tuple(dilations), (height, width))  # fmt: skip
+        self.stack = GatedPixelStack(
+            self.in_channels,
+            hidden_channels,
+            num_blocks,
+            kernel_size,
+            first_kernel_size,
+            tuple(dilations),
+            (height, width),
+        )
         precise = pixels.startswith("logistic")  # bfloat16 cannot tell the means of neighbouring levels apart
         self.heads = nn.ModuleList(
             ChannelHead(self.stack.out_channels, k, head_channels, self.pixel.out_channels, precise)

@@ -17,10 +17,12 @@ class RowCache:
         self.stack = stack
         self.zeros = stack.vertical.weight.new_zeros
         layers = [stack, *stack.blocks]
-        self.rows = [self.zeros(num_images, layer.vertical.in_channels, layer.vertical.num_above + 1, width)
-                     for layer in layers]  # fmt: skip
-        self.lefts = [self.zeros(num_images, layer.horizontal.num_left + width, layer.horizontal.in_channels)
-                      for layer in layers]  # fmt: skip
+        self.rows = [
+            self.zeros(num_images, layer.vertical.in_channels, layer.vertical.num_above + 1, width) for layer in layers
+        ]
+        self.lefts = [
+            self.zeros(num_images, layer.horizontal.num_left + width, layer.horizontal.in_channels) for layer in layers
+        ]
         self.kernels = [_as_matrix(layer.horizontal) for layer in layers]
         self.residuals = [block.residual.weight.flatten(1).t().contiguous() for block in stack.blocks]
         self.offsets: list[Tensor] = []

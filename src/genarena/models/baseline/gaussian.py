@@ -37,8 +37,9 @@ class Gaussian(GenerativeModel, Weighs):
     paper = "10.1007/978-3-642-51461-6_3"
     max_epochs = 1
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, covariance: str = "full",
-                 shrinkage: float = 0.01) -> None:  # fmt: skip
+    def __init__(
+        self, spec: DataSpec, training: Training | None = None, covariance: str = "full", shrinkage: float = 0.01
+    ) -> None:
         super().__init__(spec, training)
         if covariance not in ("full", "diagonal"):
             raise ValueError(f"covariance={covariance!r}: expected full or diagonal")
@@ -83,8 +84,11 @@ class Gaussian(GenerativeModel, Weighs):
             return {"method": "closed form"}
         if num_samples == 1:
             return {"method": "closed form of the mean over dequantisation noise", "dequantisation": "uniform"}
-        return {"method": "importance-weighted over dequantisation noise", "dequantisation": "uniform",
-                "dequantisation_draws": num_samples}  # fmt: skip
+        return {
+            "method": "importance-weighted over dequantisation noise",
+            "dequantisation": "uniform",
+            "dequantisation_draws": num_samples,
+        }
 
     def covariance(self) -> Tensor:
         """(D, D), or the diagonal (D,), of the regularised and, for integers, dequantised data."""

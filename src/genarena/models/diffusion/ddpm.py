@@ -52,14 +52,31 @@ class DDPM(GenerativeModel, Scores, Integrates):
     mixed_precision = True
     shardable = True
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, num_steps: int = 1000, schedule: str = "cosine",
-                 prediction: str = "v", variance: str = "learned", sampler: str = "dpm_solver", nfe: int = 20,
-                 hidden_channels: int = 48, multipliers: Sequence[int] = (1, 2), num_blocks: int = 1,
-                 attention: Sequence[int] = (), patch: int | None = None, dropout: float = 0.0,
-                 num_layers: int = 3) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        num_steps: int = 1000,
+        schedule: str = "cosine",
+        prediction: str = "v",
+        variance: str = "learned",
+        sampler: str = "dpm_solver",
+        nfe: int = 20,
+        hidden_channels: int = 48,
+        multipliers: Sequence[int] = (1, 2),
+        num_blocks: int = 1,
+        attention: Sequence[int] = (),
+        patch: int | None = None,
+        dropout: float = 0.0,
+        num_layers: int = 3,
+    ) -> None:
         super().__init__(spec, training)
-        for name, value, allowed in (("schedule", schedule, SCHEDULES), ("prediction", prediction, PREDICTIONS),
-                                     ("variance", variance, VARIANCES), ("sampler", sampler, SAMPLERS)):  # fmt: skip
+        for name, value, allowed in (
+            ("schedule", schedule, SCHEDULES),
+            ("prediction", prediction, PREDICTIONS),
+            ("variance", variance, VARIANCES),
+            ("sampler", sampler, SAMPLERS),
+        ):
             if value not in allowed:
                 raise ValueError(f"{name}={value!r}: expected one of {', '.join(allowed)}")
         if not 1 <= nfe <= num_steps:
@@ -73,8 +90,9 @@ class DDPM(GenerativeModel, Scores, Integrates):
         if spec.is_image:
             size = spec.shape[1:]
             patch = patch or (2 if min(size) >= 16 else 1)
-            self.network = UNet(channels, out_channels, size, hidden_channels, multipliers, num_blocks, attention,
-                                patch, dropout)  # fmt: skip
+            self.network = UNet(
+                channels, out_channels, size, hidden_channels, multipliers, num_blocks, attention, patch, dropout
+            )
         else:
             self.network = TimeMLP(channels, out_channels, hidden_channels, num_layers)
 
@@ -122,8 +140,11 @@ class DDPM(GenerativeModel, Scores, Integrates):
     def estimator(self, num_samples: int | None = 1) -> dict[str, Any]:
         num_steps = self.schedule.num_steps
         drawn = num_steps if num_samples is None else min(num_samples + 1, num_steps)
-        return {"method": "variational bound, unbiased in the steps drawn", "steps_evaluated": drawn,
-                "num_steps": num_steps}  # fmt: skip
+        return {
+            "method": "variational bound, unbiased in the steps drawn",
+            "steps_evaluated": drawn,
+            "num_steps": num_steps,
+        }
 
     def ode_log_prob(self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str) -> tuple[Tensor, dict]:
         """(N,) nats of the probability flow from N(0, I) at step T down to step 1 (Song et al. 2021, arXiv 2011.13456,

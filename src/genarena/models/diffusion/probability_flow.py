@@ -30,8 +30,9 @@ class FlowDensity(NamedTuple):
     facts: dict[str, Any]
 
 
-def log_density(velocity: Velocity, x: Tensor, times: tuple[float, float], tolerance: float,
-                num_probes: int) -> FlowDensity:  # fmt: skip
+def log_density(
+    velocity: Velocity, x: Tensor, times: tuple[float, float], tolerance: float, num_probes: int
+) -> FlowDensity:
     """log p(x) at times[0], where dx/dtime = velocity carries p to N(0, I) at times[1].
 
     log p(x) = log N(x_end; 0, I) + integral of div v along the way. The examples share their steps: the error that is
@@ -54,8 +55,14 @@ def log_density(velocity: Velocity, x: Tensor, times: tuple[float, float], toler
     latent = end[:size].view(len(x), -1)
     log_normal = -0.5 * (latent.square() + math.log(2.0 * math.pi)).sum(1)
     is_exact = x[0].numel() <= EXACT_DIMS
-    facts = {"method": "probability-flow ODE", "solver": SOLVER, "tolerance": tolerance, "nfe": solver.nfev,
-             "trace": "exact" if is_exact else "hutchinson", "trace_probes": None if is_exact else num_probes}  # fmt: skip
+    facts = {
+        "method": "probability-flow ODE",
+        "solver": SOLVER,
+        "tolerance": tolerance,
+        "nfe": solver.nfev,
+        "trace": "exact" if is_exact else "hutchinson",
+        "trace_probes": None if is_exact else num_probes,
+    }
     return FlowDensity((log_normal + end[size:]).to(x.device), facts)
 
 

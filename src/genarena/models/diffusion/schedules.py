@@ -69,8 +69,13 @@ class NoiseSchedule(nn.Module):
         self.angles = [math.acos(math.sqrt(value)) for value in self.alpha_bar]  # a_t is the cosine, s_t the sine
         jumps = [self.jump(t, t - 1) for t in range(1, self.num_steps + 1)]
         jumps = torch.tensor([jumps[0], *jumps], dtype=torch.float64)  # row 0 is a filler: rows are steps
-        columns = {"signal": alpha_bar.sqrt(), "noise": (1.0 - alpha_bar).sqrt(), "weight_x_0": jumps[:, 0],
-                   "low": jumps[:, 2], "high": jumps[:, 3]}  # fmt: skip
+        columns = {
+            "signal": alpha_bar.sqrt(),
+            "noise": (1.0 - alpha_bar).sqrt(),
+            "weight_x_0": jumps[:, 0],
+            "low": jumps[:, 2],
+            "high": jumps[:, 3],
+        }
         for name, column in columns.items():
             self.register_buffer(name, column.float(), persistent=False)
 
@@ -84,8 +89,12 @@ class NoiseSchedule(nn.Module):
             variance = min(
                 (1.0 - following / self.alpha_bar[1]) * (1.0 - self.alpha_bar[1]) / (1.0 - following), self.floor
             )
-        return Jump(math.sqrt(at_s) * beta / kept, math.sqrt(at_t / at_s) * (1.0 - at_s) / kept,
-                    math.log(variance), math.log(beta))  # fmt: skip
+        return Jump(
+            math.sqrt(at_s) * beta / kept,
+            math.sqrt(at_t / at_s) * (1.0 - at_s) / kept,
+            math.log(variance),
+            math.log(beta),
+        )
 
     def diffuse(self, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """x_t = a_t x_0 + s_t eps for steps t (N,)."""

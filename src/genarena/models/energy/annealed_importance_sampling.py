@@ -44,9 +44,15 @@ class State(NamedTuple):
     gradient: Tensor
 
 
-def annealed_importance_sampling(tilt: Energy, shape: tuple[int, ...], num_chains: int, num_steps: int,
-                                 leapfrog_steps: int = LEAPFROG_STEPS, seed: int = 0,
-                                 device: torch.device | str = "cpu") -> Partition:  # fmt: skip
+def annealed_importance_sampling(
+    tilt: Energy,
+    shape: tuple[int, ...],
+    num_chains: int,
+    num_steps: int,
+    leapfrog_steps: int = LEAPFROG_STEPS,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Partition:
     """log E_{z ~ N(0, I)} exp(-tilt(z)), along p_b(z) ~ N(z; 0, I) exp(-b tilt(z)), b = 0 .. 1.
 
     A quarter as many pilot chains find the step sizes, which then are fixed: E[log_z] <= log Z (Jensen). Costs
@@ -54,8 +60,10 @@ def annealed_importance_sampling(tilt: Energy, shape: tuple[int, ...], num_chain
     answer is a function of the tilt and `seed`.
     """
     generator = torch.Generator(device).manual_seed(seed)
-    pilot, z = (torch.randn(number, *shape, generator=generator, device=device)
-                for number in (max(1, num_chains // 4), num_chains))  # fmt: skip
+    pilot, z = (
+        torch.randn(number, *shape, generator=generator, device=device)
+        for number in (max(1, num_chains // 4), num_chains)
+    )
     # The path leaves the reference slowly: that is where an energy of hundreds of nats changes most.
     path = torch.linspace(0.0, 1.0, num_steps + 1, dtype=torch.float64).square().tolist()
     steps = anneal(tilt, pilot, path, generator, leapfrog_steps).steps
@@ -66,9 +74,16 @@ def annealed_importance_sampling(tilt: Energy, shape: tuple[int, ...], num_chain
     return Partition(log_z, error, effective, chains.acceptance, chains.log_weights)
 
 
-def anneal(tilt: Energy, z: Tensor, path: Sequence[float], generator: torch.Generator,
-           leapfrog_steps: int = LEAPFROG_STEPS, steps: Sequence[float] | None = None, target_acceptance: float = 0.7,
-           track: Callable[[Iterable], Iterable] = iter) -> Annealed:  # fmt: skip
+def anneal(
+    tilt: Energy,
+    z: Tensor,
+    path: Sequence[float],
+    generator: torch.Generator,
+    leapfrog_steps: int = LEAPFROG_STEPS,
+    steps: Sequence[float] | None = None,
+    target_acceptance: float = 0.7,
+    track: Callable[[Iterable], Iterable] = iter,
+) -> Annealed:
     """Take chains z ~ p_{path[0]} along the path; the mean of exp(log_weights) is unbiased for Z_{path[-1]} / Z_{path[0]}.
 
     A path from 1 to 0 is a reverse chain, if z is an exact sample of p_1. `steps`: one step size per transition. Without
@@ -88,8 +103,9 @@ def anneal(tilt: Energy, z: Tensor, path: Sequence[float], generator: torch.Gene
     return Annealed(log_weights, used, acceptance)
 
 
-def hamiltonian(tilt: Energy, state: State, weight: float, step: float, leapfrog_steps: int,
-                generator: torch.Generator) -> tuple[State, Tensor]:  # fmt: skip
+def hamiltonian(
+    tilt: Energy, state: State, weight: float, step: float, leapfrog_steps: int, generator: torch.Generator
+) -> tuple[State, Tensor]:
     """One transition that leaves N(z; 0, I) exp(-weight tilt(z)) invariant (Neal 2011, arXiv 1206.1901, sec. 3.2).
 
     Returns the state and which chains moved (N,).

@@ -52,12 +52,29 @@ class EBM(GenerativeModel):
     paper = "1903.08689"
     mixed_precision = True
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, hidden_channels: int = 16, num_blocks: int = 1,
-                 spectral_norm: bool = False, data_noise: float | None = None, temperature: float | None = None,
-                 langevin_steps: int = 10, step_size: float | None = None, drift_clamp: float | None = 0.3,
-                 buffer_size: int = 8192, restart: float = 0.05, energy_penalty: float = 0.01, max_gap: float = 0.3,
-                 kl_weight: float = 0.0, jitter: float = 0.0, sample_steps: int = 60, sample_from: str = "buffer",
-                 ais_chains: int = 32, ais_steps: int = 1500) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        hidden_channels: int = 16,
+        num_blocks: int = 1,
+        spectral_norm: bool = False,
+        data_noise: float | None = None,
+        temperature: float | None = None,
+        langevin_steps: int = 10,
+        step_size: float | None = None,
+        drift_clamp: float | None = 0.3,
+        buffer_size: int = 8192,
+        restart: float = 0.05,
+        energy_penalty: float = 0.01,
+        max_gap: float = 0.3,
+        kl_weight: float = 0.0,
+        jitter: float = 0.0,
+        sample_steps: int = 60,
+        sample_from: str = "buffer",
+        ais_chains: int = 32,
+        ais_steps: int = 1500,
+    ) -> None:
         super().__init__(spec, training)
         if sample_from not in ("buffer", "noise"):
             raise ValueError(f"sample_from={sample_from!r}: expected 'buffer' or 'noise'")
@@ -124,8 +141,12 @@ class EBM(GenerativeModel):
         limit = self.max_gap * self.spec.num_dims * self.temperature
         brake = (limit / gap.detach().abs()).clamp(max=1.0)
         penalty = self.energy_penalty * (real_output.square().mean() + fake_output.square().mean())
-        terms = {"loss": brake * gap + penalty, "energy_gap": gap.detach() / self.temperature,
-                 "energy_scale": outputs.detach().std() / self.temperature, "brake": brake}  # fmt: skip
+        terms = {
+            "loss": brake * gap + penalty,
+            "energy_gap": gap.detach() / self.temperature,
+            "energy_scale": outputs.detach().std() / self.temperature,
+            "brake": brake,
+        }
         if self.kl_weight:
             terms["kl"] = self.sampler_kl(fake)
             terms["loss"] = terms["loss"] + self.kl_weight * self.temperature * terms["kl"]
@@ -201,18 +222,26 @@ class EBM(GenerativeModel):
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         """log Z from chains that all agree has `effective_chains` near `ais_chains`; the value errs towards too good."""
         constant = self.partition()
-        facts = {"method": "energy with log Z from annealed importance sampling", "ais_chains": self.ais_chains,
-                 "ais_steps": self.ais_steps, "leapfrog_steps": LEAPFROG_STEPS, "log_z": constant.log_z,
-                 "log_z_standard_error": constant.standard_error, "effective_chains": constant.effective_chains,
-                 "acceptance": constant.acceptance}  # fmt: skip
+        facts = {
+            "method": "energy with log Z from annealed importance sampling",
+            "ais_chains": self.ais_chains,
+            "ais_steps": self.ais_steps,
+            "leapfrog_steps": LEAPFROG_STEPS,
+            "log_z": constant.log_z,
+            "log_z_standard_error": constant.standard_error,
+            "effective_chains": constant.effective_chains,
+            "acceptance": constant.acceptance,
+        }
         return facts | ({"data_noise": self.sigma, "noise_draws": num_samples} if self.spec.is_discrete else {})
 
     def _log_levels(self, x: Tensor, v: Tensor) -> Tensor:
         """log P(x | v) per dimension, same shape: softmax over levels of log count - (v - level)^2 / (2 sigma^2)."""
         log_counts, precision = self.level_counts.float().log(), 1.0 / (2.0 * self.sigma**2)
         units = to_unit(torch.arange(self.spec.num_levels, device=v.device), self.spec.num_levels)
-        totals = [torch.logsumexp(log_counts - precision * (part[:, None] - units).square(), 1)
-                  for part in v.flatten().split(2**14)]  # fmt: skip
+        totals = [
+            torch.logsumexp(log_counts - precision * (part[:, None] - units).square(), 1)
+            for part in v.flatten().split(2**14)
+        ]
         chosen = log_counts[x.long()] - precision * (v - units[x.long()]).square()
         return chosen - torch.cat(totals).view_as(v)
 
@@ -228,8 +257,14 @@ class EBM(GenerativeModel):
     def estimate_partition(self, seed: int = 0) -> Partition:
         """Annealed importance sampling from the reference measure, `ais_chains` chains over `ais_steps` steps."""
         with frozen(self.net), torch.autocast(self.device.type, enabled=False):
-            return annealed_importance_sampling(lambda z: self.tilt(self.reference.place(z)), self.spec.shape,
-                                                self.ais_chains, self.ais_steps, seed=seed, device=self.device)  # fmt: skip
+            return annealed_importance_sampling(
+                lambda z: self.tilt(self.reference.place(z)),
+                self.spec.shape,
+                self.ais_chains,
+                self.ais_steps,
+                seed=seed,
+                device=self.device,
+            )
 
 
 def shifted(x: Tensor, share: float) -> Tensor:

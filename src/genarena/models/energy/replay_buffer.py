@@ -19,8 +19,14 @@ class ReplayBuffer(nn.Module):
     is enough for pixels: it rounds far below a step's noise.
     """
 
-    def __init__(self, shape: tuple[int, ...], capacity: int, restart: float = 0.05, visits: int = 20,
-                 dtype: torch.dtype = torch.float32) -> None:  # fmt: skip
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        capacity: int,
+        restart: float = 0.05,
+        visits: int = 20,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
         if capacity < 1:
             raise ValueError(f"buffer_size={capacity}: expected at least 1 chain")

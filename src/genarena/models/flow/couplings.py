@@ -106,8 +106,14 @@ class ConvNetwork(nn.Module):
     size: (H, W) of the input, for a learned bias per position; None leaves it out.
     """
 
-    def __init__(self, in_channels: int, hidden_channels: int, out_channels: int, patch: int = 1,
-                 size: tuple[int, int] | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        patch: int = 1,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.fold, self.unfold = folding(patch)
         self.first = nn.Conv2d(in_channels * patch**2, hidden_channels, 3, padding=1)
@@ -128,8 +134,15 @@ class ConvNetwork(nn.Module):
 class ResidualNetwork(nn.Module):
     """Weight-normalised residual convolutional network (RealNVP, sec. 4.1), on `patch` x `patch` pixels at a time."""
 
-    def __init__(self, in_channels: int, hidden_channels: int, out_channels: int, num_blocks: int, patch: int = 1,
-                 size: tuple[int, int] | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_blocks: int,
+        patch: int = 1,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.fold, self.unfold = folding(patch)
         self.first = weight_norm(nn.Conv2d(in_channels * patch**2, hidden_channels, 3, padding=1))
@@ -175,5 +188,10 @@ class VectorNetwork(nn.Sequential):
         last = nn.Linear(hidden_features, out_features)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        super().__init__(nn.Linear(in_features, hidden_features), nn.SiLU(),
-                         nn.Linear(hidden_features, hidden_features), nn.SiLU(), last)  # fmt: skip
+        super().__init__(
+            nn.Linear(in_features, hidden_features),
+            nn.SiLU(),
+            nn.Linear(hidden_features, hidden_features),
+            nn.SiLU(),
+            last,
+        )

@@ -25,8 +25,14 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
     mixed_precision = True
     selection = "val/bits_per_dim"
 
-    def __init__(self, spec: DataSpec, training: Training | None, flow: Bijection, dequantisation: nn.Module | None,
-                 temperature: float) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None,
+        flow: Bijection,
+        dequantisation: nn.Module | None,
+        temperature: float,
+    ) -> None:
         super().__init__(spec, training)
         if not 0.0 <= temperature:
             raise ValueError(f"temperature={temperature}: expected 0 or more")
@@ -60,8 +66,11 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         if self.dequantisation is None:
             return {"method": "change of variables"}
-        return {"method": "change of variables, importance-weighted over dequantisation noise",
-                "dequantisation": self.dequantisation.name, "dequantisation_draws": num_samples}  # fmt: skip
+        return {
+            "method": "change of variables, importance-weighted over dequantisation noise",
+            "dequantisation": self.dequantisation.name,
+            "dequantisation_draws": num_samples,
+        }
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -32,13 +32,26 @@ class Glow(NormalisingFlow):
 
     paper = "1807.03039"
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, num_levels: int = 2, num_steps: int = 8,
-                 hidden_channels: int = 64, patch: int = 1, position_bias: bool = True, pixels: str = "gaussianised",
-                 logit_margin: float = 0.5, dequantisation: str = "uniform", temperature: float = 1.0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        num_levels: int = 2,
+        num_steps: int = 8,
+        hidden_channels: int = 64,
+        patch: int = 1,
+        position_bias: bool = True,
+        pixels: str = "gaussianised",
+        logit_margin: float = 0.5,
+        dequantisation: str = "uniform",
+        temperature: float = 1.0,
+    ) -> None:
         spec.require_image("glow")
         if num_halvings(spec.shape) == 0:
-            raise ValueError(f"glow halves height and width, and this data set is {spec.shape[1]}x{spec.shape[2]}: "
-                             "expected even sizes")  # fmt: skip
+            raise ValueError(
+                f"glow halves height and width, and this data set is {spec.shape[1]}x{spec.shape[2]}: "
+                "expected even sizes"
+            )
         levels, shapes, shape = [], [], spec.shape
         num_levels = min(num_levels, num_halvings(spec.shape))
         for index in range(num_levels):

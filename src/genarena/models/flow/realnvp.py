@@ -39,16 +39,33 @@ class RealNVP(NormalisingFlow):
 
     paper = "1605.08803"
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, num_levels: int = 3, hidden_channels: int = 64,
-                 num_blocks: int = 1, patch: int = 2, position_bias: bool = True, pixels: str = "gaussianised",
-                 logit_margin: float = 0.5, dequantisation: str = "uniform", num_couplings: int = 8,
-                 hidden_features: int = 128, temperature: float = 1.0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        num_levels: int = 3,
+        hidden_channels: int = 64,
+        num_blocks: int = 1,
+        patch: int = 2,
+        position_bias: bool = True,
+        pixels: str = "gaussianised",
+        logit_margin: float = 0.5,
+        dequantisation: str = "uniform",
+        num_couplings: int = 8,
+        hidden_features: int = 128,
+        temperature: float = 1.0,
+    ) -> None:
         if not spec.is_image and not spec.is_discrete:
             flow, dequantiser = vector_flow(spec.num_dims, num_couplings, hidden_features), None
         else:
             spec.require_image("realnvp, beside vectors of floats,")
-            network = partial(coupling_network, hidden_channels=hidden_channels, num_blocks=num_blocks, patch=patch,
-                              position_bias=position_bias)  # fmt: skip
+            network = partial(
+                coupling_network,
+                hidden_channels=hidden_channels,
+                num_blocks=num_blocks,
+                patch=patch,
+                position_bias=position_bias,
+            )
             flow = Chain(pixel_bijection(pixels, logit_margin, spec), image_flow(spec.shape, num_levels, network))
             dequantiser = build_dequantisation(dequantisation, spec)
         super().__init__(spec, training, flow, dequantiser, temperature)
@@ -87,8 +104,9 @@ def couplings(shape: Shape, masks: list[Tensor], network: Callable[[Shape], Resi
     return layers
 
 
-def coupling_network(shape: Shape, hidden_channels: int, num_blocks: int, patch: int,
-                     position_bias: bool) -> ResidualNetwork:  # fmt: skip
+def coupling_network(
+    shape: Shape, hidden_channels: int, num_blocks: int, patch: int, position_bias: bool
+) -> ResidualNetwork:
     """From the masked (C, H, W) to s and t; `patch` is lowered to what divides the size."""
     patch, size = math.gcd(patch, *shape[1:]), shape[1:] if position_bias else None
     return ResidualNetwork(shape[0], hidden_channels, 2 * shape[0], num_blocks, patch, size)

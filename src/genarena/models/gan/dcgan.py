@@ -29,9 +29,16 @@ class DCGAN(LatentGAN):
 
     paper = "1511.06434"
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, channels: int = 64, latent_dim: int = 100,
-                 n_critic: int = 1, discriminator_optimizer: Callable | None = None,
-                 augmentation: DiffAugment | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        channels: int = 64,
+        latent_dim: int = 100,
+        n_critic: int = 1,
+        discriminator_optimizer: Callable | None = None,
+        augmentation: DiffAugment | None = None,
+    ) -> None:
         super().__init__(spec, training or PAPER_TRAINING, discriminator_optimizer, n_critic, latent_dim, augmentation)
         self.generator = DCGANGenerator(latent_dim, spec.shape, channels)
         self.discriminator = DCGANDiscriminator(spec.shape, channels)
@@ -42,9 +49,11 @@ class DCGAN(LatentGAN):
         # Two passes: real and fake images are normalised by the statistics of their own batch.
         real_logits = self.discriminator(self.view(self.real(batch.x)))
         fake_logits = self.discriminator(self.view(fake))
-        return {"loss": log_loss_discriminator(real_logits, fake_logits),
-                "real": torch.sigmoid(real_logits.float()).mean(),
-                "fake": torch.sigmoid(fake_logits.float()).mean()}  # fmt: skip
+        return {
+            "loss": log_loss_discriminator(real_logits, fake_logits),
+            "real": torch.sigmoid(real_logits.float()).mean(),
+            "fake": torch.sigmoid(fake_logits.float()).mean(),
+        }
 
     def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
         return {"loss": non_saturating_generator(self.discriminator(self.view(self.generate(len(batch.x)))))}

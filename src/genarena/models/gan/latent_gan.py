@@ -18,8 +18,15 @@ class LatentGAN(AdversarialModel, Emits):
     mixed_precision = True
     shardable = True
 
-    def __init__(self, spec: DataSpec, training: Training, discriminator_optimizer: Callable | None, n_critic: int,
-                 latent_dim: int, augmentation: DiffAugment | None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training,
+        discriminator_optimizer: Callable | None,
+        n_critic: int,
+        latent_dim: int,
+        augmentation: DiffAugment | None,
+    ) -> None:
         super().__init__(spec, training, discriminator_optimizer, n_critic)
         spec.require_image(type(self).__name__)
         self.latent_dim = latent_dim

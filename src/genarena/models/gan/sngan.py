@@ -29,10 +29,18 @@ class SNGAN(LatentGAN):
 
     paper = "1802.05957"
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, generator_channels: int = 32,
-                 discriminator_channels: int = 32, growth: int = 2, latent_dim: int = 128, n_critic: int = 1,
-                 discriminator_optimizer: Callable | None = None,
-                 augmentation: DiffAugment | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        generator_channels: int = 32,
+        discriminator_channels: int = 32,
+        growth: int = 2,
+        latent_dim: int = 128,
+        n_critic: int = 1,
+        discriminator_optimizer: Callable | None = None,
+        augmentation: DiffAugment | None = None,
+    ) -> None:
         super().__init__(spec, training or PAPER_TRAINING, discriminator_optimizer, n_critic, latent_dim, augmentation)
         self.generator = ResNetGenerator(latent_dim, spec.shape, generator_channels, growth)
         self.discriminator = ResNetDiscriminator(spec.shape, discriminator_channels, growth)

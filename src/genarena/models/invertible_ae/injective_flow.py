@@ -42,9 +42,19 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
     likelihood = Likelihood.NONE
     paper = "2306.01843"
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, latent_dim: int = 16, beta: float = 10.0,
-                 hidden_channels: int = 16, conv_blocks: Sequence[int] = (0,), hidden_features: int = 256,
-                 num_blocks: int = 4, num_probes: int = 1, noise: float = 0.0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        latent_dim: int = 16,
+        beta: float = 10.0,
+        hidden_channels: int = 16,
+        conv_blocks: Sequence[int] = (0,),
+        hidden_features: int = 256,
+        num_blocks: int = 4,
+        num_probes: int = 1,
+        noise: float = 0.0,
+    ) -> None:
         super().__init__(spec, training)
         self.latent_dim, self.beta = min(latent_dim, spec.num_dims), beta
         if self.latent_dim < 1:
@@ -153,8 +163,9 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         return (x.float() + 0.5) / self.spec.num_levels if self.spec.is_discrete else x
 
 
-def _image_ends(shape: tuple[int, ...], latent_dim: int, channels: int, blocks: Sequence[int], features: int
-                ) -> tuple[nn.Module, nn.Module]:  # fmt: skip
+def _image_ends(
+    shape: tuple[int, ...], latent_dim: int, channels: int, blocks: Sequence[int], features: int
+) -> tuple[nn.Module, nn.Module]:
     """Images to (N, latent_dim) and back."""
     plan = ConvPyramid(*shape[1:], channels, blocks)
     ends = ConvEncoder(shape[0], latent_dim, plan, features), ConvDecoder(latent_dim, shape[0], plan, features)
@@ -170,8 +181,10 @@ def _vector_ends(num_dims: int, latent_dim: int, features: int, num_blocks: int)
     enter, leave = nn.Linear(num_dims, latent_dim), nn.Linear(latent_dim, num_dims)
     if num_dims == latent_dim:  # a free-form flow: the blocks on the latents do all
         return enter, leave
-    return (nn.Sequential(ResidualMLP(num_dims, features, num_blocks), enter),
-            nn.Sequential(leave, ResidualMLP(num_dims, features, num_blocks)))  # fmt: skip
+    return (
+        nn.Sequential(ResidualMLP(num_dims, features, num_blocks), enter),
+        nn.Sequential(leave, ResidualMLP(num_dims, features, num_blocks)),
+    )
 
 
 def _keep_variance(layer: nn.Module) -> None:

@@ -75,10 +75,22 @@ class VAE(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     shardable = True
     selection = "val/bits_per_dim"
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, latent_dim: int = 32, channels: int = 32,
-                 blocks: Sequence[int] = (0,), hidden: int = 256, patch: int | None = None, pixels: str = "auto",
-                 num_mixtures: int = 5, beta: float = 1.0, warmup: float = 0.1, free_bits: float = 0.0,
-                 sample_pixels: bool = True) -> None:  # fmt: skip
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        latent_dim: int = 32,
+        channels: int = 32,
+        blocks: Sequence[int] = (0,),
+        hidden: int = 256,
+        patch: int | None = None,
+        pixels: str = "auto",
+        num_mixtures: int = 5,
+        beta: float = 1.0,
+        warmup: float = 0.1,
+        free_bits: float = 0.0,
+        sample_pixels: bool = True,
+    ) -> None:
         super().__init__(spec, training)
         if latent_dim < 1 or hidden < 1:
             raise ValueError(f"latent_dim={latent_dim}, hidden={hidden}: both must be at least 1")
@@ -93,8 +105,9 @@ class VAE(GenerativeModel, Encodes, Decodes, Infers, Weighs):
         else:
             self._build_vector_networks(hidden)
 
-    def _build_image_networks(self, channels: int, blocks: Sequence[int], hidden: int, patch: int,
-                              head: PixelHead) -> None:  # fmt: skip
+    def _build_image_networks(
+        self, channels: int, blocks: Sequence[int], hidden: int, patch: int, head: PixelHead
+    ) -> None:
         self.spec.require_image("vae")
         in_channels, height, width = self.spec.shape
         plan = ConvPyramid(height, width, channels, blocks, patch)
@@ -105,8 +118,10 @@ class VAE(GenerativeModel, Encodes, Decodes, Infers, Weighs):
 
     def _build_vector_networks(self, hidden: int) -> None:
         if self.spec.is_discrete:
-            raise ValueError(f"vae models images or continuous vectors, and this data set has shape {self.spec.shape} "
-                             f"with num_levels={self.spec.num_levels}")  # fmt: skip
+            raise ValueError(
+                f"vae models images or continuous vectors, and this data set has shape {self.spec.shape} "
+                f"with num_levels={self.spec.num_levels}"
+            )
         self.encoder = _mlp(self.spec.num_dims, hidden, 2 * self.latent_dim)
         self.decoder = _mlp(self.latent_dim, hidden, 2 * self.spec.num_dims)
         self.head, self.max_rows = GaussianHead(), 16 * MAX_ROWS
