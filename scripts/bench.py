@@ -106,9 +106,9 @@ def lightning_overhead(num_batches: int = 200, num_rounds: int = 5) -> str:
     import tempfile
 
     from genarena.build import build
-    from genarena.callbacks.budget import Budget
-    from genarena.callbacks.ema import EMA
     from genarena.config import compose
+    from genarena.training.callbacks.budget import Budget
+    from genarena.training.callbacks.ema import EMA
 
     torch.manual_seed(0)
     cfg = compose(["model=vae", "data=digits", "trainer.precision=32-true"])
@@ -143,7 +143,7 @@ def _bare_loop(model: GenerativeModel, data: ArenaDataModule, num_batches: int) 
     """What a plain script does: loss, backward, clipping, optimiser, exponential average."""
     optimizer = model.settings.optimizer(model.parameters())
     averaged = [parameter.detach().clone() for parameter in model.parameters()]
-    batches = iter(Batches(data, data.train, data.batch_size, shuffle=True))
+    batches = iter(Batches(data.train, data.batch_size, shuffle=True, augment=data.augment))
     start = time.perf_counter()
     for _ in range(num_batches):
         optimizer.zero_grad()
@@ -175,7 +175,7 @@ def loader(num_images: int = 6_000, num_rounds: int = 5) -> str:
 
     from genarena.data.base import Split
     from genarena.data.celeba import CelebA
-    from genarena.data.decoding import Pictures, Sources
+    from genarena.data.reading.decoding import Pictures, Sources
 
     spec = DataSpec((3, 64, 64), 256)
     with tempfile.TemporaryDirectory() as temporary:
@@ -191,7 +191,8 @@ def loader(num_images: int = 6_000, num_rounds: int = 5) -> str:
     data = CelebA(spec, flip=True)
     images = Split(torch.randint(256, (20_000, *spec.shape), dtype=torch.uint8))
     memory = _best(
-        lambda: (batch.x for batch in itertools.islice(Batches(data, images, 128, shuffle=True), 400)), num_rounds
+        lambda: (batch.x for batch in itertools.islice(Batches(images, 128, shuffle=True, augment=data.augment), 400)),
+        num_rounds,
     )
     return f"loader: 3x64x64, JPEG files of {size:,.0f} bytes by two workers {files}; mirrored batches from memory {memory}"
 

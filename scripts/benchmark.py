@@ -4,10 +4,12 @@ import sys
 
 from rich.console import Console
 
-from genarena import benchmark, cli, launcher
+from genarena import cli
 from genarena.errors import UserError
-from genarena.preview import preview, summary, table
-from genarena.progress import Bars
+from genarena.files.progress import Bars
+from genarena.jobs import benchmark, launcher
+from genarena.jobs.job import jobs_of
+from genarena.jobs.preview import preview, summary, table
 
 OPTIONS = {"suite": ..., "preview": "false", "out": "leaderboard"}
 USAGE = """python scripts/benchmark.py suite=<name> [preview=true] [out=leaderboard] [<option of train.py>=<value> ...]
@@ -25,7 +27,7 @@ def main() -> None:
     if options["preview"] not in ("true", "false"):
         raise UserError(f"preview={options['preview']}: expected true or false")
     overrides = benchmark.command(options["suite"], [argument for argument in sys.argv[1:] if argument not in own])
-    jobs = launcher.jobs_of(overrides)
+    jobs = jobs_of(overrides)
     chosen, num_slots = benchmark.slots(overrides, jobs)
     with Bars() as bars:
         groups = preview(jobs, bars.track)

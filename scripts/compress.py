@@ -22,12 +22,12 @@ def main() -> None:
     if find_spec("constriction") is None:
         raise UserError("compression needs the package constriction: pip install -e '.[compression]'")
 
-    from genarena import results  # heavy imports wait until the options are right
     from genarena.build import build
     from genarena.compression.file import coder_for
     from genarena.compression.report import measure
-    from genarena.progress import Bars
-    from genarena.run_folder import RunFolder
+    from genarena.files.progress import Bars
+    from genarena.runs import results
+    from genarena.runs.folder import RunFolder
 
     folder = RunFolder.open(options["run"])
     cfg, model = folder.rebuild(options["device"])

@@ -53,20 +53,21 @@ def main() -> None:
         if not isinstance(value, int) or value < (key != "sample_seed"):
             raise UserError(f"{key}={value}: expected a whole number, at least {int(key != 'sample_seed')}")
 
-    from genarena import ranks  # heavy imports wait until the options are right
-    from genarena.run_folder import RunFolder
+    from genarena.ranks import world
+    from genarena.runs.folder import RunFolder
 
     folder = RunFolder.open(options["run"])
-    with ranks.together("cpu" if options["device"] == "cpu" else "gpu", TIMEOUT):
+    with world.together("cpu" if options["device"] == "cpu" else "gpu", TIMEOUT):
         score(folder, options, sizes | others)
 
 
 def score(folder, options: dict[str, Any], numbers: dict[str, Any]) -> None:
     """Score the run, alone or with the other processes that torchrun started."""
-    from genarena import ranks, results
     from genarena.build import build
-    from genarena.evaluate import evaluate, protocol
+    from genarena.evaluation.evaluate import evaluate, protocol
+    from genarena.ranks import exchange, world
     from genarena.run import summary
+    from genarena.runs import results
 
     row = results.read_row(folder.result)
     if row["status"] != "ok" and options["out"]:
@@ -74,19 +75,19 @@ def score(folder, options: dict[str, Any], numbers: dict[str, Any]) -> None:
             f"run={options['run']}: failed ({row['error']}), and makes no row; without out its numbers are shown"
         )
     device = options["device"] or row["cost"].get("device_type", "cpu")
-    cfg, model = folder.rebuild(f"cuda:{ranks.rank_here()}" if device == "cuda" and ranks.joined() else device)
+    cfg, model = folder.rebuild(f"cuda:{world.rank_here()}" if device == "cuda" and world.joined() else device)
     metrics = cfg["metrics"] if options["metrics"] is None else options["metrics"]
     if options["data_root"]:
         cfg["data"]["root"] = options["data_root"]
-    stored = cfg["evaluation"].get("features", {"_target_": "genarena.weights.FeatureSettings"})
+    stored = cfg["evaluation"].get("features", {"_target_": "genarena.evaluation.weights.FeatureSettings"})
     settings = build(cfg["evaluation"] | numbers | {"features": stored | cli.features(options)}, "evaluation")
     protocol(metrics, settings)  # a file of weights that is not there must not cost an evaluation
     data = build(cfg["data"], "data")
-    ranks.zero_first(data.setup)
+    exchange.zero_first(data.setup)
     if row["data"]["id"] != data.facts["id"]:
         raise UserError(f"the data is {data.facts['id']} here, and the run was trained on {row['data']['id']}")
     evaluation = evaluate(model, data, metrics, settings)
-    if ranks.rank():
+    if world.rank():
         return
     row["data"]["split"] = settings.split
     row |= {"metrics": evaluation.metrics, "protocol": evaluation.protocol, "evaluated": results.environment()}

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from genarena import cli, config
 from genarena.errors import UserError
-from genarena.files import replace_atomically
+from genarena.files.atomic import replace_atomically
 
 USAGE = """python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard] [logger=none|wandb]
 
@@ -21,11 +21,11 @@ def main() -> None:
 
     from rich.console import Console  # statistics take a second to import; the options are right now
 
+    from genarena.files.progress import Bars
     from genarena.leaderboard import formats, page
     from genarena.leaderboard.runs import find_runs
     from genarena.leaderboard.sweeps import find_sweeps
     from genarena.leaderboard.tables import make_tables
-    from genarena.progress import Bars
 
     runs, broken = find_runs(Path(options["runs_dir"]))
     searches, unreadable = find_sweeps(Path(options["runs_dir"]))

@@ -24,7 +24,7 @@ def main() -> None:
     out = Path(options["out"] or Path(cfg["root"]) / f"{options['data']}.manifest.json")
 
     from genarena.build import build  # heavy imports wait until the options are right
-    from genarena.data import manifest
+    from genarena.data.reading import manifest
 
     data = build(cfg, "data")
     data.setup()

@@ -4,7 +4,7 @@ import sys
 
 from genarena import cli, config
 from genarena.errors import UserError
-from genarena.experiment import setting
+from genarena.published.experiment import setting
 
 USAGE = """python scripts/reproduce.py [name=<experiment> | name=[a,b]] [runs_dir=runs] [data.root=<folder>] [trainer=gpu] ...
 
@@ -29,7 +29,7 @@ def main() -> None:
     for name in names:
         setting(name, others)  # a mistake in the last one must not wait for the first
 
-    from genarena.reproduce import reproduce  # heavy imports wait until the options are right
+    from genarena.published.reproduce import reproduce
 
     outcomes = []
     for name in names:

@@ -23,11 +23,11 @@ def main() -> None:
     import numpy as np  # heavy imports wait until the options are right
     import torch
 
-    from genarena import seeds
-    from genarena.files import replace_atomically
-    from genarena.pictures import save_samples
-    from genarena.progress import Bars
-    from genarena.run_folder import RunFolder
+    from genarena.evaluation.pictures import save_samples
+    from genarena.files.atomic import replace_atomically
+    from genarena.files.progress import Bars
+    from genarena.ranks import seeds
+    from genarena.runs.folder import RunFolder
 
     _, model = RunFolder.open(options["run"]).rebuild(options["device"])
     sizes = [min(BATCH, options["num_samples"] - start) for start in range(0, options["num_samples"], BATCH)]

@@ -39,13 +39,14 @@ def main() -> None:
     cfg = OmegaConf.to_container(config.compose(config.check(["model=uniform", *chosen])), resolve=True)
     metrics = options["metrics"] if options["metrics"] is not None else cfg["metrics"]
 
-    from genarena import imported, results  # heavy imports wait until the options are right
     from genarena.build import build
-    from genarena.files import replace_atomically
-    from genarena.pictures import save_samples
-    from genarena.progress import Bars
+    from genarena.evaluation.pictures import save_samples
+    from genarena.files.atomic import replace_atomically
+    from genarena.files.progress import Bars
+    from genarena.published import imported
     from genarena.run import metric_lines
-    from genarena.run_folder import RunFolder
+    from genarena.runs import results
+    from genarena.runs.folder import RunFolder
 
     imported.check_name(options["name"])
     if options["metrics"] is not None:

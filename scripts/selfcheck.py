@@ -20,8 +20,8 @@ def main() -> None:
     if options["data.root"] != root and not Path(options["data.root"]).is_dir():
         raise UserError(f"data.root={options['data.root']}: there is no such folder")
 
-    from genarena import selfcheck  # heavy imports wait until the options are right
-    from genarena.weights import FeatureSettings
+    from genarena.evaluation.weights import FeatureSettings
+    from genarena.published import selfcheck
 
     networks = FeatureSettings(**cli.features(options))
     started, wrong, checked = time.perf_counter(), 0, 0

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from genarena import cli, sweep_report
+from genarena import cli
 from genarena.errors import UserError
+from genarena.search import sweep_report
 
 USAGE = """python scripts/sweep_status.py sweep=<name or folder> [runs_dir=runs] [storage=<url>]
 

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from genarena import cli, config
 from genarena.errors import UserError
-from genarena.files import replace_atomically
+from genarena.files.atomic import replace_atomically
 
 USAGE = """python scripts/wandb_sweep.py sweep=<name> data=<d> [out=wandb_sweep.yaml] [option=value ...]
 
@@ -21,7 +21,7 @@ def main() -> None:
     if not any(text.startswith("sweep=") for text in overrides):
         raise UserError(f"sweep=<name> is missing; available: {', '.join(config.available('sweep'))}")
 
-    from genarena.wandb_sweep import wandb_sweep  # knows Optuna's neighbours
+    from genarena.search.wandb_sweep import wandb_sweep
 
     made = OmegaConf.create(wandb_sweep(overrides), flags={"allow_objects": False})
     replace_atomically(out, lambda temporary: OmegaConf.save(made, temporary, resolve=False))

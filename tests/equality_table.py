@@ -4,11 +4,11 @@ import os
 import sys
 from pathlib import Path
 
-from genarena import results
 from genarena.build import build
-from genarena.evaluate import evaluate
-from genarena.run_folder import RunFolder
-from tests.test_two_processes import start_two
+from genarena.evaluation.evaluate import evaluate
+from genarena.runs import results
+from genarena.runs.folder import RunFolder
+from tests.ranks.test_two_processes import start_two
 from tests.two_processes import FAMILIES, METRICS
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from genarena.run_folder import RunFolder
+from genarena.runs.folder import RunFolder
 
 
 def the_folder(runs_dir: Path) -> RunFolder:

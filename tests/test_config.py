@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from genarena import config
 from genarena.build import build
 from genarena.errors import Untrusted, UserError
+from genarena.runs import stored_config
 
 ROOT = Path(__file__).parents[1]
 GOOD = ["model=vae", "data=digits"]
@@ -174,16 +175,16 @@ def test_foreign_targets_are_refused() -> None:
         "builtins.eval",
         "genarena.cli.os.system",
         "torch.optim.sgd.torch.load",
-        "genarena.models.base.partial",
+        "genarena.training.module.partial",
         "torchmetrics.__class__",
-        "genarena.files.replace_atomically",
+        "genarena.files.atomic.replace_atomically",
         "genarena.cli.guard",
-        "genarena.data.decoding.Pictures",
+        "genarena.data.reading.decoding.Pictures",
         "genarena.data.base.Tensor",
         "genarena.models.base.ABC",
-        "genarena.models.base.LightningModule",
-        "genarena.schedule.math",
-        "genarena.schedule.warmup_cosine.__class__",
+        "genarena.training.module.LightningModule",
+        "genarena.training.schedule.math",
+        "genarena.training.schedule.warmup_cosine.__class__",
         "torch.optim.Optimizer.__init__",
         "torch.optim.lr_scheduler.LambdaLR",
         "torch.optim.SparseAdam.load",
@@ -202,8 +203,8 @@ def test_the_innermost_cause_is_reported() -> None:
 
 
 def test_partials_are_ordinary_ones() -> None:
-    schedule = {"_target_": "genarena.schedule.warmup_cosine", "_partial_": True, "warmup": 0.5}
-    training = build({"_target_": "genarena.models.base.Training", "schedule": schedule}, "model")
+    schedule = {"_target_": "genarena.training.schedule.warmup_cosine", "_partial_": True, "warmup": 0.5}
+    training = build({"_target_": "genarena.training.module.Training", "schedule": schedule}, "model")
     assert type(training.schedule) is partial  # Hydra's own checks its target at every call, each learning-rate step
     assert training.schedule(0.5) == 1.0 and training.schedule(0.25) < 0.6
 
@@ -212,7 +213,7 @@ def test_interpolations_in_a_run_folder_are_not_resolved(tmp_path: Path) -> None
     path = tmp_path / "config.yaml"
     OmegaConf.save({"model": {"a": "${oc.env:HOME}"}, "data": {}, "choices": {}}, path)
     with pytest.raises(Untrusted, match="interpolation"):
-        config.load(path)
+        stored_config.load(path)
     path.write_text("model: [")
     with pytest.raises(UserError, match="cannot be read"):
-        config.load(path)
+        stored_config.load(path)

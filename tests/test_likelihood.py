@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from genarena import likelihood, schedule
+from genarena import likelihood
 from genarena.likelihood import Likelihood, bits_per_dim, dequantise, from_unit, log_mean_exp, quantise, to_unit
 from genarena.spec import DataSpec
+from genarena.training import schedule
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])

@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from genarena import checkpoint, results
-from genarena.callbacks.budget import Budget
 from genarena.config import compose
 from genarena.errors import Diverged, FolderInUse, Untrusted, UserError
 from genarena.run import run
-from genarena.run_folder import RunFolder
+from genarena.runs import checkpoint, results
+from genarena.runs.folder import RunFolder
+from genarena.training.callbacks.budget import Budget
 
 ROOT = Path(__file__).parents[1]
 METRICS = "metrics=[bits_per_dim,nearest_neighbour_ratio,sampling_seconds]"

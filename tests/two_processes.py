@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from genarena import ranks
-from genarena.callbacks.budget import Budget
 from genarena.config import compose
+from genarena.ranks import world
 from genarena.run import run
+from genarena.training.callbacks.budget import Budget
 
 FAMILIES = {
     "vae": ["model.channels=8", "model.hidden=32"],
@@ -88,7 +88,7 @@ def stopped_and_resumed(name: str, folder: Path, *more: str) -> None:
 
 def main(folder: Path, part: str) -> None:
     torch.set_num_threads(1)
-    with ranks.together("cpu", 60):
+    with world.together("cpu", 60):
         for name in FAMILIES if part == "families" else SHARDED:
             run(compose(overrides(name, folder / "runs", f"metrics=[{','.join(METRICS)}]", *together())))
         if part == "families":

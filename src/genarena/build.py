@@ -14,7 +14,7 @@ from genarena.errors import ArenaError, Untrusted, UserError
 from genarena.trust import ALLOWED, refuse_foreign
 
 KINDS = {  # beginning of a target -> the class that it must extend; "" for a function
-    "genarena.schedule.": "",
+    "genarena.training.schedule.": "",
     "genarena.data.": "pytorch_lightning.core.datamodule.LightningDataModule",
     "genarena.": "torch.nn.modules.module.Module",
     "torch.optim.": "torch.optim.optimizer.Optimizer",

@@ -12,9 +12,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from genarena import config, interruption, launcher, local_jobs, metrics
+from genarena import config, metrics
 from genarena.errors import ArenaError, UserError
-from genarena.interruption import Interrupted
+from genarena.jobs import launcher, local_jobs
+from genarena.runs import interruption, stored_config
+from genarena.runs.interruption import Interrupted
 
 HELP = """Train one generative model on one data set under one budget, evaluate it, write one leaderboard row.
 
@@ -52,7 +54,7 @@ def start(main: Callable[[], None]) -> None:
             if sweeps and flags:
                 raise UserError(f"{sweeps[0]}: goes without {flags[0]}")
             if sweeps:
-                from genarena.sweep import sweep  # knows Optuna
+                from genarena.search.sweep import sweep
 
                 sys.exit(sweep(overrides))
             if flags and set(flags) <= {"-m", "--multirun"}:
@@ -115,7 +117,12 @@ def _help() -> str:
     )
 
 
-FEATURES = ("space", "inception_weights", "dinov2_weights", "clip_weights")  # of genarena.weights.FeatureSettings
+FEATURES = (
+    "space",
+    "inception_weights",
+    "dinov2_weights",
+    "clip_weights",
+)  # of genarena.evaluation.weights.FeatureSettings
 FEATURE_OPTIONS = {f"features.{name}": None for name in FEATURES}  # for a script's `defaults`
 
 
@@ -181,6 +188,6 @@ def expand_resume(overrides: list[str]) -> list[str]:
     path = Path(folders[-1]) / "config.yaml"
     if not path.is_file():
         raise UserError(f"resume={folders[-1]}: there is no run (no config.yaml) in that folder")
-    stored = config.load(path)["choices"]["overrides"]
+    stored = stored_config.load(path)["choices"]["overrides"]
     given = {override.lstrip("+").partition("=")[0] for override in overrides}
     return [override for override in stored if override.lstrip("+").partition("=")[0] not in given] + overrides

@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -25,11 +24,9 @@ from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from genarena import metrics
-from genarena.errors import Untrusted, UserError
-from genarena.trust import refuse_foreign, stored_overrides
+from genarena.errors import UserError
 
 SOURCE = Path(__file__).parent
 CONF = SOURCE.parents[1] / "conf"
@@ -287,31 +284,3 @@ def _flat(cfg: DictConfig, prefix: str = "") -> list[str]:
             keys += _flat(node, f"{full}.")
             keys += [f"{full}.{name}" for name in _constructor(node.get("_target_")) if name not in node]
     return keys
-
-
-def load(path: Path) -> dict[str, Any]:
-    """The resolved configuration of a run folder. Raises UserError for a broken file, and Untrusted for what genarena never
-    writes: interpolations, which may name secrets, YAML's tags and aliases, and targets that are not ours.
-    """
-    try:
-        _refuse_tags(path)
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
-    parts = [loaded.get(key) for key in ("model", "data", "choices")] if isinstance(loaded, dict) else [None]
-    if not all(isinstance(part, dict) for part in parts):
-        raise UserError(f"{path} is not the configuration of a run")
-    if "${" in repr(loaded):
-        raise Untrusted(f"{path} holds an interpolation, which genarena never writes and does not resolve")
-    refuse_foreign(loaded, str(path))
-    loaded["choices"]["overrides"] = stored_overrides(loaded["choices"].get("overrides"), str(path))
-    return loaded
-
-
-def _refuse_tags(path: Path) -> None:
-    """Raise Untrusted for a YAML file with tags, which may make objects, or aliases, of which a few lines make gigabytes."""
-    for token in yaml.scan(path.read_text()):
-        if isinstance(token, yaml.TagToken | yaml.AliasToken):
-            raise Untrusted(
-                f"{path} holds a YAML {type(token).__name__.removesuffix('Token').lower()}, which genarena never writes"
-            )

@@ -16,31 +16,34 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
-from genarena import checkpoint, config, cost, interruption, memory, processes, ranks, results, sharding
 from genarena.build import build
-from genarena.callbacks.budget import NEVER, Budget
-from genarena.callbacks.checkpoints import Checkpoints, SealedCheckpointIO
-from genarena.callbacks.curves import Curves
-from genarena.callbacks.divergence import DivergenceGuard
-from genarena.callbacks.ema import EMA
-from genarena.callbacks.interruption import Interruption
-from genarena.callbacks.progress import ProgressBar
-from genarena.callbacks.pulse import Pulse
-from genarena.callbacks.random_state import RandomState
-from genarena.callbacks.sample_grid import SampleGrid
 from genarena.data.base import ArenaDataModule
 from genarena.errors import DiskFull, Diverged, Untrusted, UserError
-from genarena.evaluate import evaluate, protocol
-from genarena.interruption import Interrupted
+from genarena.evaluation import cost, memory
+from genarena.evaluation.evaluate import evaluate, protocol
+from genarena.evaluation.pictures import save_neighbours, save_progress, save_reconstructions, save_samples
+from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
-from genarena.pictures import save_neighbours, save_reconstructions, save_samples
-from genarena.run_folder import RunFolder, load_weights
-from genarena.settings import EvaluationSettings
-from genarena.status import Status
+from genarena.ranks import exchange, processes, world
+from genarena.runs import checkpoint, interruption, results, stored_config
+from genarena.runs.folder import RunFolder, load_weights
+from genarena.runs.interruption import Interrupted
+from genarena.runs.status import Status
 from genarena.tracking import loggers, wandb_run
 from genarena.tracking.base import Tracker
-from genarena.trainer import check_batch, check_model, how_trained, num_processes, trainer
+from genarena.training import sharding
+from genarena.training.callbacks.budget import NEVER, Budget
+from genarena.training.callbacks.checkpoints import Checkpoints, SealedCheckpointIO
+from genarena.training.callbacks.curves import Curves
+from genarena.training.callbacks.divergence import DivergenceGuard
+from genarena.training.callbacks.ema import EMA
+from genarena.training.callbacks.interruption import Interruption
+from genarena.training.callbacks.progress import ProgressBar
+from genarena.training.callbacks.pulse import Pulse
+from genarena.training.callbacks.random_state import RandomState
+from genarena.training.callbacks.sample_grid import SampleGrid
+from genarena.training.trainer import check_batch, check_model, how_trained, num_processes, trainer
 
 GRID = 64  # images in final.png
 # Options that train another model, and so make another line of the table; data that differs has another data id.
@@ -64,10 +67,10 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 def run_resolved(resolved: dict[str, Any]) -> dict[str, Any]:
     """`run` of a plain configuration: in this process, or in as many as it asks for."""
     node, num_ranks = resolved["trainer"], num_processes(resolved["trainer"])
-    if num_ranks > 1 and not ranks.started_elsewhere():
+    if num_ranks > 1 and not world.started_elsewhere():
         return processes.launch(resolved, num_ranks)
-    with ranks.together(node["accelerator"], node["timeout"]):
-        return _run(ranks.from_zero(lambda: resolved))
+    with world.together(node["accelerator"], node["timeout"]):
+        return _run(exchange.from_zero(lambda: resolved))
 
 
 def _run(resolved: dict[str, Any]) -> dict[str, Any]:
@@ -79,18 +82,18 @@ def _run(resolved: dict[str, Any]) -> dict[str, Any]:
     protocol(resolved["metrics"], settings)  # loads the metrics now: a mistake must not cost a training
     wandb_run.check(resolved["logger"])
     check_model(resolved["trainer"], model)
-    ranks.same_state(model)
-    ranks.zero_first(data.setup)
+    exchange.same_state(model)
+    exchange.zero_first(data.setup)
     check_batch(data.batch_size, data.train.size)
-    folder = ranks.from_zero(lambda: _folder(resolved))
+    folder = exchange.from_zero(lambda: _folder(resolved))
     processes.say(folder=str(folder.path))
-    with nullcontext() if ranks.rank() else folder.locked():
+    with nullcontext() if world.rank() else folder.locked():
         row = _new_row(resolved, data, model, settings, folder)
-        if not resolved["resume"] and ranks.rank() == 0:
+        if not resolved["resume"] and world.rank() == 0:
             folder.write_config(resolved)
             results.write_row(row, folder.result)  # of a run that is killed, this is what remains
         fails = partial(_record_failure, row, folder)
-        with Status(None if ranks.rank() else folder.path, fails) as status:
+        with Status(None if world.rank() else folder.path, fails) as status:
             try:
                 with loggers.opened(resolved["logger"], folder.path, resolved) as trackers:
                     model = _fit(resolved, data, model, folder, row, trackers, status)
@@ -99,7 +102,7 @@ def _run(resolved: dict[str, Any]) -> dict[str, Any]:
             except BaseException as error:
                 fails(error)
                 raise
-    if ranks.rank() == 0:
+    if world.rank() == 0:
         print(summary(row))
         print(f"run: {folder.path}", flush=True)
     return row
@@ -133,7 +136,7 @@ def _quiet() -> None:
 def _folder(resolved: dict[str, Any]) -> RunFolder:
     if resolved["resume"]:
         folder = RunFolder.open(resolved["resume"])
-        _must_agree(config.load(folder.config), resolved, folder.path)
+        _must_agree(stored_config.load(folder.config), resolved, folder.path)
     else:
         names = resolved["choices"]
         folder = RunFolder.create(Path(resolved["runs_dir"]), names["data"], names["model"], resolved["seed"])
@@ -187,10 +190,10 @@ def _fit(
     row["trainer"] = how_trained(resolved["trainer"], row["precision"])
     resume = None
     if resolved["resume"]:
-        resume = ranks.from_zero(checkpoints.newest)
+        resume = exchange.from_zero(checkpoints.newest)
         if resume is None and status.facts["checkpoint"]:
             raise Untrusted(f"{folder.checkpoints}: the run had written checkpoints, and they are gone")
-        if ranks.rank() == 0:
+        if world.rank() == 0:
             print(f"resume: {f'goes on from {resume}' if resume else 'no checkpoint yet, starts again'}", flush=True)
     try:
         if examples != 0:
@@ -207,8 +210,8 @@ def _fit(
         row["nonfinite"] = {"skipped_steps": model.nonfinite_steps, "learning_rate_scale": model.lr_scale}
     if model.lockstep:  # evaluated as a replica on every device: what did not fit was the training
         model = _put_together(resolved, model)
-    row["weights"] = ranks.from_zero(lambda: _choose_weights(model, checkpoints, folder))
-    ranks.same_state(model.to(fitter.strategy.root_device))
+    row["weights"] = exchange.from_zero(lambda: _choose_weights(model, checkpoints, folder))
+    exchange.same_state(model.to(fitter.strategy.root_device))
     return model
 
 
@@ -233,7 +236,9 @@ def _trainer(
     options = resolved["callbacks"]
     title = f"{resolved['choices']['model']} on {data.name}"
     callbacks: list[Callback] = [RandomState(resolved["seed"])]  # first: puts the generators aside before others draw
-    callbacks += [SampleGrid(folder.samples, options["grid_size"])]  # draws while the averaged weights are in place
+    callbacks += [
+        SampleGrid(folder.samples, options["grid_size"], save_progress)
+    ]  # draws while the averaged weights are in place
     if model.settings.ema_decay:
         callbacks += [EMA(model.settings.ema_decay, model.settings.accumulate)]
     callbacks += [Curves()]
@@ -312,7 +317,7 @@ def _new_row(
             "peak_memory_mb": 0.0,
             "nfe": model.nfe,
             "batch_size": data.batch_size,
-            "world_size": ranks.size(),
+            "world_size": world.size(),
             "effective_batch_size": data.batch_size * model.settings.accumulate,
             "learning_rates": [
                 group["lr"] for optimizer in model.configure_optimizers() for group in optimizer.param_groups
@@ -348,10 +353,10 @@ def _score(
         row["cost"] |= cost.measure(model, data, row["cost"]["examples_seen"], row["cost"]["train_seconds"])
         return row["cost"]
 
-    row["cost"] = ranks.from_zero(finish)
+    row["cost"] = exchange.from_zero(finish)
     row["status"] = "ok"
     del row["error"]
-    if ranks.rank() == 0:
+    if world.rank() == 0:
         results.write_row(row, folder.result)
         files = [folder.config, folder.result, folder.chosen, checkpoint.seal(folder.chosen)]
         loggers.log_row(trackers, row, folder.samples, [path for path in files if path.is_file()], model.batches_seen)
@@ -375,7 +380,7 @@ def _draw(
 
 def _record_failure(row: dict[str, Any], folder: RunFolder, error: BaseException) -> None:
     """Write the failed row; one that is finished stays, whatever became of going on with the run."""
-    if ranks.rank():
+    if world.rank():
         return
     row["error"] = _reason(error)
     row["status"] = "diverged" if isinstance(error, Diverged) else "failed"
@@ -390,3 +395,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt | Interrupted):
         return lines[0] or "interrupted"
     return f"{type(error).__name__}: {lines[0]}"
+
+
+if __name__ == "__main__":  # as one of the processes that `processes.launch` starts
+    processes.take_part(run_resolved)

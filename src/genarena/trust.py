@@ -12,8 +12,9 @@ from genarena.errors import Untrusted
 TARGETS = re.compile(
     r"genarena\.models\.(\w+\.){1,2}[A-Z]\w*"
     r"|genarena\.(data|nets)\.[a-z]\w*\.[A-Z]\w*"
-    r"|genarena\.schedule\.[a-z]\w*"
-    r"|genarena\.(spec\.DataSpec|settings\.EvaluationSettings|weights\.FeatureSettings|sweep_settings\.Settings)"
+    r"|genarena\.training\.schedule\.[a-z]\w*"
+    r"|genarena\.(spec\.DataSpec|training\.module\.Training)"
+    r"|genarena\.(evaluation\.(settings\.EvaluationSettings|weights\.FeatureSettings)|search\.settings\.Settings)"
     r"|torch\.optim\.[A-Z]\w*"
     r"|pytorch_lightning\.(Trainer|strategies\.[A-Z]\w*Strategy)"
 )

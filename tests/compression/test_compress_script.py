@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from genarena import results
 from genarena.build import build
 from genarena.compression.file import decompress, model_hash
 from genarena.config import compose
 from genarena.run import run
-from genarena.run_folder import RunFolder
+from genarena.runs import results
+from genarena.runs.folder import RunFolder
 from tests.compression.tiny import QUIET
 
 ROOT = Path(__file__).parents[2]

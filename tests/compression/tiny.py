@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from genarena.files.progress import Bars
 from genarena.models.autoregressive.made import MADE
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
 from genarena.models.vae.vae import VAE
-from genarena.progress import Bars
 from genarena.spec import DataSpec
 
 QUIET = Bars(False)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from genarena.data import archives
-from genarena.data.archives import unpack
+from genarena.data.reading import archives
+from genarena.data.reading.archives import unpack
 from genarena.errors import ArenaError, DataError, Untrusted
 from tests.damage import damaged
 

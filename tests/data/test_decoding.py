@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genarena.data import decoding
-from genarena.data.decoding import Recipe, decode
+from genarena.data.reading import decoding
+from genarena.data.reading.decoding import Recipe, decode
 
 
 def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:

@@ -10,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from genarena.data import decoding, imagenet64
+from genarena.data import imagenet64
 from genarena.data.base import ArenaDataModule, DataError
 from genarena.data.ffhq import FFHQ
 from genarena.data.imagenet import ImageNet
 from genarena.data.imagenet32 import ImageNet32
 from genarena.data.imagenet64 import ImageNet64
 from genarena.data.lsun import LSUN
+from genarena.data.reading import decoding
 from genarena.spec import DataSpec
 
 SMALL = DataSpec((3, 16, 16), 256)

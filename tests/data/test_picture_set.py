@@ -14,10 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from genarena.data import decoding, picture_set
+from genarena.data import picture_set
 from genarena.data.base import Batches, DataError
-from genarena.data.decoding import Pictures, Recipe, Sources
 from genarena.data.image_folder import ImageFolder
+from genarena.data.reading import decoding
+from genarena.data.reading.decoding import Pictures, Recipe, Sources
 from genarena.spec import DataSpec
 
 SIZE = 8
@@ -45,7 +46,7 @@ def ready(root: Path, **options: object) -> ImageFolder:
 
 
 def take(data: ImageFolder, num: int, start: int = 0) -> list[torch.Tensor]:
-    batches = Batches(data, data.train, 16, seed=3, shuffle=True, start=start)
+    batches = Batches(data.train, 16, seed=3, shuffle=True, start=start, augment=data.augment)
     return [batch.x for batch, _ in zip(batches, range(num), strict=False)]
 
 
@@ -63,7 +64,7 @@ def test_decoding_once_or_always_gives_the_same_data_and_the_same_batches(folder
     assert always.seen is None and "mirror" in always.unseen  # else neighbours would be searched among half of them
     assert torch.equal(torch.cat(list(always.train.x.split(50))), once.train.x)
     assert torch.equal(always.train.x.flatten(1)[3:5], once.train.x[3:5].flatten(1))
-    in_order = torch.cat([batch.x for batch in Batches(always, always.train, 50)])
+    in_order = torch.cat([batch.x for batch in Batches(always.train, 50)])
     assert torch.equal(in_order, once.train.x)
 
 
@@ -208,7 +209,7 @@ def test_workers_end_with_their_parent(folder: Path, tmp_path: Path) -> None:
     code = f"""
 import os, signal, multiprocessing
 from pathlib import Path
-from genarena.data.decoding import Pictures, Recipe, Sources
+from genarena.data.reading.decoding import Pictures, Recipe, Sources
 names = 4 * sorted(path.name for path in Path({str(folder)!r}).iterdir())
 pictures = Pictures(Sources(Path({str(folder)!r}), names), Recipe((3, 8, 8)), num_workers=2)
 batches = pictures.batches(slice(first, first + 8) for first in range(0, 960, 8))

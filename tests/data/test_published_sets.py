@@ -19,15 +19,15 @@ from genarena.data.base import ArenaDataModule, DataError
 from genarena.data.celeba import COUNT, CelebA, official_part
 from genarena.data.cifar10 import CIFAR10
 from genarena.data.cifar100 import CIFAR100
-from genarena.data.decoding import Recipe, decode
 from genarena.data.fashion_mnist import FashionMNIST
 from genarena.data.kmnist import KMNIST
 from genarena.data.mnist import NAMES, idx_files
 from genarena.data.omniglot import Omniglot
+from genarena.data.reading.decoding import Recipe, decode
+from genarena.data.reading.unpickling import load_arrays
 from genarena.data.svhn import SVHN
-from genarena.data.unpickling import load_arrays
-from genarena.download import Published
 from genarena.errors import Untrusted
+from genarena.files.download import Published
 from genarena.spec import DataSpec
 from tests.damage import damaged
 from tests.server import serving

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from genarena.data.base import Batches, DataError
-from genarena.data.lazy import Lazy
+from genarena.data.reading.lazy import Lazy
 from genarena.data.sprites import FACTORS, Sprites, draw_all, factors_of, values
 from genarena.metrics.base import content_order
-from genarena.neighbours import nearest
 from genarena.spec import DataSpec
+from genarena.statistics.neighbours import nearest
 
 SPEC = DataSpec((1, 64, 64), 2, 3)
 
@@ -91,7 +91,7 @@ def test_label_and_factors_agree(sprites: Sprites) -> None:
 
 def test_training_images_are_made_per_batch_and_are_binary(sprites: Sprites) -> None:
     assert isinstance(sprites.train.x, Lazy)
-    batch = next(iter(Batches(sprites, sprites.train, 64, shuffle=True)))
+    batch = next(iter(Batches(sprites.train, 64, shuffle=True, augment=sprites.augment)))
     assert (batch.x.shape, batch.x.dtype, batch.y.shape) == ((64, 1, 64, 64), torch.uint8, (64,))
     assert set(batch.x.unique().tolist()) == {0, 1}
 

@@ -16,15 +16,15 @@ import pytest
 import torch
 from PIL import Image
 
-from genarena.callbacks.budget import Budget
 from genarena.config import compose
 from genarena.data.base import DataError
-from genarena.data.decoding import IN_PROCESS
 from genarena.data.packing import pack
-from genarena.data.shards import INDEX, Shard, Store, look_through, sources, write_index
+from genarena.data.reading.decoding import IN_PROCESS
+from genarena.data.reading.shards import INDEX, Shard, Store, look_through, sources, write_index
 from genarena.data.streaming import ShardBatches, Streaming, assigned, divided
 from genarena.run import run
 from genarena.spec import DataSpec
+from genarena.training.callbacks.budget import Budget
 from tests.conftest import ROOT
 
 NUM = 400
@@ -60,7 +60,6 @@ def batches(
     data: Streaming, num: int, start: int = 0, rank: int = 0, world_size: int = 1, seed: int = 3
 ) -> list[torch.Tensor]:
     loader = ShardBatches(
-        data,
         data.train,
         16,
         seed,

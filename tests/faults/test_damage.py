@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from genarena import checkpoint
 from genarena.errors import Untrusted
-from genarena.run_folder import RunFolder
+from genarena.runs import checkpoint
+from genarena.runs.folder import RunFolder
 from tests.faults.conftest import MODELS
 from tests.faults.trial import Process, command, differences, folder_of
 

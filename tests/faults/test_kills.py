@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genarena import checkpoint
+from genarena.runs import checkpoint
 from tests.faults.conftest import MODELS
 from tests.faults.trial import SHARED_MEMORY, Process, command, differences, finish, folder_of, fresh, moment
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 import train
-from genarena import checkpoint, results, status
+from genarena.runs import checkpoint, results, status
 from tests.faults.trial import Process, command, differences, finish, folder_of
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genarena import results, status
+from genarena.runs import results, status
 from tests.faults.conftest import MODELS
 from tests.faults.trial import Process, command, differences, finish, folder_of, fresh, moment
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 
 import train
-from genarena import cli, status
-from genarena.checkpoint import load
-from genarena.run_folder import RunFolder
+from genarena import cli
+from genarena.runs import status
+from genarena.runs.checkpoint import load
+from genarena.runs.folder import RunFolder
 
 BATCH, BATCHES = 16, 24
 SHARED_MEMORY = Path("/dev/shm")

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from genarena.frechet import frechet_distance, gaussian_statistics
 from genarena.metrics import fid_infinity
 from genarena.metrics.base import Unavailable
 from genarena.metrics.fid_infinity import FIDInfinity, distances_at, extrapolated, subset_sizes
+from genarena.statistics.frechet import frechet_distance, gaussian_statistics
 
 
 def test_a_line_is_extrapolated_exactly() -> None:

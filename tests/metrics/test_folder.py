@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from genarena import metrics
-from genarena.evaluate import load_metric, needed
-from genarena.evidence import Evidence
+from genarena.evaluation.evaluate import load_metric, needed
+from genarena.evaluation.evidence import Evidence
 
 
 @pytest.mark.parametrize("name", metrics.names())

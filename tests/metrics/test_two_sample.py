@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
-from genarena import frechet, kernel, neighbours
 from genarena.errors import ArenaError
-from genarena.evaluate import load_metric
+from genarena.evaluation.evaluate import load_metric
 from genarena.metrics.base import Unavailable
 from genarena.spec import DataSpec
+from genarena.statistics import frechet, kernel, neighbours
 
 MANIFOLD = ("precision", "recall", "density", "coverage")
 SPEC = DataSpec((1, 8, 8), 17, 10)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from genarena.models.base import AdversarialModel, Training
+from genarena.models.gan.adversarial import AdversarialModel
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 NAN = float("nan")
 

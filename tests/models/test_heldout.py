@@ -4,7 +4,7 @@ from genarena.config import compose
 from genarena.data.digits import Digits
 from genarena.models.baseline.heldout import Heldout
 from genarena.run import run
-from genarena.run_folder import RunFolder
+from genarena.runs.folder import RunFolder
 from genarena.spec import DataSpec
 
 

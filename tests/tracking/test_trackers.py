@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from genarena.callbacks.budget import Budget
-from genarena.callbacks.curves import Curves
 from genarena.config import compose
 from genarena.data.base import Batches
 from genarena.run import run
 from genarena.tracking.base import Tracker
 from genarena.tracking.metrics_csv import MetricsCSV
-from tests.callbacks.toy import Mean, ToyData, TwoPlayers, fit
+from genarena.training.callbacks.budget import Budget
+from genarena.training.callbacks.curves import Curves
 from tests.tracking import offline_file
+from tests.training.callbacks.toy import Mean, ToyData, TwoPlayers, fit
 
 EXAMPLES = 192
 
@@ -68,7 +68,7 @@ def test_gradient_norm_and_learning_rate_are_those_of_the_step(tmp_path: Path) -
     assert (first, last, validated) == (1, 21, 21)
     data = ToyData(Mean().spec, batch_size=8)
     data.setup()
-    batch = next(iter(Batches(data, data.train, 8, 0, shuffle=True)))
+    batch = next(iter(Batches(data.train, 8, 0, shuffle=True, augment=data.augment)))
     gradient = 2 * (5.0 - batch.x).sum(0) / batch.x.numel()
     assert values["train/gradient_norm"] == pytest.approx(float(gradient.norm()), rel=1e-5)  # before clipping
     assert values["train/learning_rate"] == 0.125
@@ -221,7 +221,7 @@ def test_the_file_is_whole_at_any_time(tmp_path: Path, monkeypatch) -> None:
     tracker.log_metrics({"a": 1.0}, 1)
     tracker.save()
     tracker.log_metrics({"b": 2.0}, 2)
-    monkeypatch.setattr("genarena.files.os.replace", lambda *args: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("genarena.files.atomic.os.replace", lambda *args: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         tracker.save()
     assert curves(path) == {"a": [(1, 1.0)]}

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import wandb
 
-from genarena.callbacks.budget import Budget
 from genarena.config import compose
 from genarena.errors import UserError
 from genarena.run import run
-from genarena.run_folder import RunFolder
+from genarena.runs.folder import RunFolder
 from genarena.tracking import wandb_run
+from genarena.training.callbacks.budget import Budget
 from tests.tracking import offline_file
 from tests.tracking.fake_server import FakeServer
 

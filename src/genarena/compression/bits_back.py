@@ -25,8 +25,8 @@ from torch import Tensor
 
 from genarena.compression.coder import NOT_OURS, TABLES, Coder, decoded, table
 from genarena.errors import Untrusted
+from genarena.files.progress import Bars
 from genarena.models.capabilities import DiagonalNormal, Infers
-from genarena.progress import Bars
 
 STEP = 256  # bins per step
 NUM_BINS = STEP * STEP

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genarena.distributions import PixelDistribution
 from genarena.errors import Untrusted, UserError
-from genarena.progress import Bars
+from genarena.files.progress import Bars
 
 # Fixed point of 24 bits; every level keeps at least 2^-24, so that no image is impossible to code.
 TABLES = stream.model.Categorical(perfect=False)

@@ -25,9 +25,9 @@ from genarena.compression.bits_back import BitsBackCoder
 from genarena.compression.coder import NOT_OURS, Coder
 from genarena.compression.range_coding import RangeCoder
 from genarena.errors import Untrusted, UserError
+from genarena.files.progress import Bars
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Factorises, Infers
-from genarena.progress import Bars
 
 MAGIC, VERSION = b"gab", 1
 FACTS, CHECKSUM = struct.Struct("<3sB4s4sI3HBI"), struct.Struct("<I")

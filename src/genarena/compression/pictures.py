@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from genarena.progress import Bars
+from genarena.files.progress import Bars
 
 FORMATS = {
     "png": {"format": "PNG", "optimize": True},

@@ -11,10 +11,10 @@ from torch import Tensor
 from genarena.compression.file import HEADER_BYTES, coder_for, compress, decompress, model_hash
 from genarena.compression.pictures import FORMATS, picture_bits_per_dim
 from genarena.errors import Untrusted, UserError
-from genarena.files import replace_atomically
+from genarena.files.atomic import replace_atomically
+from genarena.files.progress import Bars
 from genarena.likelihood import bits_per_dim
 from genarena.models.base import GenerativeModel
-from genarena.progress import Bars
 
 BATCH = 500
 

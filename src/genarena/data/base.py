@@ -11,7 +11,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from genarena.data.batches import Batches, Split, mirrored, seeded_generator
-from genarena.data.lazy import Lazy
+from genarena.data.reading.lazy import Lazy
 from genarena.errors import DataError
 from genarena.spec import DataSpec
 
@@ -150,7 +150,6 @@ class ArenaDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> Batches:
         trainer = self.trainer
         return Batches(
-            self,
             self.training_split,
             self.batch_size,
             self.seed,
@@ -158,12 +157,12 @@ class ArenaDataModule(LightningDataModule, ABC):
             start=trainer.lightning_module.batches_seen,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
+            augment=self.augment,
         )
 
     def val_dataloader(self) -> Batches:
         shared = not self.trainer.lightning_module.lockstep
         return Batches(
-            self,
             self.val[: self.num_val],
             256,
             rank=self.trainer.global_rank if shared else 0,

@@ -2,17 +2,16 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from genarena.data.lazy import Lazy
+from genarena.data.reading.lazy import Lazy
 from genarena.spec import Batch
 
-if TYPE_CHECKING:
-    from genarena.data.base import ArenaDataModule
+Augment = Callable[[Tensor, torch.Generator], Tensor]  # what happens to a batch (N, *shape) each time it is drawn
 
 
 class Split(NamedTuple):
@@ -43,7 +42,6 @@ class Batches:
 
     def __init__(
         self,
-        data: "ArenaDataModule",
         split: Split,
         batch_size: int,
         seed: int = 0,
@@ -51,8 +49,9 @@ class Batches:
         start: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        augment: Augment | None = None,
     ) -> None:
-        self.data, self.split, self.seed, self.shuffle, self.start = data, split, seed, shuffle, start
+        self.split, self.seed, self.shuffle, self.start, self.augment = split, seed, shuffle, start, augment
         self.batch_size = min(batch_size, split.size) if shuffle else batch_size
         self.rank, self.world_size = rank, world_size
         if shuffle and self.batch_size % world_size:
@@ -74,8 +73,8 @@ class Batches:
         drawn = (_rows(x, index) for index in wanted) if isinstance(x, Tensor) else x.batches(wanted)
         for images, (number, index) in zip(drawn, now, strict=True):
             y = None if self.split.y is None else self.split.y[index]
-            if self.shuffle:
-                images = self.data.augment(images, seeded_generator(self.seed, number, 1 + self.rank))
+            if self.augment is not None:
+                images = self.augment(images, seeded_generator(self.seed, number, 1 + self.rank))
             yield Batch(images, y)
 
     def _indices(self) -> Iterator[tuple[int, Tensor | slice]]:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import DataError, tenths
-from genarena.data.decoding import Recipe, Sources
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
-from genarena.download import Published
+from genarena.data.reading.decoding import Recipe, Sources
+from genarena.files.download import Published
 
 COUNT, LAST_TRAIN, LAST_VAL = 202_599, 162_770, 182_637  # the official split goes by the number of the picture
 NUM_ATTRIBUTES = 40

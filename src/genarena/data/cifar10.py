@@ -9,9 +9,9 @@ import torch
 
 from genarena.data.base import DataError, Split
 from genarena.data.published_set import PublishedSet
-from genarena.data.unpickling import load_arrays
-from genarena.download import Published
+from genarena.data.reading.unpickling import load_arrays
 from genarena.errors import UserError
+from genarena.files.download import Published
 
 
 @dataclass(eq=False, repr=False)

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from genarena.data.cifar10 import CIFAR10
-from genarena.download import Published
+from genarena.files.download import Published
 
 
 class CIFAR100(CIFAR10):

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import DataError, seeded_split
-from genarena.data.decoding import Sources
 from genarena.data.picture_set import AnyPictures, Listing
+from genarena.data.reading.decoding import Sources
 
 VALIDATION = ("validation", "val", "valid", "dev")  # names that the split has in one set or another
 SAVED = ("dataset_dict.json", "state.json")  # in the folder of a set that was saved to disk

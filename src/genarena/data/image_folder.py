@@ -7,10 +7,8 @@ from pathlib import Path
 import torch
 
 from genarena.data.base import DataError, tenths
-from genarena.data.decoding import Sources
 from genarena.data.picture_set import AnyPictures, Listing
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+from genarena.data.reading.decoding import SUFFIXES, Sources
 
 
 def picture_names(folder: Path) -> list[str]:

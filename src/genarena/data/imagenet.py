@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from genarena.data.base import DataError, seeded_split
-from genarena.data.decoding import Sources
 from genarena.data.image_folder import picture_names
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
+from genarena.data.reading.decoding import Sources
 
 COUNTS = {"train": 1_281_167, "val": 50_000}
 NUM_VAL = 10_000

@@ -17,12 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.data import mapped
 from genarena.data.base import DataError, Split, seeded_split
-from genarena.data.decoding import Sources
 from genarena.data.image_folder import picture_names
 from genarena.data.picture_set import Listing, PictureSet
-from genarena.files import alone, cache_folder, replace_atomically
+from genarena.data.reading import mapped
+from genarena.data.reading.decoding import Sources
+from genarena.files.atomic import replace_atomically
+from genarena.files.cache import alone, cache_folder
 
 COUNTS = {"oord": 1_281_149 + 49_999, "box": 1_281_167 + 50_000}
 FILTERS = ("box", "bicubic", "bilinear", "hamming", "lanczos", "nearest")

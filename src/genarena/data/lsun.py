@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from genarena.data.base import DataError, seeded_split
-from genarena.data.decoding import Sources
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
+from genarena.data.reading.decoding import Sources
 
 NUM_HELD_OUT = 10_000
 

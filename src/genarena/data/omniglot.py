@@ -7,11 +7,11 @@ are another file: no number here compares with those.
 from dataclasses import dataclass
 
 from genarena.data.base import seeded_split
-from genarena.data.decoding import Recipe, Sources
 from genarena.data.image_folder import picture_names
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
-from genarena.download import Published
+from genarena.data.reading.decoding import Recipe, Sources
+from genarena.files.download import Published
 
 ADDRESS = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
 COUNTS = {"images_background": 19_280, "images_evaluation": 13_180}

@@ -7,12 +7,12 @@ from io import BytesIO
 from pathlib import Path
 
 from genarena.data.base import DataError
-from genarena.data.decoding import Recipe, decode
 from genarena.data.image_folder import ImageFolder
 from genarena.data.picture_set import MAX_SKIPPED, Listing
-from genarena.data.shards import write_index
-from genarena.files import replace_atomically
-from genarena.progress import Bars
+from genarena.data.reading.decoding import Recipe, decode
+from genarena.data.reading.shards import write_index
+from genarena.files.atomic import replace_atomically
+from genarena.files.progress import Bars
 from genarena.spec import DataSpec
 
 BLOCK = tarfile.BLOCKSIZE  # a file in an archive is a block of header and whole blocks of content

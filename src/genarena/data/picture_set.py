@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.data import mapped
 from genarena.data.base import ArenaDataModule, DataError, Split
-from genarena.data.decoding import Failure, Pictures, Recipe, Sources
-from genarena.files import alone, cache_folder, replace_atomically
-from genarena.progress import Bars
+from genarena.data.reading import mapped
+from genarena.data.reading.decoding import Failure, Pictures, Recipe, Sources
+from genarena.files.atomic import replace_atomically
+from genarena.files.cache import alone, cache_folder
+from genarena.files.progress import Bars
 
 AT_ONCE = 128  # pictures per task of a worker
 MAX_SKIPPED = 0.01  # share of a set that `data.on_error=skip` leaves out before it stops

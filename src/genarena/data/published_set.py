@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from genarena.data.archives import unpack
 from genarena.data.base import ArenaDataModule, DataError
-from genarena.download import Published, download
+from genarena.data.reading.archives import unpack
 from genarena.errors import UserError
+from genarena.files.download import Published, download
 
 
 @dataclass(eq=False, repr=False)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule, DataError, Split
-from genarena.data.lazy import Lazy
+from genarena.data.reading.lazy import Lazy
 
 FACTORS = {
     "shape": 3,

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import Batches, DataError, Split, seeded_generator
-from genarena.data.decoding import Pictures
-from genarena.data.lazy import Lazy
 from genarena.data.picture_set import AnyPictures, Listing
-from genarena.data.shards import Shard, Store, sources
+from genarena.data.reading.decoding import Pictures
+from genarena.data.reading.lazy import Lazy
+from genarena.data.reading.shards import Shard, Store, sources
 
 PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 
@@ -71,7 +71,6 @@ class Streaming(AnyPictures):
     def train_dataloader(self) -> Batches:
         trainer = self.trainer
         return ShardBatches(
-            self,
             self.training_split,
             self.batch_size,
             self.seed,
@@ -81,6 +80,7 @@ class Streaming(AnyPictures):
             world_size=trainer.world_size,
             shard=self.shard,
             mixed=self.mixed_shards,
+            augment=self.augment,
         )
 
     @property

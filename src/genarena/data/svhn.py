@@ -7,7 +7,7 @@ import torch
 
 from genarena.data.base import DataError, Split
 from genarena.data.published_set import PublishedSet
-from genarena.download import Published
+from genarena.files.download import Published
 
 ADDRESS = "http://ufldl.stanford.edu/housenumbers"
 

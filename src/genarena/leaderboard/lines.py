@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from genarena.leaderboard.numbers import number, prefixed, rounded, with_interval
 from genarena.leaderboard.runs import COSTS, Run
-from genarena.leaderboard.statistics import mean, sampling_half_width, t_half_width
+from genarena.statistics.intervals import mean, sampling_half_width, t_half_width
 
 LIKELIHOOD_SIGNS = {"exact": "=", "lower_bound": "≤", "estimate": "~", "none": ""}
 

@@ -15,8 +15,8 @@ from genarena.leaderboard.images import Gallery, Picture
 from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
 from genarena.leaderboard.numbers import number, prefixed
 from genarena.leaderboard.runs import Run
-from genarena.leaderboard.statistics import LEVEL, welch
 from genarena.leaderboard.tables import Table
+from genarena.statistics.intervals import LEVEL, welch
 
 HERE = Path(__file__).parent
 PICTURES = {  # file in samples/ -> heading

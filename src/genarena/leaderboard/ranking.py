@@ -3,7 +3,7 @@
 import math
 
 from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
-from genarena.leaderboard.statistics import LEVEL, welch
+from genarena.statistics.intervals import LEVEL, welch
 
 RANKING = ("fid", "fd_domain", "bits_per_dim", "nll_nats")  # the first that half of the contenders have orders a table
 REFERENCES = {"uniform": "floor", "gaussian": "floor", "memoriser": "ceiling", "heldout": "ceiling"}

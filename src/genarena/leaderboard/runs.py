@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genarena.errors import UserError
-from genarena.results import read_row
+from genarena.runs.results import read_row
 
 COSTS = {  # key in `cost` -> heading, unit, what it is
     "parameters": ("Parameters", "", "trained numbers"),

@@ -1,7 +1,7 @@
 """The protocol's measurements: one torchmetrics `Metric` per file, found by its file name.
 
-`metrics=[recall]` loads `recall.py`. A metric's `update` names what it needs; `genarena.evidence.Evidence` lists what
-there is to ask for. `names` and `check` answer without importing torch, so a typo fails before anything is loaded.
+`metrics=[recall]` loads `recall.py`. A metric's `update` names what it needs; `genarena.evaluation.evidence`
+lists what there is to ask for. `names` and `check` answer without importing torch, so a typo fails before anything is loaded.
 """
 
 import difflib

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from genarena.metrics.base import ArenaMetric, Unavailable, finite_rows, joined
-from genarena.neighbours import nearest
+from genarena.statistics.neighbours import nearest
 
 
 def authentic(points: Tensor, train: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from genarena.errors import ArenaError
-from genarena.frechet import frechet_distance, gaussian_statistics
 from genarena.likelihood import Likelihood
+from genarena.statistics.frechet import frechet_distance, gaussian_statistics
 
 HASHED_AT_ONCE = 4096  # rows
 
@@ -52,8 +52,8 @@ def joined(parts: list[Tensor]) -> Tensor:
 class ArenaMetric(torchmetrics.Metric):
     """One number of the protocol.
 
-    `update` takes keyword arguments named from the evidence that `genarena.evidence` can produce; `compute` returns the
-    number, and raises `Unavailable(reason)` when there is none. `record` adds what belongs beside the value (n, k,
+    `update` takes keyword arguments named from the evidence that `genarena.evaluation.evidence` can produce; `compute`
+    returns the number, and raises `Unavailable(reason)` when there is none. `record` adds what belongs beside the value (n, k,
     backbone, split). Sums are float64, so that the result depends neither on batch size nor on order.
     """
 

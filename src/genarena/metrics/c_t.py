@@ -17,7 +17,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from genarena.metrics.base import ArenaMetric, Unavailable, finite_rows, joined
-from genarena.neighbours import nearest_distances
+from genarena.statistics.neighbours import nearest_distances
 
 MOST_CELLS = 50
 SAMPLES_PER_CELL = 200

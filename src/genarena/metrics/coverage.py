@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from genarena.metrics.base import TwoSampleMetric
-from genarena.neighbours import share_balls_entered, squared_radii
+from genarena.statistics.neighbours import share_balls_entered, squared_radii
 
 
 class Coverage(TwoSampleMetric):

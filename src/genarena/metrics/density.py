@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from genarena.metrics.base import TwoSampleMetric
-from genarena.neighbours import mean_balls_entered, squared_radii
+from genarena.statistics.neighbours import mean_balls_entered, squared_radii
 
 
 class Density(TwoSampleMetric):

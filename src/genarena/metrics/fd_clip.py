@@ -1,7 +1,7 @@
 """Frechet distance on CLIP features to the test split, after Stein et al. 2023 (arXiv 2306.04675).
 
-Network, layer, resize and normalisation are the paper's (`genarena.backbones`). Differs from the paper: the reference is
-the test split.
+Network, layer, resize and normalisation are the paper's (`genarena.evaluation.backbones`). Differs from the paper: the
+reference is the test split.
 """
 
 from torch import Tensor

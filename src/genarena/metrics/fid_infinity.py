@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.frechet import frechet_distance, gaussian_statistics
 from genarena.metrics.base import TwoSampleMetric, Unavailable
+from genarena.statistics.frechet import frechet_distance, gaussian_statistics
 
 POINTS = 15
 SMALLEST = 2049  # samples: with fewer the covariance of 2,048 features is singular

@@ -6,8 +6,8 @@ Differs from the paper: one unbiased estimate from all pairs of examples instead
 
 from torch import Tensor
 
-from genarena.kernel import squared_mmd
 from genarena.metrics.base import TwoSampleMetric
+from genarena.statistics.kernel import squared_mmd
 
 
 class KernelInceptionDistance(TwoSampleMetric):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from genarena.metrics.base import ArenaMetric, Unavailable, content_order
-from genarena.neighbours import nearest_distances
+from genarena.statistics.neighbours import nearest_distances
 
 QUERIES = 2_000  # of each kind: the medians are then good to about 1%, and a large training set stays affordable
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from genarena.metrics.base import TwoSampleMetric
-from genarena.neighbours import share_inside_any, squared_radii
+from genarena.statistics.neighbours import share_inside_any, squared_radii
 
 
 class Recall(TwoSampleMetric):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from genarena.files import replace_atomically
+from genarena.files.atomic import replace_atomically
 from genarena.tracking.base import Tracker
 
 ROWS, SECONDS = 20, 10.0  # how much may be lost to a kill

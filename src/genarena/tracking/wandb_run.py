@@ -20,7 +20,7 @@ from urllib.parse import urlparse
 from urllib.request import getproxies, proxy_bypass
 
 from genarena.errors import UserError
-from genarena.files import replace_atomically
+from genarena.files.atomic import replace_atomically
 from genarena.tracking.base import Tracker
 
 TEXTS = ("model", "family", "likelihood", "weights", "precision", "commit", "status")  # of the row, for the summary

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, bits_per_dim, log_mean_exp, to_unit
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 MASKS_SEED = 1502  # the degrees are part of the model, not of the run
 SAMPLE_CHUNK = 512

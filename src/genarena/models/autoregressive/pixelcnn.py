@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, bits_per_dim, to_unit
 from genarena.models.autoregressive.row_cache import RowCache
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises
 from genarena.nets.masked import GatedPixelStack
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 
 class ChannelHead(nn.Module):

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena import ranks
 from genarena.likelihood import Likelihood, log_mean_exp, quantise
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Weighs
+from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 LARGEST_FULL = 4096  # dimensions: 128 MiB of float64
 
@@ -58,7 +59,7 @@ class Gaussian(GenerativeModel, Weighs):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` is 0: there is nothing to descend. In training mode the batch joins the statistics."""
         if self.training:
-            self._update(ranks.whole_batch(batch.x).flatten(1).double())
+            self._update(exchange.whole_batch(batch.x).flatten(1).double())
         return {"loss": torch.zeros((), device=self.device)}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import Likelihood
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 
 class Heldout(GenerativeModel, Withholds):

@@ -7,10 +7,11 @@ algorithm R, doi 10.1145/3147.3165).
 import torch
 from torch import Tensor
 
-from genarena import ranks
 from genarena.likelihood import Likelihood
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
+from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 
 class Memoriser(GenerativeModel):
@@ -33,7 +34,7 @@ class Memoriser(GenerativeModel):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` is 0: there is nothing to descend. In training mode the batch is offered to the memory."""
         if self.training:
-            self._offer(ranks.whole_batch(batch.x))
+            self._offer(exchange.whole_batch(batch.x))
         return {"loss": torch.zeros((), device=self.device)}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

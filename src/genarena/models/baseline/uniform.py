@@ -11,10 +11,11 @@ import math
 import torch
 from torch import Tensor
 
-from genarena import ranks
 from genarena.likelihood import Likelihood
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
+from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 MARGIN = 0.1  # of the width of the data range, on each side
 
@@ -36,7 +37,7 @@ class Uniform(GenerativeModel):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss`: the volume term, nats per example; nothing to descend."""
         if self.training and not self.spec.is_discrete:
-            x = ranks.whole_batch(batch.x)
+            x = exchange.whole_batch(batch.x)
             self.lowest.copy_(torch.minimum(self.lowest, x.amin(0)))
             self.highest.copy_(torch.maximum(self.highest, x.amax(0)))
         return {"loss": self._log_volume()}

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from genarena.distributions import discretised_gaussian_log_prob
 from genarena.likelihood import Likelihood, bits_per_dim, from_unit, to_unit
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Integrates, Scores
 from genarena.models.diffusion.probability_flow import log_density
 from genarena.models.diffusion.samplers import SAMPLERS, Denoised, respaced
@@ -29,6 +29,7 @@ from genarena.models.diffusion.schedules import PREDICTIONS, SCHEDULES, NoiseSch
 from genarena.nets.mlp import TimeMLP
 from genarena.nets.unet import UNet
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 # Share of the way from the posterior's log-variance to beta's
 VARIANCES = {"learned": None, "posterior": 0.0, "beta": 1.0}

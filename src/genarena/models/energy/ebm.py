@@ -15,9 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genarena import ranks
 from genarena.likelihood import Likelihood, from_unit, log_mean_exp, to_unit
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
 from genarena.models.energy.annealed_importance_sampling import (
     LEAPFROG_STEPS,
     Partition,
@@ -27,7 +26,9 @@ from genarena.models.energy.langevin import energy_and_gradient, frozen, langevi
 from genarena.models.energy.reference import Reference
 from genarena.models.energy.replay_buffer import ReplayBuffer
 from genarena.nets.energy import ConvEnergy, VectorEnergy
+from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 
 class EBM(GenerativeModel):
@@ -129,11 +130,11 @@ class EBM(GenerativeModel):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         if self.spec.is_discrete and self.training:
-            x = ranks.whole_batch(batch.x)
+            x = exchange.whole_batch(batch.x)
             self.level_counts += torch.bincount(x.flatten().long(), minlength=self.spec.num_levels)
         v = self.noisy(batch.x)
         if self.training:
-            self.reference.observe(ranks.whole_batch(v))
+            self.reference.observe(exchange.whole_batch(v))
         fake = self.advance_chains(len(v))
         outputs = self.net(torch.cat([v, fake.detach()])).float()
         real_output, fake_output = outputs[: len(v)], outputs[len(v) :]

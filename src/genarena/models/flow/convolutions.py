@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena import ranks
 from genarena.models.flow.bijection import Bijection
+from genarena.ranks import exchange
 
 
 class ActNorm(Bijection):
@@ -37,7 +37,7 @@ class ActNorm(Bijection):
         if not self.training or self.initialised:
             return
         axes = [axis for axis in range(x.dim()) if axis != 1]
-        mean, square = ranks.mean(torch.stack([x.float().mean(axes), x.float().square().mean(axes)]))
+        mean, square = exchange.mean(torch.stack([x.float().mean(axes), x.float().square().mean(axes)]))
         self.bias.copy_(-mean)
         self.log_scale.copy_(-0.5 * torch.log((square - mean.square()).clamp_min(1e-6)))
         self.initialised.fill_(True)

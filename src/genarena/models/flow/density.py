@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from genarena.likelihood import Likelihood, bits_per_dim, dequantisation_log_det, quantise
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Weighs
 from genarena.models.flow.bijection import Bijection
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 
 class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena import ranks
 from genarena.likelihood import dequantise
 from genarena.models.flow.bijection import Bijection
 from genarena.models.flow.couplings import ConvNetwork
+from genarena.ranks import exchange
 from genarena.spec import DataSpec
 
 DEQUANTISATIONS = ("uniform", "variational")
@@ -148,7 +148,7 @@ class Gaussianise(Bijection):
         if not self.training or self.initialised:
             return
         counts = torch.bincount(level.flatten(), minlength=self.num_levels).float()
-        counts = ranks.mean(counts)
+        counts = exchange.mean(counts)
         self.log_mass.copy_(torch.log(counts + 1e-4 * counts.sum()))
         self.initialised.fill_(True)
 

@@ -9,7 +9,6 @@ dequantisation may be learned (Flow++). `glow_paper` turns that map, patches and
 
 import math
 
-from genarena.models.base import Training
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import NormalisedConv
 from genarena.models.flow.couplings import ConvNetwork, SplitCoupling
@@ -18,6 +17,7 @@ from genarena.models.flow.dequantisation import build_dequantisation, pixel_bije
 from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_halvings, squeezed
 from genarena.models.flow.priors import LearnedPrior, SplitPrior
 from genarena.spec import DataSpec
+from genarena.training.module import Training
 
 
 class Glow(NormalisingFlow):

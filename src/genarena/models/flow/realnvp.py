@@ -14,7 +14,6 @@ from functools import partial
 
 from torch import Tensor
 
-from genarena.models.base import Training
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import ActNorm
 from genarena.models.flow.couplings import MaskedCoupling, ResidualNetwork, VectorNetwork, channel_mask, checkerboard
@@ -22,6 +21,7 @@ from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_halvings, squeezed
 from genarena.spec import DataSpec
+from genarena.training.module import Training
 
 Shape = tuple[int, int, int]
 

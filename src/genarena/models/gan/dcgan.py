@@ -11,13 +11,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from genarena.models.base import Training
 from genarena.models.gan.augmentation import DiffAugment
 from genarena.models.gan.latent_gan import LatentGAN
 from genarena.models.gan.objectives import log_loss_discriminator, non_saturating_generator
 from genarena.nets.dcgan import DCGANDiscriminator, DCGANGenerator
-from genarena.schedule import warmup_constant_cosine
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
+from genarena.training.schedule import warmup_constant_cosine
 
 PAPER_TRAINING = Training(
     optimizer=partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999)), schedule=warmup_constant_cosine, batch_size=128

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import from_unit, to_unit
-from genarena.models.base import AdversarialModel, Training
 from genarena.models.capabilities import Emits
+from genarena.models.gan.adversarial import AdversarialModel
 from genarena.models.gan.augmentation import DiffAugment
 from genarena.spec import DataSpec
+from genarena.training.module import Training
 
 
 class LatentGAN(AdversarialModel, Emits):

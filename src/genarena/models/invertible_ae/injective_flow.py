@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from genarena.likelihood import Likelihood, dequantise, quantise
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Emits, Encodes
 from genarena.nets.residual_mlp import ResidualMLP
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 
 class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, log_mean_exp, to_unit
-from genarena.models.base import GenerativeModel, Training
+from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Infers, Weighs
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
 from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
 
 MAX_ROWS, MAX_OUTPUTS = 1024, 2**24  # decoder rows, and decoder outputs, held at once when bounding or sampling
 

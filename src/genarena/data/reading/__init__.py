@@ -1,0 +1,1 @@
+"""How bytes become tensors: pictures, archives, shards, mapped arrays."""

@@ -1,0 +1,49 @@
+"""The manifest of a prepared data set: which files it consists of, their sha256, and what was read from them."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from genarena.errors import DataError, Untrusted
+from genarena.files.atomic import replace_atomically
+from genarena.files.progress import Bars
+
+SUFFIX = ".manifest.json"
+
+
+def describe(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and sha256 of every file below a folder, by its path from there, sorted; hidden and half ones are left out."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not _passing(path.relative_to(folder)))
+    files = {}
+    with Bars() as bars:
+        for path in bars.track(paths, f"checking {folder.name}"):
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": digest}
+    return files
+
+
+def _passing(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts) or path.name.endswith((".part", SUFFIX))
+
+
+def compare(manifest: Path, files: dict[str, dict[str, Any]]) -> None:
+    """Raise Untrusted when a file of an earlier manifest is gone or another one now, DataError when it cannot be read."""
+    try:
+        known = json.loads(manifest.read_text())["files"]
+        changed = [name for name, facts in known.items() if files.get(name) != facts]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{manifest} is no manifest: {error}; remove it and try again") from error
+    if changed:
+        how = "differs" if changed[0] in files else "is gone"
+        raise Untrusted(
+            f"{changed[0]} {how}, and so do {len(changed) - 1} of {len(known):,} files more, since {manifest} was "
+            "written: put the right ones back, or remove it"
+        )
+
+
+def write(manifest: Path, facts: dict[str, Any], files: dict[str, dict[str, Any]]) -> None:
+    """What was read (`data`, the record that rows carry) and from which files."""
+    text = json.dumps({"data": facts, "files": files}, indent=1, allow_nan=False)
+    replace_atomically(manifest, lambda temporary: temporary.write_text(text + "\n"))

@@ -1,0 +1,215 @@
+"""Pictures in tar files ("shards", in WebDataset's layout), found through an index that says where each one lies.
+
+A shard holds `<key>.<suffix>` and, with labels, `<key>.cls` with a whole number. `index.json` beside the shards tells the
+place of every picture, so that nothing is unpacked and any picture can be read by itself. Shards at an address (http://,
+s3://, gs://, ...) are fetched whole, once, into the cache, and checked against the index before they are used.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from genarena.data.reading.decoding import SUFFIXES, Sources
+from genarena.errors import ArenaError, DataError
+from genarena.files.atomic import replace_atomically
+from genarena.files.cache import cache_folder
+
+INDEX = "index.json"
+VERSION = 1
+SHARD_NAME = re.compile(r"\w[\w.-]*\.tar")  # nothing that leads out of a folder
+CHUNK = 1 << 20
+
+
+class Member(NamedTuple):
+    """One picture: its name in the shard, where its bytes lie, and its label, where there is one."""
+
+    name: str
+    offset: int
+    size: int
+    label: int | None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One tar file. sha256: of the whole of it."""
+
+    name: str
+    size: int
+    sha256: str
+    members: list[Member]
+
+
+def look_through(path: Path) -> Shard:
+    """The shard as it is. Raises DataError when it is no tar file, or its name cannot stand in an index."""
+    if not SHARD_NAME.fullmatch(path.name):
+        raise DataError(f"{path}: the name of a shard has letters, digits, . _ and - only, and ends in .tar")
+    found: list[tuple[str, int, int]] = []
+    labels: dict[str, int] = {}
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for entry in archive:
+                stem, _, suffix = entry.name.rpartition(".")
+                if entry.isreg() and f".{suffix.lower()}" in SUFFIXES:
+                    found.append((entry.name, entry.offset_data, entry.size))
+                elif entry.isreg() and suffix == "cls":
+                    labels[stem] = int(archive.extractfile(entry).read(32))
+    except (tarfile.TarError, EOFError, ValueError, OSError) as error:
+        raise DataError(f"{path} cannot be read as a tar file of pictures: {error}") from error
+    members = [Member(*entry, labels.get(entry[0].rpartition(".")[0])) for entry in found]
+    return Shard(path.name, path.stat().st_size, sha256(path), members)
+
+
+def write_index(folder: Path) -> list[Shard]:
+    """Look through every .tar file of a folder and write its index. Raises DataError where there is none."""
+    paths = sorted(folder.glob("*.tar"))
+    if not paths:
+        raise DataError(f"{folder}: there is no .tar file in it")
+    shards = [look_through(path) for path in paths]
+    text = json.dumps({"version": VERSION, "shards": [vars(shard) for shard in shards]})
+    replace_atomically(folder / INDEX, lambda temporary: temporary.write_text(text))
+    return shards
+
+
+def read_index(content: bytes, place: str) -> list[Shard]:
+    """The shards that an index lists; `place` names it in errors. Raises DataError when it is none of ours."""
+    try:
+        loaded = json.loads(content)
+        if loaded["version"] != VERSION:
+            raise ValueError(f"its version is {loaded['version']}, expected {VERSION}")
+        shards = [Shard(**node) for node in loaded["shards"]]
+        for shard in shards:
+            if not SHARD_NAME.fullmatch(shard.name):
+                raise ValueError(f"{shard.name!r} is no name of a shard")
+            shard.members[:] = [Member(*member) for member in shard.members]
+            if any(member.offset < 0 or not 0 <= member.size <= shard.size - member.offset for member in shard.members):
+                raise ValueError(f"{shard.name} has pictures outside itself")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{place} is no index of shards: {error}") from error
+    return shards
+
+
+class Store:
+    """Where shards lie: a folder, or an address that is fetched from into the cache.
+
+    cache_gb: how much of the cache fetched shards may take; those used longest ago go first.
+    """
+
+    def __init__(self, place: str, cache_gb: float) -> None:
+        self.place, self.limit = place.rstrip("/"), int(1e9 * cache_gb)
+        self.is_remote = "://" in place
+        mark = hashlib.sha256(self.place.encode()).hexdigest()[:16]
+        self.folder = cache_folder() / "shards" / mark if self.is_remote else Path(place)
+
+    def index(self) -> list[Shard]:
+        """Raises DataError when there is none, or a shard beside it is not the one that it lists."""
+        where = f"{self.place}/{INDEX}"
+        try:
+            content = self._fetch(INDEX).read() if self.is_remote else Path(where).read_bytes()
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{where} is not there; python scripts/make_shards.py shards=<folder> makes it for shards that "
+                "lie in a folder, pictures=<folder> makes shards"
+            ) from error
+        except OSError as error:
+            raise DataError(f"{where} cannot be read: {error}") from error
+        shards = read_index(content, where)
+        for shard in shards if not self.is_remote else ():
+            path = self.folder / shard.name
+            if not path.is_file() or path.stat().st_size != shard.size:
+                raise DataError(f"{path} is not there, or not the file of {shard.size:,} bytes that {INDEX} lists")
+        return shards
+
+    def open(self, shard: Shard) -> BinaryIO:
+        """The shard, fetched if it has to be. Raises DataError when it cannot be, or another file comes."""
+        path = self.folder / shard.name
+        if not self.is_remote:
+            return path.open("rb")
+        with self._alone():
+            if not path.is_file():
+                self._make_room(shard.size)
+                replace_atomically(path, lambda temporary: self._download(shard, temporary))
+            os.utime(path)  # when it was last used
+            return path.open("rb")  # an open file outlives its removal
+
+    def _download(self, shard: Shard, path: Path) -> None:
+        try:
+            with self._fetch(shard.name) as source, open(path, "wb") as file:
+                shutil.copyfileobj(source, file, CHUNK)
+        except ArenaError:
+            raise
+        except Exception as error:  # whatever the file system of the address raises
+            raise DataError(f"{self.place}/{shard.name} cannot be fetched: {type(error).__name__}: {error}") from error
+        if path.stat().st_size != shard.size or sha256(path) != shard.sha256:
+            raise DataError(f"{self.place}/{shard.name} is not the file that {INDEX} lists (its sha256 differs)")
+
+    def _fetch(self, name: str) -> BinaryIO:
+        """An open file at the address."""
+        import fsspec  # with the packages that it needs for an address, which are not all installed
+
+        try:
+            return fsspec.open(f"{self.place}/{name}", "rb").open()
+        except (ImportError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise DataError(f"data.path={self.place}: {reason} (s3:// needs pip install -e '.[streaming]')") from error
+
+    def _make_room(self, size: int) -> None:
+        kept = sorted(self.folder.glob("*.tar"), key=lambda path: path.stat().st_mtime)
+        used = sum(path.stat().st_size for path in kept)
+        while kept and used + size > self.limit:
+            used -= kept[0].stat().st_size
+            kept.pop(0).unlink()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process fetches, others wait and find the file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+@dataclass(frozen=True)
+class ShardSources(Sources):
+    """Pictures in shards; names are `<shard>/<name in it>`. places: (shard, offset, size) of each picture."""
+
+    store: Store
+    shards: list[Shard]
+    places: list[tuple[int, int, int]]
+
+    def take(self, indices: Any) -> "ShardSources":
+        chosen = list(indices)
+        names, places = ([items[index] for index in chosen] for items in (self.names, self.places))
+        return ShardSources(self.folder, names, self.store, self.shards, places)
+
+    def read(self, index: int) -> bytes:
+        number, offset, size = self.places[index]
+        with self.store.open(self.shards[number]) as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def stamps(self) -> Iterator[tuple[str, int, int]]:
+        for name, (number, offset, size) in zip(self.names, self.places, strict=True):
+            yield f"{self.shards[number].sha256}/{name}", size, offset
+
+
+def sources(store: Store, shards: list[Shard]) -> ShardSources:
+    """All pictures of the shards, in order."""
+    names, places = [], []
+    for number, shard in enumerate(shards):
+        names += [f"{shard.name}/{member.name}" for member in shard.members]
+        places += [(number, member.offset, member.size) for member in shard.members]
+    return ShardSources(Path(store.place), names, store, shards, places)
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""The evaluation suite: evidence, features, protocol, cost."""

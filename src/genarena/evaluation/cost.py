@@ -1,0 +1,126 @@
+"""What a run costs: FLOPs of training and of a sample, seconds per image one at a time, the device. Seconds to measure.
+
+FLOPs are those of `torch.utils.flop_counter`: matrix products, convolutions and attention, a multiply-add being two;
+element-wise work is not counted.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from statistics import median
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from genarena.data.base import ArenaDataModule
+from genarena.models.base import GenerativeModel
+from genarena.models.gan.adversarial import AdversarialModel
+from genarena.runs.results import processor
+from genarena.spec import Batch
+
+NUM_EXAMPLES = 16  # of the training batch whose FLOPs are counted; they grow in proportion
+PATIENCE = 2.0  # seconds per image beyond which its FLOPs are not counted: counting takes up to 15 times as long
+
+
+class _Whole(nullcontext):
+    """Stands for the tracker that attributes FLOPs to modules: its hooks refuse a loss that calls `autograd.grad`."""
+
+    parents = frozenset({"Global"})
+
+
+class FlopCounter(FlopCounterMode):
+    """Counts what runs inside it, as a whole."""
+
+    def __init__(self) -> None:
+        super().__init__(display=False)
+        self.mod_tracker = _Whole()
+
+
+def measure(model: GenerativeModel, data: ArenaDataModule, examples_seen: int, train_seconds: float) -> dict[str, Any]:
+    """Entries of `cost`; None, and the reason in `unmeasured`, where something cannot be measured.
+
+    The model is left in eval mode, without gradients; what a training step changes beside weights (batch statistics,
+    replay buffers) is changed. The random state is left as it was.
+    """
+    cost: dict[str, Any] = {
+        "examples_per_second": examples_seen / train_seconds if train_seconds else None,
+        "device": device_name(model.device),
+        "device_type": model.device.type,
+        "unmeasured": {},
+    }
+
+    def attempt(key: str, measurement: Callable[[], float]) -> None:
+        try:
+            cost[key] = measurement()
+        except Exception as error:  # a finished run is not lost to an operation that cannot be counted
+            cost[key], cost["unmeasured"][key] = None, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"):
+        attempt("train_flops", lambda: round(train_flops_per_example(model, _examples(model, data)) * examples_seen))
+        attempt("sample_seconds_batch_1", lambda: seconds_per_single_sample(model, data))
+        seconds = cost["sample_seconds_batch_1"]
+        if seconds is None or seconds > PATIENCE:
+            cost["sample_flops"], cost["unmeasured"]["sample_flops"] = None, "one sample takes too long to count"
+        else:
+            attempt("sample_flops", lambda: flops_per_sample(model, data))
+    return cost
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+
+
+def train_flops_per_example(model: GenerativeModel, batch: Batch) -> float:
+    """FLOPs of the forward and backward passes of one training batch, per example.
+
+    An adversarial model's generator step counts once per `n_critic` batches.
+    """
+    model.train()
+    try:
+        if not isinstance(model, AdversarialModel):
+            return _descent(lambda: model.loss(batch)["loss"]) / len(batch.x)
+        critic = _descent(lambda: model.discriminator_loss(batch)["loss"])
+        model.discriminator.requires_grad_(False)
+        generator = _descent(lambda: model.generator_loss(batch)["loss"])
+        return (critic + generator / model.n_critic) / len(batch.x)
+    finally:
+        if isinstance(model, AdversarialModel):
+            model.discriminator.requires_grad_(True)
+        model.zero_grad(set_to_none=True)
+        model.eval()
+
+
+def flops_per_sample(model: GenerativeModel, data: ArenaDataModule) -> int:
+    with torch.no_grad(), FlopCounter() as counter:
+        model.sample(1, _labels(model, data))
+    return counter.get_total_flops()
+
+
+def seconds_per_single_sample(model: GenerativeModel, data: ArenaDataModule) -> float:
+    """Wall seconds of a call that draws one sample: the median of at most 10 calls or one second; the first warms up."""
+    times: list[float] = []
+    while len(times) < 11 and sum(times) < 1.0:
+        began = time.perf_counter()
+        with torch.no_grad():
+            model.sample(1, _labels(model, data)).cpu()
+        times.append(time.perf_counter() - began)
+    return median(times[1:] or times)
+
+
+def _descent(loss: Callable[[], torch.Tensor]) -> int:
+    with torch.enable_grad(), FlopCounter() as counter:
+        value = loss()
+        if value.requires_grad:
+            value.backward()
+    return counter.get_total_flops()
+
+
+def _examples(model: GenerativeModel, data: ArenaDataModule) -> Batch:
+    x, y = data.train[:NUM_EXAMPLES]
+    return Batch(x.to(model.device), None if y is None else y.to(model.device))
+
+
+def _labels(model: GenerativeModel, data: ArenaDataModule) -> torch.Tensor | None:
+    return data.train.y[:1].to(model.device) if data.spec.condition else None

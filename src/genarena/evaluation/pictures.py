@@ -1,0 +1,101 @@
+"""Samples to pictures: a grid of images, alone or beside their nearest training images, or a scatter plot of 2-D points."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genarena.errors import UserError
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Decodes, Encodes
+from genarena.spec import DataSpec
+from genarena.statistics.neighbours import nearest
+
+NEIGHBOUR_ROWS, NEIGHBOURS = 10, 7
+MIN_SIDE = 28  # smaller images are enlarged by a whole factor, so that a person can see them
+
+
+def grid(images: Tensor, num_levels: int, columns: int | None = None) -> Tensor:
+    """Images (N, C, H, W) of integer levels to one uint8 picture (C, rows*(H+2)+2, columns*(W+2)+2), 2 pixels apart."""
+    scale = max(1, math.ceil(MIN_SIDE / images.shape[-1]))
+    images = (images.long() * 255 // (num_levels - 1)).to(torch.uint8)
+    images = images.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    num, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(num))
+    rows = math.ceil(num / columns)
+    canvas = torch.full((channels, rows * (height + 2) + 2, columns * (width + 2) + 2), 128, dtype=torch.uint8)
+    for index in range(num):
+        top, left = 2 + (index // columns) * (height + 2), 2 + (index % columns) * (width + 2)
+        canvas[:, top : top + height, left : left + width] = images[index]
+    return canvas
+
+
+def save_samples(samples: Tensor, spec: DataSpec, path: Path) -> None:
+    """Write a PNG: a grid for images, a scatter plot for 2-D points. Raises UserError for other vectors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if spec.is_image:
+        _save(grid(samples, spec.num_levels), path)
+    elif spec.num_dims == 2:
+        _scatter(samples.numpy(), path)
+    else:
+        raise UserError(f"samples of shape {spec.shape} cannot be drawn; write them to an .npz file")
+
+
+def save_pairs(above: Tensor, below: Tensor, spec: DataSpec, path: Path) -> None:
+    """Write a PNG of images (N, C, H, W) in rows of 8, each row over the row of its partners in `below`."""
+    rows = [part for pair in zip(above.split(8), below.split(8), strict=True) for part in pair]
+    if len(rows) > 2 and len(rows[-1]) < 8:  # the grid has no empty places inside
+        rows = rows[:-2]
+    _save(grid(torch.cat(rows), spec.num_levels, columns=min(8, len(above))), path)
+
+
+def save_reconstructions(model: GenerativeModel, x: Tensor, path: Path) -> bool:
+    """Write a PNG of images (N, C, H, W), each row over what the model decodes from their codes; False where it cannot."""
+    if not (model.spec.is_image and isinstance(model, Encodes) and isinstance(model, Decodes)):
+        return False
+    with torch.no_grad():
+        save_pairs(x, model.decode(model.encode(x.to(model.device))).cpu(), model.spec, path)
+    return True
+
+
+def save_progress(model: GenerativeModel, num_samples: int, held_out: Tensor, path: Path) -> dict[str, Path]:
+    """Write samples to `path` and, of a model that encodes and decodes, reconstructions beside it; what was written."""
+    save_samples(model.sample(num_samples).cpu(), model.spec, path)
+    pairs = path.with_name(f"{path.stem}-reconstructions.png")
+    drawn = {"samples": path}
+    return drawn | {"reconstructions": pairs} if save_reconstructions(model, held_out, pairs) else drawn
+
+
+def save_neighbours(samples: Tensor, train: Tensor, spec: DataSpec, path: Path) -> None:
+    """Write a PNG: in each row a sample, a gap, and the training images nearest to it, the nearest first.
+
+    Euclidean distance between pixel levels. Copies of training images show as a row whose second picture is the first.
+    """
+    samples = samples[:NEIGHBOUR_ROWS]
+    index = nearest(samples, train, k=min(NEIGHBOURS, len(train)))[1]
+    columns = 1 + index.shape[1]
+    side_by_side = grid(torch.cat([samples[:, None], train[index]], 1).flatten(0, 1), spec.num_levels, columns)
+    width = (side_by_side.shape[2] - 2) // columns
+    gap = torch.full((*side_by_side.shape[:2], width // 4), 128, dtype=torch.uint8)
+    _save(torch.cat([side_by_side[:, :, :width], gap, side_by_side[:, :, width:]], dim=2), path)
+
+
+def _save(picture: Tensor, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = picture.permute(1, 2, 0).numpy()
+    Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(path, format="PNG")
+
+
+def _scatter(points: np.ndarray, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.scatter(points[:, 0], points[:, 1], s=2)
+    axes.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
+    figure.savefig(path, dpi=100, format="png")

@@ -1,0 +1,126 @@
+"""Weights of the pretrained networks that metrics look through: which files they are, and which file is in use.
+
+A file is known by its sha256, which is part of the protocol and of every record: whoever names another file gets numbers,
+and they never share a table with those of the published weights.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from genarena.errors import UserError
+from genarena.files import download as fetch
+from genarena.files.cache import cache_folder
+from genarena.metrics.base import Unavailable
+
+DOWNLOAD = "download"  # the value that fetches a file instead of naming one
+
+
+@dataclass(frozen=True)
+class Published:
+    """The file that the literature uses; `sha256` and `url` are None where its authors pin none."""
+
+    title: str
+    file: str
+    variable: str  # the environment variable that may name it
+    sha256: str | None = None
+    url: str | None = None
+
+
+PUBLISHED = {
+    "inception": Published(
+        "Inception",
+        "weights-inception-2015-12-05-6726825d.pth",
+        "GENARENA_INCEPTION",
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+    ),
+    "dinov2": Published(
+        "DINOv2 ViT-L/14",
+        "dinov2_vitl14_pretrain.pth",
+        "GENARENA_DINOV2",
+        "d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428",
+        "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
+    ),
+    "clip": Published(
+        "CLIP ViT-L/14 (DataComp-XL)",
+        "model.safetensors of timm's vit_large_patch14_clip_224.datacompxl",
+        "GENARENA_CLIP",
+    ),
+}
+SPACES = ("domain", *PUBLISHED)
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """Where metrics find their features.
+
+    space: what precision, recall, density, coverage, authpct, c_t and vendi compare images in: the domain classifier, or
+        one of the pretrained networks.
+    *_weights: a file, `download`, or None: the file that the environment variable names, or one downloaded earlier.
+    """
+
+    space: str = "domain"
+    inception_weights: str | None = None
+    dinov2_weights: str | None = None
+    clip_weights: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.space not in SPACES:
+            raise ValueError(f"features.space={self.space}: expected {', '.join(SPACES)}")
+
+    def path(self, network: str) -> Path:
+        """The file of weights. Raises Unavailable with how to get one, UserError when the one that is named is absent."""
+        published, named = PUBLISHED[network], getattr(self, f"{network}_weights")
+        if named == DOWNLOAD:
+            return download(network)
+        if named is not None:
+            if not Path(named).is_file():
+                raise UserError(f"features.{network}_weights={named}: there is no such file")
+            return Path(named)
+        advice = f"name {published.file} with features.{network}_weights=<file> or {published.variable}"
+        if published.url:
+            advice += f", or fetch it with features.{network}_weights={DOWNLOAD}"
+        if variable := os.environ.get(published.variable):
+            if not Path(variable).is_file():
+                raise Unavailable(f"no {published.title} weights at {variable}: {advice}")
+            return Path(variable)
+        if _downloaded(network).is_file():
+            return _downloaded(network)
+        raise Unavailable(f"no {published.title} weights: {advice}")
+
+    def sha256(self, network: str) -> str | None:
+        """Of the file in use; of the published one where there is none, for that is what the protocol then asks for."""
+        try:
+            return sha256(self.path(network))
+        except Unavailable:
+            return PUBLISHED[network].sha256
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, 64 hex digits; read again only when the file changed."""
+    status = path.stat()
+    return _sha256(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache
+def _sha256(path: Path, mtime: int, size: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _downloaded(network: str) -> Path:
+    return cache_folder() / "weights" / PUBLISHED[network].file
+
+
+def download(network: str) -> Path:
+    """Fetch the published weights into the cache, once. Raises UserError; a file with another checksum is not kept."""
+    published, target = PUBLISHED[network], _downloaded(network)
+    if published.url is None:
+        raise UserError(f"features.{network}_weights={DOWNLOAD}: there is no pinned download; name {published.file}")
+    if target.is_file() and sha256(target) != published.sha256:
+        target.unlink()
+    fetch.download(fetch.Published(published.file, published.sha256, published.url), target)
+    return target

@@ -1,0 +1,52 @@
+"""Files that are whole or not there. No torch here."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from genarena.errors import DiskFull
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write(temporary path)` and rename the result to `path`; a reader sees the old file or the new one.
+
+    The temporary file lies in the same folder, and file and folder are flushed to disk, so that neither a kill nor a
+    power cut leaves half a file under the real name. Raises DiskFull where there is no room.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise no_room(path, temporary, temporary.stat().st_size, "at least ") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def no_room(path: Path, temporary: Path, size: int, at_least: str = "") -> DiskFull:
+    """What to raise when `path`, of `size` bytes, cannot be written; what `temporary` took is free again."""
+    temporary.unlink(missing_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    return DiskFull(
+        f"{path} cannot be written: it needs {at_least}{size / 1e6:,.3f} MB, and the disk (or this user's share "
+        f"of it) has {free / 1e6:,.3f} MB"
+    )
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renames in a folder last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,29 @@
+"""The folder of what is made once and can be made again, and lock files for it. No torch here."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, waiting for a process that does; it is gone afterwards. A dead process holds nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        file = open(path, "a")  # noqa: SIM115 (held below)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()  # the one who had it has removed it
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def cache_folder() -> Path:
+    """What is made once and can be made again: $GENARENA_CACHE, default ~/.cache/genarena."""
+    return Path(os.environ.get("GENARENA_CACHE") or Path.home() / ".cache" / "genarena")

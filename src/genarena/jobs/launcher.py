@@ -1,0 +1,184 @@
+"""Many runs, one command: every job is a fresh `python train.py` process; what is finished is not done again.
+
+No torch here: this process only starts, watches and counts.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from genarena.errors import UserError
+from genarena.jobs.job import GRACE, Job, Outcome, is_of_launcher, job_of, jobs_of
+from genarena.runs import interruption, results
+from genarena.runs.past import wait_until_free
+
+POLL = 0.2  # seconds
+SEVERITY = (0, 5, 2, 3, 4, 1)  # exit codes, the worst last
+
+
+class Handle(Protocol):
+    """A job that runs somewhere."""
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs; may show what it printed since the last call."""
+
+    def stop(self) -> None:
+        """Ask it to write a checkpoint and end; more than once does no harm."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class Launcher(Protocol):
+    slots: int
+
+    def start(self, job: Job, arguments: Sequence[str], slot: int) -> Handle:
+        """Start `train.py <arguments>`; `slot` in [0, slots) is free."""
+
+    def attach(self, job: Job, slot: int) -> Handle | None:
+        """The job where it still runs, started by an earlier command."""
+
+
+class Queue:
+    """What is to be done. A search that decides as it goes overrides the methods."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self.waiting = list(jobs)
+        self.total = len(self.waiting)
+        self.outcomes: list[Outcome] = []
+
+    def take(self) -> Job | None:
+        """The next job, None when there is nothing to start now."""
+        return self.waiting.pop(0) if self.waiting else None
+
+    def unwanted(self, job: Job) -> bool:
+        """Whether a running job should be stopped; asked again and again."""
+        return False
+
+    def record(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        print(f"[{len(self.outcomes)}/{self.total}] {outcome.text}", flush=True)
+
+
+def multirun(overrides: Sequence[str]) -> int:
+    """`python train.py -m ...`: do what is missing, go on after failures. Returns the exit code of the whole."""
+    if "LOCAL_RANK" in os.environ:
+        raise UserError("-m starts the ranks of each job itself: start it with python, not torchrun")
+    jobs = jobs_of(overrides)
+    queue = Queue(jobs)
+    first = job_of([*jobs[0].overrides, *filter(is_of_launcher, overrides)]).cfg
+    work(queue, make(first["launcher"], first["trainer"]))
+    return report(queue.outcomes)
+
+
+def make(settings: dict[str, Any], trainer: dict[str, Any]) -> Launcher:
+    """The launcher of `conf/launcher/<kind>.yaml` for jobs with such a trainer."""
+    if settings["kind"] == "slurm":
+        from genarena.jobs import slurm
+
+        slurm.parameters(settings, trainer, "")  # a mistake must not wait for the first job
+        return slurm.Slurm(settings)
+    from genarena.jobs import local_jobs
+
+    return local_jobs.Processes(settings["slots"] or local_jobs.slots(trainer))
+
+
+def report(outcomes: Sequence[Outcome]) -> int:
+    """Say what failed; the worst exit code."""
+    failed = [outcome for outcome in outcomes if outcome.exit_code]
+    for outcome in failed:
+        print(f"error: {outcome.text}", file=sys.stderr)
+    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} jobs finished", flush=True)
+    return worst(outcome.exit_code for outcome in outcomes)
+
+
+def worst(codes: Iterable[int]) -> int:
+    return max(codes, key=SEVERITY.index, default=0)
+
+
+# -- the loop ----------------------------------------------------------------------------------------------------------
+
+
+def work(queue: Queue, launcher: Launcher) -> None:
+    """Run jobs until there are none. When this process is told to end, the jobs write their checkpoints first."""
+    running: dict[int, Running] = {}
+    interruption.GRACE = GRACE + 5.0
+    try:
+        while True:
+            for slot in range(launcher.slots):
+                while slot not in running and (job := queue.take()) is not None:
+                    started = _start(job, launcher, slot)
+                    if isinstance(started, Outcome):
+                        queue.record(started)
+                    else:
+                        running[slot] = started
+            if not running:
+                return
+            time.sleep(POLL)
+            for slot, entry in list(running.items()):
+                if queue.unwanted(entry.job):
+                    entry.handle.stop()
+                if (code := entry.handle.poll()) is not None:
+                    del running[slot]
+                    queue.record(_outcome(entry, code))
+    finally:
+        _stop_all([entry.handle for entry in running.values()])
+
+
+@dataclass(frozen=True)
+class Running:
+    job: Job
+    handle: Handle
+    began: float
+
+
+def _start(job: Job, launcher: Launcher, slot: int) -> Running | Outcome:
+    """The job as it runs, or its outcome where there is nothing left to do."""
+    folder = job.folder
+    if folder is not None and (code := final_code(folder)) is not None:
+        return Outcome(job, code, folder, _error(folder, job), reused=True)
+    if (handle := launcher.attach(job, slot)) is not None:
+        return Running(job, handle, time.monotonic())
+    if folder is not None and not wait_until_free(folder, GRACE):
+        return Outcome(job, 5, folder, f"{folder} is in use by another process")
+    resume = [f"resume={folder}"] if folder else []
+    return Running(job, launcher.start(job, [*job.overrides, *resume], slot), time.monotonic())
+
+
+def final_code(folder: Path) -> int | None:
+    """The exit code of a run that must not be repeated: it is finished, or would diverge again."""
+    if not (folder / "result.json").is_file():
+        return None
+    row = results.read_row(folder / "result.json")
+    return {"ok": 0, "diverged": 3}.get(row["status"])
+
+
+def _outcome(entry: Running, code: int) -> Outcome:
+    code = code if code in SEVERITY else 1  # killed by a signal, or by the system
+    folder = entry.job.folder
+    error = _error(folder, entry.job) if code else ""
+    return Outcome(entry.job, code, folder, error, time.monotonic() - entry.began)
+
+
+def _error(folder: Path | None, job: Job) -> str:
+    """Why a job failed, in one line: what its row says, else the last error that it printed."""
+    printed = job.log.read_text(errors="replace").splitlines() if job.log.is_file() else []
+    said = [line.removeprefix("error: ") for line in printed if line.startswith("error: ")]
+    if folder is not None and (folder / "result.json").is_file():
+        return results.read_row(folder / "result.json").get("error", "")
+    return said[-1] if said else (printed or ["it printed nothing"])[-1]
+
+
+def _stop_all(handles: list[Handle]) -> None:
+    for handle in handles:
+        handle.stop()
+    deadline = time.monotonic() + GRACE
+    while handles and time.monotonic() < deadline:
+        handles = [handle for handle in handles if handle.poll() is None]
+        time.sleep(POLL)
+    for handle in handles:
+        handle.kill()

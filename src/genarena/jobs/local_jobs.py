@@ -1,0 +1,148 @@
+"""Jobs as processes of this machine: which GPUs and cores each gets, what it prints, and that none outlives its parent.
+
+No torch here.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from genarena.jobs.job import GRACE, TRAIN, Job
+
+PARENT = "GENARENA_PARENT"  # in the environment of a job: the id of the process that started it
+
+
+class Processes:
+    """Jobs as processes of this machine, with GPUs and cores dealt to `slots` of them at a time."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+
+    def start(self, job: Job, arguments: Sequence[str], slot: int) -> "ProcessHandle":
+        prefix = f"[{slot}] " if self.slots > 1 else ""
+        print(f"{prefix}train.py {' '.join(arguments)}", flush=True)
+        variables = {**os.environ, PARENT: str(os.getpid()), **environment(slot, self.slots)}
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        echo = Echo(job.log, prefix)
+        with job.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(TRAIN), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=variables,
+                start_new_session=True,
+            )
+        return ProcessHandle(process, echo)
+
+    def attach(self, job: Job, slot: int) -> None:
+        """Jobs end with the command that started them."""
+
+
+class ProcessHandle:
+    """A job in a session of its own, so that Ctrl-C reaches it through the launcher alone, once."""
+
+    def __init__(self, process: subprocess.Popen, echo: "Echo") -> None:
+        self.process, self.echo = process, echo
+        self.stopped = False
+
+    def poll(self) -> int | None:
+        code = self.process.poll()
+        self.echo.show()
+        return code
+
+    def stop(self) -> None:
+        if not self.stopped and self.process.poll() is None:
+            self.stopped = True
+            self.process.terminate()
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+class Echo:
+    """Shows what is appended to a log from now on, in whole lines."""
+
+    def __init__(self, log: Path, prefix: str) -> None:
+        self.log, self.prefix = log, prefix
+        self.at = log.stat().st_size if log.exists() else 0
+
+    def show(self) -> None:
+        if not self.log.exists():
+            return
+        with self.log.open("rb") as file:
+            file.seek(self.at)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self.at += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            print(f"{self.prefix}{line}", flush=True)
+
+
+def die_with_parent() -> None:
+    """In a job: end as on SIGTERM when the process that started it is gone: the launcher, or rank 0 for other ranks."""
+    if PARENT not in os.environ:
+        return
+    parent = int(os.environ[PARENT])
+    os.environ[PARENT] = str(os.getpid())  # of the ranks that this process may start
+    if os.getppid() != parent:
+        sys.exit(128 + signal.SIGTERM)
+    # A rank without rank 0 waits for it for ever, and has nothing to write.
+    grace = 5.0 if "LOCAL_RANK" in os.environ else GRACE
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+# -- what each gets ----------------------------------------------------------------------------------------------------
+
+
+def gpus() -> list[str]:
+    """Ids of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True).stdout
+    return [str(index) for index, line in enumerate(line for line in listed.splitlines() if line.startswith("GPU "))]
+
+
+def slots(trainer: dict[str, Any]) -> int:
+    """As many jobs at a time as there are shares of GPUs for `trainer`; one where it takes the CPU, or all GPUs."""
+    devices = trainer.get("devices", 1)
+    if trainer["accelerator"] == "cpu" or not isinstance(devices, int) or devices < 1:
+        return 1
+    return max(1, len(gpus()) // devices)
+
+
+def environment(slot: int, slots: int) -> dict[str, str]:
+    """Variables for the job in `slot`: its share of the GPUs, and of the cores unless OMP_NUM_THREADS is set."""
+    if slots == 1:
+        return {}
+    known, own = gpus(), {}
+    if known:  # more slots than GPUs share them
+        own["CUDA_VISIBLE_DEVICES"] = ",".join(known[slot::slots] or [known[slot % len(known)]])
+    if "OMP_NUM_THREADS" not in os.environ:
+        own["OMP_NUM_THREADS"] = str(max(1, cores() // slots))
+    return own
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,122 @@
+"""What a run will cost, measured on a few batches of noise in a process of its own: `python -m genarena.jobs.trial`.
+
+Reads a JSON list of configurations from stdin and writes one JSON object per line to stdout, in their order.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+
+import genarena.run  # noqa: F401  for the time that it takes: a run imports it too
+from genarena.build import build
+from genarena.evaluation import memory
+from genarena.likelihood import Likelihood
+from genarena.models.base import GenerativeModel
+from genarena.models.gan.adversarial import AdversarialModel
+from genarena.spec import Batch, DataSpec
+
+PATIENCE = 1.0  # seconds for one kind of measurement, beyond its first call
+
+
+def measure(cfg: dict[str, Any]) -> dict[str, Any]:
+    """Seconds per training example, per sample and per likelihood (0 where there is none), peak memory in MB, the bytes of a
+    checkpoint and of the weights, how many checkpoints are kept, and after how many passes over the data training ends.
+
+    Measured in the precision of the weights, without the data set.
+    """
+    device = torch.device("cuda" if cfg["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
+    torch.manual_seed(0)
+    memory.reset_peak()
+    model: GenerativeModel = build(cfg["model"], "model").to(device)
+    model.progress = 0.5
+    optimizers = model.configure_optimizers()
+    x, y = _noise(model.spec, cfg["data"]["batch_size"], device)
+    step = _median_seconds(lambda: _descend(model.train(), Batch(x, y), optimizers), device)
+    model.eval().requires_grad_(False)
+    num = 16 if _median_seconds(lambda: model.sample(1, y[:1] if model.spec.condition else None), device) < 0.1 else 1
+    sampling = _median_seconds(lambda: model.sample(num, y[:num] if model.spec.condition else None), device) / num
+    likelihood = 0.0
+    if model.likelihood in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
+        likelihood = _median_seconds(lambda: model.log_prob(x[:16], None if y is None else y[:16]), device) / len(
+            x[:16]
+        )
+    weights = _bytes(model.state_dict())
+    copies = 2 if model.settings.ema_decay else 1
+    return {
+        "example_seconds": step / len(x),
+        "sample_seconds": sampling,
+        "likelihood_seconds": likelihood,
+        "memory_mb": memory.peak_mb(),
+        "weight_bytes": weights,
+        "checkpoint_bytes": copies * weights + sum(_bytes(optimizer.state_dict()) for optimizer in optimizers),
+        "checkpoints": 3 if model.selection else 2,
+        "passes": model.max_epochs,
+    }
+
+
+def _noise(spec: DataSpec, num: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    shape = (num, *spec.shape)
+    x = torch.randint(spec.num_levels, shape, dtype=torch.uint8) if spec.is_discrete else torch.randn(shape)
+    y = torch.randint(spec.num_classes, (num,)) if spec.num_classes else None
+    return x.to(device), None if y is None else y.to(device)
+
+
+def _descend(model: GenerativeModel, batch: Batch, optimizers: list[torch.optim.Optimizer]) -> None:
+    """What one batch of training costs; a generator's step is counted for every batch."""
+    adversarial = isinstance(model, AdversarialModel)
+    losses = [model.discriminator_loss, model.generator_loss] if adversarial else [model.loss]
+    for loss in losses:
+        value = loss(batch)["loss"]
+        if value.requires_grad:
+            value.backward()
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def _median_seconds(action: Callable[[], object], device: torch.device) -> float:
+    """Of one call: the first, where that is slow, else the median of those that fit in PATIENCE, at most ten."""
+    times: list[float] = []
+    while len(times) < 11 and sum(times) < PATIENCE:
+        began = time.perf_counter()
+        action()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return median(times[1:] or times)
+
+
+def _bytes(content: Any) -> int:
+    """Of all tensors in nested dictionaries and lists."""
+    if isinstance(content, Tensor):
+        return content.numel() * content.element_size()
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
+    return sum(map(_bytes, parts))
+
+
+def attempt(cfg: dict[str, Any]) -> dict[str, Any]:
+    """`measure`, or `error` in one line: a member that cannot run here is no reason not to look at the others."""
+    try:
+        return measure(cfg)
+    except Exception as error:
+        return {"error": (str(error).strip().splitlines() or [repr(error)])[0]}
+
+
+def main() -> None:
+    for cfg in json.load(sys.stdin):
+        found = attempt(cfg)
+        found["startup_seconds"] = STARTUP
+        print(json.dumps(found), flush=True)
+
+
+STARTUP = time.time() - psutil.Process().create_time()  # a run imports the same
+
+if __name__ == "__main__":
+    main()

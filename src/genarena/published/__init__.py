@@ -1,0 +1,1 @@
+"""Published numbers, images made elsewhere, and checks of our own numbers."""

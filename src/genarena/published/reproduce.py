@@ -1,0 +1,148 @@
+"""Published settings run again: `conf/experiment/<name>.yaml` pins a setting and the number that it must reach.
+
+A run of exactly this setting that is finished is used as it is, and one that was interrupted goes on.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genarena import config
+from genarena.build import build
+from genarena.errors import ArenaError, UserError
+from genarena.evaluation.evaluate import evaluate, load_metric
+from genarena.evaluation.settings import EvaluationSettings
+from genarena.evaluation.weights import FeatureSettings
+from genarena.files.atomic import replace_atomically
+from genarena.published.experiment import setting
+from genarena.published.imported import ImportedReference, score
+from genarena.run import run
+from genarena.runs import results
+from genarena.runs.folder import RunFolder
+from genarena.runs.past import find_run
+
+TO_TRAIN = "reproduced.json"  # in the run folder: the published metric against the training images
+
+
+@dataclass(frozen=True)
+class Published:
+    """The number of an experiment.
+
+    value, tolerance: reached means at least as good as `value`, but for `tolerance`.
+    reference: the split that samples are compared with; "train" is the official training file, as in papers' FID.
+    """
+
+    metric: str
+    value: float
+    tolerance: float
+    source: str
+    differs: str
+    cost: str
+    reference: str = "test"
+
+    def __post_init__(self) -> None:
+        if self.reference not in ("test", "train") or not self.tolerance > 0.0:
+            raise ValueError(
+                f"published.reference={self.reference}, tolerance={self.tolerance}: expected test or train, > 0"
+            )
+
+    def reached(self, value: float) -> bool:
+        worse = self.value - value if load_metric(self.metric).higher_is_better else value - self.value
+        return worse <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one experiment: a record of the metric, or the reason why there is none."""
+
+    name: str
+    published: Published
+    record: dict[str, Any]
+    folder: Path | None = None  # of the run that the number is from
+
+    @property
+    def reached(self) -> bool:
+        return self.record["value"] is not None and self.published.reached(self.record["value"])
+
+    @property
+    def text(self) -> str:
+        wanted = f"published {self.published.value:g}, tolerance {self.published.tolerance:g} ({self.published.source})"
+        if self.record["value"] is None:
+            return f"not reached  {self.name}: {self.published.metric} not measured: {self.record['reason']}; {wanted}"
+        word = "reached" if self.reached else "not reached"
+        sign = self.record.get("sign", "=")
+        return f"{word:12s} {self.name}: {self.published.metric} {sign} {self.record['value']:.5g}, {wanted}; {self.folder}"
+
+
+def published(cfg: dict[str, Any]) -> Published:
+    """The pinned number of a composed experiment."""
+    return Published(**cfg["published"])
+
+
+def reproduce(name: str, overrides: Sequence[str] = ()) -> Outcome:
+    """Run, resume or reuse one experiment and measure its published metric. Errors of the run are in the outcome."""
+    cfg = setting(name, overrides)
+    wanted = published(cfg)
+    try:
+        path = find_run(cfg)
+        if path is None or not RunFolder(path).finished:
+            if wanted.reference == "train":
+                _probe(cfg, wanted)
+            resume = [f"resume={path}"] if path else []
+            run(config.compose([f"experiment={name}", *overrides, *resume]))
+            path = find_run(cfg)
+        return Outcome(name, wanted, _measured(cfg, wanted, RunFolder(path)), path)
+    except ArenaError as error:
+        return Outcome(name, wanted, {"value": None, "reason": str(error)})
+
+
+# -- against the training images ---------------------------------------------------------------------------------------
+
+
+def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict[str, Any]:
+    if wanted.reference == "test":
+        missing = {"value": None, "reason": "the row has no such metric"}
+        return results.read_row(folder.result)["metrics"].get(wanted.metric, missing)
+    stored = folder.path / TO_TRAIN
+    if stored.is_file():
+        return json.loads(stored.read_text())
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    _, model = folder.rebuild(device)
+    reference = _training_images(cfg)
+    settings = EvaluationSettings(
+        num_samples=reference.test.size, num_test=reference.test.size, features=_networks(cfg)
+    )
+    record = evaluate(model, reference, [wanted.metric], settings).metrics[wanted.metric]
+    if record["value"] is not None:
+        text = json.dumps({**record, "split": "train + val"}, indent=2)
+        replace_atomically(stored, lambda temporary: temporary.write_text(text + "\n"))
+    return record
+
+
+def _training_images(cfg: dict[str, Any]) -> ImportedReference:
+    """The official training file: what a run trains on and what it keeps for validation."""
+    data = build(cfg["data"], "data")
+    data.setup()
+    reference = ImportedReference(torch.cat([data.train.x, data.val.x]), data.spec)
+    reference.setup()
+    return reference
+
+
+def _networks(cfg: dict[str, Any]) -> FeatureSettings:
+    return build(cfg["evaluation"]["features"], "features")
+
+
+def _probe(cfg: dict[str, Any], wanted: Published) -> None:
+    """Raise UserError before days of training when the features of the metric cannot be had here."""
+    images = _training_images(cfg)
+    few = ImportedReference(images.test.x[:4], images.spec)
+    few.setup()
+    record = score(few.test.x, few, ["kid"], EvaluationSettings(num_samples=4, num_test=4, features=_networks(cfg)))[
+        "kid"
+    ]
+    if record["value"] is None:
+        raise UserError(f"{wanted.metric} cannot be measured: {record['reason']}")

@@ -1,0 +1,48 @@
+"""The mean of gradients over the processes of one run."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from genarena.ranks import world
+
+BUCKET = 2**24  # gradient elements that travel together
+
+
+def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """The mean over ranks, in place. One that has no gradient on any rank keeps none; shards are averaged by themselves."""
+    wanted = [parameter for parameter in parameters if parameter.requires_grad and not isinstance(parameter, DTensor)]
+    if not world.joined() or not wanted:
+        return
+    used = torch.tensor(
+        [parameter.grad is not None for parameter in wanted], dtype=torch.int32, device=wanted[0].device
+    )
+    dist.all_reduce(used, dist.ReduceOp.MAX)
+    wanted = [parameter for parameter, found in zip(wanted, used.tolist(), strict=True) if found]
+    for parameter in wanted:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    pending = []
+    for bucket in _buckets([parameter.grad for parameter in wanted]):
+        flat = torch.cat([gradient.flatten() for gradient in bucket]).div_(world.size())
+        pending.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
+    for bucket, flat, done in pending:
+        done.wait()
+        parts = flat.split([gradient.numel() for gradient in bucket])
+        torch._foreach_copy_(bucket, [part.view_as(g) for part, g in zip(parts, bucket, strict=True)])
+
+
+def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Consecutive tensors of one type, about `BUCKET` elements together."""
+    buckets: list[list[Tensor]] = []
+    room = 0
+    for tensor in tensors:
+        if room < tensor.numel() or buckets[-1][0].dtype != tensor.dtype:
+            buckets.append([])
+            room = max(BUCKET, tensor.numel())
+        buckets[-1].append(tensor)
+        room -= tensor.numel()
+    return buckets

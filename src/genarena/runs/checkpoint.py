@@ -1,0 +1,242 @@
+"""Sealed files of tensors: whole, known by their sha256, and never more than tensors.
+
+Beside `last.ckpt` lies its seal, `last.ckpt.sha256`, in the format of `sha256sum`; a file without a seal that fits is not
+loaded. The seal names the coming file before that file takes its place, and the former one until it has, so that a kill at
+any moment leaves a file that its seal knows. Nothing here goes through TMPDIR.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors import torch as safetensors
+from torch import Tensor
+
+from genarena.errors import Untrusted
+from genarena.files.atomic import NO_ROOM, flush_folder, no_room, replace_atomically
+
+
+def save(content: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain containers, read the file back, and only then let it take the place of the old one.
+
+    Raises DiskFull, with the size that is needed; the old file is then as it was.
+    """
+    _write(path, lambda file: torch.save(content, file), _open)
+
+
+def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """The same for a state dict, in the format of safetensors."""
+    plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
+    _write(path, lambda file: file.write(safetensors.save(plain)), safetensors.load_file)
+
+
+def load(path: str | Path, map_location: Any | None = None) -> dict[str, Any]:
+    """The content of a sealed local file (`{"state_dict": ...}` of a .safetensors file), on the CPU by default.
+
+    Raises Untrusted when the file is absent, damaged or unsealed, or holds more than tensors and plain containers:
+    whatever the environment says, nothing is unpickled and nothing is fetched.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        _check(file, path)
+        file.seek(0)
+        with _refused(path):
+            if path.suffix == ".safetensors":
+                return {"state_dict": safetensors.load(file.read())}
+            return torch.load(file, map_location=map_location or "cpu", weights_only=True)
+
+
+def verify(path: Path) -> None:
+    """Raise Untrusted when `load` would, without reading the tensors into memory."""
+    with _opened(path) as file:
+        _check(file, path)
+    with _refused(path):
+        (safetensors.load_file if path.suffix == ".safetensors" else _open)(path)
+
+
+def promote(source: Path, target: Path, copy: bool = False) -> None:
+    """Let the sealed `source` stand under the name `target` too; `target` is the old file or the new one at any moment.
+
+    copy: the bytes are there twice, so that damage to one is no damage to the other.
+    """
+    temporary = _beside(target)
+    temporary.unlink(missing_ok=True)
+    with _room_for(target, temporary, lambda: source.stat().st_size):
+        if copy or not _linked(source, temporary):
+            shutil.copyfile(source, temporary)
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+        _install(temporary, target, _seals(source)[0])
+
+
+def remove(path: Path) -> None:
+    """A sealed file and its seal."""
+    path.unlink(missing_ok=True)
+    seal(path).unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder that nobody else writes to."""
+    for path in folder.glob(".*"):
+        path.unlink(missing_ok=True)
+    remove(folder / "new.ckpt")
+
+
+def exists(path: Path) -> bool:
+    """Whether the file was ever written: it or its seal is there."""
+    return path.exists() or seal(path).exists()
+
+
+def newest_sound(*paths: Path, set_aside: bool = True) -> Path | None:
+    """The first of `paths` that can be loaded; None when none of them was ever written.
+
+    Each damaged one before it is named on stderr and, by the owner of the folder, set aside as `<name>.damaged`, so that it
+    never takes a sound one's place. Raises Untrusted when there are some and all are damaged.
+    """
+    broken = []
+    for path in filter(exists, paths):
+        try:
+            verify(path)
+        except Untrusted as error:
+            broken.append((path, str(error)))
+            continue
+        for damaged, text in broken:
+            print(f"warning: {text}; going back to {path}", file=sys.stderr, flush=True)
+            if set_aside and damaged.exists():
+                os.replace(damaged, damaged.with_name(f"{damaged.name}.damaged"))
+            if set_aside:
+                seal(damaged).unlink(missing_ok=True)
+        return path
+    if broken:
+        raise Untrusted("; ".join(text for _, text in broken))
+    return None
+
+
+def seal(path: Path) -> Path:
+    """Where the sha256 of a file lies."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+class _Recorder:
+    """A file that hashes and counts what is written, and goes on counting when the disk is full."""
+
+    file: BinaryIO
+
+    def __init__(self) -> None:
+        self.digest, self.size = hashlib.sha256(), 0
+        self.error: OSError | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        rest = memoryview(data).cast("B")
+        size = rest.nbytes
+        self.digest.update(rest)
+        self.size += size
+        try:
+            while rest.nbytes and self.error is None:
+                rest = rest[self.file.write(rest) :]
+        except OSError as error:  # torch's writer does not survive an exception here
+            self.error = error
+        return size
+
+    def flush(self) -> None:
+        """The file is flushed once, at the end."""
+
+
+def _write(path: Path, write: Callable[[_Recorder], object], read: Callable[[Path], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, recorder = _beside(path), _Recorder()
+    try:
+        with _room_for(path, temporary, lambda: recorder.size), open(temporary, "wb", buffering=0) as file:
+            recorder.file = file
+            write(recorder)
+            if recorder.error is not None:
+                raise recorder.error
+            os.fsync(file.fileno())
+            if hasattr(os, "posix_fadvise"):  # so that it is read from the disk itself
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        digest = recorder.digest.hexdigest()
+        if _digest(temporary) != digest:
+            raise Untrusted(f"{path}: what was read back is not what was written; the disk is failing")
+        read(temporary)
+        _install(temporary, path, digest)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _room_for(path: Path, temporary: Path, size: Callable[[], int]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise no_room(path, temporary, size()) from error
+        raise
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except OSError:  # some file systems have no links
+        return False
+    return True
+
+
+def _install(temporary: Path, path: Path, digest: str) -> None:
+    _write_seal(path, [digest, *_seals(path)])
+    os.replace(temporary, path)
+    flush_folder(path.parent)
+    _write_seal(path, [digest])
+
+
+def _write_seal(path: Path, digests: list[str]) -> None:
+    text = "".join(f"{digest}  {path.name}\n" for digest in digests)
+    replace_atomically(seal(path), lambda temporary: temporary.write_text(text))
+
+
+def _seals(path: Path) -> list[str]:
+    try:
+        return [line.split()[0] for line in seal(path).read_text("ascii").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _check(file: BinaryIO, path: Path) -> None:
+    if hashlib.file_digest(file, "sha256").hexdigest() not in _seals(path):
+        raise Untrusted(
+            f"{path} is damaged, or not sealed by genarena (its sha256 is not the one in {seal(path).name})"
+        )
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # torch raises half a dozen kinds for one broken file
+        lines = str(error).strip().splitlines()
+        raise Untrusted(f"{path} is damaged or holds more than tensors ({lines[0] if lines else error!r})") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise Untrusted(f"{path} cannot be read: {error.strerror}; only local files are loaded") from error
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(path: Path) -> object:
+    return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")

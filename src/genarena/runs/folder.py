@@ -1,0 +1,119 @@
+"""`runs/<data>/<model>/<time>-seed<k>/`: where one run keeps everything, and how a run is opened again."""
+
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from genarena.build import build
+from genarena.errors import Untrusted, UserError
+from genarena.files.atomic import replace_atomically
+from genarena.runs import checkpoint, results, stored_config
+from genarena.runs.lock import locked
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run. `chosen` holds the weights that were evaluated."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, runs_dir: Path, data: str, model: str, seed: int) -> "RunFolder":
+        """A folder nobody else has, however many runs start in the same second."""
+        stem = runs_dir / data / model / f"{time.strftime('%Y%m%d-%H%M%S')}-seed{seed}"
+        for attempt in range(1, 1000):
+            path = stem if attempt == 1 else stem.with_name(f"{stem.name}-{attempt}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise UserError(f"the run folder {path} cannot be made: {error.strerror}") from error
+            return cls(path)
+        raise UserError(f"no free name for a run folder beside {stem}")
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """Raises UserError when there is no run at that path."""
+        folder = cls(Path(path))
+        if not folder.config.is_file():
+            raise UserError(f"{path}: there is no run (no config.yaml) in that folder")
+        return folder
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def finished(self) -> bool:
+        """Whether its row is that of a run that came to its end. Raises UserError when the row cannot be read."""
+        return results.is_finished(self.result)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def chosen(self) -> Path:
+        return self.checkpoints / "chosen.ckpt"
+
+    @property
+    def safetensors(self) -> Path:
+        """The same weights, for other programs, and for us when `chosen` is damaged."""
+        return self.checkpoints / "chosen.safetensors"
+
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def previous(self) -> Path:
+        return self.checkpoints / "previous.ckpt"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the folder. Raises FolderInUse at once when another process does; a dead process holds nothing."""
+        return locked(self.path)
+
+    def write_config(self, resolved: dict[str, Any]) -> None:
+        replace_atomically(self.config, lambda temporary: OmegaConf.save(OmegaConf.create(resolved), temporary))
+
+    def rebuild(self, device: str | torch.device = "cpu") -> tuple[dict[str, Any], Any]:
+        """The configuration and the model with the weights that were evaluated; of an unfinished run, the newest ones.
+
+        Raises UserError when no weights were written yet or there is no such device, Untrusted when they are damaged or do
+        not fit.
+        """
+        cfg = stored_config.load(self.config)
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:  # the last two: torch was built without it
+            raise UserError(f"device={device}: {str(error).splitlines()[0]}") from error
+        sources = [self.chosen, self.safetensors] if checkpoint.exists(self.chosen) else [self.last, self.previous]
+        path = checkpoint.newest_sound(*sources, set_aside=False)
+        if path is None:
+            raise UserError(f"{self.path} holds no weights yet (the run stopped before its first checkpoint)")
+        model = build(cfg["model"], "model")
+        load_weights(model, path)
+        return cfg, model.to(device).eval()
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load `state_dict` (the averaged weights where there is averaging). Raises Untrusted when it does not fit."""
+    try:
+        model.load_state_dict(checkpoint.load(path)["state_dict"])
+    except (KeyError, RuntimeError) as error:
+        raise Untrusted(f"{path} does not fit the model of its config.yaml: {str(error).splitlines()[0]}") from error

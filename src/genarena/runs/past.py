@@ -1,0 +1,62 @@
+"""Runs that are on disk already: which of them is of this very setting, and who holds it. No torch here."""
+
+import hashlib
+import json
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from genarena.errors import FolderInUse
+from genarena.runs import results, stored_config
+from genarena.runs.lock import locked
+
+SETTING = ("model", "data", "budget", "evaluation", "metrics", "seed")  # what makes two runs the same experiment
+EXACTLY = (*SETTING, "callbacks", "trainer")  # what makes them the same job: also how it is trained
+LEFT_OUT = {  # what says where or how something is shown, not what is computed
+    "data": ("mirror", "num_workers", "timeout"),  # not the root: another folder may hold other pictures
+    "evaluation": ("features",),  # paths, which differ from machine to machine
+    "callbacks": ("progress", "grid_size"),
+}
+
+
+def pinned(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> dict[str, Any]:
+    """Those parts of a resolved configuration that make two runs the same."""
+    own = {
+        part: {key: value for key, value in cfg[part].items() if key not in names} for part, names in LEFT_OUT.items()
+    }
+    return {part: own.get(part, cfg.get(part)) for part in parts}
+
+
+def fingerprint(cfg: dict[str, Any]) -> str:
+    """Eight hexadecimal digits that two jobs share when they are the same."""
+    return hashlib.sha256(json.dumps(pinned(cfg, EXACTLY), sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def find_run(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> Path | None:
+    """The newest run folder of this setting below `runs_dir`, a finished one before an unfinished one."""
+    found = []
+    for path in Path(cfg["runs_dir"]).glob(f"{cfg['choices']['data']}/{cfg['choices']['model']}/*/config.yaml"):
+        changed = path.stat().st_mtime_ns
+        stored = _load(path, changed)
+        if all(part in stored for part in LEFT_OUT) and pinned(stored, parts) == pinned(cfg, parts):
+            found.append((results.is_finished(path.parent / "result.json"), changed, path.parent))
+    return max(found)[2] if found else None
+
+
+@lru_cache(4096)
+def _load(path: Path, changed: int) -> dict[str, Any]:
+    return stored_config.load(path)
+
+
+def wait_until_free(folder: Path, seconds: float) -> bool:
+    """Wait for a process that still holds the run folder, e.g. one that writes its last checkpoint; False: it stayed."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with locked(folder):
+                return True
+        except FolderInUse:
+            if time.monotonic() > deadline:
+                return False
+        time.sleep(0.2)

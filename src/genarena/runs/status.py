@@ -1,0 +1,152 @@
+"""`status.json`: what a run is doing and whether it lives. Written atomically, by a thread. No torch here."""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from genarena.errors import ArenaError
+from genarena.files.atomic import replace_atomically
+from genarena.runs import interruption
+
+FILE = "status.json"
+EVERY = 5.0  # seconds between two signs of life
+DEAD = 60.0  # seconds without one after which a run on another machine counts as gone
+RUNNING = ("starting", "training", "evaluating")
+ENDS = ("finished", "diverged", "interrupted", "failed")
+
+
+class Status:
+    """The state of the run of this process, kept up to date while the `with` block runs.
+
+    `facts` may be changed at any time (progress, examples_seen, checkpoint); the next sign of life tells them. Where `limit`
+    is set, a process that does not call `moved` for so many seconds is ended with exit code 1: its loader workers or the
+    other ranks are dead or stopped, and what waits for them never raises.
+    """
+
+    def __init__(self, folder: Path | None, on_hang: Any = None) -> None:
+        """folder: None for a rank other than 0, which writes nothing but must not hang either."""
+        self.path = folder / FILE if folder else None
+        self.facts: dict[str, Any] = {
+            "state": "starting",
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": _now(),
+            "progress": 0.0,
+            "examples_seen": 0,
+        }
+        before = read(folder) if folder else None
+        self.facts["checkpoint"] = (before or {}).get("checkpoint", 0)  # examples seen when the newest was written
+        self.limit: float | None = None
+        self._moved, self._on_hang = time.monotonic(), on_hang
+        self._lock, self._stop = threading.Lock(), threading.Event()
+
+    def __enter__(self) -> "Status":
+        self.write()
+        self._thread = threading.Thread(target=self._beat, daemon=True, name="status")
+        self._thread.start()
+        interruption.at_the_end(self._cut_off)
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        interruption.forget(self._cut_off)
+        self._stop.set()
+        self._thread.join()
+        with contextlib.suppress(OSError, ArenaError) if error else contextlib.nullcontext():  # the disk may be full
+            self.write(state=end_of(error), **({"error": str(error).split("\n")[0]} if error else {}))
+
+    def write(self, **facts: Any) -> None:
+        """Change `facts` and write them now."""
+        with self._lock:
+            self.facts |= facts
+            if self.path is not None:
+                text = json.dumps({**self.facts, "heartbeat": _now()}, indent=2)
+                replace_atomically(self.path, lambda temporary: temporary.write_text(text + "\n"))
+
+    def moved(self) -> None:
+        """Something was done; the limit counts from here."""
+        self._moved = time.monotonic()
+
+    def watch(self, limit: float | None) -> None:
+        """Set the limit, in seconds; None: there is none."""
+        self.moved()
+        self.limit = limit
+
+    def _beat(self) -> None:
+        while not self._stop.wait(min(EVERY, self.limit / 4) if self.limit else EVERY):
+            with contextlib.suppress(OSError, ArenaError):  # a full disk is reported by whoever needs it
+                self.write()
+            limit = self.limit
+            if limit and time.monotonic() - self._moved > limit:
+                self._hang(limit)
+
+    def _hang(self, limit: float) -> None:
+        reason = (
+            f"nothing was done for {limit:g} s (trainer.timeout): a loader worker or another rank is dead or stopped, "
+            "or a step takes longer than that"
+        )
+        with contextlib.suppress(Exception):
+            if self._on_hang:
+                self._on_hang(TimeoutError(reason))
+        for child in psutil.Process().children(recursive=True):  # a stopped worker would stay for ever
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        interruption.leave(1, reason)
+
+    def _cut_off(self, reason: str) -> None:
+        with contextlib.suppress(OSError, ArenaError):
+            self.facts |= {"state": "interrupted" if reason.startswith("interrupted") else "failed", "error": reason}
+            if self._lock.acquire(timeout=1.0):
+                self._lock.release()
+                self.write()
+
+
+def end_of(error: BaseException | None) -> str:
+    """The state in which a run ends."""
+    if error is None:
+        return "finished"
+    if isinstance(error, interruption.Interrupted | KeyboardInterrupt):
+        return "interrupted"
+    return "diverged" if getattr(error, "exit_code", None) == 3 else "failed"
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """What `status.json` of a run folder says; None where there is none that can be read."""
+    try:
+        facts = json.loads((folder / FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) and isinstance(facts.get("pid"), int) else None
+
+
+def is_alive(folder: Path, facts: dict[str, Any]) -> bool:
+    """Whether the process that wrote `facts` runs: by its id on this machine, else by the age of its last sign of life."""
+    if facts.get("state") not in RUNNING:
+        return False
+    if facts.get("host") == socket.gethostname():
+        return psutil.pid_exists(facts["pid"])
+    return _age(folder) < DEAD
+
+
+def who(facts: dict[str, Any] | None) -> str:
+    return f"process {facts['pid']} on {facts.get('host')}" if facts else "another process"
+
+
+def _age(folder: Path) -> float:
+    """Seconds since the last sign of life, by the clock of the file system: those of two machines differ."""
+    touched = folder / ".lock"
+    touched.touch()
+    try:
+        return touched.stat().st_mtime - (folder / FILE).stat().st_mtime
+    except OSError:
+        return float("inf")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,77 @@
+"""What a command line with `sweep=<name>` asks for, checked before anything is written. No torch here."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genarena import config
+from genarena.build import build
+from genarena.errors import UserError
+from genarena.runs.past import EXACTLY, pinned
+from genarena.search import space, sweep_report
+from genarena.search.space import Dimension
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A search, as `conf/sweep/<name>.yaml` describes it.
+
+    space: option -> {low, high, log} or {choices: [...]}; whole ends give whole numbers.
+    minimize, maximize: metrics of the validation split; of more than one, the Pareto front is sought.
+    prune_by: a validation value of training; a trial that is worse than the median of the others at the same share of the
+        budget ends. null: none is.
+    trials: how many there are in the end, failed and pruned ones included. startup: drawn at random before TPE.
+    storage: Optuna's URL of a database that several machines reach, also in $GENARENA_SWEEP_STORAGE; null: a journal file.
+    """
+
+    name: str
+    space: dict[str, dict[str, Any]]
+    minimize: list[str]
+    maximize: list[str] | tuple[str, ...] = ()
+    prune_by: str | None = "val/bits_per_dim"
+    trials: int = 40
+    startup: int = 10
+    storage: str | None = None
+
+    @property
+    def objectives(self) -> list[str]:
+        return [*self.minimize, *self.maximize]
+
+
+def prepared(overrides: Sequence[str], cfg: dict[str, Any]) -> tuple[Settings, list[str], dict[str, Dimension]]:
+    """Settings, what all trials share, and what is searched. Raises UserError before anything is written."""
+    settings: Settings = build(cfg["sweep"], "sweep")
+    config.check_metrics(settings.objectives)
+    fixed = _fixed(overrides, cfg, settings)
+    return settings, fixed, space.checked(settings.space, fixed)
+
+
+def _fixed(overrides: Sequence[str], cfg: dict[str, Any], settings: Settings) -> list[str]:
+    """What all trials share of a command line."""
+    keys = [text.lstrip("+").partition("=")[0] for text in overrides]
+    for key in ("metrics", "budget.metrics", "evaluation.split"):
+        if key in keys:
+            raise UserError(f"{key}: a sweep measures its objectives on the validation split: sweep.minimize=[...]")
+    if settings.prune_by and cfg["logger"]["kind"] == "none":
+        raise UserError("logger=none: sweep.prune_by reads metrics.csv: take logger=csv, or sweep.prune_by=null")
+    own = [
+        text
+        for text, key in zip(overrides, keys, strict=True)
+        if key.split(".")[0] not in ("sweep", "launcher", "runs_dir", "model") or key.startswith("model.")
+    ]
+    chosen = [f"model={cfg['choices']['model']}", *own, "evaluation.split=val"]
+    return [*chosen, f"metrics=[{','.join(settings.objectives)}]"]
+
+
+def folder_of(cfg: dict[str, Any], settings: Settings, keys: list[str]) -> Path:
+    """The same for the same line, however many trials are asked for; another one for another search."""
+    space = {key: settings.space[key] for key in keys}
+    what = [pinned(cfg, EXACTLY), space, settings.minimize, list(settings.maximize), settings.prune_by]
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    names = cfg["choices"]
+    folder = Path(cfg["runs_dir"]) / sweep_report.SWEEPS / f"{settings.name}-{names['model']}-{names['data']}-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

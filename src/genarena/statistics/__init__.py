@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: Frechet distances, kernels, neighbours, intervals."""

@@ -1,0 +1,62 @@
+"""Ends training when the budget is used, and tells the model how much of it is."""
+
+import time
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from genarena.ranks import exchange
+
+NEVER = 10**12  # batches: as an interval between validations
+
+
+class Budget(Callback):
+    """Minutes of training (validation, checkpoints and start-up not counted) or examples seen, whichever ends first.
+
+    Examples are those of all ranks. validations: validate so often, each time an equal share of the budget is used; None
+    leaves it to the trainer.
+    """
+
+    def __init__(self, minutes: float | None, examples: int | None, validations: int | None = None) -> None:
+        if minutes is None and examples is None:
+            raise ValueError("a budget needs minutes, examples, or both")
+        self.minutes, self.examples, self.validations = minutes, examples, validations
+        self.seconds, self.examples_seen = 0.0, 0
+        self._clock = 0.0
+
+    @property
+    def share(self) -> float:
+        """How much of the budget is used, in [0, 1]."""
+        by_time = self.seconds / (60.0 * self.minutes) if self.minutes else 0.0
+        by_examples = self.examples_seen / self.examples if self.examples else 0.0
+        return min(1.0, max(by_time, by_examples))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._clock = time.perf_counter()
+        if self.share >= 1.0:  # a finished run was resumed
+            trainer.should_stop = True
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._clock = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        self.seconds += now - self._clock
+        self._clock = now
+        self.examples_seen += len(batch.x) * trainer.world_size
+        # Clocks differ, and all ranks must validate and stop at the same batch.
+        progress = exchange.largest(self.share) if self.minutes else self.share
+        if self.validations:
+            due = int(progress * self.validations) > int(pl_module.progress * self.validations)
+            trainer.val_check_batch = 1 if due else NEVER
+        pl_module.progress = progress
+        if progress >= 1.0:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "examples_seen": self.examples_seen}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds, self.examples_seen = state_dict["seconds"], state_dict["examples_seen"]

@@ -1,0 +1,117 @@
+"""When checkpoints are written: `last.ckpt`, the one before it, and `best.ckpt`."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from genarena.ranks import exchange
+from genarena.runs import checkpoint
+from genarena.training import sharding
+from genarena.training.callbacks.ema import EMA
+
+
+class SealedCheckpointIO(TorchCheckpointIO):
+    """Lightning's way to the files of `genarena.runs.checkpoint`."""
+
+    def save_checkpoint(
+        self, checkpoint_: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        checkpoint.save(checkpoint_, Path(path))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return checkpoint.load(path, map_location)
+
+
+class Checkpoints(Callback):
+    """After each validation: `last.ckpt` (the former one becomes `previous.ckpt`), and `best.ckpt` where it is best.
+
+    best: the smallest value of the model's `selection` key so far. Nothing is written while steps are being left out for
+    non-finite numbers, and nothing that holds one, so every file here is a good one.
+    """
+
+    def __init__(self, folder: Path, selection: str | None) -> None:
+        self.folder, self.selection = folder, selection
+        self.best_value, self.best_progress = math.inf, 0.0
+        self.validated = 0  # batches seen when the last validation came to its end
+        self.unbounded: set[str] = set()
+        self.saved: Callable[[], object] = lambda: None  # called when a checkpoint is in its place
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "last.ckpt"
+
+    @property
+    def previous(self) -> Path:
+        return self.folder / "previous.ckpt"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.ckpt"
+
+    def newest(self) -> Path | None:
+        """The newest one that is sound; None before the first. Raises Untrusted when all are damaged."""
+        return checkpoint.newest_sound(self.last, self.previous)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.is_global_zero:
+            checkpoint.sweep(self.folder)
+        self.unbounded = set(_nonfinite(pl_module.state_dict()))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.training and trainer.state.fn != "fit":
+            return
+        self.validated = pl_module.batches_seen
+        if pl_module.nonfinite_in_a_row or self.nonfinite(trainer, pl_module):
+            return
+        value = float(trainer.callback_metrics[self.selection]) if self.selection else math.inf
+        improved = value < self.best_value
+        if improved:
+            self.best_value, self.best_progress = value, pl_module.progress
+        self.save(trainer, best=improved)
+
+    def save(self, trainer: Trainer, best: bool = False) -> None:
+        """Write a new file, and give it the names `best.ckpt` (where it is) and `last.ckpt` when it is known to be whole.
+
+        best.ckpt comes first: a run that is killed in between comes to this point again and writes the same.
+        """
+        new = self.folder / "new.ckpt"
+        trainer.save_checkpoint(new)
+        if not trainer.is_global_zero:
+            return
+        if best:
+            checkpoint.promote(new, self.best, copy=True)
+        if self.last.exists():
+            checkpoint.promote(self.last, self.previous)
+        checkpoint.promote(new, self.last)
+        checkpoint.remove(new)
+        self.saved()
+
+    def nonfinite(self, trainer: Trainer, pl_module: LightningModule) -> str | None:
+        """The name of a validation value, a weight or a buffer (plain or averaged) that is not finite; None: all are, on
+        every rank.
+
+        A buffer that is infinite before training (a bound that is not known yet) may stay so.
+        """
+        values = {key: value for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+        averaged = [callback.averaged for callback in trainer.callbacks if isinstance(callback, EMA)]
+        found = (name for part in (values, pl_module.state_dict(), *averaged) for name in _nonfinite(part))
+        own = next((name for name in found if name not in self.unbounded), None)
+        return next(filter(None, exchange.gathered(own)), None)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("best_value", "best_progress", "validated")}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+
+def _nonfinite(tensors: dict[str, torch.Tensor]) -> Iterator[str]:
+    return (name for name, value in tensors.items() if not bool(torch.isfinite(sharding.local(value)).all()))

@@ -1,0 +1,71 @@
+"""What to do about non-finite numbers: leave the step out, then go back, then give up. Every occurrence is counted."""
+
+import sys
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from genarena.errors import Diverged
+from genarena.runs import checkpoint
+from genarena.training import sharding
+from genarena.training.callbacks.checkpoints import Checkpoints
+from genarena.training.callbacks.ema import EMA
+
+
+class DivergenceGuard(Callback):
+    """The model leaves a non-finite step out by itself. After `max_skips` of them in a row, or a validation that finds a
+    value or a weight that is not finite, weights (plain and averaged) and optimisers of the last good checkpoint come back
+    with the learning rate times `lr_factor`. After `max_rollbacks` of those training ends with `Diverged`; so it does when
+    there is no checkpoint to go back to (but for validations, of which the first ones may be too early), and when the
+    validation at the end of the budget is not finite.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, max_skips: int = 10, max_rollbacks: int = 3, lr_factor: float = 0.5
+    ) -> None:
+        self.checkpoints, self.max_skips, self.max_rollbacks, self.lr_factor = (
+            checkpoints,
+            max_skips,
+            max_rollbacks,
+            lr_factor,
+        )
+        self.rollbacks = 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if pl_module.nonfinite_in_a_row > self.max_skips:
+            self._go_back(trainer, pl_module, "the loss or its gradient", needs_checkpoint=True)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit" and (name := self.checkpoints.nonfinite(trainer, pl_module)):
+            self._go_back(trainer, pl_module, name, needs_checkpoint=pl_module.progress >= 1.0)
+
+    def _go_back(self, trainer: Trainer, pl_module: LightningModule, what: str, needs_checkpoint: bool) -> None:
+        counted = f"{what} is not finite; {pl_module.nonfinite_steps} non-finite steps, {self.rollbacks} rollbacks"
+        newest = self.checkpoints.newest()
+        if self.rollbacks >= self.max_rollbacks or (needs_checkpoint and (newest is None or pl_module.progress >= 1.0)):
+            raise Diverged(f"training diverged at {pl_module.progress:.0%} of the budget ({counted})")
+        self.rollbacks += 1
+        pl_module.lr_scale *= self.lr_factor
+        pl_module.nonfinite_in_a_row = 0
+        if newest is not None:
+            self._restore(trainer, pl_module, checkpoint.load(newest))
+        where = "back to the last checkpoint" if newest else "there is no checkpoint to go back to"
+        if trainer.is_global_zero:
+            print(f"warning: {counted}: {where}, learning rate x {pl_module.lr_scale:g}", file=sys.stderr, flush=True)
+
+    @staticmethod
+    def _restore(trainer: Trainer, pl_module: LightningModule, stored: dict[str, Any]) -> None:
+        sharding.load(pl_module, stored.get("current_model_state", stored["state_dict"]))
+        for callback in trainer.callbacks:
+            if isinstance(callback, EMA):
+                callback.restore(stored)
+        for optimizer, state in zip(trainer.optimizers, stored["optimizer_states"], strict=True):
+            sharding.load_optimizer(optimizer, state)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rollbacks": self.rollbacks}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rollbacks = state_dict["rollbacks"]

@@ -1,0 +1,67 @@
+"""Exponential moving average of the weights, counted in batches."""
+
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import WeightAveraging
+
+from genarena.training.sharding import load, local
+
+
+class EMA(WeightAveraging):
+    """theta_ema <- d theta_ema + (1 - d) theta with d = min(decay, (1 + n) / (10 + n)) after the n-th update.
+
+    Lightning's own EMA counts optimiser steps, of which a GAN makes several per batch. Buffers are copied, not averaged.
+    The update is made here and not by `AveragedModel`, which walks and groups all tensors anew at every step.
+    """
+
+    def __init__(self, decay: float, accumulate: int = 1) -> None:
+        super().__init__(use_buffers=False)
+        self.decay, self.accumulate = decay, accumulate
+        self._swapped = False  # the averaged weights are in the model's place
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The averaged model."""
+        return self._average_model.module
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._parameters = tuple(
+            [local(weight.data) for weight in model.parameters()] for model in (self.model, pl_module)
+        )
+        self._buffers = list(zip(self.model.buffers(), pl_module.buffers(), strict=True))
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if pl_module.nonfinite_in_a_row or pl_module.batches_seen % self.accumulate:
+            return
+        num = int(self._average_model.n_averaged)
+        decay = min(self.decay, (1.0 + num) / (10.0 + num)) if num else 0.0
+        torch._foreach_lerp_(*self._parameters, 1.0 - decay)
+        for averaged, current in self._buffers:
+            averaged.copy_(current)
+        self._average_model.n_averaged += 1
+
+    def _swap_models(self, pl_module: LightningModule) -> None:
+        super()._swap_models(pl_module)
+        self._swapped = not self._swapped
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if self._swapped:  # a validation was cut short
+            self._swap_models(pl_module)
+
+    @property
+    def averaged(self) -> dict[str, Any]:
+        """The state dict of the averaged model."""
+        return self._average_model.module.state_dict() if self._average_model is not None else {}
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Take the averages of a checkpoint, and go on from there."""
+        load(self.model, checkpoint["state_dict"])
+        self._average_model.n_averaged.copy_(checkpoint["averaging_state"]["n_averaged"])
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        return False  # updates are made above; nothing more at the end of an epoch

@@ -1,0 +1,62 @@
+"""The last checkpoint of a run that is asked to end, and what a run that goes on from it has to make up for."""
+
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from genarena.ranks import exchange
+from genarena.runs import interruption
+from genarena.runs.interruption import Interrupted
+from genarena.training.callbacks.checkpoints import Checkpoints
+
+
+class Interruption(Callback):
+    """A signal that comes during a training step waits for its end. One that comes during a validation cuts it short, and
+    the resumed run makes that validation anew. With several processes all of them stop after the same step.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, interval: int) -> None:
+        """interval: training batches between two validations."""
+        self.checkpoints, self.interval = checkpoints, interval
+        self._window: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        interruption.handle()
+        if self._owes_a_validation(pl_module):
+            loop = trainer.fit_loop.epoch_loop.val_loop
+            loop.restarting = False
+            trainer.validating = True
+            loop.run()
+            trainer.training = True
+
+    def _owes_a_validation(self, pl_module: LightningModule) -> bool:
+        if not pl_module.batches_seen or self.checkpoints.validated == pl_module.batches_seen:
+            return False
+        regular = pl_module.batches_seen % self.interval == 0
+        return regular or pl_module.progress >= 1.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        number = int(exchange.largest(interruption.pending() or 0))
+        if number:
+            self._save(trainer, pl_module)
+            raise Interrupted(number)
+
+    def on_validation_batch_start(self, trainer: Trainer, *arguments: Any) -> None:
+        self._window = interruption.allowed(trainer.world_size == 1)
+        self._window.__enter__()
+
+    def on_validation_batch_end(self, *arguments: Any) -> None:
+        self._window.__exit__(None, None, None)
+        self._window = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if self._window is not None:
+            self.on_validation_batch_end()
+        if isinstance(exception, Interrupted) and trainer.validating and trainer.world_size == 1:
+            self._save(trainer, pl_module)
+
+    def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.checkpoints.nonfinite(trainer, pl_module):
+            self.checkpoints.save(trainer)

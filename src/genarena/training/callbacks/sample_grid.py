@@ -1,0 +1,41 @@
+"""Pictures of samples and reconstructions at each validation, so that a falling loss over a grid of noise is seen."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from genarena.runs import interruption
+
+# (model, number of samples, validation examples, path of the grid) -> the pictures that were written, by name
+Draw = Callable[[LightningModule, int, Tensor, Path], dict[str, Path]]
+
+
+class SampleGrid(Callback):
+    """`samples/<share of the budget in percent>.png` and, of a model that encodes and decodes, the same with
+    `-reconstructions` of the first validation images; drawn inside validation, with the averaged weights."""
+
+    def __init__(self, folder: Path, num_samples: int, draw: Draw) -> None:
+        self.folder, self.num_samples, self.draw = folder, num_samples, draw
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        drawn = self.num_samples and pl_module.spec.is_drawable
+        if trainer.state.fn != "fit" or not drawn:
+            return
+        if trainer.is_global_zero:
+            self._draw(trainer, pl_module, self.folder)
+        elif pl_module.lockstep:  # its share of the forward passes
+            with tempfile.TemporaryDirectory() as folder:
+                self._draw(trainer, pl_module, Path(folder))
+
+    def _draw(self, trainer: Trainer, pl_module: LightningModule, folder: Path) -> None:
+        torch.manual_seed(0)
+        path = folder / f"{round(100 * pl_module.progress):03d}.png"
+        with interruption.allowed(trainer.world_size == 1):  # may take minutes
+            drawn = self.draw(pl_module, self.num_samples, trainer.datamodule.val[: self.num_samples // 2 or 1].x, path)
+        for tracker in trainer.loggers:
+            for name, picture in drawn.items():
+                tracker.log_picture(name, picture, pl_module.batches_seen)

@@ -1,0 +1,100 @@
+"""Networks whose layers lie in shards, one on each rank (FSDP2, Zhao et al. 2023, arXiv 2304.11277), and how to read them.
+
+A layer is put together for its own forward and backward pass and taken apart again. What works on plain tensors works on
+the shards of a rank, `local`; what is written to a file is `whole`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from genarena.ranks import exchange, world
+
+SMALLEST = 1024  # elements of a layer that is worth a shard; smaller ones are on every rank
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
+
+
+def shard(module: nn.Module, device_type: str) -> None:
+    """Shard the layers of a module in place."""
+    mesh = init_device_mesh(device_type, (world.size(),))
+    module.to(memory_format=torch.contiguous_format)  # shards are cut along the first axis
+    for layer in [part for part in module.modules() if type(part) in LAYERS]:
+        if sum(parameter.numel() for parameter in layer.parameters()) >= SMALLEST:
+            fully_shard(layer, mesh=mesh, reshard_after_forward=True)
+
+
+def is_sharded(tensor: Any) -> bool:
+    return isinstance(tensor, DTensor)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """The shard of this rank; a plain tensor as it is. Shares its memory."""
+    return tensor.to_local() if is_sharded(tensor) else tensor
+
+
+def whole(value: Any) -> Any:
+    """The same containers with plain tensors in place of shards, on the CPU. All ranks call it together."""
+    if is_sharded(value):
+        return value.full_tensor().cpu()
+    if isinstance(value, Mapping):
+        return {key: whole(item) for key, item in value.items()}
+    return [whole(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def like(value: Tensor, example: Tensor) -> Tensor:
+    """A plain tensor in shards like those of the example, if it has any."""
+    if not is_sharded(example):
+        return value
+    return distribute_tensor(value.to(example.device), example.device_mesh, example.placements)
+
+
+def load(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """`load_state_dict` of plain tensors."""
+    own = module.state_dict()
+    module.load_state_dict({key: like(value, own[key]) if key in own else value for key, value in state.items()})
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """`Optimizer.load_state_dict` of plain tensors."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    sharded = {
+        index: {
+            name: like(value, parameters[index]) if _belongs(value, parameters[index]) else value
+            for name, value in entry.items()
+        }
+        for index, entry in state["state"].items()
+    }
+    optimizer.load_state_dict(state | {"state": sharded})
+
+
+def _belongs(value: Any, parameter: Tensor) -> bool:
+    """Whether this piece of an optimiser's state has one number per weight."""
+    return isinstance(value, Tensor) and value.shape == parameter.shape and value.dim() > 0
+
+
+def by_kind(parameters: Iterable[nn.Parameter]) -> list[Any]:
+    """What an optimiser takes: one group, or two, as no operation takes shards and plain tensors together."""
+    parts: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    for parameter in parameters:
+        parts[is_sharded(parameter)].append(parameter)
+    return [{"params": part} for part in parts.values() if part] if parts[True] else parts[False]
+
+
+def total_norm(gradients: Sequence[Tensor]) -> Tensor:
+    """Euclidean norm over all gradients, which the ranks have averaged."""
+    if not any(map(is_sharded, gradients)):
+        return nn.utils.get_total_norm(gradients)
+    own, plain = ([local(g) for g in gradients if is_sharded(g) == kind] for kind in (True, False))
+    squares = exchange.total(float(nn.utils.get_total_norm(own)) ** 2) + float(nn.utils.get_total_norm(plain)) ** 2
+    return torch.tensor(squares**0.5)
+
+
+def clip(gradients: Sequence[Tensor], limit: float, norm: Tensor) -> None:
+    """Scale the gradients, in place, so that their norm is at most `limit`."""
+    factor = (limit / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grads_with_norm_
+    torch._foreach_mul_([local(gradient) for gradient in gradients], factor.to(gradients[0].device))

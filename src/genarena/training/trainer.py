@@ -1,0 +1,161 @@
+"""`conf/trainer/*.yaml` to a Lightning trainer: which devices, which numbers, what cannot be combined."""
+
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from pytorch_lightning import Trainer
+from pytorch_lightning.plugins import CheckpointIO
+
+from genarena.build import build
+from genarena.errors import UserError
+from genarena.ranks import world
+from genarena.training.module import TrainedModule
+from genarena.training.strategies import Replicas, Sharded
+
+OWN = (
+    "channels_last",
+    "compile",
+    "precision",
+    "strategy",
+    "srun",
+    "devices",
+    "timeout",
+    "sync_batchnorm",
+)  # not passed on as they are
+STRATEGIES = {"ddp": Replicas, "fsdp": Sharded}
+
+
+def num_processes(node: dict[str, Any]) -> int:
+    """How many processes the `trainer` node asks for. Raises UserError for what this machine does not have."""
+    check(node)
+    if node["srun"] or (node["strategy"] and world.in_srun_step()):
+        world.adopt_slurm()
+    started = world.started_elsewhere()
+    if node["strategy"] is None:
+        if started:
+            raise UserError(f"{world.expected()} processes were started, and this trainer uses one: take trainer=ddp")
+        if node["devices"] != 1:
+            raise UserError(f"trainer.devices={node['devices']}: this trainer uses one; take trainer=ddp")
+        return 1
+    devices = node["devices"]
+    if started:
+        if devices not in (-1, world.expected_here()):
+            raise UserError(
+                f"trainer.devices={devices}: {world.expected_here()} processes were started on this machine"
+            )
+        return world.expected()
+    if devices == -1 and node["accelerator"] == "cpu":
+        raise UserError("trainer.devices=-1: on the CPU, say how many processes: trainer.devices=2")
+    available = devices if node["accelerator"] == "cpu" else torch.cuda.device_count()
+    if devices == 0 or devices < -1 or devices > available:
+        raise UserError(f"trainer.devices={devices}: expected 1 to {available} here, or -1 for all")
+    return available if devices == -1 else devices
+
+
+def check_batch(data_batch_size: int, train_size: int) -> None:
+    """The effective batch is what the option says, whatever the number of ranks: it must be divisible among them."""
+    world_size, batch_size = world.size(), min(data_batch_size, train_size)
+    if batch_size % world_size:
+        near = [
+            size for size in (batch_size // world_size * world_size, -(-batch_size // world_size) * world_size) if size
+        ]
+        raise UserError(
+            f"data.batch_size={batch_size}: counts over all {world_size} ranks and must be a multiple of "
+            f"{world_size}, e.g. {' or '.join(map(str, near))}"
+        )
+
+
+def check_model(node: dict[str, Any], model: TrainedModule) -> None:
+    """Raises UserError when the layers of this model cannot lie in shards, and that is asked for."""
+    if node["strategy"] != "fsdp":
+        return
+    if node["compile"]:
+        raise UserError(
+            "trainer.compile=true: not with trainer=fsdp, whose layers are put together while the network runs"
+        )
+    if not model.shardable:
+        raise UserError(
+            f"trainer=fsdp: {type(model).__name__} reads the weights of its layers itself, so they cannot lie in "
+            "shards; take trainer=ddp"
+        )
+
+
+def trainer(node: dict[str, Any], model: TrainedModule, checkpoint_io: CheckpointIO, **options: Any) -> Trainer:
+    """The trainer of a `trainer` node. `options`: what the run decides (callbacks, loggers, when to validate)."""
+    node = dict(node)
+    own = {name: node.pop(name) for name in OWN}
+    if own["channels_last"]:
+        model.to(memory_format=torch.channels_last)
+    if own["compile"]:
+        for network in model.children():
+            network.compile(options={"fallback_random": True})  # the random numbers of the network as it is written
+    precision = own["precision"]
+    if precision == "auto":
+        precision = "bf16-mixed" if model.mixed_precision and _fast_bf16(node["accelerator"]) else "32-true"
+    together = world.joined()
+    return build({**node, "_partial_": True}, "trainer")(
+        precision=precision,
+        max_epochs=-1,
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=None,
+        log_every_n_steps=1,
+        inference_mode=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        sync_batchnorm=together and _shares_statistics(own | node),
+        devices=world.expected_here() if together else 1,
+        num_nodes=world.size() // world.expected_here() if together else 1,
+        strategy=STRATEGIES[own["strategy"]]() if together else "auto",
+        plugins=[checkpoint_io, TorchElasticEnvironment() if together else LightningEnvironment()],
+        **options,
+    )
+
+
+def how_trained(node: dict[str, Any], precision: str) -> dict[str, Any]:
+    """How a network was trained, for the row. batch_norm: over which examples its statistics are taken, if it has any."""
+    together = world.joined()
+    return {
+        "strategy": node["strategy"] if together else None,
+        "precision": precision,
+        "compile": node["compile"],
+        "channels_last": node["channels_last"],
+        "batch_norm": "share of a rank" if together and not _shares_statistics(node) else "whole batch",
+    }
+
+
+def check(node: dict[str, Any]) -> None:
+    """Raises UserError for what cannot be combined, and for devices that this machine does not have."""
+    _check_accelerator(node["accelerator"])
+    if node["precision"] in ("16-mixed", "16-true") and node["accelerator"] == "cpu":
+        raise UserError(f"trainer.precision={node['precision']}: half precision needs a GPU; the CPU has bf16-mixed")
+    if node["precision"] == "16-mixed":
+        raise UserError(
+            "trainer.precision=16-mixed: scales the loss, and with it the gradients that are clipped and checked; "
+            "take bf16-mixed"
+        )
+    if node["strategy"] and node["accelerator"] == "mps":
+        raise UserError("trainer.accelerator=mps: its devices cannot work together; take cpu or gpu")
+    if not node["timeout"] > 0:
+        raise UserError(f"trainer.timeout={node['timeout']}: expected a positive number of seconds")
+
+
+def _shares_statistics(node: dict[str, Any]) -> bool:
+    """Whether batch normalisation looks at the shares of all ranks; torch has that for GPUs only."""
+    return node["sync_batchnorm"] and node["accelerator"] != "cpu"
+
+
+def _check_accelerator(accelerator: str) -> None:
+    if accelerator in ("gpu", "cuda") and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise UserError(
+            "this machine has no GPU that torch can use: take trainer=cpu (several processes on one: "
+            "trainer=ddp trainer.accelerator=cpu trainer.devices=2)"
+        )
+
+
+def _fast_bf16(accelerator: str) -> bool:
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()

@@ -1,0 +1,100 @@
+"""FLOPs against counts made by hand; what cannot be measured is null with its reason and loses no run."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genarena.evaluation import cost
+from genarena.likelihood import Likelihood
+from genarena.models.base import GenerativeModel
+from genarena.spec import Batch
+from tests.training.callbacks.toy import SPEC, Mean, ToyData, TwoPlayers
+
+
+class Network(GenerativeModel):
+    """x -> 3 -> 2, squared; a sample takes `nfe` passes of the second layer."""
+
+    family, likelihood, paper = "toy", Likelihood.NONE, "-"
+    nfe = 5
+
+    def __init__(self) -> None:
+        super().__init__(SPEC)
+        self.first, self.second = nn.Linear(2, 3), nn.Linear(3, 2)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": (self.second(self.first(batch.x)) - batch.x).square().sum()}
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        for _ in range(self.nfe):
+            x = self.second(torch.randn(num_samples, 3))
+        return x
+
+
+@pytest.fixture
+def data() -> ToyData:
+    data = ToyData(SPEC, batch_size=8)
+    data.setup()
+    return data
+
+
+def test_training_flops_by_hand(data: ToyData) -> None:
+    # forward 2*2*3 + 2*3*2 per example; backward: both weights 12 + 12, and the input of the second layer 12
+    assert cost.train_flops_per_example(Network(), Batch(*data.train[:16])) == 12 + 12 + 12 + 12 + 12
+    assert cost.measure(Network(), data, 640, 4.0)["train_flops"] == 60 * 640
+
+
+def test_a_loss_with_a_gradient_inside_is_counted(data: ToyData) -> None:
+    class Penalised(Network):
+        def loss(self, batch: Batch) -> dict[str, Tensor]:
+            x = batch.x.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(self.first(x).square().sum(), x)
+            return {"loss": self.second(self.first(slope)).sum()}
+
+    # first(x) forward and back to x: 12 + 12; then as above, with nothing above the detached slope
+    assert cost.train_flops_per_example(Penalised(), Batch(*data.train[:16])) == 24 + 60
+
+
+def test_flops_of_a_sample_count_every_network_evaluation(data: ToyData) -> None:
+    assert cost.flops_per_sample(Network(), data) == 5 * 2 * 3 * 2
+
+
+def test_adversarial_flops_count_the_generator_once_in_n_critic_batches(data: ToyData) -> None:
+    model = TwoPlayers()
+    batch = Batch(*data.train[:16])
+    # critic: G(1) forward 2*1*2, D forward on fake and real 2 * 2*2*1, their weight gradients 2 * 4
+    critic = 4 + 8 + 8
+    # generator: G 4, D 4, back through D to its input 4, weight of G 4; none for the frozen weight of D
+    generator = 4 + 4 + 4 + 4
+    assert cost.train_flops_per_example(model, batch) == critic + generator
+    model.n_critic = 4
+    assert cost.train_flops_per_example(model, batch) == critic + generator / 4
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+
+
+def test_the_measurement_changes_neither_weights_nor_random_state(data: ToyData) -> None:
+    model = Network().eval()
+    before, state = [p.detach().clone() for p in model.parameters()], torch.get_rng_state()
+    found = cost.measure(model, data, 64, 2.0)
+    assert found["examples_per_second"] == 32.0
+    assert found["sample_seconds_batch_1"] > 0
+    assert found["device"] == cost.processor()
+    assert found["unmeasured"] == {}
+    assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+    assert torch.equal(state, torch.get_rng_state())
+    assert not model.training
+
+
+def test_what_cannot_be_measured_is_null_with_its_reason(data: ToyData) -> None:
+    class Broken(Mean):
+        def loss(self, batch: Batch) -> dict[str, Tensor]:
+            raise RuntimeError("no such operation\nat all")
+
+        def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+            raise ValueError("not one by one")
+
+    found = cost.measure(Broken(), data, 0, 0.0)
+    assert [found[key] for key in ("train_flops", "sample_flops", "sample_seconds_batch_1", "examples_per_second")] == (
+        [None] * 4
+    )
+    assert found["unmeasured"]["train_flops"] == "RuntimeError: no such operation"
+    assert found["unmeasured"]["sample_seconds_batch_1"] == "ValueError: not one by one"

@@ -1,0 +1,381 @@
+"""The protocol on models whose scores are known: what is asked for is computed once, and nothing else."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from genarena.data.base import ArenaDataModule, Split
+from genarena.evaluation import features
+from genarena.evaluation.evaluate import evaluate, load_metric, needed, protocol
+from genarena.evaluation.evidence import Evidence
+from genarena.evaluation.settings import EvaluationSettings
+from genarena.evaluation.weights import PUBLISHED
+from genarena.likelihood import Likelihood
+from genarena.metrics import names
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Emits, Integrates, Weighs
+from genarena.spec import Batch, DataSpec
+
+SPEC = DataSpec((1, 8, 8), 4, 2)
+SETTINGS = EvaluationSettings(num_samples=70, num_test=50, iw_samples=3, iw_num_test=20, batch_size=32)
+
+
+def some(x: Tensor, number: int) -> Tensor:
+    """The examples that an evaluation limited to so many looks at."""
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:number]]
+
+
+class Halves(ArenaDataModule):
+    """Noise, with a brighter upper or lower half as its class; floats for a spec without levels."""
+
+    name = "halves"
+
+    def load(self) -> tuple[Split, Split, Split]:
+        generator = torch.Generator().manual_seed(0)
+        if not self.spec.is_discrete:
+            return tuple(Split(torch.randn(n, *self.spec.shape, generator=generator)) for n in (300, 30, 60))
+        x = torch.randint(0, 3, (390, *self.spec.shape), generator=generator, dtype=torch.uint8)
+        y = torch.randint(2, (390,), generator=generator)
+        x[y == 1, :, :4] += 1
+        y = y if self.spec.num_classes else None
+        return tuple(Split(x, y)[part] for part in (slice(0, 300), slice(300, 330), slice(330, 390)))
+
+
+class Noise(GenerativeModel):
+    """Uniform noise; counts its calls. A `LOWER_BOUND` instance adds noise to its log-probability."""
+
+    family = "baseline"
+    likelihood = Likelihood.EXACT
+    paper = ""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(spec)
+        self.calls: list[tuple] = []
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": torch.zeros(())}
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        self.calls.append(("sample", num_samples))
+        if not self.spec.is_discrete:
+            return torch.randn(num_samples, *self.spec.shape)
+        return torch.randint(self.spec.num_levels, (num_samples, *self.spec.shape), dtype=torch.uint8)
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        self.calls.append(("log_prob", len(x), num_samples))
+        value = torch.full((len(x),), -self.spec.num_dims * math.log(self.spec.num_levels or math.e))
+        return value - torch.rand(len(x)) / num_samples if self.likelihood is Likelihood.LOWER_BOUND else value
+
+
+class WeighedNoise(Noise, Weighs):
+    """Exact up to the noise of its weights, which average to one: w = P(x) U[0, 2]."""
+
+    likelihood = Likelihood.LOWER_BOUND
+
+    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        self.calls.append(("log_weights", len(x), num_samples))
+        exact = -self.spec.num_dims * math.log(self.spec.num_levels) + 0.001 * x.flatten(1).sum(1)
+        return exact + torch.log(2.0 * torch.rand(num_samples, len(x)))
+
+    def estimator(self, num_samples: int = 1) -> dict:
+        return {"method": "weights", "importance_samples": num_samples}
+
+
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch) -> Halves:
+    monkeypatch.setitem(features.RECIPE, "examples", 3000)
+    module = Halves(SPEC)
+    module.setup()
+    return module
+
+
+def run(model: GenerativeModel, data: ArenaDataModule, *metrics: str, settings: EvaluationSettings = SETTINGS):
+    return evaluate(model.eval(), data, metrics, settings, progress=False)
+
+
+def without_seconds(metrics: dict[str, dict]) -> dict[str, dict]:
+    """The records without how long they took."""
+    return {name: {key: entry[key] for key in entry if key != "seconds"} for name, entry in metrics.items()}
+
+
+def test_uniform_scores_log2_of_the_levels(data: Halves) -> None:
+    entry = run(Noise(SPEC), data, "bits_per_dim").metrics["bits_per_dim"]
+    assert entry["value"] == pytest.approx(2.0, rel=1e-6)
+    assert entry["standard_error"] == pytest.approx(0.0, abs=1e-12)
+    facts = {"n": 50, "likelihood": "exact", "sign": "=", "split": "test, 50 at random", "draws": 1}
+    assert {name: entry[name] for name in facts} == facts
+
+
+def test_only_what_is_asked_for_is_computed_and_once(data: Halves) -> None:
+    model = Noise(SPEC)
+    assert run(model, data, "bits_per_dim", "nll_nats").fake is None
+    assert model.calls == [("log_prob", 32, 1), ("log_prob", 18, 1)]
+    model.calls.clear()
+    evaluation = run(model, data, "nearest_neighbour_ratio", "recall", "fd_domain", "sampling_seconds")
+    assert model.calls == [("sample", 32), ("sample", 32), ("sample", 6)]
+    assert evaluation.fake.shape == (70, 1, 8, 8)
+    assert evaluation.seconds_per_image == evaluation.metrics["sampling_seconds"]["value"] > 0
+
+
+def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) -> None:
+    evaluation = run(Noise(SPEC), data, *names())
+    json.dumps(evaluation.metrics, allow_nan=False)
+    null = {name for name, entry in evaluation.metrics.items() if entry["value"] is None}
+    assert null == {
+        "fid",
+        "fid_infinity",
+        "kid",
+        "inception_score",
+        "fd_dinov2",
+        "fd_clip",
+        "fd_domain",
+        "iw_nll_nats",
+        "iw_bounds",
+        "ode_nll_nats",
+        "ode_bits_per_dim",
+        "ais_nll_nats",
+    }
+    assert all("\n" not in evaluation.metrics[name]["reason"] for name in null)
+    assert "2,049 of both (with fewer the covariance" in evaluation.metrics["fid"]["reason"]
+    assert all(isinstance(entry["n"], int) for name, entry in evaluation.metrics.items() if name not in null)
+    assert evaluation.metrics["recall"]["backbone"]["test_accuracy"] > 0.9
+    assert evaluation.metrics["recall"]["n"] == 70
+    assert evaluation.metrics["recall"]["n_real"] == 50
+
+
+def test_repeatable_and_the_random_state_is_left_alone(data: Halves) -> None:
+    model = Noise(SPEC)
+    model.likelihood = Likelihood.LOWER_BOUND
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first = run(model, data, "nll_nats", "precision")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(6)
+    second = run(model, data, "precision", "nll_nats")  # neither the caller's state nor the order matters
+    assert torch.equal(first.fake, second.fake)
+    assert without_seconds(first.metrics) == without_seconds(second.metrics)
+    other = run(model, data, "nll_nats", settings=EvaluationSettings(num_test=50, batch_size=32, sample_seed=1))
+    assert other.metrics["nll_nats"]["value"] != first.metrics["nll_nats"]["value"]
+
+
+def test_importance_weights_only_where_they_tighten_a_bound(data: Halves) -> None:
+    for name in ("iw_nll_nats", "iw_bounds"):
+        assert "no lower bound" in run(Noise(SPEC), data, name).metrics[name]["reason"]
+        unweighed = Noise(SPEC)
+        unweighed.likelihood = Likelihood.LOWER_BOUND
+        assert "do not tighten" in run(unweighed, data, name).metrics[name]["reason"]
+    model = WeighedNoise(SPEC)
+    entry = run(model, data, "iw_nll_nats").metrics["iw_nll_nats"]
+    assert model.calls == [("log_prob", 20, 3)]
+    assert (entry["n"], entry["draws"], entry["split"], entry["sign"]) == (20, 3, "test, 20 at random", "<=")
+    assert entry["estimator"] == {"method": "weights", "importance_samples": 3}
+
+
+def test_the_bound_as_a_curve_over_draws_in_bounded_memory(data: Halves) -> None:
+    settings = EvaluationSettings(iw_bounds_k=[1, 10, 2000], iw_bounds_num_test=40, batch_size=900)
+    model = WeighedNoise(SPEC)
+    entry = run(model, data, "iw_bounds", settings=settings).metrics["iw_bounds"]
+    assert model.calls == 40 * [("log_weights", 1, 900), ("log_weights", 1, 900), ("log_weights", 1, 200)]
+    brightness = 0.001 * data.test.x[:40].flatten(1).sum(1).double()
+    exact = 64 * math.log(4) - brightness.mean().item()
+    assert entry["k"] == [1, 10, 2000]
+    # E -log U[0, 2] = 1 - log 2, with a standard deviation of 1; the last bound has next to none
+    assert entry["nats"][0] - exact == pytest.approx(1.0 - math.log(2.0), abs=4.0 / 40**0.5)
+    assert entry["nats"][0] > entry["nats"][1] > entry["nats"][2] == entry["value"] == pytest.approx(exact, abs=0.02)
+    assert entry["effective_draws"] == pytest.approx(1500, rel=0.02)  # E[w]^2 / E[w^2] = 3/4
+    facts = {"n": 40, "draws": 2000, "split": "test, 40 at random", "likelihood": "lower_bound", "sign": "<="}
+    assert {name: entry[name] for name in facts} == facts
+
+
+def test_a_decoder_alone_has_an_estimate_with_its_noise_stated(data: Halves) -> None:
+    class Grey(Noise, Emits):
+        """G(z) = 0 whatever z is: P(x) is the product of the masses of N(0, sigma^2), and chains are exact."""
+
+        likelihood, latent_dim = Likelihood.NONE, 2
+
+        def emit(self, z: Tensor) -> Tensor:
+            return 0.0 * z[:, :1, None, None].expand(-1, 1, 8, 8)
+
+    settings = EvaluationSettings(ais_num_test=30, ais_chains=3, ais_steps=4, ais_sigma=0.5, batch_size=20)
+    entry = run(Grey(SPEC), data, "ais_nll_nats", settings=settings).metrics["ais_nll_nats"]
+    edges = torch.tensor([-math.inf, -2.0 / 3.0, 0.0, 2.0 / 3.0, math.inf], dtype=torch.float64) / 0.5
+    log_mass = torch.special.ndtr(edges).diff().log()
+    exact = -log_mass[some(data.test.x, 30).long()].flatten(1).sum(1).mean().item()
+    assert entry["value"] == pytest.approx(exact, rel=1e-5)
+    facts = {"n": 30, "split": "test, 30 at random", "likelihood": "estimate", "sign": "~"}
+    assert {name: entry[name] for name in facts} == facts
+    made = entry["estimator"]
+    assert (made["observation_noise"], made["ais_chains"], made["ais_steps"]) == (0.5, 3, 4)
+    assert made["effective_chains"] == pytest.approx(3.0)
+    assert made["sandwich"]["gap"] == pytest.approx(0.0, abs=1e-4)
+
+
+def test_a_probability_flow_is_an_estimate_with_its_solver_stated(data: Halves) -> None:
+    class Flow(Noise, Integrates):
+        def ode_log_prob(
+            self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str
+        ) -> tuple[Tensor, dict]:
+            self.calls.append((len(x), tolerance, num_probes, dequantisation))
+            return torch.full((len(x),), -64 * math.log(2.0)), {"method": "ODE", "nfe": len(x)}
+
+    model = Flow(SPEC)
+    settings = EvaluationSettings(ode_num_test=48, ode_tolerance=1e-3, ode_probes=2, ode_dequantisation="uniform")
+    metrics = run(model, data, "ode_bits_per_dim", "ode_nll_nats", settings=settings).metrics
+    assert model.calls == [(32, 1e-3, 2, "uniform"), (16, 1e-3, 2, "uniform")]
+    assert metrics["ode_bits_per_dim"]["value"] == pytest.approx(1.0)
+    assert metrics["ode_nll_nats"]["value"] == pytest.approx(64 * math.log(2.0))
+    for entry in metrics.values():
+        assert (entry["n"], entry["split"], entry["sign"]) == (48, "test, 48 at random", "~")
+        assert entry["estimator"] == {"method": "ODE", "nfe": 24.0, "batch_size": 32}
+
+
+def test_no_likelihood_and_broken_likelihoods(data: Halves) -> None:
+    model = Noise(SPEC)
+    model.likelihood = Likelihood.NONE
+    record = run(model, data, "nll_nats").metrics["nll_nats"]
+    assert (record["value"], record["reason"]) == (None, "Noise has no likelihood")
+    model.likelihood = Likelihood.EXACT
+    model.log_prob = lambda x, y, num_samples: torch.where(torch.arange(len(x)) == 0, torch.nan, torch.zeros(len(x)))
+    assert "2 of 50 test examples" in run(model, data, "bits_per_dim").metrics["bits_per_dim"]["reason"]
+    model.log_prob = lambda x, y, num_samples: torch.zeros(len(x), 1)
+    with pytest.raises(ValueError, match=r"log_prob gave shape \(32, 1\), expected \(32,\)"):
+        run(model, data, "nll_nats")
+
+
+@pytest.mark.parametrize(
+    "samples, text",
+    [
+        (lambda n: torch.zeros(n, 1, 8, 8), "float32"),
+        (lambda n: torch.zeros(n, 1, 8, 9, dtype=torch.uint8), "8, 9"),
+        (lambda n: torch.full((n, 1, 8, 8), 4, dtype=torch.uint8), "level 4, the data has levels 0 to 3"),
+    ],
+)
+def test_samples_in_another_space_are_an_error(data: Halves, samples, text: str) -> None:
+    model = Noise(SPEC)
+    model.sample = lambda num_samples, y=None: samples(num_samples)
+    with pytest.raises(ValueError, match=text):
+        run(model, data, "sampling_seconds")
+
+
+def test_vectors_are_their_own_features() -> None:
+    spec = DataSpec((2,))
+    data = Halves(spec)
+    data.setup()
+    metrics = run(Noise(spec), data, *names()).metrics
+    null = {name for name, entry in metrics.items() if entry["value"] is None}
+    assert null == {
+        "bits_per_dim",
+        "iw_nll_nats",
+        "fid",
+        "fid_infinity",
+        "kid",
+        "inception_score",
+        "fd_dinov2",
+        "fd_clip",
+        "fd_domain",
+        "class_histogram_kl",
+        "vendi",
+        "iw_bounds",
+        "ode_nll_nats",
+        "ode_bits_per_dim",
+        "ais_nll_nats",
+    }
+    assert metrics["recall"]["backbone"] == {"name": "identity"}
+    assert metrics["precision"]["value"] > 0.6  # the same Gaussian
+
+
+def test_samples_that_are_not_finite_are_counted_and_shown() -> None:
+    spec = DataSpec((2,))
+    data = Halves(spec)
+    data.setup()
+    model = Noise(spec)
+    model.sample = lambda n, y=None: torch.where(torch.arange(n)[:, None] == 1, torch.nan, torch.zeros(n, 2))
+    evaluation = run(model, data, "recall", "nearest_neighbour_ratio", "sampling_seconds")
+    assert evaluation.nonfinite_samples == 3  # one per batch
+    recall = evaluation.metrics["recall"]
+    assert (recall["value"], recall["reason"]) == (None, "3 of 70 samples are not finite")
+    assert evaluation.metrics["nearest_neighbour_ratio"]["value"] is None
+    assert evaluation.fake.isnan().any()
+    assert evaluation.metrics["sampling_seconds"]["nonfinite_samples"] == 3
+
+
+def test_a_set_without_labels() -> None:
+    spec = DataSpec((1, 8, 8), 4)
+    data = Halves(spec)
+    data.setup()
+    metrics = run(Noise(spec), data, "recall", "fd_domain", "nearest_neighbour_ratio").metrics
+    assert "needs labels" in metrics["recall"]["reason"]
+    assert "needs labels" in metrics["fd_domain"]["reason"]
+    assert metrics["nearest_neighbour_ratio"]["value"] > 0.5
+
+
+def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = protocol(["recall", "bits_per_dim"], SETTINGS)
+    assert base == protocol(["bits_per_dim", "recall", "recall"], SETTINGS)
+    json.dumps(base)
+    assert base["networks"] == {"domain": features.recipe_hash()}
+    assert protocol(["fid", "nll_nats"], SETTINGS)["networks"] == {"inception": PUBLISHED["inception"].sha256}
+    longer = dataclasses.replace(SETTINGS, ais_steps=SETTINGS.ais_steps + 1)
+    assert base == protocol(["recall", "bits_per_dim"], longer)  # no metric of it anneals
+    assert protocol(["ais_nll_nats"], SETTINGS)["id"] != protocol(["ais_nll_nats"], longer)["id"]
+    ids = {
+        base["id"],
+        protocol(["recall"], SETTINGS)["id"],
+        protocol(["recall", "bits_per_dim"], EvaluationSettings())["id"],
+    }
+    monkeypatch.setitem(features.RECIPE, "seed", 1)
+    ids.add(protocol(["recall", "bits_per_dim"], SETTINGS)["id"])
+    assert len(ids) == 4
+    with pytest.raises(ValueError, match="did you mean recall"):
+        protocol(["recal"], SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"num_samples": 0},
+        {"batch_size": 2.0},
+        {"iw_samples": True},
+        {"sample_seed": -1},
+        {"ais_sigma": 0.0},
+        {"ode_tolerance": "small"},
+        {"ode_dequantisation": "gauss"},
+        {"iw_bounds_k": [10, 1]},
+        {"iw_bounds_k": []},
+        {"iw_bounds_k": [1, 2.5]},
+    ],
+)
+def test_settings_out_of_range(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=f"evaluation.{next(iter(wrong))}="):
+        EvaluationSettings(**wrong)
+
+
+def test_training_mode_is_refused(data: Halves) -> None:
+    with pytest.raises(ValueError, match="eval mode"):
+        evaluate(Noise(SPEC).train(), data, ["nll_nats"], SETTINGS)
+
+
+def test_every_evidence_is_asked_for_by_some_metric() -> None:
+    asked = {piece for name in names() for piece in needed(load_metric(name))}
+    assert asked == set(Evidence.names())
+
+
+def test_validation_is_another_protocol_that_never_looks_at_the_test_split() -> None:
+    data, model = Halves(SPEC), Noise(SPEC).eval()
+    data.setup()
+    chosen = ["bits_per_dim", "nearest_neighbour_ratio", "sampling_seconds"]
+    on_val = dataclasses.replace(SETTINGS, split="val")
+    assert protocol(chosen, on_val)["split"] == "val"
+    assert protocol(chosen, on_val)["id"] != protocol(chosen, SETTINGS)["id"]
+    whole = Halves(SPEC)
+    whole.setup()
+    whole.test, data.test = whole.val, None
+    found, expected = (evaluate(model, at, chosen, how).metrics for at, how in ((data, on_val), (whole, SETTINGS)))
+    assert found["bits_per_dim"]["value"] == expected["bits_per_dim"]["value"]
+    assert (found["bits_per_dim"]["split"], found["bits_per_dim"]["n"]) == ("val", 30)
+    with pytest.raises(ValueError, match="evaluation.split=train: expected test or val"):
+        dataclasses.replace(SETTINGS, split="train")

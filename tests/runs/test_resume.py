@@ -1,0 +1,62 @@
+"""k + k batches, stopped in between and resumed, are 2k batches: bitwise, for every model."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from genarena.config import available, compose
+from genarena.run import run
+from genarena.training.callbacks.budget import Budget
+from tests.run_folders import tensors, the_folder
+
+MODELS = [name for name in available("model") if not name.endswith("_paper") and name != "heldout"]  # it learns nothing
+BATCH, BATCHES = 16, 8
+
+
+def command(name: str, runs_dir: Path) -> list[str]:
+    return [
+        f"model={name}",
+        "data=digits",
+        "budget=smoke",
+        f"budget.examples={BATCH * BATCHES}",
+        "budget.num_val=8",
+        f"model.training.batch_size={BATCH}",
+        "callbacks.grid_size=1",
+        "callbacks.progress=false",
+        "metrics=[]",
+        f"runs_dir={runs_dir}",
+        "trainer.precision=32-true",
+        "logger=none",
+    ]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_resumed_run_equals_the_uninterrupted_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(compose(command(name, tmp_path / "whole")))
+    whole = torch.load(the_folder(tmp_path / "whole").last, weights_only=True)
+
+    budget_step = Budget.on_train_batch_end
+
+    def killed_after_six(self: Budget, *args: object) -> None:
+        budget_step(self, *args)
+        if self.examples_seen >= 6 * BATCH:
+            raise InterruptedError("killed")
+
+    monkeypatch.setattr(Budget, "on_train_batch_end", killed_after_six)
+    with pytest.raises(InterruptedError):
+        run(compose(command(name, tmp_path / "parts")))
+    folder = the_folder(tmp_path / "parts")
+    monkeypatch.undo()
+    assert torch.load(folder.last, weights_only=True)["arena"]["batches_seen"] == BATCHES // 2
+    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
+    row = run(compose([*command(name, tmp_path / "parts"), f"resume={folder.path}"]))
+    assert row["status"] == "ok"
+    assert row["cost"]["examples_seen"] == BATCH * BATCHES
+
+    parts = torch.load(folder.last, weights_only=True)
+    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
+        expected, found = tensors(whole.get(part, {})), tensors(parts.get(part, {}))
+        assert expected.keys() == found.keys()
+        different = [key for key, value in expected.items() if not torch.equal(value, found[key])]
+        assert not different, part

@@ -1,0 +1,66 @@
+"""Frechet distance against closed forms, scipy's matrix square root and torch-fidelity."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+from genarena.statistics.frechet import frechet_distance, gaussian_statistics
+
+
+def features(n: int, dims: int, seed: int, shift: float = 0.0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(dims, dims, generator=generator, dtype=torch.float64)
+    return torch.randn(n, dims, generator=generator, dtype=torch.float64) @ mixing + shift
+
+
+def distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    return frechet_distance(*gaussian_statistics(a), *gaussian_statistics(b))
+
+
+def test_closed_form_of_diagonal_gaussians() -> None:
+    """Commuting covariances: |m1 - m2|^2 + sum (s1 - s2)^2."""
+    m1, m2, s1, s2 = np.array([1.0, -2.0]), np.array([0.0, 2.0]), np.array([1.0, 3.0]), np.array([2.0, 0.5])
+    value = frechet_distance(m1, np.diag(s1**2), m2, np.diag(s2**2))
+    assert value == pytest.approx(1.0 + 16.0 + 1.0 + 6.25, rel=1e-12)
+
+
+def test_statistics_are_unbiased() -> None:
+    mean, cov = gaussian_statistics(torch.tensor([[0.0, 1.0], [2.0, 5.0]]))
+    assert mean == pytest.approx(np.array([1.0, 3.0]))
+    assert cov == pytest.approx(np.array([[2.0, 4.0], [4.0, 8.0]]))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_equals_scipy_and_torch_fidelity(seed: int) -> None:
+    a, b = features(400, 24, seed), features(300, 24, seed + 10, shift=0.3)
+    (m1, s1), (m2, s2) = gaussian_statistics(a), gaussian_statistics(b)
+    root = scipy.linalg.sqrtm(s1 @ s2).real
+    expected = (m1 - m2) @ (m1 - m2) + np.trace(s1 + s2 - 2.0 * root)
+    assert distance(a, b) == pytest.approx(expected, rel=1e-8)
+    theirs = fid_statistics_to_metric(fid_features_to_statistics(a), fid_features_to_statistics(b), verbose=False)
+    assert distance(a, b) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
+
+
+def test_float32_features_use_float64_statistics() -> None:
+    """A common offset of 1,000 must not eat the digits that matter."""
+    a, b = features(500, 8, 0), features(500, 8, 1)
+    offset = distance((a + 1000.0).float(), (b + 1000.0).float())
+    assert offset == pytest.approx(distance(a, b), rel=1e-4)
+
+
+@pytest.mark.parametrize("n", [300, 10])
+def test_zero_for_equal_sets_and_symmetric(n: int) -> None:
+    """n=10 rows of 16 features have a singular covariance: the eigenvectors take over from Cholesky."""
+    a, b = features(n, 16, 0), features(n, 16, 1)
+    scale = np.trace(gaussian_statistics(a)[1])
+    assert distance(a, a) < 1e-6 * scale
+    assert distance(a, b) == pytest.approx(distance(b, a), rel=1e-6)
+
+
+def test_singular_closed_form() -> None:
+    """A feature that never varies, as a dead unit gives: only the others count."""
+    a, b = features(200, 3, 0), features(200, 3, 1)
+    dead = torch.zeros(200, 1, dtype=torch.float64)
+    assert distance(torch.cat([a, dead], 1), torch.cat([b, dead], 1)) == pytest.approx(distance(a, b), rel=1e-6)
