@@ -16,8 +16,8 @@ Conventions of this folder
   and with k draws the importance-weighted bound log 1/k sum_k exp(...) is tighter. On continuous data nothing is added
   and the likelihood is exact.
 - Sampling at temperature T draws z from N(0, T^2 I) (Kingma & Dhariwal 2018, sec. 5).
-- Networks inside couplings may run in bfloat16 under autocast; their outputs are cast to float32, and all arithmetic of
-  the flow is float32.
+- Networks inside couplings may run in bfloat16 under autocast; their outputs are cast to the type of the data that flows,
+  float32 in training, and all other arithmetic keeps that type.
 
 Files: `bijection.py` (the interface), `convolutions.py` (activation normalisation, invertible 1x1 convolution),
 `couplings.py` (affine couplings and their networks), `multiscale.py` (squeeze, factor-out), `priors.py` (learned

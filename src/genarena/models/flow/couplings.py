@@ -40,7 +40,7 @@ class SplitCoupling(Bijection):
         return torch.cat([kept, changed * torch.exp(-log_scale) - shift], 1)
 
     def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        raw, shift = self.network(torch.asinh(kept)).float().chunk(2, 1)
+        raw, shift = self.network(torch.asinh(kept)).to(kept.dtype).chunk(2, 1)
         return LIMIT * torch.tanh(raw / LIMIT), shift
 
 
@@ -63,7 +63,7 @@ class MaskedCoupling(Bijection):
 
     def scale_and_shift(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """s and t, zero where the mask is 1; the same for x and z, which agree there."""
-        raw, shift = self.network(x * self.mask).float().chunk(2, 1)
+        raw, shift = self.network(x * self.mask).to(x.dtype).chunk(2, 1)
         changed = 1.0 - self.mask
         return self.scale.clamp(-LARGEST, LARGEST) * torch.tanh(raw) * changed, shift * changed
 

@@ -33,5 +33,5 @@ class SplitPrior(SplitCoupling):
 
     def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         """Nothing reads what a prior gives, so nothing can run away: s has a wide range and t is linear."""
-        raw, shift = self.network(kept).float().chunk(2, 1)
+        raw, shift = self.network(kept).to(kept.dtype).chunk(2, 1)
         return LARGEST * torch.tanh(raw / LARGEST), shift
