@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genarena.models.diffusion.ddpm import DDPM
+from genarena.models.diffusion.samplers import Denoised
 from genarena.spec import Batch, DataSpec
 
 PIXEL = (1, 1, 1)
@@ -17,19 +18,20 @@ class Oracle(nn.Module):
     def __init__(self, model: DDPM, mass: list[float], bias: float = 0.0) -> None:
         super().__init__()
         self.schedule, self.log_mass, self.bias = model.schedule, torch.tensor(mass).log(), bias
-        self.values = torch.linspace(-1, 1, len(mass))
+        self.values, self.fixed = torch.linspace(-1, 1, len(mass)), model.fixed_share is not None
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         step = (t * self.schedule.num_steps).round().long()
         a, s = self.schedule.at("signal", step, x_t), self.schedule.at("noise", step, x_t)
         logits = self.log_mass - (x_t[..., None] - a[..., None] * self.values).square() / (2 * s[..., None] ** 2)
         x_0 = (logits.softmax(-1) * self.values).sum(-1) + self.bias
-        return (a * x_t - x_0) / s
+        v = (a * x_t - x_0) / s
+        return v if self.fixed else torch.cat([v, torch.full_like(v, -30.0)], 1)  # a learned share of zero
 
 
-def oracle_model(mass: list[float], bias: float = 0.0, **options) -> DDPM:
+def oracle_model(mass: list[float], bias: float = 0.0, variance: str = "posterior", **options) -> DDPM:
     torch.manual_seed(0)
-    model = DDPM(DataSpec(PIXEL, len(mass)), variance="posterior", hidden_channels=8, **options).eval()
+    model = DDPM(DataSpec(PIXEL, len(mass)), variance=variance, hidden_channels=8, **options).eval()
     model.network = Oracle(model, mass, bias)
     return model
 
@@ -81,7 +83,7 @@ def test_more_drawn_steps_give_less_noise():
 def test_steps_are_drawn_from_the_stated_proposal():
     torch.manual_seed(0)
     model = oracle_model([0.5, 0.5], num_steps=50)
-    drawn = [model._drawn_steps(50_000, k, 4) for k in range(4)]
+    drawn = [model.bound.draw_steps(50_000, k, 4) for k in range(4)]
     t, weight = (torch.cat(parts) for parts in zip(*drawn, strict=True))
     assert t.min() == 2 and t.max() == 50
     one_over = torch.zeros(51).index_add(0, t, weight) / len(t)  # E[1{t} / p(t)] = 1 for every step
@@ -94,7 +96,7 @@ def test_decoder_masses_sum_to_one(num_levels, log_variance):
     model = DDPM(DataSpec(PIXEL, num_levels), hidden_channels=8)
     mean = torch.tensor([-1.0, -0.31, 0.0, 0.999, 1.0]).view(1, -1, 1, 1)
     x = levels(num_levels).expand(-1, 5, -1, -1)
-    mass = model._decoder_log_prob(x, mean, torch.tensor(log_variance)).exp().sum(0)
+    mass = model.bound.decoder_log_prob(x, mean, torch.tensor(log_variance)).exp().sum(0)
     torch.testing.assert_close(mass, torch.ones_like(mass), atol=2e-4, rtol=0)
 
 
@@ -102,7 +104,7 @@ def test_decoder_far_in_the_tail_is_exact_and_finite():
     model = DDPM(DataSpec(PIXEL, 256), hidden_channels=8)
     mean, log_variance = torch.full(PIXEL, -1.0)[None], torch.full(PIXEL, math.log(0.05**2))[None]
     mean.requires_grad_(), log_variance.requires_grad_()
-    value = model._decoder_log_prob(torch.full((1, *PIXEL), 128, dtype=torch.uint8), mean, log_variance)
+    value = model.bound.decoder_log_prob(torch.full((1, *PIXEL), 128, dtype=torch.uint8), mean, log_variance)
     assert value.item() == pytest.approx(-203.76, abs=0.6)  # Phi(-20) - Phi(-20.16), about phi(20) / 20 (1 - e^-3.1)
     assert all(torch.isfinite(g).all() for g in torch.autograd.grad(value.sum(), (mean, log_variance)))
 
@@ -122,7 +124,7 @@ def test_kl_terms_are_those_of_torch():
         mean = jump.weight_x_0 * denoised.x_0[i].double() + jump.weight_x_t * x_t[i]
         reverse = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
         expected.append(torch.distributions.kl_divergence(posterior, reverse).sum())
-    actual = model._bound_term(x, x_t, denoised, t).double()
+    actual = model.bound.term(x, x_t, denoised, t).double()
     torch.testing.assert_close(actual, torch.stack(expected), rtol=1e-3, atol=1e-3)
 
 
@@ -197,10 +199,28 @@ def test_bound_on_a_density_is_below_it_and_closes_with_the_right_variance():
 
 
 @torch.no_grad()
-def test_bits_of_a_constant_edge_level_are_nearly_free():
+def test_a_learned_variance_makes_a_constant_edge_level_nearly_free():
     """A denoiser that knows the black pixels spends next to nothing on them, decoder included."""
-    model = oracle_model([1.0] + [1e-20] * 255)
+    model = oracle_model([1.0] + [1e-20] * 255, variance="learned")
     assert model.log_prob(levels(1).expand(300, -1, -1, -1)).mean().item() == pytest.approx(0.0, abs=0.01)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("variance", ["posterior", "beta"])
+def test_a_fixed_variance_decodes_with_the_variance_of_step_2(variance):
+    """Ho et al.'s fixedsmall and fixedlarge: -log(Phi(above) - Phi(below)) with beta~_2 of the linear schedule."""
+    model = DDPM(DataSpec((1, 1, 3), 256), schedule="linear", prediction="eps", variance=variance, hidden_channels=8)
+    beta = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    variance_2 = beta[1] * beta[0] / (1.0 - (1.0 - beta[0]) * (1.0 - beta[1]))
+    x, mean = torch.tensor([[[[0, 100, 255]]]], dtype=torch.uint8), torch.tensor([[[[-1.0, -0.2, 0.99]]]])
+    decoder = torch.distributions.Normal(mean.double(), variance_2.sqrt())
+    middle = x.double() / 127.5 - 1.0
+    above, below = decoder.cdf(middle + 1 / 255), decoder.cdf(middle - 1 / 255)
+    above[..., 2], below[..., 0] = 1.0, 0.0  # the edge bins are open
+    share = model._denoise(torch.randn(1, 1, 1, 3), torch.ones(1, dtype=torch.long)).share
+    denoised = Denoised(mean, share)
+    found = model.bound.term(x, torch.zeros(1, 1, 1, 3), denoised, torch.ones(1, dtype=torch.long))
+    torch.testing.assert_close(found.double(), -(above - below).log().flatten(1).sum(1), rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ With the cosine schedule and the learned reverse variance of Nichol & Dhariwal 2
 (Salimans & Ho 2022, arXiv 2202.00512), DDIM (Song et al. 2020, arXiv 2010.02502) and DPM-Solver++ (Lu et al. 2022,
 arXiv 2211.01095) samplers.
 
-Differs from the papers: steps of a training batch are spread evenly over 1 .. T from one random start (Kingma et al.
-2021, arXiv 2107.00630, appendix I.1); the share of the learned variance passes a sigmoid; at t = 1, where the posterior
-variance is zero, the decoder's may go down to a tenth of a bin, since a mean at the very edge of the range would otherwise
-spend a third of a bit on every black pixel; the network folds blocks of pixels into channels (`patch`).
-The steps of the bound are drawn from a fixed proposal instead of one learned from past losses.
+Differs from the papers
+- The steps of a training batch are spread evenly over 1 .. T from one random start (Kingma et al. 2021, arXiv 2107.00630,
+  appendix I.1).
+- The share of a learned variance passes a sigmoid. At t = 1, where the posterior variance is zero, a learned variance may
+  go down to a tenth of a bin: with step 2's a mean at the edge of the range would spend a third of a bit on every black
+  pixel. A fixed variance of levels is step 2's there, as in Ho et al.'s code.
+- The network folds blocks of pixels into channels (`patch`).
+- The steps of the bound are drawn from a fixed proposal instead of one learned from past losses.
 """
 
 import math
@@ -19,13 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.distributions import discretised_gaussian_log_prob
-from genarena.likelihood import Likelihood, bits_per_dim, from_unit, to_unit
+from genarena.likelihood import Likelihood, bits_per_dim, from_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Integrates, Scores
 from genarena.models.diffusion.probability_flow import log_density
 from genarena.models.diffusion.samplers import SAMPLERS, Denoised, respaced
 from genarena.models.diffusion.schedules import PREDICTIONS, SCHEDULES, NoiseSchedule
+from genarena.models.diffusion.variational_bound import VariationalBound
 from genarena.nets.mlp import TimeMLP
 from genarena.nets.unet import UNet
 from genarena.spec import Batch, DataSpec
@@ -82,10 +85,12 @@ class DDPM(GenerativeModel, Scores, Integrates):
                 raise ValueError(f"{name}={value!r}: expected one of {', '.join(allowed)}")
         if not 1 <= nfe <= num_steps:
             raise ValueError(f"nfe={nfe}: expected 1 to num_steps={num_steps}")
-        floor = (0.2 / (spec.num_levels - 1)) ** 2 if spec.is_discrete else math.inf
-        self.schedule = NoiseSchedule(SCHEDULES[schedule](num_steps), floor)
-        self.prediction, self.sampler, self.num_evaluations = prediction, sampler, nfe
         self.fixed_share = VARIANCES[variance]
+        may_be_sharp = self.fixed_share is None and spec.is_discrete
+        sharpest = (0.2 / (spec.num_levels - 1)) ** 2 if may_be_sharp else math.inf
+        self.schedule = NoiseSchedule(SCHEDULES[schedule](num_steps), sharpest)
+        self.bound = VariationalBound(self.schedule, spec)
+        self.prediction, self.sampler, self.num_evaluations = prediction, sampler, nfe
         channels = spec.shape[0]
         out_channels = channels * (2 if self.fixed_share is None else 1)
         if spec.is_image:
@@ -99,7 +104,7 @@ class DDPM(GenerativeModel, Scores, Integrates):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`simple`: mean squared error of the prediction, per dimension. `bound`: T L_t in bits/dim, for the variance."""
-        x_0 = self._scale(batch.x)
+        x_0 = self.bound.scaled(batch.x)
         t = self._even_steps(len(x_0))
         eps = torch.randn_like(x_0)
         x_t = self.schedule.diffuse(x_0, eps, t)
@@ -108,7 +113,7 @@ class DDPM(GenerativeModel, Scores, Integrates):
         if self.fixed_share is not None:
             return {"loss": simple, "simple": simple}
         denoised = Denoised(self._clip(self.schedule.to_x_0(self.prediction, output.detach(), x_t, t)), share)
-        nats = self.schedule.num_steps * self._bound_term(batch.x, x_t, denoised, t)
+        nats = self.schedule.num_steps * self.bound.term(batch.x, x_t, denoised, t)
         bound = bits_per_dim(-nats, self.spec.num_dims).mean()
         return {"loss": simple + BOUND_WEIGHT * bound, "simple": simple, "bound": bound}
 
@@ -128,13 +133,13 @@ class DDPM(GenerativeModel, Scores, Integrates):
         whole sum is taken: T evaluations, and only the noise is left to chance. A density for continuous data.
         """
         num_steps = self.schedule.num_steps
-        nats = self._prior_term(x) + self._drawn_term(x, torch.ones(len(x), dtype=torch.long, device=x.device))
+        nats = self.bound.prior(x) + self._drawn_term(x, torch.ones(len(x), dtype=torch.long, device=x.device))
         if num_samples is None or num_samples >= num_steps:
             for step in range(2, num_steps + 1):
                 nats = nats + self._drawn_term(x, torch.full((len(x),), step, device=x.device))
             return -nats
         for k in range(num_samples):
-            t, weight = self._drawn_steps(len(x), k, num_samples)
+            t, weight = self.bound.draw_steps(len(x), k, num_samples)
             nats = nats + weight * self._drawn_term(x, t) / num_samples
         return -nats
 
@@ -174,6 +179,12 @@ class DDPM(GenerativeModel, Scores, Integrates):
         eps = self.schedule.to_eps(self._denoise(x_t, step).x_0, x_t, step)
         return -eps / self.schedule.at("noise", step, x_t)
 
+    def _drawn_term(self, x: Tensor, t: Tensor) -> Tensor:
+        """L_{t-1} (N,) nats at steps t (N,), with one draw of x_t."""
+        x_0 = self.bound.scaled(x)
+        x_t = self.schedule.diffuse(x_0, torch.randn_like(x_0), t)
+        return self.bound.term(x, x_t, self._denoise(x_t, t), t)
+
     @property
     def nfe(self) -> int:
         return self.num_evaluations
@@ -184,7 +195,10 @@ class DDPM(GenerativeModel, Scores, Integrates):
         """Prediction and variance share at steps t (N,), float32 (N, *shape)."""
         output = self.network(x_t, t / self.schedule.num_steps).float()
         if self.fixed_share is not None:
-            return output, torch.full_like(output, self.fixed_share)
+            share = torch.full_like(output, self.fixed_share)
+            if self.spec.is_discrete:  # at t = 1 the posterior variance of step 2, whichever the others are
+                share = share * (t > 1).view(-1, *[1] * (output.dim() - 1))
+            return output, share
         output, share = output.chunk(2, 1)
         return output, torch.sigmoid(share)
 
@@ -203,9 +217,6 @@ class DDPM(GenerativeModel, Scores, Integrates):
         a, s = math.cos(angle), math.sin(angle)
         return (a * x_t - self._clip(PREDICTIONS[self.prediction][1](output, x_t, a, s))) / s
 
-    def _scale(self, x: Tensor) -> Tensor:
-        return to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
-
     def _clip(self, x_0: Tensor) -> Tensor:
         return x_0.clamp(-1.0, 1.0) if self.spec.is_discrete else x_0
 
@@ -215,24 +226,11 @@ class DDPM(GenerativeModel, Scores, Integrates):
         u = (torch.rand(1, device=self.device) + torch.arange(num, device=self.device) / num) % 1.0
         return 1 + (u * self.schedule.num_steps).long().clamp_max(self.schedule.num_steps - 1)
 
-    def _drawn_steps(self, num: int, stratum: int, strata: int) -> tuple[Tensor, Tensor]:
-        """Steps (N,) of 2 .. T and 1 / their probability, from the given part of the proposal's mass.
-
-        Proposal: half uniform, half proportional to the fall of log(1 + SNR), which is what L_t would be if the squared
-        error of x_0 were that of a Gaussian.
-        """
-        noise = self.schedule.noise.double()
-        fall = (noise[2:] / noise[1:-1]).log()
-        proposal = 0.5 / len(fall) + 0.5 * fall / fall.sum()
-        u = (stratum + torch.rand(num, device=self.device, dtype=torch.float64)) / strata
-        index = torch.searchsorted(proposal.cumsum(0), u).clamp_max(len(fall) - 1)
-        return 2 + index, (1.0 / proposal[index]).float()
-
     # -- the probability flow ---------------------------------------------------------------------------------------
 
     def _dequantised(self, x: Tensor, dequantisation: str) -> tuple[Tensor, Tensor]:
         """u, and log P(x|u) - log q(u|x) (N,) nats."""
-        x_0 = self._scale(x)
+        x_0 = self.bound.scaled(x)
         if dequantisation == "uniform":
             width = 2.0 / (self.spec.num_levels - 1)
             log_volume = torch.full((len(x),), self.spec.num_dims * math.log(width), device=x.device)
@@ -240,35 +238,6 @@ class DDPM(GenerativeModel, Scores, Integrates):
         eps, step = torch.randn_like(x_0), torch.ones(len(x), dtype=torch.long, device=x.device)
         u = self.schedule.diffuse(x_0, eps, step)
         denoised = self._denoise(u, step)
-        decoder = self._decoder_log_prob(x, denoised.x_0, self.schedule.log_variance(denoised.share, step))
+        decoder = self.bound.decoder_log_prob(x, denoised.x_0, self.schedule.log_variance(denoised.share, step))
         log_q = -0.5 * (eps.square() + math.log(2.0 * math.pi)) - self.schedule.noise[1].log()
         return u, (decoder - log_q).flatten(1).sum(1)
-
-    # -- the bound, in nats -----------------------------------------------------------------------------------------
-
-    def _prior_term(self, x: Tensor) -> Tensor:
-        """L_T = KL(q(x_T | x_0) || N(0, I)), (N,)."""
-        mean, variance = self.schedule.signal[-1] * self._scale(x), 1.0 - self.schedule.signal[-1] ** 2
-        return 0.5 * (mean.square() + variance - 1.0 - variance.log()).flatten(1).sum(1)
-
-    def _drawn_term(self, x: Tensor, t: Tensor) -> Tensor:
-        x_0 = self._scale(x)
-        x_t = self.schedule.diffuse(x_0, torch.randn_like(x_0), t)
-        return self._bound_term(x, x_t, self._denoise(x_t, t), t)
-
-    def _bound_term(self, x: Tensor, x_t: Tensor, denoised: Denoised, t: Tensor) -> Tensor:
-        """L_{t-1} (N,): KL of the posterior from the reverse step (Ho et al., eq. 5), or -log p(x_0 | x_1) at t = 1."""
-        log_variance = self.schedule.log_variance(denoised.share, t)
-        gap = self._scale(x) - denoised.x_0
-        mean_gap = self.schedule.at("weight_x_0", t, gap) * gap
-        low = self.schedule.at("low", t, gap)
-        difference = low - log_variance
-        kl = 0.5 * (difference.expm1() - difference + mean_gap.square() * (-log_variance).exp())
-        first = (t == 1).view(-1, *[1] * (x.dim() - 1))
-        return torch.where(first, -self._decoder_log_prob(x, denoised.x_0, log_variance), kl).flatten(1).sum(1)
-
-    def _decoder_log_prob(self, x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """log p(x_0 | x_1): a Gaussian cut into the bins of the levels, the edge bins open-ended (Ho et al., eq. 13)."""
-        if not self.spec.is_discrete:
-            return -0.5 * ((x - mean).square() * (-log_variance).exp() + log_variance + math.log(2.0 * math.pi))
-        return discretised_gaussian_log_prob(self._scale(x), mean, 0.5 * log_variance, self.spec.num_levels)

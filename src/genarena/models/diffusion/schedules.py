@@ -53,18 +53,20 @@ class Jump(NamedTuple):
 class NoiseSchedule(nn.Module):
     """Coefficients of the forward process, of its posterior, and of the three parametrisations.
 
-    alpha_bar: (T + 1,) float64, from 1 downwards. floor: an upper limit for the variance that stands in for the zero
-    variance of q(x_0 | x_1, x_0), see `log_variance`. The buffers follow from the arguments and are not saved.
+    alpha_bar: (T + 1,) float64, from 1 downwards.
+    sharpest: q(x_0 | x_1, x_0) has variance zero, and step 2's variance takes its place (Nichol & Dhariwal, sec. 3.1); a
+        smaller `sharpest` takes its place instead, so that a learned variance can go down to it at t = 1.
+    The buffers follow from the arguments and are not saved.
     Raises ValueError when `alpha_bar` does not fall strictly from 1 and stay above 0, or has fewer than two steps.
     """
 
-    def __init__(self, alpha_bar: Tensor, floor: float = math.inf) -> None:
+    def __init__(self, alpha_bar: Tensor, sharpest: float = math.inf) -> None:
         super().__init__()
         if len(alpha_bar) < 3 or alpha_bar[0] != 1.0 or alpha_bar[-1] <= 0.0 or (alpha_bar.diff() >= 0.0).any():
             raise ValueError(
                 f"num_steps={len(alpha_bar) - 1}: this schedule has betas outside (0, 1); expected more steps"
             )
-        self.num_steps, self.floor = len(alpha_bar) - 1, floor
+        self.num_steps, self.sharpest = len(alpha_bar) - 1, sharpest
         self.alpha_bar = alpha_bar.tolist()  # floats: a sampler's coefficients are exact and on no device
         self.angles = [math.acos(math.sqrt(value)) for value in self.alpha_bar]  # a_t is the cosine, s_t the sine
         jumps = [self.jump(t, t - 1) for t in range(1, self.num_steps + 1)]
@@ -84,11 +86,9 @@ class NoiseSchedule(nn.Module):
         at_t, at_s = self.alpha_bar[t], self.alpha_bar[s]
         beta, kept = 1.0 - at_t / at_s, 1.0 - at_t
         variance = beta * (1.0 - at_s) / kept
-        if s == 0:  # Nichol & Dhariwal: the variance of the next step instead of log 0; the decoder may be sharper
-            following = self.alpha_bar[2]
-            variance = min(
-                (1.0 - following / self.alpha_bar[1]) * (1.0 - self.alpha_bar[1]) / (1.0 - following), self.floor
-            )
+        if s == 0:
+            at_2 = self.alpha_bar[2]
+            variance = min((1.0 - at_2 / self.alpha_bar[1]) * (1.0 - self.alpha_bar[1]) / (1.0 - at_2), self.sharpest)
         return Jump(
             math.sqrt(at_s) * beta / kept,
             math.sqrt(at_t / at_s) * (1.0 - at_s) / kept,

@@ -1,0 +1,62 @@
+"""The variational bound of a diffusion in discrete steps, term by term (Ho et al. 2020, arXiv 2006.11239, eq. 5), in nats.
+
+-log p(x) <= KL(q(x_T|x_0) || N(0, I)) + sum_{t=2..T} KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t)) - E log p(x_0|x_1)
+             prior                       term at t                                             term at t = 1
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from genarena.distributions import discretised_gaussian_log_prob
+from genarena.likelihood import to_unit
+from genarena.models.diffusion.samplers import Denoised
+from genarena.models.diffusion.schedules import NoiseSchedule
+from genarena.spec import DataSpec
+
+
+class VariationalBound:
+    """The terms for data of one spec under one noise schedule. Levels are scaled to [-1, 1], continuous data is not."""
+
+    def __init__(self, schedule: NoiseSchedule, spec: DataSpec) -> None:
+        self.schedule, self.spec = schedule, spec
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Data as it is on the wire (N, *shape) to x_0."""
+        return to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
+
+    def prior(self, x: Tensor) -> Tensor:
+        """L_T = KL(q(x_T | x_0) || N(0, I)), (N,)."""
+        mean, variance = self.schedule.signal[-1] * self.scaled(x), 1.0 - self.schedule.signal[-1] ** 2
+        return 0.5 * (mean.square() + variance - 1.0 - variance.log()).flatten(1).sum(1)
+
+    def term(self, x: Tensor, x_t: Tensor, denoised: Denoised, t: Tensor) -> Tensor:
+        """L_{t-1} (N,) at steps t (N,): KL of the posterior from the reverse step, or -log p(x_0 | x_1) at t = 1."""
+        log_variance = self.schedule.log_variance(denoised.share, t)
+        gap = self.scaled(x) - denoised.x_0
+        mean_gap = self.schedule.at("weight_x_0", t, gap) * gap
+        difference = self.schedule.at("low", t, gap) - log_variance
+        kl = 0.5 * (difference.expm1() - difference + mean_gap.square() * (-log_variance).exp())
+        first = (t == 1).view(-1, *[1] * (x.dim() - 1))
+        return torch.where(first, -self.decoder_log_prob(x, denoised.x_0, log_variance), kl).flatten(1).sum(1)
+
+    def decoder_log_prob(self, x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """log p(x_0 | x_1) per dimension, same shape as x: a Gaussian, whose mass levels get by their bins, the edge bins
+        open-ended (Ho et al., eq. 13)."""
+        if not self.spec.is_discrete:
+            return -0.5 * ((x - mean).square() * (-log_variance).exp() + log_variance + math.log(2.0 * math.pi))
+        return discretised_gaussian_log_prob(self.scaled(x), mean, 0.5 * log_variance, self.spec.num_levels)
+
+    def draw_steps(self, num: int, stratum: int, strata: int) -> tuple[Tensor, Tensor]:
+        """Steps (N,) of 2 .. T and 1 / their probability, from one of `strata` equal parts of the proposal's mass.
+
+        Proposal: half uniform, half proportional to the fall of log(1 + SNR), which is what L_t would be if the squared
+        error of x_0 were that of a Gaussian.
+        """
+        noise = self.schedule.noise.double()
+        fall = (noise[2:] / noise[1:-1]).log()
+        proposal = 0.5 / len(fall) + 0.5 * fall / fall.sum()
+        u = (stratum + torch.rand(num, device=noise.device, dtype=torch.float64)) / strata
+        index = torch.searchsorted(proposal.cumsum(0), u).clamp_max(len(fall) - 1)
+        return 2 + index, (1.0 / proposal[index]).float()
