@@ -158,6 +158,7 @@ class ArenaDataModule(LightningDataModule, ABC):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             augment=self.augment,
+            endless=trainer.max_epochs in (None, -1),
         )
 
     def val_dataloader(self) -> Batches:

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +38,9 @@ class Batches:
     transform draws from a generator seeded with (seed, k). A run that stopped after k batches therefore goes on exactly
     by starting at batch k. `batch_size` counts over all ranks there; each rank takes its own share of every batch. Without
     shuffling each rank takes whole batches in turn, so that what is done with a batch does not depend on their number.
+
+    endless: a shuffled iteration goes on through all epochs; otherwise it is as long as an epoch, and the next one goes on
+    where it ended, as a trainer that counts epochs expects.
     """
 
     def __init__(
@@ -50,17 +53,19 @@ class Batches:
         rank: int = 0,
         world_size: int = 1,
         augment: Augment | None = None,
+        endless: bool = True,
     ) -> None:
         self.split, self.seed, self.shuffle, self.start, self.augment = split, seed, shuffle, start, augment
         self.batch_size = min(batch_size, split.size) if shuffle else batch_size
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.endless = rank, world_size, endless
+        self.per_epoch = split.size // self.batch_size  # the incomplete batch is dropped; the next epoch reshuffles
         if shuffle and self.batch_size % world_size:
             raise ValueError(f"batch_size={self.batch_size}: must be a multiple of the number of ranks, {world_size}")
 
     def __len__(self) -> int:
-        if self.shuffle:
-            raise TypeError("a shuffled loader goes on for ever")
-        return max(1, len(self._own_batches()))
+        if self.shuffle and self.endless:
+            raise TypeError("this loader goes on for ever")
+        return self.per_epoch if self.shuffle else max(1, len(self._own_batches()))
 
     def _own_batches(self) -> range:
         """Where this rank's batches begin, without shuffling."""
@@ -75,7 +80,13 @@ class Batches:
             y = None if self.split.y is None else self.split.y[index]
             if self.augment is not None:
                 images = self.augment(images, seeded_generator(self.seed, number, 1 + self.rank))
+            if not self.endless:
+                self.start = number + 1
             yield Batch(images, y)
+
+    def _numbers(self) -> Iterable[int]:
+        """Of the batches of one shuffled iteration."""
+        return itertools.count(self.start) if self.endless else range(self.start, self.start + self.per_epoch)
 
     def _indices(self) -> Iterator[tuple[int, Tensor | slice]]:
         """Batch number, and which examples this rank shows in it."""
@@ -83,13 +94,12 @@ class Batches:
             for number, first in enumerate(self._own_batches() or [self.split.size]):  # a rank without any: no examples
                 yield number, slice(first, min(first + self.batch_size, self.split.size))
             return
-        per_epoch = self.split.size // self.batch_size  # the incomplete batch is dropped; the next epoch reshuffles
         order, epoch = None, -1
-        for number in itertools.count(self.start):
-            if number // per_epoch != epoch:
-                epoch = number // per_epoch
+        for number in self._numbers():
+            if number // self.per_epoch != epoch:
+                epoch = number // self.per_epoch
                 order = torch.randperm(self.split.size, generator=seeded_generator(self.seed, epoch, 0))
-            first = (number % per_epoch) * self.batch_size
+            first = (number % self.per_epoch) * self.batch_size
             yield number, order[first : first + self.batch_size][self.rank :: self.world_size]
 
 

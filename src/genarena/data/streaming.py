@@ -5,7 +5,6 @@ must be exact: the `webdataset` package cannot go on inside its shuffle buffer, 
 """
 
 import hashlib
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -81,6 +80,7 @@ class Streaming(AnyPictures):
             shard=self.shard,
             mixed=self.mixed_shards,
             augment=self.augment,
+            endless=trainer.max_epochs in (None, -1),
         )
 
     @property
@@ -128,7 +128,7 @@ class ShardBatches(Batches):
 
     def _indices(self) -> Iterator[tuple[int, Tensor]]:
         order, epoch = None, -1
-        for number in itertools.count(self.start):
+        for number in self._numbers():
             if number // self.per_epoch != epoch:
                 epoch = number // self.per_epoch
                 order = self._order(epoch)

@@ -2,31 +2,42 @@
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import Callback, LightningModule
 from torch import Tensor, nn
 
 from genarena.ranks import exchange, gradients, world
 from genarena.spec import Batch
 from genarena.training import sharding
+from genarena.training.callbacks.budget import Budget
+from genarena.training.callbacks.ema import EMA
+from genarena.training.limits import share_done
+from genarena.training.means import Means
 from genarena.training.schedule import warmup_cosine
 
 LOG_EVERY = 20  # batches
+STATE = ("progress", "batches_seen", "lr_scale", "nonfinite_steps", "nonfinite_in_a_row", "learning_rates")
 ADAM = partial(torch.optim.Adam, lr=1e-3)
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is optimised. `schedule` maps the used share of the budget to a factor on the learning rate.
+    """How a model is optimised. Raises TypeError for a schedule that cannot be called with a share of the budget.
 
-    `batch_size` counts over all ranks, and no learning rate depends on their number.
-    warmup_steps: the first so many steps rise to that rate, however short the budget: Adam's first steps move every weight
-    by the whole rate, whatever the gradient is.
+    optimizer: makes an optimiser of parameters.
+    schedule: maps the used share of the budget to a factor on the learning rate.
+    batch_size: examples per batch over all ranks; no learning rate depends on the number of ranks.
+    accumulate: batches per step, whose gradients are averaged.
+    gradient_clip: largest Euclidean norm of a step's gradient; None leaves it alone.
+    ema_decay: of the averaged weights that are evaluated; None evaluates the weights themselves.
+    warmup_steps: the first so many steps rise to the scheduled rate, however short the budget is. Adam's first steps move
+        every weight by the whole rate, whatever the gradient is.
     """
 
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = ADAM
@@ -37,29 +48,39 @@ class Training:
     ema_decay: float | None = None
     warmup_steps: int = 0
 
+    def __post_init__(self) -> None:
+        self.schedule(0.0)  # options that it does not know are found here and not at the first step
+
 
 class TrainedModule(LightningModule):
-    """A module that says what is minimised and what is validated; everything about the steps is written here."""
+    """A module that says what is minimised and what is validated; everything about the steps is written here.
+
+    Any Lightning trainer can fit it. How far the training has come is `progress`, which the learning rate and ramps of
+    losses follow: the `Budget` callback writes it, and where there is none, the trainer's own limits give it.
+    """
 
     mixed_precision: ClassVar[bool] = False  # True: `loss` keeps what needs float32 out of autocast by itself
     selection: ClassVar[str | None] = None  # a validation key: keep the weights that minimise it; None: the last
-    shardable: ClassVar[bool] = (
-        False  # True: layers are called, never read, so that they may lie in shards on many devices
-    )
+    shardable: ClassVar[bool] = False  # True: layers are called, never read, so they may lie in shards on many devices
     max_epochs: ClassVar[int | None] = None  # a model that learns nothing from a further pass says so
 
     def __init__(self, training: Training | None = None) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.settings = training or Training()
-        self.progress = 0.0  # share of the budget used, in [0, 1]; written by the budget callback
+        self.progress = 0.0  # share of the training that is done, in [0, 1]
+        self.ramp = (
+            0.0  # the loss changes over this first share of the training: no weights are selected before its end
+        )
         self.batches_seen = 0
         self.lr_scale = 1.0  # lowered by the divergence guard
         self.nonfinite_steps = 0
         self.nonfinite_in_a_row = 0
-        self._recent: dict[str, Tensor | float] = {}  # of the batches since the last that was logged
+        self.learning_rates: dict[str, float] = {}  # of the newest step of each player
         self.lockstep = False  # whether a forward pass takes all ranks at once; set by the strategy that shards it
+        self._means = Means()
         self._validated: list[tuple[int, dict[str, float]]] = []
+        self._has_budget = False
 
     @abstractmethod
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -69,11 +90,48 @@ class TrainedModule(LightningModule):
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars averaged over the validation set and logged as `val/<name>`."""
 
+    # -- progress -----------------------------------------------------------------------------------------------------
+
+    @property
+    def ramped(self) -> float:
+        """How far the ramp of the loss has come, in [0, 1]."""
+        return min(1.0, self.progress / self.ramp) if self.ramp else 1.0
+
+    @contextmanager
+    def final_objective(self) -> Iterator[None]:
+        """Inside, every loss is that of the end of the training, so that values of different times can be compared."""
+        before, self.progress = self.progress, 1.0
+        try:
+            yield
+        finally:
+            self.progress = before
+
+    def on_train_start(self) -> None:
+        """Raises ValueError where neither a budget nor the trainer says when the training ends."""
+        self._has_budget = any(isinstance(callback, Budget) for callback in self.trainer.callbacks)
+        if not self._has_budget and share_done(self.trainer, 0) is None:
+            raise ValueError(
+                "Trainer(max_epochs=-1): learning rates follow the share of the training that is done, so it needs an "
+                "end: max_epochs, max_steps or max_time"
+            )
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if not self._has_budget:
+            self.progress = share_done(self.trainer, batch_idx)
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
+        """A plain DataLoader gives a tensor `x`, or a list of `x` and `y`."""
+        if isinstance(batch, Tensor):
+            return Batch(batch)
+        return batch if isinstance(batch, Batch) else Batch(*batch)
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         terms = self.loss(batch)
         if terms["loss"].requires_grad:
             self.descend(terms["loss"], self.optimizers(use_pl_optimizer=True))
-        self.after_batch(terms)
+        self.after_batch(terms, len(batch.x))
 
     def descend(self, loss: Tensor, optimizer: Any, player: str = "") -> None:
         """Backward, clip, step. A step whose loss or gradient is not finite on any rank is left out and counted.
@@ -87,7 +145,7 @@ class TrainedModule(LightningModule):
         gradients.average_gradients(parameters)
         found = [parameter.grad for parameter in parameters if parameter.grad is not None]
         norm = sharding.total_norm(found)
-        self._recent[f"{player}gradient_norm"] = norm.detach()
+        self._means.add({f"{player}gradient_norm": norm}, 1)
         if self.settings.gradient_clip is not None:
             sharding.clip(found, self.settings.gradient_clip, norm)
         if exchange.any_rank(not torch.isfinite(norm + loss.detach())):
@@ -95,30 +153,38 @@ class TrainedModule(LightningModule):
             self.nonfinite_in_a_row += 1
         else:
             self.nonfinite_in_a_row = 0
-            steps = self.batches_seen // self.settings.accumulate
-            rise = min(1.0, (steps + 1) / (self.settings.warmup_steps + 1))
-            factor = self.settings.schedule(self.progress) * self.lr_scale * rise
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * factor
-            self._recent[f"{player}learning_rate"] = optimizer.param_groups[0]["lr"]
+            self._set_learning_rate(optimizer, player)
             optimizer.step()
         optimizer.zero_grad()
 
-    def after_batch(self, terms: dict[str, Tensor]) -> None:
-        self._recent |= {name: value.detach() for name, value in terms.items()}
+    def _set_learning_rate(self, optimizer: Any, player: str) -> None:
+        steps = self.batches_seen // self.settings.accumulate
+        rise = min(1.0, (steps + 1) / (self.settings.warmup_steps + 1))
+        factor = self.settings.schedule(self.progress) * self.lr_scale * rise
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        self.learning_rates[f"{player}learning_rate"] = optimizer.param_groups[0]["lr"]
+
+    def after_batch(self, terms: dict[str, Tensor], num_examples: int) -> None:
+        """Log, now and then, the means of the terms over the examples since the last line."""
+        self._means.add(terms, num_examples)
         self.batches_seen += 1
         if self.batches_seen % LOG_EVERY == 1:  # logging costs as much as a small step
-            parts = exchange.gathered({f"train/{name}": float(value) for name, value in self._recent.items()})
-            values = {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}
-            self._recent = {}
-            self.log_dict(values, logger=False)
-            for logger in self.loggers:  # Lightning would write the same values again at each step in between
-                logger.log_metrics(values | {"progress": self.progress}, self.batches_seen)
+            values = self._means.take() | self.learning_rates
+            self._log({f"train/{name}": value for name, value in values.items()})
+
+    def _log(self, values: dict[str, float]) -> None:
+        """To callbacks, and to loggers at the number of batches seen."""
+        self.log_dict(values, logger=False)  # Lightning would write them again at each step until the next
+        for logger in self.loggers:
+            logger.log_metrics(values | {"progress": self.progress}, self.batches_seen)
+
+    # -- validation ---------------------------------------------------------------------------------------------------
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         if not len(batch.x):  # the other ranks have all there is
             return
-        with torch.autocast(self.device.type, enabled=False):
+        with self.final_objective(), torch.autocast(self.device.type, enabled=False):
             terms = self.validate(batch)
         self._validated.append((len(batch.x), {name: value.item() for name, value in terms.items()}))
 
@@ -129,10 +195,13 @@ class TrainedModule(LightningModule):
         blocks = [block for turn in itertools.zip_longest(*parts) for block in turn if block is not None]
         num_examples = sum(size for size, _ in blocks)
         means = {
-            name: sum(size * terms[name] for size, terms in blocks) / num_examples
+            f"val/{name}": sum(size * terms[name] for size, terms in blocks) / num_examples
             for name in (blocks or [(0, {})])[0][1]
         }
-        self.log_dict({f"val/{name}": value for name, value in means.items()}, logger=False)
+        if not self.trainer.sanity_checking:
+            self._log(means)
+
+    # -- optimisers, callbacks, state ---------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         optimizers = [
@@ -148,11 +217,15 @@ class TrainedModule(LightningModule):
     def optimizer_groups(self) -> list[tuple[Callable, list[nn.Parameter]]]:
         return [(self.settings.optimizer, list(self.parameters()))]
 
+    def configure_callbacks(self) -> list[Callback]:
+        """The average of the weights, where the model asks for one and the trainer has none."""
+        averages = any(isinstance(callback, EMA) for callback in self.trainer.callbacks)
+        wanted = self.settings.ema_decay and not averages
+        return [EMA(self.settings.ema_decay, self.settings.accumulate)] if wanted else []
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["arena"] = {
-            name: getattr(self, name)
-            for name in ("progress", "batches_seen", "lr_scale", "nonfinite_steps", "nonfinite_in_a_row")
-        }
+        checkpoint["arena"] = {name: getattr(self, name) for name in STATE}
+        checkpoint["means"] = self._means.states()
         checkpoint["ranks"] = exchange.differing(
             {name: buffer for name, buffer in self.named_buffers() if name in checkpoint["state_dict"]}
         )
@@ -165,3 +238,4 @@ class TrainedModule(LightningModule):
                 checkpoint.get(state, {}).update(own[world.rank()])
         for name, value in checkpoint["arena"].items():
             setattr(self, name, value)
+        self._means.load(checkpoint["means"])

@@ -3,9 +3,9 @@
 import math
 
 
-def constant(progress: float) -> float:
-    """1 throughout."""
-    return 1.0
+def constant(progress: float, warmup: float = 0.0) -> float:
+    """1 after a linear rise over the first `warmup` share of the budget."""
+    return min(1.0, (progress + 1e-3) / (warmup + 1e-3))
 
 
 def warmup_cosine(progress: float, warmup: float = 0.02, final: float = 0.0) -> float:

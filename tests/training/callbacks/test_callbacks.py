@@ -162,8 +162,8 @@ def test_a_broken_buffer_is_not_kept_and_is_repaired(ema_decay: float | None, tm
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
 def test_an_infinite_gradient_of_either_player_diverges(player: str, tmp_path: Path) -> None:
     class Explodes(TwoPlayers):
-        def after_batch(self, terms):
-            super().after_batch(terms)
+        def after_batch(self, terms, num_examples):
+            super().after_batch(terms, num_examples)
             if self.batches_seen == 5:  # the loss stays finite, its gradient does not
                 next(getattr(self, player).parameters()).register_hook(lambda gradient: gradient * float("inf"))
 
@@ -175,9 +175,9 @@ def test_an_infinite_gradient_of_either_player_diverges(player: str, tmp_path: P
 
 def test_the_learning_rate_rises_over_the_first_steps_however_short_the_budget(tmp_path: Path) -> None:
     class Rates(Mean):
-        def after_batch(self, terms: dict) -> None:
+        def after_batch(self, terms: dict, num_examples: int) -> None:
             rates.append(self.optimizers().param_groups[0]["lr"])
-            super().after_batch(terms)
+            super().after_batch(terms, num_examples)
 
     rates: list[float] = []
     model = Rates(lr=0.1)

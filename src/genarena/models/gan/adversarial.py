@@ -67,7 +67,7 @@ class AdversarialModel(GenerativeModel):
         broken = self.nonfinite_steps - broken
         if broken or not generator_turn:  # a sound step of one player does not end the other one's streak
             self.nonfinite_in_a_row = in_a_row + broken
-        self.after_batch(terms)
+        self.after_batch(terms, len(batch.x))
 
     def optimizer_groups(self) -> list[tuple[Callable, list[nn.Parameter]]]:
         return [

@@ -32,8 +32,8 @@ class SealedCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """After each validation: `last.ckpt` (the former one becomes `previous.ckpt`), and `best.ckpt` where it is best.
 
-    best: the smallest value of the model's `selection` key so far. Nothing is written while steps are being left out for
-    non-finite numbers, and nothing that holds one, so every file here is a good one.
+    best: the smallest value of the model's `selection` key so far, of those after the ramp of its loss. Nothing is written
+    while steps are being left out for non-finite numbers, and nothing that holds one, so every file here is a good one.
     """
 
     def __init__(self, folder: Path, selection: str | None) -> None:
@@ -70,7 +70,8 @@ class Checkpoints(Callback):
         self.validated = pl_module.batches_seen
         if pl_module.nonfinite_in_a_row or self.nonfinite(trainer, pl_module):
             return
-        value = float(trainer.callback_metrics[self.selection]) if self.selection else math.inf
+        selects = self.selection and pl_module.progress >= pl_module.ramp
+        value = float(trainer.callback_metrics[self.selection]) if selects else math.inf
         improved = value < self.best_value
         if improved:
             self.best_value, self.best_progress = value, pl_module.progress

@@ -1,10 +1,10 @@
-"""What validation found, to every tracker at the same step; and curves without a kink after a resume."""
+"""Curves without a kink after a resume, on disk before a checkpoint is written."""
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 
 class Curves(Callback):
-    """Numbers of training are logged by the model itself, as it goes; all are on disk before a checkpoint is written."""
+    """The model logs its numbers itself. After a resume the trackers go on where the checkpoint was."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for tracker in trainer.loggers:
@@ -13,7 +13,5 @@ class Curves(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit":
             return
-        found = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
         for tracker in trainer.loggers:
-            tracker.log_metrics(found | {"progress": pl_module.progress}, pl_module.batches_seen)
             tracker.save()

@@ -1,0 +1,28 @@
+"""How far a Lightning trainer has come, by the limits that it was given: the clock of every learning-rate schedule."""
+
+import math
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Timer
+
+from genarena.ranks import exchange
+
+
+def share_done(trainer: Trainer, batch_idx: int) -> float | None:
+    """The share of the training that is done before batch `batch_idx` of an epoch, in [0, 1]; None without any limit.
+
+    `max_steps`, `max_epochs` and `max_time` each give a share, and the largest counts, as the first limit ends the
+    training. Lightning counts a step per call of an optimiser: a GAN makes several per batch.
+    """
+    shares = []
+    if trainer.max_steps is not None and trainer.max_steps > 0:
+        shares.append(trainer.global_step / trainer.max_steps)
+    if trainer.max_epochs is not None and trainer.max_epochs > 0:
+        batches = trainer.num_training_batches  # infinite for a stream of unknown length
+        part = batch_idx / batches if batches and math.isfinite(batches) else 0.0
+        shares.append((trainer.current_epoch + part) / trainer.max_epochs)
+    for timer in trainer.callbacks:
+        if isinstance(timer, Timer) and timer.time_remaining() is not None:
+            elapsed = timer.time_elapsed()
+            shares.append(exchange.largest(elapsed / max(elapsed + timer.time_remaining(), 1e-9)))
+    return min(1.0, max(shares)) if shares else None

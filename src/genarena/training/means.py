@@ -1,0 +1,55 @@
+"""Means of named numbers over many batches: what one line of a training log says."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from genarena.ranks import exchange, world
+
+State = dict[str, tuple[float, float]]  # name -> sum of weight times value, sum of weights
+
+
+class Means:
+    """Weighted means since the last `take`. Values stay on their device until then, so that `add` waits for no GPU."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor | float] = {}
+        self._weights: dict[str, float] = {}
+
+    def add(self, values: Mapping[str, Tensor], weight: float) -> None:
+        """weight: the number of examples that the values are means over; 1 for a number about one step."""
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + weight * value.detach().float()
+            self._weights[name] = self._weights.get(name, 0.0) + weight
+
+    def take(self) -> dict[str, float]:
+        """The means over what all ranks have added, in the order of the names' first mention. Starts anew.
+
+        All ranks call it together. A name that only some of the batches or ranks have is a mean over those.
+        """
+        total = _added(exchange.gathered(self._state()))
+        self.__init__()
+        return {name: value / weight for name, (value, weight) in total.items()}
+
+    def states(self) -> list[State]:
+        """The sums of every rank, for a checkpoint. All ranks call it together."""
+        return exchange.gathered(self._state())
+
+    def load(self, states: Sequence[State]) -> None:
+        """Go on from `states`: each rank from its own; on another number of ranks, rank 0 from all of them."""
+        as_before = len(states) == world.size()
+        own = states[world.rank()] if as_before else _added(states if world.rank() == 0 else ())
+        self._sums = {name: value for name, (value, _) in own.items()}
+        self._weights = {name: weight for name, (_, weight) in own.items()}
+
+    def _state(self) -> State:
+        return {name: (float(value), self._weights[name]) for name, value in self._sums.items()}
+
+
+def _added(states: Sequence[State]) -> State:
+    total: State = {}
+    for state in states:
+        for name, (value, weight) in state.items():
+            before = total.get(name, (0.0, 0.0))
+            total[name] = (before[0] + value, before[1] + weight)
+    return total
