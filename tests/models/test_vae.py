@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -135,6 +136,18 @@ def test_free_bits_and_warm_up_by_hand() -> None:
     assert (terms["loss"] - terms["reconstruction"]).item() == pytest.approx(1.0 * (2.5 + 0.25))
     terms["loss"].backward()
     torch.testing.assert_close(means.grad, torch.tensor([[0.5, 0.0], [1.5, 0.0]]))  # none for the free dimension
+
+
+@torch.no_grad()
+def test_validation_has_the_full_beta_from_the_start_and_weights_are_selected_by_it() -> None:
+    model = VAE(DataSpec((2,)), latent_dim=2, hidden=4, beta=4.0, warmup=0.1)
+    model.progress = 0.02
+    batch = Batch(torch.randn(8, 2))
+    for context, weight in ((nullcontext(), 0.8), (model.final_objective(), 4.0)):
+        with context:
+            terms = model.validate(batch)
+        assert (terms["loss"] - terms["reconstruction"]).item() == pytest.approx(weight * terms["kl"].item(), rel=1e-4)
+    assert (model.progress, model.ramp, VAE.selection) == (0.02, 0.1, "val/loss")
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (2, 13, 9), (3, 64, 64)])

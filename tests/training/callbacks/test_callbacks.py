@@ -110,6 +110,18 @@ def test_best_is_best_on_validation_and_two_are_kept(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_nothing_is_selected_before_the_loss_has_its_final_form(tmp_path: Path) -> None:
+    class Ramps(Mean):
+        def validate(self, batch):
+            return {"loss": torch.tensor([0.0, 3.0, 1.0, 2.0][self.batches_seen // 2 - 1])}
+
+    model, checkpoints = Ramps(), Checkpoints(tmp_path, "val/loss")
+    model.ramp = 0.5
+    fit(model, [checkpoints, Budget(None, 64)], tmp_path, every=2)
+    assert (checkpoints.best_value, checkpoints.best_progress) == (1.0, 0.75)
+    assert load(checkpoints.best)["arena"]["batches_seen"] == 6
+
+
 def test_a_non_finite_validation_is_never_kept(tmp_path: Path) -> None:
     class Breaks(Mean):
         def validate(self, batch):

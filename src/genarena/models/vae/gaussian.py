@@ -1,0 +1,40 @@
+"""The diagonal normal distribution: the posterior q(z|x) of every model here, and the likelihood p(x|z) of vectors."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LARGEST = 14.0  # of |log_var|: a guard far outside what is learnt
+
+
+@dataclass
+class Gaussian:
+    """`mean` and `log_var`, both (N, D)."""
+
+    mean: Tensor
+    log_var: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Nats per dimension (N, D)."""
+        return -0.5 * ((x - self.mean) ** 2 * torch.exp(-self.log_var) + self.log_var + math.log(2.0 * math.pi))
+
+    def sample(self) -> Tensor:
+        """Differentiable in the parameters (the reparameterisation of Kingma & Welling, sec. 2.4)."""
+        return self.mean + torch.exp(0.5 * self.log_var) * torch.randn_like(self.mean)
+
+    def mode(self) -> Tensor:
+        return self.mean
+
+    def kl(self) -> Tensor:
+        """KL( self || N(0, I) ), nats per dimension (N, D); Kingma & Welling, appendix B."""
+        return 0.5 * (self.mean**2 + torch.exp(self.log_var) - 1.0 - self.log_var)
+
+
+class GaussianHead:
+    """Turns network outputs (N, 2 D) into a `Gaussian`, computed in float32."""
+
+    def __call__(self, outputs: Tensor) -> Gaussian:
+        mean, log_var = outputs.float().chunk(2, 1)
+        return Gaussian(mean, log_var.clamp(-LARGEST, LARGEST))

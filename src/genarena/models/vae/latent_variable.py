@@ -1,0 +1,97 @@
+"""What latent-variable models of this family share: q(z|x), p(x|z), the bounds on log p(x), and samples."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena.distributions import PixelDistribution
+from genarena.likelihood import Likelihood, log_mean_exp, to_unit
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Decodes, Encodes, Infers, Weighs
+from genarena.models.vae.gaussian import Gaussian, GaussianHead
+from genarena.models.vae.networks import Networks
+from genarena.spec import DataSpec
+from genarena.training.module import Training
+
+
+class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
+    """p(x) = E_{z ~ N(0, I)} p(x|z), bounded through q(z|x) = N(mean, exp(log_var)); a subclass writes the loss.
+
+    latent_dim: size D of z.
+    sample_pixels: True draws x ~ p(x|z), a sample of the model; False shows the mode of p(x|z), which is smoother and
+        not what the likelihood speaks about.
+    """
+
+    family = "vae"
+    likelihood = Likelihood.LOWER_BOUND
+
+    def __init__(
+        self, spec: DataSpec, training: Training | None, networks: Networks, latent_dim: int, sample_pixels: bool
+    ) -> None:
+        super().__init__(spec, training)
+        self.encoder, self.decoder, self.head, self.max_rows = networks
+        self.latent_dim, self.sample_pixels = latent_dim, sample_pixels
+
+    def posterior(self, x: Tensor) -> Gaussian:
+        """q(z|x) of data (N, *shape)."""
+        return GaussianHead()(self.encoder(to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x.float()))
+
+    def likelihood_of(self, z: Tensor) -> PixelDistribution | Gaussian:
+        """p(x|z) of codes (N, latent_dim)."""
+        return self.head(self.decoder(z))
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """Importance-weighted bound (Burda et al. 2016, eq. 8), (N,) nats; `y` is not used.
+
+        num_samples=1 is the ELBO with the analytic KL and one draw of z; both are lower bounds on log p(x) in
+        expectation over the draws. At most `max_rows` codes are decoded at once, whatever N and num_samples are
+        (under `torch.no_grad()`, where no graph is kept).
+        """
+        if num_samples < 1:
+            raise ValueError(f"num_samples={num_samples}: must be at least 1")
+        return torch.cat([self._bound(part, num_samples) for part in x.split(self.max_rows)])
+
+    def _bound(self, x: Tensor, num_samples: int) -> Tensor:
+        posterior = self.posterior(x)
+        if num_samples == 1:
+            log_likelihood = self.likelihood_of(posterior.sample()).log_prob(x).flatten(1).sum(1)
+            return log_likelihood - posterior.kl().sum(1)
+        return log_mean_exp(self._chunked_log_weights(x, posterior, num_samples))
+
+    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        method = "evidence lower bound, analytic KL" if num_samples == 1 else "importance-weighted bound"
+        return {"method": method, "importance_samples": num_samples}
+
+    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """log p(x|z) p(z) / q(z|x) for z ~ q(z|x); (num_samples, N) nats, at most `max_rows` codes decoded at once."""
+        parts = [self._chunked_log_weights(part, self.posterior(part), num_samples) for part in x.split(self.max_rows)]
+        return torch.cat(parts, 1)
+
+    def _chunked_log_weights(self, x: Tensor, posterior: Gaussian, num_samples: int) -> Tensor:
+        at_once = max(1, self.max_rows // len(x))
+        chunks = [min(at_once, num_samples - first) for first in range(0, num_samples, at_once)]
+        return torch.cat([self._log_weights(x, posterior, size) for size in chunks])
+
+    def _log_weights(self, x: Tensor, posterior: Gaussian, size: int) -> Tensor:
+        """log p(x|z) p(z) / q(z|x) for `size` draws of z ~ q(z|x) per example; (size, N) nats."""
+        z = torch.stack([posterior.sample() for _ in range(size)])  # draw by draw: the chunks do not change the noise
+        prior = Gaussian(torch.zeros_like(z), torch.zeros_like(z))
+        repeated = x.expand(size, *x.shape).flatten(0, 1)
+        log_likelihood = self.likelihood_of(z.flatten(0, 1)).log_prob(repeated).flatten(1).sum(1)
+        return log_likelihood.view(size, -1) + (prior.log_prob(z) - posterior.log_prob(z)).sum(2)
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        """x ~ p(x|z) for z ~ p(z), or its mode where `sample_pixels` is off; `y` is not used."""
+        z = torch.randn(num_samples, self.latent_dim, device=self.device)
+        parts = [self.likelihood_of(part) for part in z.split(self.max_rows)]
+        return torch.cat([part.sample() if self.sample_pixels else part.mode() for part in parts])
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The posterior mean (N, latent_dim)."""
+        return self.posterior(x).mean
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mode of p(x|z): uint8 (N, C, H, W), or the Gaussian's mean (N, D)."""
+        return self.likelihood_of(z).mode()

@@ -1,0 +1,73 @@
+"""Encoders and decoders of images and of vectors, and what turns a decoder's outputs into p(x|z)."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from genarena.distributions import PixelDistribution, PixelHead
+from genarena.models.vae.gaussian import Gaussian, GaussianHead
+from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
+from genarena.spec import DataSpec
+
+MAX_ROWS, MAX_OUTPUTS = 1024, 2**24  # decoder rows, and decoder outputs, held at once when bounding or sampling
+
+
+class Networks(NamedTuple):
+    """encoder: data, levels scaled to [-1, 1], to (N, 2 latent_dim): mean and log-variance of q(z|x).
+
+    decoder, head: codes (N, latent_dim) to p(x|z). max_rows: how many codes may be decoded at once.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    head: Callable[[Tensor], PixelDistribution | Gaussian]
+    max_rows: int
+
+
+class ImageNetworks(NamedTuple):
+    """Sizes of the convolutional networks of `nets/resnet.py`, and the kind of p(x|z).
+
+    channels: at the finest level; doubled at each coarser one. blocks: residual blocks per level, coarsest first; the last
+    entry holds for all finer ones. hidden: width of the dense layers. patch: pixels per side of a position of the finest
+    level; None is 4 for two levels, whose pixels need no fine decoder, and else 2. pixels, num_mixtures: of `PixelHead`.
+    """
+
+    channels: int
+    blocks: Sequence[int]
+    hidden: int
+    patch: int | None
+    pixels: str
+    num_mixtures: int
+
+    def build(self, spec: DataSpec, latent_dim: int) -> Networks:
+        """Raises ValueError for data that is no image of integer levels."""
+        spec.require_image("vae")
+        in_channels, height, width = spec.shape
+        head = PixelHead(self.pixels, spec, self.num_mixtures)
+        patch = self.patch or (4 if spec.num_levels == 2 else 2)
+        plan = ConvPyramid(height, width, self.channels, self.blocks, patch)
+        encoder = ConvEncoder(in_channels, 2 * latent_dim, plan, self.hidden)
+        decoder = ConvDecoder(latent_dim, head.out_channels, plan, self.hidden)
+        max_rows = max(1, min(MAX_ROWS, MAX_OUTPUTS // (head.out_channels * height * width)))
+        return Networks(encoder, decoder, head, max_rows)
+
+
+def vector_networks(spec: DataSpec, latent_dim: int, hidden: int) -> Networks:
+    """Two hidden layers each way, and a Gaussian p(x|z). Raises ValueError for data of integer levels."""
+    if spec.is_discrete:
+        raise ValueError(
+            f"vae models images or continuous vectors, and this data set has shape {spec.shape} "
+            f"with num_levels={spec.num_levels}"
+        )
+    encoder = _mlp(spec.num_dims, hidden, 2 * latent_dim)
+    decoder = _mlp(latent_dim, hidden, 2 * spec.num_dims)
+    return Networks(encoder, decoder, GaussianHead(), 16 * MAX_ROWS)
+
+
+def _mlp(in_features: int, hidden: int, out_features: int) -> nn.Sequential:
+    network = nn.Sequential(
+        nn.Linear(in_features, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, out_features)
+    )
+    initialise(network)
+    return network
