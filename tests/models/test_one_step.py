@@ -1,0 +1,51 @@
+"""Every configuration, those of papers included, takes a step with its own optimiser, schedule, clipping and accumulation."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from pytorch_lightning import Trainer
+from torch.utils.data import DataLoader, TensorDataset
+
+from genarena.build import build
+from genarena.config import available
+from genarena.models.base import GenerativeModel
+from tests.models.tiny import tiny
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice on workers and devices
+BATCH = 8
+
+
+def trained(model: GenerativeModel, num_batches: int, folder: Path) -> None:
+    x = torch.randint(model.spec.num_levels, (BATCH * num_batches, *model.spec.shape), dtype=torch.uint8)
+    quiet = {
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "logger": False,
+        "enable_checkpointing": False,
+    }
+    fitter = Trainer(max_epochs=1, accelerator="cpu", default_root_dir=folder, **quiet)
+    fitter.fit(model, DataLoader(TensorDataset(x), batch_size=BATCH))
+
+
+@pytest.mark.parametrize("name", available("model"))
+def test_one_step_of_each_player(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model: GenerativeModel = build(tiny(name), "model")
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    num_batches = model.settings.accumulate * getattr(model, "n_critic", 1)
+    trained(model, num_batches, tmp_path)
+    assert (model.batches_seen, model.nonfinite_steps) == (num_batches, 0)
+    assert all(torch.isfinite(value).all() for value in model.parameters())
+    groups = [parameters for _, parameters in model.optimizer_groups() if parameters]
+    names = {id(parameter): key for key, parameter in model.named_parameters()}
+    for parameters in groups:
+        assert any(not torch.equal(parameter, before[names[id(parameter)]]) for parameter in parameters)
+    assert len(model.learning_rates) == len(groups)
+    step = (num_batches - 1) // model.settings.accumulate
+    rise = min(1.0, (step + 1) / (model.settings.warmup_steps + 1))
+    factor = model.settings.schedule((num_batches - 1) / num_batches) * rise
+    expected = [
+        group["initial_lr"] * factor for optimizer in model.trainer.optimizers for group in optimizer.param_groups
+    ]
+    assert sorted(model.learning_rates.values()) == pytest.approx(sorted(expected))
