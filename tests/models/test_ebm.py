@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from genarena.models.energy.annealed_importance_sampling import Partition
 from genarena.models.energy.ebm import EBM
 from genarena.models.energy.replay_buffer import ReplayBuffer
+from genarena.models.energy.sampler_kl import sampler_kl
 from genarena.spec import Batch, DataSpec
 
 DIGITS = DataSpec((1, 8, 8), 17)
@@ -63,7 +64,7 @@ def test_kl_term_reaches_the_parameters_through_the_last_step_only() -> None:
     model = EBM(DataSpec((1,)), temperature=1.0, step_size=1e-6, buffer_size=64, kl_weight=1.0)
     model.net = Linear(1)
     chains = 1e3 * torch.arange(20.0).view(20, 1)  # so far apart that the entropy has next to no slope
-    model.sampler_kl(chains).backward()
+    sampler_kl(model.energy, model.net, chains, model.step_size).backward()
     slope = model.net.first.detach() + chains.mean()  # U = w v + v^2 / 2
     torch.testing.assert_close(model.net.first.grad, -model.step_size * slope, rtol=0.02, atol=0)
 
@@ -88,7 +89,7 @@ def test_masses_of_levels_are_a_bound_that_tightens(num_levels: int) -> None:
     """sum_x exp(E[bound]) <= 1, and many draws bring it near to one: P(x | v) and the noise fit together."""
     torch.manual_seed(0)
     model = EBM(DataSpec((1, 1, 1), num_levels), temperature=0.2, buffer_size=8).eval()
-    model.level_counts.copy_(torch.arange(1, num_levels + 1))
+    model.levels.counts.copy_(torch.arange(1, num_levels + 1))
     log_z = exact_log_z(model)
     model.partition = lambda: Partition(log_z, 0.0, 1.0, 1.0)
     levels = torch.arange(num_levels, dtype=torch.uint8).view(-1, 1, 1, 1)

@@ -18,5 +18,6 @@ Conventions of the family
   large on average, and the likelihood is an ESTIMATE, with a standard error.
 
 Files: `ebm` the model, `langevin` the chain, `replay_buffer` where chains live between updates, `reference` where they
-start, `annealed_importance_sampling` the constant; the networks are in `genarena.nets.energy`.
+start, `level_posterior` the way back to levels, `sampler_kl` an optional term of the loss,
+`annealed_importance_sampling` the constant; the networks are in `genarena.nets.energy`.
 """

@@ -12,7 +12,6 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from genarena.likelihood import Likelihood, from_unit, log_mean_exp, to_unit
@@ -22,9 +21,11 @@ from genarena.models.energy.annealed_importance_sampling import (
     Partition,
     annealed_importance_sampling,
 )
-from genarena.models.energy.langevin import energy_and_gradient, frozen, langevin
+from genarena.models.energy.langevin import energy_and_gradient, frozen, langevin, shifted
+from genarena.models.energy.level_posterior import LevelPosterior
 from genarena.models.energy.reference import Reference
 from genarena.models.energy.replay_buffer import ReplayBuffer
+from genarena.models.energy.sampler_kl import sampler_kl
 from genarena.nets.energy import ConvEnergy, VectorEnergy
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
@@ -102,7 +103,7 @@ class EBM(GenerativeModel):
         dtype = torch.float16 if spec.is_discrete else torch.float32
         self.buffer = ReplayBuffer(spec.shape, buffer_size, restart, dtype=dtype)
         self.reference = Reference(spec.shape)
-        self.register_buffer("level_counts", torch.ones(spec.num_levels or 0, dtype=torch.int64))
+        self.levels = LevelPosterior(spec.num_levels, self.sigma) if spec.is_discrete else None
         self.register_buffer("constant", torch.zeros(4))  # a Partition, for the weights whose sum is below
         self.register_buffer("constant_of", torch.zeros((), dtype=torch.int64))
 
@@ -129,9 +130,8 @@ class EBM(GenerativeModel):
     # -- training ---------------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        if self.spec.is_discrete and self.training:
-            x = exchange.whole_batch(batch.x)
-            self.level_counts += torch.bincount(x.flatten().long(), minlength=self.spec.num_levels)
+        if self.levels and self.training:
+            self.levels.observe(exchange.whole_batch(batch.x))
         v = self.noisy(batch.x)
         if self.training:
             self.reference.observe(exchange.whole_batch(v))
@@ -149,7 +149,7 @@ class EBM(GenerativeModel):
             "brake": brake,
         }
         if self.kl_weight:
-            terms["kl"] = self.sampler_kl(fake)
+            terms["kl"] = sampler_kl(self.energy, self.net, fake, self.step_size)
             terms["loss"] = terms["loss"] + self.kl_weight * self.temperature * terms["kl"]
         return terms
 
@@ -162,19 +162,6 @@ class EBM(GenerativeModel):
             chains = langevin(self.energy, chains, self.langevin_steps, self.step_size, self.drift_clamp)
         self.buffer.write(index, chains)
         return torch.where(torch.isfinite(chains), chains, 0.0)
-
-    def sampler_kl(self, chains: Tensor) -> Tensor:
-        """E U(v_K) - H(v_K), the gradient through v_K = v - step_size grad U(v) only (Du et al. 2021, eq. 5 and 6).
-
-        The entropy is D log of the distance to the nearest other chain (Kozachenko & Leonenko).
-        """
-        _, gradient = energy_and_gradient(self.energy, chains, create_graph=True)
-        last = chains - self.step_size * gradient + (2.0 * self.step_size) ** 0.5 * torch.randn_like(chains)
-        with frozen(self.net):
-            energy = self.energy(last)
-        apart = torch.cdist(last.flatten(1), chains.flatten(1))
-        distance = apart.masked_fill(torch.eye(len(chains), dtype=torch.bool, device=apart.device), math.inf).amin(1)
-        return (energy - self.spec.num_dims * torch.log(distance + 1e-6)).mean()
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
@@ -217,7 +204,7 @@ class EBM(GenerativeModel):
         for _ in range(num_samples):
             v = self.noisy(x)
             normal = -0.5 * ((v - unit) / self.sigma).square() - math.log(self.sigma * math.sqrt(2.0 * math.pi))
-            draws.append(-self.energy(v) - log_z + (self._log_levels(x, v) - normal).flatten(1).sum(1))
+            draws.append(-self.energy(v) - log_z + (self.levels.log_prob(x, v) - normal).flatten(1).sum(1))
         return log_mean_exp(torch.stack(draws))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
@@ -234,17 +221,6 @@ class EBM(GenerativeModel):
             "acceptance": constant.acceptance,
         }
         return facts | ({"data_noise": self.sigma, "noise_draws": num_samples} if self.spec.is_discrete else {})
-
-    def _log_levels(self, x: Tensor, v: Tensor) -> Tensor:
-        """log P(x | v) per dimension, same shape: softmax over levels of log count - (v - level)^2 / (2 sigma^2)."""
-        log_counts, precision = self.level_counts.float().log(), 1.0 / (2.0 * self.sigma**2)
-        units = to_unit(torch.arange(self.spec.num_levels, device=v.device), self.spec.num_levels)
-        totals = [
-            torch.logsumexp(log_counts - precision * (part[:, None] - units).square(), 1)
-            for part in v.flatten().split(2**14)
-        ]
-        chosen = log_counts[x.long()] - precision * (v - units[x.long()]).square()
-        return chosen - torch.cat(totals).view_as(v)
 
     def partition(self) -> Partition:
         """log Z and its standard error, estimated when the weights are not those it was last estimated for."""
@@ -266,12 +242,3 @@ class EBM(GenerativeModel):
                 seed=seed,
                 device=self.device,
             )
-
-
-def shifted(x: Tensor, share: float) -> Tensor:
-    """Each image moved by up to `share` of its size and rescaled by up to as much, the border repeated."""
-    shift = (2.0 * torch.rand(len(x), 2, 1, device=x.device) - 1.0) * 2.0 * share
-    zoom = 1.0 + (2.0 * torch.rand(len(x), 1, 1, device=x.device) - 1.0) * share
-    theta = torch.cat([zoom * torch.eye(2, device=x.device), shift], 2)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)

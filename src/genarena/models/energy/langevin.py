@@ -1,4 +1,4 @@
-"""Unadjusted Langevin dynamics on an energy, whatever gradient mode the caller is in.
+"""Unadjusted Langevin dynamics on an energy, whatever gradient mode the caller is in, and jumps between its runs.
 
 Papers: Welling & Teh 2011; Du & Mordatch 2019, arXiv 1903.08689, eq. 1; Nijkamp et al. 2019, arXiv 1904.09770.
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Energy = Callable[[Tensor], Tensor]  # (N, *shape) to (N,) nats; rows independent of each other
@@ -55,3 +56,12 @@ def langevin(energy: Energy, x: Tensor, num_steps: int, step_size: float, drift_
 def like(rows: Tensor, x: Tensor) -> Tensor:
     """(N,) as (N, 1, ...), to meet x (N, *shape)."""
     return rows.view(-1, *[1] * (x.dim() - 1))
+
+
+def shifted(x: Tensor, share: float) -> Tensor:
+    """Each image moved by up to `share` of its size and rescaled by up to as much, the border repeated."""
+    shift = (2.0 * torch.rand(len(x), 2, 1, device=x.device) - 1.0) * 2.0 * share
+    zoom = 1.0 + (2.0 * torch.rand(len(x), 1, 1, device=x.device) - 1.0) * share
+    theta = torch.cat([zoom * torch.eye(2, device=x.device), shift], 2)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)

@@ -1,0 +1,30 @@
+"""The way back from a noisy vector to the levels of the data."""
+
+import torch
+from torch import Tensor, nn
+
+from genarena.likelihood import to_unit
+
+
+class LevelPosterior(nn.Module):
+    """P(x | v) per dimension by Bayes' rule: v ~ N(x, sigma^2), and x from the histogram of all training levels."""
+
+    def __init__(self, num_levels: int, sigma: float) -> None:
+        super().__init__()
+        self.num_levels, self.sigma = num_levels, sigma
+        self.register_buffer("counts", torch.ones(num_levels, dtype=torch.int64))
+
+    def observe(self, x: Tensor) -> None:
+        """Count the levels of a training batch (N, *shape)."""
+        self.counts += torch.bincount(x.flatten().long(), minlength=self.num_levels)
+
+    def log_prob(self, x: Tensor, v: Tensor) -> Tensor:
+        """Nats per dimension, same shape: softmax over levels of log count - (v - level)^2 / (2 sigma^2)."""
+        log_counts, precision = self.counts.float().log(), 1.0 / (2.0 * self.sigma**2)
+        units = to_unit(torch.arange(self.num_levels, device=v.device), self.num_levels)
+        totals = [
+            torch.logsumexp(log_counts - precision * (part[:, None] - units).square(), 1)
+            for part in v.flatten().split(2**14)
+        ]
+        chosen = log_counts[x.long()] - precision * (v - units[x.long()]).square()
+        return chosen - torch.cat(totals).view_as(v)
