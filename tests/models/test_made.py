@@ -211,3 +211,13 @@ def test_gaussian_mixture_draws_what_its_density_says() -> None:
 def test_impossible_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MADE(DataSpec((1, 4, 4), 17), **options)
+
+
+def test_masks_follow_the_degrees_that_are_loaded() -> None:
+    """Degrees are part of the weights: the kept masks are made anew of those in the file."""
+    model = small_model((1, 2, 2), 2, hidden=[6])
+    state = model.state_dict()
+    state["degrees_1"] = state["degrees_1"].flip(1)
+    before = model.mask_0.clone()
+    model.load_state_dict(state)
+    assert torch.equal(model.mask_0, before.flip(0)) and not torch.equal(model.mask_0, before)

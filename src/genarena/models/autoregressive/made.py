@@ -88,6 +88,8 @@ class MADE(GenerativeModel, Factorises):
             self._spread_mixtures(num_mixtures)
         for level, degrees in enumerate(self._draw_degrees(order_agnostic)):
             self.register_buffer(f"degrees_{level}", degrees)
+        self._keep_masks()
+        self.register_load_state_dict_post_hook(lambda model, _: model._keep_masks())
 
     @torch.no_grad()
     def _spread_mixtures(self, num_mixtures: int) -> None:
@@ -114,6 +116,20 @@ class MADE(GenerativeModel, Factorises):
     def degrees(self, mask: int) -> list[Tensor]:
         """Of the inputs, then of every hidden layer, under one mask."""
         return [getattr(self, f"degrees_{level}")[mask] for level in range(len(self.layers) + 1)]
+
+    def _keep_masks(self) -> None:
+        """Those of a single network, as many numbers as weights: to make them costs a quarter of a step. Those of several
+        networks would fill the memory, and are made each time."""
+        for index, seen in enumerate(self._make_masks(0) if self.num_masks == 1 else []):
+            self.register_buffer(f"mask_{index}", seen.float(), persistent=False)
+
+    def _make_masks(self, mask: int) -> list[Tensor]:
+        """Which inputs (columns) each unit (row) sees: layer by layer, then of the outputs, then of direct connections."""
+        degrees = self.degrees(mask)
+        hidden = [own[:, None] >= below for below, own in pairwise(degrees)]
+        ends = [(layer, below) for layer, below in ((self.out, degrees[-1]), (self.direct, degrees[0])) if layer]
+        copies = ends[0][0].out_features // len(degrees[0])  # of the outputs, one per parameter of a distribution
+        return hidden + [(degrees[0][:, None] > below).repeat(copies, 1) for _, below in ends]
 
     # -- likelihood
 
@@ -142,15 +158,17 @@ class MADE(GenerativeModel, Factorises):
 
     def outputs(self, values: Tensor, mask: int) -> Tensor:
         """Parameters (N, P, D) of every dimension's distribution, from inputs (N, D)."""
-        degrees = self.degrees(mask)
+        kept = [
+            getattr(self, f"mask_{index}") for index in range(len(self.layers) + 2) if hasattr(self, f"mask_{index}")
+        ]
+        masks = iter(kept or self._make_masks(mask))
         hidden = values
-        for layer, below, own in zip(self.layers, degrees[:-1], degrees[1:], strict=True):
-            hidden = F.relu(F.linear(hidden, layer.weight * (own[:, None] >= below), layer.bias))
+        for layer in self.layers:
+            hidden = F.relu(F.linear(hidden, layer.weight * next(masks), layer.bias))
         outputs = 0.0
-        for layer, source, below in ((self.out, hidden, degrees[-1]), (self.direct, values, degrees[0])):
+        for layer, source in ((self.out, hidden), (self.direct, values)):
             if layer is not None:
-                visible = (degrees[0][:, None] > below).repeat(layer.out_features // len(degrees[0]), 1)
-                outputs = outputs + F.linear(source, layer.weight * visible, layer.bias)
+                outputs = outputs + F.linear(source, layer.weight * next(masks), layer.bias)
         return outputs.unflatten(1, (-1, self.spec.num_dims))
 
     def distribution(self, outputs: Tensor) -> PixelDistribution | GaussianMixture:

@@ -30,7 +30,12 @@ class EMA(WeightAveraging):
         self._parameters = tuple(
             [local(weight.data) for weight in model.parameters()] for model in (self.model, pl_module)
         )
-        self._buffers = list(zip(self.model.buffers(), pl_module.buffers(), strict=True))
+        averaged, current, saved = (
+            dict(self.model.named_buffers()),
+            dict(pl_module.named_buffers()),
+            pl_module.state_dict(),
+        )
+        self._buffers = [(averaged[name], current[name]) for name in current if name in saved]  # others are constants
 
     @torch.no_grad()
     def on_train_batch_end(
