@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from genarena.errors import UserError
+
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
@@ -27,3 +29,16 @@ def alone(path: Path) -> Iterator[None]:
 def cache_folder() -> Path:
     """What is made once and can be made again: $GENARENA_CACHE, default ~/.cache/genarena."""
     return Path(os.environ.get("GENARENA_CACHE") or Path.home() / ".cache" / "genarena")
+
+
+def writable_cache(*below: str) -> Path:
+    """A folder in the cache, made where it is not there. Raises UserError, naming GENARENA_CACHE, where it cannot be."""
+    folder = cache_folder().joinpath(*below)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "no right to write there"
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise UserError(f"{folder} cannot be written ({reason}): set GENARENA_CACHE to a folder that can")
+    return folder
