@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from genarena import cli
-from genarena.data.base import ArenaDataModule, Batches
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Batches
 from genarena.errors import UserError
 from genarena.likelihood import dequantise
 from genarena.models.autoregressive.pixelcnn import PixelCNN
@@ -173,9 +174,9 @@ def loader(num_images: int = 6_000, num_rounds: int = 5) -> str:
     import os
     import tempfile
 
-    from genarena.data.base import Split
+    from genarena.data.batches import Split
     from genarena.data.celeba import CelebA
-    from genarena.data.reading.decoding import Pictures, Sources
+    from genarena.data.reading.pictures import Pictures, Sources
 
     spec = DataSpec((3, 64, 64), 256)
     with tempfile.TemporaryDirectory() as temporary:

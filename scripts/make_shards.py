@@ -23,7 +23,7 @@ def main() -> None:
         raise UserError(f"on_error={options['on_error']}: expected raise or skip")
 
     from genarena.data.packing import pack  # heavy imports wait until the options are right
-    from genarena.data.reading.shards import INDEX, write_index
+    from genarena.data.reading.shard_index import INDEX, write_index
 
     if options["shards"] is not None:
         shards = write_index(Path(options["shards"]))

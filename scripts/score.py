@@ -40,6 +40,7 @@ def main() -> None:
     metrics = options["metrics"] if options["metrics"] is not None else cfg["metrics"]
 
     from genarena.build import build
+    from genarena.data.reading.samples import image_spec, read_images
     from genarena.evaluation.pictures import save_samples
     from genarena.files.atomic import replace_atomically
     from genarena.files.progress import Bars
@@ -58,10 +59,10 @@ def main() -> None:
             if not data.spec.is_image or not data.spec.is_discrete:
                 raise UserError(f"data={options['data']}: holds vectors, and score.py takes images")
         else:
-            real = imported.read_images(Path(options["reference"]), lossless=False, bars=bars)
-            data = imported.ImportedReference(real, imported.image_spec(real))
+            real = read_images(Path(options["reference"]), lossless=False, bars=bars)
+            data = imported.ImportedReference(real, image_spec(real))
             data.setup()
-        images = imported.read_images(Path(options["samples"]), data.spec, bars=bars)
+        images = read_images(Path(options["samples"]), data.spec, data.background, bars=bars)
     sizes = {} if options["budget"] else {"num_samples": len(images), "num_test": data.test.size}
     backbones = cfg["evaluation"]["features"] | cli.features(options)
     settings = build(cfg["evaluation"] | sizes | {"features": backbones}, "evaluation")

@@ -9,12 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from genarena.data.base import ArenaDataModule, Batches, DataError, Split
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Batches, Split
 from genarena.data.binary_mnist import BinaryMNIST
 from genarena.data.digits import Digits
 from genarena.data.image_folder import ImageFolder
 from genarena.data.mnist import MNIST
 from genarena.data.toy2d import DISTRIBUTIONS, Toy2D
+from genarena.errors import DataError
 from genarena.spec import DataSpec
 
 DIGITS = DataSpec((1, 8, 8), 17, 10)

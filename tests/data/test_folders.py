@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 
 from genarena.data import imagenet64
-from genarena.data.base import ArenaDataModule, DataError
+from genarena.data.base import ArenaDataModule
 from genarena.data.ffhq import FFHQ
 from genarena.data.imagenet import ImageNet
 from genarena.data.imagenet32 import ImageNet32
 from genarena.data.imagenet64 import ImageNet64
 from genarena.data.lsun import LSUN
-from genarena.data.reading import decoding
+from genarena.data.reading import pictures
+from genarena.errors import DataError
 from genarena.spec import DataSpec
 
 SMALL = DataSpec((3, 16, 16), 256)
@@ -173,8 +174,8 @@ def npy(array: np.ndarray) -> bytes:
         ({"data": npy(np.zeros((2, 12288), np.uint8)), "labels": npy(np.ones(2, int))}, "expected uint8 (2, 3072)"),
         ({"data": npy(np.zeros((2, 3072), np.uint8)), "labels": npy(np.ones(3, int))}, "expected uint8 (3, 3072)"),
         ({"data": npy(np.zeros((2, 3072), np.uint8)), "labels": npy(np.zeros(2, int))}, "labels are not 1 to 1000"),
-        ({"labels": npy(np.ones(2, int))}, "damaged or not what is published"),
-        ({"data": b"<html>quota</html>", "labels": npy(np.ones(2, int))}, "damaged or not what is published"),
+        ({"labels": npy(np.ones(2, int))}, "cannot be read as the published arrays"),
+        ({"data": b"<html>quota</html>", "labels": npy(np.ones(2, int))}, "cannot be read as the published arrays"),
         ({"data": npy(np.zeros((2, 3072), np.uint8)), "labels": b"\0" * 700_000}, "claims 700,000 bytes"),
     ],
     ids=["pickle", "pickled labels", "floats", "size", "count", "labels", "no data", "page", "bomb"],
@@ -194,7 +195,7 @@ def test_arrays_that_are_not_the_published_ones(tmp_path, monkeypatch, members, 
 
 def test_lsun_reads_the_records_of_one_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lmdb = pytest.importorskip("lmdb")
-    monkeypatch.setattr(decoding, "IN_PROCESS", 0)  # worker processes
+    monkeypatch.setattr(pictures, "IN_PROCESS", 0)  # worker processes
     folder = tmp_path / "lsun" / "church_outdoor_train_lmdb"
     folder.mkdir(parents=True)
     with lmdb.open(str(folder), map_size=2**24) as database, database.begin(write=True) as transaction:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from genarena.data.base import DataError
 from genarena.data.huggingface import HuggingFace
+from genarena.errors import DataError
 from genarena.spec import DataSpec
 
 datasets = pytest.importorskip("datasets")

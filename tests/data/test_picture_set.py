@@ -15,10 +15,12 @@ import torch
 from PIL import Image
 
 from genarena.data import picture_set
-from genarena.data.base import Batches, DataError
+from genarena.data.batches import Batches
 from genarena.data.image_folder import ImageFolder
-from genarena.data.reading import decoding
-from genarena.data.reading.decoding import Pictures, Recipe, Sources
+from genarena.data.reading import pictures
+from genarena.data.reading.decoding import Recipe
+from genarena.data.reading.pictures import Pictures, Sources
+from genarena.errors import DataError
 from genarena.spec import DataSpec
 
 SIZE = 8
@@ -36,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worker processes, however few pictures there are."""
-    monkeypatch.setattr(decoding, "IN_PROCESS", 0)
+    monkeypatch.setattr(pictures, "IN_PROCESS", 0)
 
 
 def ready(root: Path, **options: object) -> ImageFolder:
@@ -86,7 +88,7 @@ def test_a_picture_that_breaks_later_is_named_with_its_place(folder: Path, tmp_p
 def test_a_second_process_decodes_nothing_and_changed_files_are_read_again(folder, tmp_path, monkeypatch) -> None:
     first = ready(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(decoding, "decode", lambda *_: pytest.fail("decoded again"))
+        patch.setattr(pictures, "decode", lambda *_: pytest.fail("decoded again"))
         assert ready(folder).facts == first.facts
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -209,7 +211,8 @@ def test_workers_end_with_their_parent(folder: Path, tmp_path: Path) -> None:
     code = f"""
 import os, signal, multiprocessing
 from pathlib import Path
-from genarena.data.reading.decoding import Pictures, Recipe, Sources
+from genarena.data.reading.decoding import Recipe
+from genarena.data.reading.pictures import Pictures, Sources
 names = 4 * sorted(path.name for path in Path({str(folder)!r}).iterdir())
 pictures = Pictures(Sources(Path({str(folder)!r}), names), Recipe((3, 8, 8)), num_workers=2)
 batches = pictures.batches(slice(first, first + 8) for first in range(0, 960, 8))

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genarena.data.base import ArenaDataModule, DataError
+from genarena.data.base import ArenaDataModule
 from genarena.data.celeba import COUNT, CelebA, official_part
 from genarena.data.cifar10 import CIFAR10
 from genarena.data.cifar100 import CIFAR100
@@ -26,7 +26,7 @@ from genarena.data.omniglot import Omniglot
 from genarena.data.reading.decoding import Recipe, decode
 from genarena.data.reading.unpickling import load_arrays
 from genarena.data.svhn import SVHN
-from genarena.errors import Untrusted
+from genarena.errors import DataError, Untrusted
 from genarena.files.download import Published
 from genarena.spec import DataSpec
 from tests.damage import damaged

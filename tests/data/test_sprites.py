@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from genarena.data.base import Batches, DataError
+from genarena.data.batches import Batches
 from genarena.data.reading.lazy import Lazy
 from genarena.data.sprites import FACTORS, Sprites, draw_all, factors_of, values
+from genarena.errors import DataError
 from genarena.metrics.base import content_order
 from genarena.spec import DataSpec
 from genarena.statistics.neighbours import nearest

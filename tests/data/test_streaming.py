@@ -17,11 +17,12 @@ import torch
 from PIL import Image
 
 from genarena.config import compose
-from genarena.data.base import DataError
 from genarena.data.packing import pack
-from genarena.data.reading.decoding import IN_PROCESS
-from genarena.data.reading.shards import INDEX, Shard, Store, look_through, sources, write_index
+from genarena.data.reading.pictures import IN_PROCESS
+from genarena.data.reading.shard_index import INDEX, Shard, look_through, write_index
+from genarena.data.reading.shards import Store, sources
 from genarena.data.streaming import ShardBatches, Streaming, assigned, divided
+from genarena.errors import DataError
 from genarena.run import run
 from genarena.spec import DataSpec
 from genarena.training.callbacks.budget import Budget

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from genarena.data.base import DataError
 from genarena.data.tabular import Tabular
+from genarena.errors import DataError
 from genarena.spec import DataSpec
 
 
@@ -65,11 +65,11 @@ def test_npz_and_csv_hold_the_same_table(tmp_path: Path) -> None:
         ("t.csv", "1,2\n3,x\n", "line 2 is not 2 numbers"),
         ("t.csv", "1,2\n3\n", "line 2 is not 2 numbers"),
         ("t.csv", "1,2\n" * 5, "5 rows are too few"),
-        ("t.csv", "1,2\n2,nan\n" * 20, "16 values are not finite, the first in train row 1, column 1"),
-        ("t.csv", "1,2\n2,2\n" * 20, "column 1 is constant"),
+        ("t.csv", "1,2\n2,nan\n" * 20, "20 values are not finite, the first in line 2, column 2"),
+        ("t.csv", "1,2\n2,2\n" * 20, "column 2 is constant"),
         ("t.csv", "1,2,3\n2,4,1\n" * 20, "data.num_dims=2: .*t.csv has 3 columns"),
         ("t.npy", "<html>", "t.npy cannot be read as a table"),
-        ("t.txt", "1,2", "ends in .npy, .npz or .csv"),
+        ("t.txt", "1,2", "ends in .npy, .npz, .csv or .tsv"),
         ("other", "", "t.csv: there is no such file"),
     ],
 )

@@ -12,13 +12,14 @@ import torch
 from PIL import Image
 
 from genarena.config import compose
+from genarena.data.reading.samples import image_spec, read_images
 from genarena.errors import DataError, UserError
 from genarena.evaluation import features
 from genarena.evaluation.backbones import BACKBONES
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from genarena.metrics import names
-from genarena.published.imported import ImportedSamples, about_images, check_askable, image_spec, read_images
+from genarena.published.imported import ImportedSamples, about_images, check_askable
 from genarena.run import run
 from genarena.runs import results
 from genarena.spec import DataSpec
@@ -211,14 +212,14 @@ def picture(path: Path, mode: str, size: tuple[int, int], colour: object = 0) ->
         ),
         (lambda d: picture(d / "a.png", "L", (28, 28)), "a.png: is 28x28 pixels, the data 8x8"),
         (lambda d: picture(d / "a.png", "RGB", (8, 8), (0, 0, 255)), "a.png: is in colour"),
-        (lambda d: picture(d / "a.png", "RGBA", (8, 8), (0, 0, 0, 9)), "a.png: has transparent pixels"),
-        (lambda d: picture(d / "a.png", "I;16", (8, 8)), "mode I;16"),
+        (lambda d: picture(d / "a.png", "RGBA", (8, 8), (0, 0, 0, 9)), "a.png: has the value 246"),  # on white
+        (lambda d: picture(d / "a.png", "I;16", (8, 8)), "I;16 pixels"),
         (lambda d: picture(d / "a.jpg", "L", (8, 8)), "a.jpg: samples in a format that may change pixels"),
         (lambda d: picture(d / "a.png", "L", (8, 8), 37), "a.png: has the value 37, which is none of the 17 levels"),
         (lambda d: (d / "x").mkdir(parents=True), "no pictures"),
         (
             lambda d: [picture(d / "a.png", "L", (8, 8)), (d / "b.png").write_bytes((d / "a.png").read_bytes()[:40])],
-            "b.png cannot",
+            "b.png: it is none of PNG",
         ),
     ],
 )

@@ -15,7 +15,6 @@ from genarena.data.reading.lazy import Lazy
 from genarena.errors import DataError
 from genarena.spec import DataSpec
 
-__all__ = ["ArenaDataModule", "Batches", "DataError", "Split", "mirrored", "seeded_generator", "seeded_split", "tenths"]
 HASHED_AT_ONCE = 4096
 
 
@@ -31,6 +30,7 @@ class ArenaDataModule(LightningDataModule, ABC):
 
     name: ClassVar[str]
     flip = False  # a field of sets of images: whether training images are mirrored with probability 1/2
+    background = "white"  # a field of sets of pictures: what transparent ones are laid on
 
     spec: DataSpec
     batch_size: int = 128
@@ -113,14 +113,31 @@ class ArenaDataModule(LightningDataModule, ABC):
         self.train, self.val, self.test = (
             self.cut(name, split) for name, split in zip(("train", "val", "test"), self.load(), strict=True)
         )
-        for split in (self.train, self.val, self.test):
-            if split.size < 1:
-                raise DataError(f"{self.name}: one of its splits is empty")
-            if tuple(split.x.shape[1:]) != self.spec.shape:
-                raise DataError(
-                    f"{self.name}: examples have shape {tuple(split.x.shape[1:])}, expected {self.spec.shape}"
-                )
+        for name in ("train", "val", "test"):
+            self._refuse_broken(name, getattr(self, name))
         self._checksum = self._hash()
+
+    def _refuse_broken(self, name: str, split: Split) -> None:
+        """Raise DataError for a split that is empty, of another shape, or whose labels are none of `spec.num_classes`."""
+        if split.size < 1:
+            raise DataError(f"{self.name}: one of its splits is empty")
+        if tuple(split.x.shape[1:]) != self.spec.shape:
+            raise DataError(f"{self.name}: examples have shape {tuple(split.x.shape[1:])}, expected {self.spec.shape}")
+        if split.y is None:
+            return
+        if split.y.dtype != torch.int64 or split.y.dim() not in (1, 2) or len(split.y) != split.size:
+            raise DataError(
+                f"{self.name}: the labels of its {name} split are {split.y.dtype} {tuple(split.y.shape)}, expected int64, "
+                f"one or a row of attributes for each of {split.size:,} examples"
+            )
+        classes = 2 if split.y.dim() == 2 else self.spec.num_classes  # attributes are 0 or 1
+        wrong = (split.y < 0) | (split.y >= classes) if classes else split.y < 0
+        if wrong.any():
+            place = int(wrong.nonzero()[0, 0])
+            allowed = f"0 to {classes - 1}" if classes else "0 or more"
+            raise DataError(
+                f"{self.name}: label {int(split.y[wrong][0])} of {name} example {place} is none of the labels, {allowed}"
+            )
 
     def cut(self, name: str, split: Any) -> Any:
         """The first `max_<name>` rows of the split (or of anything else with rows) in an order that no seed changes."""
@@ -183,5 +200,11 @@ def seeded_split(whole: Any, val: int, test: int) -> tuple[Any, Any, Any]:
 
 def tenths(whole: Any) -> tuple[Any, Any, Any]:
     """`seeded_split` with a tenth, and at least one example, each for validation and test."""
-    tenth = max(1, whole.size // 10)
-    return seeded_split(whole, val=tenth, test=tenth)
+    return completed({"train": whole})
+
+
+def completed(parts: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """The parts `train`, `val` and `test`; one of the last two that is missing is a tenth of the training part."""
+    tenth = max(1, parts["train"].size // 10)
+    train, val, test = seeded_split(parts["train"], *(0 if name in parts else tenth for name in ("val", "test")))
+    return train, parts.get("val", val), parts.get("test", test)

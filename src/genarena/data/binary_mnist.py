@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.data.base import Split
+from genarena.data.batches import Split
 from genarena.data.mnist import MNIST
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genarena.data.base import DataError, tenths
+from genarena.data.base import tenths
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
-from genarena.data.reading.decoding import Recipe, Sources
+from genarena.data.reading.decoding import Recipe
+from genarena.data.reading.pictures import Sources
+from genarena.errors import DataError
 from genarena.files.download import Published
 
 COUNT, LAST_TRAIN, LAST_VAL = 202_599, 162_770, 182_637  # the official split goes by the number of the picture

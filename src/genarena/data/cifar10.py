@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from genarena.data.base import DataError, Split
+from genarena.data.batches import Split
 from genarena.data.published_set import PublishedSet
 from genarena.data.reading.unpickling import load_arrays
-from genarena.errors import UserError
+from genarena.errors import DataError, UserError
 from genarena.files.download import Published
 
 

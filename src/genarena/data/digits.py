@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from genarena.data.base import ArenaDataModule, Split, seeded_split
+from genarena.data.base import ArenaDataModule, seeded_split
+from genarena.data.batches import Split
 
 
 class Digits(ArenaDataModule):

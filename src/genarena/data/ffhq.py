@@ -8,11 +8,13 @@ from pathlib import Path
 
 import torch
 
-from genarena.data.base import DataError, seeded_split, tenths
-from genarena.data.image_folder import picture_names
+from genarena.data.base import seeded_split, tenths
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
-from genarena.data.reading.decoding import Recipe, Sources
+from genarena.data.reading.decoding import Recipe
+from genarena.data.reading.folders import picture_names
+from genarena.data.reading.pictures import Sources
+from genarena.errors import DataError
 
 COUNT, LAST_TRAIN = 70_000, 59_999  # by the number in the name of a file, as the owner suggests
 NUM_VAL = 5_000

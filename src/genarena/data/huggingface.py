@@ -1,6 +1,6 @@
 """Pictures from a Hugging Face data set: saved to disk, a folder or files that `datasets` reads, or a name on the hub.
 
-No code of a data set is run: `datasets` 4 has no loading scripts any more, and pictures are decoded by `decoding.py`.
+No code of a data set is run: `datasets` 4 has no loading scripts any more, and pictures are decoded like all others.
 What lies on disk needs no network. Needs pip install -e '.[huggingface]'.
 """
 
@@ -13,9 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.data.base import DataError, seeded_split
+from genarena.data.base import completed
 from genarena.data.picture_set import AnyPictures, Listing
-from genarena.data.reading.decoding import Sources
+from genarena.data.reading.pictures import MAX_BYTES, Sources
+from genarena.errors import DataError
+from genarena.files.boundary import first_line
+from genarena.files.regular import read_regular
 
 VALIDATION = ("validation", "val", "valid", "dev")  # names that the split has in one set or another
 SAVED = ("dataset_dict.json", "state.json")  # in the folder of a set that was saved to disk
@@ -32,7 +35,8 @@ class Rows(Sources):
         picture = next(iter(self.table[int(self.names[index])].values()))
         if picture is None:
             raise ValueError("the row holds no picture")
-        return picture["bytes"] if picture["bytes"] is not None else Path(picture["path"]).read_bytes()
+        content, path = picture["bytes"], picture["path"]
+        return read_regular(Path(path), MAX_BYTES) if content is None else content
 
     def title(self, index: int) -> str:
         return f"{self.folder}[{self.part}] row {self.names[index]}"
@@ -71,11 +75,8 @@ class HuggingFace(AnyPictures):
             raise DataError(f"data.path={self.path}: expected a split named train; it has {', '.join(tables)}")
         classes = self._classes(tables)
         self.spec = replace(self.spec, num_classes=len(classes) if classes else None)
-        train = self._listing(known, tables[known], classes)
-        held = {name: self._listing(part, tables[part], classes) for name, part in parts.items() if part in tables}
-        tenth = max(1, train.size // 10)
-        train, val, test = seeded_split(train, *(0 if name in held else tenth for name in ("val", "test")))
-        return train, held.get("val", val), held.get("test", test)
+        names = {"train": known} | {name: part for name, part in parts.items() if part in tables}
+        return completed({name: self._listing(part, tables[part], classes) for name, part in names.items()})
 
     def identity(self) -> dict[str, Any]:
         place = Path(self.path).name if self.location() else self.path
@@ -102,9 +103,8 @@ class HuggingFace(AnyPictures):
                 found = datasets.load_from_disk(str(folder))
             else:
                 found = datasets.load_dataset(str(folder or self.path), self.subset, revision=self.revision)
-        except (OSError, ValueError, RuntimeError, ImportError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise DataError(f"data.path={self.path}: cannot be loaded: {reason}") from error
+        except Exception as error:  # whatever the package makes of a set
+            raise DataError(f"data.path={self.path}: cannot be loaded: {first_line(error)}") from error
         found = found if isinstance(found, dict) else {"train": found}
         for name, table in found.items():
             for option in filter(None, (self.column, self.label)):

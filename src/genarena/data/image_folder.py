@@ -1,50 +1,93 @@
-"""Your own pictures: a folder of image files; the first level of subfolders, where there is one, names the classes."""
+"""Your own pictures: a folder of image files. Subfolders name the classes, or are the splits: `train`, `val`, `test`."""
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from genarena.data.base import DataError, tenths
+from genarena.data.base import completed, tenths
 from genarena.data.picture_set import AnyPictures, Listing
-from genarena.data.reading.decoding import SUFFIXES, Sources
+from genarena.data.reading.folders import SUFFIXES, picture_names, say
+from genarena.data.reading.pictures import Sources
+from genarena.errors import DataError
 
-
-def picture_names(folder: Path) -> list[str]:
-    """Paths below a folder of all files that are pictures by their suffix, sorted."""
-    found = []
-    for here, _, files in os.walk(folder):  # three times as fast as rglob on a million files
-        below = os.path.relpath(here, folder)
-        found += [
-            name if below == "." else f"{below}/{name}"
-            for name in files
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
-        ]
-    return sorted(found)
+LEAST = 10  # pictures
+PARTS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}  # split -> names that its folder may have, in upper or lower case
 
 
 @dataclass(eq=False, repr=False)
 class ImageFolder(AnyPictures):
-    """A tenth of the pictures each is kept for validation and test, drawn with a fixed seed over the sorted paths."""
+    """Folders below `root` that are named after splits (`PARTS`), a training one among them, are the splits.
+
+    Without them, a tenth of the pictures each is kept for validation and test, drawn with a fixed seed over the sorted
+    paths; without one of the two, that one is a tenth of the training pictures. What is left of the path of every picture
+    begins with its class, where there are at least two classes and every picture lies in one.
+    """
 
     name = "image_folder"
 
     def location(self) -> Path:
         return Path(self.root)
 
+    def identity(self) -> dict[str, Any]:
+        return super().identity() | ({"split": f"folders {', '.join(self._folders)}"} if self._folders else {})
+
     def listings(self) -> tuple[Listing, Listing, Listing]:
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(f"data.root={root}: there is no such folder")
         names = picture_names(root)
-        if len(names) < 10:
+        if len(names) < LEAST:
             raise DataError(
-                f"data.root={root}: {len(names)} pictures found ({', '.join(sorted(SUFFIXES))}), 10 are needed"
+                f"data.root={root}: {len(names)} pictures found ({', '.join(sorted(SUFFIXES))}), {LEAST} are needed"
             )
-        folders = [Path(name).parts[0] if len(Path(name).parts) > 1 else None for name in names]
+        self._folders = split_folders(root, names)
+        below = [name.partition("/")[2] if self._folders else name for name in names]
+        whole = Listing(Sources(root, names), self._labels(names, below))
+        if not self._folders:
+            return tenths(whole)
+        folders = [name.partition("/")[0] for name in names]
+        parts = {
+            part: whole[torch.tensor([index for index, folder in enumerate(folders) if folder == own])]
+            for own, part in self._folders.items()
+        }
+        return completed(parts)
+
+    def _labels(self, names: list[str], below: list[str]) -> torch.Tensor | None:
+        """(N,) the class of each picture, from the first folder of its path; None where there are no classes."""
+        folders = [path.partition("/")[0] if "/" in path else None for path in below]
         classes = sorted({folder for folder in folders if folder})
-        labelled = len(classes) > 1 and all(folders)
-        labels = torch.tensor([classes.index(folder) for folder in folders]) if labelled else None
-        self.spec = replace(self.spec, num_classes=len(classes) if labelled else None)
-        return tenths(Listing(Sources(root, names), labels))
+        self.spec = replace(self.spec, num_classes=None)
+        if len(classes) < 2:
+            return None
+        if None in folders:
+            loose = names[folders.index(None)]
+            say(
+                f"{loose} lies beside the folders {classes[0]}, {classes[1]}, ...: without a class for it, none has labels"
+            )
+            return None
+        self.spec = replace(self.spec, num_classes=len(classes))
+        number = {name: index for index, name in enumerate(classes)}
+        return torch.tensor([number[folder] for folder in folders])
+
+
+def split_folders(root: Path, names: list[str]) -> dict[str, str]:
+    """Folder -> split, where the folders below `root` are splits; else nothing.
+
+    Raises DataError where some are splits and other folders or pictures lie beside them.
+    """
+    first = sorted({name.partition("/")[0] for name in names if "/" in name})
+    known = {folder: part for folder in first for part, titles in PARTS.items() if folder.lower() in titles}
+    if "train" not in known.values() or len(known) == 1 < len(first):
+        return {}  # a class may be named train
+    others = [folder for folder in first if folder not in known] + [name for name in names if "/" not in name]
+    if others:
+        raise DataError(f"data.root={root}: {others[0]} lies beside {', '.join(known)}, which are splits: move it away")
+    if len(set(known.values())) < len(known):
+        raise DataError(f"data.root={root}: {', '.join(known)} are splits, and two of them are the same one")
+    return known

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
-from genarena.data.base import DataError, seeded_split
-from genarena.data.image_folder import picture_names
+from genarena.data.base import seeded_split
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
-from genarena.data.reading.decoding import Sources
+from genarena.data.reading.folders import picture_names
+from genarena.data.reading.pictures import Sources
+from genarena.errors import DataError
 
 COUNTS = {"train": 1_281_167, "val": 50_000}
 NUM_VAL = 10_000

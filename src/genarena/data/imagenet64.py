@@ -8,7 +8,6 @@
 
 import hashlib
 import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,13 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.data.base import DataError, Split, seeded_split
-from genarena.data.image_folder import picture_names
+from genarena.data.base import seeded_split
+from genarena.data.batches import Split
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.reading import mapped
-from genarena.data.reading.decoding import Sources
+from genarena.data.reading.folders import picture_names
+from genarena.data.reading.pictures import Sources
+from genarena.errors import DataError
 from genarena.files.atomic import replace_atomically
-from genarena.files.cache import alone, cache_folder
+from genarena.files.boundary import reading
+from genarena.files.cache import alone, writable_cache
 
 COUNTS = {"oord": 1_281_149 + 49_999, "box": 1_281_167 + 50_000}
 FILTERS = ("box", "bicubic", "bilinear", "hamming", "lanczos", "nearest")
@@ -104,7 +106,7 @@ class ImageNet64(PictureSet):
         shape = len(y), 3, self.size, self.size
         stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
         key = hashlib.sha256(repr((stamps, shape)).encode()).hexdigest()[:32]
-        pixels = cache_folder() / "pictures" / self.name / f"{key}.u8"
+        pixels = writable_cache("pictures", self.name) / f"{key}.u8"
         digest = pixels.with_suffix(".sha256")
         with alone(pixels.with_suffix(".lock")):
             if not (pixels.is_file() and digest.is_file()):
@@ -131,7 +133,7 @@ class ImageNet64(PictureSet):
 
     def _array(self, path: Path, name: str) -> np.ndarray:
         """One array of a file, nothing unpickled, and none larger than it can be."""
-        try:
+        with reading(path, "the published arrays"):
             with zipfile.ZipFile(path) as archive:
                 size = archive.getinfo(f"{name}.npy").file_size
             if size > MAX_ROWS * 3 * self.size**2 + 10_000:
@@ -140,6 +142,4 @@ class ImageNet64(PictureSet):
                 array = arrays[name]
             if not (isinstance(array, np.ndarray) and array.dtype.kind in "uif"):
                 raise ValueError(f"{name} is no array of numbers")
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise DataError(f"{path} is damaged or not what is published: {error}") from error
         return array

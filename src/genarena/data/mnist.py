@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.data.base import DataError, Split
+from genarena.data.batches import Split
 from genarena.data.published_set import PublishedSet
+from genarena.errors import DataError
 from genarena.files.download import Published
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

@@ -7,10 +7,11 @@ are another file: no number here compares with those.
 from dataclasses import dataclass
 
 from genarena.data.base import seeded_split
-from genarena.data.image_folder import picture_names
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
-from genarena.data.reading.decoding import Recipe, Sources
+from genarena.data.reading.decoding import Recipe
+from genarena.data.reading.folders import picture_names
+from genarena.data.reading.pictures import Sources
 from genarena.files.download import Published
 
 ADDRESS = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"

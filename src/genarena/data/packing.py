@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from genarena.data.base import DataError
 from genarena.data.image_folder import ImageFolder
 from genarena.data.picture_set import MAX_SKIPPED, Listing
 from genarena.data.reading.decoding import Recipe, decode
-from genarena.data.reading.shards import write_index
+from genarena.data.reading.shard_index import write_index
+from genarena.errors import DataError
 from genarena.files.atomic import replace_atomically
 from genarena.files.progress import Bars
 from genarena.spec import DataSpec

@@ -7,10 +7,9 @@ batches and data id are the same either way. Validation and test pictures are al
 import hashlib
 import json
 import shutil
-import sys
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.data.base import ArenaDataModule, DataError, Split
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
 from genarena.data.reading import mapped
-from genarena.data.reading.decoding import Failure, Pictures, Recipe, Sources
+from genarena.data.reading.decoding import BACKGROUNDS, Recipe
+from genarena.data.reading.folders import say
+from genarena.data.reading.pictures import Failure, Pictures, Sources
+from genarena.errors import DataError
 from genarena.files.atomic import replace_atomically
-from genarena.files.cache import alone, cache_folder
+from genarena.files.cache import alone, writable_cache
 from genarena.files.progress import Bars
 
 AT_ONCE = 128  # pictures per task of a worker
@@ -49,6 +52,7 @@ class PictureSet(ArenaDataModule):
 
     on_error: what a picture that cannot be read does: `raise`, or `skip` it, up to one in a hundred.
     decode: `once`, `always`, or `auto`: once where the training pictures take at most half of the free disk.
+    background: what transparent pictures are laid on: `white`, `grey` or `black`; `refuse` takes them for broken ones.
     num_workers, timeout: of the processes that decode (see `Pictures`).
     """
 
@@ -57,10 +61,12 @@ class PictureSet(ArenaDataModule):
     num_workers: int | None = None
     timeout: float = 60.0
     flip: bool = False
+    background: str = "white"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for option, allowed in (("on_error", ("raise", "skip")), ("decode", ("auto", "once", "always"))):
+        choices = {"on_error": ("raise", "skip"), "decode": ("auto", "once", "always"), "background": BACKGROUNDS}
+        for option, allowed in choices.items():
             if getattr(self, option) not in allowed:
                 raise DataError(f"data.{option}={getattr(self, option)}: expected {', '.join(allowed)}")
         self.skipped = 0
@@ -71,11 +77,18 @@ class PictureSet(ArenaDataModule):
         """Train, validation and test pictures; raises DataError with one line when they are not there."""
 
     def recipe(self) -> Recipe:
-        """How a picture becomes an example."""
+        """Which part of a picture becomes an example, and how; the background is set by `pictures`."""
         return Recipe(self.spec.shape)
 
+    def pictures(self, sources: Sources) -> Pictures:
+        """The examples of a split, decoded when they are asked for."""
+        recipe = replace(self.recipe(), background=self.background)
+        return Pictures(sources, recipe, self.num_workers, self.timeout)
+
     def identity(self) -> dict[str, Any]:
-        return self.recipe().identity() | ({"skipped": self.skipped} if self.skipped else {})
+        return replace(self.recipe(), background=self.background).identity() | (
+            {"skipped": self.skipped} if self.skipped else {}
+        )
 
     def digest(self, name: str) -> str:
         return self._digests[name] if name in self._digests else super().digest(name)
@@ -89,28 +102,24 @@ class PictureSet(ArenaDataModule):
         return tuple(self._read(name, listing, allowed) for name, listing in listings.items())
 
     def _read(self, name: str, listing: Listing, allowed: int) -> Split:
-        pictures = Pictures(listing.sources, self.recipe(), self.num_workers, self.timeout)
+        pictures = self.pictures(listing.sources)
         keep = name != "train" or self._keeps(pictures)
-        stored = Stored(cache_folder() / "pictures" / self.name, pictures, keep)
+        stored = Stored(writable_cache("pictures", self.name), pictures, keep)
         skipped, self._digests[name] = stored.make(allowed - self.skipped if self.on_error == "skip" else None)
         if skipped:
             self.skipped += len(skipped)
-            print(
-                f"data: {len(skipped)} of {listing.size:,} pictures of {name} cannot be read and are left out, the first "
-                f"is {listing.sources.title(skipped[0])}",
-                file=sys.stderr,
-                flush=True,
+            say(
+                f"{len(skipped)} of {listing.size:,} pictures of {name} cannot be read and are left out, the first "
+                f"is {listing.sources.title(skipped[0])}"
             )
             listing = listing[torch.tensor(sorted(set(range(listing.size)) - set(skipped)), dtype=torch.long)]
-            pictures = Pictures(listing.sources, self.recipe(), self.num_workers, self.timeout)
+            pictures = self.pictures(listing.sources)
         return Split(stored.array(listing.size) if keep else pictures, listing.y)
 
     def _keeps(self, pictures: Pictures) -> bool:
         if self.decode != "auto":
             return self.decode == "once"
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        return np.prod(pictures.shape, dtype=float) <= shutil.disk_usage(folder).free / 2
+        return np.prod(pictures.shape, dtype=float) <= shutil.disk_usage(writable_cache()).free / 2
 
 
 @dataclass(eq=False, repr=False)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from genarena.data.base import ArenaDataModule, DataError
+from genarena.data.base import ArenaDataModule
 from genarena.data.reading.archives import unpack
-from genarena.errors import UserError
+from genarena.errors import DataError, UserError
 from genarena.files.download import Published, download
 
 

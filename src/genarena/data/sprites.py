@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.data.base import ArenaDataModule, DataError, Split
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
 from genarena.data.reading.lazy import Lazy
+from genarena.errors import DataError
 
 FACTORS = {
     "shape": 3,

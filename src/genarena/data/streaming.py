@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.data.base import Batches, DataError, Split, seeded_generator
+from genarena.data.batches import Batches, Split, seeded_generator
 from genarena.data.picture_set import AnyPictures, Listing
-from genarena.data.reading.decoding import Pictures
 from genarena.data.reading.lazy import Lazy
-from genarena.data.reading.shards import Shard, Store, sources
+from genarena.data.reading.shard_index import Shard, chosen
+from genarena.data.reading.shards import Store, sources
+from genarena.errors import DataError
 
 PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 
@@ -30,7 +31,8 @@ class Streaming(AnyPictures):
     path: a folder (below `root` or elsewhere) or an address (http://, s3://, gs://, ...) with `index.json`
     (scripts/make_shards.py) and shards whose names say `train`, `val` or `test`; without one of the last two, the last
     tenth of the training shards. mixed_shards: training pictures of so many shards are shuffled together. cache_gb: of
-    disk, for fetched shards; decode: as in other sets of pictures, but `always` unless told otherwise.
+    disk, for fetched shards; decode: as in other sets of pictures, but `always` unless told otherwise. picture: where a
+    key has several pictures (`7.jpg`, `7.seg.png`), the suffix of those to take (`jpg`).
     """
 
     name = "streaming"
@@ -38,6 +40,7 @@ class Streaming(AnyPictures):
 
     decode: str = "always"
     path: str = ""
+    picture: str | None = None
     image_size: int = 64
     mixed_shards: int = 4
     cache_gb: float = 50.0
@@ -61,7 +64,7 @@ class Streaming(AnyPictures):
 
     def listings(self) -> tuple[Listing, Listing, Listing]:
         store = Store(self._place(), self.cache_gb)
-        parts = divided(store.index())
+        parts = divided([chosen(shard, self.picture) for shard in store.index()])
         labels = [member.label for shards in parts.values() for shard in shards for member in shard.members]
         labelled = bool(labels) and None not in labels
         self.spec = replace(self.spec, num_classes=max(labels) + 1 if labelled else None)
@@ -95,10 +98,10 @@ class Streaming(AnyPictures):
         if name != "train":
             return super()._read(name, listing, allowed)
         self.shard = torch.tensor([number for number, *_ in listing.sources.places])
-        pictures = Pictures(listing.sources, self.recipe(), self.num_workers, self.timeout)
+        pictures = self.pictures(listing.sources)
         if self._keeps(pictures):
             return super()._read(name, listing, allowed)
-        hasher = hashlib.sha256(repr(self.recipe()).encode())
+        hasher = hashlib.sha256(repr(pictures.recipe).encode())
         for stamp in listing.sources.stamps():  # the sha256 of its shard stands for each picture
             hasher.update(repr(stamp).encode())
         self._digests[name] = hasher.hexdigest()

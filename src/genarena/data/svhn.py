@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from genarena.data.base import DataError, Split
+from genarena.data.batches import Split
 from genarena.data.published_set import PublishedSet
+from genarena.errors import DataError
 from genarena.files.download import Published
 
 ADDRESS = "http://ufldl.stanford.edu/housenumbers"

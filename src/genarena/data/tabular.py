@@ -1,4 +1,4 @@
-"""Your own table of numbers, for density estimation on vectors: an .npy, .npz or .csv file, a row per example.
+"""Your own table of numbers, for density estimation on vectors: an .npy, .npz, .csv or .tsv file, a row per example.
 
 The protocol of Papamakarios, Pavlakou & Murray 2017 (MAF, arXiv 1705.07057, app. D): the last tenth of the rows is the
 test split, the last tenth of what remains the validation split, and every column is normalised by the mean and the
@@ -6,7 +6,6 @@ standard deviation of training and validation rows. Likelihoods are in nats *of 
 those of the raw data are `log_scale` nats lower.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from genarena.data.base import ArenaDataModule, DataError, Split
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
+from genarena.data.reading.tables import read_tables
+from genarena.errors import DataError
 
-PARTS = ("train", "val", "test")
+LEAST_SPREAD = 1e-9  # max - min over the largest magnitude; below it, rounding would show in the normalised float32
 
 
 @dataclass(eq=False, repr=False)
 class Tabular(ArenaDataModule):
     """Floats (N, D), D = `num_dims` columns.
 
-    path: .npy (N, D); .npz with arrays `train`, `val` and `test`, which are then the splits, or with one array; .csv, with or
-    without a line of names. Relative to `root` where it is not absolute. Nothing in a file is executed: no pickles.
+    path: .npy (N, D); .npz with arrays `train`, `val` and `test`, which are then the splits, or with one array; .csv or
+    .tsv. Relative to `root` where it is not absolute. header: whether the first line of a text holds the names of the
+    columns; None: it does where it holds no number, or counts 0, 1, 2, ... above numbers with decimals.
     """
 
     name = "tabular"
 
     num_dims: int = 2
     path: str = ""
+    header: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,13 +45,12 @@ class Tabular(ArenaDataModule):
         self.file = Path(self.root) / self.path
 
     def load(self) -> tuple[Split, Split, Split]:
-        parts = self._parts()
-        for name, rows in zip(PARTS, parts, strict=True):
-            self._check(name, rows)
-        known = np.concatenate(parts[:2])
-        mean, scale = known.mean(0), known.std(0)
-        if not scale.all():
-            raise DataError(f"{self.file}: column {scale.argmin()} is constant, and so has no density: leave it out")
+        tables = [table.rows for table in read_tables(self.file, self.header)]
+        for rows in tables:
+            if rows.shape[1] != self.spec.num_dims:
+                raise DataError(f"data.num_dims={self.spec.num_dims}: {self.file} has {rows.shape[1]} columns")
+        parts = tables if len(tables) == 3 else self._last_tenths(tables[0])
+        mean, scale = self._statistics(np.concatenate(parts[:2]))
         self.log_scale = float(np.log(scale).sum())
         return tuple(Split(torch.from_numpy((rows - mean) / scale).float()) for rows in parts)
 
@@ -58,65 +61,26 @@ class Tabular(ArenaDataModule):
             "log_scale": round(self.log_scale, 6),
         }
 
-    def _parts(self) -> list[np.ndarray]:
-        """Training, validation and test rows, float64."""
-        if not self.file.is_file():
-            raise DataError(f"data.path={self.file}: there is no such file")
-        if self.file.suffix not in (".npy", ".npz", ".csv"):
-            raise DataError(f"data.path={self.file}: expected a file that ends in .npy, .npz or .csv")
-        try:
-            table = read_csv(self.file) if self.file.suffix == ".csv" else np.load(self.file, allow_pickle=False)
-            if self.file.suffix == ".npz":
-                if set(PARTS) <= set(table.files):
-                    return [table[part].astype(np.float64) for part in PARTS]
-                if len(table.files) != 1:
-                    raise ValueError(f"expected one array, or train, val and test; it has {', '.join(table.files)}")
-                table = table[table.files[0]]
-            return last_tenths(table.astype(np.float64))
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{self.file} cannot be read as a table: {error}") from error
+    def _last_tenths(self, table: np.ndarray) -> list[np.ndarray]:
+        """Training, validation and test rows: the last tenth is test, the last tenth of the rest is validation."""
+        num_test = len(table) // 10
+        rest = table[: len(table) - num_test]
+        num_val = len(rest) // 10
+        if not num_test or not num_val:
+            raise DataError(f"{self.file}: {len(table)} rows are too few to give a tenth each to validation and test")
+        return [rest[: len(rest) - num_val], rest[len(rest) - num_val :], table[len(table) - num_test :]]
 
-    def _check(self, part: str, rows: np.ndarray) -> None:
-        columns = rows.shape[1] if rows.ndim == 2 else 0
-        if not columns or not len(rows):
-            raise DataError(f"{self.file}: its {part} rows have shape {rows.shape}, expected (rows, columns)")
-        if columns != self.spec.num_dims:
-            raise DataError(f"data.num_dims={self.spec.num_dims}: {self.file} has {columns} columns")
-        broken = np.argwhere(~np.isfinite(rows))
-        if len(broken):
-            row, column = broken[0]
+    def _statistics(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of every column (D,). Raises DataError for a column without a density."""
+        low, high = rows.min(0), rows.max(0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = rows.mean(0), rows.std(0)
+            constant = high - low <= LEAST_SPREAD * np.maximum(np.abs(low), np.abs(high))
+        if constant.any():
             raise DataError(
-                f"{self.file}: {len(broken)} values are not finite, the first in {part} row {row}, column {column}"
+                f"{self.file}: column {constant.argmax() + 1} is constant, and so has no density: leave it out"
             )
-
-
-def last_tenths(table: np.ndarray) -> list[np.ndarray]:
-    """Training, validation and test rows: the last tenth is test, the last tenth of the rest is validation."""
-    num_test = len(table) // 10
-    rest = table[: len(table) - num_test]
-    num_val = len(rest) // 10
-    if not num_test or not num_val:
-        raise ValueError(f"{len(table)} rows are too few to give a tenth each to validation and test")
-    return [rest[: len(rest) - num_val], rest[len(rest) - num_val :], table[len(table) - num_test :]]
-
-
-def read_csv(path: Path) -> np.ndarray:
-    """(N, D) float64; a first line that holds no number is taken for names. Raises ValueError naming a bad line."""
-    rows: list[list[float]] = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        for cells in reader:
-            if not cells or (reader.line_num == 1 and not any(map(_is_number, cells))):
-                continue
-            if not all(map(_is_number, cells)) or (rows and len(cells) != len(rows[0])):
-                raise ValueError(f"line {reader.line_num} is not {len(rows[0]) if rows else 'a row of'} numbers")
-            rows.append([float(cell) for cell in cells])
-    return np.array(rows)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+        if not np.isfinite(scale).all():
+            column = np.isfinite(scale).argmin()
+            raise DataError(f"{self.file}: column {column + 1} reaches {high[column]:g}, too large to be normalised")
+        return mean, scale

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.data.base import ArenaDataModule, DataError, Split
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
+from genarena.errors import DataError
 
 
 def _noise(num: int, generator: torch.Generator) -> Tensor:

@@ -1,70 +1,51 @@
-"""From picture files to uint8 arrays: one decoder for every set of files, in worker processes with a timeout.
+"""From the bytes of one picture to an array: the one decoder, for sets, shards, Hugging Face and samples made elsewhere.
 
-What is read may come from anywhere, so only the formats below are parsed, a picture that would unpack into more than
-`MAX_PIXELS` is refused on its header, and an error names the file and its place in the split.
+What a file holds is decided by its content, never by its name. A picture is taken as a viewer shows it: turned as its EXIF
+orientation says, and laid on a background where it is transparent. What is read may come from anywhere, so only the
+formats below are parsed, and a picture that would unpack into more than `MAX_PIXELS` is refused on its header.
 """
 
 import io
-import itertools
 import math
-import os
-import signal
-import threading
-import time
 import warnings
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
-import torch
-from PIL import Image, UnidentifiedImageError
-from torch import Tensor
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from genarena.data.reading.lazy import Lazy
-from genarena.errors import DataError
-
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow knows others, some of which start programs
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "AVIF")  # Pillow knows others; some start programs
 MAX_PIXELS = 64_000_000
-IN_PROCESS = 256  # so few pictures are not worth a worker
+BACKGROUNDS = {"white": 255, "grey": 128, "black": 0, "refuse": None}  # name -> level of every channel
+GREY = ("1", "L", "LA", "La")  # modes of Pillow without colour
+FIRST_ONLY = ("MPO",)  # a JPEG from a phone or a stereo camera: its further pictures are previews, depth, a second eye
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF orientation -> what turns the stored pixels upright
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}  # of files that are taken for pictures
 
+class Fitting(Protocol):
+    """How a picture becomes an example of `shape` (C, H, W)."""
 
-@dataclass(frozen=True)
-class Sources:
-    """Names of pictures below a folder, in the order of a split. A subclass may keep them in something else than files."""
+    shape: tuple[int, int, int]
+    background: str  # one of `BACKGROUNDS`
 
-    folder: Path
-    names: list[str]
+    def admit(self, image: Image.Image) -> None:
+        """Raise ValueError for a file that is not wanted, by what its header says; pixels are not decoded yet."""
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def take(self, indices: Iterable[int]) -> "Sources":
-        return replace(self, names=[self.names[index] for index in indices])
-
-    def read(self, index: int) -> bytes:
-        return (self.folder / self.names[index]).read_bytes()
-
-    def title(self, index: int) -> str:
-        """For errors: where the picture lies, and which one of the split it is."""
-        return f"{self.folder / self.names[index]} (picture {index})"
-
-    def stamps(self) -> Iterator[tuple[str, int, int]]:
-        """Name, size and time of the last change of every file."""
-        for name in self.names:
-            status = (self.folder / name).stat()
-            yield name, status.st_size, status.st_mtime_ns
+    def fit(self, picture: Image.Image) -> np.ndarray:
+        """A picture of mode L or RGB as (H, W, C) uint8. Raises ValueError where it does not fit."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which part of a picture is taken, and how it is made `shape` (C, H, W): grey or RGB.
+    """Which part of a picture is taken, and how it is resized to `shape` (C, H, W): grey or RGB.
 
     share: the centred square has this share of the picture's width; None: the largest centred part of the right proportions.
     aspect: width / height that pictures must have, within 2%; None: any.
@@ -74,6 +55,7 @@ class Recipe:
     share: float | None = None
     aspect: float | None = None
     resampling: str = "bicubic"
+    background: str = "white"
 
     def box(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Left, top, right, bottom of the part, in pixels; the same part whatever size the picture is stored at."""
@@ -88,146 +70,82 @@ class Recipe:
     def identity(self) -> dict[str, Any]:
         """For the data id."""
         part = "largest centred part" if self.share is None else f"centred square of {self.share:.4f} of the width"
-        return {"crop": part, "resize": f"{self.resampling}, antialias"}
+        background = {} if self.background == "white" else {"background": self.background}
+        return {"crop": part, "resize": f"{self.resampling}, antialias"} | background
 
+    def admit(self, image: Image.Image) -> None:
+        """Every format is welcome."""
 
-def decode(content: bytes, recipe: Recipe) -> np.ndarray:
-    """One picture as uint8 (H, W, C). Raises ValueError with the reason when it is damaged, absurdly large or not 8 bits."""
-    channels, height, width = recipe.shape
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                _refuse(image, recipe)
-                picture = image.convert("L" if channels == 1 else "RGB")
-        left, top, right, bottom = recipe.box(*picture.size)
+    def fit(self, picture: Image.Image) -> np.ndarray:
+        channels, height, width = self.shape
+        if self.aspect and abs(picture.width / picture.height / self.aspect - 1.0) > 0.02:
+            raise ValueError(f"{picture.width} x {picture.height} pixels are not in proportion {self.aspect:.3f}")
+        picture = picture.convert("L" if channels == 1 else "RGB")
+        left, top, right, bottom = self.box(*picture.size)
         corner = math.floor(left), math.floor(top)
         picture = picture.crop((*corner, math.ceil(right), math.ceil(bottom)))  # what lies outside has no influence
         box = left - corner[0], top - corner[1], right - corner[0], bottom - corner[1]
-        small = picture.resize((width, height), getattr(Image.Resampling, recipe.resampling.upper()), box)
+        small = picture.resize((width, height), getattr(Image.Resampling, self.resampling.upper()), box)
+        return np.asarray(small).reshape(height, width, channels)
+
+
+def decode(content: bytes, fitting: Fitting) -> np.ndarray:
+    """One picture as uint8 (H, W, C). Raises ValueError with the reason where it cannot be read or does not fit."""
+    return fitting.fit(opened(content, fitting))
+
+
+def opened(content: bytes, fitting: Fitting) -> Image.Image:
+    """A picture as a viewer shows it: upright, opaque, mode L or RGB.
+
+    Raises ValueError with the reason when it is damaged, absurdly large, not 8 bits per channel, of several frames, or
+    transparent where that is refused.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damage that Pillow reads past
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                _refuse(image)
+                fitting.admit(image)
+                image.load()
+                return _opaque(_upright(image), BACKGROUNDS[fitting.background])
     except UnidentifiedImageError as error:
-        raise ValueError(f"none of {', '.join(FORMATS)}") from error
-    except (OSError, SyntaxError, EOFError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ValueError(str(error)) from error
-    return np.asarray(small).reshape(height, width, channels)
+        raise ValueError(f"it is none of {', '.join(FORMATS)}") from error
+    except ValueError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of its parser
+        reason = str(error).partition("\n")[0]
+        raise ValueError(reason or type(error).__name__) from error
 
 
-def _refuse(image: Image.Image, recipe: Recipe) -> None:
+def _refuse(image: Image.Image) -> None:
     """Raise ValueError for what a header alone tells."""
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS:,} are read")
     if image.mode[0] in "IF":
         raise ValueError(f"{image.mode} pixels, expected 8 bits per channel")
-    if recipe.aspect and abs(image.width / image.height / recipe.aspect - 1.0) > 0.02:
-        raise ValueError(f"{image.width} x {image.height} pixels are not in proportion {recipe.aspect:.3f}")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format not in FIRST_ONLY:
+        raise ValueError(f"{frames} frames in one file, expected one picture")
 
 
-Failure = tuple[int, str]  # index and reason
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF orientation says. EXIF that cannot be read says nothing, as in every viewer."""
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
-def read(sources: Sources, recipe: Recipe, indices: list[int]) -> tuple[np.ndarray, list[Failure]]:
-    """The pictures that can be read (N, C, H, W), and the failures."""
-    channels, height, width = recipe.shape
-    images, failures = np.empty((len(indices), channels, height, width), np.uint8), []
-    for place, index in enumerate(indices):
-        try:
-            picture = decode(sources.read(index), recipe)
-        except (OSError, ValueError) as error:
-            failures.append((index, str(error)))
-        else:
-            images[place - len(failures)] = picture.transpose(2, 0, 1)
-    return images[: len(indices) - len(failures)], failures
-
-
-class Pictures(Lazy):
-    """Pictures (N, C, H, W) uint8 that are decoded when they are asked for.
-
-    num_workers: processes; None: one per CPU, at most 8. timeout: seconds that one batch may take them.
-    """
-
-    def __init__(self, sources: Sources, recipe: Recipe, num_workers: int | None = None, timeout: float = 60.0) -> None:
-        self.index, self.make = torch.arange(len(sources)), self._decode
-        self.shape = torch.Size([len(sources), *recipe.shape])
-        self.sources, self.recipe, self.timeout = sources, recipe, timeout
-        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.num_workers = min(8, cpus) if num_workers is None else num_workers
-
-    def _decode(self, index: Tensor) -> Tensor:
-        """Here and now. Raises DataError naming the first picture that cannot be read."""
-        images, failures = read(self.sources, self.recipe, index.tolist())
-        self._raise_for(failures)
-        return torch.from_numpy(images)
-
-    def batches(self, indices: Iterable[slice | Tensor]) -> Iterator[Tensor]:
-        """The pictures of each index in turn, decoded ahead by the workers. Raises DataError like `attempts`."""
-        for images, failures in self.attempts(indices):
-            self._raise_for(failures)
-            yield images
-
-    def attempts(self, indices: Iterable[slice | Tensor]) -> Iterator[tuple[Tensor, list[Failure]]]:
-        """For each index the pictures that can be read, and the failures.
-
-        Raises DataError when a worker dies or takes longer than `timeout`.
-        """
-        tasks = (self.index[index].tolist() for index in indices)
-        if not self.num_workers or len(self) < IN_PROCESS:
-            for task in tasks:
-                images, failures = read(self.sources, self.recipe, task)
-                yield torch.from_numpy(images), failures
-            return
-        pool = ProcessPoolExecutor(self.num_workers, initializer=_enter_worker, initargs=(self.sources, self.recipe))
-        try:
-            yield from self._in_order(pool, tasks)
-        finally:
-            workers = list((pool._processes or {}).values())  # Python 3.14 has kill_workers() for this
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in workers:
-                worker.kill()  # one that is stopped would hold up the end of this process
-
-    def _in_order(
-        self, pool: ProcessPoolExecutor, tasks: Iterator[list[int]]
-    ) -> Iterator[tuple[Tensor, list[Failure]]]:
-        """The results of the tasks, of which two per worker are always under way."""
-        ahead = deque((task, pool.submit(_work, task)) for task in itertools.islice(tasks, 2 * self.num_workers))
-        while ahead:
-            task, result = ahead.popleft()
-            first, last = (self.sources.title(task[place]) if task else "nothing" for place in (0, -1))
-            try:
-                images, failures = result.result(self.timeout)
-            except TimeoutError as error:
-                raise DataError(
-                    f"reading {first} to {last} takes longer than data.timeout={self.timeout:g} s"
-                ) from error
-            except BrokenProcessPool as error:
-                raise DataError(
-                    f"a process died while others or itself were reading {first} to {last} (killed by hand, or "
-                    "because memory ran out)"
-                ) from error
-            ahead.extend((task, pool.submit(_work, task)) for task in itertools.islice(tasks, 1))
-            yield torch.from_numpy(images), failures
-
-    def _raise_for(self, failures: list[Failure]) -> None:
-        for index, reason in failures:
-            raise DataError(f"{self.sources.title(index)} cannot be read as a picture: {reason}")
-
-
-_work_on: tuple[Sources, Recipe]  # of a worker process
-
-
-def _enter_worker(sources: Sources, recipe: Recipe) -> None:
-    """What a worker does first: signals are for its parent, without which it ends."""
-    global _work_on
-    _work_on = sources, recipe
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
-
-
-def _work(indices: list[int]) -> tuple[np.ndarray, list[Failure]]:
-    return read(*_work_on, indices)
+def _opaque(image: Image.Image, background: int | None) -> Image.Image:
+    """Mode L or RGB, transparent parts over a background of this level. Raises ValueError where that is None."""
+    grey = image.mode in GREY
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getextrema()[3] != (255, 255):
+            if background is None:
+                raise ValueError("has transparent pixels (data.background=white, grey or black puts them on one)")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, (*3 * (background,), 255)), image)
+    wanted = "L" if grey else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)

@@ -5,27 +5,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+from genarena.data.reading.folders import OURS
 from genarena.errors import DataError, Untrusted
 from genarena.files.atomic import replace_atomically
 from genarena.files.progress import Bars
-
-SUFFIX = ".manifest.json"
+from genarena.files.walk import walk
 
 
 def describe(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and sha256 of every file below a folder, by its path from there, sorted; hidden and half ones are left out."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not _passing(path.relative_to(folder)))
+    names = [name for name in walk(folder).files if (folder / name).is_file() and not name.endswith(OURS)]
     files = {}
     with Bars() as bars:
-        for path in bars.track(paths, f"checking {folder.name}"):
-            with open(path, "rb") as file:
+        for name in bars.track(names, f"checking {folder.name}"):
+            with open(folder / name, "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": digest}
+            files[name] = {"bytes": (folder / name).stat().st_size, "sha256": digest}
     return files
-
-
-def _passing(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts) or path.name.endswith((".part", SUFFIX))
 
 
 def compare(manifest: Path, files: dict[str, dict[str, Any]]) -> None:

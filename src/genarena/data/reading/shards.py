@@ -1,100 +1,26 @@
-"""Pictures in tar files ("shards", in WebDataset's layout), found through an index that says where each one lies.
+"""Pictures in tar files ("shards"), found through an index (`shard_index`): nothing is unpacked, any can be read by itself.
 
-A shard holds `<key>.<suffix>` and, with labels, `<key>.cls` with a whole number. `index.json` beside the shards tells the
-place of every picture, so that nothing is unpacked and any picture can be read by itself. Shards at an address (http://,
-s3://, gs://, ...) are fetched whole, once, into the cache, and checked against the index before they are used.
+Shards at an address (http://, s3://, gs://, ...) are fetched whole, once, into the cache, and checked against the index
+before they are used.
 """
 
 import fcntl
 import hashlib
-import json
 import os
-import re
 import shutil
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
-from genarena.data.reading.decoding import SUFFIXES, Sources
+from genarena.data.reading.pictures import Sources
+from genarena.data.reading.shard_index import INDEX, Shard, read_index, sha256
 from genarena.errors import ArenaError, DataError
 from genarena.files.atomic import replace_atomically
-from genarena.files.cache import cache_folder
+from genarena.files.cache import cache_folder, writable_cache
 
-INDEX = "index.json"
-VERSION = 1
-SHARD_NAME = re.compile(r"\w[\w.-]*\.tar")  # nothing that leads out of a folder
 CHUNK = 1 << 20
-
-
-class Member(NamedTuple):
-    """One picture: its name in the shard, where its bytes lie, and its label, where there is one."""
-
-    name: str
-    offset: int
-    size: int
-    label: int | None
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One tar file. sha256: of the whole of it."""
-
-    name: str
-    size: int
-    sha256: str
-    members: list[Member]
-
-
-def look_through(path: Path) -> Shard:
-    """The shard as it is. Raises DataError when it is no tar file, or its name cannot stand in an index."""
-    if not SHARD_NAME.fullmatch(path.name):
-        raise DataError(f"{path}: the name of a shard has letters, digits, . _ and - only, and ends in .tar")
-    found: list[tuple[str, int, int]] = []
-    labels: dict[str, int] = {}
-    try:
-        with tarfile.open(path, "r:") as archive:
-            for entry in archive:
-                stem, _, suffix = entry.name.rpartition(".")
-                if entry.isreg() and f".{suffix.lower()}" in SUFFIXES:
-                    found.append((entry.name, entry.offset_data, entry.size))
-                elif entry.isreg() and suffix == "cls":
-                    labels[stem] = int(archive.extractfile(entry).read(32))
-    except (tarfile.TarError, EOFError, ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a tar file of pictures: {error}") from error
-    members = [Member(*entry, labels.get(entry[0].rpartition(".")[0])) for entry in found]
-    return Shard(path.name, path.stat().st_size, sha256(path), members)
-
-
-def write_index(folder: Path) -> list[Shard]:
-    """Look through every .tar file of a folder and write its index. Raises DataError where there is none."""
-    paths = sorted(folder.glob("*.tar"))
-    if not paths:
-        raise DataError(f"{folder}: there is no .tar file in it")
-    shards = [look_through(path) for path in paths]
-    text = json.dumps({"version": VERSION, "shards": [vars(shard) for shard in shards]})
-    replace_atomically(folder / INDEX, lambda temporary: temporary.write_text(text))
-    return shards
-
-
-def read_index(content: bytes, place: str) -> list[Shard]:
-    """The shards that an index lists; `place` names it in errors. Raises DataError when it is none of ours."""
-    try:
-        loaded = json.loads(content)
-        if loaded["version"] != VERSION:
-            raise ValueError(f"its version is {loaded['version']}, expected {VERSION}")
-        shards = [Shard(**node) for node in loaded["shards"]]
-        for shard in shards:
-            if not SHARD_NAME.fullmatch(shard.name):
-                raise ValueError(f"{shard.name!r} is no name of a shard")
-            shard.members[:] = [Member(*member) for member in shard.members]
-            if any(member.offset < 0 or not 0 <= member.size <= shard.size - member.offset for member in shard.members):
-                raise ValueError(f"{shard.name} has pictures outside itself")
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{place} is no index of shards: {error}") from error
-    return shards
 
 
 class Store:
@@ -171,7 +97,7 @@ class Store:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One process fetches, others wait and find the file."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        writable_cache("shards", self.folder.name)
         with open(self.folder / ".lock", "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -208,8 +134,3 @@ def sources(store: Store, shards: list[Shard]) -> ShardSources:
         names += [f"{shard.name}/{member.name}" for member in shard.members]
         places += [(number, member.offset, member.size) for member in shard.members]
     return ShardSources(Path(store.place), names, store, shards, places)
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
