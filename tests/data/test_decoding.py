@@ -13,9 +13,9 @@ from genarena.data.reading import decoding
 from genarena.data.reading.decoding import Recipe, decode
 
 
-def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
+def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind)
+    picture.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -97,3 +97,117 @@ def test_grey_and_colour() -> None:
     assert decode(encoded(noise(9, 9)), Recipe((1, 4, 6))).shape == (4, 6, 1)
     assert decode(encoded(Image.new("L", (9, 9), 7)), Recipe((3, 4, 4))).tolist() == np.full((4, 4, 3), 7).tolist()
     assert "EPS" not in decoding.FORMATS
+
+
+# -- as a viewer shows it ----------------------------------------------------------------------------------------------
+
+RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
+UNTURN = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+
+
+def halves(size: int, top: tuple[int, ...] = RED, bottom: tuple[int, ...] = BLUE) -> Image.Image:
+    picture = Image.new("RGB" if len(top) == 3 else "RGBA", (size, size), top)
+    picture.paste(bottom, (0, size // 2, size, size))
+    return picture
+
+
+def turned(orientation: int, kind: str) -> bytes:
+    """Red above blue, stored turned, with the EXIF tag that says so."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = halves(16).transpose(UNTURN[orientation])
+    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
+    return encoded(stored, kind, exif=exif, **options.get(kind, {}))
+
+
+@pytest.mark.parametrize("orientation", UNTURN)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_orientation_is_applied_first(kind: str, orientation: int) -> None:
+    found = decode(turned(orientation, kind), Recipe((3, 16, 16))).astype(int)
+    assert np.abs(found - np.asarray(halves(16))).max() <= 4  # JPEG's loss
+
+
+def test_damaged_exif_says_nothing() -> None:
+    content = encoded(halves(8), exif=b"Exif\0\0no TIFF header")
+    assert np.array_equal(decode(content, Recipe((3, 8, 8))), np.asarray(halves(8)))
+
+
+def palette(index: int) -> bytes:
+    """Red above green, where the green of the palette is transparent."""
+    picture = Image.new("P", (8, 8), 0)
+    picture.putpalette([*RED, *GREEN])
+    picture.paste(1, (0, 4, 8, 8))
+    return encoded(picture, transparency=index)
+
+
+def with_key(picture: Image.Image, key: object) -> bytes:
+    """A PNG with a tRNS chunk: this colour is transparent."""
+    return encoded(picture, transparency=key)
+
+
+def grey_halves(mode: str, top: object, bottom: object) -> Image.Image:
+    picture = Image.new(mode, (8, 8), top)
+    picture.paste(bottom, (0, 4, 8, 8))
+    return picture
+
+
+TRANSPARENT = {  # upper half -> its colour; the lower half is hidden
+    "RGBA": (encoded(halves(8, (*RED, 255), (*GREEN, 0))), RED),
+    "WEBP": (encoded(halves(8, (*RED, 255), (*GREEN, 0)), "WEBP", lossless=True), RED),
+    "LA": (encoded(grey_halves("LA", (7, 255), (90, 0))), (7, 7, 7)),
+    "P": (palette(1), RED),
+    "RGB tRNS": (with_key(halves(8, RED, GREEN), GREEN), RED),
+    "L tRNS": (with_key(grey_halves("L", 7, 90), 90), (7, 7, 7)),
+    "1 tRNS": (with_key(grey_halves("1", 0, 1), 255), (0, 0, 0)),
+    "GIF": (encoded(Image.open(io.BytesIO(palette(1))), "GIF"), RED),
+}
+
+
+@pytest.mark.parametrize("kind", TRANSPARENT)
+def test_what_is_transparent_shows_the_background(kind: str) -> None:
+    content, colour = TRANSPARENT[kind]
+    for background, level in (("white", 255), ("grey", 128), ("black", 0)):
+        found = decode(content, Recipe((3, 8, 8), background=background))
+        assert (found[:3] == colour).all()
+        assert (found[5:] == level).all()
+        grey = decode(content, Recipe((1, 8, 8), background=background))
+        assert (grey[5:] == level).all()
+    with pytest.raises(ValueError, match=r"transparent pixels \(data\.background=white"):
+        decode(content, Recipe((3, 8, 8), background="refuse"))
+
+
+def test_half_transparent_is_mixed_and_opaque_alpha_changes_nothing() -> None:
+    mixed = Image.new("RGBA", (8, 8), (200, 100, 0, 51))
+    expected = [round(0.2 * value + 0.8 * 255) for value in (200, 100, 0)]
+    assert np.abs(decode(encoded(mixed), Recipe((3, 8, 8))).astype(int) - expected).max() <= 1
+    opaque = noise(8, 8).convert("RGBA")
+    for background in ("white", "refuse"):
+        assert np.array_equal(
+            decode(encoded(opaque), Recipe((3, 8, 8), background=background)), np.asarray(noise(8, 8))
+        )
+
+
+def frames(kind: str, **options: object) -> bytes:
+    return encoded(noise(8, 8), kind, save_all=True, append_images=[halves(8), noise(8, 8).rotate(90)], **options)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_several_frames_are_no_picture(kind: str) -> None:
+    with pytest.raises(ValueError, match="3 frames in one file, expected one picture"):
+        decode(frames(kind), Recipe((3, 8, 8)))
+
+
+def test_the_preview_beside_a_photograph_is_no_second_frame() -> None:
+    first = decode(frames("MPO", quality=95), Recipe((3, 8, 8))).astype(int)
+    assert np.array_equal(first, decode(encoded(noise(8, 8), "JPEG", quality=95), Recipe((3, 8, 8))))
+
+
+@pytest.mark.parametrize("kind", ["PPM", "BMP", "TIFF", "PNG"])
+def test_lossless_formats_give_the_pixels(kind: str) -> None:
+    assert np.array_equal(decode(encoded(noise(8, 8), kind), Recipe((3, 8, 8))), np.asarray(noise(8, 8)))
+
+
+def test_more_formats_are_read() -> None:
+    assert decode(encoded(halves(16), "AVIF"), Recipe((3, 16, 16)))[0, 0, 0] > 200
+    cmyk = encoded(halves(16).convert("CMYK"), "JPEG")
+    assert np.abs(decode(cmyk, Recipe((3, 16, 16)))[2].astype(int) - RED).max() < 12

@@ -231,6 +231,44 @@ def test_broken_folders_are_named(make, words: str, tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_the_decoder_of_samples_is_that_of_sets(tmp_path: Path) -> None:
+    """Turned by EXIF, transparent on white, CMYK, hidden files passed over, formats by content."""
+    folder = tmp_path / "in"
+    stored = torch.randint(256, (8, 8, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8).numpy()
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    folder.mkdir()
+    Image.fromarray(stored[::-1, ::-1].copy()).save(folder / "a.png", exif=exif)
+    Image.fromarray(stored).save(folder / "b.jpg", "PNG")
+    Image.new("RGBA", (8, 8), (0, 255, 0, 0)).save(folder / "c.png")
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(folder / "d.tif")
+    picture(folder / ".ipynb_checkpoints" / "a-checkpoint.png", "RGB", (8, 8))
+    found = read_images(folder, DataSpec((3, 8, 8), 256)).permute(0, 2, 3, 1)
+    assert np.array_equal(found[0], stored) and np.array_equal(found[1], stored)
+    assert (found[2] == 255).all() and found[3, 0, 0].tolist() == [255, 0, 0]
+    with pytest.raises(DataError, match=r"c\.png: has transparent pixels"):
+        read_images(folder, DataSpec((3, 8, 8), 256), background="refuse")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_lossy_bytes_under_a_lossless_name_are_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    if name == "a.tif":
+        Image.new("RGB", (8, 8)).save(tmp_path / "in" / name, "TIFF", compression="jpeg")
+    else:
+        Image.new("RGB", (8, 8)).save(tmp_path / "in" / name, "JPEG")
+    with pytest.raises(DataError, match=rf"{name}: samples in a format that may change pixels"):
+        read_images(tmp_path / "in", DataSpec((3, 8, 8), 256))
+    assert read_images(tmp_path / "in", DataSpec((3, 8, 8), 256), lossless=False).shape == (1, 3, 8, 8)
+
+
+def test_a_device_among_samples_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "a.png", "L", (8, 8))
+    (tmp_path / "in" / "b.png").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"b\.png: it is no regular file"):
+        read_images(tmp_path / "in", DIGITS)
+
+
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
@@ -242,6 +280,7 @@ def test_broken_folders_are_named(make, words: str, tmp_path: Path) -> None:
         ({"samples": np.array([{}])}, "cannot be read"),
         (b"PK\x03\x04 no archive", "cannot be read"),
         (b"", "cannot be read"),
+        (b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }", "cannot be read"),
     ],
 )
 def test_broken_arrays_are_named(arrays, words: str, tmp_path: Path) -> None:
