@@ -227,3 +227,25 @@ def test_data_id_tells_resolutions_apart(pictures: Path) -> None:
 
 def test_mirroring_training_pictures_leaves_the_data_what_it_is(pictures: Path) -> None:
     assert ready(folder_of(pictures, flip=True)).facts["id"] == ready(folder_of(pictures)).facts["id"]
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (torch.tensor([0, 1, -1]), "label -1 of train example 2 is none of the labels, 0 to 2"),
+        (torch.tensor([0, 3, 1]), "label 3 of train example 1"),
+        (torch.tensor([[0, 1], [1, 2], [0, 0]]), "label 2 of train example 1 is none of the labels, 0 to 1"),
+        (torch.tensor([0, 1]), r"\(2,\), expected int64, one or a row of attributes for each of 3 examples"),
+        (torch.tensor([0.0, 1.0, 2.0]), "torch.float32"),
+    ],
+)
+def test_labels_are_checked_for_every_set(y: torch.Tensor, words: str) -> None:
+    class Three(ArenaDataModule):
+        name = "three"
+
+        def load(self) -> tuple[Split, Split, Split]:
+            x = torch.zeros(3, 1, 2, 2, dtype=torch.uint8)
+            return Split(x, y), Split(x), Split(x)
+
+    with pytest.raises(DataError, match=words):
+        ready(Three(DataSpec((1, 2, 2), 256, 3)))

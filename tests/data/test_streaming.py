@@ -291,6 +291,60 @@ def test_shards_of_other_programs_are_indexed(tmp_path: Path) -> None:
         stream(tmp_path)
 
 
+def several(folder: Path, files: dict[str, object]) -> Path:
+    """Shards of three examples each with these files per key; a picture is told by its red level."""
+    for name in ("train", "val", "test"):
+        with tarfile.open(folder / f"{name}.tar", "w") as archive:
+            for index in range(3):
+                for suffix, value in files.items():
+                    buffer = BytesIO()
+                    if suffix.endswith(("png", "jpg")):
+                        Image.new("RGB", (9, 9), (value, 0, 0)).save(buffer, format="PNG")
+                    else:
+                        buffer.write(str(value).encode())
+                    entry = tarfile.TarInfo(f"part.1/{index}.{suffix}")
+                    entry.size = buffer.tell()
+                    archive.addfile(entry, BytesIO(buffer.getvalue()))
+    write_index(folder)
+    return folder
+
+
+def test_a_key_ends_at_the_first_dot(tmp_path: Path) -> None:
+    folder = several(tmp_path, {"input.png": 1, "cls": 1})
+    assert stream(folder).test.y.tolist() == [1, 1, 1]
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    several(mixed, {"jpg": 1, "seg.png": 2, "cls": 1, "json": "{}"})
+    with pytest.raises(
+        DataError, match=r"several pictures of one key \(.*: choose by data\.picture=jpg or .*=seg\.png"
+    ):
+        stream(mixed)
+    with pytest.raises(DataError, match=r"data\.picture=png: .* has no such pictures, it has jpg, seg\.png"):
+        stream(mixed, picture="png")
+    jpg, mask = stream(mixed, picture="jpg"), stream(mixed, picture=".seg.png")
+    assert jpg.train.x[:][:, 0].unique().tolist() == [1] and mask.train.x[:][:, 0].unique().tolist() == [2]
+    assert jpg.train.y.tolist() == mask.train.y.tolist() == [1, 1, 1]
+    assert jpg.facts["id"] != mask.facts["id"]
+
+
+def test_labels_below_zero_are_refused_before_training(tmp_path: Path) -> None:
+    folder = several(tmp_path, {"png": 1, "cls": -1})
+    with pytest.raises(DataError, match=r"streaming: label -1 of train example 0 is none of the labels"):
+        stream(folder)
+
+
+def test_an_older_index_goes_on_where_keys_have_one_dot(shards: Path, tmp_path: Path) -> None:
+    for path in shards.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    index = json.loads((tmp_path / INDEX).read_text()) | {"version": 1}
+    (tmp_path / INDEX).write_text(json.dumps(index))
+    assert stream(tmp_path).facts == stream(shards).facts
+    index["shards"][0]["members"][0][0] = "7.seg.png"
+    (tmp_path / INDEX).write_text(json.dumps(index))
+    with pytest.raises(DataError, match=r"older version: make it again with make_shards\.py"):
+        stream(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

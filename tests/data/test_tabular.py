@@ -63,7 +63,19 @@ def test_npz_and_csv_hold_the_same_table(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("t.csv", "1,2\n3,x\n", "line 2 is not 2 numbers"),
-        ("t.csv", "1,2\n3\n", "line 2 is not 2 numbers"),
+        ("t.csv", "1,2\n3\n", "line 2 is not 2 numbers: it has 1 columns"),
+        ("t.csv", "1,2\n3,1_000\n", "line 2 is not 2 numbers: column 2 holds '1_000'"),
+        ("t.csv", "1,2\n3,\n", r"line 2 is not 2 numbers: column 2 holds '' \(a value is missing\)"),
+        ("t.csv", "1 2\n3 4\n", r"columns are separated by commas, semicolons or tabs"),
+        ("t.csv", "a,1\n" + "3,4\n" * 20, r"column 1 holds 'a' \(data.header=true takes the line for names\)"),
+        ("t.csv", '1,2\n3,"4\n' + "5,6\n" * 50_000, "line 2 has a quote that is not closed"),
+        ("t.csv", '"a,b\n' + "5,6\n" * 50, "line 1 has a quote that is not closed"),
+        ("t.csv", "1;1.000,5\n" * 20, "both . and , in them"),
+        ("t.csv", "0,1\n" + "3,4\n" * 20, "its first line, 0,1, may be names or numbers: say data.header=true"),
+        ("t.csv", "0,1\0\n" * 20, "zero bytes"),
+        ("t.csv", "", "it is empty"),
+        ("t.csv", "1,1e308\n2,-1e308\n" * 20, "column 2 reaches 1e.308, too large"),
+        ("t.csv", "0.1,1\n0.1,2\n" * 20, "column 1 is constant"),
         ("t.csv", "1,2\n" * 5, "5 rows are too few"),
         ("t.csv", "1,2\n2,nan\n" * 20, "20 values are not finite, the first in line 2, column 2"),
         ("t.csv", "1,2\n2,2\n" * 20, "column 2 is constant"),
@@ -78,6 +90,90 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, name: str, conten
     with pytest.raises(DataError, match=message) as error:
         table(tmp_path, name if name.startswith("t.") else "t.csv", 2)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("t.npy", np.zeros(20, [("a", float), ("b", float)]), "its rows are records with the fields a, b"),
+        ("t.npy", np.array(3.0), r"its array has shape \(\), expected \(rows, columns\)"),
+        ("t.npy", np.zeros(20), r"has shape \(20,\)"),
+        ("t.npy", np.array([["1", "2"]] * 20), "it holds <U1, expected real numbers"),
+        ("t.npy", np.ones((20, 2)) * 1j, "it holds complex128"),
+        ("t.npz", np.zeros((20, 2)), "it is an .npy file by its content: rename it"),
+    ],
+)
+def test_arrays_that_are_no_table_are_one_line(tmp_path: Path, name: str, array: np.ndarray, message: str) -> None:
+    with open(tmp_path / name, "wb") as file:
+        np.save(file, array)
+    with pytest.raises(DataError, match=message) as error:
+        table(tmp_path, name, 2)
+    assert "\n" not in str(error.value) and name in str(error.value)
+
+
+def test_an_archive_of_arrays_under_the_other_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", np.zeros((20, 2)))
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    with pytest.raises(DataError, match="it is an .npz file by its content: rename it"):
+        table(tmp_path, "a.npy", 2)
+
+
+def test_values_that_are_not_finite_are_found_in_the_file(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(100, 3))
+    np.savez(tmp_path / "parts.npz", train=rows, val=rows, test=np.where(rows == rows[7, 1], np.nan, rows))
+    with pytest.raises(DataError, match=r"1 values are not finite, the first in test\[7, 1\]"):
+        table(tmp_path, "parts.npz", 3)
+    lines = ["a,b,c", "", *(",".join(map(str, row)) for row in rows.tolist())]
+    lines[95] = "1,inf,3"
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match="the first in line 96, column 2"):
+        table(tmp_path, "a.csv", 3)
+
+
+def test_dialects_hold_the_same_table(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = np.random.default_rng(2).normal(size=(100, 3)).round(6)
+    np.save(tmp_path / "a.npy", rows)
+    lines = [",".join(map(str, row)) for row in rows.tolist()]
+    plain = "\n".join(lines)
+    texts = {
+        "semicolon.csv": plain.replace(",", ";"),
+        "tab.tsv": plain.replace(",", "\t"),
+        "german.CSV": "Länge;Masse;Zeit\n" + plain.replace(",", ";").replace(".", ","),
+        "windows.csv": plain.replace("\n", "\r\n"),
+        "quoted.csv": '"a, or b","c","d"\n' + plain,
+        "pandas.csv": "0,1,2\n" + plain,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "excel.csv").write_text("Länge\tMasse\tZeit\n" + plain.replace(",", "\t"), encoding="utf-16")
+    first = table(tmp_path, "a.npy", 3)
+    for name in (*texts, "excel.csv"):
+        assert torch.equal(first.train.x, table(tmp_path, name, 3).train.x), name
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "pandas.csv: its first line, 0,1,2, is taken for the names of columns" in said
+
+
+@pytest.mark.parametrize(("header", "num"), [(True, 20), (False, 21)])
+def test_header_decides_where_it_cannot_be_seen(tmp_path: Path, header: bool, num: int) -> None:
+    (tmp_path / "t.csv").write_text("0,1\n" + "".join(f"{row},{row % 7}\n" for row in range(20)))
+    data = Tabular(DataSpec((2,)), root=str(tmp_path), num_dims=2, path="t.csv", header=header)
+    data.setup()
+    assert data.train.size + data.val.size + data.test.size == num
+
+
+def test_latin_text_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("1,2\nä,3\n".encode("latin-1"))
+    with pytest.raises(DataError, match="line 2 is no UTF-8 text: save it as UTF-8"):
+        table(tmp_path, "t.csv", 2)
+
+
+def test_a_column_that_varies_by_rounding_alone_is_constant(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(100, 2))
+    np.save(tmp_path / "t.npy", np.column_stack([rows[:, 0], 0.1 + 1e-17 * np.arange(100)]))
+    with pytest.raises(DataError, match="column 2 is constant"):
+        table(tmp_path, "t.npy", 2)
+    np.save(tmp_path / "t.npy", np.column_stack([rows[:, 0], 1.6e9 + 100.0 * rows[:, 1]]))  # seconds since 1970
+    assert table(tmp_path, "t.npy", 2).train.x.std(0).sub(1.0).abs().max() < 0.1
 
 
 def test_a_pickle_in_an_array_file_is_not_executed(tmp_path: Path) -> None:
