@@ -28,6 +28,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # EXIF orientation -> what turns the stored pixels upright
+EXIF = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # where Pillow finds an orientation
 
 
 class Fitting(Protocol):
@@ -80,7 +81,7 @@ class Recipe:
         channels, height, width = self.shape
         if self.aspect and abs(picture.width / picture.height / self.aspect - 1.0) > 0.02:
             raise ValueError(f"{picture.width} x {picture.height} pixels are not in proportion {self.aspect:.3f}")
-        picture = picture.convert("L" if channels == 1 else "RGB")
+        picture = _converted(picture, "L" if channels == 1 else "RGB")
         left, top, right, bottom = self.box(*picture.size)
         corner = math.floor(left), math.floor(top)
         picture = picture.crop((*corner, math.ceil(right), math.ceil(bottom)))  # what lies outside has no influence
@@ -102,8 +103,7 @@ def opened(content: bytes, fitting: Fitting) -> Image.Image:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damage that Pillow reads past
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # of damage that Pillow reads past, and of sizes that are refused below
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 _refuse(image)
                 fitting.admit(image)
@@ -131,6 +131,8 @@ def _refuse(image: Image.Image) -> None:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF orientation says. EXIF that cannot be read says nothing, as in every viewer."""
+    if not EXIF.intersection(image.info):  # a TIFF file, which has none of them, is turned by Pillow
+        return image
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except Exception:
@@ -147,5 +149,8 @@ def _opaque(image: Image.Image, background: int | None) -> Image.Image:
             if background is None:
                 raise ValueError("has transparent pixels (data.background=white, grey or black puts them on one)")
             image = Image.alpha_composite(Image.new("RGBA", image.size, (*3 * (background,), 255)), image)
-    wanted = "L" if grey else "RGB"
-    return image if image.mode == wanted else image.convert(wanted)
+    return _converted(image, "L" if grey else "RGB")
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
