@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genarena.data.base import ArenaDataModule, Split
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
 from genarena.evaluation import features
 from genarena.evaluation.evaluate import evaluate, load_metric, needed, protocol
 from genarena.evaluation.evidence import Evidence

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genarena.data.base import ArenaDataModule, Split
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
 from genarena.errors import ArenaError, UserError
 from genarena.evaluation import features
 from genarena.evaluation.backbones import CLIPFeatures, DINOv2Features, InceptionFeatures

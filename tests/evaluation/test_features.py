@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from genarena.data.base import ArenaDataModule, Split
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
 from genarena.data.digits import Digits
 from genarena.evaluation import features
 from genarena.evaluation.features import cached, domain_classifier

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from genarena.data.base import Split
+from genarena.data.batches import Split
 from genarena.data.cifar10 import CIFAR10
 from genarena.evaluation.weights import FeatureSettings
 from genarena.published import selfcheck

@@ -11,7 +11,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from genarena.config import compose
-from genarena.data.base import Batches
+from genarena.data.batches import Batches
 from genarena.run import run
 from genarena.tracking.base import Tracker
 from genarena.tracking.metrics_csv import MetricsCSV

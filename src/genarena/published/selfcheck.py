@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genarena.data.base import DataError
 from genarena.data.cifar10 import CIFAR10
 from genarena.data.digits import Digits
 from genarena.distributions import discretised_logistic_log_prob
+from genarena.errors import DataError
 from genarena.evaluation.evaluate import evaluate, load_metric
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import FeatureSettings

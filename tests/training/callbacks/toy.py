@@ -4,7 +4,8 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
-from genarena.data.base import ArenaDataModule, Split
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.models.gan.adversarial import AdversarialModel
