@@ -1,5 +1,7 @@
 """Distributions over levels: masses sum to one, samples have the frequencies that the masses say."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -88,3 +90,19 @@ def test_probs_are_the_masses_of_all_levels(kind: str, levels: int) -> None:
     torch.testing.assert_close(probs.sum(1), torch.ones(4, 2, 3, 1, dtype=torch.float64), rtol=0, atol=1e-12)
     masses = torch.stack([distribution.log_prob(torch.full((4, 2, 3, 1), level)).exp() for level in range(levels)], 1)
     torch.testing.assert_close(probs.float(), masses, rtol=2e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(("kind", "levels"), CASES)
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_one_parameter_that_is_not_finite_marks_its_dimension(kind: str, levels: int, broken: float) -> None:
+    head = PixelHead(kind, DataSpec((1, 2, 1), levels), num_mixtures=3)
+    torch.manual_seed(3)
+    sound = torch.randn(2, head.out_channels, 2, 1)
+    scales = {"logistic": 1, "logistic_mixture": 3}.get(kind, 0) if broken == math.inf else 0  # they come last
+    for parameter in range(head.out_channels - scales):  # the head clamps scales: an infinite one is only a wide one
+        outputs = sound.clone()
+        outputs[1, parameter, 0] = broken
+        distribution = head(outputs)
+        for found in (distribution.sample(), distribution.mode()):
+            assert found.isnan().flatten().tolist() == [False, False, True, False]
+    assert head(sound).sample().dtype == head(sound).mode().dtype == torch.uint8

@@ -1,24 +1,54 @@
 """Distributions over integer levels: what a decoder or an autoregressive head returns.
 
-All share one interface: `log_prob(x)` takes integer levels (N, C, H, W) and returns nats per dimension, same shape
-(the logistic mixture couples nothing across channels); `sample()` and `mode()` return uint8 (N, C, H, W); `probs()`
-returns the probability of every level, (N, L, C, H, W) in float64.
-Build one with `PixelHead(kind, spec)`, which also says how many parameters it needs per dimension.
+All share the interface of `PixelDistribution`. Build one with `PixelHead(kind, spec)`, which also says how many
+parameters it needs per dimension.
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genarena.likelihood import from_unit, to_unit
+from genarena.likelihood import as_levels, nearest_level, to_unit
 from genarena.spec import DataSpec
 
 
+class PixelDistribution(ABC):
+    """One independent distribution over levels for each dimension of (N, C, H, W)."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Nats per dimension, (N, C, H, W), of integer levels of that shape."""
+
+    @abstractmethod
+    def draw(self) -> Tensor:
+        """A sample (N, C, H, W), levels as floats; NaN where a parameter is not finite.
+
+        For those who draw dimension by dimension: they call `as_levels` once, when all are drawn.
+        """
+
+    @abstractmethod
+    def likeliest(self) -> Tensor:
+        """The most likely levels (N, C, H, W), as floats; NaN where a parameter is not finite."""
+
+    @abstractmethod
+    def probs(self) -> Tensor:
+        """The probability of every level, (N, L, C, H, W) in float64."""
+
+    def sample(self) -> Tensor:
+        """A sample (N, C, H, W), uint8; floats with NaN where a parameter is not finite (`as_levels`)."""
+        return as_levels(self.draw())
+
+    def mode(self) -> Tensor:
+        """The most likely levels (N, C, H, W), uint8; floats with NaN where a parameter is not finite (`as_levels`)."""
+        return as_levels(self.likeliest())
+
+
 @dataclass
-class Bernoulli:
+class Bernoulli(PixelDistribution):
     """Binary pixels; `logits` (N, C, H, W). Two levels only."""
 
     logits: Tensor
@@ -26,18 +56,19 @@ class Bernoulli:
     def log_prob(self, x: Tensor) -> Tensor:
         return -F.binary_cross_entropy_with_logits(self.logits, x.float(), reduction="none")
 
-    def sample(self) -> Tensor:
-        return torch.bernoulli(torch.sigmoid(self.logits)).to(torch.uint8)
+    def draw(self) -> Tensor:
+        probability = torch.sigmoid(self.logits)
+        return torch.bernoulli(probability.nan_to_num()) + 0.0 * self.logits
 
-    def mode(self) -> Tensor:
-        return (self.logits > 0).to(torch.uint8)
+    def likeliest(self) -> Tensor:
+        return (self.logits > 0) + 0.0 * self.logits
 
     def probs(self) -> Tensor:
         return torch.sigmoid(torch.stack([-self.logits, self.logits], 1).double())
 
 
 @dataclass
-class Categorical:
+class Categorical(PixelDistribution):
     """Any alphabet; `logits` (N, L, C, H, W)."""
 
     logits: Tensor
@@ -46,14 +77,15 @@ class Categorical:
         rows = self.logits.movedim(1, -1).flatten(0, -2)  # classes last: half the time on channels-last outputs
         return -F.cross_entropy(rows, x.long().flatten(), reduction="none").view(x.shape)
 
-    def sample(self) -> Tensor:
+    def draw(self) -> Tensor:
         """By inverting the cumulative distribution: one random number per dimension."""
         cumulative = torch.softmax(self.logits.float(), 1).cumsum(1)
-        threshold = torch.rand_like(cumulative[:, :1]) * cumulative[:, -1:]
-        return (threshold >= cumulative).sum(1).clamp_max(self.logits.shape[1] - 1).to(torch.uint8)
+        threshold = torch.rand_like(cumulative[:, :1]) * cumulative[:, -1:]  # NaN when one of the logits is
+        return (threshold >= cumulative).sum(1).clamp_max(self.logits.shape[1] - 1) + 0.0 * threshold.squeeze(1)
 
-    def mode(self) -> Tensor:
-        return self.logits.argmax(1).to(torch.uint8)
+    def likeliest(self) -> Tensor:
+        largest, level = self.logits.float().max(1)  # NaN when one of the logits is
+        return level + 0.0 * largest
 
     def probs(self) -> Tensor:
         return torch.softmax(self.logits.double(), 1)
@@ -91,7 +123,7 @@ def discretised_gaussian_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, nu
 
 
 @dataclass
-class DiscretisedLogistic:
+class DiscretisedLogistic(PixelDistribution):
     """One logistic per dimension, cut into bins; `mean` and `log_scale` (N, C, H, W) in units of [-1, 1]."""
 
     mean: Tensor
@@ -101,18 +133,18 @@ class DiscretisedLogistic:
     def log_prob(self, x: Tensor) -> Tensor:
         return discretised_logistic_log_prob(to_unit(x, self.num_levels), self.mean, self.log_scale, self.num_levels)
 
-    def sample(self) -> Tensor:
-        return from_unit(self.mean + torch.exp(self.log_scale) * _logistic_noise(self.mean), self.num_levels)
+    def draw(self) -> Tensor:
+        return nearest_level(self.mean + torch.exp(self.log_scale) * _logistic_noise(self.mean), self.num_levels)
 
-    def mode(self) -> Tensor:
-        return from_unit(self.mean, self.num_levels)
+    def likeliest(self) -> Tensor:
+        return nearest_level(self.mean + 0.0 * self.log_scale, self.num_levels)
 
     def probs(self) -> Tensor:
         return _bin_masses(_logistic_cdf(self.mean, self.log_scale, self.num_levels))
 
 
 @dataclass
-class DiscretisedLogisticMixture:
+class DiscretisedLogisticMixture(PixelDistribution):
     """K logistics per dimension; `logits`, `mean`, `log_scale` (N, K, C, H, W)."""
 
     logits: Tensor
@@ -125,15 +157,20 @@ class DiscretisedLogisticMixture:
         components = discretised_logistic_log_prob(unit, self.mean, self.log_scale, self.num_levels)
         return torch.logsumexp(F.log_softmax(self.logits, 1) + components, 1)
 
-    def sample(self) -> Tensor:
+    def draw(self) -> Tensor:
         gumbel = -torch.empty_like(self.logits).exponential_().log()
         chosen = (self.logits + gumbel).argmax(1, keepdim=True)
         mean, log_scale = self.mean.gather(1, chosen).squeeze(1), self.log_scale.gather(1, chosen).squeeze(1)
-        return from_unit(mean + torch.exp(log_scale) * _logistic_noise(mean), self.num_levels)
+        x = mean + torch.exp(log_scale) * _logistic_noise(mean)
+        return nearest_level(x + self._zero(), self.num_levels)
 
-    def mode(self) -> Tensor:
+    def likeliest(self) -> Tensor:
         chosen = self.logits.argmax(1, keepdim=True)
-        return from_unit(self.mean.gather(1, chosen).squeeze(1), self.num_levels)
+        return nearest_level(self.mean.gather(1, chosen).squeeze(1) + self._zero(), self.num_levels)
+
+    def _zero(self) -> Tensor:
+        """(N, C, H, W): 0, or NaN where a parameter of one of the components, chosen or not, is not finite."""
+        return 0.0 * (self.logits + self.mean + self.log_scale).sum(1)
 
     def probs(self) -> Tensor:
         weights = torch.softmax(self.logits.double(), 1).unsqueeze(2).unbind(1)
@@ -159,7 +196,6 @@ def _logistic_noise(like: Tensor) -> Tensor:
     return torch.log(uniform) - torch.log1p(-uniform)
 
 
-PixelDistribution = Bernoulli | Categorical | DiscretisedLogistic | DiscretisedLogisticMixture
 KINDS = ("auto", "bernoulli", "categorical", "logistic", "logistic_mixture")
 
 

@@ -39,20 +39,43 @@ def to_unit(x: Tensor, num_levels: int) -> Tensor:
     return x.float() * (2.0 / (num_levels - 1)) - 1.0
 
 
+def nearest_level(x: Tensor, num_levels: int) -> Tensor:
+    """Floats, meant in [-1, 1], to the nearest level, still as floats; NaN where x is NaN or infinite."""
+    x = x.float()
+    return _nan_where_not_finite(((x.clamp(-1.0, 1.0) + 1.0) * (0.5 * (num_levels - 1))).round(), x)
+
+
 def from_unit(x: Tensor, num_levels: int) -> Tensor:
-    """Floats, meant in [-1, 1], to the nearest level as uint8: the one quantiser of the project."""
-    return ((x.float().clamp(-1.0, 1.0) + 1.0) * (0.5 * (num_levels - 1))).round().to(torch.uint8)
+    """Floats, meant in [-1, 1], to the nearest level, as `as_levels` hands it out: the one quantiser of the project."""
+    return as_levels(nearest_level(x, num_levels))
+
+
+def as_levels(levels: Tensor) -> Tensor:
+    """Whole numbers 0 .. L-1 in floats to uint8, which is what models hand out.
+
+    Where one of them is NaN, all stay floats: no uint8 can say "not finite", and a NaN must not become a level. So whoever
+    gets floats for integer data knows that a sample is broken, and which: `genarena.evaluation` counts and shows it.
+    """
+    return levels if torch.isnan(levels.sum()) else levels.to(torch.uint8)  # the sum is NaN when one of them is
 
 
 def dequantise(x: Tensor, num_levels: int) -> Tensor:
-    """Uniform dequantisation: integer levels to u in [0, 1), u = (x + U[0, 1)) / L."""
-    noisy = (x.float() + torch.rand(x.shape, device=x.device)) / num_levels
-    return noisy.clamp_max(1.0 - 2.0**-24)  # float32 rounds 255.99999 / 256 to 1
+    """Uniform dequantisation: integer levels to u in [0, 1), u = (x + U[0, 1)) / L, which `quantise` takes back to x."""
+    x = x.float()
+    noisy = (x + torch.rand(x.shape, device=x.device)) / num_levels
+    rounding = 2.0**-22  # of float32: it could carry the noise over the edges of the level's bin
+    return noisy.clamp(x * ((1.0 + rounding) / num_levels), (x + 1.0) * ((1.0 - rounding) / num_levels))
 
 
 def quantise(u: Tensor, num_levels: int) -> Tensor:
-    """Inverse of `dequantise`: u in [0, 1) to levels floor(u L), uint8; values outside are clamped."""
-    return (u.float() * num_levels).floor().clamp(0, num_levels - 1).to(torch.uint8)
+    """Inverse of `dequantise`: u in [0, 1) to levels floor(u L), as `as_levels` hands it out; values outside are clamped."""
+    u = u.float()
+    return as_levels(_nan_where_not_finite((u * num_levels).floor().clamp(0, num_levels - 1), u))
+
+
+def _nan_where_not_finite(levels: Tensor, source: Tensor) -> Tensor:
+    """levels + 0 source, which is NaN where `source` is NaN or infinite."""
+    return torch.add(levels, source, alpha=0.0)
 
 
 def dequantisation_log_det(spec: DataSpec) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from jsonschema import ValidationError
+from matplotlib.axes import Axes
 from PIL import Image
 
 from genarena.errors import UserError
@@ -57,6 +58,32 @@ def test_a_copy_stands_beside_its_original(tmp_path: Path) -> None:
     assert sorted(first[centres][2:].tolist()) == [40, 50, 60, 80, 90, 100]
     assert second[centres].tolist() == [0, 0, 10, 20, 30, 40, 50, 60]
     assert (picture[:, 32 : 32 + 30 // 4] == 128).all()
+
+
+def test_a_sample_that_is_not_finite_is_shown_as_a_cross(tmp_path: Path) -> None:
+    spec, samples = DataSpec((1, 28, 28), 256), torch.full((4, 1, 28, 28), 100.0)
+    samples[2, 0, 5, 7] = float("nan")
+    shown = grid(samples, 256, columns=2)
+    assert (shown[0, 2:30, 2:30] == 100).all()
+    cross = shown[0, 32:60, 2:30]
+    assert set(cross.unique().tolist()) == {0, 255}
+    assert torch.equal(cross, cross.flip(0))
+    assert (cross.diag() == 255).all()
+    train = torch.arange(20, dtype=torch.uint8).view(20, 1, 1, 1).expand(20, 1, 28, 28)
+    save_neighbours(samples, train, spec, tmp_path / "neighbours.png")
+    rows = torch.from_numpy(np.array(Image.open(tmp_path / "neighbours.png")))[2:-2].split(30)
+    assert [255 in row for row in rows] == [False, False, True, False]
+    assert [19 in row for row in rows] == [True, True, False, True]
+
+
+def test_a_scatter_plot_says_how_many_points_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    titles = []
+    monkeypatch.setattr(Axes, "set_title", lambda self, text: titles.append(text))
+    points = torch.zeros(5, 2)
+    save_samples(points, DataSpec((2,)), tmp_path / "sound.png")
+    points[1:3, 0] = torch.tensor([float("nan"), float("inf")])
+    save_samples(points, DataSpec((2,)), tmp_path / "broken.png")
+    assert titles == ["2 of 5 samples are not finite"]
 
 
 def test_rows_survive_the_disk(tmp_path: Path) -> None:

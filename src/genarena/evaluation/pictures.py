@@ -1,4 +1,7 @@
-"""Samples to pictures: a grid of images, alone or beside their nearest training images, or a scatter plot of 2-D points."""
+"""Samples to pictures: a grid of images, alone or beside their nearest training images, or a scatter plot of 2-D points.
+
+A sample that is not finite has no picture: a cross stands in its place, and a scatter plot says how many there are.
+"""
 
 import math
 from pathlib import Path
@@ -19,11 +22,16 @@ MIN_SIDE = 28  # smaller images are enlarged by a whole factor, so that a person
 
 
 def grid(images: Tensor, num_levels: int, columns: int | None = None) -> Tensor:
-    """Images (N, C, H, W) of integer levels to one uint8 picture (C, rows*(H+2)+2, columns*(W+2)+2), 2 pixels apart."""
+    """Images (N, C, H, W) of integer levels to one uint8 picture (C, rows*(H+2)+2, columns*(W+2)+2), 2 pixels apart.
+
+    An image with a NaN is shown as a cross.
+    """
     scale = max(1, math.ceil(MIN_SIDE / images.shape[-1]))
-    images = (images.long() * 255 // (num_levels - 1)).to(torch.uint8)
+    broken = images.isnan().flatten(1).any(1)
+    images = (images.nan_to_num().long() * 255 // (num_levels - 1)).to(torch.uint8)
     images = images.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
     num, channels, height, width = images.shape
+    images[broken] = _cross(height, width)
     columns = columns or math.ceil(math.sqrt(num))
     rows = math.ceil(num / columns)
     canvas = torch.full((channels, rows * (height + 2) + 2, columns * (width + 2) + 2), 128, dtype=torch.uint8)
@@ -31,6 +39,12 @@ def grid(images: Tensor, num_levels: int, columns: int | None = None) -> Tensor:
         top, left = 2 + (index // columns) * (height + 2), 2 + (index % columns) * (width + 2)
         canvas[:, top : top + height, left : left + width] = images[index]
     return canvas
+
+
+def _cross(height: int, width: int) -> Tensor:
+    """White diagonals on black, uint8 (H, W)."""
+    across, down = torch.linspace(-1.0, 1.0, width), torch.linspace(-1.0, 1.0, height)[:, None]
+    return (((across.abs() - down.abs()).abs() < 0.1) * 255).to(torch.uint8)
 
 
 def save_samples(samples: Tensor, spec: DataSpec, path: Path) -> None:
@@ -72,12 +86,17 @@ def save_progress(model: GenerativeModel, num_samples: int, held_out: Tensor, pa
 def save_neighbours(samples: Tensor, train: Tensor, spec: DataSpec, path: Path) -> None:
     """Write a PNG: in each row a sample, a gap, and the training images nearest to it, the nearest first.
 
-    Euclidean distance between pixel levels. Copies of training images show as a row whose second picture is the first.
+    Euclidean distance between pixel levels. Copies of training images show as a row whose second picture is the first,
+    a sample that is not finite as a row of crosses: nothing is near it.
     """
     samples = samples[:NEIGHBOUR_ROWS]
-    index = nearest(samples, train, k=min(NEIGHBOURS, len(train)))[1]
+    broken = samples.isnan().flatten(1).any(1)
+    index = nearest(samples.nan_to_num(), train, k=min(NEIGHBOURS, len(train)))[1]
     columns = 1 + index.shape[1]
-    side_by_side = grid(torch.cat([samples[:, None], train[index]], 1).flatten(0, 1), spec.num_levels, columns)
+    rows = torch.cat([samples[:, None], train[index]], 1)
+    if broken.any():
+        rows = rows.float().index_fill(0, broken.nonzero().squeeze(1), math.nan)
+    side_by_side = grid(rows.flatten(0, 1), spec.num_levels, columns)
     width = (side_by_side.shape[2] - 2) // columns
     gap = torch.full((*side_by_side.shape[:2], width // 4), 128, dtype=torch.uint8)
     _save(torch.cat([side_by_side[:, :, :width], gap, side_by_side[:, :, width:]], dim=2), path)
@@ -98,4 +117,6 @@ def _scatter(points: np.ndarray, path: Path) -> None:
     axes = figure.add_subplot()
     axes.scatter(points[:, 0], points[:, 1], s=2)
     axes.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
+    if broken := int((~np.isfinite(points)).any(axis=1).sum()):
+        axes.set_title(f"{broken} of {len(points)} samples are not finite")
     figure.savefig(path, dpi=100, format="png")

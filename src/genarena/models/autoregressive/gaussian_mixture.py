@@ -34,8 +34,8 @@ class GaussianMixture:
         return torch.logsumexp(F.log_softmax(self.logits, 1) + components, 1)
 
     def sample(self) -> Tensor:
-        """(N, D) floats."""
+        """(N, D) floats; NaN where a parameter is not finite."""
         gumbel = -torch.empty_like(self.logits).exponential_().log()
         chosen = (self.logits + gumbel).argmax(1, keepdim=True)
         mean, log_scale = self.mean.gather(1, chosen).squeeze(1), self.log_scale.gather(1, chosen).squeeze(1)
-        return mean + torch.exp(log_scale) * torch.randn_like(mean)
+        return mean + torch.exp(log_scale) * torch.randn_like(mean) + 0.0 * (self.logits + self.mean).sum(1)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
-from genarena.likelihood import Likelihood, bits_per_dim, log_mean_exp, to_unit
+from genarena.likelihood import Likelihood, as_levels, bits_per_dim, log_mean_exp, to_unit
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises
@@ -181,14 +181,15 @@ class MADE(GenerativeModel, Factorises):
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, *shape): uint8 levels, or floats; D small steps, each unit of the network computed once."""
         masks = torch.randint(self.num_masks, (num_samples,), device=self.device)
-        dtype = torch.uint8 if self.spec.is_discrete else torch.float32
-        samples = torch.empty(num_samples, self.spec.num_dims, dtype=dtype, device=self.device)
+        samples = torch.empty(num_samples, self.spec.num_dims, device=self.device)
         for mask in masks.unique().tolist():
             for rows in (masks == mask).nonzero().squeeze(1).split(SAMPLE_CHUNK):
-                samples[rows] = self._one_by_one(len(rows), mask, lambda distribution, _: distribution.sample()).to(
-                    dtype
-                )
-        return samples.view(num_samples, *self.spec.shape)
+                samples[rows] = self._one_by_one(len(rows), mask, self._drawn)
+        samples = samples.view(num_samples, *self.spec.shape)
+        return as_levels(samples) if self.spec.is_discrete else samples
+
+    def _drawn(self, distribution: PixelDistribution | GaussianMixture, dim: int) -> Tensor:
+        return distribution.sample() if self.pixel is None else distribution.draw()
 
     @torch.no_grad()
     def traverse(self, num_images: int, choose: Choose) -> Tensor:

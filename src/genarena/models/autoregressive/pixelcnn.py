@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
-from genarena.likelihood import Likelihood, bits_per_dim, to_unit
+from genarena.likelihood import Likelihood, as_levels, bits_per_dim, to_unit
 from genarena.models.autoregressive.row_cache import RowCache
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises
@@ -56,8 +56,8 @@ def default_pixels(spec: DataSpec) -> str:
 
 
 def draw(distribution: PixelDistribution, channel: int = 0, row: int = 0, column: int = 0) -> Tensor:
-    """The choice that makes a sample."""
-    return distribution.sample().flatten()
+    """The choice that makes a sample: floats, so that a NaN stays one."""
+    return distribution.draw().flatten()
 
 
 class PixelCNN(GenerativeModel, Factorises):
@@ -140,7 +140,7 @@ class PixelCNN(GenerativeModel, Factorises):
         unit = to_unit(x, self.spec.num_levels)
         if self.embedding is None:
             return unit
-        return torch.cat([unit, self.embedding(x.long()).movedim(-1, 2).flatten(1, 2)], 1)
+        return torch.cat([unit, self.embedding(x.nan_to_num().long()).movedim(-1, 2).flatten(1, 2)], 1)
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Per channel the parameters (N, P, H, W) of every pixel's distribution; x (N, C, H, W) levels."""
@@ -157,7 +157,7 @@ class PixelCNN(GenerativeModel, Factorises):
         return {"method": "product of conditionals"}
 
     def draw_pixel(self, features: Tensor, choose: Callable[..., Tensor] = draw) -> Tensor:
-        """One pixel, channel by channel: features (N, F) to levels (N, C), uint8; see `Choose` in `capabilities.py`."""
+        """One pixel, channel by channel: features (N, F) to levels (N, C); see `Choose` in `capabilities.py`."""
         levels: list[Tensor] = []
         for channel, head in enumerate(self.heads):
             previous = to_unit(torch.stack(levels, 1), self.spec.num_levels) if levels else features[:, :0]
@@ -169,7 +169,7 @@ class PixelCNN(GenerativeModel, Factorises):
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, C, H, W) levels, uint8. One small step per pixel; see `row_cache.py`."""
         sizes = [min(self.sample_chunk, num_samples - first) for first in range(0, num_samples, self.sample_chunk)]
-        return torch.cat([self.traverse(size, draw) for size in sizes])
+        return as_levels(torch.cat([self.traverse(size, draw) for size in sizes]))
 
     @torch.no_grad()
     def traverse(self, num_images: int, choose: Choose) -> Tensor:

@@ -65,8 +65,8 @@ class Uniform(GenerativeModel):
 
     def _box(self) -> tuple[Tensor, Tensor]:
         """The widened data range; [-1, 1] before any data. A coordinate that never varies gets a width of 1e-6."""
-        seen = self.lowest <= self.highest
-        low = torch.where(seen, self.lowest, -1.0)
-        high = torch.where(seen, self.highest, 1.0)
+        unseen = self.lowest > self.highest
+        low = torch.where(unseen, -1.0, self.lowest)
+        high = torch.where(unseen, 1.0, self.highest)
         margin = (MARGIN * (high - low)).clamp_min(5e-7)
         return low - margin, high + margin

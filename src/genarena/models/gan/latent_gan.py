@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from genarena.likelihood import from_unit, to_unit
+from genarena.likelihood import from_unit, nearest_level, to_unit
 from genarena.models.capabilities import Emits
 from genarena.models.gan.adversarial import AdversarialModel
 from genarena.models.gan.augmentation import DiffAugment
@@ -36,7 +36,7 @@ class LatentGAN(AdversarialModel, Emits):
     def generate(self, num_samples: int) -> Tensor:
         """(num_samples, C, H, W) in [-1, 1] on the levels of the data; gradients pass the rounding straight through."""
         x = self.emit(torch.randn(num_samples, self.latent_dim, device=self.device))
-        return x + (to_unit(from_unit(x, self.spec.num_levels), self.spec.num_levels) - x).detach()
+        return x + (to_unit(nearest_level(x, self.spec.num_levels), self.spec.num_levels) - x).detach()
 
     def emit(self, z: Tensor) -> Tensor:
         """G(z) (N, C, H, W) in [-1, 1], before rounding."""
