@@ -11,8 +11,10 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.evaluation import features
-from genarena.evaluation.evaluate import evaluate, load_metric, needed, protocol
-from genarena.evaluation.evidence import Evidence
+from genarena.evaluation.evaluate import evaluate
+from genarena.evaluation.evidence.base import kinds
+from genarena.evaluation.gathered import Evidence
+from genarena.evaluation.protocol import load_metric, needed, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import PUBLISHED
 from genarena.likelihood import Likelihood
@@ -360,9 +362,10 @@ def test_training_mode_is_refused(data: Halves) -> None:
         evaluate(Noise(SPEC).train(), data, ["nll_nats"], SETTINGS)
 
 
-def test_every_evidence_is_asked_for_by_some_metric() -> None:
-    asked = {piece for name in names() for piece in needed(load_metric(name))}
-    assert asked == set(Evidence.names())
+def test_every_piece_of_evidence_is_asked_for() -> None:
+    by_metrics = {piece for name in names() for piece in needed(load_metric(name))}
+    by_pieces = {part for kind in kinds() for parts in kind.pieces().values() for part in parts}
+    assert by_metrics | by_pieces == set(Evidence.names())
 
 
 def test_validation_is_another_protocol_that_never_looks_at_the_test_split() -> None:

@@ -8,11 +8,11 @@ import pytest
 
 CODE = """
 import resource, torch
-from genarena import kernel, neighbours
 from genarena.metrics import fid_infinity
 from genarena.metrics.fid import FrechetInceptionDistance
 from genarena.metrics.fid_infinity import FIDInfinity
 from genarena.metrics.vendi import vendi_score
+from genarena.statistics import kernel, neighbours
 
 torch.set_num_threads(1)
 real, fake = torch.randn(50_000, 2048), torch.randn(50_000, 2048)

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.loggers import CSVLogger
 from torch.utils.data import DataLoader, TensorDataset
 
-from genarena.data.base import Batches
+from genarena.data.batches import Batches
 from genarena.training.limits import share_done
 from genarena.training.module import TrainedModule
 from genarena.training.schedule import warmup_cosine

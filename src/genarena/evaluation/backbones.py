@@ -35,6 +35,7 @@ class Backbone(ABC):
 
     name: ClassVar[str]  # in `genarena.evaluation.weights.PUBLISHED`
     num_features: ClassVar[int]
+    libraries: ClassVar[tuple[str, ...]] = ()  # beside those of every protocol, whose version may change the features
 
     def __init__(self, settings: FeatureSettings, spec: DataSpec, device: torch.device) -> None:
         self.title = PUBLISHED[self.name].title
@@ -117,6 +118,7 @@ class VisionTransformer(Backbone):
     """The class token of a timm network, after PIL's bicubic resize to 224x224 (not cropped) and a normalisation."""
 
     num_features = 1024
+    libraries = ("timm", "pillow")
     architecture: ClassVar[str]
     normalisation: ClassVar[Normalisation]
 

@@ -24,10 +24,10 @@ MIN_SIDE = 28  # smaller images are enlarged by a whole factor, so that a person
 def grid(images: Tensor, num_levels: int, columns: int | None = None) -> Tensor:
     """Images (N, C, H, W) of integer levels to one uint8 picture (C, rows*(H+2)+2, columns*(W+2)+2), 2 pixels apart.
 
-    An image with a NaN is shown as a cross.
+    An image that is not finite is shown as a cross.
     """
     scale = max(1, math.ceil(MIN_SIDE / images.shape[-1]))
-    broken = images.isnan().flatten(1).any(1)
+    broken = ~images.isfinite().flatten(1).all(1)
     images = (images.nan_to_num().long() * 255 // (num_levels - 1)).to(torch.uint8)
     images = images.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
     num, channels, height, width = images.shape
@@ -90,7 +90,7 @@ def save_neighbours(samples: Tensor, train: Tensor, spec: DataSpec, path: Path) 
     a sample that is not finite as a row of crosses: nothing is near it.
     """
     samples = samples[:NEIGHBOUR_ROWS]
-    broken = samples.isnan().flatten(1).any(1)
+    broken = ~samples.isfinite().flatten(1).all(1)
     index = nearest(samples.nan_to_num(), train, k=min(NEIGHBOURS, len(train)))[1]
     columns = 1 + index.shape[1]
     rows = torch.cat([samples[:, None], train[index]], 1)

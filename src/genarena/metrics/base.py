@@ -17,7 +17,14 @@ HASHED_AT_ONCE = 4096  # rows
 
 
 class Unavailable(Exception):
-    """A metric cannot be had for this model or data; the text is the `reason` that stands in the row beside null."""
+    """A metric cannot be had for this model or data; the text is the `reason` that stands in the row beside null.
+
+    facts: JSON-able numbers that stand there too.
+    """
+
+    def __init__(self, reason: str, facts: dict[str, Any] | None = None) -> None:
+        super().__init__(reason)
+        self.facts = facts or {}
 
 
 def finite_rows(name: str, rows: Tensor) -> Tensor:

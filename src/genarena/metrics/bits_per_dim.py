@@ -1,4 +1,7 @@
-"""Bits per dimension of integer data: -log2 P(x) / D, the mean over test examples."""
+"""Bits per dimension of integer data: -log2 P(x) / D, the mean over test examples.
+
+Theis, van den Oord & Bethge 2016, arXiv 1511.01844, sec. 3.1: for integers, so a density of noisy pixels counts as a bound.
+"""
 
 from torch import Tensor
 

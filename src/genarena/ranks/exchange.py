@@ -127,6 +127,11 @@ def _bytes(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
+def known_to_all(error: Exception) -> bool:
+    """Whether every rank has heard of it, so that all of them can go on from here. Alone: always."""
+    return not world.joined() or getattr(error, "known_to_all", False)
+
+
 def _attempted(work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
     try:
         with world.alone():
@@ -136,6 +141,8 @@ def _attempted(work: Callable[[], Result]) -> tuple[Result | None, Exception | N
 
 
 def _opened(outcome: tuple[Result, Exception | None]) -> Result:
-    if outcome[1] is not None:
-        raise outcome[1]
-    return outcome[0]
+    value, error = outcome
+    if error is not None:
+        error.known_to_all = True
+        raise error
+    return value

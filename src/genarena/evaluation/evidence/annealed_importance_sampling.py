@@ -1,0 +1,65 @@
+"""The likelihood of a decoder with stated observation noise (Wu et al. 2017, arXiv 1611.04273)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from genarena.evaluation.decoder_likelihood import decoder_log_prob
+from genarena.evaluation.evidence.base import Kind, piece
+from genarena.evaluation.options import Settings, positive, whole
+from genarena.metrics.base import Unavailable
+from genarena.models.capabilities import Emits
+from genarena.ranks import exchange
+
+Estimate = tuple[Tensor, dict[str, Any]]  # log-probabilities, and how they were made
+
+
+@dataclass(frozen=True)
+class AnnealedSettings(Settings):
+    """ais_num_test: at most so many test examples. ais_chains: per example. ais_steps: temperatures. ais_sigma: observation
+    noise, in units of [-1, 1] for integer levels."""
+
+    ais_num_test: int = 16
+    ais_chains: int = 8
+    ais_steps: int = 500
+    ais_sigma: float = 0.2
+
+    def check(self) -> None:
+        whole(self, "ais_num_test", "ais_chains", "ais_steps")
+        positive(self, "ais_sigma")
+
+
+class AnnealedImportanceSampling(Kind):
+    """log p(x) = log E_z p(x|z), by chains from the prior of z to its posterior."""
+
+    Settings = AnnealedSettings
+
+    @piece
+    def ais_estimate(self) -> Estimate:
+        """(N,) float64 nats of the first `ais_num_test` examples, and how the chains were run. Rank 0 works alone."""
+        subject, settings = self.subject, self.settings
+        if not isinstance(subject.model, Emits):
+            raise Unavailable(f"{subject.model_name} is no decoder of a Gaussian latent code")
+        x, _ = subject.on_device(subject.test(settings.ais_num_test))
+        return exchange.from_zero(
+            lambda: decoder_log_prob(
+                subject.model,
+                subject.data.spec,
+                x,
+                settings.ais_sigma,
+                settings.ais_chains,
+                settings.ais_steps,
+                settings.batch_size,
+                settings.sample_seed,
+                subject.bars,
+            )
+        )
+
+    @piece
+    def ais_log_prob(self, ais_estimate: Estimate) -> Tensor:
+        """(N,) float64 nats of the first `ais_num_test` examples."""
+        return ais_estimate[0]
+
+    def facts(self, piece: str) -> dict[str, Any]:
+        return {"split": self.subject.split_name(self.settings.ais_num_test), "estimator": self.get("ais_estimate")[1]}

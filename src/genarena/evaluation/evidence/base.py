@@ -1,0 +1,89 @@
+"""What a kind of evidence is, and how the kinds of this folder are found."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from genarena.evaluation.options import Settings
+from genarena.evaluation.subject import Subject
+
+
+def piece(make: Callable) -> Callable:
+    """Marks a method of a kind that makes evidence of its name, from the evidence that its parameters name."""
+    make.is_piece = True
+    return make
+
+
+class Kind:
+    """One kind of evidence. Tensors are on the CPU; a piece that cannot be had raises `Unavailable` with the reason.
+
+    Settings: fields of its own; they are options of the evaluation, and part of the protocol where the kind is used.
+    constants: what else is in the code of the kind and changes its numbers; part of the protocol in the same way.
+    in_chosen_space: whether it looks through the network that `features.space` names.
+    """
+
+    Settings: ClassVar[type[Settings] | None] = None
+    constants: ClassVar[dict[str, Any]] = {}
+    in_chosen_space: ClassVar[bool] = False
+    network: ClassVar[str | None] = None  # that it always looks through
+
+    def __init__(self, subject: Subject, get: Callable[[str], Any]) -> None:
+        """get: makes, or finds, another piece by its name."""
+        self.subject, self.settings, self.get = subject, subject.settings, get
+
+    @classmethod
+    def pieces(cls) -> dict[str, list[str]]:
+        """Name of each piece -> names of the pieces that it is made of."""
+        return {
+            name: list(inspect.signature(make).parameters)[1:]
+            for name, make in inspect.getmembers(cls, inspect.isfunction)
+            if getattr(make, "is_piece", False)
+        }
+
+    def facts(self, piece: str) -> dict[str, Any]:
+        """What belongs in the record of a metric that used this piece; JSON-able."""
+        return {}
+
+
+@cache
+def kinds() -> list[type[Kind]]:
+    """The kind of every file of this folder, by file name. Raises TypeError for a file that does not hold exactly one."""
+    found = []
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.stem not in ("__init__", "base"):
+            module = importlib.import_module(f"{__package__}.{path.stem}")
+            own = [member for member in vars(module).values() if _is_kind_of(member, module.__name__)]
+            if len(own) != 1:
+                raise TypeError(f"{path.name} has {len(own)} kinds of evidence, expected one")
+            found += own
+    return found
+
+
+def _is_kind_of(member: Any, module: str) -> bool:
+    return inspect.isclass(member) and issubclass(member, Kind) and member.__module__ == module
+
+
+@cache
+def kind_of() -> dict[str, type[Kind]]:
+    """Name of each piece -> the kind that makes it. Raises TypeError when two kinds make pieces of one name."""
+    owners: dict[str, type[Kind]] = {}
+    for kind in kinds():
+        for name in kind.pieces():
+            if name in owners:
+                raise TypeError(f"evidence {name}: made by {owners[name].__name__} and by {kind.__name__}")
+            owners[name] = kind
+    return owners
+
+
+def used(names: Any) -> list[type[Kind]]:
+    """The kinds that make these pieces, and the pieces that those are made of."""
+    waiting, seen = list(names), {}
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen[name] = kind_of()[name]
+            waiting += seen[name].pieces()[name]
+    return [kind for kind in kinds() if kind in seen.values()]

@@ -1,0 +1,40 @@
+"""Features in the space that `features.space` names; vectors are their own features."""
+
+from typing import Any
+
+from torch import Tensor
+
+from genarena.evaluation.evidence.base import Kind, piece
+
+
+class ChosenSpace(Kind):
+    """Where neighbours and diversity are looked for."""
+
+    in_chosen_space = True
+
+    @piece
+    def real_features(self) -> Tensor:
+        """(N, F)."""
+        return self.get(self._source("real"))
+
+    @piece
+    def fake_features(self) -> Tensor:
+        """(N, F)."""
+        return self.get(self._source("fake"))
+
+    @piece
+    def train_features(self, train: Tensor) -> Tensor:
+        """(N, F), of all training examples."""
+        if not self.subject.data.spec.is_image:
+            return train
+        return self.subject.networks.of_training_examples(self.settings.features.space, train)
+
+    def _source(self, whose: str) -> str:
+        """The piece that these features are."""
+        return f"{whose}_{self.settings.features.space}" if self.subject.data.spec.is_image else whose
+
+    def facts(self, piece: str) -> dict[str, Any]:
+        split = {"split": self.subject.split_name(self.settings.num_test)} if piece == "real_features" else {}
+        if not self.subject.data.spec.is_image:
+            return split | {"backbone": {"name": "identity"}}
+        return split | self.subject.networks.facts(self.settings.features.space)

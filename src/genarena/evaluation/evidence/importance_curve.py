@@ -1,0 +1,57 @@
+"""Importance weights of many draws, from which the bound can be had for every smaller number of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena.evaluation.evidence.base import Kind, piece
+from genarena.evaluation.options import Settings, is_whole, require, whole
+
+
+@dataclass(frozen=True)
+class ImportanceCurveSettings(Settings):
+    """iw_bounds_k: numbers of draws, rising. iw_bounds_num_test: at most so many test examples."""
+
+    iw_bounds_k: Sequence[int] = (1, 10, 100, 1000, 5000)
+    iw_bounds_num_test: int = 16
+
+    def check(self) -> None:
+        object.__setattr__(self, "iw_bounds_k", tuple(self.iw_bounds_k))
+        k = self.iw_bounds_k
+        right = len(k) > 0 and all(is_whole(number, 1) for number in k) and list(k) == sorted(set(k))
+        require(self, "iw_bounds_k", right, "rising whole numbers of at least 1")
+        whole(self, "iw_bounds_num_test")
+
+
+class ImportanceCurve(Kind):
+    """log w = log p(x, z) - log q(z | x) for draws z ~ q."""
+
+    Settings = ImportanceCurveSettings
+
+    @piece
+    def iw_bounds_k(self) -> list[int]:
+        return list(self.settings.iw_bounds_k)
+
+    @piece
+    def iw_log_weights(self, iw_bounds_k: list[int]) -> Tensor:
+        """(k, N) float64 nats of the first `iw_bounds_num_test` examples, k the largest of `iw_bounds_k`."""
+        self.subject.require_weights()
+        split, draws = self.subject.test(self.settings.iw_bounds_num_test), iw_bounds_k[-1]
+        at_once = self.settings.batch_size  # rows in memory: one example, so many draws
+        jobs = [(row, min(at_once, draws - first)) for row in range(split.size) for first in range(0, draws, at_once)]
+
+        def weights(job: tuple[int, int]) -> Tensor:
+            row, size = job
+            x, y = self.subject.on_device(split[row : row + 1])
+            return self.subject.model.log_weights(x, y, num_samples=size).flatten()
+
+        chunks = self.subject.blocks(weights, jobs, f"importance weights, k={draws}")
+        return torch.cat(chunks).double().view(split.size, draws).T
+
+    def facts(self, piece: str) -> dict[str, Any]:
+        draws, split = self.settings.iw_bounds_k[-1], self.subject.split_name(self.settings.iw_bounds_num_test)
+        estimator = self.subject.model.estimator(draws)
+        return {"split": split, "draws": draws, "estimator": estimator} if piece == "iw_log_weights" else {}

@@ -1,0 +1,37 @@
+"""The importance-weighted bound on the log-likelihood (Burda et al. 2016, arXiv 1509.00519)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from genarena.evaluation.evidence.base import Kind, piece
+from genarena.evaluation.options import Settings, whole
+
+
+@dataclass(frozen=True)
+class ImportanceWeightedSettings(Settings):
+    """iw_samples: draws k per example. iw_num_test: at most so many test examples."""
+
+    iw_samples: int = 100
+    iw_num_test: int = 1_000
+
+    def check(self) -> None:
+        whole(self, "iw_samples", "iw_num_test")
+
+
+class ImportanceWeighted(Kind):
+    """log(1/k sum_k p(x, z_k) / q(z_k | x)), from `iw_samples` draws z_k ~ q."""
+
+    Settings = ImportanceWeightedSettings
+
+    @piece
+    def iw_log_prob(self) -> Tensor:
+        """(N,) float64 nats of the first `iw_num_test` examples."""
+        self.subject.require_weights()
+        draws = self.settings.iw_samples
+        return self.subject.log_prob(self.settings.iw_num_test, draws, f"importance-weighted bound, k={draws}")
+
+    def facts(self, piece: str) -> dict[str, Any]:
+        draws, split = self.settings.iw_samples, self.subject.split_name(self.settings.iw_num_test)
+        return {"split": split, "draws": draws, "estimator": self.subject.model.estimator(draws)}

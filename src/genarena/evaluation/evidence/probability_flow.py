@@ -1,0 +1,67 @@
+"""The likelihood of a model's probability-flow ODE (Song et al. 2021, arXiv 2011.13456, sec. 4.3)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena.evaluation.evidence.base import Kind, piece
+from genarena.evaluation.options import Settings, positive, require, whole
+from genarena.metrics.base import Unavailable
+from genarena.models.capabilities import Integrates
+
+BATCH = 32  # examples that are integrated together, and share their steps
+
+Solution = tuple[Tensor, dict[str, Any]]  # log-probabilities, and how they were made
+
+
+@dataclass(frozen=True)
+class ProbabilityFlowSettings(Settings):
+    """ode_num_test: at most so many test examples. ode_tolerance: of the solver, absolute and relative. ode_probes: of the
+    trace estimator. ode_dequantisation: "model" or "uniform" noise on integer levels."""
+
+    ode_num_test: int = 64
+    ode_tolerance: float = 1e-5
+    ode_probes: int = 1
+    ode_dequantisation: str = "model"
+
+    def check(self) -> None:
+        whole(self, "ode_num_test", "ode_probes")
+        positive(self, "ode_tolerance")
+        require(self, "ode_dequantisation", self.ode_dequantisation in ("model", "uniform"), "model or uniform")
+
+
+class ProbabilityFlow(Kind):
+    """log p(x), p carried to a known density by an ordinary differential equation."""
+
+    Settings = ProbabilityFlowSettings
+    constants = {"ode_batch": BATCH}
+
+    @piece
+    def ode_solution(self) -> Solution:
+        """(N,) float64 nats of the first `ode_num_test` examples, and how the equation was solved."""
+        model, settings = self.subject.model, self.settings
+        if not isinstance(model, Integrates):
+            raise Unavailable(f"{self.subject.model_name} has no probability-flow ODE")
+        split = self.subject.test(settings.ode_num_test)
+
+        def solved(start: int) -> Solution:
+            x, _ = self.subject.on_device(split[start : start + BATCH])
+            values, facts = model.ode_log_prob(
+                x, settings.ode_tolerance, settings.ode_probes, settings.ode_dequantisation
+            )
+            return values.cpu(), facts
+
+        parts = self.subject.blocks(solved, range(0, split.size, BATCH), f"probability flow, batches of {BATCH}")
+        values, facts = zip(*parts, strict=True)
+        evaluations = sum(fact["nfe"] for fact in facts) / len(facts)
+        return torch.cat(values).double(), facts[0] | {"nfe": evaluations, "batch_size": BATCH}
+
+    @piece
+    def ode_log_prob(self, ode_solution: Solution) -> Tensor:
+        """(N,) float64 nats of the first `ode_num_test` examples."""
+        return ode_solution[0]
+
+    def facts(self, piece: str) -> dict[str, Any]:
+        return {"split": self.subject.split_name(self.settings.ode_num_test), "estimator": self.get("ode_solution")[1]}

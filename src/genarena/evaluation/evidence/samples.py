@@ -1,0 +1,94 @@
+"""Samples of the model, and how long they took."""
+
+import time
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from genarena.evaluation.evidence.base import Kind, piece
+from genarena.evaluation.subject import ContractBroken
+from genarena.metrics.base import Unavailable, content_order
+
+
+class Drawn(NamedTuple):
+    """samples (N, *shape) as they came; seconds: wall time per sample; nonfinite: how many samples are not finite."""
+
+    samples: Tensor
+    seconds: float
+    nonfinite: int
+
+
+class Samples(Kind):
+    """`num_samples` draws, `batch_size` at a time."""
+
+    @piece
+    def drawn(self) -> Drawn:
+        """What the model drew, whether or not it can be used."""
+        batch_size, num_samples = self.settings.batch_size, self.settings.num_samples
+        counts = [min(batch_size, num_samples - start) for start in range(0, num_samples, batch_size)]
+        chunks = self.subject.blocks(self._draw, counts, f"samples, batches of {batch_size}")
+        parts, seconds = zip(*chunks, strict=True)
+        samples = torch.cat(parts)
+        nonfinite = int((~torch.isfinite(samples.flatten(1))).any(dim=1).sum())
+        return Drawn(samples, sum(seconds) / num_samples, nonfinite)
+
+    @piece
+    def fake(self, drawn: Drawn) -> Tensor:
+        """Samples (N, *shape): uint8 levels, or finite floats for continuous data."""
+        if drawn.nonfinite:
+            facts = {"nonfinite_samples": drawn.nonfinite}
+            raise Unavailable(f"{drawn.nonfinite} of {len(drawn.samples)} samples are not finite", facts)
+        return drawn.samples
+
+    @piece
+    def fake_order(self, fake: Tensor) -> Tensor:
+        """(N,) indices that shuffle the samples by their content, whatever order they came in."""
+        return content_order(fake)
+
+    @piece
+    def seconds_per_image(self, drawn: Drawn) -> float:
+        """Wall seconds per sample."""
+        return drawn.seconds
+
+    @piece
+    def sampler(self, drawn: Drawn) -> dict[str, Any]:
+        """How the samples were drawn; JSON-able."""
+        count, model = len(drawn.samples), self.subject.model
+        return {
+            "n": count,
+            "batch_size": min(count, self.settings.batch_size),
+            "nfe": model.nfe,
+            "device": model.device.type,
+            "threads": torch.get_num_threads(),
+            "nonfinite_samples": drawn.nonfinite,
+        }
+
+    def _draw(self, count: int) -> tuple[Tensor, float]:
+        """So many samples, and the seconds that they took."""
+        began = time.perf_counter()
+        samples = self.subject.model.sample(count, self._conditions(count))
+        self._check(samples, count)
+        return samples.cpu(), time.perf_counter() - began
+
+    def _check(self, samples: Tensor, count: int) -> None:
+        """Raises ContractBroken for samples that are not in the space of the data. Integer data has floats only where one of
+        them is not finite (`genarena.likelihood.as_levels`)."""
+        spec, name = self.subject.data.spec, self.subject.model_name
+        expected, discrete = (count, *spec.shape), spec.is_discrete
+        marked = samples.is_floating_point() and not bool(torch.isfinite(samples).all())
+        right_type = marked or samples.dtype == torch.uint8 if discrete else samples.is_floating_point()
+        if tuple(samples.shape) != expected or not right_type:
+            wanted = "uint8" if discrete else "floats"
+            shape = tuple(samples.shape)
+            raise ContractBroken(f"{name}.sample gave {samples.dtype} {shape}, expected {wanted} {expected}")
+        if discrete and (highest := int(samples.nan_to_num(posinf=0.0, neginf=0.0).max())) >= spec.num_levels:
+            levels = f"0 to {spec.num_levels - 1}"
+            raise ContractBroken(f"{name}.sample gave level {highest}, the data has levels {levels}")
+
+    def _conditions(self, count: int) -> Tensor | None:
+        """Labels to sample under: none, or drawn from the training labels."""
+        if self.subject.data.spec.condition is None:
+            return None
+        labels = self.subject.data.train.y
+        return labels[torch.randint(len(labels), (count,))].to(self.subject.model.device)

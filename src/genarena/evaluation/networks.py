@@ -1,0 +1,83 @@
+"""The networks that evidence looks through: each loaded, or trained, once; features of real examples kept on disk."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from genarena.data.base import ArenaDataModule
+from genarena.evaluation import features
+from genarena.evaluation.backbones import BACKBONES, Backbone
+from genarena.evaluation.features import DomainClassifier
+from genarena.evaluation.weights import FeatureSettings
+from genarena.files.progress import Bars
+from genarena.ranks import exchange
+
+Item = TypeVar("Item")
+ROWS = 5000  # images that one rank looks at in a row; a multiple of every network's own batches
+
+
+class Networks:
+    """`networks[name]` is the domain classifier of the data set, or one of the pretrained networks."""
+
+    def __init__(
+        self, data: ArenaDataModule, settings: FeatureSettings, split: str, device: torch.device, bars: Bars
+    ) -> None:
+        self.data, self.settings, self.split, self.device, self.bars = data, settings, split, device, bars
+        self._loaded: dict[str, DomainClassifier | Backbone] = {}
+
+    def __getitem__(self, name: str) -> DomainClassifier | Backbone:
+        """Raises Unavailable when the network cannot be had."""
+        if name not in self._loaded:
+            self._loaded[name] = (
+                features.domain_classifier(self.data, self.bars)
+                if name == "domain"
+                else BACKBONES[name](self.settings, self.data.spec, self.device)
+            )
+        return self._loaded[name]
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """What belongs in the record of a metric on features of this network."""
+        return {"backbone": self[name].facts}
+
+    def of_samples(self, name: str, fake: Tensor) -> Tensor:
+        """Features (N, F) of samples, the work shared among the ranks."""
+        return torch.cat(self._spread(self[name].features, fake))
+
+    def features_and_logits(self, name: str, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, F) and logits (N, K) of samples, from one pass."""
+        parts = self._spread(self[name].features_and_logits, fake)
+        return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
+
+    def of_examples(self, name: str, real: Tensor) -> Tensor:
+        """Features (N, F) of test examples, kept on disk."""
+        whole = len(real) >= getattr(self.data, self.split).size
+        return self._kept(name, self.split if whole else f"{self.split}-at-random", real)
+
+    def of_training_examples(self, name: str, train: Tensor) -> Tensor:
+        """Features (N, F) of training examples, kept on disk."""
+        return self._kept(name, "train", train)
+
+    def _kept(self, network: str, part: str, x: Tensor) -> Tensor:
+        """Kept under the data id, the part of the data and the checksum of the weights."""
+        backbone = self[network]
+        name = f"{self.data.facts['id']}/features-{network}-{backbone.digest[:16]}-{part}-{len(x)}.pt"
+        if exchange.from_zero(lambda: features.is_cached(name)):
+            return exchange.from_zero(lambda: features.cached(name, lambda: backbone.features(x, self.bars)))
+        found = torch.cat(self._spread(backbone.features, x))
+        return exchange.from_zero(lambda: features.cached(name, lambda: found))
+
+    def _spread(self, look: Callable[[Tensor, Bars], Item], x: Tensor) -> list[Item]:
+        """`look` at parts of x, shared among the ranks."""
+        return exchange.spread(lambda part: look(part, self.bars), x.split(ROWS))
+
+
+def identity(name: str, settings: FeatureSettings) -> str | None:
+    """What tells a network from others: the recipe that the domain classifier is trained by, or the sha256 of weights."""
+    return features.recipe_hash() if name == "domain" else settings.sha256(name)
+
+
+def libraries(names: Iterable[str]) -> list[str]:
+    """The libraries whose version may change what these networks give."""
+    return sorted({library for name in names if name in BACKBONES for library in BACKBONES[name].libraries})

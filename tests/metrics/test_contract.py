@@ -1,0 +1,132 @@
+"""One deep contract for every metric of the folder, decided by what a metric says of itself."""
+
+import ast
+import dataclasses
+import inspect
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from genarena.evaluation.evaluate import evaluate
+from genarena.evaluation.evidence.base import kinds, used
+from genarena.evaluation.gathered import Evidence
+from genarena.evaluation.protocol import load_metric, needed, protocol
+from genarena.evaluation.settings import EvaluationSettings
+from genarena.metrics import names
+from genarena.metrics.base import ArenaMetric
+from tests.small_world import SETTINGS, Drawn, furnished, some_samples
+
+SOURCES = r"arXiv \d{4}\.\d{4,5}|doi 10\.\d{4,}/\S+|defined here"  # where a reader finds the definition
+
+
+Records = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Records, Records]:
+    """Of some samples; and of the same samples in another order, drawn in other batches."""
+    samples = some_samples()
+    shuffled = samples[torch.randperm(len(samples), generator=torch.Generator().manual_seed(2))]
+    smaller = dataclasses.replace(SETTINGS, batch_size=50)
+    with pytest.MonkeyPatch.context() as patch:
+        data = furnished(patch, tmp_path_factory.mktemp("world"))
+        return tuple(
+            evaluate(Drawn(x).eval(), data, names(), settings, progress=False).metrics
+            for x, settings in ((samples, SETTINGS), (shuffled, smaller))
+        )
+
+
+@pytest.fixture
+def records(measured: tuple[Records, Records]) -> Records:
+    return measured[0]
+
+
+@pytest.mark.parametrize("name", names())
+def test_one_metric_that_says_what_it_is(name: str) -> None:
+    metric = load_metric(name)
+    assert metric.title
+    assert len(metric.title) <= 16  # the heading of a column
+    assert isinstance(metric.unit, str)
+    assert metric.higher_is_better in (True, False, None)
+    assert metric.min_examples >= 1
+    assert inspect.getdoc(metric) != inspect.getdoc(ArenaMetric)
+    assert metric.__dict__.get("__doc__")
+    assert metric.update.__doc__
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_first_lines_of_the_file_name_the_source(name: str) -> None:
+    page = ast.get_docstring(ast.parse(Path(inspect.getfile(load_metric(name))).read_text())) or ""
+    assert re.search(SOURCES, page)
+
+
+@pytest.mark.parametrize("name", names())
+def test_evidence_that_exists(name: str) -> None:
+    assert needed(load_metric(name))
+    assert set(needed(load_metric(name))) <= set(Evidence.names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_finite_value_or_a_reason(name: str, records: Records) -> None:
+    record = records[name]
+    json.dumps(record, allow_nan=False)
+    assert record["seconds"] >= 0.0
+    assert "failed" not in record
+    if record["value"] is None:
+        assert record["reason"]
+        assert "\n" not in record["reason"]
+        return
+    metric = load_metric(name)
+    assert isinstance(record["value"], float)
+    assert math.isfinite(record["value"])
+    assert (record["title"], record["unit"]) == (metric.title, metric.unit)
+    assert record["n"] >= 1
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_record_says_where_the_numbers_come_from(name: str, records: Records) -> None:
+    if records[name]["value"] is None:
+        pytest.skip("no value")
+    asked = used(needed(load_metric(name)))
+    if any(kind.network or kind.in_chosen_space for kind in asked):
+        assert {"name", "weights"} <= set(records[name]["backbone"])
+    if records[name].get("n_real") or "likelihood" in records[name]:
+        assert records[name]["split"].startswith("test")
+
+
+@pytest.mark.parametrize("name", names())
+def test_neither_the_order_of_the_samples_nor_the_batch_size_matters(name: str, measured: tuple) -> None:
+    if load_metric(name).unit == "seconds":
+        pytest.skip("a clock never shows the same time twice")
+    first, second = (records[name]["value"] for records in measured)
+    assert second == (first if first is None else pytest.approx(first, rel=1e-6))
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_protocol_names_its_settings_and_no_others(name: str) -> None:
+    rules, asked = protocol([name], SETTINGS), used(needed(load_metric(name)))
+    for kind in kinds():
+        if kind.Settings is None:
+            continue
+        own = {field.name for field in dataclasses.fields(kind.Settings)}
+        assert own & set(rules["settings"]) == (own if kind in asked else set())
+        for field in own:
+            value = getattr(SETTINGS, field)
+            if not isinstance(value, str):  # a choice: what else there is to choose is not known here
+                another = (*value, value[-1] + 1) if isinstance(value, tuple) else value + 1
+                other = protocol([name], dataclasses.replace(SETTINGS, **{field: another}))
+                assert (other["id"] != rules["id"]) == (kind in asked), field
+    constants = {key: value for kind in asked for key, value in kind.constants.items()}
+    assert constants.items() <= rules["settings"].items()
+    assert rules["k"] == ({name: load_metric(name).k} if hasattr(load_metric(name), "k") else {})
+
+
+def test_settings_of_all_kinds_are_those_of_the_evaluation() -> None:
+    own = [field.name for kind in kinds() if kind.Settings for field in dataclasses.fields(kind.Settings)]
+    assert len(own) == len(set(own))
+    assert set(own) <= {field.name for field in dataclasses.fields(EvaluationSettings)}
