@@ -6,7 +6,7 @@ from torch import Tensor
 class Pixels:
     """Stands in for Inception."""
 
-    digest, facts = "0" * 64, {"name": "pixels"}
+    digest, facts, libraries = "0" * 64, {"name": "pixels"}, ()
 
     def __init__(self, *_) -> None:
         pass

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genarena.evaluation.decoder_likelihood import NoisyDecoder, decoder_log_prob
+from genarena.evaluation.decoder_likelihood import Annealing, NoisyDecoder, decoder_log_prob
 from genarena.files.progress import Bars
 from genarena.models.capabilities import Emits
 from genarena.spec import DataSpec
@@ -45,7 +45,7 @@ def run(
     rows: int = 500,
     seed: int = 0,
 ) -> tuple[Tensor, dict]:
-    return decoder_log_prob(decoder, spec, x, sigma, num_chains, num_steps, rows, seed, Bars(False))
+    return decoder_log_prob(decoder, spec, x, Annealing(sigma, num_chains, num_steps, rows, seed), Bars(False))
 
 
 def assert_unbiased(log_ratios: Tensor) -> None:

@@ -13,7 +13,6 @@ that both bounds hold.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +22,7 @@ from genarena.distributions import discretised_gaussian_log_prob
 from genarena.files.progress import Bars
 from genarena.likelihood import from_unit, log_mean_exp, to_unit
 from genarena.models.capabilities import Emits
-from genarena.models.energy.annealed_importance_sampling import anneal, effective_number
+from genarena.models.energy.annealed_importance_sampling import Annealed, anneal, effective_number
 from genarena.models.energy.langevin import frozen
 from genarena.spec import DataSpec
 
@@ -54,94 +53,95 @@ class NoisyDecoder(NamedTuple):
         return from_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
 
 
+class Annealing(NamedTuple):
+    """How the chains are run.
+
+    sigma: observation noise. num_chains: per example. num_steps: temperatures. rows: chains in memory at once, at most.
+    """
+
+    sigma: float
+    num_chains: int
+    num_steps: int
+    rows: int
+    seed: int
+
+    @property
+    def path(self) -> list[float]:
+        """The temperatures, from 0 to 1."""
+        return torch.linspace(0.0, 1.0, self.num_steps + 1, dtype=torch.float64).pow(4).tolist()
+
+
+class Chains:
+    """Chains for one decoder, which all draw from one generator."""
+
+    def __init__(self, decoder: NoisyDecoder, annealing: Annealing, generator: torch.Generator, bars: Bars) -> None:
+        self.decoder, self.annealing, self.generator, self.bars = decoder, annealing, generator, bars
+
+    def pilot(self, x: Tensor, start: Tensor) -> list[float]:
+        """Step sizes, one for each transition, found by one chain per example from `start` (N, latent_dim)."""
+        return self._anneal("AIS: pilot chains", x, start, self.annealing.path, None).steps
+
+    def log_weights(
+        self, title: str, x: Tensor, start: Tensor, path: Sequence[float], steps: Sequence[float]
+    ) -> tuple[Tensor, float]:
+        """Log weights (num_chains, N) of the chains that start at `start` (N * num_chains, latent_dim), and acceptance."""
+        num_chains, rows = self.annealing.num_chains, self.annealing.rows
+        example = torch.arange(len(x), device=x.device).repeat_interleave(num_chains)
+        parts = [
+            self._anneal(title, x[index], z, path, steps)
+            for index, z in zip(example.split(rows), start.split(rows), strict=True)
+        ]
+        acceptance = sum(part.acceptance * len(part.log_weights) for part in parts) / len(start)
+        return torch.cat([part.log_weights for part in parts]).view(len(x), num_chains).T, acceptance
+
+    def _anneal(
+        self, title: str, x: Tensor, start: Tensor, path: Sequence[float], steps: Sequence[float] | None
+    ) -> Annealed:
+        def tilt(z: Tensor) -> Tensor:
+            return -self.decoder.log_prob(x, z)
+
+        def track(path: Iterable) -> Iterable:
+            return self.bars.track(path, title)
+
+        return anneal(tilt, start, path, self.generator, LEAPFROG_STEPS, steps, track=track)
+
+
 @torch.no_grad()
 def decoder_log_prob(
-    model: Emits,
-    spec: DataSpec,
-    x: Tensor,
-    sigma: float,
-    num_chains: int,
-    num_steps: int,
-    rows: int,
-    seed: int,
-    bars: Bars,
+    model: Emits, spec: DataSpec, x: Tensor, annealing: Annealing, bars: Bars
 ) -> tuple[Tensor, dict[str, Any]]:
     """log p(x) (N,) float64 nats of examples x (N, *shape), on average too low, and how it was made. `model`: a module.
 
-    `num_chains` chains per example, of `num_steps` temperatures, at most `rows` chains in memory. Besides, N examples are
-    simulated from the model, and `sandwich` holds the means of the lower and the upper bound on their log p(x), in nats.
+    Besides, N examples are simulated from the model, and `sandwich` holds the means of the lower and the upper bound on
+    their log p(x), in nats.
     """
-    decoder = NoisyDecoder(model.emit, spec, sigma)
-    generator = torch.Generator(x.device).manual_seed(seed)
-    path = torch.linspace(0.0, 1.0, num_steps + 1, dtype=torch.float64).pow(4).tolist()
-    normal = partial(torch.randn, generator=generator, device=x.device)
+    decoder = NoisyDecoder(model.emit, spec, annealing.sigma)
+    generator = torch.Generator(x.device).manual_seed(annealing.seed)
+    chains, path = Chains(decoder, annealing, generator, bars), annealing.path
+    num_chains, rows = annealing.num_chains, annealing.rows
+
+    def codes(number: int) -> Tensor:
+        return torch.randn(number, model.latent_dim, generator=generator, device=x.device)
+
     with frozen(model):
-        tilt = partial(_tilt, decoder, x[:rows])
-        pilot = anneal(
-            tilt,
-            normal(len(x[:rows]), model.latent_dim),
-            path,
-            generator,
-            LEAPFROG_STEPS,
-            track=partial(_track, bars, "AIS: pilot chains"),
-        )
-        run = partial(_log_weights, decoder, num_chains, rows, generator, bars)
-        start = normal(len(x) * num_chains, model.latent_dim)
-        forward, acceptance = run("AIS: test data", x, start, path, pilot.steps)
-        z = normal(len(x), model.latent_dim)
+        steps = chains.pilot(x[:rows], codes(len(x[:rows])))
+        start = codes(len(x) * num_chains)
+        forward, acceptance = chains.log_weights("AIS: test data", x, start, path, steps)
+        z = codes(len(x))
         simulated = torch.cat([decoder.sample(part, generator) for part in z.split(rows)])
-        start = normal(len(x) * num_chains, model.latent_dim)
-        lower = log_mean_exp(run("AIS: simulated data", simulated, start, path, pilot.steps)[0])
-        back = [pilot.steps[0], *pilot.steps[:-1]][::-1]  # transitions at the temperatures below 1, down to 0
+        start = codes(len(x) * num_chains)
+        lower = log_mean_exp(chains.log_weights("AIS: simulated data", simulated, start, path, steps)[0])
+        back = [steps[0], *steps[:-1]][::-1]  # transitions at the temperatures below 1, down to 0
         end = z.repeat_interleave(num_chains, 0)
-        reverse, _ = run("AIS: back from simulated data", simulated, end, path[::-1], back)
+        reverse, _ = chains.log_weights("AIS: back from simulated data", simulated, end, path[::-1], back)
     low, high = lower.mean().item(), -log_mean_exp(reverse).mean().item()
-    effective = effective_number(forward).mean().item()
     return log_mean_exp(forward), {
         "method": "annealed importance sampling over the latent code",
-        "observation_noise": sigma,
+        "observation_noise": annealing.sigma,
         "ais_chains": num_chains,
-        "ais_steps": num_steps,
+        "ais_steps": annealing.num_steps,
         "leapfrog_steps": LEAPFROG_STEPS,
-        "effective_chains": effective,
+        "effective_chains": effective_number(forward).mean().item(),
         "acceptance": acceptance,
         "sandwich": {"n": len(x), "lower": low, "upper": high, "gap": high - low},
     }
-
-
-def _log_weights(
-    decoder: NoisyDecoder,
-    num_chains: int,
-    rows: int,
-    generator: torch.Generator,
-    bars: Bars,
-    title: str,
-    x: Tensor,
-    start: Tensor,
-    path: Sequence[float],
-    steps: Sequence[float],
-) -> tuple[Tensor, float]:
-    """Log weights (num_chains, N) of the chains that start at `start` (N * num_chains, latent_dim), and acceptance."""
-    example = torch.arange(len(x), device=x.device).repeat_interleave(num_chains)
-    parts = [
-        anneal(
-            partial(_tilt, decoder, x[index]),
-            z,
-            path,
-            generator,
-            LEAPFROG_STEPS,
-            steps,
-            track=partial(_track, bars, title),
-        )
-        for index, z in zip(example.split(rows), start.split(rows), strict=True)
-    ]
-    acceptance = sum(part.acceptance * len(part.log_weights) for part in parts) / len(start)
-    return torch.cat([part.log_weights for part in parts]).view(len(x), num_chains).T, acceptance
-
-
-def _tilt(decoder: NoisyDecoder, x: Tensor, z: Tensor) -> Tensor:
-    return -decoder.log_prob(x, z)
-
-
-def _track(bars: Bars, title: str, path: Iterable) -> Iterable:
-    return bars.track(path, title)

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from genarena.evaluation.decoder_likelihood import decoder_log_prob
+from genarena.evaluation.decoder_likelihood import Annealing, decoder_log_prob
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.options import Settings, positive, whole
 from genarena.metrics.base import Unavailable
@@ -42,18 +42,11 @@ class AnnealedImportanceSampling(Kind):
         if not isinstance(subject.model, Emits):
             raise Unavailable(f"{subject.model_name} is no decoder of a Gaussian latent code")
         x, _ = subject.on_device(subject.test(settings.ais_num_test))
+        annealing = Annealing(
+            settings.ais_sigma, settings.ais_chains, settings.ais_steps, settings.batch_size, settings.sample_seed
+        )
         return exchange.from_zero(
-            lambda: decoder_log_prob(
-                subject.model,
-                subject.data.spec,
-                x,
-                settings.ais_sigma,
-                settings.ais_chains,
-                settings.ais_steps,
-                settings.batch_size,
-                settings.sample_seed,
-                subject.bars,
-            )
+            lambda: decoder_log_prob(subject.model, subject.data.spec, x, annealing, subject.bars)
         )
 
     @piece
