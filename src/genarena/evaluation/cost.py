@@ -4,6 +4,7 @@ FLOPs are those of `torch.utils.flop_counter`: matrix products, convolutions and
 element-wise work is not counted.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -57,7 +58,11 @@ def measure(model: GenerativeModel, data: ArenaDataModule, examples_seen: int, t
             cost[key], cost["unmeasured"][key] = None, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
     devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"):
+    compiles = (
+        "torch._dynamo" in sys.modules
+    )  # else nothing is compiled, and importing the compiler would take a second
+    uncompiled = torch.compiler.set_stance("force_eager") if compiles else nullcontext()
+    with torch.random.fork_rng(devices), uncompiled:
         attempt("train_flops", lambda: round(train_flops_per_example(model, _examples(model, data)) * examples_seen))
         attempt("sample_seconds_batch_1", lambda: seconds_per_single_sample(model, data))
         seconds = cost["sample_seconds_batch_1"]

@@ -1,20 +1,27 @@
 """The mean of gradients over the processes of one run."""
 
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from genarena.ranks import world
 
 BUCKET = 2**24  # gradient elements that travel together
 
 
+def is_sharded(tensor: Any) -> bool:
+    """Whether it is a `DTensor`: a tensor whose parts lie on several ranks. Where the type is not imported, there are none."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
+
+
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """The mean over ranks, in place. One that has no gradient on any rank keeps none; shards are averaged by themselves."""
-    wanted = [parameter for parameter in parameters if parameter.requires_grad and not isinstance(parameter, DTensor)]
+    wanted = [parameter for parameter in parameters if parameter.requires_grad and not is_sharded(parameter)]
     if not world.joined() or not wanted:
         return
     used = torch.tensor(

@@ -9,11 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from genarena.ranks import exchange, world
+from genarena.ranks.gradients import is_sharded
 
 SMALLEST = 1024  # elements of a layer that is worth a shard; smaller ones are on every rank
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
@@ -21,15 +19,14 @@ LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
 
 def shard(module: nn.Module, device_type: str) -> None:
     """Shard the layers of a module in place."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     mesh = init_device_mesh(device_type, (world.size(),))
     module.to(memory_format=torch.contiguous_format)  # shards are cut along the first axis
     for layer in [part for part in module.modules() if type(part) in LAYERS]:
         if sum(parameter.numel() for parameter in layer.parameters()) >= SMALLEST:
             fully_shard(layer, mesh=mesh, reshard_after_forward=True)
-
-
-def is_sharded(tensor: Any) -> bool:
-    return isinstance(tensor, DTensor)
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -50,6 +47,8 @@ def like(value: Tensor, example: Tensor) -> Tensor:
     """A plain tensor in shards like those of the example, if it has any."""
     if not is_sharded(example):
         return value
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(value.to(example.device), example.device_mesh, example.placements)
 
 

@@ -1,0 +1,176 @@
+"""`import pytorch_lightning` without what a run does not use.
+
+Lightning imports torchmetrics for two classes, and the package then imports torchvision, scipy.signal, matplotlib and every
+metric it has. Lightning, torch's optimisers and its FLOP counter import torch._dynamo, the compiler, to ask whether a module
+is compiled and to keep functions from being compiled. Together this takes twice the time of `import torch`.
+
+After `install()`, torchmetrics is a module with these two classes; the first use of any other name loads the whole package
+into the same module. torch._dynamo is imported when something compiles. Where the versions of these packages are built
+differently, or they are imported already, everything is imported as usual.
+"""
+
+import functools
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+PACKAGE, PLOT, COMPILER = "torchmetrics", "torchmetrics.utilities.plot", "torch._dynamo"
+CLASSES = {"Metric": "torchmetrics.metric", "MetricCollection": "torchmetrics.collections"}
+USERS_OF_COMPILER = (
+    "torch.optim.optimizer",
+    "torch.utils.flop_counter",
+    "lightning_fabric.wrappers",
+    "pytorch_lightning.utilities.compile",
+    "pytorch_lightning.trainer.connectors.logger_connector.result",
+)
+ASKED_OF_ANY_MODULE = ("__path__", "__wrapped__", "__warningregistry__", "__test__")  # by `import`, inspect, pytest
+
+
+def install() -> None:
+    """Import these packages sparingly from now on; calling it again changes nothing."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(MetaPathFinder):
+    """Finds a few modules where Python finds them, and gives them another loader."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        own = {PACKAGE: _LazyLoader, PLOT: _LazyLoader, **dict.fromkeys(USERS_OF_COMPILER, _LoaderWithoutCompiler)}
+        spec = PathFinder.find_spec(name, path, target) if name in own else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = own[name](spec.loader)
+        return spec
+
+
+class _Loader(Loader):
+    def __init__(self, usual: Loader) -> None:
+        self.usual = usual
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.usual.create_module(spec)
+
+
+# -- torchmetrics ------------------------------------------------------------------------------------------------------
+
+
+class _LazyLoader(_Loader):
+    """Makes a module that holds a few names, and loads the rest when it is asked for."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__class__ = _LazyModule
+        module.__dict__.update(_of_plot(module) if module.__name__ == PLOT else _of_package())
+
+
+class _LazyModule(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name in ASKED_OF_ANY_MODULE:
+            raise AttributeError(name)
+        if self.__name__ == PACKAGE and name in (*CLASSES, "utilities"):
+            try:
+                return _one_class(name)
+            except (ImportError, AttributeError):  # of a version that is built differently
+                pass
+        return getattr(whole(self), name)
+
+
+def whole(module: ModuleType) -> ModuleType:
+    """The same module, with everything in it."""
+    if type(module) is _LazyModule:
+        lazy = module.__spec__.loader
+        module.__class__, module.__spec__.loader, module.__loader__ = ModuleType, lazy.usual, lazy.usual
+        try:
+            lazy.usual.exec_module(module)
+        except BaseException:
+            module.__class__, module.__spec__.loader, module.__loader__ = _LazyModule, lazy, lazy
+            raise
+    return module
+
+
+def _of_package() -> dict[str, Any]:
+    return {"__version__": version(PACKAGE), "_logger": logging.getLogger(PACKAGE)}
+
+
+def _one_class(name: str) -> Any:
+    utilities = importlib.import_module("torchmetrics.utilities")  # first: `torchmetrics.metric` alone is a circle
+    found = utilities if name == "utilities" else getattr(importlib.import_module(CLASSES[name]), name)
+    setattr(sys.modules[PACKAGE], name, found)
+    return found
+
+
+def _of_plot(module: ModuleType) -> dict[str, Any]:
+    """What `Metric` takes from this file: two types, which are these where matplotlib is missing, and a function."""
+
+    def plot_single_or_multi_val(*args: Any, **kwargs: Any) -> Any:
+        return whole(module).plot_single_or_multi_val(*args, **kwargs)
+
+    return {
+        "_AX_TYPE": object,
+        "_PLOT_OUT_TYPE": tuple[object, object],
+        "plot_single_or_multi_val": plot_single_or_multi_val,
+    }
+
+
+# -- torch._dynamo -----------------------------------------------------------------------------------------------------
+
+
+class _LoaderWithoutCompiler(_Loader):
+    """Runs a module while `_Compiler` stands in the place of torch._dynamo, and `_disable` in that of torch's decorator."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        torch = sys.modules["torch"]
+        usual = getattr(torch, "_disable_dynamo", None)
+        if COMPILER in sys.modules or usual is None:
+            self.usual.exec_module(module)
+            return
+        sys.modules[COMPILER], torch._disable_dynamo = _Compiler(COMPILER), _disable
+        try:
+            self.usual.exec_module(module)
+        finally:
+            torch._disable_dynamo = usual
+            if isinstance(sys.modules.get(COMPILER), _Compiler):
+                del sys.modules[COMPILER]
+
+
+class _CompiledType(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        compiler = sys.modules.get(COMPILER)
+        return compiler is not None and isinstance(instance, compiler.OptimizedModule)
+
+
+class _Compiled(metaclass=_CompiledType):
+    """Has as instances those of `torch._dynamo.OptimizedModule`; there are none where that is not imported."""
+
+
+def _disable(function: Callable, recursive: bool = True, **options: Any) -> Callable:
+    """`torch._dynamo.disable`, carried out when something may have been compiled."""
+    disabled: Callable | None = None
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal disabled
+        if disabled is None and hasattr(sys.modules.get(COMPILER), "disable"):
+            disabled = sys.modules[COMPILER].disable(function, recursive, **options)
+        return (disabled or function)(*args, **kwargs)
+
+    return call
+
+
+class _Compiler(ModuleType):
+    """What Lightning takes from torch._dynamo; any other name imports it."""
+
+    OptimizedModule = _Compiled
+    disable = staticmethod(_disable)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ASKED_OF_ANY_MODULE:
+            raise AttributeError(name)
+        if sys.modules.get(COMPILER) is self:
+            del sys.modules[COMPILER]
+        return getattr(importlib.import_module(COMPILER), name)
