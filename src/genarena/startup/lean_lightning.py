@@ -1,11 +1,11 @@
 """`import pytorch_lightning` without what a run does not use.
 
 Lightning imports torchmetrics for two classes, and the package then imports torchvision, scipy.signal, matplotlib and every
-metric it has. Lightning, torch's optimisers and its FLOP counter import torch._dynamo, the compiler, to ask whether a module
-is compiled and to keep functions from being compiled. Together this takes twice the time of `import torch`.
+metric it has. Lightning and torch's FLOP counter import torch._dynamo, the compiler, to ask whether a module is compiled and
+to keep functions from being compiled. Together this takes twice the time of `import torch`.
 
 After `install()`, torchmetrics is a module with these two classes; the first use of any other name loads the whole package
-into the same module. torch._dynamo is imported when something compiles. Where the versions of these packages are built
+into the same module. torch._dynamo is imported when something compiles, or an optimiser takes a step. Where the versions of these packages are built
 differently, or they are imported already, everything is imported as usual.
 """
 
@@ -23,7 +23,6 @@ from typing import Any
 PACKAGE, PLOT, COMPILER = "torchmetrics", "torchmetrics.utilities.plot", "torch._dynamo"
 CLASSES = {"Metric": "torchmetrics.metric", "MetricCollection": "torchmetrics.collections"}
 USERS_OF_COMPILER = (
-    "torch.optim.optimizer",
     "torch.utils.flop_counter",
     "lightning_fabric.wrappers",
     "pytorch_lightning.utilities.compile",
