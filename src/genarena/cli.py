@@ -17,6 +17,7 @@ from genarena.errors import ArenaError, UserError
 from genarena.jobs import launcher, local_jobs
 from genarena.runs import interruption, stored_config
 from genarena.runs.interruption import Interrupted
+from genarena.startup import threads
 
 HELP = """Train one generative model on one data set under one budget, evaluate it, write one leaderboard row.
 
@@ -84,6 +85,7 @@ def attempt(job: Callable[[Any], Any], cfg: Any) -> None:
 
 def guard(action: Callable[[], Any]) -> None:
     """Call `action`; turn an exception into one line on stderr and the exit code of its kind."""
+    threads.start()
     debug = "debug=true" in sys.argv
     try:
         with interruption.listening():

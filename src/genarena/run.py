@@ -25,7 +25,7 @@ from genarena.evaluation.pictures import save_neighbours, save_progress, save_re
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
-from genarena.ranks import exchange, processes, world
+from genarena.ranks import exchange, processes, threads, world
 from genarena.runs import checkpoint, interruption, results, stored_config
 from genarena.runs.folder import RunFolder, load_weights
 from genarena.runs.interruption import Interrupted
@@ -43,6 +43,7 @@ from genarena.training.callbacks.progress import ProgressBar
 from genarena.training.callbacks.pulse import Pulse
 from genarena.training.callbacks.random_state import RandomState
 from genarena.training.callbacks.sample_grid import SampleGrid
+from genarena.training.callbacks.threads import Threads
 from genarena.training.trainer import check_batch, check_model, how_trained, num_processes, trainer
 
 GRID = 64  # images in final.png
@@ -75,6 +76,7 @@ def run_resolved(resolved: dict[str, Any]) -> dict[str, Any]:
 
 def _run(resolved: dict[str, Any]) -> dict[str, Any]:
     _quiet()
+    threads.settle(resolved)
     pl.seed_everything(resolved["seed"], verbose=False)
     data: ArenaDataModule = build(resolved["data"], "data")
     model: GenerativeModel = build(resolved["model"], "model")
@@ -186,6 +188,8 @@ def _fit(
     pulse = Pulse(status, budget, resolved["trainer"]["timeout"])
     checkpoints.saved = pulse.saved
     fitter = _trainer(resolved, data, model, folder, budget, checkpoints, pulse, trackers)
+    follower = Threads(threads.keeps_number(resolved))
+    fitter.callbacks.append(follower)
     row["precision"] = str(fitter.precision)
     row["trainer"] = how_trained(resolved["trainer"], row["precision"])
     resume = None
@@ -206,6 +210,7 @@ def _fit(
             "examples_seen": budget.examples_seen,
             "train_seconds": round(budget.seconds, 3),
             "peak_memory_mb": memory.peak_mb(),
+            "train_seconds_by_threads": follower.seconds,
         }
         row["nonfinite"] = {"skipped_steps": model.nonfinite_steps, "learning_rate_scale": model.lr_scale}
     if model.lockstep:  # evaluated as a replica on every device: what did not fit was the training

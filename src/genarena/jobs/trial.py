@@ -20,7 +20,9 @@ from genarena.evaluation import memory
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.models.gan.adversarial import AdversarialModel
+from genarena.ranks.threads import take
 from genarena.spec import Batch, DataSpec
+from genarena.startup import threads
 
 PATIENCE = 1.0  # seconds for one kind of measurement, beyond its first call
 
@@ -110,6 +112,7 @@ def attempt(cfg: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    take(threads.choose())
     for cfg in json.load(sys.stdin):
         found = attempt(cfg)
         found["startup_seconds"] = STARTUP

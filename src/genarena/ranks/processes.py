@@ -21,6 +21,7 @@ from genarena import errors
 from genarena.errors import ArenaError, RankDied
 from genarena.runs import interruption, results
 from genarena.runs.interruption import Interrupted
+from genarena.startup import threads
 
 MODULE = "genarena.run"  # what each rank runs: it calls `take_part`
 GRACE = 10.0  # seconds that the other ranks have to end by themselves when one has
@@ -62,10 +63,10 @@ def launch(resolved: dict[str, Any], num_processes: int) -> dict[str, Any]:
 
 
 def _start(rank: int, world_size: int, writer: int, port: int) -> subprocess.Popen:
-    threads = str(max(1, (os.cpu_count() or 1) // world_size))
+    available = int(os.environ.get(threads.CHOSEN) or threads.cores())
     environment = {
-        "OMP_NUM_THREADS": threads,
-        **os.environ,
+        threads.OPENMP: str(max(1, available // world_size)),
+        **threads.without_choice(os.environ),
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(world_size),

@@ -5,8 +5,8 @@ metric it has. Lightning and torch's FLOP counter import torch._dynamo, the comp
 to keep functions from being compiled. Together this takes twice the time of `import torch`.
 
 After `install()`, torchmetrics is a module with these two classes; the first use of any other name loads the whole package
-into the same module. torch._dynamo is imported when something compiles, or an optimiser takes a step. Where the versions of these packages are built
-differently, or they are imported already, everything is imported as usual.
+into the same module. torch._dynamo is imported when something compiles, or an optimiser takes a step. Where the versions of
+these packages are built differently, or they are imported already, everything is imported as usual.
 """
 
 import functools
