@@ -59,6 +59,8 @@ class Instant:
 
     def attach(self, job: Job, slot: int) -> None: ...
 
+    def close(self) -> None: ...
+
     class Handle:
         def __init__(self, owner: "Instant", job: Job, code: int | None) -> None:
             self.owner, self.job, self.code = owner, job, code

@@ -20,6 +20,7 @@ from genarena.jobs.launcher import Queue
 from genarena.jobs.local_jobs import Processes
 from genarena.runs import results
 from genarena.runs.past import find_run, fingerprint
+from genarena.startup import threads
 from tests.instant_jobs import Instant, stored_run
 
 ROOT = Path(__file__).parents[2]
@@ -147,11 +148,10 @@ def test_what_is_unwanted_is_stopped(tmp_path: Path) -> None:
 
 def test_gpus_and_cores_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,5")
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(local_jobs, "cores", lambda: 8)
+    monkeypatch.setattr(threads, "cores", lambda: 8)
     seen = [local_jobs.environment(slot, 2) for slot in range(2)]
     assert [own["CUDA_VISIBLE_DEVICES"] for own in seen] == ["0,2", "1,5"]
-    assert [own["OMP_NUM_THREADS"] for own in seen] == ["4", "4"]
+    assert [own["GENARENA_CORES"] for own in seen] == ["4", "4"]
     assert [local_jobs.environment(slot, 6)["CUDA_VISIBLE_DEVICES"] for slot in range(6)] == [
         "0",
         "1",
@@ -181,12 +181,11 @@ def test_two_slots_work_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyP
     script.write_text(
         "import os, sys, time, pathlib\n"
         f"here = pathlib.Path({str(tmp_path)!r})\n"
-        "(here / f'seed{sys.argv[1][-1]}').write_text(os.environ['OMP_NUM_THREADS'])\n"
+        "(here / f'seed{sys.argv[1][-1]}').write_text(os.environ['GENARENA_CORES'])\n"
         "while len(list(here.glob('seed?'))) < 2: time.sleep(0.05)\n"
     )
     monkeypatch.setattr(local_jobs, "TRAIN", script)
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr(local_jobs, "cores", lambda: 6)
+    monkeypatch.setattr(threads, "cores", lambda: 6)
     queue = Queue([seeded(tmp_path, seed) for seed in range(2)])
     launcher.work(queue, Processes(2))
     assert [outcome.exit_code for outcome in queue.outcomes] == [0, 0]

@@ -1,4 +1,4 @@
-"""Many runs, one command: every job is a fresh `python train.py` process; what is finished is not done again.
+"""Many runs, one command: every job is a process of its own; what is finished is not done again.
 
 No torch here: this process only starts, watches and counts.
 """
@@ -41,6 +41,9 @@ class Launcher(Protocol):
 
     def attach(self, job: Job, slot: int) -> Handle | None:
         """The job where it still runs, started by an earlier command."""
+
+    def close(self) -> None:
+        """No job is started any more, and none runs."""
 
 
 class Queue:
@@ -127,6 +130,7 @@ def work(queue: Queue, launcher: Launcher) -> None:
                     queue.record(_outcome(entry, code))
     finally:
         _stop_all([entry.handle for entry in running.values()])
+        launcher.close()
 
 
 @dataclass(frozen=True)

@@ -14,36 +14,64 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from genarena.jobs import warm
+from genarena.jobs.echo import Echo
+from genarena.jobs.fork_server import PARENT
 from genarena.jobs.job import GRACE, TRAIN, Job
-
-PARENT = "GENARENA_PARENT"  # in the environment of a job: the id of the process that started it
+from genarena.jobs.warm import WarmHandle, WarmProcess
+from genarena.startup import threads
 
 
 class Processes:
-    """Jobs as processes of this machine, with GPUs and cores dealt to `slots` of them at a time."""
+    """Jobs as processes of this machine, with GPUs and cores dealt to `slots` of them at a time.
+
+    Each slot has a warm process, from which its jobs are forked.
+    """
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
+        self.warm: dict[int, WarmProcess] = {}
+        self.is_forking = warm.is_possible()
 
-    def start(self, job: Job, arguments: Sequence[str], slot: int) -> "ProcessHandle":
+    def start(self, job: Job, arguments: Sequence[str], slot: int) -> "WarmHandle | ProcessHandle":
         prefix = f"[{slot}] " if self.slots > 1 else ""
         print(f"{prefix}train.py {' '.join(arguments)}", flush=True)
-        variables = {**os.environ, PARENT: str(os.getpid()), **environment(slot, self.slots)}
         job.log.parent.mkdir(parents=True, exist_ok=True)
+        job.log.touch()
         echo = Echo(job.log, prefix)
-        with job.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, str(TRAIN), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=variables,
-                start_new_session=True,
-            )
-        return ProcessHandle(process, echo)
+        variables = {**threads.without_choice(dict(os.environ)), PARENT: str(os.getpid())}
+        variables |= environment(slot, self.slots)
+
+        def fresh() -> ProcessHandle:
+            self.is_forking = False
+            return ProcessHandle(_start(arguments, job.log, variables), echo)
+
+        if not self.is_forking:
+            return fresh()
+        if slot not in self.warm or self.warm[slot].lost:
+            self.warm[slot] = WarmProcess(variables)
+        return WarmHandle(self.warm[slot], warm.job(TRAIN, arguments, job.log), echo, fresh)
 
     def attach(self, job: Job, slot: int) -> None:
         """Jobs end with the command that started them."""
+
+    def close(self) -> None:
+        for process in self.warm.values():
+            process.close()
+        self.warm = {}
+
+
+def _start(arguments: Sequence[str], log: Path, variables: dict[str, str]) -> subprocess.Popen:
+    """`python train.py <arguments>` in a session of its own."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, str(TRAIN), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=variables,
+            start_new_session=True,
+        )
 
 
 class ProcessHandle:
@@ -67,25 +95,6 @@ class ProcessHandle:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-
-
-class Echo:
-    """Shows what is appended to a log from now on, in whole lines."""
-
-    def __init__(self, log: Path, prefix: str) -> None:
-        self.log, self.prefix = log, prefix
-        self.at = log.stat().st_size if log.exists() else 0
-
-    def show(self) -> None:
-        if not self.log.exists():
-            return
-        with self.log.open("rb") as file:
-            file.seek(self.at)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        self.at += len(whole)
-        for line in whole.decode(errors="replace").splitlines():
-            print(f"{self.prefix}{line}", flush=True)
 
 
 def die_with_parent() -> None:
@@ -132,17 +141,11 @@ def slots(trainer: dict[str, Any]) -> int:
 
 
 def environment(slot: int, slots: int) -> dict[str, str]:
-    """Variables for the job in `slot`: its share of the GPUs, and of the cores unless OMP_NUM_THREADS is set."""
+    """Variables for the job in `slot`: its share of the GPUs and of the cores."""
     if slots == 1:
         return {}
     known, own = gpus(), {}
     if known:  # more slots than GPUs share them
         own["CUDA_VISIBLE_DEVICES"] = ",".join(known[slot::slots] or [known[slot % len(known)]])
-    if "OMP_NUM_THREADS" not in os.environ:
-        own["OMP_NUM_THREADS"] = str(max(1, cores() // slots))
+    own[threads.SHARE] = str(max(1, threads.cores() // slots))
     return own
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from genarena.errors import UserError
+from genarena.jobs.echo import Echo
 from genarena.jobs.job import TRAIN, Job
-from genarena.jobs.local_jobs import Echo
 
 
 class Slurm:
@@ -45,6 +45,9 @@ class Slurm:
             return None
         print(f"[{slot}] job {known.job_id} goes on: {job.name}", flush=True)
         return SlurmHandle(known, job, Echo(job.log, f"[{slot}] "))
+
+    def close(self) -> None:
+        """Jobs outlive the command that queued them."""
 
     def _executor(self, job: Job) -> Any:
         try:

@@ -1,0 +1,22 @@
+"""Shows what jobs write to their logs. No torch here."""
+
+from pathlib import Path
+
+
+class Echo:
+    """Shows what is appended to a log from now on, in whole lines."""
+
+    def __init__(self, log: Path, prefix: str) -> None:
+        self.log, self.prefix = log, prefix
+        self.at = log.stat().st_size if log.exists() else 0
+
+    def show(self) -> None:
+        if not self.log.exists():
+            return
+        with self.log.open("rb") as file:
+            file.seek(self.at)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self.at += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            print(f"{self.prefix}{line}", flush=True)
