@@ -47,7 +47,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Speed against peers, measured in alternation in one process.
+# Start-up, a busy machine, and speed against peers: on a machine that does nothing else.
 bench: setup
 	$(BIN)/python scripts/bench.py
 

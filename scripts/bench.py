@@ -1,6 +1,6 @@
-"""Speed against a reference, measured in alternation in one process: `python scripts/bench.py [name ...]`.
+"""Speed against a reference, measured in alternation: `python scripts/bench.py [name ...]`.
 
-Each benchmark prints one line: seconds of both, their ratio, and whether the outputs agree.
+Each benchmark prints what it compares, and the ratio; where there are outputs, whether they agree.
 """
 
 import itertools
@@ -17,6 +17,7 @@ from genarena import cli
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Batches
 from genarena.errors import UserError
+from genarena.jobs.speed import busy_machine, start_time
 from genarena.likelihood import dequantise
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
@@ -233,7 +234,8 @@ def _cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-BENCHMARKS = {function.__name__: function for function in (pixelcnn_sampling, glow_step, lightning_overhead, loader)}
+FUNCTIONS = (start_time, busy_machine, pixelcnn_sampling, glow_step, lightning_overhead, loader)
+BENCHMARKS = {function.__name__: function for function in FUNCTIONS}
 
 
 def main(names: list[str]) -> None:
