@@ -187,11 +187,17 @@ def test_where_forking_is_not_safe_a_job_is_a_fresh_process(
 def test_a_process_with_threads_or_a_cuda_context_is_not_forked() -> None:
     program = """
 import threading, torch
+torch._C._cuda_getDeviceCount = torch._C._cuda_init = None  # whoever looks for GPUs now, fails
+import genarena.run
 from genarena.jobs import fork_server
 assert fork_server.is_safe()
 torch.cuda.is_initialized = lambda: True
 assert not fork_server.is_safe()
 torch.cuda.is_initialized = lambda: False
+fork_server.GPUS = ("pipe:", "/")  # as if the output were one
+assert not fork_server.is_safe()
+fork_server.GPUS = ()
+assert fork_server.is_safe()
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 assert not fork_server.is_safe()
 """

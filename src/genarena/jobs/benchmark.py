@@ -70,7 +70,7 @@ def slots(overrides: Sequence[str], jobs: Sequence[Job]) -> tuple[launcher.Launc
 class View(launcher.Queue):
     """The jobs, and what a person wants to see of them: how far it is, what runs, when it ends.
 
-    console: with a file of its own, as `sys.stdout` is taken from what jobs print.
+    console: writes to a file object of its own, because `work` redirects `sys.stdout` to hide what jobs print.
     """
 
     def __init__(self, jobs: Sequence[Job], seconds: dict[Job, float], num_slots: int, console: Console) -> None:

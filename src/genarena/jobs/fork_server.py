@@ -19,6 +19,7 @@ from typing import Any
 PARENT = "GENARENA_PARENT"  # in the environment of a job: the id of the process that started it
 LONGEST = 2**18  # bytes of a message
 POLL = 0.05  # seconds
+GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri")  # files that a process has open when it uses one
 
 
 def serve(control: socket.socket) -> dict[str, Any] | None:
@@ -65,10 +66,15 @@ def become(job: dict[str, Any], environment: dict[str, str], server: int) -> Non
 
 
 def is_safe() -> bool:
-    """Whether this process may be forked now."""
+    """Whether this process may be forked: it has no thread of Python's, and has not opened a GPU.
+
+    The threads of OpenMP would not survive either, but there are none before the first computation.
+    """
     import torch
 
-    return threading.active_count() == 1 and not torch.cuda.is_initialized()
+    opened = [os.readlink(link.path) for link in os.scandir("/proc/self/fd") if os.path.islink(link.path)]
+    on_gpu = torch.cuda.is_initialized() or any(name.startswith(GPUS) for name in opened)
+    return threading.active_count() == 1 and not on_gpu
 
 
 def main() -> None:

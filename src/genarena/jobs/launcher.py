@@ -12,25 +12,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from genarena.errors import UserError
+from genarena.jobs.handle import Handle
 from genarena.jobs.job import GRACE, Job, Outcome, is_of_launcher, job_of, jobs_of
 from genarena.runs import interruption, results
 from genarena.runs.past import wait_until_free
 
 POLL = 0.2  # seconds
 SEVERITY = (0, 5, 2, 3, 4, 1)  # exit codes, the worst last
-
-
-class Handle(Protocol):
-    """A job that runs somewhere."""
-
-    def poll(self) -> int | None:
-        """Its exit code, or None while it runs; may show what it printed since the last call."""
-
-    def stop(self) -> None:
-        """Ask it to write a checkpoint and end; more than once does no harm."""
-
-    def kill(self) -> None:
-        """End it at once."""
 
 
 class Launcher(Protocol):

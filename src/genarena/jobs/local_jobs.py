@@ -1,4 +1,4 @@
-"""Jobs as processes of this machine: which GPUs and cores each gets, what it prints, and that none outlives its parent.
+"""Jobs as processes of this machine: how they start and end, and which GPUs and cores each gets.
 
 No torch here.
 """
@@ -17,6 +17,7 @@ from typing import Any
 from genarena.jobs import warm
 from genarena.jobs.echo import Echo
 from genarena.jobs.fork_server import PARENT
+from genarena.jobs.handle import Handle
 from genarena.jobs.job import GRACE, TRAIN, Job
 from genarena.jobs.warm import WarmHandle, WarmProcess
 from genarena.startup import threads
@@ -33,7 +34,7 @@ class Processes:
         self.warm: dict[int, WarmProcess] = {}
         self.is_forking = warm.is_possible()
 
-    def start(self, job: Job, arguments: Sequence[str], slot: int) -> "WarmHandle | ProcessHandle":
+    def start(self, job: Job, arguments: Sequence[str], slot: int) -> Handle:
         prefix = f"[{slot}] " if self.slots > 1 else ""
         print(f"{prefix}train.py {' '.join(arguments)}", flush=True)
         job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -75,9 +76,9 @@ def _start(arguments: Sequence[str], log: Path, variables: dict[str, str]) -> su
 
 
 class ProcessHandle:
-    """A job in a session of its own, so that Ctrl-C reaches it through the launcher alone, once."""
+    """A job that is a fresh process, in a session of its own: Ctrl-C reaches the launcher alone, which passes it on once."""
 
-    def __init__(self, process: subprocess.Popen, echo: "Echo") -> None:
+    def __init__(self, process: subprocess.Popen, echo: Echo) -> None:
         self.process, self.echo = process, echo
         self.stopped = False
 

@@ -25,7 +25,10 @@ ONE_PASS = 60_000  # examples in a pass over the data, which is not looked at
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one run: seconds, MB of memory (without the data set, where it was not run yet), bytes on disk; `source` of these."""
+    """What one run costs, and from where that is known: "trial" or an earlier run.
+
+    memory_mb: after a trial, which sees no data set, without the memory that the data set takes.
+    """
 
     seconds: float
     memory_mb: float

@@ -12,20 +12,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from genarena.jobs import fork_server
 from genarena.jobs.echo import Echo
-
-
-class Fresh(Protocol):
-    """What a job in a process of its own offers."""
-
-    def poll(self) -> int | None: ...
-
-    def stop(self) -> None: ...
-
-    def kill(self) -> None: ...
+from genarena.jobs.handle import Handle
 
 
 def is_possible() -> bool:
@@ -79,11 +70,11 @@ class WarmProcess:
 class WarmHandle:
     """A job that a warm process has forked, in a session of its own. `fresh` starts it in the ordinary way."""
 
-    def __init__(self, warm: WarmProcess, job: dict[str, Any], echo: Echo, fresh: Callable[[], Fresh]) -> None:
+    def __init__(self, warm: WarmProcess, job: dict[str, Any], echo: Echo, fresh: Callable[[], Handle]) -> None:
         self.warm, self.echo, self.fresh = warm, echo, fresh
         self.pid: int | None = None
         self.code: int | None = None
-        self.instead: Fresh | None = None
+        self.instead: Handle | None = None
         self.stopped = False
         warm.say(**job)
 

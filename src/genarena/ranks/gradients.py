@@ -20,7 +20,10 @@ def is_sharded(tensor: Any) -> bool:
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """The mean over ranks, in place. One that has no gradient on any rank keeps none; shards are averaged by themselves."""
+    """Replace each gradient by its mean over the ranks. A parameter that has a gradient on no rank keeps none.
+
+    Shards are left as they are: FSDP has averaged their gradients already.
+    """
     wanted = [parameter for parameter in parameters if parameter.requires_grad and not is_sharded(parameter)]
     if not world.joined() or not wanted:
         return

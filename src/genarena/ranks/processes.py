@@ -93,7 +93,7 @@ def _free_port() -> int:
 
 @contextmanager
 def _signals_to(processes: list[subprocess.Popen]) -> Iterator[list[int]]:
-    """Pass signals on: the ranks know what to do about them. Yields those that came."""
+    """Pass every signal on to the ranks, which handle it. Yields the list of signals that came."""
     received: list[int] = []
 
     def forward(number: int, frame: object) -> None:
@@ -128,7 +128,7 @@ def _watched(processes: list[subprocess.Popen]) -> list[int | None]:
 
 
 def failures(codes: list[int | None], endings: list[Ending]) -> list[BaseException]:
-    """What went wrong, causes before consequences: a death, a signal, an error with a name, a rank that hangs, the rest."""
+    """What went wrong, the most likely cause first: a death, a signal, an error with a name, a rank that hangs, the rest."""
     of = f"of {len(codes)}"
     killed = {rank: signal.Signals(-code).name for rank, code in enumerate(codes) if code is not None and code < 0}
     found: list[BaseException] = [RankDied(f"rank {rank} {of} was killed ({name})") for rank, name in killed.items()]
@@ -143,7 +143,7 @@ def failures(codes: list[int | None], endings: list[Ending]) -> list[BaseExcepti
 
 
 def _make_known(failure: BaseException, folder: str | None) -> None:
-    """The row of a run whose rank 0 could not say why it ended, or only saw the consequence, says it."""
+    """Write why a rank died into the row: rank 0 may have been killed itself, or have seen only that another is gone."""
     path = Path(folder) / "result.json" if folder else None
     if path is None or not path.is_file() or not isinstance(failure, RankDied):
         return

@@ -27,7 +27,7 @@ def joined() -> bool:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """What is done here is this rank's own affair: nothing in it waits for the others."""
+    """Inside, this process behaves as if it were the only one: no function of the room waits for other ranks."""
     global _alone
     before, _alone = _alone, True
     try:
