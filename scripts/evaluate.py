@@ -67,7 +67,7 @@ def score(folder, options: dict[str, Any], numbers: dict[str, Any]) -> None:
     from genarena.evaluation.evaluate import evaluate, protocol
     from genarena.ranks import exchange, world
     from genarena.run import summary
-    from genarena.runs import results
+    from genarena.runs import provenance, results
 
     row = results.read_row(folder.result)
     if row["status"] != "ok" and options["out"]:
@@ -90,7 +90,7 @@ def score(folder, options: dict[str, Any], numbers: dict[str, Any]) -> None:
     if world.rank():
         return
     row["data"]["split"] = settings.split
-    row |= {"metrics": evaluation.metrics, "protocol": evaluation.protocol, "evaluated": results.environment()}
+    row |= {"metrics": evaluation.metrics, "protocol": evaluation.protocol, "evaluated": provenance.environment()}
     print(summary(row))
     if options["out"]:
         results.write_row(row, Path(options["out"]))

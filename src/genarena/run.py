@@ -26,7 +26,7 @@ from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
 from genarena.ranks import exchange, processes, threads, world
-from genarena.runs import checkpoint, interruption, results, stored_config
+from genarena.runs import checkpoint, interruption, provenance, results, stored_config
 from genarena.runs.folder import RunFolder, load_weights
 from genarena.runs.interruption import Interrupted
 from genarena.runs.status import Status
@@ -328,7 +328,8 @@ def _new_row(
                 group["lr"] for optimizer in model.configure_optimizers() for group in optimizer.param_groups
             ],
         },
-        **results.environment(),
+        "sources": provenance.sources(type(model)),
+        **provenance.environment(),
         "run": folder.path.name,
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
@@ -363,7 +364,7 @@ def _score(
     del row["error"]
     if world.rank() == 0:
         results.write_row(row, folder.result)
-        files = [folder.config, folder.result, folder.chosen, checkpoint.seal(folder.chosen)]
+        files = [folder.config, folder.result, folder.chosen, *map(checkpoint.seal, (folder.result, folder.chosen))]
         loggers.log_row(trackers, row, folder.samples, [path for path in files if path.is_file()], model.batches_seen)
 
 

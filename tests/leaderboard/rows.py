@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from genarena.runs.seals import digest, seal
+
 
 def make_row(model: str = "vae", seed: int = 0, value: float | None = 1.0, **changes: Any) -> dict[str, Any]:
     """A complete row with two metrics; `changes` replace top-level entries."""
@@ -53,5 +55,11 @@ def write_rows(folder: Path, rows: list[dict[str, Any]]) -> Path:
     for index, row in enumerate(rows):
         run = folder / "digits" / row["model"].replace("/", "") / str(index)
         run.mkdir(parents=True)
-        (run / "result.json").write_text(json.dumps(row))
+        write_sealed(run / "result.json", row)
     return folder
+
+
+def write_sealed(path: Path, row: Any) -> None:
+    """Write a row that need not be one, with the seal that genarena would give it."""
+    path.write_text(json.dumps(row))
+    seal(path).write_text(f"{digest(path)}  {path.name}\n")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from genarena.errors import DiskFull, Untrusted
-from genarena.runs import checkpoint
+from genarena.runs import checkpoint, seals
 
 CONTENT = {"state_dict": {"a": torch.arange(1000.0)}, "step": 3, "nested": [{"x": torch.ones(2)}]}
 
@@ -51,7 +51,7 @@ def test_weights_are_those_of_safetensors(tmp_path: Path) -> None:
 def test_every_truncation_and_flip_is_refused(tmp_path: Path) -> None:
     path, draw = tmp_path / "a.ckpt", random.Random(0)
     checkpoint.save(CONTENT, path)
-    for damaged in (path, checkpoint.seal(path)):
+    for damaged in (path, seals.seal(path)):
         whole = damaged.read_bytes()
         digits = range(64) if damaged.suffix == ".sha256" else range(len(whole))  # a name in a seal says nothing
         cut = [whole[: draw.choice(digits)] for _ in range(20)]
@@ -72,7 +72,7 @@ def test_a_pickle_is_never_executed(switch: str, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", switch)
     path = tmp_path / "a.ckpt"
     torch.save({"state_dict": {}, "hook": Pickled(tmp_path / "executed")}, path)
-    checkpoint._install(path, path, checkpoint._digest(path))  # sealed by whoever made it
+    checkpoint._install(path, path, seals.digest(path))  # sealed by whoever made it
     for look in (checkpoint.load, checkpoint.verify):
         with pytest.raises(Untrusted, match="holds more than tensors"):
             look(path)

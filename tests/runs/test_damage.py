@@ -98,6 +98,12 @@ def test_a_damaged_newest_checkpoint_costs_one_step_back(
 
     for path in (folder.last, folder.previous):
         path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(Untrusted, match=r"last\.ckpt is damaged.*previous\.ckpt is damaged"):
+    assert run(compose(command(tmp_path / "parts", f"resume={folder.path}")))["status"] == "ok"
+    said = capsys.readouterr()
+    assert f"going back to {folder.best}" in said.err and f"resume: goes on from {folder.best}" in said.out
+
+    for path in (folder.last, folder.best):
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(Untrusted, match=r"last\.ckpt is damaged.*best\.ckpt is damaged"):
         run(compose(command(tmp_path / "parts", f"resume={folder.path}")))
     assert folder.last.stat().st_size == 1000  # nothing was started again

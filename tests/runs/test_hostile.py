@@ -17,8 +17,9 @@ from genarena.leaderboard import page
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from genarena.run import run
-from genarena.runs import checkpoint, stored_config
+from genarena.runs import checkpoint, seals, stored_config
 from genarena.runs.folder import RunFolder
+from tests.leaderboard.rows import write_sealed
 from tests.runs.test_checkpoint import Pickled
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +128,7 @@ def test_scripts_execute_no_pickle(folder: RunFolder, tmp_path: Path) -> None:
             path.unlink()
         path = folder.checkpoints / name
         torch.save(hostile, path)
-        checkpoint._install(path, path, checkpoint._digest(path))
+        checkpoint._install(path, path, seals.digest(path))
         with pytest.raises(Untrusted, match=f"{name} is damaged or holds more than tensors"):
             folder.rebuild()
     done = subprocess.run(
@@ -157,7 +158,7 @@ def test_scripts_in_names_are_text(folder: RunFolder) -> None:
     row["metrics"]["nll_nats"] = {"value": None, "reason": evil}
     row["data"]["id"] = row["protocol"]["id"] = evil
     (folder.path / evil.replace("/", "")).mkdir()
-    folder.result.write_text(json.dumps(row))
+    write_sealed(folder.result, row)
     runs, broken = find_runs(folder.path.parent)
     html = page.render(make_tables(runs), [*broken, evil])
     assert evil not in html

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
 from genarena.models.gan.adversarial import AdversarialModel
-from genarena.runs.results import processor
+from genarena.runs.provenance import processor
 from genarena.spec import Batch
 
 NUM_EXAMPLES = 16  # of the training batch whose FLOPs are counted; they grow in proportion

@@ -15,7 +15,7 @@ from genarena.evaluation.evaluate import evaluate, load_metric, needed, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
-from genarena.runs import results
+from genarena.runs import provenance, results
 from genarena.spec import Batch, DataSpec
 
 FAMILY = "imported"
@@ -125,7 +125,7 @@ def imported_row(
             "sample_seconds_per_image": None,
             "peak_memory_mb": None,
         },
-        **results.environment(),
+        **provenance.environment(),
         "run": run,
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

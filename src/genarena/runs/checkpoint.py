@@ -1,12 +1,12 @@
-"""Sealed files of tensors: whole, known by their sha256, and never more than tensors.
+"""Checkpoints: files of tensors that are written whole, sealed with their sha256, and hold nothing but tensors.
 
-Beside `last.ckpt` lies its seal, `last.ckpt.sha256`, in the format of `sha256sum`; a file without a seal that fits is not
-loaded. The seal names the coming file before that file takes its place, and the former one until it has, so that a kill at
-any moment leaves a file that its seal knows. Nothing here goes through TMPDIR.
+A file without a seal that fits (`genarena.runs.seals`) is not loaded. Temporary files lie beside their target; TMPDIR, which
+may be another disk, is not used.
 """
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -18,8 +18,13 @@ import torch
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from genarena.errors import Untrusted
-from genarena.files.atomic import NO_ROOM, flush_folder, no_room, replace_atomically
+from genarena.errors import Untrusted, printable
+from genarena.files import foreign
+from genarena.files.atomic import NO_ROOM, flush_folder, no_room
+from genarena.runs import seals
+from genarena.runs.seals import seal
+
+TEMPORARY = re.compile(r"\.\w+\.(ckpt|safetensors)(\.sha256)?\.\d+")  # as `_beside` and `replace_atomically` name them
 
 
 def save(content: Mapping[str, Any], path: Path) -> None:
@@ -44,7 +49,7 @@ def load(path: str | Path, map_location: Any | None = None) -> dict[str, Any]:
     """
     path = Path(path)
     with _opened(path) as file:
-        _check(file, path)
+        seals.check(hashlib.file_digest(file, "sha256").hexdigest(), path)
         file.seek(0)
         with _refused(path):
             if path.suffix == ".safetensors":
@@ -55,7 +60,7 @@ def load(path: str | Path, map_location: Any | None = None) -> dict[str, Any]:
 def verify(path: Path) -> None:
     """Raise Untrusted when `load` would, without reading the tensors into memory."""
     with _opened(path) as file:
-        _check(file, path)
+        seals.check(hashlib.file_digest(file, "sha256").hexdigest(), path)
     with _refused(path):
         (safetensors.load_file if path.suffix == ".safetensors" else _open)(path)
 
@@ -72,7 +77,7 @@ def promote(source: Path, target: Path, copy: bool = False) -> None:
             shutil.copyfile(source, temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
-        _install(temporary, target, _seals(source)[0])
+        _install(temporary, target, seals.digests(source)[0])
 
 
 def remove(path: Path) -> None:
@@ -82,9 +87,13 @@ def remove(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder that nobody else writes to."""
+    """Remove what killed processes left half-written in the folder of a run that this process holds.
+
+    That is `new.ckpt` and temporary files, `.<name>.<process id>`, of checkpoints and seals; nothing else is touched.
+    """
     for path in folder.glob(".*"):
-        path.unlink(missing_ok=True)
+        if TEMPORARY.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
     remove(folder / "new.ckpt")
 
 
@@ -107,7 +116,7 @@ def newest_sound(*paths: Path, set_aside: bool = True) -> Path | None:
             broken.append((path, str(error)))
             continue
         for damaged, text in broken:
-            print(f"warning: {text}; going back to {path}", file=sys.stderr, flush=True)
+            print(printable(f"warning: {text}; going back to {path}"), file=sys.stderr, flush=True)
             if set_aside and damaged.exists():
                 os.replace(damaged, damaged.with_name(f"{damaged.name}.damaged"))
             if set_aside:
@@ -116,11 +125,6 @@ def newest_sound(*paths: Path, set_aside: bool = True) -> Path | None:
     if broken:
         raise Untrusted("; ".join(text for _, text in broken))
     return None
-
-
-def seal(path: Path) -> Path:
-    """Where the sha256 of a file lies."""
-    return path.with_name(f"{path.name}.sha256")
 
 
 class _Recorder:
@@ -160,11 +164,11 @@ def _write(path: Path, write: Callable[[_Recorder], object], read: Callable[[Pat
             os.fsync(file.fileno())
             if hasattr(os, "posix_fadvise"):  # so that it is read from the disk itself
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        digest = recorder.digest.hexdigest()
-        if _digest(temporary) != digest:
+        sha256 = recorder.digest.hexdigest()
+        if seals.digest(temporary) != sha256:
             raise Untrusted(f"{path}: what was read back is not what was written; the disk is failing")
         read(temporary)
-        _install(temporary, path, digest)
+        _install(temporary, path, sha256)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -187,30 +191,10 @@ def _linked(source: Path, target: Path) -> bool:
     return True
 
 
-def _install(temporary: Path, path: Path, digest: str) -> None:
-    _write_seal(path, [digest, *_seals(path)])
-    os.replace(temporary, path)
-    flush_folder(path.parent)
-    _write_seal(path, [digest])
-
-
-def _write_seal(path: Path, digests: list[str]) -> None:
-    text = "".join(f"{digest}  {path.name}\n" for digest in digests)
-    replace_atomically(seal(path), lambda temporary: temporary.write_text(text))
-
-
-def _seals(path: Path) -> list[str]:
-    try:
-        return [line.split()[0] for line in seal(path).read_text("ascii").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError):
-        return []
-
-
-def _check(file: BinaryIO, path: Path) -> None:
-    if hashlib.file_digest(file, "sha256").hexdigest() not in _seals(path):
-        raise Untrusted(
-            f"{path} is damaged, or not sealed by genarena (its sha256 is not the one in {seal(path).name})"
-        )
+def _install(temporary: Path, path: Path, sha256: str) -> None:
+    with seals.replaced(path, sha256):
+        os.replace(temporary, path)
+        flush_folder(path.parent)
 
 
 @contextmanager
@@ -224,14 +208,9 @@ def _refused(path: Path) -> Iterator[None]:
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        return open(path, "rb")
+        return foreign.opened(path)
     except OSError as error:
         raise Untrusted(f"{path} cannot be read: {error.strerror}; only local files are loaded") from error
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open(path: Path) -> object:

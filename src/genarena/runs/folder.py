@@ -12,8 +12,10 @@ from torch import nn
 
 from genarena.build import build
 from genarena.errors import Untrusted, UserError
+from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
 from genarena.runs import checkpoint, results, stored_config
+from genarena.runs.cost import bounded
 from genarena.runs.lock import locked
 
 
@@ -40,10 +42,11 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
-        """Raises UserError when there is no run at that path."""
+        """Raises UserError when there is no run at that path, and Untrusted when a part of it leads out of the folder."""
         folder = cls(Path(path))
         if not folder.config.is_file():
             raise UserError(f"{path}: there is no run (no config.yaml) in that folder")
+        foreign.check_folder(folder.path)
         return folder
 
     @property
@@ -56,7 +59,7 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether its row is that of a run that came to its end. Raises UserError when the row cannot be read."""
+        """Whether it has a sound row of a run that came to its end."""
         return results.is_finished(self.result)
 
     @property
@@ -81,6 +84,10 @@ class RunFolder:
         return self.checkpoints / "previous.ckpt"
 
     @property
+    def best(self) -> Path:
+        return self.checkpoints / "best.ckpt"
+
+    @property
     def samples(self) -> Path:
         return self.path / "samples"
 
@@ -94,19 +101,21 @@ class RunFolder:
     def rebuild(self, device: str | torch.device = "cpu") -> tuple[dict[str, Any], Any]:
         """The configuration and the model with the weights that were evaluated; of an unfinished run, the newest ones.
 
-        Raises UserError when no weights were written yet or there is no such device, Untrusted when they are damaged or do
-        not fit.
+        Raises UserError when no weights were written yet or there is no such device, Untrusted when they are damaged, do not
+        fit, or are far smaller than the model that the configuration describes.
         """
         cfg = stored_config.load(self.config)
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError, NotImplementedError) as error:  # the last two: torch was built without it
             raise UserError(f"device={device}: {str(error).splitlines()[0]}") from error
-        sources = [self.chosen, self.safetensors] if checkpoint.exists(self.chosen) else [self.last, self.previous]
+        finished, unfinished = [self.chosen, self.safetensors], [self.last, self.previous, self.best]
+        sources = finished if checkpoint.exists(self.chosen) else unfinished
         path = checkpoint.newest_sound(*sources, set_aside=False)
         if path is None:
             raise UserError(f"{self.path} holds no weights yet (the run stopped before its first checkpoint)")
-        model = build(cfg["model"], "model")
+        with bounded(path):
+            model = build(cfg["model"], "model")
         load_weights(model, path)
         return cfg, model.to(device).eval()
 

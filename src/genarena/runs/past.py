@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import sys
 import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from genarena.errors import FolderInUse
+from genarena.errors import FolderInUse, Untrusted, UserError
 from genarena.runs import results, stored_config
 from genarena.runs.lock import locked
 
@@ -34,19 +35,30 @@ def fingerprint(cfg: dict[str, Any]) -> str:
 
 
 def find_run(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> Path | None:
-    """The newest run folder of this setting below `runs_dir`, a finished one before an unfinished one."""
+    """The newest run folder of this setting below `runs_dir`, a finished one before an unfinished one.
+
+    A folder whose `config.yaml` cannot be read is none of this setting; it is named on stderr, once.
+    """
     found = []
     for path in Path(cfg["runs_dir"]).glob(f"{cfg['choices']['data']}/{cfg['choices']['model']}/*/config.yaml"):
-        changed = path.stat().st_mtime_ns
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:  # a link to nothing, or just removed
+            continue
         stored = _load(path, changed)
-        if all(part in stored for part in LEFT_OUT) and pinned(stored, parts) == pinned(cfg, parts):
+        if all(isinstance(stored.get(part), dict) for part in LEFT_OUT) and pinned(stored, parts) == pinned(cfg, parts):
             found.append((results.is_finished(path.parent / "result.json"), changed, path.parent))
     return max(found)[2] if found else None
 
 
 @lru_cache(4096)
 def _load(path: Path, changed: int) -> dict[str, Any]:
-    return stored_config.load(path)
+    """The stored configuration as it was at the time `changed`; {} where it cannot be read."""
+    try:
+        return stored_config.load(path)
+    except (UserError, Untrusted) as error:
+        print(f"warning: passed over: {error}", file=sys.stderr, flush=True)
+        return {}
 
 
 def wait_until_free(folder: Path, seconds: float) -> bool:

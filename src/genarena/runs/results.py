@@ -1,10 +1,10 @@
-"""A row of the leaderboard and its JSON schema: one `result.json` per run folder is the database."""
+"""A row of the leaderboard and its JSON schema: one sealed `result.json` per run folder is the database. No torch here."""
 
+import hashlib
 import json
-import platform
-import subprocess
+import os
+import sys
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,18 @@ from jsonschema.exceptions import best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from genarena.errors import UserError
+from genarena.errors import Untrusted, UserError
+from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
+from genarena.runs import seals
 
 SCHEMA_VERSION = 1
-LIBRARIES = ("genarena", "torch", "pytorch-lightning", "hydra-core", "torchmetrics", "torch-fidelity", "numpy")
+SIZE = 4_000_000  # bytes of a row; a usual one has ten thousand
 
 
 @cache
 def schema() -> dict[str, Any]:
-    """The JSON schema of a row (`src/genarena/result.schema.json`)."""
+    """The JSON schema of a row (`result.schema.json`, beside this file)."""
     return json.loads((Path(__file__).parent / "result.schema.json").read_text())
 
 
@@ -38,66 +40,40 @@ def _validate(row: Any) -> None:
         raise error
 
 
-def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no number")
-
-
 def write_row(row: dict[str, Any], path: Path) -> None:
-    """Validate and write atomically; a NaN is refused (JSON has none: the caller says null with a reason)."""
+    """Validate a row, write it whole or not at all, and seal it (`<file>.sha256` beside it).
+
+    A NaN is refused: JSON has none, and the caller says null with a reason.
+    """
     _validate(row)
-    text = json.dumps(row, indent=2, allow_nan=False) + "\n"
-    replace_atomically(path, lambda temporary: temporary.write_text(text))
+    content = (json.dumps(row, indent=2, allow_nan=False) + "\n").encode()
+    with seals.replaced(path, hashlib.sha256(content).hexdigest()):
+        replace_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def read_row(path: Path) -> dict[str, Any]:
-    """Raises UserError in one line when the file is missing, truncated or no row."""
+    """A row, with control characters in its texts written out.
+
+    Raises UserError in one line when the file is missing, truncated or no row, and Untrusted when its seal does not fit,
+    when it is a link out of its folder, or too large.
+    """
     try:
-        row = json.loads(path.read_text(), parse_constant=_refuse_constant)
+        content = foreign.read(path, SIZE)
+        row = foreign.parse_json(content)
         _validate(row)
     except (OSError, ValueError, ValidationError) as error:
         message = error.message if isinstance(error, ValidationError) else str(error)
-        raise UserError(f"{path} is not a row of the leaderboard: {message.splitlines()[0]}") from error
+        raise UserError(f"{path} is not a row of the leaderboard: {message.splitlines()[0][:500]}") from error
+    seals.check(hashlib.sha256(content).hexdigest(), path)
     return row
 
 
 def is_finished(path: Path) -> bool:
-    """Whether there is a row of a run that came to its end. Raises UserError when the file cannot be read."""
-    return path.is_file() and read_row(path)["status"] == "ok"
-
-
-@cache
-def environment() -> dict[str, Any]:
-    """`versions`, `commit` and `hardware` of this process."""
-    import torch
-
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
-    return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
-        "commit": _commit(),
-        "hardware": {"device": device, "threads": torch.get_num_threads(), "system": platform.system()},
-    }
-
-
-def processor() -> str:
-    """The name of the CPU."""
+    """Whether there is a sound row of a run that came to its end; a damaged one is named on stderr and counts as none."""
+    if not os.path.lexists(path):
+        return False
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _commit() -> str | None:
-    """The commit of the source tree, with `-dirty` when files differ from it; None outside a checkout."""
-    root = Path(__file__).parents[2]
-    try:
-        run = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return run.stdout.strip()
+        return read_row(path)["status"] == "ok"
+    except (UserError, Untrusted) as error:
+        print(f"warning: {error}", file=sys.stderr, flush=True)
+        return False

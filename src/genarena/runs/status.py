@@ -11,11 +11,13 @@ from typing import Any
 
 import psutil
 
-from genarena.errors import ArenaError
+from genarena.errors import ArenaError, Untrusted
+from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
 from genarena.runs import interruption
 
 FILE = "status.json"
+SIZE = 100_000  # bytes
 EVERY = 5.0  # seconds between two signs of life
 DEAD = 60.0  # seconds without one after which a run on another machine counts as gone
 RUNNING = ("starting", "training", "evaluating")
@@ -119,10 +121,11 @@ def end_of(error: BaseException | None) -> str:
 def read(folder: Path) -> dict[str, Any] | None:
     """What `status.json` of a run folder says; None where there is none that can be read."""
     try:
-        facts = json.loads((folder / FILE).read_text())
-    except (OSError, ValueError):
+        facts = foreign.parse_json(foreign.read(folder / FILE, SIZE))
+    except (OSError, ValueError, Untrusted):
         return None
-    return facts if isinstance(facts, dict) and isinstance(facts.get("pid"), int) else None
+    sound = isinstance(facts, dict) and all(type(facts.get(key, 0)) is int for key in ("pid", "checkpoint"))
+    return facts if sound and 0 < facts.get("pid", 0) < 2**31 else None
 
 
 def is_alive(folder: Path, facts: dict[str, Any]) -> bool:

@@ -1,5 +1,11 @@
-"""`config.yaml` of a run folder, which is somebody else's file. No torch here."""
+"""`config.yaml` of a run folder, which is somebody else's file. No torch here.
 
+Its size, its depth and the numbers in it are limited before anything is made of it: whoever opens a run must not wait, or run
+out of memory, because of what a stranger wrote.
+"""
+
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +15,35 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from genarena.errors import Untrusted, UserError
+from genarena.files import foreign
 from genarena.trust import refuse_foreign, stored_overrides
+
+SIZE = 100_000  # bytes; a run writes about five thousand
+DEPTH = 30  # of nested lists and mappings
+LARGEST = {"model": 10**6, "evaluation": 10**7, "data": 10**9}  # whole number in this part of a configuration
+OPENS = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+CLOSES = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+NUMBER = re.compile(r"(?<![\w.])[\d_]+(?![\w.])")  # a whole number in an option
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The resolved configuration of a run folder. Raises UserError for a broken file, and Untrusted for what genarena never
-    writes: interpolations, which may name secrets, YAML's tags and aliases, and targets that are not ours.
+    """The resolved configuration of a run folder.
+
+    Raises UserError for a broken file. Raises Untrusted for a link out of the folder, for a file that is too large, nested
+    too deeply or asks for too much, and for what genarena never writes: interpolations, which may name secrets, YAML's tags
+    and aliases, and targets that are not ours.
     """
     try:
-        _refuse_tags(path)
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
+        text = foreign.read(path, SIZE).decode()
+        _check_tokens(text, path)
+        loaded = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {(str(error).strip().splitlines() or [''])[0]}") from error
     parts = [loaded.get(key) for key in ("model", "data", "choices")] if isinstance(loaded, dict) else [None]
     if not all(isinstance(part, dict) for part in parts):
         raise UserError(f"{path} is not the configuration of a run")
@@ -28,13 +51,38 @@ def load(path: Path) -> dict[str, Any]:
         raise Untrusted(f"{path} holds an interpolation, which genarena never writes and does not resolve")
     refuse_foreign(loaded, str(path))
     loaded["choices"]["overrides"] = stored_overrides(loaded["choices"].get("overrides"), str(path))
+    _check_numbers(loaded, path)
     return loaded
 
 
-def _refuse_tags(path: Path) -> None:
-    """Raise Untrusted for a YAML file with tags, which may make objects, or aliases, of which a few lines make gigabytes."""
-    for token in yaml.scan(path.read_text()):
+def _check_tokens(text: str, path: Path) -> None:
+    """Raise Untrusted for tags, which may make objects, aliases, of which a few lines make gigabytes, and deep nesting."""
+    depth = 0
+    for token in yaml.scan(text):
         if isinstance(token, yaml.TagToken | yaml.AliasToken):
             raise Untrusted(
                 f"{path} holds a YAML {type(token).__name__.removesuffix('Token').lower()}, which genarena never writes"
             )
+        depth += isinstance(token, OPENS) - isinstance(token, CLOSES)
+        if depth > DEPTH:
+            raise Untrusted(f"{path} is nested deeper than {DEPTH} levels")
+
+
+def _check_numbers(loaded: dict[str, Any], path: Path) -> None:
+    """Raise Untrusted for a whole number that asks for too much, in a part of the configuration or in an override."""
+    for part, largest in LARGEST.items():
+        for key, value in _numbers(loaded.get(part), part):
+            if abs(value) > largest:
+                raise Untrusted(f"{path}: {key}: {value} is more than the {largest:,} that a stored run may ask for")
+        for text in loaded["choices"]["overrides"]:
+            of_part = text.lstrip("+").startswith(f"{part}.")
+            if of_part and any(int(number.replace("_", "") or 0) > largest for number in NUMBER.findall(text)):
+                raise Untrusted(f"{path}: {text}: more than the {largest:,} that a stored run may ask for")
+
+
+def _numbers(node: Any, key: str) -> Iterator[tuple[str, int]]:
+    if isinstance(node, dict | list):
+        for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _numbers(value, f"{key}.{name}")
+    elif isinstance(node, int):
+        yield key, node

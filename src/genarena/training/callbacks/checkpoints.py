@@ -56,8 +56,8 @@ class Checkpoints(Callback):
         return self.folder / "best.ckpt"
 
     def newest(self) -> Path | None:
-        """The newest one that is sound; None before the first. Raises Untrusted when all are damaged."""
-        return checkpoint.newest_sound(self.last, self.previous)
+        """The newest sound one, else the best on validation; None before the first. Raises Untrusted when all are damaged."""
+        return checkpoint.newest_sound(self.last, self.previous, self.best)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if trainer.is_global_zero:
