@@ -23,7 +23,7 @@ def main() -> None:
     own = [
         argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS or argument in ("-h", "--help")
     ]
-    options = cli.options(OPTIONS, USAGE, [argument for argument in own if "=" in argument])
+    options = cli.options(OPTIONS, USAGE, [argument for argument in own if "=" in argument], out_is_folder=True)
     if options["preview"] not in ("true", "false"):
         raise UserError(f"preview={options['preview']}: expected true or false")
     overrides = benchmark.command(options["suite"], [argument for argument in sys.argv[1:] if argument not in own])

@@ -15,7 +15,7 @@ entity are those of conf/logger/wandb.yaml."""
 
 
 def main() -> None:
-    options = cli.options({"runs_dir": "runs", "out": "leaderboard", "logger": "none"}, USAGE)
+    options = cli.options({"runs_dir": "runs", "out": "leaderboard", "logger": "none"}, USAGE, out_is_folder=True)
     if options["logger"] not in ("none", "wandb"):
         raise UserError(f"logger={options['logger']}: expected none or wandb")
 
@@ -23,31 +23,31 @@ def main() -> None:
 
     from genarena.files.progress import Bars
     from genarena.leaderboard import formats, page
+    from genarena.leaderboard.illustrations import collect
     from genarena.leaderboard.runs import find_runs
     from genarena.leaderboard.sweeps import find_sweeps
     from genarena.leaderboard.tables import make_tables
 
     runs, broken = find_runs(Path(options["runs_dir"]))
     searches, unreadable = find_sweeps(Path(options["runs_dir"]))
-    broken += unreadable
     tables = make_tables(runs)
     out = Path(options["out"])
     with Bars() as bars:
-        html = page.render(tables, broken, bars.track, searches)
+        illustrations = collect(page.runs_of(tables), bars.track)
     files = {
         "leaderboard.md": formats.markdown(tables),
         "leaderboard.csv": formats.comma_separated(tables),
         "leaderboard.json": formats.as_json(tables),
         "leaderboard.tex": formats.latex(tables),
-        "index.html": html,
+        "index.html": page.render(tables, [*broken, *unreadable], searches, illustrations),
     }
     for name, text in files.items():
         replace_atomically(out / name, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
     console = Console(width=None if Console().is_terminal else 160)
     for table in tables:
         console.print(formats.terminal(table))
-    for text in broken:
-        console.print(f"left out: {text}", style="red", markup=False)
+    for text in [*broken, *unreadable, *illustrations.complaints]:
+        console.print(f"left out: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
     if options["logger"] == "wandb":
         from genarena.tracking import wandb_run  # heavy: only where it is asked for
 

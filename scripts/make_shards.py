@@ -11,7 +11,7 @@ python scripts/make_shards.py shards=<folder>"""
 
 def main() -> None:
     defaults = {"pictures": None, "out": None, "shards": None, "shard_mb": 128, "on_error": "raise"}
-    options = cli.options(defaults, USAGE)
+    options = cli.options(defaults, USAGE, out_is_folder=True)
     given = [name for name in ("pictures", "out", "shards") if options[name] is not None]
     if given not in (["pictures", "out"], ["shards"]):
         raise UserError(f"expected pictures=... and out=..., or shards=... alone\n{USAGE}")

@@ -13,7 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from genarena import config, metrics
-from genarena.errors import ArenaError, UserError
+from genarena.errors import ArenaError, UserError, printable
+from genarena.files.atomic import check_writable
 from genarena.jobs import launcher, local_jobs
 from genarena.runs import interruption, stored_config
 from genarena.runs.interruption import Interrupted
@@ -99,10 +100,8 @@ def guard(action: Callable[[], Any]) -> None:
     except OSError as error:  # a path that cannot be read or written, a full disk
         if debug or not error.strerror:
             raise
-        print(
-            f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error.strerror}",
-            file=sys.stderr,
-        )
+        where = f"{printable(error.filename)}: " if error.filename else ""
+        print(f"error: {where}{error.strerror}", file=sys.stderr)
         sys.exit(UserError.exit_code)
     except (Interrupted, KeyboardInterrupt) as error:
         print(f"error: {error}" if isinstance(error, Interrupted) else "error: interrupted", file=sys.stderr)
@@ -133,11 +132,13 @@ def features(options: dict[str, Any]) -> dict[str, str]:
     return {name: str(options[f"features.{name}"]) for name in FEATURES if options[f"features.{name}"] is not None}
 
 
-def options(defaults: dict[str, Any], usage: str, arguments: list[str] | None = None) -> dict[str, Any]:
+def options(
+    defaults: dict[str, Any], usage: str, arguments: list[str] | None = None, out_is_folder: bool = False
+) -> dict[str, Any]:
     """`key=value` arguments of a script, over `defaults`; a default `...` marks an option that must be given.
 
     arguments: those to look at, where a script keeps some for itself.
-    Raises UserError for an unknown key or a value of another type than the default's.
+    Raises UserError for an unknown key, a value of another type than the default's, or an `out` that cannot be written.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(usage)
@@ -164,7 +165,10 @@ def options(defaults: dict[str, Any], usage: str, arguments: list[str] | None = 
     missing = [key for key, default in defaults.items() if default is ... and given.get(key) is None]
     if missing:
         raise UserError(f"{', '.join(f'{key}=...' for key in missing)} is missing\n{usage}")
-    return defaults | given
+    chosen = defaults | given
+    if chosen.get("out") is not None:
+        check_writable(Path(chosen["out"]), out_is_folder)
+    return chosen
 
 
 def _flags(arguments: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genarena.build import build
 from genarena.data.base import ArenaDataModule
-from genarena.errors import DiskFull, Diverged, Untrusted, UserError
+from genarena.errors import DiskFull, Diverged, Untrusted, UserError, printable
 from genarena.evaluation import cost, memory
 from genarena.evaluation.evaluate import evaluate, protocol
 from genarena.evaluation.pictures import save_neighbours, save_progress, save_reconstructions, save_samples
@@ -106,7 +106,7 @@ def _run(resolved: dict[str, Any]) -> dict[str, Any]:
                 raise
     if world.rank() == 0:
         print(summary(row))
-        print(f"run: {folder.path}", flush=True)
+        print(printable(f"run: {folder.path}"), flush=True)
     return row
 
 
@@ -198,7 +198,8 @@ def _fit(
         if resume is None and status.facts["checkpoint"]:
             raise Untrusted(f"{folder.checkpoints}: the run had written checkpoints, and they are gone")
         if world.rank() == 0:
-            print(f"resume: {f'goes on from {resume}' if resume else 'no checkpoint yet, starts again'}", flush=True)
+            said = f"goes on from {resume}" if resume else "no checkpoint yet, starts again"
+            print(printable(f"resume: {said}"), flush=True)
     try:
         if examples != 0:
             with interruption.held():
@@ -393,7 +394,7 @@ def _record_failure(row: dict[str, Any], folder: RunFolder, error: BaseException
     with suppress(OSError, DiskFull) if isinstance(error, OSError | DiskFull) else nullcontext():
         if not folder.finished:
             results.write_row(row, folder.result)
-    print(f"run: {folder.path}", flush=True)
+    print(printable(f"run: {folder.path}"), flush=True)
 
 
 def _reason(error: BaseException) -> str:

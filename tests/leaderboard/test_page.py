@@ -209,7 +209,7 @@ def test_two_hundred_runs_stay_small(browser: Any, tmp_path: Path) -> None:
         folder = tmp_path / "digits" / f"m{index}" / str(index)
         (folder / "samples").mkdir()
         for name in page.PICTURES if index < 20 else ["final"]:
-            (folder / "samples" / f"{name}.png").symlink_to(tmp_path / "noise.png")
+            (folder / "samples" / f"{name}.png").hardlink_to(tmp_path / "noise.png")
         (folder / "metrics.csv").write_text(losses)
         (folder / "config.yaml").write_text(config)
     path = tmp_path / "page.html"

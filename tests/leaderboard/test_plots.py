@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from genarena.errors import DataError
 from genarena.leaderboard import plots
+from genarena.leaderboard.drawing import FONT, Plot
 from genarena.leaderboard.images import Gallery
 from genarena.leaderboard.runs import find_runs
+from genarena.leaderboard.scatter import overlap, pareto_front
 from genarena.leaderboard.tables import make_tables
 from tests.leaderboard.rows import make_row, write_rows
 
@@ -15,10 +18,10 @@ from tests.leaderboard.rows import make_row, write_rows
 def test_pareto_front_by_definition() -> None:
     values = [(1.0, 9.0), (2.0, 5.0), (3.0, 6.0), (2.0, 4.0), (5.0, 4.0), (6.0, 1.0)]
     dominated = {i for i, (x, y) in enumerate(values) if any(a <= x and b <= y and (a, b) != (x, y) for a, b in values)}
-    assert set(plots.pareto_front(values)) == set(range(6)) - dominated == {0, 3, 5}
+    assert set(pareto_front(values)) == set(range(6)) - dominated == {0, 3, 5}
 
 
-def board(tmp_path: Path, *rows: dict) -> plots.Plot:
+def board(tmp_path: Path, *rows: dict) -> Plot:
     (table,) = make_tables(find_runs(write_rows(tmp_path, list(rows)))[0])
     return next(plot for plot in plots.of_table(table, {}) if plot.title == "Quality against size")
 
@@ -59,11 +62,11 @@ def test_names_do_not_cover_each_other(tmp_path: Path) -> None:
     for mark in plot.marks:
         if mark.text:
             x, y, text_anchor = mark.text
-            width = 0.6 * plots.FONT * len(mark.label)
+            width = 0.6 * FONT * len(mark.label)
             left = x - {"start": 0, "end": width, "middle": width / 2}[text_anchor]
-            boxes.append((left, y - plots.FONT + 2, left + width, y + 2))
+            boxes.append((left, y - FONT + 2, left + width, y + 2))
     assert len(boxes) >= 6
-    assert not any(plots._overlap(a, b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert not any(overlap(a, b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
 def test_the_share_of_the_budget_is_never_logarithmic(tmp_path: Path) -> None:
@@ -87,9 +90,12 @@ def test_pictures_share_the_page(tmp_path: Path) -> None:
     crowded = Gallery(800).picture(tmp_path / "noise.png")
     assert len(crowded.uri) <= 10_000 + 40
     assert (crowded.width, crowded.height) == (300, 300)  # its place on the page, however few pixels it has
-    assert Gallery(800).picture(tmp_path / "none.png") is None
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    assert Gallery(1).picture(tmp_path / "broken.png") is None
+    Image.new("L", (20_000, 3)).save(tmp_path / "wide.png")
+    Image.new("L", (3, 3)).save(tmp_path / "other.png", format="GIF")
+    for name in ("none", "broken", "wide", "other"):
+        with pytest.raises((DataError, FileNotFoundError), match=name):
+            Gallery(1).picture(tmp_path / f"{name}.png")
     import base64
     import io
 

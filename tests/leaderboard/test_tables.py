@@ -14,7 +14,7 @@ from genarena.leaderboard import formats, plots
 from genarena.leaderboard.numbers import number, prefixed
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
-from tests.leaderboard.rows import make_row, write_rows
+from tests.leaderboard.rows import make_row, write_rows, write_sealed
 
 
 def tables(tmp_path: Path, *rows: dict):
@@ -130,7 +130,7 @@ def scored_again(tmp_path: Path, row: dict, sample_seed: int, value: float, **se
     again = row | {"protocol": protocol, "metrics": {"fd_domain": {"value": value, "n": 100}}}
     folder = tmp_path / "digits" / row["model"] / "0" / "evaluations"
     folder.mkdir(exist_ok=True)
-    (folder / f"{sample_seed}-{value}.json").write_text(json.dumps(again))
+    write_sealed(folder / f"{sample_seed}-{value}.json", again)
 
 
 def test_sampling_seeds_stand_apart(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_other_metrics_scored_afterwards_join_the_row(tmp_path: Path) -> None:
     folder.mkdir()
     later = {"id": "p1", "metrics": ["iw_bounds"], "settings": settings | {"iw_bounds_k": [1, 10]}}
     bounds = {"value": 3.0, "n": 16, "k": [1, 10], "nats": [4.0, 3.0], "likelihood": "lower_bound"}
-    (folder / "result.json").write_text(json.dumps(row | {"protocol": later, "metrics": {"iw_bounds": bounds}}))
+    write_sealed(folder / "result.json", row | {"protocol": later, "metrics": {"iw_bounds": bounds}})
     runs, complaints = find_runs(tmp_path)
     (table,) = make_tables(runs)
     assert not complaints

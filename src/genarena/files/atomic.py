@@ -3,10 +3,11 @@
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from genarena.errors import DiskFull
+from genarena.errors import DiskFull, UserError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -31,6 +32,19 @@ def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path, is_folder: bool = False) -> None:
+    """Raise UserError, before the work whose result it is for, when a file (a folder of files) cannot be written there."""
+    if path.is_dir() and not is_folder:
+        raise UserError(f"{path} cannot be written: it is a folder")
+    folder = path if is_folder else path.parent
+    present = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".genarena-", dir=present):
+            pass
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {present}: {error.strerror}") from error
 
 
 def no_room(path: Path, temporary: Path, size: int, at_least: str = "") -> DiskFull:

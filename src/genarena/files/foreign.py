@@ -56,20 +56,21 @@ def check_link(path: Path) -> None:
         raise Untrusted(f"{path} is a link that leads out of its folder")
 
 
-def opened(path: Path) -> BinaryIO:
-    """A regular file, to be read. Raises Untrusted for anything else, and OSError where it cannot be opened."""
+def opened(path: Path, size: int | None = None) -> BinaryIO:
+    """A regular file of at most `size` bytes, to be read. Raises Untrusted for others, OSError where it cannot be opened."""
     check_link(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its other end
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise Untrusted(f"{path} is not a regular file")
-    return os.fdopen(descriptor, "rb")
+    facts = os.fstat(descriptor)
+    if stat.S_ISREG(facts.st_mode) and (size is None or facts.st_size <= size):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise Untrusted(f"{path} is {f'larger than {size:,} bytes' if stat.S_ISREG(facts.st_mode) else 'no regular file'}")
 
 
 def read(path: Path, size: int = SIZE) -> bytes:
     """The content of a regular file of at most `size` bytes. Raises Untrusted for others, and OSError."""
-    with opened(path) as file:
-        content = file.read(size + 1)
+    with opened(path, size) as file:
+        content = file.read(size + 1)  # a file may grow, and those of the kernel claim to be empty
     if len(content) > size:
         raise Untrusted(f"{path} is larger than {size:,} bytes")
     return content

@@ -20,7 +20,7 @@ from rich.text import Text
 from yaml import YAMLError
 
 from genarena import config
-from genarena.errors import UserError
+from genarena.errors import UserError, printable
 from genarena.jobs import launcher
 from genarena.jobs.job import Job, Outcome, is_of_launcher, job_of
 from genarena.jobs.preview import duration
@@ -120,7 +120,7 @@ def _last_line(job: Job) -> str:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    return lines[-1] if lines else ""
+    return printable(lines[-1]) if lines else ""
 
 
 def work(view: View, chosen: launcher.Launcher) -> None:

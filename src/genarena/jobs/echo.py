@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from genarena.errors import printable
+
 
 class Echo:
     """Shows what is appended to a log from now on, in whole lines."""
@@ -19,4 +21,4 @@ class Echo:
         whole = text[: text.rfind(b"\n") + 1]
         self.at += len(whole)
         for line in whole.decode(errors="replace").splitlines():
-            print(f"{self.prefix}{line}", flush=True)
+            print(printable(f"{self.prefix}{line}"), flush=True)

@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from genarena import config
+from genarena.errors import printable
 from genarena.runs.past import EXACTLY, find_run, fingerprint
 
 TRAIN = config.SOURCE.parents[1] / "train.py"
@@ -54,8 +55,10 @@ class Outcome:
     @property
     def text(self) -> str:
         if self.exit_code:
-            return f"failed with exit code {self.exit_code}: {self.job.name}: {self.error} ({self.job.log})"
-        return f"{'finished before' if self.reused else f'finished in {self.seconds:.0f} s'}: {self.job.name}"
+            text = f"failed with exit code {self.exit_code}: {self.job.name}: {self.error} ({self.job.log})"
+        else:
+            text = f"{'finished before' if self.reused else f'finished in {self.seconds:.0f} s'}: {self.job.name}"
+        return printable(text)
 
 
 def jobs_of(overrides: Sequence[str]) -> list[Job]:

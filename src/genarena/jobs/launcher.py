@@ -143,10 +143,8 @@ def _start(job: Job, launcher: Launcher, slot: int) -> Running | Outcome:
 
 def final_code(folder: Path) -> int | None:
     """The exit code of a run that must not be repeated: it is finished, or would diverge again."""
-    if not (folder / "result.json").is_file():
-        return None
-    row = results.read_row(folder / "result.json")
-    return {"ok": 0, "diverged": 3}.get(row["status"])
+    row = results.sound_row(folder / "result.json")
+    return {"ok": 0, "diverged": 3}.get(row["status"]) if row else None
 
 
 def _outcome(entry: Running, code: int) -> Outcome:
@@ -160,8 +158,8 @@ def _error(folder: Path | None, job: Job) -> str:
     """Why a job failed, in one line: what its row says, else the last error that it printed."""
     printed = job.log.read_text(errors="replace").splitlines() if job.log.is_file() else []
     said = [line.removeprefix("error: ") for line in printed if line.startswith("error: ")]
-    if folder is not None and (folder / "result.json").is_file():
-        return results.read_row(folder / "result.json").get("error", "")
+    if folder is not None and (row := results.sound_row(folder / "result.json")):
+        return row.get("error", "")
     return said[-1] if said else (printed or ["it printed nothing"])[-1]
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from genarena.errors import printable
 from genarena.jobs import warm
 from genarena.jobs.echo import Echo
 from genarena.jobs.fork_server import PARENT
@@ -36,7 +37,7 @@ class Processes:
 
     def start(self, job: Job, arguments: Sequence[str], slot: int) -> Handle:
         prefix = f"[{slot}] " if self.slots > 1 else ""
-        print(f"{prefix}train.py {' '.join(arguments)}", flush=True)
+        print(printable(f"{prefix}train.py {' '.join(arguments)}"), flush=True)
         job.log.parent.mkdir(parents=True, exist_ok=True)
         job.log.touch()
         echo = Echo(job.log, prefix)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genarena.errors import UserError
+from genarena.errors import UserError, printable
 from genarena.jobs.echo import Echo
 from genarena.jobs.job import TRAIN, Job
 
@@ -33,7 +33,7 @@ class Slurm:
         echo = Echo(job.log, f"[{slot}] ")
         submitted = executor.submit(train, list(arguments), str(job.log.absolute()))
         _note(job).write_text(submitted.job_id)
-        print(f"[{slot}] job {submitted.job_id}: train.py {' '.join(arguments)}", flush=True)
+        print(printable(f"[{slot}] job {submitted.job_id}: train.py {' '.join(arguments)}"), flush=True)
         return SlurmHandle(submitted, job, echo)
 
     def attach(self, job: Job, slot: int) -> "SlurmHandle | None":
@@ -43,7 +43,7 @@ class Slurm:
         known = self.submitit.SlurmJob(folder=_folder(job), job_id=_note(job).read_text().strip())
         if known.done(force_check=True):
             return None
-        print(f"[{slot}] job {known.job_id} goes on: {job.name}", flush=True)
+        print(printable(f"[{slot}] job {known.job_id} goes on: {job.name}"), flush=True)
         return SlurmHandle(known, job, Echo(job.log, f"[{slot}] "))
 
     def close(self) -> None:

@@ -1,34 +1,35 @@
 """Training curves from `metrics.csv`, few enough points to draw."""
 
 import csv
-import math
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from genarena.errors import ArenaError, DataError, printable
+from genarena.files import foreign
+
 NUM_POINTS = 50
+NUM_CURVES = 40  # of one run
+SIZE = 200_000_000  # bytes of a file
+LARGEST = 1e100  # the square is still a number
 Curve = list[tuple[float, float]]
 
 
 def read(path: Path) -> dict[str, Curve]:
     """Key -> [(share of the budget, value)]: means over equal parts of the budget; {} where there is no file.
 
-    Losses in training, and everything of validation, are kept. What is not finite is left out.
+    Losses in training, and everything of validation, are kept. What is not finite is left out. Raises DataError or Untrusted
+    where the file cannot be read.
     """
-    if not path.is_file():
-        return {}
     sums: dict[str, dict[int, list[float]]] = {}
-    share = 0.0
-    with path.open(newline="") as file:
-        reader = csv.reader(file)
+    with _rows(path) as reader:
         header = next(reader, [])
-        wanted = [
-            (i, key)
-            for i, key in enumerate(header)
-            if key.startswith("val/") or (key.startswith("train/") and key.endswith("loss"))
-        ]
-        at = header.index("progress") if "progress" in header else None
+        wanted = [(index, printable(key, keep="")) for index, key in enumerate(header) if _is_shown(key)][:NUM_CURVES]
+        at, share = header.index("progress") if "progress" in header else None, 0.0
         for row in reader:
             if at is not None and at < len(row) and row[at]:
-                share = _float(row[at]) or 0.0
+                share = min(1.0, max(0.0, _float(row[at]) or 0.0))
             for index, key in wanted:
                 value = _float(row[index]) if index < len(row) and row[index] else None
                 if value is not None:
@@ -40,17 +41,36 @@ def read(path: Path) -> dict[str, Curve]:
     return {key: [(x / count, y / count) for _, (count, x, y) in sorted(parts.items())] for key, parts in sums.items()}
 
 
+def _is_shown(key: str) -> bool:
+    return key.startswith("val/") or (key.startswith("train/") and key.endswith("loss"))
+
+
 def validations(path: Path, key: str) -> list[float]:
-    """The values of `key` in the order of training; [] where there is no file yet. What a resumed run did again counts once."""
-    if not path.is_file():
-        return []
-    found: dict[float, float] = {}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            step, value = _float(row.get("step") or ""), _float(row.get(key) or "")
+    """The values of `key` in the order of training; what comes after damage in the file, or without a file, is not there.
+
+    What a resumed run did again counts once.
+    """
+    values: dict[float, float] = {}
+    with suppress(ArenaError), _rows(path) as reader:
+        header = next(reader, [])
+        for row in reader:
+            cells = dict(zip(header, row, strict=False))
+            step, value = _float(cells.get("step", "")), _float(cells.get(key, ""))
             if step is not None and value is not None:
-                found = {at: former for at, former in found.items() if at < step} | {step: value}
-    return list(found.values())
+                values = {at: former for at, former in values.items() if at < step} | {step: value}
+    return list(values.values())
+
+
+@contextmanager
+def _rows(path: Path) -> Iterator[Iterator[list[str]]]:
+    """The lines of a CSV file; none where there is no file."""
+    try:
+        with foreign.opened(path, SIZE) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+            yield csv.reader(text)
+    except FileNotFoundError:
+        yield iter(())
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
 
 
 def _float(text: str) -> float | None:
@@ -58,4 +78,4 @@ def _float(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= LARGEST else None

@@ -2,11 +2,18 @@
 
 import base64
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
+from genarena.errors import ArenaError, DataError
+from genarena.files import foreign
+
+FILE_BYTES = 50_000_000
+SIDE = 16_383  # pixels of WebP
+PIXELS = 40_000_000
 PAGE_BYTES = 8_000_000  # of all pictures of a page together, as text
 LEVELS = ((1, None), (1, 85), (1, 60), (1, 30), (2, 50), (4, 50))  # shrunk by, quality of WebP (None: without loss)
 
@@ -28,13 +35,9 @@ class Gallery:
         self.limit = 3 * PAGE_BYTES // 4 // max(1, num_pictures)  # base64 makes 4 letters of 3 bytes
         self.levels: dict[tuple[int, int], int] = {}
 
-    def picture(self, path: Path) -> Picture | None:
-        """None where there is no readable picture."""
-        try:
-            with Image.open(path) as opened:
-                image = opened.convert("RGB")
-        except OSError:
-            return None
+    def picture(self, path: Path) -> Picture:
+        """Raises DataError or Untrusted for a file that is no picture of a run."""
+        image = _decoded(path)
         level = self.levels.get(image.size, 0)
         data = _encode(image, *LEVELS[level])
         while len(data) > self.limit and level + 1 < len(LEVELS):
@@ -42,6 +45,20 @@ class Gallery:
             data = _encode(image, *LEVELS[level])
         self.levels[image.size] = level
         return Picture(f"data:image/webp;base64,{base64.b64encode(data).decode()}", *image.size)
+
+
+def _decoded(path: Path) -> Image.Image:
+    try:
+        with foreign.opened(path, FILE_BYTES) as file, warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(file, formats=["PNG"])
+            if max(opened.size) > SIDE or opened.width * opened.height > PIXELS:
+                raise DataError(f"{path} has {opened.width}x{opened.height} pixels, more than the page shows")
+            return opened.convert("RGB")
+    except ArenaError:
+        raise
+    except Exception as error:  # Pillow raises a dozen kinds for a damaged picture
+        raise DataError(f"{path} cannot be read as a picture: {error}") from error
 
 
 def _encode(image: Image.Image, shrink: int, quality: int | None) -> bytes:

@@ -3,15 +3,16 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from genarena.leaderboard import curves, plots, sweeps
+from genarena.errors import printable
+from genarena.leaderboard import drawing, plots, sweeps, traces
 from genarena.leaderboard.formats import heading
-from genarena.leaderboard.images import Gallery, Picture
+from genarena.leaderboard.illustrations import PICTURES, Illustrations, collect
 from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
 from genarena.leaderboard.numbers import number, prefixed
 from genarena.leaderboard.runs import Run
@@ -19,11 +20,6 @@ from genarena.leaderboard.tables import Table
 from genarena.statistics.intervals import LEVEL, welch
 
 HERE = Path(__file__).parent
-PICTURES = {  # file in samples/ -> heading
-    "final": "Samples",
-    "neighbours": "Nearest neighbours",
-    "reconstructions": "Reconstructions",
-}
 NOTES = {
     "final": "The same number from each model, none chosen.",
     "neighbours": "Samples beside the training images that are closest to them.",
@@ -32,71 +28,72 @@ NOTES = {
 PLAIN = ("value", "title", "unit", "higher_is_better", "n", "sign", "likelihood", "standard_error", "reason")
 
 
+def runs_of(tables: list[Table]) -> list[Run]:
+    """Every run that the page has a section for, once."""
+    found = {run.folder: run for table in tables for run in [*_shown(table), *table.failed, *table.repeated]}
+    return list(found.values())
+
+
 def render(
     tables: list[Table],
     broken: list[str],
-    track: Callable[[Iterable, str], Iterable] = lambda items, _: items,
     searches: Sequence[sweeps.Sweep] = (),
+    illustrations: Illustrations | None = None,
 ) -> str:
-    """The page; `track` may show progress.
+    """The page. `broken`: a line for everything that was left out. `illustrations`: None, and they are read now.
 
     Everything that comes from a run folder is escaped; the Content-Security-Policy allows one script and one style, by
     hash, and no request at all.
     """
     script, style = ((HERE / name).read_text() for name in ("page.js", "page.css"))
-    runs = list(
-        {run.folder: run for table in tables for run in [*_shown(table), *table.failed, *table.repeated]}.values()
+    beside = illustrations or collect(runs_of(tables))
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            tables=tables,
+            broken=[*broken, *beside.complaints],
+            runs=runs_of(tables),
+            script=script,
+            style=style,
+            plots={table.anchor: _plots(table, beside) for table in tables},
+            pictures=beside.pictures,
+            losses=beside.losses,
+            configs=beside.configs,
+            headings=PICTURES,
+            notes=NOTES,
+            searches=searches,
+            bests={
+                table.anchor: {column.key: _best(table, column.key) for column in table.columns} for table in tables
+            },
+            repeated={run.folder for table in tables for run in table.repeated},
+            first={line.runs[0].folder for table in tables for line in table.lines},
+            script_hash=_digest(script),
+            style_hash=_digest(style),
+        )
     )
-    repeated = {run.folder for table in tables for run in table.repeated}
-    found = {
-        run.folder: [name for name in PICTURES if (run.folder / "samples" / f"{name}.png").is_file()] for run in runs
-    }
-    gallery = Gallery(sum(map(len, found.values())))
-    pictures: dict[Path, dict[str, Picture]] = {}
-    losses: dict[Path, dict[str, curves.Curve]] = {}
-    for run in track(runs, "pictures and curves"):
-        encoded = {name: gallery.picture(run.folder / "samples" / f"{name}.png") for name in found[run.folder]}
-        pictures[run.folder] = {name: picture for name, picture in encoded.items() if picture}
-        losses[run.folder] = curves.read(run.folder / "metrics.csv")
-    drawn = {
-        table.anchor: plots.of_table(table, {line.name: losses[line.runs[0].folder] for line in table.lines})
-        for table in tables
-    }
-    bests = {table.anchor: {column.key: _best(table, column.key) for column in table.columns} for table in tables}
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
+
+
+def _environment() -> Environment:
+    loader = FileSystemLoader(HERE)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {
         "heading": heading,
         "number": number,
         "prefixed": prefixed,
-        "config": _config,
         "facts": _facts,
         "metrics": _metrics,
-        "sparkline": plots.sparkline,
+        "sparkline": traces.sparkline,
         "parallel": sweeps.parallel,
         "bars": sweeps.bars,
         "shown": sweeps.shown,
     }
-    environment.globals |= {"families": plots.families, "colour": plots.colour}
-    return environment.get_template("page.html.jinja").render(
-        tables=tables,
-        broken=broken,
-        runs=runs,
-        script=script,
-        style=style,
-        plots=drawn,
-        pictures=pictures,
-        losses=losses,
-        headings=PICTURES,
-        notes=NOTES,
-        searches=searches,
-        bests=bests,
-        repeated=repeated,
-        first={line.runs[0].folder for table in tables for line in table.lines},
-        script_hash=_digest(script),
-        style_hash=_digest(style),
-    )
+    made.globals |= {"families": drawing.families, "colour": drawing.colour}
+    return made
+
+
+def _plots(table: Table, beside: Illustrations) -> list[drawing.Plot]:
+    return plots.of_table(table, {line.name: beside.losses[line.runs[0].folder] for line in table.lines})
 
 
 def _shown(table: Table) -> list[Run]:
@@ -107,19 +104,13 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _config(run: Run) -> str | None:
-    """The text of config.yaml; None where there is none (imported rows)."""
-    path = run.folder / "config.yaml"
-    return path.read_text(errors="replace") if path.is_file() else None
-
-
 def _facts(run: Run) -> dict[str, str]:
     """What a reader of one run asks first."""
     row, cost = run.row, run.row.get("cost", {})
     versions = ", ".join(f"{name} {version}" for name, version in row.get("versions", {}).items())
     hardware = ", ".join(f"{key} {value}" for key, value in row.get("hardware", {}).items())
     facts = {
-        "folder": run.folder.name,
+        "folder": printable(run.folder.name),
         "time": row.get("time"),
         "commit": row.get("commit"),
         "paper": row.get("paper"),

@@ -1,11 +1,13 @@
 """Rows as they lie on disk: run folders, and the same weights scored again under other sampling seeds."""
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genarena.errors import UserError
+from genarena.errors import ArenaError, UserError
+from genarena.files import foreign
 from genarena.runs.results import read_row
 
 COSTS = {  # key in `cost` -> heading, unit, what it is
@@ -97,17 +99,27 @@ def anchor(*parts: str) -> str:
     return f"{slug}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:6]}"
 
 
+def found(runs_dir: Path, name: str) -> list[Path]:
+    """Files of that name below a folder, sorted. Hidden folders and `__MACOSX` are passed over; links are not followed."""
+    paths = []
+    for folder, below, files in os.walk(runs_dir):
+        below[:] = [each for each in below if not each.startswith(".") and each != "__MACOSX"]
+        paths += [Path(folder) / name] if name in files else []
+    return sorted(paths)
+
+
 def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
     """Every readable row below `runs_dir`, and one line of text for each unreadable one. Raises UserError if none."""
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder")
     runs, broken, of_searches = [], [], 0
-    for path in sorted(runs_dir.glob("**/result.json")):
+    for path in found(runs_dir, "result.json"):
         if path.parent.name == EVALUATIONS:
             continue
         try:
+            foreign.check_folder(path.parent)
             row = read_row(path)
-        except UserError as error:
+        except ArenaError as error:
             broken.append(str(error))
             continue
         if row["data"]["split"] == "val":  # what is chosen by is not reported
@@ -118,36 +130,43 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         row["metrics"] = others | row["metrics"]
         runs.append(Run(row, path.parent, resampled))
     if not runs and not of_searches:
-        raise UserError(f"runs_dir={runs_dir}: no finished run (result.json) below it")
+        left_out = f"; left out: {broken[0]}" if broken else ""
+        raise UserError(f"runs_dir={runs_dir}: no finished run (result.json) below it{left_out}")
     return runs, broken
 
 
 def _evaluations(row: dict[str, Any], folder: Path) -> tuple[dict[int, dict[str, Any]], dict[str, Any], list[str]]:
-    """What `folder` holds beside the row: sampling seed -> metrics under it, metrics that the row has not, and complaints.
-
-    A setting that only one of two protocols names belongs to a metric that the other does not have.
-    """
+    """What `folder` holds beside the row: sampling seed -> metrics under it, metrics that the row has not, and complaints."""
     resampled, others, complaints = {}, {}, []
     for path in sorted(folder.glob("*.json")):
         try:
             again = read_row(path)
-            if again.get("run") != row.get("run"):
-                raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
-            differing = [
-                key
-                for key, pair in differences(row["protocol"], again["protocol"]).items()
-                if None not in pair and key not in ("id", "metrics", "settings.sample_seed")
-            ]
-            if differing:
-                raise UserError(f"{path} was scored under another protocol: {', '.join(differing)}")
-            seed = _sample_seed(again)
-            if seed != _sample_seed(row):
-                resampled[seed] = resampled.get(seed, {}) | again["metrics"]
-            else:  # of metrics that the row has, the same seed again says nothing about their scatter
-                others |= again["metrics"]
-        except UserError as error:
+            _must_fit(row, again, path)
+        except ArenaError as error:
             complaints.append(str(error))
+            continue
+        seed = _sample_seed(again)
+        if seed != _sample_seed(row):
+            resampled[seed] = resampled.get(seed, {}) | again["metrics"]
+        else:  # of metrics that the row has, the same seed again says nothing about their scatter
+            others |= again["metrics"]
     return resampled, others, complaints
+
+
+def _must_fit(row: dict[str, Any], again: dict[str, Any], path: Path) -> None:
+    """Raise UserError when `again` is not an evaluation of the same run under the same protocol.
+
+    A setting that only one of two protocols names belongs to a metric that the other does not have.
+    """
+    if again.get("run") != row.get("run"):
+        raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
+    differing = [
+        key
+        for key, pair in differences(row["protocol"], again["protocol"]).items()
+        if None not in pair and key not in ("id", "metrics", "settings.sample_seed")
+    ]
+    if differing:
+        raise UserError(f"{path} was scored under another protocol: {', '.join(differing)}")
 
 
 def _sample_seed(row: dict[str, Any]) -> int:

@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from genarena.errors import Untrusted, printable
+from genarena.files import foreign
 from genarena.leaderboard.numbers import number
-from genarena.leaderboard.runs import anchor
+from genarena.leaderboard.runs import anchor, found
+from genarena.runs import schema
 
 TRIALS = "trials.json"
+SCHEMA = Path(__file__).parent / "trials.schema.json"
 LEFT, TOP, GAP, HEIGHT, BOTTOM = 60.0, 14.0, 130.0, 290.0, 40.0  # of the plot of trials
 BAR, LABEL, BARS = 20.0, 190.0, 420.0  # height of a bar with its margin, room for names, width in all
 
@@ -76,17 +80,29 @@ class Parallel:
 
 def find_sweeps(runs_dir: Path) -> tuple[list[Sweep], list[str]]:
     """Every readable search below `runs_dir`, and one line of text for each unreadable one."""
-    found, broken = [], []
-    for path in sorted(runs_dir.glob(f"**/{TRIALS}")):
+    sweeps, broken = [], []
+    for path in found(runs_dir, TRIALS):
         try:
-            content = json.loads(path.read_text())
-            sweep = Sweep(path.parent.name, content["sweep"], content["trials"], content["best"], content["importance"])
-            _ = sweep.counts, parallel(sweep), bars(sweep)  # what does not fit shows here
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            broken.append(f"{path} is not the record of a sweep: {type(error).__name__}: {error}")
-            continue
-        found.append(sweep)
-    return found, broken
+            sweeps.append(_read(path))
+        except Untrusted as error:
+            broken.append(str(error))
+        except (OSError, ValueError, KeyError, TypeError, ArithmeticError, IndexError) as error:
+            broken.append(printable(f"{path} is not the record of a sweep: {type(error).__name__}: {error}"))
+    return sweeps, broken
+
+
+def _read(path: Path) -> Sweep:
+    """Raises what reading, the schema and drawing raise for a file that holds no search."""
+    content = foreign.parse_json(foreign.read(path))
+    schema.check(content, SCHEMA)
+    folder = printable(path.parent.name)
+    sweep = Sweep(folder, content["sweep"], content["trials"], content["best"], content["importance"])
+    objectives = len(sweep.about["objectives"])
+    for trial in sweep.trials:
+        if len(trial["values"] or ()) not in (0, objectives):
+            raise ValueError(f"trial {trial['number']} has {len(trial['values'])} values for {objectives} objectives")
+    _ = sweep.counts, parallel(sweep), bars(sweep)  # what does not fit shows here
+    return sweep
 
 
 # -- every trial as one line through all axes --------------------------------------------------------------------------

@@ -49,5 +49,6 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
     difference = mean(first) - mean(second)
     if sum(parts) == 0.0:  # both repeat exactly
         return 1.0 if difference == 0.0 else 0.0
-    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(first) - 1) + parts[1] ** 2 / (len(second) - 1))
+    share = parts[0] / sum(parts)  # squares of shares, where those of the variances might be too large for a number
+    freedom = 1.0 / (share**2 / (len(first) - 1) + (1.0 - share) ** 2 / (len(second) - 1))
     return 2.0 * float(stats.t.sf(abs(difference) / math.sqrt(sum(parts)), freedom))

@@ -1,11 +1,16 @@
 """`metrics.csv` of a run folder: the record that needs no service."""
 
 import csv
+import io
+import os
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from genarena.errors import printable
+from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
 from genarena.tracking.base import Tracker
 
@@ -20,6 +25,7 @@ class MetricsCSV(Tracker):
         super().__init__()
         self.path = path
         self.rows: list[dict[str, Any]] = []
+        self._set_aside_damaged()
         self.columns = list(self._read()[0])
         self.written = time.monotonic()
 
@@ -49,11 +55,23 @@ class MetricsCSV(Tracker):
     def close(self, error: BaseException | None) -> None:
         self.save()
 
+    def _set_aside_damaged(self) -> None:
+        """A file that cannot be read is named, renamed to `metrics.csv.damaged`, and begun anew; the run goes on."""
+        try:
+            columns, rows = self._read()
+            if (columns or rows) and ("step" not in columns or any(None in row for row in rows)):
+                raise ValueError("its lines do not fit its first line")
+        except (ValueError, csv.Error) as error:
+            aside = self.path.with_name(f"{self.path.name}.damaged")
+            os.replace(self.path, aside)
+            print(printable(f"warning: {self.path} is damaged ({error}); it is now {aside.name}"), file=sys.stderr)
+
     def _read(self) -> tuple[list[str], list[dict[str, Any]]]:
-        if not self.path.exists():
+        """Columns and rows. Raises ValueError or csv.Error where the file is damaged, Untrusted where it is no file of ours."""
+        if not os.path.lexists(self.path):
             return [], []
-        with self.path.open(newline="") as file:
-            reader = csv.DictReader(file, restval=None)
+        with foreign.opened(self.path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+            reader = csv.DictReader(text, restval=None)
             return list(reader.fieldnames or []), list(reader)
 
     def _replace(self, rows: list[dict[str, Any]]) -> None:
@@ -67,7 +85,7 @@ class MetricsCSV(Tracker):
 
 
 def _number(text: str | None) -> float:
-    return int(text) if text and text.isdecimal() else float("inf")
+    return int(text) if text and text.isdecimal() and len(text) < 19 else float("inf")
 
 
 def _final(row: dict[str, Any]) -> Iterable[bool]:

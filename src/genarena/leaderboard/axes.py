@@ -1,0 +1,91 @@
+"""Axes: from values to positions on a canvas of fixed size, and the round numbers that are written beside them."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from genarena.leaderboard.numbers import prefixed
+
+WIDTH, HEIGHT = 420.0, 300.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 12.0, 40.0
+DECADES = 1e30  # a logarithmic axis reaches no further down than this below its upper end
+TINY = 1e-200  # a smaller difference is none
+
+
+@dataclass
+class Axis:
+    title: str
+    low: float
+    high: float
+    log: bool
+    ticks: list[tuple[float, str]] = field(default_factory=list)  # position on the canvas, label
+
+    def scale(self, start: float, end: float) -> Callable[[float], float]:
+        """The function from a value to its position, where the axis reaches from `start` to `end` on the canvas.
+
+        What lies beyond an end of the axis is put at that end.
+        """
+
+        def position(value: float) -> float:
+            if self.log:
+                share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+            else:
+                share = (value - self.low) / (self.high - self.low)
+            return round(start + min(1.0, max(0.0, share)) * (end - start), 1)
+
+        return position
+
+    def place_ticks(self, start: float, end: float) -> None:
+        """Set `ticks` for an axis from `start` to `end` on the canvas."""
+        at = self.scale(start, end)
+        values = _log_ticks(self) if self.log else _linear_ticks(self)
+        self.ticks = [(at(value), f"{value:g}" if 1e-3 <= abs(value) < 1000 else prefixed(value)) for value in values]
+
+
+def make_axis(title: str, values: list[float], spread: Iterable[float] = (), may_be_log: bool = True) -> Axis:
+    """An axis with room for all values. `spread`: ends of intervals.
+
+    It is logarithmic where all values are positive and differ more than fivefold, if it may be.
+    """
+    low, high = min(values), max(values)
+    log = may_be_log and low > 0 and high / low > 5
+    reach = [value for value in spread if value > 0.5 * low or not log]
+    low, high = min([low, *reach]), max([high, *reach])
+    if log:
+        low = max(low, high / DECADES)
+        margin = (high / low) ** 0.06
+        return Axis(title, low / margin, high * margin, True)
+    around = 0.5 * abs(high) if abs(high) > TINY else 1.0  # where there is one value alone
+    margin = 0.06 * (high - low) if high - low > TINY else around
+    return Axis(title, low - margin, high + margin, False)
+
+
+def across(axis: Axis, room: float = 0.0) -> Callable[[float], float]:
+    """Lay an axis along the lower edge, `room` short of the right one, with its ticks; its positions."""
+    axis.place_ticks(LEFT, WIDTH - RIGHT - room)
+    return axis.scale(LEFT, WIDTH - RIGHT - room)
+
+
+def upwards(axis: Axis) -> Callable[[float], float]:
+    """Lay an axis along the left edge, with its ticks; its positions."""
+    axis.place_ticks(HEIGHT - BOTTOM, TOP)
+    return axis.scale(HEIGHT - BOTTOM, TOP)
+
+
+def _linear_ticks(axis: Axis) -> list[float]:
+    """About five round numbers."""
+    rough = (axis.high - axis.low) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * m for m in (1, 2, 2.5, 5, 10, 20) if power * m >= rough)
+    return [round(i * step, 12) for i in range(math.ceil(axis.low / step), math.floor(axis.high / step) + 1)]
+
+
+def _log_ticks(axis: Axis) -> list[float]:
+    """Powers of ten, with 2 and 5 between them where that gives no more than seven."""
+    powers = range(math.floor(math.log10(axis.low)), math.ceil(math.log10(axis.high)) + 1)
+    inside = [
+        [m * 10.0**p for p in powers for m in marks if axis.low <= m * 10.0**p <= axis.high]
+        for marks in ((1, 2, 5), (1, 3), (1,))
+    ]
+    ticks = next((ticks for ticks in inside if len(ticks) <= 7), inside[-1])
+    return ticks[:: max(1, math.ceil(len(ticks) / 7))]

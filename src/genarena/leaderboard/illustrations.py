@@ -1,0 +1,66 @@
+"""What the page shows of a run beside its row: pictures, training curves and the configuration.
+
+What cannot be read is left out, and said; it takes neither the row nor the page with it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from genarena.errors import ArenaError, printable
+from genarena.files import foreign
+from genarena.leaderboard import curves
+from genarena.leaderboard.images import Gallery, Picture
+from genarena.leaderboard.runs import Run
+
+PICTURES = {  # file in samples/ -> heading
+    "final": "Samples",
+    "neighbours": "Nearest neighbours",
+    "reconstructions": "Reconstructions",
+}
+CONFIG_BYTES = 100_000
+Content = TypeVar("Content")
+
+
+@dataclass
+class Illustrations:
+    """By the folder of the run. `complaints`: one line of text for each file that cannot be read."""
+
+    pictures: dict[Path, dict[str, Picture]] = field(default_factory=dict)
+    losses: dict[Path, dict[str, curves.Curve]] = field(default_factory=dict)
+    configs: dict[Path, str] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+
+
+def collect(runs: Sequence[Run], track: Callable[[Iterable, str], Iterable] = lambda items, _: items) -> Illustrations:
+    """Read them; `track` may show progress."""
+    paths = {run.folder: _pictures(run) for run in runs}
+    gallery, made = Gallery(sum(map(len, paths.values()))), Illustrations()
+    for run in track(runs, "pictures and curves"):
+        pictures = {name: _read(gallery.picture, path, made) for name, path in paths[run.folder].items()}
+        made.pictures[run.folder] = {name: picture for name, picture in pictures.items() if picture}
+        made.losses[run.folder] = _read(curves.read, run.folder / "metrics.csv", made) or {}
+        made.configs[run.folder] = _read(_config, run.folder / "config.yaml", made) or ""
+    return made
+
+
+def _pictures(run: Run) -> dict[str, Path]:
+    paths = {name: run.folder / "samples" / f"{name}.png" for name in PICTURES}
+    return {name: path for name, path in paths.items() if path.exists()}
+
+
+def _read(read: Callable[[Path], Content], path: Path, made: Illustrations) -> Content | None:
+    try:
+        return read(path)
+    except ArenaError as error:
+        made.complaints.append(str(error))
+    except FileNotFoundError:  # imported rows have no configuration
+        pass
+    except OSError as error:
+        made.complaints.append(printable(f"{path} cannot be read: {error.strerror}"))
+    return None
+
+
+def _config(path: Path) -> str:
+    return printable(foreign.read(path, CONFIG_BYTES).decode(errors="replace"))

@@ -1,0 +1,26 @@
+"""Files of JSON against their schema. No torch here."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema.exceptions import best_match
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+
+LENGTH = 300  # letters of a complaint: it may quote the whole file
+
+
+def check(value: Any, schema: Path) -> None:
+    """Raise ValueError, in one line, for the most telling thing in which `value` differs from the schema in that file."""
+    error = best_match(_validator(schema).iter_errors(value))
+    if error is not None:
+        where = "".join(f"{part}: " for part in error.absolute_path)
+        raise ValueError(f"{where}{error.message.splitlines()[0][:LENGTH]}")
+
+
+@cache
+def _validator(schema: Path) -> Validator:
+    content = json.loads(schema.read_text())
+    return validator_for(content)(content)
