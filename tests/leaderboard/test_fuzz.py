@@ -122,7 +122,9 @@ def strange(content: Any) -> list[str]:
     return [with_text(content, place, text) for place in places(content) for text in texts]
 
 
-@pytest.mark.parametrize("name", ["digits/bad/0/result.json", "digits/bad/0/evaluations/1.json", "sweeps/bad/trials.json"])
+@pytest.mark.parametrize(
+    "name", ["digits/bad/0/result.json", "digits/bad/0/evaluations/1.json", "sweeps/bad/trials.json"]
+)
 def test_any_value_may_be_another(name: str, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = runs_dir / name
     cases = strange(json.loads(path.read_text()))

@@ -1,5 +1,6 @@
 """One process per run folder: the second is refused, the dead are taken over."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -48,6 +49,21 @@ def test_a_living_process_is_named_and_a_killed_one_is_taken_over(
         os.kill(worker, 9)
 
 
+def test_the_loser_is_not_told_of_a_dead_process(tmp_path: Path) -> None:
+    """The winner has the lock and has not said so yet: `status.json` and the lock file are those of a dead process."""
+    dead = 2**22 + 1
+    write_status(tmp_path, state="interrupted", pid=dead, host=status.socket.gethostname())
+    with open(tmp_path / ".lock", "a") as winner:
+        fcntl.flock(winner, fcntl.LOCK_EX)
+        for said in ("", f"{dead} {status.socket.gethostname()}\n", "nonsense", "9" * 400):
+            (tmp_path / ".lock").write_text(said)
+            with pytest.raises(FolderInUse, match="in use by another process$"), locked(tmp_path):
+                pass
+        (tmp_path / ".lock").write_text(f"{os.getppid()} {status.socket.gethostname()}\n")
+        with pytest.raises(FolderInUse, match=f"in use by process {os.getppid()} on"), locked(tmp_path):
+            pass
+
+
 def test_another_machine_is_believed_while_it_shows_life(tmp_path: Path) -> None:
     write_status(tmp_path)
     with pytest.raises(FolderInUse, match="process 1 on elsewhere"), locked(tmp_path):
@@ -87,7 +103,7 @@ def test_status_tells_what_the_run_does(tmp_path: Path) -> None:
         raise ValueError("bad\nworse")
     facts = status.read(tmp_path)
     assert (facts["state"], facts["error"]) == ("failed", "bad")
-    for text in ("", "{", "[]", '{"pid": "x"}'):
+    for text in ("", "{", "[]", '{"pid": "x"}', '{"pid": -1}', '{"pid": 1e9}', f'{{"pid": {10**40}}}', "[" * 100_000):
         (tmp_path / "status.json").write_text(text)
         assert status.read(tmp_path) is None
 
