@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from genarena import cli, config
-from genarena.errors import UserError
+from genarena.errors import UserError, printable
 from genarena.files.atomic import replace_atomically
 
 USAGE = """python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard] [logger=none|wandb]
@@ -54,7 +54,7 @@ def main() -> None:
         settings = OmegaConf.to_container(OmegaConf.load(config.CONF / "logger" / "wandb.yaml"), resolve=True)
         rows = {table.anchor: [formats.flat(record) for record in formats.records([table])] for table in tables}
         wandb_run.log_leaderboard(settings, rows, [out / name for name in files])
-    print(f"page: {(out / 'index.html').resolve()}")
+    print(printable(f"page: {(out / 'index.html').resolve()}"))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,8 @@ def _run(resolved: dict[str, Any]) -> dict[str, Any]:
     threads.settle(resolved)
     pl.seed_everything(resolved["seed"], verbose=False)
     data: ArenaDataModule = build(resolved["data"], "data")
-    model: GenerativeModel = build(resolved["model"], "model")
+    with RunFolder.open(resolved["resume"]).bounded() if resolved["resume"] else nullcontext():
+        model: GenerativeModel = build(resolved["model"], "model")
     settings = build(resolved["evaluation"], "evaluation")
     protocol(resolved["metrics"], settings)  # loads the metrics now: a mistake must not cost a training
     wandb_run.check(resolved["logger"])

@@ -87,3 +87,6 @@ def test_a_model_far_larger_than_its_weights_is_not_built(tmp_path: Path, monkey
     ):
         with pytest.raises(Untrusted, match="far larger than its weights"), bounded(path):
             build()
+    monkeypatch.setattr("genarena.runs.cost.UNKNOWN", 1000)
+    with pytest.raises(Untrusted, match="its run has none yet"), bounded(None):
+        torch.nn.Linear(100, 100)

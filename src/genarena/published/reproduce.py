@@ -17,6 +17,7 @@ from genarena.errors import ArenaError, UserError
 from genarena.evaluation.evaluate import evaluate, load_metric
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import FeatureSettings
+from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
 from genarena.published.experiment import setting
 from genarena.published.imported import ImportedReference, score
@@ -109,7 +110,7 @@ def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict
         return results.read_row(folder.result)["metrics"].get(wanted.metric, missing)
     stored = folder.path / TO_TRAIN
     if stored.is_file():
-        return json.loads(stored.read_text())
+        return _stored(stored)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     _, model = folder.rebuild(device)
     reference = _training_images(cfg)
@@ -120,6 +121,16 @@ def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict
     if record["value"] is not None:
         text = json.dumps({**record, "split": "train + val"}, indent=2)
         replace_atomically(stored, lambda temporary: temporary.write_text(text + "\n"))
+    return record
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    """The record of an earlier measurement. Raises UserError, or Untrusted, for anything else."""
+    try:
+        record = foreign.parse_json(foreign.read(path))
+        float(record["value"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} cannot be read: {error}; remove it, and the metric is measured again") from error
     return record
 
 

@@ -11,25 +11,33 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from genarena.errors import Untrusted
 
+UNKNOWN = 1_000_000_000  # elements of a model whose run has no weights yet
 FREE = 50_000_000  # elements that any model may make: a schedule of a million steps, masks, buffers
 TIMES = 16  # as many elements as the checkpoint holds: weights, their first values, copies for averages
 PER_OPERATION = 1_000  # elements that an operation counts for, so that a hundred million small ones end too
 
 
 @contextmanager
-def bounded(checkpoint: Path) -> Iterator[None]:
-    """Raise Untrusted when more is built inside than a model with weights of this file's size can need."""
-    elements = FREE + TIMES * os.path.getsize(checkpoint) // 4  # four bytes are one float
-    with _Counter(elements, checkpoint):
+def bounded(checkpoint: Path | None) -> Iterator[None]:
+    """Raise Untrusted when more is built inside than a model with weights of this file's size can need.
+
+    checkpoint: None for a run that has no weights yet.
+    """
+    if checkpoint is None:
+        elements, weights = UNKNOWN, "its run has none yet; start it anew"
+    else:
+        size = os.path.getsize(checkpoint)
+        elements, weights = FREE + TIMES * size // 4, f"{checkpoint}, {size:,} bytes"  # four bytes are one float
+    with _Counter(elements, weights):
         yield
 
 
 class _Counter(TorchDispatchMode):
     """Counts the elements of every tensor that is made; a tensor that would be too large is not made."""
 
-    def __init__(self, elements: int, checkpoint: Path) -> None:
+    def __init__(self, elements: int, weights: str) -> None:
         super().__init__()
-        self.left, self.checkpoint = elements, checkpoint
+        self.left, self.weights = elements, weights
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -43,7 +51,4 @@ class _Counter(TorchDispatchMode):
     def _count(self, result: Any) -> None:
         self.left -= PER_OPERATION + (result.numel() if isinstance(result, torch.Tensor) else 0)
         if self.left < 0:
-            raise Untrusted(
-                f"the configuration asks for a model far larger than its weights ({self.checkpoint}, "
-                f"{os.path.getsize(self.checkpoint):,} bytes)"
-            )
+            raise Untrusted(f"the configuration asks for a model far larger than its weights ({self.weights})")

@@ -95,6 +95,10 @@ class RunFolder:
         """Hold the folder. Raises FolderInUse at once when another process does; a dead process holds nothing."""
         return locked(self.path)
 
+    def bounded(self) -> AbstractContextManager[None]:
+        """Inside, building the model may cost no more than its newest weights say. Raises Untrusted when it does."""
+        return bounded(next((path for path in (self.last, self.previous, self.chosen) if path.is_file()), None))
+
     def write_config(self, resolved: dict[str, Any]) -> None:
         replace_atomically(self.config, lambda temporary: OmegaConf.save(OmegaConf.create(resolved), temporary))
 
