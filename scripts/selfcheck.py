@@ -22,6 +22,7 @@ def main() -> None:
 
     from genarena.evaluation.weights import FeatureSettings
     from genarena.published import selfcheck
+    from genarena.published.checks import Check
 
     networks = FeatureSettings(**cli.features(options))
     started, wrong, checked = time.perf_counter(), 0, 0
@@ -29,7 +30,7 @@ def main() -> None:
     for make in [*selfcheck.OFFLINE, *cifar10]:
         for check in make():
             print(check.text, flush=True)
-            checked, wrong = checked + isinstance(check, selfcheck.Check), wrong + (not check.holds)
+            checked, wrong = checked + isinstance(check, Check), wrong + (not check.holds)
     print(f"{checked - wrong} of {checked} checks hold, {time.perf_counter() - started:.0f} s")
     sys.exit(1 if wrong else 0)
 

@@ -8,10 +8,10 @@ import torch
 from genarena.data.batches import Split
 from genarena.data.cifar10 import CIFAR10
 from genarena.evaluation.weights import FeatureSettings
-from genarena.published import selfcheck
-from genarena.published.selfcheck import Check, Missing
+from genarena.published import likelihood_checks, quality_checks, selfcheck
+from genarena.published.checks import Check, Missing
 
-QUICK = [check for check in selfcheck.OFFLINE if check is not selfcheck.bounds_of_a_linear_gaussian_model]
+QUICK = [check for check in selfcheck.OFFLINE if check is not likelihood_checks.bounds_of_a_linear_gaussian_model]
 
 
 @pytest.mark.parametrize("make", QUICK, ids=lambda make: make.__name__)
@@ -23,7 +23,7 @@ def test_everything_holds(make) -> None:
 
 @pytest.mark.slow
 def test_bounds_hold() -> None:
-    checks = list(selfcheck.bounds_of_a_linear_gaussian_model())
+    checks = list(likelihood_checks.bounds_of_a_linear_gaussian_model())
     assert all(check.holds for check in checks), [check.text for check in checks]
 
 
@@ -39,13 +39,13 @@ def test_a_check_knows_its_sides() -> None:
 
 def test_wrong_code_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A covariance without its last term, levels dequantised by half a bin, and masses that miss an edge."""
-    monkeypatch.setattr(selfcheck, "frechet_distance", lambda m1, c1, m2, c2: float((m1 - m2) @ (m1 - m2)))
-    assert not all(check.holds for check in selfcheck.frechet_of_known_gaussians())
-    monkeypatch.setattr(selfcheck, "dequantise", lambda x, levels: (x + 0.5) / levels)
-    assert not all(check.holds for check in selfcheck.dequantisation_bound())
-    inner = selfcheck.discretised_logistic_log_prob
-    monkeypatch.setattr(selfcheck, "discretised_logistic_log_prob", lambda x, *rest: inner(x[1:], *rest))
-    assert not all(check.holds for check in selfcheck.discretised_logistic_masses())
+    monkeypatch.setattr(quality_checks, "frechet_distance", lambda m1, c1, m2, c2: float((m1 - m2) @ (m1 - m2)))
+    assert not all(check.holds for check in quality_checks.frechet_of_known_gaussians())
+    monkeypatch.setattr(likelihood_checks, "dequantise", lambda x, levels: (x + 0.5) / levels)
+    assert not all(check.holds for check in likelihood_checks.dequantisation_bound())
+    inner = likelihood_checks.discretised_logistic_log_prob
+    monkeypatch.setattr(likelihood_checks, "discretised_logistic_log_prob", lambda x, *rest: inner(x[1:], *rest))
+    assert not all(check.holds for check in likelihood_checks.discretised_logistic_masses())
 
 
 def test_without_cifar10_it_says_what_is_missing(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

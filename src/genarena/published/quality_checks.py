@@ -1,0 +1,84 @@
+"""Checks of the measures of sample quality: closed forms, torch-fidelity, and plain loops."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genarena.evaluation.evaluate import load_metric
+from genarena.published.checks import Check, normal
+from genarena.statistics.frechet import frechet_distance
+
+
+def _measure(name: str, real: Tensor, fake: Tensor) -> float:
+    """A two-sample metric of the protocol on given features."""
+    metric = load_metric(name)()
+    metric.update(real, fake)
+    return metric.compute()
+
+
+def frechet_of_known_gaussians() -> Iterator[Check]:
+    """Commuting covariances: |m1 - m2|^2 + sum_i (s1_i - s2_i)^2, in a rotated basis."""
+    rotation = torch.linalg.qr(normal(64, 64)).Q.numpy()
+    m1, m2, s1, s2 = (normal(64, seed=seed).numpy() for seed in range(1, 5))
+    (c1, c2) = (rotation @ np.diag(s**2) @ rotation.T for s in (s1, s2))
+    expected = float(((m1 - m2) ** 2).sum() + ((np.abs(s1) - np.abs(s2)) ** 2).sum())
+    yield Check(
+        "Frechet distance of two Gaussians in 64 dimensions",
+        frechet_distance(m1, c1, m2, c2),
+        "closed form",
+        expected,
+        1e-8 * expected,
+    )
+
+
+def fid_of_a_set_with_itself() -> Iterator[Check]:
+    rows = normal(2100, 64)
+    yield Check(
+        "FID(x, x)",
+        _measure("fid", rows, rows),
+        "zero, relative to the trace of the covariance",
+        0.0,
+        1e-9 * rows.var(0).sum().item(),
+    )
+
+
+def fid_and_kid_of_torch_fidelity() -> Iterator[Check]:
+    """The same features through torch-fidelity's own functions; its KID with one subset, the whole set."""
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    mixing = normal(256, 256, seed=1) / 16.0
+    real, fake = (normal(2100, 256, seed=2) @ mixing).relu(), (1.1 * normal(2100, 256, seed=3) @ mixing + 0.1).relu()
+    statistics = (fid_features_to_statistics(rows) for rows in (fake, real))
+    fid = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    yield Check("FID of 2 x 2,100 random features", _measure("fid", real, fake), "torch-fidelity", fid, 1e-6 * fid)
+    kid = kid_features_to_metric(fake, real, kid_subsets=1, kid_subset_size=2100, verbose=False)
+    kid = kid["kernel_inception_distance_mean"]
+    yield Check("KID of the same features", _measure("kid", real, fake), "torch-fidelity", kid, 1e-6 * kid)
+
+
+def neighbours_by_brute_force() -> Iterator[Check]:
+    """Equations 1-2 of Kynkaanniemi et al. 2019 and 4-5 of Naeem et al. 2020, by plain loops."""
+    real, fake = normal(60, 4, seed=4).tolist(), (0.8 * normal(50, 4, seed=5) + 0.3).tolist()
+
+    def inside(k: int, centres: list[list[float]], points: list[list[float]]) -> list[list[bool]]:
+        """[centre][point]: whether the point is as near as the k-th of the other centres."""
+        radii = [sorted(math.dist(centre, other) for other in centres)[k] for centre in centres]  # [0] is itself
+        return [
+            [math.dist(centre, point) <= radius for point in points]
+            for centre, radius in zip(centres, radii, strict=True)
+        ]
+
+    by_three, of_samples, by_five = inside(3, real, fake), inside(3, fake, real), inside(5, real, fake)
+    expected = {
+        "precision": sum(map(any, zip(*by_three, strict=True))) / 50,
+        "recall": sum(map(any, zip(*of_samples, strict=True))) / 60,
+        "density": sum(map(sum, by_five)) / (5 * 50),
+        "coverage": sum(map(any, by_five)) / 60,
+    }
+    sets = [torch.tensor(rows, dtype=torch.float64) for rows in (real, fake)]
+    for name, value in expected.items():
+        yield Check(name, _measure(name, *sets), "brute force", value, 1e-12)
