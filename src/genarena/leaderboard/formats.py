@@ -83,8 +83,11 @@ def _md(text: str) -> str:
 
 
 def comma_separated(tables: list[Table]) -> str:
-    """One line per table line. For each column the mean, as `<column>_ci95` half the interval over training seeds, and,
-    where rows were scored again, as `<column>_sampling` and `<column>_sampling_ci95` the same over sampling seeds."""
+    """All tables as one CSV file with a line per table line.
+
+    Each column holds means; `<column>_ci95` holds half the interval over training seeds. Where rows were scored again,
+    `<column>_sampling` and `<column>_sampling_ci95` hold the same over sampling seeds.
+    """
     file = io.StringIO()
     rows = [flat(record) for record in records(tables)]
     first = [
@@ -122,7 +125,7 @@ def flat(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _formula_safe(value: Any) -> Any:
-    """A spreadsheet would run text that begins like a formula."""
+    """The value with `'` before text that a spreadsheet would take for a formula and run."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
@@ -188,7 +191,7 @@ def _tex(text: str) -> str:
 
 
 def terminal(table: Table) -> RichTable:
-    """Likelihood and quality columns that fit a terminal; the page has the rest."""
+    """The table with those columns that fit a terminal; the page has all."""
     wanted = (
         "bits_per_dim",
         "nll_nats",

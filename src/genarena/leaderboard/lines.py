@@ -1,4 +1,4 @@
-"""One line of a table: the seeds of one model with the same overrides, and what each of its cells says."""
+"""One line of a table: the runs (seeds) of one model with the same overrides, and its cells."""
 
 from dataclasses import dataclass, field
 
@@ -11,11 +11,11 @@ LIKELIHOOD_SIGNS = {"exact": "=", "lower_bound": "≤", "estimate": "~", "none":
 
 @dataclass(frozen=True)
 class Resampling:
-    """Mean over runs and sampling seeds, and half the 95% interval that sampling alone leaves."""
+    """Mean over runs and sampling seeds, and half the 95% interval that comes from sampling alone."""
 
     value: float
     half_width: float
-    num_seeds: int  # per run, the most
+    num_seeds: int  # of the run with the most sampling seeds
 
     @property
     def text(self) -> str:
@@ -97,12 +97,12 @@ class Line:
         return sorted(run.seed for run in self.runs)
 
     def values(self, key: str) -> list[float | None]:
-        """Of a metric or a cost, one per seed that was asked for it."""
+        """The values of a metric or a cost, one per run for which it was computed."""
         return [run.value(key) for run in self.runs if run.has(key)]
 
     @property
     def is_reference(self) -> bool:
-        """A floor or a ceiling."""
+        """Whether it is a baseline: a floor or a ceiling of the table."""
         return self.family == "baseline"
 
     @property
@@ -119,7 +119,7 @@ class Line:
 
 
 def cell(name: str, line: Line) -> Cell:
-    """Of a metric or a cost. A null in one run makes the cell null: a mean over the others would be a choice among them."""
+    """The cell of a metric or a cost. Where one run has no value the cell has none: leaving that run out would be a choice."""
     asked = [run for run in line.runs if run.has(name)]
     records = [run.record(name) for run in asked or line.runs]
     nulls = [record for record in records if record.get("value") is None]
@@ -128,7 +128,7 @@ def cell(name: str, line: Line) -> Cell:
     if len({record.get("n") for record in records}) > 1:
         return Cell(None, reason="measured on another number of examples for each seed")
     values = [record["value"] for record in records]
-    kind = records[0].get("likelihood", "none")  # of the number, not of the model
+    kind = records[0].get("likelihood", "none")  # that of this number; the model may have another
     half_width = t_half_width(values) if len(values) > 1 else None
     return Cell(
         mean(values),
@@ -147,6 +147,8 @@ def _resampling(name: str, runs: list[Run]) -> Resampling | None:
         again = [metrics.get(name, {}).get("value") for metrics in run.resampled.values()]
         groups.append([run.value(name), *(value for value in again if value is not None)])
     half_width = sampling_half_width(groups)
-    if half_width is None or half_width <= 1e-12 * abs(groups[0][0]):  # not scored again, or nothing of it is sampled
+    if half_width is None or half_width <= 1e-12 * abs(
+        groups[0][0]
+    ):  # not scored again, or the same at every sampling seed
         return None
     return Resampling(mean([mean(group) for group in groups]), half_width, max(len(group) for group in groups))

@@ -15,7 +15,7 @@ def number(value: float) -> str:
 
 
 def prefixed(value: float) -> str:
-    """Three significant digits; above a thousand an SI prefix: 1795464 is `1.8 M`. Milli would be read as minutes."""
+    """Three significant digits, with an SI prefix above a thousand: 1795464 is `1.8 M`. There is no milli: `m` reads as minutes."""
     if abs(value) < 1 or not math.isfinite(value):
         return f"{value:.3g}"
     power = min(6, math.floor(math.log10(abs(value)) / 3 + 1e-12))
@@ -36,5 +36,5 @@ def rounded(half_width: float) -> str:
 
 
 def _decimals(half_width: float) -> int:
-    """Two significant digits of the half-width."""
+    """How many decimals show two significant digits of the half-width."""
     return 0 if half_width >= 10 else min(8, 1 - math.floor(math.log10(half_width)))

@@ -40,7 +40,7 @@ def render(
     searches: Sequence[sweeps.Sweep] = (),
     illustrations: Illustrations | None = None,
 ) -> str:
-    """The page. `broken`: a line for everything that was left out. `illustrations`: None, and they are read now.
+    """The page. `broken`: a line for everything that was left out. `illustrations`: read here when they are not given.
 
     Everything that comes from a run folder is escaped; the Content-Security-Policy allows one script and one style, by
     hash, and no request at all.
@@ -105,7 +105,7 @@ def _digest(text: str) -> str:
 
 
 def _facts(run: Run) -> dict[str, str]:
-    """What a reader of one run asks first."""
+    """The facts at the top of the section of a run, by their titles."""
     row, cost = run.row, run.row.get("cost", {})
     versions = ", ".join(f"{name} {version}" for name, version in row.get("versions", {}).items())
     hardware = ", ".join(f"{key} {value}" for key, value in row.get("hardware", {}).items())

@@ -1,16 +1,21 @@
-"""The order of a table, tested: a model shares the rank of the best that Welch's t-test cannot tell it from."""
+"""Ranks: models that Welch's t-test does not tell apart from the best of a rank share that rank."""
 
 import math
 
 from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
 from genarena.statistics.intervals import LEVEL, welch
 
-RANKING = ("fid", "fd_domain", "bits_per_dim", "nll_nats")  # the first that half of the contenders have orders a table
+RANKING = (
+    "fid",
+    "fd_domain",
+    "bits_per_dim",
+    "nll_nats",
+)  # a table is ordered by the first that at least half of its contenders have
 REFERENCES = {"uniform": "floor", "gaussian": "floor", "memoriser": "ceiling", "heldout": "ceiling"}
 
 
 def ranking_key(lines: list[Line], metrics: list[str]) -> str | None:
-    """The metric that orders a table: one row with Inception weights must not unrank those without."""
+    """The metric that orders a table. A metric that few contenders have must not leave the others without a rank."""
     contenders = [line for line in lines if line.competes]
     known = [key for key in RANKING if key in metrics]
     common = (
@@ -20,7 +25,7 @@ def ranking_key(lines: list[Line], metrics: list[str]) -> str | None:
 
 
 def ranked(lines: list[Line], key: str | None) -> list[Line]:
-    """In the order of `key`, lower first, with ranks for the models that compete. Readers can sort by any other."""
+    """The lines in the order of `key`, lower first, with ranks for the models that compete."""
     if key is None:
         return sorted(lines, key=lambda line: line.name)
     missing = math.inf
@@ -29,7 +34,10 @@ def ranked(lines: list[Line], key: str | None) -> list[Line]:
     )
     contenders = [line for line in lines if _unranked(line, key) is None]
     values = [line.values(key) for line in contenders]
-    first, tests = 0, []  # the best of the present rank: ties between neighbours would chain from the first to the last
+    first, tests = (
+        0,
+        [],
+    )  # each is tested against the best of its rank: tested against its neighbour, all could tie with all
     for index, line in enumerate(contenders):
         p_value = welch(values[first], values[index]) if index else None
         tests.append((p_value, contenders[first].name))
@@ -63,7 +71,7 @@ def _verdict(p_value: float) -> str:
 
 
 def _unranked(line: Line, key: str) -> tuple[str, str] | None:
-    """What stands in place of a rank, and why; None for a line that is ranked."""
+    """What is printed instead of a rank, and why; None for a line that has a rank."""
     if line.is_reference:
         return REFERENCES.get(line.model, "reference"), "a reference, not a contender"
     if line.imported:

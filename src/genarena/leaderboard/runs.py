@@ -1,4 +1,4 @@
-"""Rows as they lie on disk: run folders, and the same weights scored again under other sampling seeds."""
+"""The rows of a folder of runs, and the evaluations that lie beside them: what was scored again, or later."""
 
 import hashlib
 import os
@@ -28,7 +28,7 @@ EVALUATIONS = "evaluations"  # of a run folder: rows scored again under other sa
 
 @dataclass(frozen=True)
 class Run:
-    """One `result.json`, where it lies, and the metrics of the same weights under other sampling seeds."""
+    """One row and its folder. `resampled`: sampling seed -> metrics of the same weights under that seed."""
 
     row: dict[str, Any]
     folder: Path
@@ -65,13 +65,13 @@ class Run:
 
     @property
     def anchor(self) -> str:
-        """Survives a new page: made of the row, not of its position."""
+        """The id of its section. It is made of the row, so that links to it stay good on the next page."""
         row = self.row
         return anchor(row["data"]["id"], row["model"], str(row.get("run", self.folder.name)))
 
     @property
     def classifier(self) -> str:
-        """Digest of the domain classifier that its metrics looked through; empty where none did, as in failed runs."""
+        """Digest of the domain classifier that its metrics used; empty where none did, as in failed runs."""
         backbones = [record.get("backbone", {}) for record in self.row["metrics"].values()]
         return next(
             (backbone["weights"] for backbone in backbones if backbone.get("name", "").startswith("domain-classifier")),
@@ -79,11 +79,11 @@ class Run:
         )
 
     def value(self, key: str) -> float | None:
-        """Of a metric or a cost."""
+        """The value of a metric or a cost."""
         return self.record(key).get("value")
 
     def has(self, key: str) -> bool:
-        """Whether it was asked for, though the answer may be null."""
+        """Whether a metric or a cost was computed for this run; its value may still be null."""
         return key in COSTS or key in self.row["metrics"]
 
     def record(self, key: str) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         except ArenaError as error:
             broken.append(str(error))
             continue
-        if row["data"]["split"] == "val":  # what is chosen by is not reported
+        if row["data"]["split"] == "val":  # models were chosen by it, so it is no result
             of_searches += 1
             continue
         resampled, others, complaints = _evaluations(row, path.parent / EVALUATIONS)
@@ -148,7 +148,7 @@ def _evaluations(row: dict[str, Any], folder: Path) -> tuple[dict[int, dict[str,
         seed = _sample_seed(again)
         if seed != _sample_seed(row):
             resampled[seed] = resampled.get(seed, {}) | again["metrics"]
-        else:  # of metrics that the row has, the same seed again says nothing about their scatter
+        else:  # the same seed again: only metrics that the row does not have are new
             others |= again["metrics"]
     return resampled, others, complaints
 
@@ -174,7 +174,7 @@ def _sample_seed(row: dict[str, Any]) -> int:
 
 
 def differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Dotted key -> both values, of everything in which two nested dictionaries differ."""
+    """Dotted key -> both values, for each entry in which two nested dictionaries differ."""
     if isinstance(one, dict) and isinstance(other, dict):
         return {
             name: pair

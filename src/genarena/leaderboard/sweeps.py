@@ -92,7 +92,7 @@ def find_sweeps(runs_dir: Path) -> tuple[list[Sweep], list[str]]:
 
 
 def _read(path: Path) -> Sweep:
-    """Raises what reading, the schema and drawing raise for a file that holds no search."""
+    """One search. Raises what reading, the schema or drawing raise for a file that holds none."""
     content = foreign.parse_json(foreign.read(path))
     schema.check(content, SCHEMA)
     folder = printable(path.parent.name)
@@ -101,11 +101,22 @@ def _read(path: Path) -> Sweep:
     for trial in sweep.trials:
         if len(trial["values"] or ()) not in (0, objectives):
             raise ValueError(f"trial {trial['number']} has {len(trial['values'])} values for {objectives} objectives")
-    _ = sweep.counts, parallel(sweep), bars(sweep)  # what does not fit shows here
+    _ = sweep.counts, parallel(sweep), bars(sweep)  # drawn once here, where an error can still be told
     return sweep
 
 
-# -- every trial as one line through all axes --------------------------------------------------------------------------
+# -- the trials as lines through parallel axes -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """An option or an objective with its value in each finished trial. `ends`: of its range, or all choices."""
+
+    key: str
+    values: Sequence[Any]
+    ends: Sequence[Any]
+    log: bool = False
+    discrete: bool = False
 
 
 def parallel(sweep: Sweep) -> Parallel | None:
@@ -113,45 +124,41 @@ def parallel(sweep: Sweep) -> Parallel | None:
     done = sweep.done
     if len(done) < 2:
         return None
-    about, scales, columns = sweep.about, [], []
-    for key, node in about["space"].items():
-        values = [trial["params"][key] for trial in done]
-        log = bool(node.get("log"))
-        ends = node.get("choices") or [node["low"], node["high"]]
-        _add(scales, columns, key, values, ends, log, "choices" in node)
-    for index, name in enumerate(about["objectives"]):
-        values = [trial["values"][index] for trial in done]
-        _add(scales, columns, name, values, [min(values), max(values)], False, False)
+    options = [_option(key, node, done) for key, node in sweep.about["space"].items()]
+    drawn = [_upright(each, LEFT + GAP * at) for at, each in enumerate([*options, *_objectives(sweep)])]
+    scales, columns = [scale for scale, _ in drawn], [column for _, column in drawn]
     threads = [_thread(sweep, at, trial, scales, columns) for at, trial in enumerate(done)]
     threads.sort(key=lambda thread: (thread.is_best, thread.shade))  # the best on top
     return Parallel(2 * LEFT + GAP * (len(scales) - 1), scales, threads)
 
 
-def _add(
-    scales: list[Scale],
-    columns: list[list[float]],
-    key: str,
-    values: Sequence[Any],
-    ends: Sequence[Any],
-    log: bool,
-    discrete: bool,
-) -> None:
-    scale = Scale(key.split(".")[-1], key, LEFT + GAP * len(scales))
-    if discrete:  # a choice that is gone from the YAML was still tried
+def _option(key: str, node: dict[str, Any], done: Sequence[dict[str, Any]]) -> Quantity:
+    values, ends = [trial["params"][key] for trial in done], node.get("choices") or [node["low"], node["high"]]
+    return Quantity(key, values, ends, bool(node.get("log")), "choices" in node)
+
+
+def _objectives(sweep: Sweep) -> list[Quantity]:
+    columns = zip(*(trial["values"] for trial in sweep.done), strict=True)
+    return [
+        Quantity(name, values, [min(values), max(values)])
+        for name, values in zip(sweep.about["objectives"], columns, strict=True)
+    ]
+
+
+def _upright(quantity: Quantity, x: float) -> tuple[Scale, list[float]]:
+    """The axis of a quantity at `x`, and the height of each value on it."""
+    scale = Scale(quantity.key.split(".")[-1], quantity.key, x)
+    ends, values, log = quantity.ends, quantity.values, quantity.log
+    if quantity.discrete:  # the trials may hold choices that have left the YAML since
         names = list(dict.fromkeys([*map(_text, ends), *map(str, values)]))
         places = {name: _height(index / max(1, len(names) - 1)) for index, name in enumerate(names)}
         scale.ticks = [(y, name) for name, y in places.items()]
-        columns.append([places[str(value)] for value in values])
-    else:
-        low, high = (_position(end, log) for end in (min([*ends, *values]), max([*ends, *values])))
-        shares = [(_position(value, log) - low) / (high - low) if high > low else 0.5 for value in values]
-        middle = low + 0.5 * (high - low)
-        scale.ticks = [
-            (_height(share), shown(math.exp(at) if log else at))
-            for share, at in ((0.0, low), (0.5, middle), (1.0, high))
-        ]
-        columns.append([_height(share) for share in shares])
-    scales.append(scale)
+        return scale, [places[str(value)] for value in values]
+    low, high = (_position(end, log) for end in (min([*ends, *values]), max([*ends, *values])))
+    shares = [(_position(value, log) - low) / (high - low) if high > low else 0.5 for value in values]
+    ticks = ((0.0, low), (0.5, low + 0.5 * (high - low)), (1.0, high))
+    scale.ticks = [(_height(share), shown(math.exp(at) if log else at)) for share, at in ticks]
+    return scale, [_height(share) for share in shares]
 
 
 def _thread(sweep: Sweep, at: int, trial: dict[str, Any], scales: list[Scale], columns: list[list[float]]) -> Thread:
@@ -180,7 +187,7 @@ def _height(share: float) -> float:
 
 
 def shown(value: Any) -> str:
-    """The value of an option."""
+    """The value of an option as text."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

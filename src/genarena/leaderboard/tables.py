@@ -1,4 +1,4 @@
-"""Rows to tables: what may be compared stands together, seeds become a mean with a confidence interval, order is tested.
+"""From rows to tables: comparable runs share a table, seeds become a mean with an interval, and the order is tested.
 
 A table holds runs of one data id, one protocol id and one budget. A line of it holds the seeds of one model with the
 same overrides. Intervals are 95% t intervals of the mean over training seeds; there is no aggregate score and no
@@ -18,12 +18,12 @@ from genarena.leaderboard.lines import Line, cell
 from genarena.leaderboard.ranking import ranked, ranking_key
 from genarena.leaderboard.runs import COSTS, Run, anchor, differences
 
-SAME_AS_COST = {"sampling_seconds": "sample_seconds_per_image"}  # a metric that is a cost column already
+SAME_AS_COST = {"sampling_seconds": "sample_seconds_per_image"}  # metric -> the column of costs that says the same
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, the direction that is better (None: neither), and the group it belongs to."""
+    """One column. `higher_is_better`: None where neither direction is better."""
 
     key: str
     title: str
@@ -52,7 +52,7 @@ class Table:
     columns: list[Column]
     lines: list[Line]
     failed: list[Run]
-    repeated: list[Run]  # finished, and run again with the same seed: the newest stands in a line
+    repeated: list[Run]  # finished runs that a newer run with the same seed replaces in its line
     empty: dict[str, str]  # metric without a value in any line -> reason
     ranked_by: str | None
     classifier: str = ""
@@ -93,13 +93,13 @@ def make_tables(runs: Iterable[Run]) -> list[Table]:
 
 
 def _by_classifier(runs: list[Run]) -> dict[str, list[Run]]:
-    """Runs whose metrics looked through the same domain classifier; those that looked through none stand with the first."""
+    """The runs by the domain classifier that their metrics used. Runs that used none join the first group."""
     found = sorted({run.classifier for run in runs if run.classifier}) or [""]
     return {classifier: [run for run in runs if (run.classifier or found[0]) == classifier] for classifier in found}
 
 
 def budget_text(budget: dict[str, Any]) -> str:
-    """`cpu_1min: 1 min`, with the examples where they limit."""
+    """For example `cpu_1min: 1 min`; a limit on the number of examples is added."""
     limits = [f"{budget['minutes']:g} min"] if budget["minutes"] else []
     limits += [f"{budget['examples']:,} examples"] if budget["examples"] else []
     return f"{budget['name']}: {', '.join(limits)}"
@@ -169,13 +169,13 @@ def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> 
 
 
 def _identity(run: Run) -> tuple[Any, ...]:
-    """What makes runs of different seeds one line. Minutes are not the same on another device."""
+    """Runs with the same identity are seeds of one line. Under a budget in minutes the device is a part of it."""
     timed = run.row.get("budget", {}).get("minutes") is not None
     return run.imported, run.model, run.overrides, run.device if timed else ""
 
 
 def _time(text: str) -> float:
-    """Seconds since the epoch, for times may have been written in different zones."""
+    """Seconds since the epoch. Times are compared as such because they may be written in different time zones."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
@@ -183,7 +183,7 @@ def _time(text: str) -> float:
 
 
 def _diverged(run: Run) -> bool:
-    """Training failed of itself; an interrupted run says nothing about its model."""
+    """Whether the training diverged. Other failures, such as an interruption, say nothing about the model."""
     return run.row["status"] == "diverged"
 
 

@@ -1,4 +1,4 @@
-"""A published setting, `conf/experiment/<name>.yaml`, and what may be said beside it. No torch here."""
+"""A published setting, `conf/experiment/<name>.yaml`, and which options may be given with it. No torch here."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,11 +16,11 @@ ELSEWHERE = (
     "callbacks.progress",
     "runs_dir",
     "features.",
-)  # what may differ
+)  # options that do not change the setting
 
 
 def setting(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The resolved configuration of an experiment. Raises UserError for overrides that would make it another one."""
+    """The resolved configuration of an experiment. Raises UserError for an override that would change its setting."""
     for text in overrides:
         key = text.partition("=")[0]
         if not key.startswith(tuple(part for part in ELSEWHERE if part.endswith("."))) and key not in ELSEWHERE:

@@ -31,9 +31,9 @@ TO_TRAIN = "reproduced.json"  # in the run folder: the published metric against 
 
 @dataclass(frozen=True)
 class Published:
-    """The number of an experiment.
+    """The published number of an experiment.
 
-    value, tolerance: reached means at least as good as `value`, but for `tolerance`.
+    value, tolerance: it is reached by a number that is at most `tolerance` worse than `value`.
     reference: the split that samples are compared with; "train" is the official training file, as in papers' FID.
     """
 
@@ -58,7 +58,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one experiment: a record of the metric, or the reason why there is none."""
+    """The result of one experiment: the record of its metric, which holds a value or the reason why there is none."""
 
     name: str
     published: Published

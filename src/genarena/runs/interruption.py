@@ -1,7 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP: work that must not be cut is finished, then `Interrupted` ends the process. No torch here.
+"""SIGINT, SIGTERM and SIGHUP raise `Interrupted`, but not before work that must not be cut is finished. No torch here.
 
-Python runs a handler only between two of its own instructions; a thread that the signal wakes by itself therefore ends the
-process when the main one hangs in foreign code, or takes longer than `GRACE` for its last checkpoint.
+Python runs a signal handler only between two of its own instructions. A thread, which the signal wakes too, therefore ends
+the process when the main thread hangs in foreign code or takes longer than `GRACE` for its last checkpoint.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 27.0  # seconds from a signal to the end; a process that waits for others that end gives itself longer
-ECHO = 0.5  # seconds within which a second signal is the first one again, passed on by a launcher or a terminal
+ECHO = 0.5  # seconds; a second signal within them is the first, passed on by a launcher or a terminal
 
 
 class Interrupted(BaseException):
-    """The process was asked to end. No `Exception`: nobody may take it for an error of the work it interrupts."""
+    """The process was asked to end. It is no `Exception`, so that `except Exception` does not catch it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted ({signal.Signals(number).name})")
@@ -34,7 +34,7 @@ class _State:
 
 
 def pending() -> int | None:
-    """The signal that asked this process to end."""
+    """The signal that asked this process to end; None when there was none."""
     return _State.first and _State.first[0]
 
 
@@ -46,7 +46,7 @@ def check() -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """What stands inside is not cut; a signal that comes meanwhile raises Interrupted at the end."""
+    """The block is not interrupted; a signal that comes meanwhile raises Interrupted at its end."""
     outside = _State.held
     _State.held = outside + 1
     try:
@@ -58,7 +58,7 @@ def held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def allowed(condition: bool = True) -> Iterator[None]:
-    """Inside `held`: what stands here may be cut after all."""
+    """Within a block under `held`: this part may be interrupted after all."""
     if not condition:
         yield
         return
@@ -72,7 +72,7 @@ def allowed(condition: bool = True) -> Iterator[None]:
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Handle the signals from here on; one that this process was started to ignore (nohup) stays ignored."""
+    """Handle the signals inside; a signal that the process was started to ignore, as by nohup, stays ignored."""
     _State.first = None
     former = {number: signal.getsignal(number) for number in SIGNALS}
     watched, woken = os.pipe()
@@ -94,7 +94,7 @@ def listening() -> Iterator[None]:
 
 
 def handle() -> None:
-    """Take the signals back while we listen: Lightning puts its own handler in place, which saves nothing."""
+    """Install our handlers again while listening: Lightning installs its own, which save no checkpoint."""
     for number in SIGNALS if _State.listening else ():
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _on_signal)
@@ -163,7 +163,7 @@ def _deadline(number: int) -> None:
 
 
 def _in_child() -> None:
-    """A forked loader worker is ended by its parent: it has no checkpoint, and its parent's pipe is not its own."""
+    """In a forked loader worker: no handlers of ours. Its parent ends it, and it has no checkpoint to write."""
     if signal.getsignal(signal.SIGTERM) is _on_signal:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:

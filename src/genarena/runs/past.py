@@ -1,4 +1,4 @@
-"""Runs that are on disk already: which of them is of this very setting, and who holds it. No torch here."""
+"""Finds the run of a configuration among those on disk, and waits for its folder to be free. No torch here."""
 
 import hashlib
 import json
@@ -12,9 +12,16 @@ from genarena.errors import FolderInUse, Untrusted, UserError
 from genarena.runs import results, stored_config
 from genarena.runs.lock import locked
 
-SETTING = ("model", "data", "budget", "evaluation", "metrics", "seed")  # what makes two runs the same experiment
-EXACTLY = (*SETTING, "callbacks", "trainer")  # what makes them the same job: also how it is trained
-LEFT_OUT = {  # what says where or how something is shown, not what is computed
+SETTING = (
+    "model",
+    "data",
+    "budget",
+    "evaluation",
+    "metrics",
+    "seed",
+)  # runs that agree in these are the same experiment
+EXACTLY = (*SETTING, "callbacks", "trainer")  # runs that agree in these are the same job: trained in the same way, too
+LEFT_OUT = {  # options that change no number: where files lie, what is shown
     "data": ("mirror", "num_workers", "timeout"),  # not the root: another folder may hold other pictures
     "evaluation": ("features",),  # paths, which differ from machine to machine
     "callbacks": ("progress", "grid_size"),
@@ -22,7 +29,7 @@ LEFT_OUT = {  # what says where or how something is shown, not what is computed
 
 
 def pinned(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> dict[str, Any]:
-    """Those parts of a resolved configuration that make two runs the same."""
+    """The parts of a resolved configuration that are compared to tell whether two runs are the same."""
     own = {
         part: {key: value for key, value in cfg[part].items() if key not in names} for part, names in LEFT_OUT.items()
     }
@@ -30,7 +37,7 @@ def pinned(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> dict[str, A
 
 
 def fingerprint(cfg: dict[str, Any]) -> str:
-    """Eight hexadecimal digits that two jobs share when they are the same."""
+    """Eight hexadecimal digits; equal for the same job."""
     return hashlib.sha256(json.dumps(pinned(cfg, EXACTLY), sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
@@ -62,7 +69,7 @@ def _load(path: Path, changed: int) -> dict[str, Any]:
 
 
 def wait_until_free(folder: Path, seconds: float) -> bool:
-    """Wait for a process that still holds the run folder, e.g. one that writes its last checkpoint; False: it stayed."""
+    """Wait for a process that holds the run folder, e.g. to write its last checkpoint; False when it still does afterwards."""
     deadline = time.monotonic() + seconds
     while True:
         try:

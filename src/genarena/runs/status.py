@@ -25,7 +25,7 @@ ENDS = ("finished", "diverged", "interrupted", "failed")
 
 
 class Status:
-    """The state of the run of this process, kept up to date while the `with` block runs.
+    """The state of the run of this process, written every few seconds while the `with` block runs.
 
     `facts` may be changed at any time (progress, examples_seen, checkpoint); the next sign of life tells them. Where `limit`
     is set, a process that does not call `moved` for so many seconds is ended with exit code 1: its loader workers or the

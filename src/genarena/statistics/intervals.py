@@ -1,4 +1,4 @@
-"""Intervals and tests of a table: over training seeds, over sampling seeds, between neighbours in the ranking."""
+"""Confidence intervals over training seeds and over sampling seeds, and Welch's test of two means."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def t_half_width(values: Sequence[float]) -> float:
 
 
 def sampling_half_width(groups: Sequence[Sequence[float]]) -> float | None:
-    """Half the 95% interval of the mean of the groups' means where only the scatter inside groups counts.
+    """Half the 95% interval of the mean of the groups' means, from the scatter inside the groups alone.
 
     A group holds one trained model's values under different sampling seeds, so this is the uncertainty that sampling
     alone leaves, whatever training does. The variance is pooled over the groups: t_f s_p sqrt(sum_i 1/m_i) / r with

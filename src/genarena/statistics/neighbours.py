@@ -1,7 +1,7 @@
 """Nearest neighbours in chunks of bounded memory: k-th neighbour radii, membership in balls, nearest training images.
 
-Balls are closed, as in Kynkaanniemi et al. 2019 (arXiv 1904.06991, eq. 1): a point at exactly the radius is inside. The
-slack below keeps such ties inside whatever way the matrix product was cut up and rounded.
+Balls are closed, as in Kynkaanniemi et al. 2019 (arXiv 1904.06991, eq. 1): a point at exactly the radius is inside. A small
+slack keeps such points inside although the distances are rounded.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,9 @@ def squared_radii(points: Tensor, k: int) -> Tensor:
     """Squared distance of each point (N, D) to its k-th nearest other point, (N,) float64."""
     if len(points) <= k:
         raise ValueError(f"k={k}: needs more than {k} points, there are {len(points)}")
-    points = points - points.mean(0)  # far from the origin the products below would round the distances away
+    points = points - points.mean(
+        0
+    )  # centred: far from the origin the rounding of the products would exceed the distances
     return torch.cat([_smallest(rows, points, k + 1)[0][:, -1] for rows in points.split(ROWS)])  # the nearest is itself
 
 
