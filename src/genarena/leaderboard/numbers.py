@@ -15,7 +15,7 @@ def number(value: float) -> str:
 
 
 def prefixed(value: float) -> str:
-    """Three significant digits, with an SI prefix above a thousand: 1795464 is `1.8 M`. There is no milli: `m` reads as minutes."""
+    """Three significant digits, with an SI prefix above a thousand: 1795464 is `1.8 M`. No milli: `m` reads as minutes."""
     if abs(value) < 1 or not math.isfinite(value):
         return f"{value:.3g}"
     power = min(6, math.floor(math.log10(abs(value)) / 3 + 1e-12))
