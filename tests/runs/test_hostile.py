@@ -19,6 +19,7 @@ from genarena.leaderboard.tables import make_tables
 from genarena.run import run
 from genarena.runs import checkpoint, seals, stored_config
 from genarena.runs.folder import RunFolder
+from genarena.runs.past import find_run
 from tests.leaderboard.rows import write_sealed
 from tests.runs.test_checkpoint import Pickled
 
@@ -163,3 +164,35 @@ def test_scripts_in_names_are_text(folder: RunFolder) -> None:
     html = page.render(make_tables(runs), [*broken, evil])
     assert evil not in html
     assert "&lt;script&gt;alert(1)" in html
+
+
+def test_going_on_in_a_linked_folder_touches_nothing_behind_the_link(folder: RunFolder, tmp_path: Path) -> None:
+    """No checkpoint is missed, so the run would start again, and clean the folder up first."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / ".bashrc").write_text("mine")
+    shutil.rmtree(folder.checkpoints)
+    folder.checkpoints.symlink_to(tmp_path / "home")
+    facts = json.loads((folder.path / "status.json").read_text())
+    (folder.path / "status.json").write_text(json.dumps(facts | {"checkpoint": 0, "state": "interrupted"}))
+    before = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()}
+    with pytest.raises(Untrusted, match="checkpoints is a link that leads out of its run folder") as refused:
+        run(compose(expand_resume([f"resume={folder.path}"])))
+    assert refused.value.exit_code == 4
+    assert os.listdir(tmp_path / "home") == [".bashrc"]
+    assert before == {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()}
+
+
+def test_a_strangers_run_beside_ours_is_passed_over(finished: RunFolder, capsys: pytest.CaptureFixture) -> None:
+    cfg = stored_config.load(finished.config)
+    beside = finished.path.with_name("beside")
+    beside.mkdir()
+    try:
+        for content in (b"a: [", b"\xff", b"[" * 3000):
+            (beside / "config.yaml").write_bytes(content)
+            assert find_run(cfg) == finished.path
+        (beside / "config.yaml").unlink()
+        (beside / "config.yaml").symlink_to("/proc/self/environ")
+        assert find_run(cfg) == finished.path
+        assert capsys.readouterr().err.count("warning: passed over: ") == 4
+    finally:
+        shutil.rmtree(beside)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from genarena.build import build
+from genarena.config import available, compose
 from genarena.errors import ArenaError, Untrusted
-from genarena.runs import checkpoint, stored_config
+from genarena.runs import checkpoint, cost, stored_config
 from genarena.runs.cost import bounded
 
 SOUND = {
@@ -90,3 +93,15 @@ def test_a_model_far_larger_than_its_weights_is_not_built(tmp_path: Path, monkey
     monkeypatch.setattr("genarena.runs.cost.UNKNOWN", 1000)
     with pytest.raises(Untrusted, match="its run has none yet"), bounded(None):
         torch.nn.Linear(100, 100)
+
+
+@pytest.mark.parametrize("name", [name for name in available("model") if not name.endswith("_paper")])
+def test_every_model_of_ours_is_well_within_the_bound(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = OmegaConf.to_container(compose([f"model={name}", "data=digits"]), resolve=True)
+    path = tmp_path / "chosen.safetensors"
+    checkpoint.save_weights(build(cfg["model"], "model").state_dict(), path)
+    monkeypatch.setattr("genarena.runs.cost.FREE", cost.FREE // 10)
+    with bounded(path):
+        build(cfg["model"], "model")

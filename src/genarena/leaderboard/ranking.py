@@ -5,12 +5,8 @@ import math
 from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
 from genarena.statistics.intervals import LEVEL, welch
 
-RANKING = (
-    "fid",
-    "fd_domain",
-    "bits_per_dim",
-    "nll_nats",
-)  # a table is ordered by the first that at least half of its contenders have
+# A table is ordered by the first of them that at least half of its contenders have.
+RANKING = ("fid", "fd_domain", "bits_per_dim", "nll_nats")
 REFERENCES = {"uniform": "floor", "gaussian": "floor", "memoriser": "ceiling", "heldout": "ceiling"}
 
 

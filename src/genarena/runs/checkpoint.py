@@ -36,7 +36,7 @@ def save(content: Mapping[str, Any], path: Path) -> None:
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """The same for a state dict, in the format of safetensors."""
+    """Write a state dict in the same way, in the format of safetensors."""
     plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
     _write(path, lambda file: file.write(safetensors.save(plain)), safetensors.load_file)
 
@@ -66,9 +66,9 @@ def verify(path: Path) -> None:
 
 
 def promote(source: Path, target: Path, copy: bool = False) -> None:
-    """Let the sealed `source` stand under the name `target` too; `target` is the old file or the new one at any moment.
+    """Give the sealed file `source` the name `target` as well. At any moment `target` is the old file or the new one.
 
-    copy: the bytes are there twice, so that damage to one is no damage to the other.
+    copy: copy the bytes, so that damage to one file does not reach the other; else it is a hard link.
     """
     temporary = _beside(target)
     temporary.unlink(missing_ok=True)
@@ -81,7 +81,7 @@ def promote(source: Path, target: Path, copy: bool = False) -> None:
 
 
 def remove(path: Path) -> None:
-    """A sealed file and its seal."""
+    """Remove a sealed file and its seal."""
     path.unlink(missing_ok=True)
     seal(path).unlink(missing_ok=True)
 
@@ -105,8 +105,8 @@ def exists(path: Path) -> bool:
 def newest_sound(*paths: Path, set_aside: bool = True) -> Path | None:
     """The first of `paths` that can be loaded; None when none of them was ever written.
 
-    Each damaged one before it is named on stderr and, by the owner of the folder, set aside as `<name>.damaged`, so that it
-    never takes a sound one's place. Raises Untrusted when there are some and all are damaged.
+    Damaged ones before it are named on stderr. set_aside: they are also renamed to `<name>.damaged`, so that they are not
+    taken again; only the process that holds the run folder may do so. Raises Untrusted when all that exist are damaged.
     """
     broken = []
     for path in filter(exists, paths):
@@ -128,7 +128,7 @@ def newest_sound(*paths: Path, set_aside: bool = True) -> Path | None:
 
 
 class _Recorder:
-    """A file that hashes and counts what is written, and goes on counting when the disk is full."""
+    """A file that hashes and counts what is written. On a full disk it goes on counting, so that the size needed is known."""
 
     file: BinaryIO
 
