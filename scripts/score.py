@@ -42,10 +42,10 @@ def main() -> None:
     from genarena.build import build
     from genarena.data.reading.samples import image_spec, read_images
     from genarena.evaluation.pictures import save_samples
+    from genarena.evaluation.row import metric_lines
     from genarena.files.atomic import replace_atomically
     from genarena.files.progress import Bars
     from genarena.published import imported
-    from genarena.run import metric_lines
     from genarena.runs import results
     from genarena.runs.folder import RunFolder
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from genarena.config import compose
 from genarena.errors import Diverged, FolderInUse, Untrusted, UserError
-from genarena.run import run
+from genarena.run import Run, run
 from genarena.runs import checkpoint, results
 from genarena.runs.folder import RunFolder
 from genarena.training.callbacks.budget import Budget
@@ -211,13 +211,13 @@ def test_a_finished_run_resumed_is_the_same_run(tmp_path: Path) -> None:
 def test_a_finished_row_outlives_a_failed_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[dict] = []
 
-    def broken(resolved: dict, data: object, model: object, folder: RunFolder, *others: object) -> None:
-        written.append(results.read_row(folder.result))
+    def broken(self: Run, *others: object) -> None:
+        written.append(results.read_row(self.folder.result))
         raise RuntimeError("the disk is on fire")
 
     row = run(compose([*command(tmp_path), "metrics=[]"]))
     (path,) = tmp_path.glob("runs/*/*/*")
-    monkeypatch.setattr("genarena.run._fit", broken)
+    monkeypatch.setattr(Run, "fit", broken)
     with pytest.raises(RuntimeError, match="on fire"):
         run(compose([*command(tmp_path), "metrics=[]", f"resume={path}"]))
     assert results.read_row(path / "result.json") == written[0] == row

@@ -1,63 +1,40 @@
 """One run, from a composed configuration to a row: build, fit, choose the weights, evaluate, record."""
 
 import logging
-import math
-import sys
 import time
 import warnings
 from contextlib import nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from genarena.build import build
 from genarena.data.base import ArenaDataModule
-from genarena.errors import DiskFull, Diverged, Untrusted, UserError, printable
+from genarena.errors import DiskFull, Diverged, printable
 from genarena.evaluation import cost, memory
 from genarena.evaluation.evaluate import evaluate, protocol
 from genarena.evaluation.pictures import save_neighbours, save_progress, save_reconstructions, save_samples
+from genarena.evaluation.row import new_row, summary
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
 from genarena.ranks import exchange, processes, threads, world
-from genarena.runs import checkpoint, interruption, provenance, results, stored_config
-from genarena.runs.folder import RunFolder, load_weights
+from genarena.runs import checkpoint, results, same_data
+from genarena.runs.folder import RunFolder
 from genarena.runs.interruption import Interrupted
+from genarena.runs.resuming import Continuation, go_on
 from genarena.runs.status import Status
 from genarena.tracking import loggers, wandb_run
 from genarena.tracking.base import Tracker
-from genarena.training import sharding
-from genarena.training.callbacks.budget import NEVER, Budget
-from genarena.training.callbacks.checkpoints import Checkpoints, SealedCheckpointIO
-from genarena.training.callbacks.curves import Curves
-from genarena.training.callbacks.divergence import DivergenceGuard
-from genarena.training.callbacks.ema import EMA
-from genarena.training.callbacks.interruption import Interruption
-from genarena.training.callbacks.progress import ProgressBar
-from genarena.training.callbacks.pulse import Pulse
-from genarena.training.callbacks.random_state import RandomState
 from genarena.training.callbacks.sample_grid import SampleGrid
-from genarena.training.callbacks.threads import Threads
-from genarena.training.trainer import check_batch, check_model, how_trained, num_processes, trainer
+from genarena.training.fitting import Fitting, Observers, Plan
+from genarena.training.trainer import check_batch, check_model, num_processes
 
 GRID = 64  # images in final.png
-# Options that train another model, and so make another line of the table; data that differs has another data id.
-VARIANT = ("model.", "callbacks.", "experiment=", "data.flip=", "data.batch_size=", "trainer.precision=")
-ONLY_SHOWN = ("callbacks.progress=", "callbacks.grid_size=")  # what a run shows on its way
-HELD = (
-    "root",
-    "num_val",
-    "mirror",
-    "decode",
-    "num_workers",
-    "timeout",
-)  # of a data set: where it lies and how it is read
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -75,327 +52,177 @@ def run_resolved(resolved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(resolved: dict[str, Any]) -> dict[str, Any]:
-    _quiet()
+    """What each process of a run does, from top to bottom."""
+    quiet()
     threads.settle(resolved)
     pl.seed_everything(resolved["seed"], verbose=False)
-    data: ArenaDataModule = build(resolved["data"], "data")
-    with RunFolder.open(resolved["resume"]).bounded() if resolved["resume"] else nullcontext():
-        model: GenerativeModel = build(resolved["model"], "model")
-    settings = build(resolved["evaluation"], "evaluation")
-    protocol(resolved["metrics"], settings)  # loads the metrics now: a mistake must not cost a training
-    wandb_run.check(resolved["logger"])
-    check_model(resolved["trainer"], model)
-    exchange.same_state(model)
-    exchange.zero_first(data.setup)
-    check_batch(data.batch_size, data.train.size)
-    folder = exchange.from_zero(lambda: _folder(resolved))
-    processes.say(folder=str(folder.path))
-    with nullcontext() if world.rank() else folder.locked():
-        row = _new_row(resolved, data, model, settings, folder)
-        if not resolved["resume"] and world.rank() == 0:
-            folder.write_config(resolved)
-            results.write_row(row, folder.result)  # of a run that is killed, this is what remains
-        fails = partial(_record_failure, row, folder)
-        with Status(None if world.rank() else folder.path, fails) as status:
+    work = Run(resolved)
+    with nullcontext() if world.rank() else work.folder.locked():
+        work.begin()
+        with Status(None if world.rank() else work.folder.path, work.fail) as status:
             try:
-                with loggers.opened(resolved["logger"], folder.path, resolved) as trackers:
-                    model = _fit(resolved, data, model, folder, row, trackers, status)
+                with loggers.opened(resolved["logger"], work.folder.path, work.resolved) as trackers:
+                    work.fit(status, trackers)
                     status.write(state="evaluating")
-                    _score(resolved, data, model, settings, folder, row, trackers)
+                    fake = work.evaluate()
+                    work.record(trackers, fake)
             except BaseException as error:
-                fails(error)
+                work.fail(error)
                 raise
     if world.rank() == 0:
-        print(summary(row))
-        print(printable(f"run: {folder.path}"), flush=True)
-    return row
+        print(summary(work.row))
+        print(printable(f"run: {work.folder.path}"), flush=True)
+    return work.row
 
 
-def summary(row: dict[str, Any]) -> str:
-    """The metrics of a row, one per line."""
-    title = f"{row['model']} on {row['data']['id']}, seed {row['seed']}, {row['cost']['examples_seen']:,} examples"
-    return "\n".join([title, *metric_lines(row["metrics"])])
+class Run:
+    """One run: what it is made of, the folder it writes to, its row, and its steps in their order."""
+
+    def __init__(self, resolved: dict[str, Any]) -> None:
+        """Build and check everything. A mistake is found here, before anything is written or trained."""
+        self.resolved = dict(resolved)
+        self.data: ArenaDataModule = build(resolved["data"], "data")
+        with RunFolder.open(resolved["resume"]).bounded() if resolved["resume"] else nullcontext():
+            self.model: GenerativeModel = build(resolved["model"], "model")
+        self.settings: EvaluationSettings = build(resolved["evaluation"], "evaluation")
+        protocol(resolved["metrics"], self.settings)  # loads the metrics
+        wandb_run.check(resolved["logger"])
+        check_model(resolved["trainer"], self.model)
+        exchange.same_state(self.model)
+        prepare(self.model, self.data)
+        self.data_facts = same_data.facts(self.data.facts["id"], resolved["data"], self.data.location())
+        self.folder: RunFolder = exchange.from_zero(self._folder)
+        processes.say(folder=str(self.folder.path))
+
+    def _folder(self) -> RunFolder:
+        if self.resolved["resume"]:
+            return RunFolder.open(self.resolved["resume"])
+        names = self.resolved["choices"]
+        return RunFolder.create(Path(self.resolved["runs_dir"]), names["data"], names["model"], self.resolved["seed"])
+
+    def begin(self) -> None:
+        """Start the row, alone in the folder. The row of a finished run that goes on stays until its weights change."""
+        self.start = Continuation(None, [], changed=False)
+        if self.resolved["resume"]:
+            self.start = exchange.from_zero(lambda: go_on(self.folder, self.resolved, self.data_facts["data_id"]))
+        self.resolved["extended"] = self.start.extended or None
+        self.row = new_row(self.resolved, self.model, self.data, self.settings) | {"run": self.folder.path.name}
+        if world.rank() == 0:
+            self._announce()
+            if not (self.resolved["resume"] and self.folder.finished):
+                self.write()
+
+    def _announce(self) -> None:
+        if not self.resolved["resume"]:
+            return
+        newest = self.start.checkpoint
+        said = f"goes on from {newest}" if newest else "no checkpoint yet, starts again"
+        print(printable(f"resume: {said}"), flush=True)
+        if self.start.changed:
+            budgets = self.start.extended[-1], self.resolved["budget"]
+            was, now = (", ".join(f"{key}={budget[key]}" for key in ("minutes", "examples")) for budget in budgets)
+            print(f"resume: another budget ({was} before, {now} now): no longer the run of its first line", flush=True)
+
+    def write(self) -> None:
+        """`config.yaml` and `result.json`, which agree about budget and data. Only rank 0 writes."""
+        self.folder.write_config(self.resolved | self.data_facts | {"resume": None})
+        results.write_row(self.row, self.folder.result)
+
+    def fit(self, status: Status, trackers: list[Tracker]) -> None:
+        """Train to the end of the budget; the model then has the weights to be evaluated, in eval mode on its device."""
+        pictures = SampleGrid(self.folder.samples, self.resolved["callbacks"]["grid_size"], save_progress)
+        title = f"{self.resolved['choices']['model']} on {self.data.name}"
+        observers = Observers(title, status, trackers, pictures)
+        memory.reset_peak()
+        fitting = Fitting(self.model, self.data, Plan.of(self.resolved), self.folder.checkpoints, observers)
+        self.row |= fitting.how
+        try:
+            fitting.fit(self.start.checkpoint)
+        finally:
+            self.row["cost"] |= fitting.cost | {"peak_memory_mb": memory.peak_mb()}
+            self.row["nonfinite"] = fitting.nonfinite
+        self.model, self.row["weights"] = fitting.choose(lambda: build(self.resolved["model"], "model"))
+        exchange.from_zero(self._keep_weights)
+
+    def _keep_weights(self) -> None:
+        if self.start.changed:  # these are not the weights that an earlier row is about
+            self.write()
+        checkpoint.save({"state_dict": self.model.state_dict()}, self.folder.chosen)
+        checkpoint.save_weights(self.model.state_dict(), self.folder.safetensors)
+
+    def evaluate(self) -> Tensor | None:
+        """Measure the metrics and the costs. Returns the samples (N, *shape); None where no metric looked at any."""
+        started = time.perf_counter()
+        memory.reset_peak()
+        evaluation = evaluate(self.model, self.data, self.resolved["metrics"], self.settings)
+        self.row["metrics"] = evaluation.metrics
+        self.row["cost"] |= {
+            "sample_seconds_per_image": evaluation.seconds_per_image,
+            "evaluation_seconds": round(time.perf_counter() - started, 3),
+            "evaluation_peak_memory_mb": memory.peak_mb(),
+        }
+        return evaluation.fake
+
+    def record(self, trackers: list[Tracker], fake: Tensor | None) -> None:
+        """Draw the pictures, and write the row of a run that came to its end."""
+        seen, seconds = (self.row["cost"][key] for key in ("examples_seen", "train_seconds"))
+
+        def finish() -> dict[str, Any]:
+            self.draw(fake)
+            return self.row["cost"] | cost.measure(self.model, self.data, seen, seconds)
+
+        self.row["cost"] = exchange.from_zero(finish)
+        self.row["status"] = "ok"
+        del self.row["error"]
+        if world.rank() == 0:
+            self.write()
+            folder = self.folder
+            files = [folder.config, folder.result, folder.chosen, *map(checkpoint.seal, (folder.result, folder.chosen))]
+            present = [path for path in files if path.is_file()]
+            loggers.log_row(trackers, self.row, folder.samples, present, self.model.batches_seen)
+
+    def draw(self, fake: Tensor | None) -> None:
+        """Pictures of samples, of the training images nearest to them, and of reconstructions."""
+        spec, folder = self.data.spec, self.folder.samples
+        if spec.is_drawable:
+            if fake is None:
+                torch.manual_seed(self.settings.sample_seed)
+                with torch.no_grad():
+                    fake = self.model.sample(GRID).cpu()
+            save_samples(fake[: GRID if spec.is_image else None], spec, folder / "final.png")
+        if spec.is_image and spec.is_discrete and self.data.shown_beside_samples is not None:
+            save_neighbours(fake, self.data.shown_beside_samples, spec, folder / "neighbours.png")
+        held_out = getattr(self.data, self.settings.split)[: GRID // 2].x
+        save_reconstructions(self.model, held_out, folder / "reconstructions.png")
+
+    def fail(self, error: BaseException) -> None:
+        """Write the row of a run that failed. The row of a finished run stays, whatever became of going on with it."""
+        if world.rank():
+            return
+        self.row["error"] = _reason(error)
+        self.row["status"] = "diverged" if isinstance(error, Diverged) else "failed"
+        with suppress(OSError, DiskFull) if isinstance(error, OSError | DiskFull) else nullcontext():
+            if not self.folder.finished:
+                results.write_row(self.row, self.folder.result)
+        print(printable(f"run: {self.folder.path}"), flush=True)
 
 
-def metric_lines(metrics: dict[str, dict[str, Any]]) -> list[str]:
-    """Name and value of each metric, or the reason why there is none."""
-    lines = []
-    for name, record in metrics.items():
-        shown = (
-            f"{record.get('sign', '')}{record['value']:.5g}"
-            if record["value"] is not None
-            else f"- ({record['reason']})"
-        )
-        lines.append(f"  {name:26s} {shown}")
-    return lines
+def prepare(model: GenerativeModel, data: ArenaDataModule) -> None:
+    """Set the data up, and check that the model can train on it in as many processes as there are.
+
+    A held-out reference is shown the validation split. Raises UserError or DataError in one line.
+    """
+    exchange.zero_first(data.setup)
+    check_batch(data.batch_size, data.train.size)
+    if isinstance(model, Withholds):
+        model.withhold(data.val.x)
 
 
-def _quiet() -> None:
+def quiet() -> None:
+    """Silence what Lightning and torch say about how they are used here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
-
-
-def _folder(resolved: dict[str, Any]) -> RunFolder:
-    if resolved["resume"]:
-        folder = RunFolder.open(resolved["resume"])
-        _must_agree(stored_config.load(folder.config), resolved, folder.path)
-    else:
-        names = resolved["choices"]
-        folder = RunFolder.create(Path(resolved["runs_dir"]), names["data"], names["model"], resolved["seed"])
-    return folder
-
-
-def _must_agree(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:
-    """A run can go on with a longer budget or another logger, not with another model, data set or seed."""
-    for key in ("seed", "model", "data"):
-        there, here = stored[key], resolved[key]
-        if isinstance(there, dict):
-            there, here = ({k: v for k, v in node.items() if k not in HELD} for node in (there, here))
-        if there != here:
-            raise UserError(f"resume={path}: that run was started with another {key}: {_difference(there, here)}")
-
-
-def _difference(there: Any, here: Any) -> str:
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in sorted({*there, *here}):
-            if there.get(key) != here.get(key):
-                return f"{key} {_difference(there.get(key), here.get(key))}"
-    return f"was {there}, is {here}"
-
-
-# -- fit ---------------------------------------------------------------------------------------------------------------
-
-
-def _fit(
-    resolved: dict[str, Any],
-    data: ArenaDataModule,
-    model: GenerativeModel,
-    folder: RunFolder,
-    row: dict[str, Any],
-    trackers: list[Tracker],
-    status: Status,
-) -> GenerativeModel:
-    """Train to the end of the budget; the model with the weights to be evaluated, the same on every rank, on its device."""
-    memory.reset_peak()
-    if isinstance(model, Withholds):
-        model.withhold(data.val.x)
-    minutes, examples = resolved["budget"]["minutes"], resolved["budget"]["examples"]
-    if model.max_epochs is not None:  # a whole number of batches, as the loader drops the incomplete one
-        enough = model.max_epochs * (data.train.size // data.batch_size or 1) * min(data.batch_size, data.train.size)
-        examples = min(examples or enough, enough)
-    budget = Budget(minutes, examples, resolved["budget"]["validations"] if minutes else None)
-    checkpoints = Checkpoints(folder.checkpoints, model.selection)
-    pulse = Pulse(status, budget, resolved["trainer"]["timeout"])
-    checkpoints.saved = pulse.saved
-    fitter = _trainer(resolved, data, model, folder, budget, checkpoints, pulse, trackers)
-    follower = Threads(threads.keeps_number(resolved))
-    fitter.callbacks.append(follower)
-    row["precision"] = str(fitter.precision)
-    row["trainer"] = how_trained(resolved["trainer"], row["precision"])
-    resume = None
-    if resolved["resume"]:
-        resume = exchange.from_zero(checkpoints.newest)
-        if resume is None and status.facts["checkpoint"]:
-            raise Untrusted(f"{folder.checkpoints}: the run had written checkpoints, and they are gone")
-        if world.rank() == 0:
-            said = f"goes on from {resume}" if resume else "no checkpoint yet, starts again"
-            print(printable(f"resume: {said}"), flush=True)
-    try:
-        if examples != 0:
-            with interruption.held():
-                fitter.fit(model, datamodule=data, ckpt_path=resume)
-    except SystemExit:  # how Lightning ends after Ctrl-C
-        raise KeyboardInterrupt from None
-    finally:
-        row["cost"] |= {
-            "examples_seen": budget.examples_seen,
-            "train_seconds": round(budget.seconds, 3),
-            "peak_memory_mb": memory.peak_mb(),
-            "train_seconds_by_threads": follower.seconds,
-        }
-        row["nonfinite"] = {"skipped_steps": model.nonfinite_steps, "learning_rate_scale": model.lr_scale}
-    if model.lockstep:  # evaluated as a replica on every device: what did not fit was the training
-        model = _put_together(resolved, model)
-    row["weights"] = exchange.from_zero(lambda: _choose_weights(model, checkpoints, folder))
-    exchange.same_state(model.to(fitter.strategy.root_device))
-    return model
-
-
-def _put_together(resolved: dict[str, Any], sharded: GenerativeModel) -> GenerativeModel:
-    """The same model in plain tensors, on the CPU."""
-    model: GenerativeModel = build(resolved["model"], "model")
-    model.load_state_dict(sharding.whole(sharded.state_dict()))
-    model.batches_seen = sharded.batches_seen
-    return model
-
-
-def _trainer(
-    resolved: dict[str, Any],
-    data: ArenaDataModule,
-    model: GenerativeModel,
-    folder: RunFolder,
-    budget: Budget,
-    checkpoints: Checkpoints,
-    pulse: Pulse,
-    trackers: list[Tracker],
-) -> Trainer:
-    options = resolved["callbacks"]
-    title = f"{resolved['choices']['model']} on {data.name}"
-    callbacks: list[Callback] = [RandomState(resolved["seed"])]  # first: puts the generators aside before others draw
-    callbacks += [
-        SampleGrid(folder.samples, options["grid_size"], save_progress)
-    ]  # draws while the averaged weights are in place
-    if model.settings.ema_decay:
-        callbacks += [EMA(model.settings.ema_decay, model.settings.accumulate)]
-    callbacks += [Curves()]
-    callbacks += [DivergenceGuard(checkpoints, options["max_skips"], options["max_rollbacks"], options["lr_factor"])]
-    callbacks += [checkpoints]
-    callbacks += [ProgressBar(title, budget)] if options["progress"] else []
-    interval = _validation_interval(resolved["budget"], budget.examples, data.batch_size)
-    callbacks += [budget]  # its clock starts when the others are done
-    callbacks += [pulse, Interruption(checkpoints, interval)]  # last: saves what all others did for this batch
-    return trainer(
-        resolved["trainer"],
-        model,
-        SealedCheckpointIO(),
-        default_root_dir=folder.path,
-        callbacks=callbacks,
-        logger=trackers,
-        val_check_interval=interval,
-    )
-
-
-def _validation_interval(settings: dict[str, Any], examples: int | None, batch_size: int) -> int:
-    """In batches. Where the budget is in minutes, the budget itself says when to validate."""
-    if settings["minutes"]:
-        return NEVER
-    return max(1, math.ceil(examples / batch_size / settings["validations"]))
-
-
-def _choose_weights(model: GenerativeModel, checkpoints: Checkpoints, folder: RunFolder) -> str:
-    """Best on validation where the model names a key, else the last; averaged where the model averages."""
-    kind = f"EMA {model.settings.ema_decay:g}" if model.settings.ema_decay else "plain"
-    chosen = f"{kind}, last"
-    if model.selection and checkpoints.best_value < math.inf:
-        try:
-            load_weights(model, checkpoints.best)
-            chosen = f"{kind}, best {model.selection} (at {checkpoints.best_progress:.0%} of the budget)"
-        except Untrusted as error:
-            print(f"warning: {error}; the last weights are taken instead", file=sys.stderr, flush=True)
-            chosen = f"{kind}, last (best.ckpt was damaged)"
-    checkpoint.save({"state_dict": model.state_dict()}, folder.chosen)
-    checkpoint.save_weights(model.state_dict(), folder.safetensors)
-    return chosen
-
-
-# -- record ------------------------------------------------------------------------------------------------------------
-
-
-def _new_row(
-    resolved: dict[str, Any],
-    data: ArenaDataModule,
-    model: GenerativeModel,
-    settings: EvaluationSettings,
-    folder: RunFolder,
-) -> dict[str, Any]:
-    budget = resolved["budget"]
-    given = [override.lstrip("+") for override in resolved["choices"]["overrides"]]
-    shown = [override for override in given if override.startswith(VARIANT) and not override.startswith(ONLY_SHOWN)]
-    return {
-        "schema_version": results.SCHEMA_VERSION,
-        "status": "failed",
-        "error": "did not finish: it runs, or was killed",
-        "model": resolved["choices"]["model"],
-        "family": model.family,
-        "paper": model.paper,
-        "data": {**data.facts, "split": settings.split},
-        "protocol": protocol(resolved["metrics"], settings),
-        "budget": {key: budget[key] for key in ("name", "minutes", "examples")},
-        "seed": resolved["seed"],
-        "overrides": shown,
-        "likelihood": str(model.likelihood),
-        "metrics": {},
-        "cost": {
-            "examples_seen": 0,
-            "train_seconds": 0.0,
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "sample_seconds_per_image": None,
-            "peak_memory_mb": 0.0,
-            "nfe": model.nfe,
-            "batch_size": data.batch_size,
-            "world_size": world.size(),
-            "effective_batch_size": data.batch_size * model.settings.accumulate,
-            "learning_rates": [
-                group["lr"] for optimizer in model.configure_optimizers() for group in optimizer.param_groups
-            ],
-        },
-        "sources": provenance.sources(type(model)),
-        **provenance.environment(),
-        "run": folder.path.name,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-
-
-def _score(
-    resolved: dict[str, Any],
-    data: ArenaDataModule,
-    model: GenerativeModel,
-    settings: EvaluationSettings,
-    folder: RunFolder,
-    row: dict[str, Any],
-    trackers: list[Tracker],
-) -> None:
-    started = time.perf_counter()
-    memory.reset_peak()
-    evaluation = evaluate(model.eval(), data, resolved["metrics"], settings)
-    row["metrics"] = evaluation.metrics
-    row["cost"] |= {
-        "sample_seconds_per_image": evaluation.seconds_per_image,
-        "evaluation_seconds": round(time.perf_counter() - started, 3),
-        "evaluation_peak_memory_mb": memory.peak_mb(),
-    }
-
-    def finish() -> dict[str, Any]:
-        _draw(data, model, settings, folder, evaluation.fake)
-        row["cost"] |= cost.measure(model, data, row["cost"]["examples_seen"], row["cost"]["train_seconds"])
-        return row["cost"]
-
-    row["cost"] = exchange.from_zero(finish)
-    row["status"] = "ok"
-    del row["error"]
-    if world.rank() == 0:
-        results.write_row(row, folder.result)
-        files = [folder.config, folder.result, folder.chosen, *map(checkpoint.seal, (folder.result, folder.chosen))]
-        loggers.log_row(trackers, row, folder.samples, [path for path in files if path.is_file()], model.batches_seen)
-
-
-def _draw(
-    data: ArenaDataModule, model: GenerativeModel, settings: EvaluationSettings, folder: RunFolder, fake: Tensor | None
-) -> None:
-    """Pictures of the samples (`fake`; None: no metric asked for any), of their neighbours and of reconstructions."""
-    if data.spec.is_drawable:
-        if fake is None:
-            torch.manual_seed(settings.sample_seed)
-            with torch.no_grad():
-                fake = model.sample(GRID).cpu()
-        save_samples(fake[: GRID if data.spec.is_image else None], data.spec, folder.samples / "final.png")
-    if data.spec.is_image and data.spec.is_discrete and data.shown_beside_samples is not None:
-        save_neighbours(fake, data.shown_beside_samples, data.spec, folder.samples / "neighbours.png")
-    held_out = getattr(data, settings.split)[: GRID // 2].x
-    save_reconstructions(model, held_out, folder.samples / "reconstructions.png")
-
-
-def _record_failure(row: dict[str, Any], folder: RunFolder, error: BaseException) -> None:
-    """Write the failed row; one that is finished stays, whatever became of going on with the run."""
-    if world.rank():
-        return
-    row["error"] = _reason(error)
-    row["status"] = "diverged" if isinstance(error, Diverged) else "failed"
-    with suppress(OSError, DiskFull) if isinstance(error, OSError | DiskFull) else nullcontext():
-        if not folder.finished:
-            results.write_row(row, folder.result)
-    print(printable(f"run: {folder.path}"), flush=True)
 
 
 def _reason(error: BaseException) -> str:

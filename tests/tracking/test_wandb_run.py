@@ -66,7 +66,9 @@ def holding_the_key(folder: Path) -> list[Path]:
 def test_online_every_job_is_a_run_of_its_own(server: FakeServer, tmp_path: Path, capfd, monkeypatch) -> None:
     """Also after one that failed; the numbers arrive, and of the files the weights that were evaluated."""
     with monkeypatch.context() as patch:
-        patch.setattr("genarena.run._score", lambda *_: (_ for _ in ()).throw(RuntimeError("the disk is on fire")))
+        patch.setattr(
+            "genarena.run.Run.evaluate", lambda *_: (_ for _ in ()).throw(RuntimeError("the disk is on fire"))
+        )
         with pytest.raises(RuntimeError):
             run(compose(command(tmp_path / "runs")))
     run(compose(command(tmp_path / "runs", "seed=1")))

@@ -5,6 +5,7 @@ whole life, resumed or not, so that it ends bitwise in the same weights. A budge
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ EVERY = 2.0  # seconds between two looks at the load
 def settle(resolved: dict[str, Any]) -> None:
     """Set the number of threads of a run: the one that it has been trained with so far, else as many as cores are free."""
     number = threads.choose()
-    if not threads.set_by_user() and keeps_number(resolved) and resolved["resume"]:
+    if not threads.set_by_user() and keeps_number(resolved["budget"]) and resolved["resume"]:
         number = _of_row(Path(resolved["resume"]) / "result.json") or number
     take(number)
 
@@ -30,9 +31,9 @@ def take(number: int | None) -> None:
         torch.set_num_threads(number)
 
 
-def keeps_number(resolved: dict[str, Any]) -> bool:
+def keeps_number(budget: Mapping[str, Any]) -> bool:
     """Whether the number of threads stays for the whole run."""
-    return threads.set_by_user() or resolved["budget"]["minutes"] is None or world.expected() > 1
+    return threads.set_by_user() or budget["minutes"] is None or world.expected() > 1
 
 
 def _of_row(path: Path) -> int | None:

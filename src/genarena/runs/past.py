@@ -11,15 +11,10 @@ from typing import Any
 from genarena.errors import FolderInUse, Untrusted, UserError
 from genarena.runs import results, stored_config
 from genarena.runs.lock import locked
+from genarena.runs.same_data import is_same
 
-SETTING = (
-    "model",
-    "data",
-    "budget",
-    "evaluation",
-    "metrics",
-    "seed",
-)  # runs that agree in these are the same experiment
+# Runs that agree in these are the same experiment. `extended`: the budgets that a run had before its budget was changed.
+SETTING = ("model", "data", "budget", "evaluation", "metrics", "seed", "extended")
 EXACTLY = (*SETTING, "callbacks", "trainer")  # runs that agree in these are the same job: trained in the same way, too
 LEFT_OUT = {  # options that change no number: where files lie, what is shown
     "data": ("mirror", "num_workers", "timeout"),  # not the root: another folder may hold other pictures
@@ -42,7 +37,7 @@ def fingerprint(cfg: dict[str, Any]) -> str:
 
 
 def find_run(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> Path | None:
-    """The newest run folder of this setting below `runs_dir`, a finished one before an unfinished one.
+    """The newest run folder of this setting and this data below `runs_dir`, a finished one before an unfinished one.
 
     A folder whose `config.yaml` cannot be read is none of this setting; it is named on stderr, once.
     """
@@ -53,7 +48,10 @@ def find_run(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> Path | No
         except OSError:  # a link to nothing, or just removed
             continue
         stored = _load(path, changed)
-        if all(isinstance(stored.get(part), dict) for part in LEFT_OUT) and pinned(stored, parts) == pinned(cfg, parts):
+        same = all(isinstance(stored.get(part), dict) for part in LEFT_OUT) and pinned(stored, parts) == pinned(
+            cfg, parts
+        )
+        if same and is_same(stored, cfg["data"]):
             found.append((results.is_finished(path.parent / "result.json"), changed, path.parent))
     return max(found)[2] if found else None
 

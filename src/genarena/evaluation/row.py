@@ -1,0 +1,89 @@
+"""The row of a run: what is known before training, and how its numbers are shown."""
+
+import time
+from typing import Any
+
+from genarena.data.base import ArenaDataModule
+from genarena.evaluation.evaluate import protocol
+from genarena.evaluation.settings import EvaluationSettings
+from genarena.models.base import GenerativeModel
+from genarena.ranks import world
+from genarena.runs import provenance, results
+
+# Options that train another model, and so make another line of the table; data that differs has another data id.
+VARIANT = ("model.", "callbacks.", "experiment=", "data.flip=", "data.batch_size=", "trainer.precision=")
+ONLY_SHOWN = ("callbacks.progress=", "callbacks.grid_size=")  # what a run shows on its way
+
+
+def new_row(
+    resolved: dict[str, Any], model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings
+) -> dict[str, Any]:
+    """The row of a run that has not trained yet: it says that the run did not finish, for this is what a kill leaves.
+
+    resolved: the composed configuration; `extended` in it lists the budgets that the run had before.
+    """
+    return {
+        "schema_version": results.SCHEMA_VERSION,
+        "status": "failed",
+        "error": "did not finish: it runs, or was killed",
+        "model": resolved["choices"]["model"],
+        "family": model.family,
+        "paper": model.paper,
+        "data": {**data.facts, "split": settings.split},
+        "protocol": protocol(resolved["metrics"], settings),
+        "budget": _budget(resolved),
+        "seed": resolved["seed"],
+        "overrides": _variant(resolved),
+        "likelihood": str(model.likelihood),
+        "metrics": {},
+        "cost": _known_cost(model, data),
+        "sources": provenance.sources(type(model)),
+        **provenance.environment(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _budget(resolved: dict[str, Any]) -> dict[str, Any]:
+    budget = {key: resolved["budget"][key] for key in ("name", "minutes", "examples")}
+    return budget | ({"extended": resolved["extended"]} if resolved.get("extended") else {})
+
+
+def _variant(resolved: dict[str, Any]) -> list[str]:
+    """What tells this line of a table from the model as shipped: options, and a budget that was changed on the way."""
+    given = [override.lstrip("+") for override in resolved["choices"]["overrides"]]
+    shown = [override for override in given if override.startswith(VARIANT) and not override.startswith(ONLY_SHOWN)]
+    return shown + [f"extended at {former['examples_seen']:,} examples" for former in resolved.get("extended") or []]
+
+
+def _known_cost(model: GenerativeModel, data: ArenaDataModule) -> dict[str, Any]:
+    """Costs that are known before training, and zero or None for the others."""
+    optimizers = model.configure_optimizers()
+    return {
+        "examples_seen": 0,
+        "train_seconds": 0.0,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "sample_seconds_per_image": None,
+        "peak_memory_mb": 0.0,
+        "nfe": model.nfe,
+        "batch_size": data.batch_size,
+        "world_size": world.size(),
+        "effective_batch_size": data.batch_size * model.settings.accumulate,
+        "learning_rates": [group["lr"] for optimizer in optimizers for group in optimizer.param_groups],
+    }
+
+
+def summary(row: dict[str, Any]) -> str:
+    """Model, data, seed and examples of a row, then its metrics, one per line."""
+    title = f"{row['model']} on {row['data']['id']}, seed {row['seed']}, {row['cost']['examples_seen']:,} examples"
+    return "\n".join([title, *metric_lines(row["metrics"])])
+
+
+def metric_lines(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """Name and value of each metric, or the reason why there is none."""
+    return [f"  {name:26s} {_shown(record)}" for name, record in metrics.items()]
+
+
+def _shown(record: dict[str, Any]) -> str:
+    if record["value"] is None:
+        return f"- ({record['reason']})"
+    return f"{record.get('sign', '')}{record['value']:.5g}"

@@ -1,0 +1,126 @@
+"""Going on with a run: what the new command line must share with the stored run, and how its budget may change.
+
+The stored configuration, the row and the newest checkpoint agree about budget and data, before a resume and after it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genarena.errors import Untrusted, UserError
+from genarena.runs import checkpoint, status, stored_config
+from genarena.runs.folder import RunFolder
+from genarena.runs.past import LEFT_OUT
+
+# Options of a data set that say where it lies and how it is read. They may differ: the data id is compared instead.
+READING = ("root", "num_val", "mirror", "decode", "num_workers", "timeout")
+LIMITS = {"examples": "examples_seen", "minutes": "minutes_seen"}  # limit of a budget -> what it limits
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """Where a run goes on.
+
+    checkpoint: the newest one; None: nothing was saved yet, and the run starts from scratch.
+    extended: former budgets under which training was done, the oldest first: `minutes`, `examples`, and `examples_seen`
+        when the budget was changed.
+    changed: whether this command line changed the budget of training that had begun.
+    """
+
+    checkpoint: Path | None
+    extended: list[dict[str, Any]]
+    changed: bool
+
+
+def go_on(folder: RunFolder, resolved: dict[str, Any], data_id: str) -> Continuation:
+    """Compare the stored run with the configuration that is to go on with it. Writes nothing into row and configuration.
+
+    resolved: the composed configuration of this command line. data_id: of the data that is there now.
+    Raises UserError when model, data, seed or (of a finished run) the evaluation differ or the budget is smaller than what
+    was seen, Untrusted when the checkpoints are damaged or gone.
+    """
+    stored = stored_config.load(folder.config)
+    _refuse_another(stored, resolved, folder.path)
+    _refuse_other_data(stored, data_id, folder.path)
+    newest = _newest(folder)
+    seen = _seen(newest)
+    former = {name: stored["budget"][name] for name in ("minutes", "examples")}
+    changed = newest is not None and any(resolved["budget"][name] != former[name] for name in former)
+    if changed:
+        _refuse_smaller(former, resolved["budget"], seen, folder.path)
+    elif folder.finished:
+        _refuse_other_evaluation(stored, resolved, folder.path)
+    new = [{**former, "examples_seen": seen["examples_seen"]}] if changed else []
+    return Continuation(newest, [*(stored.get("extended") or []), *new], changed)
+
+
+def _newest(folder: RunFolder) -> Path | None:
+    newest = checkpoint.newest_sound(folder.last, folder.previous)
+    if newest is None and (status.read(folder.path) or {}).get("checkpoint"):
+        raise Untrusted(f"{folder.checkpoints}: the run had written checkpoints, and they are gone")
+    return newest
+
+
+def _seen(path: Path | None) -> dict[str, float]:
+    """What a checkpoint has seen: `examples_seen` and `minutes_seen`."""
+    if path is None:
+        return {"examples_seen": 0, "minutes_seen": 0.0}
+    try:
+        state = checkpoint.load(path)["callbacks"]["Budget"]
+        return {"examples_seen": state["examples_seen"], "minutes_seen": state["seconds"] / 60.0}
+    except (KeyError, TypeError) as error:
+        raise Untrusted(f"{path} does not say how much was seen") from error
+
+
+def _refuse_another(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:
+    """Another budget or logger is no other run; another model, data set or seed is."""
+    for key in ("seed", "model", "data"):
+        there, here = stored.get(key), resolved[key]
+        if isinstance(there, dict):
+            there, here = ({k: v for k, v in node.items() if k not in READING} for node in (there, here))
+        if there != here:
+            raise UserError(f"resume={path}: that run was started with another {key}: {_difference(there, here)}")
+
+
+def _difference(there: Any, here: Any) -> str:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted({*there, *here}):
+            if there.get(key) != here.get(key):
+                return f"{key} {_difference(there.get(key), here.get(key))}"
+    return f"was {there}, is {here}"
+
+
+def _refuse_other_data(stored: dict[str, Any], data_id: str, path: Path) -> None:
+    trained = stored.get("data_id")
+    if trained is None:
+        raise UserError(f"resume={path}: its config.yaml does not say which data it was trained on (data_id)")
+    if trained != data_id:
+        raise UserError(f"resume={path}: the data is {data_id} here, and the run was trained on {trained}")
+
+
+def _refuse_smaller(former: dict[str, Any], budget: dict[str, Any], seen: dict[str, float], path: Path) -> None:
+    """A limit that stays may have been passed by part of a batch; one that is changed must cover all that was seen."""
+    for name, what in LIMITS.items():
+        limit = budget[name]
+        if limit is not None and limit != former[name] and seen[what] > limit:
+            shown = f"{seen[what]:,} examples" if name == "examples" else f"{seen[what]:.3g} minutes"
+            raise UserError(
+                f"resume={path}: budget.{name}={limit} is less than the {shown} that the run has seen already; "
+                "a shorter run is a new one"
+            )
+
+
+def _refuse_other_evaluation(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:
+    """The row of a finished run keeps its metrics: other ones are measured beside it."""
+    for part in ("metrics", "evaluation"):
+        there, here = (_own(cfg[part], LEFT_OUT.get(part, ())) for cfg in (stored, resolved))
+        if there != here:
+            wanted = f" metrics=[{','.join(resolved['metrics'])}]" if part == "metrics" else ""
+            raise UserError(
+                f"resume={path}: that run is finished, and {part} differs ({_difference(there, here)}): to score it "
+                f"again, python scripts/evaluate.py run={path}{wanted}"
+            )
+
+
+def _own(value: Any, left_out: tuple[str, ...]) -> Any:
+    return {k: v for k, v in value.items() if k not in left_out} if isinstance(value, dict) else value

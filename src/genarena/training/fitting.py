@@ -1,0 +1,187 @@
+"""Training of one model on one data set to the end of a budget, and the choice of the weights that are evaluated.
+
+`train.py` and `genarena.api` both train through `Fitting`: there is no second training loop.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback
+
+from genarena.data.base import ArenaDataModule
+from genarena.errors import Untrusted
+from genarena.ranks import exchange, threads
+from genarena.runs import interruption
+from genarena.runs.folder import load_weights
+from genarena.runs.status import Status
+from genarena.tracking.base import Tracker
+from genarena.training import sharding
+from genarena.training.callbacks.budget import NEVER, Budget
+from genarena.training.callbacks.checkpoints import Checkpoints, SealedCheckpointIO
+from genarena.training.callbacks.curves import Curves
+from genarena.training.callbacks.divergence import DivergenceGuard
+from genarena.training.callbacks.ema import EMA
+from genarena.training.callbacks.interruption import Interruption
+from genarena.training.callbacks.progress import ProgressBar
+from genarena.training.callbacks.pulse import Pulse
+from genarena.training.callbacks.random_state import RandomState
+from genarena.training.callbacks.sample_grid import SampleGrid
+from genarena.training.callbacks.threads import Threads
+from genarena.training.module import TrainedModule
+from genarena.training.trainer import how_trained, trainer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is trained: the parts of a composed configuration that training reads.
+
+    budget: `minutes` and `examples` (training ends with whichever is used up first; one may be None), and `validations`.
+    trainer, callbacks: as in conf/trainer and conf/callbacks.
+    seed: of the noise in the training batches.
+    """
+
+    budget: Mapping[str, Any]
+    trainer: Mapping[str, Any]
+    callbacks: Mapping[str, Any]
+    seed: int
+
+    @classmethod
+    def of(cls, resolved: Mapping[str, Any]) -> "Plan":
+        """The plan of a composed configuration."""
+        return cls(**{part.name: resolved[part.name] for part in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Observers:
+    """Who looks on while a model is trained. None of them changes what is learnt.
+
+    title: what the progress bar calls the training.
+    status: is told how far training is.
+    trackers: are given losses, learning rates and validation values.
+    pictures: draws samples at each validation; None: nobody does.
+    """
+
+    title: str
+    status: Status = field(default_factory=lambda: Status(None))
+    trackers: list[Tracker] = field(default_factory=list)
+    pictures: SampleGrid | None = None
+
+
+class Fitting:
+    """A model, its data and everything that works on it while it is trained."""
+
+    def __init__(
+        self, model: TrainedModule, data: ArenaDataModule, plan: Plan, folder: Path, observers: Observers
+    ) -> None:
+        """data: set up. folder: where checkpoints are written."""
+        self.model, self.data, self.plan = model, data, plan
+        minutes = plan.budget["minutes"]
+        self.budget = Budget(minutes, self._most_examples(), plan.budget["validations"] if minutes else None)
+        self.checkpoints = Checkpoints(folder, model.selection)
+        self.threads = Threads(threads.keeps_number(plan.budget))
+        self._trainer = trainer(
+            plan.trainer,
+            model,
+            SealedCheckpointIO(),
+            default_root_dir=folder.parent,
+            callbacks=self._callbacks(observers),
+            logger=observers.trackers,
+            val_check_interval=self._interval(),
+        )
+
+    def fit(self, resume: Path | None = None) -> None:
+        """Train to the end of the budget; from a checkpoint, where one is given.
+
+        Raises Diverged when non-finite numbers cannot be overcome, Interrupted or KeyboardInterrupt when the process is
+        asked to end.
+        """
+        if self.budget.examples == 0:  # the model has nothing to learn
+            return
+        try:
+            with interruption.held():
+                self._trainer.fit(self.model, datamodule=self.data, ckpt_path=resume)
+        except SystemExit:  # how Lightning ends after Ctrl-C
+            raise KeyboardInterrupt from None
+
+    def choose(self, build_again: Callable[[], TrainedModule] | None = None) -> tuple[TrainedModule, str]:
+        """The trained model in eval mode on its device, the same on every rank, and which weights it has, in words.
+
+        The weights are the best on validation where the model names a value to select by, else the last; averaged where
+        the model averages. build_again: makes an untrained copy, for a model whose layers lie in shards.
+        """
+        model = self._whole(build_again()) if self.model.lockstep else self.model
+        weights = exchange.from_zero(lambda: self._load_best(model))
+        exchange.same_state(model.to(self._trainer.strategy.root_device))
+        return model.eval(), weights
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """`precision` and `trainer` of a row."""
+        precision = str(self._trainer.precision)
+        return {"precision": precision, "trainer": how_trained(self.plan.trainer, precision)}
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """What training has taken so far: examples of all ranks, seconds without validations and start-up."""
+        return {
+            "examples_seen": self.budget.examples_seen,
+            "train_seconds": round(self.budget.seconds, 3),
+            "train_seconds_by_threads": self.threads.seconds,
+        }
+
+    @property
+    def nonfinite(self) -> dict[str, Any]:
+        """How many steps were left out for numbers that are not finite, and what became of the learning rate."""
+        return {"skipped_steps": self.model.nonfinite_steps, "learning_rate_scale": self.model.lr_scale}
+
+    def _most_examples(self) -> int | None:
+        """The budget in examples; less for a model that learns nothing from a further pass over the data."""
+        examples = self.plan.budget["examples"]
+        if self.model.max_epochs is None:
+            return examples
+        size, batch_size = self.data.train.size, self.data.batch_size
+        enough = self.model.max_epochs * (size // batch_size or 1) * min(batch_size, size)  # whole batches only
+        return min(examples or enough, enough)
+
+    def _interval(self) -> int:
+        """Training batches between two validations. Under a budget in minutes, the budget itself says when to validate."""
+        if self.plan.budget["minutes"]:
+            return NEVER
+        return max(1, math.ceil(self.budget.examples / self.data.batch_size / self.plan.budget["validations"]))
+
+    def _callbacks(self, observers: Observers) -> list[Callback]:
+        """In the order in which Lightning calls them, which matters."""
+        options, settings = self.plan.callbacks, self.model.settings
+        pulse = Pulse(observers.status, self.budget, self.plan.trainer["timeout"])
+        self.checkpoints.saved = pulse.saved
+        chain: list[Callback] = [RandomState(self.plan.seed)]  # first: puts the generators aside before others draw
+        chain += [observers.pictures] if observers.pictures else []  # draws while the averaged weights are in place
+        chain += [EMA(settings.ema_decay, settings.accumulate)] if settings.ema_decay else []
+        chain += [Curves()]
+        limits = {name: options[name] for name in ("max_skips", "max_rollbacks", "lr_factor")}
+        chain += [DivergenceGuard(self.checkpoints, **limits), self.checkpoints]
+        chain += [ProgressBar(observers.title, self.budget)] if options["progress"] else []
+        chain += [self.budget]  # its clock starts when the others are done
+        chain += [pulse, Interruption(self.checkpoints, self._interval())]  # the last checkpoint holds all of it
+        return [*chain, self.threads]
+
+    def _whole(self, fresh: TrainedModule) -> TrainedModule:
+        """The model, whose layers lie in shards, in plain tensors on the CPU: what did not fit was the training."""
+        fresh.load_state_dict(sharding.whole(self.model.state_dict()))
+        fresh.batches_seen = self.model.batches_seen
+        return fresh
+
+    def _load_best(self, model: TrainedModule) -> str:
+        kind = f"EMA {model.settings.ema_decay:g}" if model.settings.ema_decay else "plain"
+        if not model.selection or self.checkpoints.best_value == math.inf:
+            return f"{kind}, last"
+        try:
+            load_weights(model, self.checkpoints.best)
+        except Untrusted as error:
+            print(f"warning: {error}; the last weights are taken instead", file=sys.stderr, flush=True)
+            return f"{kind}, last (best.ckpt was damaged)"
+        return f"{kind}, best {model.selection} (at {self.checkpoints.best_progress:.0%} of the budget)"
