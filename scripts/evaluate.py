@@ -53,50 +53,37 @@ def main() -> None:
         if not isinstance(value, int) or value < (key != "sample_seed"):
             raise UserError(f"{key}={value}: expected a whole number, at least {int(key != 'sample_seed')}")
 
+    from genarena import api
     from genarena.ranks import world
+    from genarena.runs import results
     from genarena.runs.folder import RunFolder
 
-    folder = RunFolder.open(options["run"])
+    _refuse_failed(results.read_row(RunFolder.open(options["run"]).result), options)
+    changes = sizes | others | {"features": cli.features(options)}
     with world.together("cpu" if options["device"] == "cpu" else "gpu", TIMEOUT):
-        score(folder, options, sizes | others)
+        row = api.rescore(options["run"], metrics, changes, options["data_root"], options["device"])
+        if world.rank() == 0:
+            show(row, options["out"])
 
 
-def score(folder, options: dict[str, Any], numbers: dict[str, Any]) -> None:
-    """Score the run, alone or with the other processes that torchrun started."""
-    from genarena.build import build
-    from genarena.evaluation.evaluate import evaluate, protocol
-    from genarena.ranks import exchange, world
-    from genarena.run import summary
-    from genarena.runs import provenance, results
-
-    row = results.read_row(folder.result)
+def _refuse_failed(row: dict[str, Any], options: dict[str, Any]) -> None:
     if row["status"] != "ok" and options["out"]:
         raise UserError(
             f"run={options['run']}: failed ({row['error']}), and makes no row; without out its numbers are shown"
         )
-    device = options["device"] or row["cost"].get("device_type", "cpu")
-    cfg, model = folder.rebuild(f"cuda:{world.rank_here()}" if device == "cuda" and world.joined() else device)
-    metrics = cfg["metrics"] if options["metrics"] is None else options["metrics"]
-    if options["data_root"]:
-        cfg["data"]["root"] = options["data_root"]
-    stored = cfg["evaluation"].get("features", {"_target_": "genarena.evaluation.weights.FeatureSettings"})
-    settings = build(cfg["evaluation"] | numbers | {"features": stored | cli.features(options)}, "evaluation")
-    protocol(metrics, settings)  # a file of weights that is not there must not cost an evaluation
-    data = build(cfg["data"], "data")
-    exchange.zero_first(data.setup)
-    if row["data"]["id"] != data.facts["id"]:
-        raise UserError(f"the data is {data.facts['id']} here, and the run was trained on {row['data']['id']}")
-    evaluation = evaluate(model, data, metrics, settings)
-    if world.rank():
-        return
-    row["data"]["split"] = settings.split
-    row |= {"metrics": evaluation.metrics, "protocol": evaluation.protocol, "evaluated": provenance.environment()}
+
+
+def show(row: dict[str, Any], out: str | None) -> None:
+    """Print the row, and write it to a file where one is named."""
+    from genarena.evaluation.row import summary
+    from genarena.runs import results
+
     print(summary(row))
-    if options["out"]:
-        results.write_row(row, Path(options["out"]))
-        print(f"row: {options['out']}")
+    if out:
+        results.write_row(row, Path(out))
+        print(f"row: {out}")
     else:
-        print(json.dumps(evaluation.metrics))
+        print(json.dumps(row["metrics"]))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from pathlib import Path
 from genarena import cli
 from genarena.errors import UserError
 
-BATCH = 500
 USAGE = (
     "python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [seed=0] [device=cpu]"
 )
@@ -20,32 +19,22 @@ def main() -> None:
     if options["num_samples"] < 1:
         raise UserError(f"num_samples={options['num_samples']}: expected at least 1")
 
-    import numpy as np  # heavy imports wait until the options are right
-    import torch
-
+    from genarena import api  # heavy imports wait until the options are right
     from genarena.evaluation.pictures import save_samples
     from genarena.files.atomic import replace_atomically
-    from genarena.files.progress import Bars
-    from genarena.ranks import seeds
-    from genarena.runs.folder import RunFolder
 
-    _, model = RunFolder.open(options["run"]).rebuild(options["device"])
-    sizes = [min(BATCH, options["num_samples"] - start) for start in range(0, options["num_samples"], BATCH)]
-
-    def draw(block: int) -> torch.Tensor:
-        torch.manual_seed(seeds.derived(options["seed"], block))  # as the evaluation draws them
-        return model.sample(sizes[block]).cpu()
-
-    with torch.no_grad(), Bars() as bars:
-        samples = torch.cat([draw(block) for block in bars.track(range(len(sizes)), "samples")])
+    model = api.load(options["run"], options["device"])
+    samples = api.sample(model, options["num_samples"], seed=options["seed"], progress=True)
     if out.suffix == ".png":
         replace_atomically(out, lambda temporary: save_samples(samples, model.spec, temporary))
     else:
-        replace_atomically(out, lambda temporary: _save_npz(np, temporary, samples))
+        replace_atomically(out, lambda temporary: _save_npz(temporary, samples))
     print(f"{options['num_samples']} samples: {out}")
 
 
-def _save_npz(np, path: Path, samples) -> None:
+def _save_npz(path: Path, samples) -> None:
+    import numpy as np
+
     with open(path, "wb") as file:  # savez appends .npz to a name
         np.savez_compressed(file, samples=samples.numpy())
 

@@ -26,7 +26,7 @@ from genarena.ranks import exchange, processes, threads, world
 from genarena.runs import checkpoint, results, same_data
 from genarena.runs.folder import RunFolder
 from genarena.runs.interruption import Interrupted
-from genarena.runs.resuming import Continuation, go_on
+from genarena.runs.resuming import Continuation, go_on, shown
 from genarena.runs.status import Status
 from genarena.tracking import loggers, wandb_run
 from genarena.tracking.base import Tracker
@@ -118,10 +118,9 @@ class Run:
         newest = self.start.checkpoint
         said = f"goes on from {newest}" if newest else "no checkpoint yet, starts again"
         print(printable(f"resume: {said}"), flush=True)
-        if self.start.changed:
-            budgets = self.start.extended[-1], self.resolved["budget"]
-            was, now = (", ".join(f"{key}={budget[key]}" for key in ("minutes", "examples")) for budget in budgets)
-            print(f"resume: another budget ({was} before, {now} now): no longer the run of its first line", flush=True)
+        if self.start.changed and self.start.extended:
+            was, now = shown(self.start.extended[-1]), shown(self.resolved["budget"])
+            print(f"resume: extended from {was} to {now}: no longer the run of its first line", flush=True)
 
     def write(self) -> None:
         """`config.yaml` and `result.json`, which agree about budget and data. Only rank 0 writes."""

@@ -44,12 +44,12 @@ def test_a_resumed_run_has_as_many_threads_as_before(
 
 
 def test_who_keeps_the_number(number: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert keeps_number(resolved(None)) and not keeps_number(resolved(1.0))
+    assert keeps_number(resolved(None)["budget"]) and not keeps_number(resolved(1.0)["budget"])
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert keeps_number(resolved(1.0))
+    assert keeps_number(resolved(1.0)["budget"])
     monkeypatch.delenv("WORLD_SIZE")
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert keeps_number(resolved(1.0))
+    assert keeps_number(resolved(1.0)["budget"])
 
 
 def test_cores_are_given_up_at_once_and_taken_back_after_two_looks(

@@ -82,14 +82,14 @@ def test_a_model_far_larger_than_its_weights_is_not_built(tmp_path: Path, monkey
     with bounded(path):
         torch.nn.Linear(100, 100)
         torch.zeros(1000).repeat(10)
-    for build in (
+    for make in (
         lambda: torch.nn.Linear(10**6, 10**6),  # four terabytes
         lambda: torch.linspace(0.0, 1.0, 10**9),
         lambda: [torch.nn.Linear(1, 1) for _ in range(10**6)],
         lambda: [torch.zeros(1000).repeat(1000) for _ in range(1000)],
     ):
         with pytest.raises(Untrusted, match="far larger than its weights"), bounded(path):
-            build()
+            make()
     monkeypatch.setattr("genarena.runs.cost.UNKNOWN", 1000)
     with pytest.raises(Untrusted, match="its run has none yet"), bounded(None):
         torch.nn.Linear(100, 100)

@@ -15,6 +15,8 @@ from genarena.files.atomic import replace_atomically
 from genarena.files.progress import Bars
 from genarena.likelihood import bits_per_dim
 from genarena.models.base import GenerativeModel
+from genarena.runs import results
+from genarena.runs.folder import RunFolder
 
 BATCH = 500
 
@@ -60,6 +62,17 @@ def measure(
         "unit": "bits/dim",
         "higher_is_better": False,
     }
+
+
+def add_to_row(folder: RunFolder, record: dict[str, Any]) -> None:
+    """Put the record beside the metrics of a finished run."""
+    with folder.locked():
+        if not folder.result.exists():
+            return
+        row = results.read_row(folder.result)
+        if row["status"] == "ok":
+            row["metrics"]["bits_on_disk"] = record
+            results.write_row(row, folder.result)
 
 
 def _claimed(model: GenerativeModel, x: Tensor, seed: int, bars: Bars) -> float:

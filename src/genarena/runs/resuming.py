@@ -14,7 +14,7 @@ from genarena.runs.past import LEFT_OUT
 
 # Options of a data set that say where it lies and how it is read. They may differ: the data id is compared instead.
 READING = ("root", "num_val", "mirror", "decode", "num_workers", "timeout")
-LIMITS = {"examples": "examples_seen", "minutes": "minutes_seen"}  # limit of a budget -> what it limits
+LIMITS = ("minutes", "examples")  # of a budget
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Continuation:
     """Where a run goes on.
 
     checkpoint: the newest one; None: nothing was saved yet, and the run starts from scratch.
-    extended: former budgets under which training was done, the oldest first: `minutes`, `examples`, and `examples_seen`
-        when the budget was changed.
-    changed: whether this command line changed the budget of training that had begun.
+    extended: limits that the budget had before, the oldest first: `minutes`, `examples`, and `examples_seen` when they
+        were changed.
+    changed: whether the budget differs from the one that the stored configuration and row name.
     """
 
     checkpoint: Path | None
@@ -33,7 +33,7 @@ class Continuation:
 
 
 def go_on(folder: RunFolder, resolved: dict[str, Any], data_id: str) -> Continuation:
-    """Compare the stored run with the configuration that is to go on with it. Writes nothing into row and configuration.
+    """Compare the stored run with the configuration that is to go on with it. Writes neither row nor configuration.
 
     resolved: the composed configuration of this command line. data_id: of the data that is there now.
     Raises UserError when model, data, seed or (of a finished run) the evaluation differ or the budget is smaller than what
@@ -43,15 +43,39 @@ def go_on(folder: RunFolder, resolved: dict[str, Any], data_id: str) -> Continua
     _refuse_another(stored, resolved, folder.path)
     _refuse_other_data(stored, data_id, folder.path)
     newest = _newest(folder)
-    seen = _seen(newest)
-    former = {name: stored["budget"][name] for name in ("minutes", "examples")}
-    changed = newest is not None and any(resolved["budget"][name] != former[name] for name in former)
-    if changed:
-        _refuse_smaller(former, resolved["budget"], seen, folder.path)
-    elif folder.finished:
+    limits = {name: resolved["budget"][name] for name in LIMITS}
+    extended = _extended(newest, limits, folder.path) if newest else []
+    said = {name: stored["budget"][name] for name in LIMITS}, stored.get("extended") or []
+    changed = newest is not None and said != (limits, extended)
+    if folder.finished and not changed:
         _refuse_other_evaluation(stored, resolved, folder.path)
-    new = [{**former, "examples_seen": seen["examples_seen"]}] if changed else []
-    return Continuation(newest, [*(stored.get("extended") or []), *new], changed)
+    return Continuation(newest, extended, changed)
+
+
+def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, Any]]:
+    """Limits that a checkpoint was trained under and that are others now.
+
+    Raises UserError when the new ones do not cover what was seen.
+    """
+    try:
+        callbacks = checkpoint.load(path)["callbacks"]
+        former, budget = dict(callbacks["Limits"]), callbacks["Budget"]
+        extended = former.pop("extended")
+        seen = {"examples": budget["examples_seen"], "minutes": budget["seconds"] / 60.0}
+    except (KeyError, TypeError, ValueError) as error:
+        raise Untrusted(f"{path} does not say how much was seen, and of which budget") from error
+    for name, limit in limits.items():  # one that stays may have been passed by a part of the last batch
+        if limit is not None and limit != former[name] and seen[name] > limit:
+            raise UserError(
+                f"resume={run}: budget.{name}={limit} is less than the {seen[name]:,.6g} {name} that the run has seen, of "
+                f"{shown(former)}; a shorter run is a new one"
+            )
+    return extended if former == limits else [*extended, {**former, "examples_seen": seen["examples"]}]
+
+
+def shown(limits: dict[str, Any]) -> str:
+    """The limits of a budget as on the command line."""
+    return " ".join(f"budget.{name}={limits[name]}" for name in LIMITS if limits[name] is not None)
 
 
 def _newest(folder: RunFolder) -> Path | None:
@@ -59,17 +83,6 @@ def _newest(folder: RunFolder) -> Path | None:
     if newest is None and (status.read(folder.path) or {}).get("checkpoint"):
         raise Untrusted(f"{folder.checkpoints}: the run had written checkpoints, and they are gone")
     return newest
-
-
-def _seen(path: Path | None) -> dict[str, float]:
-    """What a checkpoint has seen: `examples_seen` and `minutes_seen`."""
-    if path is None:
-        return {"examples_seen": 0, "minutes_seen": 0.0}
-    try:
-        state = checkpoint.load(path)["callbacks"]["Budget"]
-        return {"examples_seen": state["examples_seen"], "minutes_seen": state["seconds"] / 60.0}
-    except (KeyError, TypeError) as error:
-        raise Untrusted(f"{path} does not say how much was seen") from error
 
 
 def _refuse_another(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:
@@ -96,18 +109,6 @@ def _refuse_other_data(stored: dict[str, Any], data_id: str, path: Path) -> None
         raise UserError(f"resume={path}: its config.yaml does not say which data it was trained on (data_id)")
     if trained != data_id:
         raise UserError(f"resume={path}: the data is {data_id} here, and the run was trained on {trained}")
-
-
-def _refuse_smaller(former: dict[str, Any], budget: dict[str, Any], seen: dict[str, float], path: Path) -> None:
-    """A limit that stays may have been passed by part of a batch; one that is changed must cover all that was seen."""
-    for name, what in LIMITS.items():
-        limit = budget[name]
-        if limit is not None and limit != former[name] and seen[what] > limit:
-            shown = f"{seen[what]:,} examples" if name == "examples" else f"{seen[what]:.3g} minutes"
-            raise UserError(
-                f"resume={path}: budget.{name}={limit} is less than the {shown} that the run has seen already; "
-                "a shorter run is a new one"
-            )
 
 
 def _refuse_other_evaluation(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:

@@ -26,6 +26,7 @@ from genarena.training.callbacks.curves import Curves
 from genarena.training.callbacks.divergence import DivergenceGuard
 from genarena.training.callbacks.ema import EMA
 from genarena.training.callbacks.interruption import Interruption
+from genarena.training.callbacks.limits import Limits
 from genarena.training.callbacks.progress import ProgressBar
 from genarena.training.callbacks.pulse import Pulse
 from genarena.training.callbacks.random_state import RandomState
@@ -42,17 +43,19 @@ class Plan:
     budget: `minutes` and `examples` (training ends with whichever is used up first; one may be None), and `validations`.
     trainer, callbacks: as in conf/trainer and conf/callbacks.
     seed: of the noise in the training batches.
+    extended: limits that the budget of this run had before, see `callbacks.limits`.
     """
 
     budget: Mapping[str, Any]
     trainer: Mapping[str, Any]
     callbacks: Mapping[str, Any]
     seed: int
+    extended: list[dict[str, Any]] | None = None
 
     @classmethod
     def of(cls, resolved: Mapping[str, Any]) -> "Plan":
         """The plan of a composed configuration."""
-        return cls(**{part.name: resolved[part.name] for part in fields(cls)})
+        return cls(**{part.name: resolved[part.name] for part in fields(cls) if part.name in resolved})
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ class Fitting:
         chain: list[Callback] = [RandomState(self.plan.seed)]  # first: puts the generators aside before others draw
         chain += [observers.pictures] if observers.pictures else []  # draws while the averaged weights are in place
         chain += [EMA(settings.ema_decay, settings.accumulate)] if settings.ema_decay else []
-        chain += [Curves()]
+        chain += [Curves(), Limits(self.plan.budget, self.plan.extended or [])]
         limits = {name: options[name] for name in ("max_skips", "max_rollbacks", "lr_factor")}
         chain += [DivergenceGuard(self.checkpoints, **limits), self.checkpoints]
         chain += [ProgressBar(observers.title, self.budget)] if options["progress"] else []

@@ -1,0 +1,238 @@
+"""genarena without command lines and run folders, for notebooks and other people's code.
+
+    from genarena import api
+
+    vae = api.fit("vae", "digits", minutes=0.5)
+    print(api.evaluate(vae.model, vae.data, ["bits_per_dim"]))
+    pictures = api.sample(vae.model, 64)
+
+Models, data sets and budgets are objects, or names of files in `conf/`. What trains and what measures is what `train.py`
+uses: the same configuration gives the same weights and the same numbers.
+"""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from genarena import config
+from genarena.build import build
+from genarena.compression.file import coder_for
+from genarena.compression.report import add_to_row, measure
+from genarena.data.base import ArenaDataModule
+from genarena.errors import UserError
+from genarena.evaluation import evaluate as evaluation
+from genarena.evaluation import memory
+from genarena.evaluation.rescoring import load_data, rescore
+from genarena.evaluation.settings import EvaluationSettings
+from genarena.files.progress import Bars
+from genarena.models.base import GenerativeModel
+from genarena.ranks import seeds
+from genarena.run import prepare, quiet
+from genarena.runs.folder import RunFolder
+from genarena.training.fitting import Fitting, Observers, Plan
+from genarena.training.trainer import check_model, num_processes
+
+__all__ = ["EvaluationSettings", "Fitted", "compress", "evaluate", "fit", "load", "load_data", "rescore", "sample"]
+
+BATCH = 500  # samples that are drawn at once, each batch with a seed of its own
+OPTIONS = ("model", "data", "budget", "trainer", "callbacks", "seed")  # what training reads of a configuration
+
+Model = GenerativeModel | str
+Data = ArenaDataModule | str
+Limit = float | None
+Options = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model and what its training took.
+
+    model: in eval mode, with the weights that `weights` describes (e.g. "EMA 0.999, best val/bits_per_dim (at 80% of ...)").
+    data: the data set, set up: `data.train`, `data.val` and `data.test` are its splits.
+    cost: `examples_seen`; `train_seconds`, without validations; `peak_memory_mb`; `parameters`, their number.
+    nonfinite: `skipped_steps`, whose loss or gradient was not finite, and `learning_rate_scale`.
+    """
+
+    model: GenerativeModel
+    data: ArenaDataModule
+    weights: str
+    cost: dict[str, Any]
+    nonfinite: dict[str, Any]
+
+
+def load(run: str | Path, device: str = "cpu") -> GenerativeModel:
+    """The model of a run folder with the weights that were evaluated, in eval mode; of an unfinished run, the newest ones.
+
+    A run folder may come from anybody: nothing in it is executed, and only sealed files of tensors are read. Raises
+    UserError where there is no run, no weights or no such device, Untrusted for files that are damaged or ask for more.
+    """
+    return RunFolder.open(run).rebuild(device)[1]
+
+
+def fit(
+    model: Model, data: Data, budget: str = "", minutes: Limit = None, examples: Limit = None, options: Options = None
+) -> Fitted:
+    """Train a model on a data set as `train.py` does, without a run folder (checkpoints are in a temporary one).
+
+    model: a name of conf/model, or a model that has not been trained; an object is trained in place.
+    data: a name of conf/data, or a data set; an object brings its own batch size and order of batches.
+    budget: a name of conf/budget; alone, `minutes` of training and `examples` seen are limits, of which the first ends
+        training; with a name they replace its limits. Default: cpu_1min.
+    options: options of the command line, e.g. {"seed": 1, "model.latent_dim": 16, "trainer": "gpu"}.
+
+    The random state of torch is left as it was. Raises UserError for what the command line would refuse, Diverged when
+    training does not get over non-finite numbers.
+    """
+    quiet()
+    limits = {"minutes": minutes, "examples": examples}
+    resolved = _composed(model, data, [*_budget(budget, limits), *_texts(options or {}, model, data)])
+    with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
+        torch.manual_seed(resolved["seed"])
+        data = build(resolved["data"], "data") if isinstance(data, str) else data
+        model = build(resolved["model"], "model") if isinstance(model, str) else model
+        _check_pair(model, data)
+        if num_processes(resolved["trainer"]) > 1:
+            raise UserError("fit trains in one process: for several, python train.py trainer=ddp")
+        check_model(resolved["trainer"], model)
+        prepare(model, data)
+        return _trained(model, data, Plan.of(resolved))
+
+
+def evaluate(
+    model: GenerativeModel, data: Data, metrics: list[str], settings: EvaluationSettings | None = None
+) -> dict[str, dict[str, Any]]:
+    """Measure metrics of a model, in eval mode, on the test split of a data set.
+
+    data: a name of conf/data, or a data set. metrics: names of the files in genarena/metrics.
+    settings: how much is measured, e.g. EvaluationSettings(num_samples=500, num_test=500); default: 10,000 of both.
+
+    Returns a record per metric: `value`, `unit`, `n` and more, or `value` None and the `reason`. Raises ValueError for a
+    metric that does not exist or a model in training mode, UserError for data of another shape than the model's.
+    """
+    data = build(_composed("uniform", data, [])["data"], "data") if isinstance(data, str) else data
+    data.setup()
+    _check_pair(model, data)
+    return evaluation.evaluate(model, data, metrics, settings or EvaluationSettings(), progress=False).metrics
+
+
+def sample(
+    model: GenerativeModel | str | Path,
+    num_samples: int,
+    y: Tensor | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Tensor:
+    """Samples (num_samples, *shape) in the space of the data (uint8 levels, or floats), on the CPU.
+
+    model: in eval mode, or a run folder. y: conditions (num_samples, ...) of a conditional model. The same seed gives the
+    same samples; the random state of torch is left as it was. Raises UserError where `num_samples` is not positive or `y`
+    has another length.
+    """
+    model = model if isinstance(model, GenerativeModel) else load(model)
+    if num_samples < 1:
+        raise UserError(f"num_samples={num_samples}: expected at least 1")
+    if y is not None and len(y) != num_samples:
+        raise UserError(f"y has {len(y)} conditions for {num_samples} samples")
+    parts = []
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.no_grad(), Bars(progress) as bars:
+        for block in bars.track(range(-(-num_samples // BATCH)), "samples"):
+            torch.manual_seed(seeds.derived(seed, block))  # as the evaluation draws them
+            part = slice(block * BATCH, min((block + 1) * BATCH, num_samples))
+            own = None if y is None else y[part].to(model.device)
+            parts.append(model.sample(part.stop - part.start, own).cpu())
+    return torch.cat(parts)
+
+
+def compress(
+    run: str | Path, out: Path, num_images: int = 100, root: str | None = None, device: str = "cpu"
+) -> dict[str, Any]:
+    """Write the first test images as a real file with the probabilities of a run's model, decode it, and compare.
+
+    root: where the data lies, if not where the run found it. Returns the record (bits/dim of the file, of the model's
+    likelihood, of PNG and WebP; seconds; bytes), which also becomes `metrics.bits_on_disk` of the run's row. Raises
+    UserError for a model that cannot code or too many images, Untrusted when the file does not decode to the same pixels.
+    """
+    folder = RunFolder.open(run)
+    cfg, model = folder.rebuild(device)
+    coder_for(model)  # a model that cannot be coded with is refused before the data is read
+    data = load_data(run, root)
+    if num_images > data.test.size:
+        raise UserError(f"num_images={num_images}: the test split of {data.name} has {data.test.size:,}")
+    x, seed = data.test.x[:num_images], cfg["evaluation"]["sample_seed"]
+    with Bars() as bars:
+        record = measure(model, cfg["model"], x, data.facts["id"], out, bars, seed)
+    record["split"] = "test" if num_images == data.test.size else f"test[:{num_images}]"
+    add_to_row(folder, record)
+    return record
+
+
+# -- names and options to a configuration ------------------------------------------------------------------------------
+
+
+def _composed(model: Model, data: Data, options: list[str]) -> dict[str, Any]:
+    """The checked configuration. Where an object is given, another model or data set holds its place and is not built."""
+    names = [f"model={model if isinstance(model, str) else 'uniform'}"]
+    names += [f"data={data if isinstance(data, str) else 'digits'}"]
+    if isinstance(model, GenerativeModel):
+        names += [f"data.batch_size={model.settings.batch_size}"]
+    checked = config.check([*names, *options])
+    if isinstance(data, ArenaDataModule):
+        spec = asdict(data.spec) | {"shape": list(data.spec.shape)}
+        checked += [f"++data.spec.{name}={_text(value)}" for name, value in spec.items()]
+    return OmegaConf.to_container(config.compose(checked), resolve=True)
+
+
+def _budget(name: str, limits: dict[str, Limit]) -> list[str]:
+    given = {key: limit for key, limit in limits.items() if limit is not None}
+    replaced = given if name or not given else limits
+    return [f"budget={name or 'cpu_1min'}", *(f"budget.{key}={_text(limit)}" for key, limit in replaced.items())]
+
+
+def _texts(options: Mapping[str, Any], model: Model, data: Data) -> list[str]:
+    """`key=value` for each option. Raises UserError for one that nothing here would read."""
+    for key in options:
+        group = key.split(".")[0]
+        if group not in OPTIONS:
+            raise UserError(f"{key}: fit has no such option; it reads {', '.join(OPTIONS)}")
+        if not isinstance({"model": model, "data": data}.get(group, ""), str):
+            raise UserError(f"{key}: the {group} is an object, which has its options already")
+    return [f"callbacks.progress={_text(False)}", *(f"{key}={_text(value)}" for key, value in options.items())]
+
+
+def _text(value: Any) -> str:
+    """A value as Hydra's command line reads it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
+    text = str(value)
+    if isinstance(value, str) and not re.fullmatch(r"[\w./+-]+", text):
+        return "'" + re.sub(r"(\\*)'", r"\1\1\\'", text) + "'"
+    return text
+
+
+def _check_pair(model: GenerativeModel, data: ArenaDataModule) -> None:
+    if model.spec != data.spec:
+        raise UserError(f"the model was made for {model.spec}, and the data is {data.spec}")
+
+
+def _trained(model: GenerativeModel, data: ArenaDataModule, plan: Plan) -> Fitted:
+    if model.batches_seen:
+        raise UserError(f"{type(model).__name__} has been trained already: fit takes a new model")
+    memory.reset_peak()
+    with tempfile.TemporaryDirectory(prefix="genarena-") as folder:
+        observers = Observers(title=f"{type(model).__name__} on {data.name}")
+        fitting = Fitting(model, data, plan, Path(folder, "checkpoints"), observers)
+        fitting.fit()
+        model, weights = fitting.choose()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    cost = fitting.cost | {"peak_memory_mb": memory.peak_mb(), "parameters": parameters}
+    return Fitted(model, data, weights, cost, fitting.nonfinite)

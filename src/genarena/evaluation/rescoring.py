@@ -1,0 +1,57 @@
+"""A run that is on disk, measured again: with its own data, by other metrics or with other numbers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genarena.build import build
+from genarena.data.base import ArenaDataModule
+from genarena.errors import UserError
+from genarena.evaluation.evaluate import evaluate, protocol
+from genarena.evaluation.settings import EvaluationSettings
+from genarena.ranks import exchange, world
+from genarena.runs import results, stored_config
+from genarena.runs.folder import RunFolder
+
+
+def load_data(run: str | Path, root: str | None = None) -> ArenaDataModule:
+    """The data set that a run was trained on, set up.
+
+    root: where its files lie, if not where the run found them. Raises UserError when the data there has another id.
+    """
+    cfg = stored_config.load(RunFolder.open(run).config)
+    data: ArenaDataModule = build(cfg["data"] | ({"root": root} if root else {}), "data")
+    exchange.zero_first(data.setup)
+    if cfg.get("data_id") != data.facts["id"]:
+        raise UserError(f"the data is {data.facts['id']} here, and the run was trained on {cfg.get('data_id')}")
+    return data
+
+
+def rescore(
+    run: str | Path, metrics: Sequence[str] | None, changes: Mapping[str, Any], root: str | None, device: str | None
+) -> dict[str, Any]:
+    """The row of a run with metrics that are measured anew; what is on disk stays as it is.
+
+    metrics: None: those of the run. changes: fields of EvaluationSettings that differ from the run's; of `features`, only
+    the entries that differ. root: as of `load_data`. device: None: that of the run, as another one draws other random
+    numbers. Raises UserError for weights of features that are not there, before anything is measured.
+    """
+    folder = RunFolder.open(run)
+    row = results.read_row(folder.result)
+    device = device or row["cost"].get("device_type", "cpu")
+    cfg, model = folder.rebuild(f"cuda:{world.rank_here()}" if device == "cuda" and world.joined() else device)
+    metrics = cfg["metrics"] if metrics is None else metrics
+    settings = _settings(cfg["evaluation"], changes)
+    protocol(metrics, settings)  # a file of weights that is not there must not cost an evaluation
+    evaluation = evaluate(model, load_data(run, root), metrics, settings)
+    row["data"]["split"] = settings.split
+    return row | {
+        "metrics": evaluation.metrics,
+        "protocol": evaluation.protocol,
+        "evaluated": provenance.environment(),
+    }
+
+
+def _settings(stored: dict[str, Any], changes: Mapping[str, Any]) -> EvaluationSettings:
+    features = stored.get("features", {"_target_": "genarena.evaluation.weights.FeatureSettings"})
+    return build({**stored, **changes, "features": features | changes.get("features", {})}, "evaluation")
