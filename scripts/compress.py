@@ -22,9 +22,7 @@ def main() -> None:
     if find_spec("constriction") is None:
         raise UserError("compression needs the package constriction: pip install -e '.[compression]'")
 
-    from genarena import api
-
-    record = api.compress(options["run"], out, num_images, options["data_root"], options["device"])
+    record = compress(options["run"], out, options)
     print(
         f"{out}: {record['file_bytes']:,} bytes, of which {record['header_bytes']} are header and "
         f"{record['initial_bits'] // 8} initial bits; {record['coder']}, {record['encode_seconds']} s to encode, "
@@ -41,6 +39,28 @@ def main() -> None:
             }
         )
     )
+
+
+def compress(run: str, out: Path, options: dict) -> dict:
+    """The record of the file, which becomes `metrics.bits_on_disk` of the run's row."""
+    from genarena.api import load_data
+    from genarena.compression.file import coder_for
+    from genarena.compression.report import add_to_row, measure
+    from genarena.files.progress import Bars
+    from genarena.runs.folder import RunFolder
+
+    folder, num_images = RunFolder.open(run), options["num_images"]
+    cfg, model = folder.rebuild(options["device"])
+    coder_for(model)  # a model that cannot be coded with is refused before the data is read
+    data = load_data(run, options["data_root"])
+    if num_images > data.test.size:
+        raise UserError(f"num_images={num_images}: the test split of {data.name} has {data.test.size:,}")
+    x, seed = data.test.x[:num_images], cfg["evaluation"]["sample_seed"]
+    with Bars() as bars:
+        record = measure(model, cfg["model"], x, data.facts["id"], out, bars, seed)
+    record["split"] = "test" if num_images == data.test.size else f"test[:{num_images}]"
+    add_to_row(folder, record)
+    return record
 
 
 if __name__ == "__main__":

@@ -23,8 +23,6 @@ from torch import Tensor
 
 from genarena import config
 from genarena.build import build
-from genarena.compression.file import coder_for
-from genarena.compression.report import add_to_row, measure
 from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
 from genarena.evaluation import evaluate as evaluation
@@ -39,7 +37,7 @@ from genarena.runs.folder import RunFolder
 from genarena.training.fitting import Fitting, Observers, Plan
 from genarena.training.trainer import check_model, num_processes
 
-__all__ = ["EvaluationSettings", "Fitted", "compress", "evaluate", "fit", "load", "load_data", "rescore", "sample"]
+__all__ = ["EvaluationSettings", "Fitted", "evaluate", "fit", "load", "load_data", "rescore", "sample"]
 
 BATCH = 500  # samples that are drawn at once, each batch with a seed of its own
 OPTIONS = ("model", "data", "budget", "trainer", "callbacks", "seed")  # what training reads of a configuration
@@ -149,29 +147,6 @@ def sample(
             own = None if y is None else y[part].to(model.device)
             parts.append(model.sample(part.stop - part.start, own).cpu())
     return torch.cat(parts)
-
-
-def compress(
-    run: str | Path, out: Path, num_images: int = 100, root: str | None = None, device: str = "cpu"
-) -> dict[str, Any]:
-    """Write the first test images as a real file with the probabilities of a run's model, decode it, and compare.
-
-    root: where the data lies, if not where the run found it. Returns the record (bits/dim of the file, of the model's
-    likelihood, of PNG and WebP; seconds; bytes), which also becomes `metrics.bits_on_disk` of the run's row. Raises
-    UserError for a model that cannot code or too many images, Untrusted when the file does not decode to the same pixels.
-    """
-    folder = RunFolder.open(run)
-    cfg, model = folder.rebuild(device)
-    coder_for(model)  # a model that cannot be coded with is refused before the data is read
-    data = load_data(run, root)
-    if num_images > data.test.size:
-        raise UserError(f"num_images={num_images}: the test split of {data.name} has {data.test.size:,}")
-    x, seed = data.test.x[:num_images], cfg["evaluation"]["sample_seed"]
-    with Bars() as bars:
-        record = measure(model, cfg["model"], x, data.facts["id"], out, bars, seed)
-    record["split"] = "test" if num_images == data.test.size else f"test[:{num_images}]"
-    add_to_row(folder, record)
-    return record
 
 
 # -- names and options to a configuration ------------------------------------------------------------------------------

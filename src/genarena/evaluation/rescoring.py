@@ -13,6 +13,9 @@ from genarena.ranks import exchange, world
 from genarena.runs import results, stored_config
 from genarena.runs.folder import RunFolder
 
+Names = Sequence[str] | None
+Changes = Mapping[str, Any] | None
+
 
 def load_data(run: str | Path, root: str | None = None) -> ArenaDataModule:
     """The data set that a run was trained on, set up.
@@ -28,7 +31,7 @@ def load_data(run: str | Path, root: str | None = None) -> ArenaDataModule:
 
 
 def rescore(
-    run: str | Path, metrics: Sequence[str] | None, changes: Mapping[str, Any], root: str | None, device: str | None
+    run: str | Path, metrics: Names = None, changes: Changes = None, root: str | None = None, device: str | None = None
 ) -> dict[str, Any]:
     """The row of a run with metrics that are measured anew; what is on disk stays as it is.
 
@@ -41,7 +44,7 @@ def rescore(
     device = device or row["cost"].get("device_type", "cpu")
     cfg, model = folder.rebuild(f"cuda:{world.rank_here()}" if device == "cuda" and world.joined() else device)
     metrics = cfg["metrics"] if metrics is None else metrics
-    settings = _settings(cfg["evaluation"], changes)
+    settings = _settings(cfg["evaluation"], changes or {})
     protocol(metrics, settings)  # a file of weights that is not there must not cost an evaluation
     evaluation = evaluate(model, load_data(run, root), metrics, settings)
     row["data"]["split"] = settings.split

@@ -1,0 +1,189 @@
+"""The API trains and measures what the command line does, in memory, and leaves nothing behind."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from genarena import api
+from genarena.config import compose
+from genarena.data.digits import Digits
+from genarena.errors import Diverged, Untrusted, UserError
+from genarena.models.baseline.gaussian import Gaussian
+from genarena.models.vae.vae import VAE
+from genarena.run import run
+from genarena.runs.folder import RunFolder
+from genarena.spec import DataSpec
+
+SPEC = DataSpec((1, 8, 8), 17, 10)
+FEW = api.EvaluationSettings(num_samples=32, num_test=32, iw_num_test=8, iw_samples=2)
+SMALL = {"model.channels": 8, "model.hidden": 16, "budget.validations": 4, "budget.num_val": 64}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished run of the small VAE."""
+    runs_dir = tmp_path_factory.mktemp("runs")
+    line = ["model=vae", "data=digits", "budget=smoke", "budget.examples=1024", "metrics=[nll_nats]", "seed=3"]
+    line += [f"{key}={value}" for key, value in SMALL.items()]
+    run(compose([*line, "logger=none", "callbacks.progress=false", "callbacks.grid_size=4", f"runs_dir={runs_dir}"]))
+    return RunFolder.open(next(runs_dir.glob("digits/vae/*")))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> api.Fitted:
+    return api.fit("vae", "digits", "smoke", examples=1024, options={**SMALL, "seed": 3})
+
+
+def test_the_weights_and_numbers_are_those_of_a_run(folder: RunFolder, fitted: api.Fitted) -> None:
+    """Averaged, best on validation, after the same steps: bitwise."""
+    stored = api.load(folder.path)
+    assert not stored.training and not fitted.model.training
+    state = fitted.model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in stored.state_dict().items())
+    row = api.rescore(folder.path)
+    assert row["weights"] == fitted.weights
+    assert fitted.cost["examples_seen"] == row["cost"]["examples_seen"] == 1024
+    assert fitted.cost["parameters"] == row["cost"]["parameters"]
+    settings = api.EvaluationSettings(num_samples=64, num_test=64, iw_num_test=64, iw_samples=5)
+    records = api.evaluate(fitted.model, fitted.data, ["nll_nats"], settings)
+    assert records["nll_nats"]["value"] == row["metrics"]["nll_nats"]["value"]
+
+
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    before = torch.random.get_rng_state()
+    trained = api.fit("gaussian", "digits", examples=256)
+    api.sample(trained.model, 3)
+    api.evaluate(trained.model, "digits", ["nll_nats"], FEW)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_objects_and_names_go_together() -> None:
+    """A model brings its batch size to a named data set, a data set its shape to a named model."""
+    torch.manual_seed(0)
+    model = VAE(SPEC, channels=8, hidden=16)
+    trained = api.fit(model, "digits", examples=256)
+    assert trained.model is model
+    assert trained.data.batch_size == model.settings.batch_size
+    data = Digits(DataSpec((1, 8, 8), 17), batch_size=64)  # without labels
+    by_name = api.fit("made", data, examples=128, options={"model.hidden": [8]})
+    assert by_name.data is data
+    assert by_name.model.spec == data.spec
+    assert by_name.cost["examples_seen"] == 128
+    records = api.evaluate(by_name.model, data, ["nll_nats", "fid"], FEW)
+    assert records["nll_nats"]["value"] > 0
+    assert records["fid"]["value"] is None and records["fid"]["reason"]
+
+
+def test_a_budget_is_a_name_or_limits_or_both() -> None:
+    assert api.fit("uniform", "digits", minutes=0.0005).cost["train_seconds"] >= 0.03
+    assert api.fit("uniform", "digits", examples=300).cost["examples_seen"] == 320  # batches of 64
+    assert api.fit("uniform", "digits", "smoke").cost["examples_seen"] == 1024
+    assert api.fit("uniform", "digits", "smoke", examples=128).cost["examples_seen"] == 128
+
+
+def test_samples_are_those_of_the_script(folder: RunFolder, tmp_path: Path) -> None:
+    drawn = api.sample(folder.path, 7)
+    assert drawn.shape == (7, 1, 8, 8) and drawn.dtype == torch.uint8
+    assert torch.equal(drawn, api.sample(api.load(folder.path), 7))
+    assert not torch.equal(drawn, api.sample(folder.path, 7, seed=1))
+    model = api.load(folder.path)
+    many = api.sample(model, api.BATCH + 2)
+    assert torch.equal(many[: api.BATCH], api.sample(model, api.BATCH))  # more samples begin with the same ones
+
+
+def test_a_conditional_model_is_given_its_conditions() -> None:
+    class Labels(Gaussian):
+        def sample(self, num_samples: int, y: torch.Tensor | None = None) -> torch.Tensor:
+            return y.view(-1, 1, 1, 1).expand(num_samples, *self.spec.shape).to(torch.uint8)
+
+    model = Labels(SPEC).eval()
+    y = torch.arange(api.BATCH + 5) % 10
+    assert torch.equal(api.sample(model, len(y), y)[:, 0, 0, 0], y.to(torch.uint8))
+    with pytest.raises(UserError, match="y has 3 conditions for 2 samples"):
+        api.sample(model, 2, y[:3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"model": "vea"}, "did you mean vae"),
+        ({"data": "digit"}, "did you mean digits"),
+        ({"budget": "cpu_1mn"}, "did you mean cpu_1min"),
+        ({"examples": -3}, "budget.examples=-3: expected at least 1"),
+        ({"examples": 0.5}, "budget.examples=0.5: expected int"),
+        ({"minutes": 0}, "budget.minutes=0: expected a positive number"),
+        ({"options": {"model.latnt_dim": 3}}, "did you mean model.latent_dim"),
+        ({"options": {"runs_dir": "here"}}, "runs_dir: fit has no such option"),
+        ({"options": {"evaluation.num_test": 3}}, "evaluation.num_test: fit has no such option"),
+        ({"model": VAE(SPEC, channels=8, hidden=16), "options": {"model.beta": 2}}, "the model is an object"),
+        ({"data": Digits(SPEC), "options": {"data.batch_size": 2}}, "the data is an object"),
+        ({"model": VAE(DataSpec((1, 8, 8), 256), channels=8, hidden=16)}, "the model was made for DataSpec"),
+        ({"options": {"trainer": "ddp", "trainer.accelerator": "cpu", "trainer.devices": 2}}, "in one process"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(arguments: dict, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        api.fit(**{"model": "vae", "data": "digits", **arguments})
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_trained_model_is_not_trained_again(fitted: api.Fitted) -> None:
+    """Its cost would count a part of what it has seen."""
+    with pytest.raises(UserError, match="VAE has been trained already"):
+        api.fit(fitted.model, fitted.data, examples=128)
+
+
+def test_training_that_diverges_says_so() -> None:
+    class Broken(VAE):
+        def loss(self, batch):
+            return {name: value * float("nan") for name, value in super().loss(batch).items()}
+
+    with pytest.raises(Diverged, match="training diverged"):
+        api.fit(Broken(SPEC, channels=8, hidden=16), Digits(SPEC, batch_size=8), examples=10_000)
+
+
+def test_evaluate_refuses_what_it_cannot_measure(fitted: api.Fitted) -> None:
+    with pytest.raises(ValueError, match="did you mean fid"):
+        api.evaluate(fitted.model, fitted.data, ["fidd"], FEW)
+    with pytest.raises(UserError, match="the model was made for"):
+        api.evaluate(fitted.model, "toy2d", ["nll_nats"], FEW)
+    with pytest.raises(ValueError, match="eval mode"):
+        api.evaluate(VAE(SPEC, channels=8, hidden=16), fitted.data, ["nll_nats"], FEW)
+
+
+def test_a_run_folder_is_a_strangers_file(folder: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no run"):
+        api.load(tmp_path)
+    text = folder.config.read_text()
+    (tmp_path / "config.yaml").write_text(text.replace("genarena.models.vae.vae.VAE", "os.system"))
+    for use in (api.load, api.load_data, lambda run: api.sample(run, 1)):
+        with pytest.raises(Untrusted, match=r"os\.system"):
+            use(tmp_path)
+
+
+def test_the_data_of_a_run_is_that_which_it_was_trained_on(folder: RunFolder, tmp_path: Path) -> None:
+    expected = Digits(SPEC)
+    expected.setup()
+    assert torch.equal(api.load_data(folder.path).test.x, expected.test.x)
+    text = folder.config.read_text()
+    (tmp_path / "config.yaml").write_text(text.replace("data_id: digits", "data_id: other"))
+    with pytest.raises(UserError, match="and the run was trained on other"):
+        api.load_data(tmp_path)
+
+
+def test_it_works_from_anywhere(tmp_path: Path) -> None:
+    code = "from genarena import api; print(api.sample(api.fit('uniform', 'digits', examples=128).model, 2).shape)"
+    environment = os.environ | {"PYTHONPATH": str(Path(api.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "torch.Size([2, 1, 8, 8])", done.stderr
+    assert list(tmp_path.iterdir()) == []
