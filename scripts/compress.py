@@ -44,7 +44,7 @@ def main() -> None:
 def compress(run: str, out: Path, options: dict) -> dict:
     """The record of the file, which becomes `metrics.bits_on_disk` of the run's row."""
     from genarena.api import load_data
-    from genarena.compression.file import coder_for
+    from genarena.compression.file import Codec, coder_for
     from genarena.compression.report import add_to_row, measure
     from genarena.files.progress import Bars
     from genarena.runs.folder import RunFolder
@@ -57,7 +57,7 @@ def compress(run: str, out: Path, options: dict) -> dict:
         raise UserError(f"num_images={num_images}: the test split of {data.name} has {data.test.size:,}")
     x, seed = data.test.x[:num_images], cfg["evaluation"]["sample_seed"]
     with Bars() as bars:
-        record = measure(model, cfg["model"], x, data.facts["id"], out, bars, seed)
+        record = measure(Codec(model, cfg["model"], data.facts["id"]), x, out, bars, seed)
     record["split"] = "test" if num_images == data.test.size else f"test[:{num_images}]"
     add_to_row(folder, record)
     return record

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from genarena.build import build
-from genarena.compression.file import decompress, model_hash
+from genarena.compression.file import Codec
 from genarena.config import compose
 from genarena.run import run
 from genarena.runs import results
@@ -103,7 +103,7 @@ def test_this_process_reads_what_another_one_wrote(folder: RunFolder, tmp_path: 
     cfg, model = folder.rebuild()
     data = build(cfg["data"], "data")
     data.setup()
-    decoded = decompress(out.read_bytes(), model, data.facts["id"], model_hash(cfg["model"], model), QUIET)
+    decoded = Codec(model, cfg["model"], data.facts["id"]).decompress(out.read_bytes(), QUIET)
     assert torch.equal(decoded, data.test.x[:20])
     assert results.read_row(folder.result)["metrics"]["bits_on_disk"]["split"] == "test[:20]"
 

@@ -6,7 +6,7 @@ import zlib
 import pytest
 import torch
 
-from genarena.compression.file import CHECKSUM, FACTS, HEADER_BYTES, coder_for, compress, decompress, model_hash
+from genarena.compression.file import CHECKSUM, FACTS, HEADER_BYTES, Codec, coder_for
 from genarena.errors import ArenaError, Untrusted, UserError
 from genarena.models.base import GenerativeModel
 from genarena.models.baseline.uniform import Uniform
@@ -20,11 +20,11 @@ DATA = "digits-01234567"
 
 def written(model: GenerativeModel) -> tuple[torch.Tensor, bytes]:
     x = images(model, 6)
-    return x, compress(model, x, DATA, model_hash(CONFIG, model), QUIET)
+    return x, Codec(model, CONFIG, DATA).compress(x, QUIET)
 
 
 def reading(content: bytes, model: GenerativeModel, data: str = DATA) -> torch.Tensor:
-    return decompress(content, model, data, model_hash(CONFIG, model), QUIET)
+    return Codec(model, CONFIG, data).decompress(content, QUIET)
 
 
 @pytest.mark.parametrize("build", [pixelcnn, vae])
@@ -62,7 +62,7 @@ def test_another_model_data_set_or_version_is_refused() -> None:
     with pytest.raises(UserError, match="not of the data set mnist-1"):
         reading(content, model, "mnist-1")
     with pytest.raises(UserError, match="another model"):
-        decompress(content, model, DATA, model_hash({"latent_dim": 6}, model), QUIET)
+        Codec(model, {"latent_dim": 6}, DATA).decompress(content, QUIET)
     facts = bytearray(content[: FACTS.size])
     facts[3] = 2
     newer = facts + CHECKSUM.pack(zlib.crc32(facts + content[HEADER_BYTES:])) + content[HEADER_BYTES:]
@@ -79,12 +79,12 @@ def test_other_probabilities_do_not_pass_for_lossless(build) -> None:
     """What another machine's arithmetic would do: the hashes agree and the probabilities do not."""
     model = build((1, 8, 8), 17, "categorical")
     _, content = written(model)
-    hashed = model_hash(CONFIG, model)
+    codec = Codec(model, CONFIG, DATA)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.01)
     with pytest.raises(Untrusted, match="do not decode"):
-        decompress(content, model, DATA, hashed, QUIET)
+        codec.decompress(content, QUIET)
 
 
 def test_words_of_no_message_are_refused() -> None:
@@ -122,7 +122,7 @@ def test_images_that_the_model_does_not_describe_are_refused() -> None:
     model = vae((1, 8, 8), 17, "categorical")
     for x in (torch.zeros(2, 1, 8, 9), torch.full((2, 1, 8, 8), 17), torch.zeros(0, 1, 8, 8)):
         with pytest.raises(ArenaError, match="expected at least one of"):
-            compress(model, x.to(torch.uint8), DATA, b"1234", QUIET)
+            Codec(model, CONFIG, DATA).compress(x.to(torch.uint8), QUIET)
 
 
 def test_a_model_that_diverged_is_refused() -> None:
@@ -131,4 +131,4 @@ def test_a_model_that_diverged_is_refused() -> None:
     with torch.no_grad():
         next(model.decoder.parameters()).fill_(float("nan"))
     with pytest.raises(UserError, match="not finite"):
-        compress(model, x, DATA, b"1234", QUIET)
+        Codec(model, CONFIG, DATA).compress(x, QUIET)

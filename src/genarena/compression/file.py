@@ -59,54 +59,60 @@ def model_hash(config: dict[str, Any], model: GenerativeModel) -> bytes:
     return digest.digest()[:4]
 
 
-def compress(model: GenerativeModel, x: Tensor, data_id: str, hashed: bytes, bars: Bars) -> bytes:
-    """The content of a file of images (N, C, H, W), uint8 levels; `hashed` is the `model_hash` of a model in eval mode.
+class Codec:
+    """Files of images for one model and one data set, with the weights that the model has when the codec is made."""
 
-    Raises UserError when the model cannot be coded with, or `x` is not what it models.
-    """
-    coder, spec = coder_for(model), model.spec
-    if tuple(x.shape[1:]) != spec.shape or len(x) < 1 or int(x.max()) >= spec.num_levels:
-        raise UserError(
-            f"images of shape {tuple(x.shape)}: expected at least one of {spec.shape}, levels below {spec.num_levels}"
-        )
-    with _reproducible():
-        words = coder.encode(x.to(model.device), bars).astype("<u4").tobytes()
-    facts = FACTS.pack(
-        MAGIC, VERSION, _short_hash(data_id), hashed, len(x), *spec.shape, spec.num_levels - 1, _checksum(x)
-    )
-    return facts + CHECKSUM.pack(zlib.crc32(facts + words)) + words
+    def __init__(self, model: GenerativeModel, config: dict[str, Any], data_id: str) -> None:
+        """model: in eval mode. config: what it was built from. Raises UserError for a model that cannot be coded with."""
+        self.model, self.coder = model, coder_for(model)
+        self.data_id, self.hashed = data_id, model_hash(config, model)
 
+    def compress(self, x: Tensor, bars: Bars) -> bytes:
+        """The content of a file of images (N, C, H, W), uint8 levels.
 
-def decompress(content: bytes, model: GenerativeModel, data_id: str, hashed: bytes, bars: Bars) -> Tensor:
-    """The images of a file, (N, C, H, W) uint8 on the CPU.
+        Raises UserError when `x` is not what the model describes, or the model's probabilities are not finite.
+        """
+        spec = self.model.spec
+        if tuple(x.shape[1:]) != spec.shape or len(x) < 1 or int(x.max()) >= spec.num_levels:
+            raise UserError(
+                f"images of shape {tuple(x.shape)}: expected at least one of {spec.shape}, levels below {spec.num_levels}"
+            )
+        with _reproducible():
+            words = self.coder.encode(x.to(self.model.device), bars).astype("<u4").tobytes()
+        belongs_to = _short_hash(self.data_id), self.hashed
+        facts = FACTS.pack(MAGIC, VERSION, *belongs_to, len(x), *spec.shape, spec.num_levels - 1, _checksum(x))
+        return facts + CHECKSUM.pack(zlib.crc32(facts + words)) + words
 
-    Raises Untrusted for a damaged file, or one that this machine decodes to other pixels; UserError for one of another
-    version, data set or model.
-    """
-    num_images, pixels = _checked_header(content, model, data_id, hashed)
-    words = np.frombuffer(content[HEADER_BYTES:], "<u4").astype(np.uint32)
-    with _reproducible():
-        x = coder_for(model).decode(words, num_images, bars)
-    if _checksum(x) != pixels:
-        raise Untrusted(NOT_OURS)
-    return x
+    def decompress(self, content: bytes, bars: Bars) -> Tensor:
+        """The images of a file, (N, C, H, W) uint8 on the CPU.
 
+        Raises Untrusted for a damaged file, or one that this machine decodes to other pixels; UserError for one of another
+        version, data set or model.
+        """
+        num_images, pixels = self._checked_header(content)
+        words = np.frombuffer(content[HEADER_BYTES:], "<u4").astype(np.uint32)
+        with _reproducible():
+            x = self.coder.decode(words, num_images, bars)
+        if _checksum(x) != pixels:
+            raise Untrusted(NOT_OURS)
+        return x
 
-def _checked_header(content: bytes, model: GenerativeModel, data_id: str, hashed: bytes) -> tuple[int, int]:
-    """Number of images and CRC-32 of their levels."""
-    if content[: len(MAGIC)] != MAGIC:
-        raise Untrusted("this is not a file of compressed images")
-    facts, checksum, words = content[: FACTS.size], content[FACTS.size : HEADER_BYTES], content[HEADER_BYTES:]
-    if len(content) < HEADER_BYTES or checksum != CHECKSUM.pack(zlib.crc32(facts + words)):
-        raise Untrusted("the file of compressed images is damaged: its checksum is wrong")
-    _, version, data, weights, num_images, *shape, last_level, pixels = FACTS.unpack(facts)
-    if version != VERSION:
-        raise UserError(f"the file of compressed images has version {version}, and this genarena reads {VERSION}")
-    if data != _short_hash(data_id):
-        raise UserError(f"the compressed images are not of the data set {data_id}")
-    if weights != hashed or (*shape, last_level + 1) != (*model.spec.shape, model.spec.num_levels):
-        raise UserError("the images were compressed with another model, or with other weights of it")
-    return num_images, pixels
+    def _checked_header(self, content: bytes) -> tuple[int, int]:
+        """Number of images and CRC-32 of their levels."""
+        if content[: len(MAGIC)] != MAGIC:
+            raise Untrusted("this is not a file of compressed images")
+        facts, checksum, words = content[: FACTS.size], content[FACTS.size : HEADER_BYTES], content[HEADER_BYTES:]
+        if len(content) < HEADER_BYTES or checksum != CHECKSUM.pack(zlib.crc32(facts + words)):
+            raise Untrusted("the file of compressed images is damaged: its checksum is wrong")
+        _, version, data, weights, num_images, *shape, last_level, pixels = FACTS.unpack(facts)
+        if version != VERSION:
+            raise UserError(f"the file of compressed images has version {version}, and this genarena reads {VERSION}")
+        if data != _short_hash(self.data_id):
+            raise UserError(f"the compressed images are not of the data set {self.data_id}")
+        spec = self.model.spec
+        if weights != self.hashed or (*shape, last_level + 1) != (*spec.shape, spec.num_levels):
+            raise UserError("the images were compressed with another model, or with other weights of it")
+        return num_images, pixels
 
 
 def _checksum(x: Tensor) -> int:

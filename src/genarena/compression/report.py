@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.compression.file import HEADER_BYTES, coder_for, compress, decompress, model_hash
+from genarena.compression.file import HEADER_BYTES, Codec
 from genarena.compression.pictures import FORMATS, picture_bits_per_dim
 from genarena.errors import Untrusted, UserError
 from genarena.files.atomic import replace_atomically
@@ -21,19 +21,17 @@ from genarena.runs.folder import RunFolder
 BATCH = 500
 
 
-def measure(
-    model: GenerativeModel, config: dict[str, Any], x: Tensor, data_id: str, out: Path, bars: Bars, seed: int = 0
-) -> dict[str, Any]:
+def measure(codec: Codec, x: Tensor, out: Path, bars: Bars, seed: int = 0) -> dict[str, Any]:
     """Write images (N, C, H, W), uint8 levels, to `out`, read the file, decode it and compare.
 
-    model: in eval mode; `config` is the configuration it was built from; `seed` is that of the claimed bound's draws.
-    Returns a record for `metrics` in a row: `value`, the bits/dim of the whole file, beside the others. Raises Untrusted
-    when the decoded images differ in one pixel, UserError when the model cannot be coded with or `out` not be written.
+    seed: of the draws of the likelihood that the model claims. Returns a record for `metrics` in a row: `value`, the
+    bits/dim of the whole file, beside those of the claim, PNG and WebP. Raises Untrusted when the decoded images differ in
+    one pixel, UserError when `out` cannot be written.
     """
-    coder, hashed = coder_for(model), model_hash(config, model)
+    model, coder = codec.model, codec.coder
     claimed = _claimed(model, x, seed, bars)
     started = time.perf_counter()
-    content = compress(model, x, data_id, hashed, bars)
+    content = codec.compress(x, bars)
     encoded = time.perf_counter()
     try:
         replace_atomically(out, lambda temporary: temporary.write_bytes(content))
@@ -41,7 +39,7 @@ def measure(
     except OSError as error:
         raise UserError(f"out={out} cannot be written: {error.strerror}") from error
     read = time.perf_counter()
-    if not torch.equal(decompress(content, model, data_id, hashed, bars), x.cpu()):
+    if not torch.equal(codec.decompress(content, bars), x.cpu()):
         out.unlink(missing_ok=True)
         raise Untrusted(f"{out} did not decode to the images that were written, and was removed")
     seconds = {"encode_seconds": round(encoded - started, 3), "decode_seconds": round(time.perf_counter() - read, 3)}
