@@ -1,5 +1,6 @@
 """The API trains and measures what the command line does, in memory, and leaves nothing behind."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -78,6 +79,9 @@ def test_objects_and_names_go_together() -> None:
     assert by_name.data is data
     assert by_name.model.spec == data.spec
     assert by_name.cost["examples_seen"] == 128
+    again = api.fit("made", data, examples=128, options={"model.hidden": [8]})  # the same data, in the same order
+    copied = copy.deepcopy(again.model).state_dict()
+    assert all(torch.equal(value, copied[name]) for name, value in by_name.model.state_dict().items())
     records = api.evaluate(by_name.model, data, ["nll_nats", "fid"], FEW)
     assert records["nll_nats"]["value"] > 0
     assert records["fid"]["value"] is None and records["fid"]["reason"]

@@ -44,6 +44,7 @@ OPTIONS = ("model", "data", "budget", "trainer", "callbacks", "seed")  # what tr
 
 Model = GenerativeModel | str
 Data = ArenaDataModule | str
+Run = str | Path  # a run folder
 Limit = float | None
 Options = Mapping[str, Any] | None
 
@@ -65,7 +66,7 @@ class Fitted:
     nonfinite: dict[str, Any]
 
 
-def load(run: str | Path, device: str = "cpu") -> GenerativeModel:
+def load(run: Run, device: str = "cpu") -> GenerativeModel:
     """The model of a run folder with the weights that were evaluated, in eval mode; of an unfinished run, the newest ones.
 
     A run folder may come from anybody: nothing in it is executed, and only sealed files of tensors are read. Raises
@@ -121,11 +122,7 @@ def evaluate(
 
 
 def sample(
-    model: GenerativeModel | str | Path,
-    num_samples: int,
-    y: Tensor | None = None,
-    seed: int = 0,
-    progress: bool = False,
+    model: GenerativeModel | Run, num_samples: int, y: Tensor | None = None, seed: int = 0, progress: bool = False
 ) -> Tensor:
     """Samples (num_samples, *shape) in the space of the data (uint8 levels, or floats), on the CPU.
 
@@ -208,6 +205,7 @@ def _trained(model: GenerativeModel, data: ArenaDataModule, plan: Plan) -> Fitte
         fitting = Fitting(model, data, plan, Path(folder, "checkpoints"), observers)
         fitting.fit()
         model, weights = fitting.choose()
+    model.trainer = data.trainer = None  # a plain module again, which can be copied
     parameters = sum(parameter.numel() for parameter in model.parameters())
     cost = fitting.cost | {"peak_memory_mb": memory.peak_mb(), "parameters": parameters}
     return Fitted(model, data, weights, cost, fitting.nonfinite)
