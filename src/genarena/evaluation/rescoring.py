@@ -10,7 +10,7 @@ from genarena.errors import UserError
 from genarena.evaluation.evaluate import evaluate, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.ranks import exchange, world
-from genarena.runs import results, stored_config
+from genarena.runs import provenance, results, stored_config
 from genarena.runs.folder import RunFolder
 
 Names = Sequence[str] | None
