@@ -45,7 +45,8 @@ def go_on(folder: RunFolder, resolved: dict[str, Any], data_id: str) -> Continua
     newest = _newest(folder)
     limits = {name: resolved["budget"][name] for name in LIMITS}
     extended = _extended(newest, limits, folder.path) if newest else []
-    said = {name: stored["budget"][name] for name in LIMITS}, stored.get("extended") or []
+    budget = stored.get("budget") if isinstance(stored.get("budget"), dict) else {}
+    said = {name: budget.get(name) for name in LIMITS}, stored.get("extended") or []
     changed = newest is not None and said != (limits, extended)
     if folder.finished and not changed:
         _refuse_other_evaluation(stored, resolved, folder.path)
@@ -59,10 +60,11 @@ def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, A
     """
     try:
         callbacks = checkpoint.load(path)["callbacks"]
-        former, budget = dict(callbacks["Limits"]), callbacks["Budget"]
-        extended = former.pop("extended")
+        stored, budget = callbacks["Limits"], callbacks["Budget"]
+        former = {name: stored[name] for name in LIMITS}
+        extended = [{name: entry[name] for name in (*LIMITS, "examples_seen")} for entry in stored["extended"]]
         seen = {"examples": budget["examples_seen"], "minutes": budget["seconds"] / 60.0}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise Untrusted(f"{path} does not say how much was seen, and of which budget") from error
     for name, limit in limits.items():  # one that stays may have been passed by a part of the last batch
         if limit is not None and limit != former[name] and seen[name] > limit:
@@ -114,7 +116,7 @@ def _refuse_other_data(stored: dict[str, Any], data_id: str, path: Path) -> None
 def _refuse_other_evaluation(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:
     """The row of a finished run keeps its metrics: other ones are measured beside it."""
     for part in ("metrics", "evaluation"):
-        there, here = (_own(cfg[part], LEFT_OUT.get(part, ())) for cfg in (stored, resolved))
+        there, here = (_own(cfg.get(part), LEFT_OUT.get(part, ())) for cfg in (stored, resolved))
         if there != here:
             wanted = f" metrics=[{','.join(resolved['metrics'])}]" if part == "metrics" else ""
             raise UserError(
