@@ -19,12 +19,14 @@ from genarena.spec import Batch
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
 PAPER_SIZE = [name for name in available("model") if name.endswith("_paper")]
 SMALL_BATCH = 4
-CHEAPER = {"ebm": ["model.ais_steps=20"]}  # the contract does not depend on how good an estimate is
+CHEAPER = {"ais_steps": 20}  # where a model has this option: the contract does not depend on how good an estimate is
 
 
 def make(name: str, *overrides: str, data: str = "digits") -> GenerativeModel:
     torch.manual_seed(0)
-    return build(compose([f"model={name}", f"data={data}", *CHEAPER.get(name, []), *overrides]).model, "model")
+    node = compose([f"model={name}", f"data={data}", *overrides]).model
+    node.update({option: value for option, value in CHEAPER.items() if option in node})
+    return build(node, "model")
 
 
 def images(model: GenerativeModel, num: int = SMALL_BATCH, seed: int = 1) -> Tensor:

@@ -1,1 +1,18 @@
-"""The members. One family per folder, one model per file, `base.py` is the contract they all keep."""
+"""The models, one family per folder and one model per file.
+
+To add one
+- Write `<family>/<name>.py` with one subclass of `GenerativeModel` (`base.py`), or of a class that its family shares (a
+  `NormalisingFlow`, a `LatentGAN`), or of another model: `loss`, `sample` and, where there is one, `log_prob`. What else
+  it can do (encode, decode, give its conditionals) it inherits from `capabilities.py`.
+- Write `conf/model/<name>.yaml` with `_target_`, `spec: ${data.spec}`, the options, and `training`.
+- Nothing else is edited. The tests go over all files of `conf/model`.
+
+Rules
+- The module docstring names the paper and says what differs from it; the class docstring is the objective, an equation.
+- A new family is a new folder. Its `__init__.py` holds one docstring of at least 200 characters and no code: what the family
+  is, its equation, its conventions.
+- What several models of a family need lies in a file of that folder, named by a noun. Of another model's file only the
+  class that a model extends is imported.
+- Options have the names that the others have (`hidden_channels`, `latent_dim`, `num_blocks`, `nfe`): tests make models
+  small by those names.
+"""
