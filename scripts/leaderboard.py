@@ -51,7 +51,7 @@ def main() -> None:
     if options["logger"] == "wandb":
         from genarena.tracking import wandb_run  # heavy: only where it is asked for
 
-        settings = OmegaConf.to_container(OmegaConf.load(config.CONF / "logger" / "wandb.yaml"), resolve=True)
+        settings = OmegaConf.to_container(OmegaConf.load(config.file_of("logger", "wandb")), resolve=True)
         rows = {table.anchor: [formats.flat(record) for record in formats.records([table])] for table in tables}
         wandb_run.log_leaderboard(settings, rows, [out / name for name in files])
     print(printable(f"page: {(out / 'index.html').resolve()}"))

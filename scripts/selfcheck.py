@@ -1,12 +1,12 @@
 """Check the numbers themselves against closed forms and independent implementations; exit code 0 when all holds."""
 
-import os
 import sys
 import time
 from pathlib import Path
 
 from genarena import cli
 from genarena.errors import UserError
+from genarena.options.values import from_environment
 
 USAGE = """python scripts/selfcheck.py [data.root=<folder with cifar-10-batches-py>] [features.inception_weights=<file>]
 
@@ -14,7 +14,7 @@ The last check, FID of CIFAR-10 train against test, needs the data and torch-fid
 
 
 def main() -> None:
-    root = os.environ.get("GENARENA_DATA", "data")
+    root = str(from_environment("GENARENA_DATA") or "data")
     options = cli.options({"data.root": root, **cli.FEATURE_OPTIONS}, USAGE)
 
     if options["data.root"] != root and not Path(options["data.root"]).is_dir():

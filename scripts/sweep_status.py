@@ -22,8 +22,9 @@ def main() -> None:
 
 
 def _folders(name: str, runs_dir: Path) -> list[Path]:
-    if (Path(name) / sweep_report.DESCRIPTION).is_file():
-        return [Path(name)]
+    folder = Path(name).expanduser()
+    if (folder / sweep_report.DESCRIPTION).is_file():
+        return [folder]
     known = {
         path.parent: OmegaConf.load(path).name for path in sorted(runs_dir.glob(f"**/*/{sweep_report.DESCRIPTION}"))
     }

@@ -1,6 +1,7 @@
-"""Configuration node -> object. The only place that instantiates, and only what the project trusts."""
+"""Makes the object that a configuration node describes. The only place that does, and only for targets that are trusted."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import lru_cache, partial
 from inspect import isclass, isfunction
@@ -10,7 +11,9 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from genarena import plugins
 from genarena.errors import ArenaError, Untrusted, UserError
+from genarena.options import values
 from genarena.trust import ALLOWED, refuse_foreign
 
 KINDS = {  # beginning of a target -> the class that it must extend; "" for a function
@@ -34,8 +37,11 @@ def build(node: DictConfig | dict[str, Any], what: str) -> Any:
     for target in _targets(plain):
         _refuse_strangers(target, what)
     try:
+        _check_options(plain, what)
         plain = _bind_partials(plain)
         return instantiate(plain, _convert_="all") if isinstance(plain, dict) else plain
+    except ValueError as error:  # of `_check_options`
+        raise UserError(str(error)) from error
     except InstantiationException as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
@@ -61,6 +67,23 @@ def _bind_partials(node: Any) -> Any:
     return partial(bound.func, *bound.args, **bound.keywords)
 
 
+def _check_options(node: Any, what: str) -> None:
+    """Raise ValueError, with what is allowed, for an option out of the range that its constructor's signature names."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        _check_options(value, f"{what}.{key}")
+    if isinstance(node, dict) and "_target_" in node:
+        with suppress(ImportError):  # reported by `instantiate`, with its cause
+            values.check(_found(node["_target_"]), node, what)
+
+
+def _found(target: str) -> Any:
+    """The object of a dotted name. Raises ImportError where there is none."""
+    try:
+        return get_object(target)
+    except Exception as error:
+        raise ImportError(target) from error
+
+
 def _readable(cause: BaseException) -> str:
     lines = [line for line in str(cause).strip().splitlines() if line.strip()]
     return lines[0] if lines else type(cause).__name__
@@ -68,17 +91,19 @@ def _readable(cause: BaseException) -> str:
 
 @lru_cache
 def _refuse_strangers(target: str, what: str) -> None:
-    """Raise Untrusted unless the object is what its place promises: a name may begin well and end in foreign code."""
+    """Raise Untrusted unless the target is of the class that its place promises, and defined in that package."""
     try:
-        found = get_object(target)
-    except Exception:  # a broken import is reported by `instantiate`, with its cause
+        found = _found(target)
+    except ImportError:  # reported by `instantiate`, with its cause
         return
-    kind = next(kind for prefix, kind in KINDS.items() if target.startswith(prefix))
+    package, _, rest = target.partition(".")
+    place = f"genarena.{rest}" if package in plugins.packages() else target
+    kind = next(kind for prefix, kind in KINDS.items() if place.startswith(prefix))
     if not kind:
         fits = isfunction(found) and f"{found.__module__}.{found.__name__}" == target
-    elif isclass(found) and found.__module__.startswith(target.split(".")[0]):
+    elif isclass(found) and found.__module__.split(".")[0] == package:
         extended = {f"{base.__module__}.{base.__qualname__}" for base in found.__mro__}
-        fits = kind in extended or (is_dataclass(found) and target.startswith("genarena."))  # those hold settings
+        fits = kind in extended or (is_dataclass(found) and place.startswith("genarena."))  # those hold settings
     else:
         fits = False
     if not fits:

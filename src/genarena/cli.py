@@ -1,6 +1,7 @@
 """Command lines: checked first, errors in one line, exit codes. No torch here."""
 
 import os
+import runpy
 import sys
 import textwrap
 import traceback
@@ -12,10 +13,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from genarena import config, metrics
+from genarena import config, metrics, plugins
 from genarena.errors import ArenaError, UserError, printable
+from genarena.files import cache, streams
 from genarena.files.atomic import check_writable
 from genarena.jobs import launcher, local_jobs
+from genarena.options import words
+from genarena.options.overrides import OF_THE_LINE, key_of, path_in
+from genarena.options.values import Place
 from genarena.runs import interruption, stored_config
 from genarena.runs.interruption import Interrupted
 from genarena.startup import threads
@@ -39,34 +44,51 @@ Other options: seed, runs_dir, debug=true, and anything in the composed config, 
 budget.minutes=2, budget.examples=10000, trainer.precision=32-true, data.root=<folder>."""
 
 
+def door() -> None:
+    """`genarena <program> [<option>=<value> ...]`: train.py and the programs of `scripts/`, where the package is installed."""
+    folder = config.SOURCE / "scripts"
+    known = sorted(path.stem for path in folder.glob("*.py") if path.stem != "bench")
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name not in known:
+        usage = (
+            f"genarena <program> [<option>=<value> ...] with one of {', '.join(known)}; --help after its name says more"
+        )
+        wrong = name not in ("-h", "--help")
+        hint = f"error: {name}: there is no such program{config.nearest(name, known)}; " if wrong else ""
+        print(f"{hint}{usage}", file=sys.stderr if wrong else sys.stdout)
+        sys.exit(2 if wrong else 0)
+    sys.argv[:2] = [str(folder / f"{name}.py")]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
 def start(main: Callable[[], None]) -> None:
     """Run a Hydra main: refuse a bad command line with exit code 2 before anything is written."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach `guard` whole
+    guard(lambda: _checked(main))
 
-    def checked() -> None:
-        if {"--help", "-h"} & set(sys.argv):
-            print(_help())
-            return
-        local_jobs.die_with_parent()
-        if not {"--hydra-help", "--version"} & set(sys.argv):
-            flags = _flags(sys.argv[1:])
-            overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-            overrides = config.check(expand_resume(_without_values(sys.argv[1:], overrides)))
-            sweeps = [o for o in overrides if o.startswith("sweep=") and o not in ("sweep=null", "sweep=")]
-            if sweeps and flags:
-                raise UserError(f"{sweeps[0]}: goes without {flags[0]}")
-            if sweeps:
-                from genarena.search.sweep import sweep
 
-                sys.exit(sweep(overrides))
-            if flags and set(flags) <= {"-m", "--multirun"}:
-                sys.exit(launcher.multirun(overrides))
-            sys.argv[1:] = [*flags, *overrides]
-        main()
-        if _failures:
-            raise _failures[0]
+def _checked(main: Callable[[], None]) -> None:
+    if {"--help", "-h"} & set(sys.argv):
+        print(_help())
+        return
+    local_jobs.die_with_parent()
+    if not {"--hydra-help", "--version"} & set(sys.argv):
+        flags, given = words.split(sys.argv[1:], config.groups())
+        many = bool({"-m", "--multirun"} & set(flags))
+        overrides = config.check(expand_resume(given), single=not many)
+        sweeps = [text for text in overrides if text.startswith("sweep=") and text != "sweep=null"]
+        if sweeps and flags:
+            raise UserError(f"{sweeps[0]}: goes without {flags[0]}")
+        if sweeps:
+            from genarena.search.sweep import sweep
 
-    guard(checked)
+            sys.exit(sweep(overrides))
+        if many and set(flags) <= {"-m", "--multirun"}:
+            sys.exit(launcher.multirun(overrides))
+        sys.argv[1:] = [*flags, *overrides]
+    main()
+    if _failures:
+        raise _failures[0]
 
 
 _failures: list[ArenaError] = []
@@ -76,7 +98,8 @@ def attempt(job: Callable[[Any], Any], cfg: Any) -> None:
     """Run one job of a command line; its failure is reported now and ends the process only when all jobs are done."""
     try:
         job(cfg)
-    except ArenaError as error:
+    except (ArenaError, OSError) as caught:
+        error = _of_the_system(caught) if isinstance(caught, OSError) else caught
         if cfg.debug:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr, flush=True)
@@ -87,9 +110,11 @@ def attempt(job: Callable[[Any], Any], cfg: Any) -> None:
 def guard(action: Callable[[], Any]) -> None:
     """Call `action`; turn an exception into one line on stderr and the exit code of its kind."""
     threads.start()
+    streams.unbreakable()
     debug = "debug=true" in sys.argv
     try:
         with interruption.listening():
+            _take_config_dir()
             action()
     except ArenaError as error:
         if debug:
@@ -97,20 +122,37 @@ def guard(action: Callable[[], Any]) -> None:
         if not getattr(error, "reported", False):
             print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except OSError as error:  # a path that cannot be read or written, a full disk
-        if debug or not error.strerror:
-            raise
-        where = f"{printable(error.filename)}: " if error.filename else ""
-        print(f"error: {where}{error.strerror}", file=sys.stderr)
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {_of_the_system(error)}", file=sys.stderr)
         sys.exit(UserError.exit_code)
     except (Interrupted, KeyboardInterrupt) as error:
         print(f"error: {error}" if isinstance(error, Interrupted) else "error: interrupted", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 130))
 
 
+def _of_the_system(error: OSError) -> UserError:
+    """An error of the system, such as a path that cannot be written, in one line. Raises it again where it has no text."""
+    if not error.strerror:
+        raise error
+    place = f"{printable(error.filename)}: " if error.filename else ""
+    return UserError(f"{place}{error.strerror}{cache.advice(error.filename)}")
+
+
+def _take_config_dir() -> None:
+    """Take `--config-dir <folder>` off the command line of any of our programs: `plugins` knows it from here on."""
+    for index, argument in enumerate(sys.argv):
+        flag, separator, folder = argument.partition("=")
+        if flag in ("--config-dir", "-cd"):
+            following = sys.argv[index + 1 : index + 2]
+            plugins.declare(folder if separator else "".join(following))
+            del sys.argv[index : index + (1 if separator else 2)]
+            return
+
+
 def _help() -> str:
-    folders = [path.name for path in sorted(config.CONF.iterdir()) if path.is_dir() and path.name != "suite"]
-    groups = [group for group in folders if config.available(group)]
+    groups = [group for group in config.groups() if group != "suite" and config.available(group)]
     lines = [f"  {group + '=':12s}{' '.join(config.available(group))}" for group in groups]
     return HELP.format(
         groups="\n".join(f"{textwrap.fill(line, 110, subsequent_indent=' ' * 14)}\n" for line in lines),
@@ -118,18 +160,20 @@ def _help() -> str:
     )
 
 
-FEATURES = (
-    "space",
-    "inception_weights",
-    "dinov2_weights",
-    "clip_weights",
-)  # of genarena.evaluation.weights.FeatureSettings
+FEATURES = ("space", "inception_weights", "dinov2_weights", "clip_weights")  # of evaluation.weights.FeatureSettings
 FEATURE_OPTIONS = {f"features.{name}": None for name in FEATURES}  # for a script's `defaults`
 
 
 def features(options: dict[str, Any]) -> dict[str, str]:
     """The `features.*` options that were given, as fields of FeatureSettings."""
     return {name: str(options[f"features.{name}"]) for name in FEATURES if options[f"features.{name}"] is not None}
+
+
+PLACES = {  # the options of scripts that are paths
+    **dict.fromkeys(("run", "out", "samples", "reference", "pictures", "shards", "runs_dir"), Place()),
+    **dict.fromkeys(("data_root", "data.root"), Place()),
+    **{f"features.{name}": Place(words=("download",)) for name in FEATURES if name.endswith("_weights")},
+}
 
 
 def options(
@@ -147,21 +191,11 @@ def options(
     for argument in sys.argv[1:] if arguments is None else arguments:
         if argument in ("debug=true", "debug=false"):  # for `guard`
             continue
-        key, separator, value = argument.partition("=")
-        if not separator or key not in defaults:
+        key = argument.partition("=")[0]
+        if "=" not in argument or key not in defaults:
             hint = config.nearest(key, defaults)
             raise UserError(f"{argument}: expected one of {', '.join(f'{name}=...' for name in defaults)}{hint}")
-        default = defaults[key]
-        if not value and default is not None:
-            raise UserError(f"{argument}: expected a value")
-        try:
-            given[key] = OmegaConf.to_container(OmegaConf.from_dotlist([f"v={value}"]))["v"] if value else None
-        except (YAMLError, OmegaConfBaseException) as error:
-            raise UserError(f"{argument}: is not a value that can be read, e.g. [a,b]") from error
-        if isinstance(default, int) and not isinstance(given[key], int):
-            raise UserError(f"{argument}: expected a whole number")
-        if (isinstance(default, str) or default is ...) and given[key] is not None:
-            given[key] = value
+        given[key] = path_in(argument, PLACES[key]) if key in PLACES else _value(argument, defaults[key])
     missing = [key for key, default in defaults.items() if default is ... and given.get(key) is None]
     if missing:
         raise UserError(f"{', '.join(f'{key}=...' for key in missing)} is missing\n{usage}")
@@ -171,29 +205,28 @@ def options(
     return chosen
 
 
-def _flags(arguments: list[str]) -> list[str]:
-    """Hydra's own flags, with their values."""
-    kept = []
-    for index, argument in enumerate(arguments):
-        takes_value = index and arguments[index - 1] in ("--cfg", "-c", "--package", "-p", "--info", "-i")
-        if argument.startswith("-") or (takes_value and "=" not in argument):
-            kept.append(argument)
-    return kept
-
-
-def _without_values(arguments: list[str], overrides: list[str]) -> list[str]:
-    flags = _flags(arguments)
-    return [override for override in overrides if override not in flags]
+def _value(argument: str, default: Any) -> Any:
+    """What `key=value` gives for an option with such a default."""
+    value = argument.partition("=")[2]
+    if not value and default is not None:
+        raise UserError(f"{argument}: expected a value")
+    try:
+        read = OmegaConf.to_container(OmegaConf.from_dotlist([f"v={value}"]))["v"] if value else None
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{argument}: is not a value that can be read, e.g. [a,b]") from error
+    if isinstance(default, int) and not isinstance(read, int):
+        raise UserError(f"{argument}: expected a whole number")
+    return value if (isinstance(default, str) or default is ...) and read is not None else read
 
 
 def expand_resume(overrides: list[str]) -> list[str]:
     """With `resume=<folder>`, the overrides that run was started with come first; what is given again wins."""
-    folders = [override.partition("=")[2] for override in overrides if override.startswith("resume=")]
-    if not folders or folders[-1] in ("", "null"):
+    given = [text for text in overrides if text.startswith("resume=")]
+    if not given:
         return overrides
-    path = Path(folders[-1]) / "config.yaml"
+    path = Path(path_in(given[-1], OF_THE_LINE["resume"])) / "config.yaml"
     if not path.is_file():
-        raise UserError(f"resume={folders[-1]}: there is no run (no config.yaml) in that folder")
+        raise UserError(f"{given[-1]}: there is no run (no config.yaml) in that folder")
     stored = stored_config.load(path)["choices"]["overrides"]
-    given = {override.lstrip("+").partition("=")[0] for override in overrides}
-    return [override for override in stored if override.lstrip("+").partition("=")[0] not in given] + overrides
+    keys = {key_of(text) for text in overrides}
+    return [text for text in stored if key_of(text) not in keys] + overrides

@@ -1,24 +1,28 @@
 """What a configuration may ask for. Names are judged here, before anything is imported; objects in `build`. No torch here.
 
-A run folder is somebody else's file: its `config.yaml` may name nothing outside this list, resolve nothing, and bring no
-option that reaches beyond the run itself.
+A run folder is somebody else's file: its `config.yaml` may name only what genarena holds, or a plugin package that this
+machine's user has installed or named. It may not refer to variables, nor bring an option that reaches beyond the run itself.
 """
 
 import re
 from typing import Any
 
+from genarena import plugins
 from genarena.errors import Untrusted
 
+OF_A_PACKAGE = r"models\.(\w+\.){1,2}[A-Z]\w*|(data|nets)\.[a-z]\w*\.[A-Z]\w*"  # genarena's, or a plugin's
 TARGETS = re.compile(
-    r"genarena\.models\.(\w+\.){1,2}[A-Z]\w*"
-    r"|genarena\.(data|nets)\.[a-z]\w*\.[A-Z]\w*"
+    rf"genarena\.({OF_A_PACKAGE})"
     r"|genarena\.training\.schedule\.[a-z]\w*"
     r"|genarena\.(spec\.DataSpec|training\.module\.Training)"
     r"|genarena\.(evaluation\.(settings\.EvaluationSettings|weights\.FeatureSettings)|search\.settings\.Settings)"
     r"|torch\.optim\.[A-Z]\w*"
     r"|pytorch_lightning\.(Trainer|strategies\.[A-Z]\w*Strategy)"
 )
-ALLOWED = "models, data sets, networks, schedules and settings of genarena, torch.optim and pytorch_lightning.Trainer"
+ALLOWED = (
+    "models, data sets, networks, schedules and settings of genarena, torch.optim, pytorch_lightning.Trainer, and models, "
+    "data sets and networks of a plugin, which is installed or named by --config-dir <package>/conf"
+)
 BEYOND = ("hydra", "launcher", "sweep", "resume")  # options of a stored command line that are left out
 
 
@@ -36,7 +40,11 @@ def refuse_foreign(node: Any, what: str) -> None:
 
 
 def _is_ours(target: Any) -> bool:
-    return isinstance(target, str) and TARGETS.fullmatch(target) is not None and "._" not in target
+    if not isinstance(target, str) or "._" in target:
+        return False
+    package, _, rest = target.partition(".")
+    of_plugin = package in plugins.packages() and re.fullmatch(OF_A_PACKAGE, rest) is not None
+    return of_plugin or TARGETS.fullmatch(target) is not None
 
 
 def stored_overrides(overrides: Any, what: str) -> list[str]:

@@ -44,7 +44,7 @@ def test_the_first_seed_of_all_comes_first() -> None:
     jobs = jobs_of(benchmark.command("digits", ["model=vae,made"]))
     named = [(job.cfg["seed"], job.cfg["choices"]["model"]) for job in jobs]
     assert named == [(seed, model) for seed in (0, 1, 2) for model in ("vae", "made")]
-    assert {job.cfg["runs_dir"] for job in jobs} == {"runs/suites/digits"}
+    assert {job.cfg["runs_dir"] for job in jobs} == {str(Path("runs/suites/digits").absolute())}
 
 
 def test_what_is_given_takes_the_place_of_the_suites() -> None:
@@ -56,7 +56,7 @@ def test_what_is_given_takes_the_place_of_the_suites() -> None:
     )
     (job,) = jobs
     assert job.cfg["trainer"]["accelerator"] == "cpu" and job.cfg["data"]["num_val"] == 5
-    assert (job.cfg["seed"], job.cfg["choices"]["data"], job.cfg["runs_dir"]) == (7, "mnist", "x")
+    assert (job.cfg["seed"], job.cfg["choices"]["data"], job.cfg["runs_dir"]) == (7, "mnist", str(Path("x").absolute()))
 
 
 def test_mistakes_are_told_in_one_line(tmp_path: Path, monkeypatch) -> None:

@@ -1,6 +1,7 @@
 """W&B online and offline: training goes on without it, a run folder is one W&B run, no key is written anywhere."""
 
 import json
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from genarena.config import compose
 from genarena.errors import UserError
 from genarena.run import run
 from genarena.runs.folder import RunFolder
-from genarena.tracking import wandb_run
+from genarena.tracking import wandb_run, wandb_settings
 from genarena.training.callbacks.budget import Budget
 from tests.tracking import offline_file
 from tests.tracking.fake_server import FakeServer
@@ -137,12 +138,12 @@ def test_without_network_in_one_line(environment: pytest.MonkeyPatch, tmp_path: 
 
 def test_a_proxy_is_asked_in_place_of_the_server(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("WANDB_BASE_URL", "https://wandb.invalid")
-    assert wandb_run._why_offline(None) == "no network"
+    assert wandb_settings.why_offline(None) == "no network"
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         environment.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
-        assert wandb_run._why_offline(None) is None
+        assert wandb_settings.why_offline(None) is None
         environment.setenv("no_proxy", "wandb.invalid")
-        assert wandb_run._why_offline(None) == "no network"
+        assert wandb_settings.why_offline(None) == "no network"
 
 
 def test_online_by_order_needs_a_key(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -151,7 +152,8 @@ def test_online_by_order_needs_a_key(environment: pytest.MonkeyPatch, tmp_path: 
         run(compose(command(tmp_path / "runs", "logger.offline=false")))
     assert not (tmp_path / "runs").exists()
     (tmp_path / "none").write_text(f"machine api.wandb.ai\n  login user\n  password {KEY}\n")
-    wandb_run.check({"kind": "wandb", "offline": False})
+    names = {"project": "genarena", "entity": None}
+    wandb_run.check({"kind": "wandb", "offline": False, "init_timeout": 1.0, **names})
 
 
 def test_a_resumed_run_is_the_same_wandb_run(environment: pytest.MonkeyPatch, tmp_path: Path, capfd) -> None:
@@ -191,3 +193,49 @@ def test_what_goes_wrong_with_wandb_does_not_end_the_run(environment, tmp_path: 
     row = run(compose(command(tmp_path / "runs", "logger.offline=true")))
     assert row["status"] == "ok"
     assert "wandb: service is gone" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "said"),
+    [
+        ({"WANDB_BASE_URL": "notaurl"}, {}, "base_url (WANDB_BASE_URL): Input should be a valid URL"),
+        ({"WANDB_SERVICE": "odd"}, {}, "Failed to parse WANDB_SERVICE='odd'"),
+        ({"WANDB_MODE": "odd"}, {}, "mode (WANDB_MODE): Input should be"),
+        ({}, {"project": "a?b"}, "cannot contain"),
+        ({}, {"project": "team/"}, "logger.project=team/: expected <project>, or <entity>/<project> alone"),
+        ({}, {"project": "a/b", "entity": "c"}, "logger.project=a/b, logger.entity=c: expected <project>, or"),
+    ],
+)
+def test_what_wandb_would_refuse_is_one_line_before_a_run_has_a_folder(
+    variables: dict, options: dict, said: str, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    given = [f"logger.{key}='{value}'" for key, value in options.items()]
+    wandb.teardown()
+    with pytest.raises(UserError) as refused:
+        run(compose(command(tmp_path / "runs", *given)))
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_project_may_name_its_team(environment: pytest.MonkeyPatch) -> None:
+    assert wandb_settings.names({"project": "team/proj", "entity": None}) == ("team", "proj")
+    assert wandb_settings.names({"project": "team/proj", "entity": "team"}) == ("team", "proj")
+    assert wandb_settings.names({"project": "proj", "entity": None}) == (None, "proj")
+
+
+def test_disabled_means_no_wandb_run(environment: pytest.MonkeyPatch, tmp_path: Path, capfd) -> None:
+    environment.setenv("WANDB_MODE", "disabled")
+    assert run(compose(command(tmp_path / "runs")))["status"] == "ok"
+    assert not list(tmp_path.rglob("wandb")) and "wandb:" not in "".join(capfd.readouterr())
+
+
+def test_a_home_that_cannot_be_written_is_no_matter(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    for name in wandb_settings.HOMES:
+        environment.delenv(name, raising=False)
+    wandb_settings.prepare({"init_timeout": 1.0})
+    for name in wandb_settings.HOMES:
+        assert Path(os.environ[name]).is_dir() and tmp_path not in Path(os.environ[name]).parents
+        environment.setenv(name, os.environ[name])  # taken back after the test

@@ -13,6 +13,7 @@ from torch import Tensor
 from genarena.data.batches import Batches, Split, mirrored, seeded_generator
 from genarena.data.reading.lazy import Lazy
 from genarena.errors import DataError
+from genarena.options.values import Count, Folder, Seed
 from genarena.spec import DataSpec
 
 HASHED_AT_ONCE = 4096
@@ -33,13 +34,13 @@ class ArenaDataModule(LightningDataModule, ABC):
     background = "white"  # a field of sets of pictures: what transparent ones are laid on
 
     spec: DataSpec
-    batch_size: int = 128
-    seed: int = 0
-    root: str = "data"
-    num_val: int | None = None
-    max_train: int | None = None
-    max_val: int | None = None
-    max_test: int | None = None
+    batch_size: Count = 128
+    seed: Seed = 0
+    root: Folder = "data"
+    num_val: Count | None = None
+    max_train: Count | None = None
+    max_val: Count | None = None
+    max_test: Count | None = None
 
     def __post_init__(self) -> None:
         super().__init__()

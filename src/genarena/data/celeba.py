@@ -17,6 +17,7 @@ from genarena.data.reading.decoding import Recipe
 from genarena.data.reading.pictures import Sources
 from genarena.errors import DataError
 from genarena.files.download import Published
+from genarena.options.values import Count
 
 COUNT, LAST_TRAIN, LAST_VAL = 202_599, 162_770, 182_637  # the official split goes by the number of the picture
 NUM_ATTRIBUTES = 40
@@ -50,7 +51,7 @@ class CelebA(PictureSet, PublishedSet):
         ),
     )
 
-    image_size: int = 64
+    image_size: Count = 64
     attribute: str | None = None
 
     def recipe(self) -> Recipe:

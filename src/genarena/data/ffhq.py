@@ -15,6 +15,7 @@ from genarena.data.reading.decoding import Recipe
 from genarena.data.reading.folders import picture_names
 from genarena.data.reading.pictures import Sources
 from genarena.errors import DataError
+from genarena.options.values import Count
 
 COUNT, LAST_TRAIN = 70_000, 59_999  # by the number in the name of a file, as the owner suggests
 NUM_VAL = 5_000
@@ -32,7 +33,7 @@ class FFHQ(PictureSet, PublishedSet):
     page = "https://github.com/NVlabs/ffhq-dataset"
     files = ()
 
-    image_size: int = 64
+    image_size: Count = 64
 
     def recipe(self) -> Recipe:
         return Recipe(self.spec.shape, aspect=1.0)

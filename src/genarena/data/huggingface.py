@@ -19,6 +19,7 @@ from genarena.data.reading.pictures import MAX_BYTES, Sources
 from genarena.errors import DataError
 from genarena.files.boundary import first_line
 from genarena.files.regular import read_regular
+from genarena.options.values import BelowRoot
 
 VALIDATION = ("validation", "val", "valid", "dev")  # names that the split has in one set or another
 SAVED = ("dataset_dict.json", "state.json")  # in the folder of a set that was saved to disk
@@ -58,7 +59,7 @@ class HuggingFace(AnyPictures):
 
     name = "huggingface"
 
-    path: str = ""
+    path: BelowRoot = ""
     column: str = "image"
     label: str | None = None
     subset: str | None = None

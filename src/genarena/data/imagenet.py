@@ -15,6 +15,7 @@ from genarena.data.published_set import PublishedSet
 from genarena.data.reading.folders import picture_names
 from genarena.data.reading.pictures import Sources
 from genarena.errors import DataError
+from genarena.options.values import Count
 
 COUNTS = {"train": 1_281_167, "val": 50_000}
 NUM_VAL = 10_000
@@ -32,7 +33,7 @@ class ImageNet(PictureSet, PublishedSet):
     page = "https://image-net.org (ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar; needs an account)"
     files = ()
 
-    image_size: int = 64
+    image_size: Count = 64
 
     def listings(self) -> tuple[Listing, Listing, Listing]:
         found = {part: self._names(part) for part in COUNTS}

@@ -12,6 +12,7 @@ from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
 from genarena.data.reading.pictures import Sources
 from genarena.errors import DataError
+from genarena.options.values import Count
 
 NUM_HELD_OUT = 10_000
 
@@ -64,7 +65,7 @@ class LSUN(PictureSet, PublishedSet):
     page = "https://github.com/fyu/lsun"
     files = ()
 
-    image_size: int = 64
+    image_size: Count = 64
     category: str = "bedroom"
 
     def listings(self) -> tuple[Listing, Listing, Listing]:

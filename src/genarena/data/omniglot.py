@@ -13,6 +13,7 @@ from genarena.data.reading.decoding import Recipe
 from genarena.data.reading.folders import picture_names
 from genarena.data.reading.pictures import Sources
 from genarena.files.download import Published
+from genarena.options.values import Count
 
 ADDRESS = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
 COUNTS = {"images_background": 19_280, "images_evaluation": 13_180}
@@ -30,7 +31,7 @@ class Omniglot(PictureSet, PublishedSet):
         Published("images_evaluation.zip", "6b91aef0f799c5bb55b94e3f2daec811", f"{ADDRESS}/images_evaluation.zip"),
     )
 
-    image_size: int = 28
+    image_size: Count = 28
 
     def recipe(self) -> Recipe:
         return Recipe(self.spec.shape, resampling="bilinear")

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from genarena.errors import DataError
 from genarena.files.atomic import replace_atomically
 from genarena.files.cache import alone, writable_cache
 from genarena.files.progress import Bars
+from genarena.options.values import Positive, Whole
 
 AT_ONCE = 128  # pictures per task of a worker
 MAX_SKIPPED = 0.01  # share of a set that `data.on_error=skip` leaves out before it stops
@@ -56,10 +57,10 @@ class PictureSet(ArenaDataModule):
     num_workers, timeout: of the processes that decode (see `Pictures`).
     """
 
-    on_error: str = "raise"
-    decode: str = "auto"
-    num_workers: int | None = None
-    timeout: float = 60.0
+    on_error: Literal["raise", "skip"] = "raise"
+    decode: Literal["auto", "once", "always"] = "auto"
+    num_workers: Whole | None = None
+    timeout: Positive = 60.0
     flip: bool = False
     background: str = "white"
 

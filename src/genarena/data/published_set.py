@@ -8,6 +8,7 @@ from genarena.data.base import ArenaDataModule
 from genarena.data.reading.archives import unpack
 from genarena.errors import DataError, UserError
 from genarena.files.download import Published, download
+from genarena.options.values import FolderOrAddress
 
 
 @dataclass(eq=False, repr=False)
@@ -21,7 +22,7 @@ class PublishedSet(ArenaDataModule):
     page: ClassVar[str]
     place: ClassVar[str] = ""  # the folder below `root` that holds the files
 
-    mirror: str | None = None
+    mirror: FolderOrAddress | None = None
 
     @property
     def folder(self) -> Path:

@@ -20,6 +20,7 @@ from genarena.data.reading.lazy import Lazy
 from genarena.data.reading.shard_index import Shard, chosen
 from genarena.data.reading.shards import Store, sources
 from genarena.errors import DataError
+from genarena.options.values import BelowRoot, Count
 
 PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 
@@ -39,9 +40,9 @@ class Streaming(AnyPictures):
     unseen = "is streamed: its training pictures are not read again to be compared with"
 
     decode: str = "always"
-    path: str = ""
+    path: BelowRoot = ""
     picture: str | None = None
-    image_size: int = 64
+    image_size: Count = 64
     mixed_shards: int = 4
     cache_gb: float = 50.0
 

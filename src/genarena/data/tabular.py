@@ -17,6 +17,7 @@ from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.data.reading.tables import read_tables
 from genarena.errors import DataError
+from genarena.options.values import BelowRoot, Count
 
 LEAST_SPREAD = 1e-9  # max - min over the largest magnitude; below it, rounding would show in the normalised float32
 
@@ -32,8 +33,8 @@ class Tabular(ArenaDataModule):
 
     name = "tabular"
 
-    num_dims: int = 2
-    path: str = ""
+    num_dims: Count = 2
+    path: BelowRoot = ""
     header: bool | None = None
 
     def __post_init__(self) -> None:

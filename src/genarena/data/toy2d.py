@@ -10,6 +10,7 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.errors import DataError
+from genarena.options.values import Count
 
 
 def _noise(num: int, generator: torch.Generator) -> Tensor:
@@ -67,7 +68,7 @@ class Toy2D(ArenaDataModule):
     name = "toy2d"
 
     distribution: str = "moons"
-    num_train: int = 50_000
+    num_train: Count = 50_000
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,7 +5,6 @@ and they never share a table with those of the published weights.
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from genarena.errors import UserError
 from genarena.files import download as fetch
 from genarena.files.cache import cache_folder
 from genarena.metrics.base import Unavailable
+from genarena.options.values import Weights, from_environment
 
 DOWNLOAD = "download"  # the value that fetches a file instead of naming one
 
@@ -63,9 +63,9 @@ class FeatureSettings:
     """
 
     space: str = "domain"
-    inception_weights: str | None = None
-    dinov2_weights: str | None = None
-    clip_weights: str | None = None
+    inception_weights: Weights | None = None
+    dinov2_weights: Weights | None = None
+    clip_weights: Weights | None = None
 
     def __post_init__(self) -> None:
         if self.space not in SPACES:
@@ -83,10 +83,10 @@ class FeatureSettings:
         advice = f"name {published.file} with features.{network}_weights=<file> or {published.variable}"
         if published.url:
             advice += f", or fetch it with features.{network}_weights={DOWNLOAD}"
-        if variable := os.environ.get(published.variable):
-            if not Path(variable).is_file():
-                raise Unavailable(f"no {published.title} weights at {variable}: {advice}")
-            return Path(variable)
+        if path := from_environment(published.variable):
+            if not path.is_file():
+                raise Unavailable(f"no {published.title} weights at {path}: {advice}")
+            return path
         if _downloaded(network).is_file():
             return _downloaded(network)
         raise Unavailable(f"no {published.title} weights: {advice}")

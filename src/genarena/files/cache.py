@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from genarena.errors import UserError
+from genarena.options.values import from_environment
+
+ADVICE = "set GENARENA_CACHE to a folder that can be written"
 
 
 @contextmanager
@@ -27,8 +30,11 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """What is made once and can be made again: $GENARENA_CACHE, default ~/.cache/genarena."""
-    return Path(os.environ.get("GENARENA_CACHE") or Path.home() / ".cache" / "genarena")
+    """What is made once and can be made again: $GENARENA_CACHE, default ~/.cache/genarena. Raises UserError without a home."""
+    try:
+        return from_environment("GENARENA_CACHE") or Path.home() / ".cache" / "genarena"
+    except RuntimeError as error:
+        raise UserError(f"there is no home folder for a cache: {ADVICE}") from error
 
 
 def writable_cache(*below: str) -> Path:
@@ -40,5 +46,13 @@ def writable_cache(*below: str) -> Path:
     except OSError as error:
         reason = error.strerror
     if reason:
-        raise UserError(f"{folder} cannot be written ({reason}): set GENARENA_CACHE to a folder that can")
+        raise UserError(f"{folder} cannot be written ({reason}): {ADVICE}")
     return folder
+
+
+def advice(path: str | os.PathLike | None) -> str:
+    """What to do about a `path` that cannot be written; "" where it has nothing to do with the cache."""
+    if path is None or not isinstance(path, str | os.PathLike):
+        return ""
+    folder, there = cache_folder(), Path(path)
+    return f": {ADVICE}" if folder == there or folder in there.parents or there in folder.parents else ""

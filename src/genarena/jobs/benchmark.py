@@ -45,7 +45,7 @@ def command(name: str, given: Sequence[str]) -> list[str]:
 
 def load(name: str) -> dict[str, Any]:
     """`conf/suite/<name>.yaml`. Raises UserError in one line when it is no suite."""
-    path = config.CONF / "suite" / f"{name}.yaml"
+    path = config.file_of("suite", name)
     try:
         suite = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, YAMLError, OmegaConfBaseException) as error:
@@ -144,7 +144,7 @@ def to_upload(runs_dir: str) -> str | None:
 
 def leaderboard(cfg: dict[str, Any], out: str) -> int:
     """Make the page of the runs beside one with the configuration `cfg`, in W&B too where they log to it; the exit code."""
-    script = config.SOURCE.parents[1] / "scripts" / "leaderboard.py"
+    script = config.SOURCE / "scripts" / "leaderboard.py"
     logger = ["logger=wandb"] if cfg["logger"]["kind"] == "wandb" else []
     return subprocess.run(
         [sys.executable, str(script), f"runs_dir={cfg['runs_dir']}", f"out={out}", *logger]

@@ -13,7 +13,7 @@ from genarena import config
 from genarena.errors import printable
 from genarena.runs.past import EXACTLY, find_run, fingerprint
 
-TRAIN = config.SOURCE.parents[1] / "train.py"
+TRAIN = config.SOURCE / "scripts" / "train.py"  # in a checkout a link to train.py
 GRACE = 60.0  # seconds that a job gets to write its checkpoint after SIGTERM
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from genarena.errors import UserError
 from genarena.jobs.handle import Handle
 from genarena.jobs.job import GRACE, Job, Outcome, is_of_launcher, job_of, jobs_of
+from genarena.options.overrides import written
 from genarena.runs import interruption, results
 from genarena.runs.past import wait_until_free
 
@@ -137,7 +138,7 @@ def _start(job: Job, launcher: Launcher, slot: int) -> Running | Outcome:
         return Running(job, handle, time.monotonic())
     if folder is not None and not wait_until_free(folder, GRACE):
         return Outcome(job, 5, folder, f"{folder} is in use by another process")
-    resume = [f"resume={folder}"] if folder else []
+    resume = [written("resume", folder)] if folder else []
     return Running(job, launcher.start(job, [*job.overrides, *resume], slot), time.monotonic())
 
 

@@ -8,10 +8,26 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from genarena import plugins
+
 
 def names() -> list[str]:
-    """Every metric there is: the files of this folder, sorted."""
-    return sorted(file.stem for file in Path(__file__).parent.glob("*.py") if file.stem not in ("__init__", "base"))
+    """Every metric there is, sorted: the files of this folder, and of the folder `metrics` of each plugin."""
+    return sorted(_modules())
+
+
+def module_of(name: str) -> str:
+    """The module that holds a metric."""
+    return _modules()[name]
+
+
+def _modules() -> dict[str, str]:
+    """Name -> module; a plugin does not replace a metric of ours."""
+    found = {}
+    for package, folder in {**plugins.packages(), "genarena": Path(__file__).parents[1]}.items():
+        files = [path.stem for path in (folder / "metrics").glob("*.py") if path.stem not in ("__init__", "base")]
+        found |= {name: f"{package}.metrics.{name}" for name in files}
+    return found
 
 
 def check(metrics: Sequence[str]) -> list[str]:

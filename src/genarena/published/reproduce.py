@@ -19,6 +19,7 @@ from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import FeatureSettings
 from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
+from genarena.options.overrides import written
 from genarena.published.experiment import setting
 from genarena.published.imported import ImportedReference, score
 from genarena.run import run
@@ -93,8 +94,8 @@ def reproduce(name: str, overrides: Sequence[str] = ()) -> Outcome:
         if path is None or not RunFolder(path).finished:
             if wanted.reference == "train":
                 _probe(cfg, wanted)
-            resume = [f"resume={path}"] if path else []
-            run(config.compose([f"experiment={name}", *overrides, *resume]))
+            resume = [written("resume", path)] if path else []
+            run(config.compose(config.check([f"experiment={name}", *overrides, *resume])))
             path = find_run(cfg)
         return Outcome(name, wanted, _measured(cfg, wanted, RunFolder(path)), path)
     except ArenaError as error:

@@ -1,4 +1,4 @@
-"""What a command line with `sweep=<name>` asks for, checked before anything is written. No torch here."""
+"""The settings of a search (`sweep=<name>`), checked before anything is written. No torch here."""
 
 import hashlib
 import json
@@ -10,6 +10,8 @@ from typing import Any
 from genarena import config
 from genarena.build import build
 from genarena.errors import UserError
+from genarena.options import values
+from genarena.options.values import Count
 from genarena.runs.past import EXACTLY, pinned
 from genarena.search import space, sweep_report
 from genarena.search.space import Dimension
@@ -21,9 +23,9 @@ class Settings:
 
     space: option -> {low, high, log} or {choices: [...]}; whole ends give whole numbers.
     minimize, maximize: metrics of the validation split; of more than one, the Pareto front is sought.
-    prune_by: a validation value of training; a trial that is worse than the median of the others at the same share of the
-        budget ends. null: none is.
-    trials: how many there are in the end, failed and pruned ones included. startup: drawn at random before TPE.
+    prune_by: a validation value of training. A trial whose value is worse than the median of the others at the same share
+        of the budget is stopped. null: no trial is.
+    trials: how many there are in the end, failed and pruned ones included. startup: the first so many are drawn at random.
     storage: Optuna's URL of a database that several machines reach, also in $GENARENA_SWEEP_STORAGE; null: a journal file.
     """
 
@@ -32,9 +34,12 @@ class Settings:
     minimize: list[str]
     maximize: list[str] | tuple[str, ...] = ()
     prune_by: str | None = "val/bits_per_dim"
-    trials: int = 40
-    startup: int = 10
+    trials: Count = 40
+    startup: Count = 10
     storage: str | None = None
+
+    def __post_init__(self) -> None:
+        values.check_fields(self, "sweep")
 
     @property
     def objectives(self) -> list[str]:
@@ -42,7 +47,7 @@ class Settings:
 
 
 def prepared(overrides: Sequence[str], cfg: dict[str, Any]) -> tuple[Settings, list[str], dict[str, Dimension]]:
-    """Settings, what all trials share, and what is searched. Raises UserError before anything is written."""
+    """The settings, the options that all trials share, and the dimensions that are searched. Raises UserError."""
     settings: Settings = build(cfg["sweep"], "sweep")
     config.check_metrics(settings.objectives)
     fixed = _fixed(overrides, cfg, settings)
@@ -50,7 +55,7 @@ def prepared(overrides: Sequence[str], cfg: dict[str, Any]) -> tuple[Settings, l
 
 
 def _fixed(overrides: Sequence[str], cfg: dict[str, Any], settings: Settings) -> list[str]:
-    """What all trials share of a command line."""
+    """The options of a command line that all trials share."""
     keys = [text.lstrip("+").partition("=")[0] for text in overrides]
     for key in ("metrics", "budget.metrics", "evaluation.split"):
         if key in keys:
@@ -67,7 +72,7 @@ def _fixed(overrides: Sequence[str], cfg: dict[str, Any], settings: Settings) ->
 
 
 def folder_of(cfg: dict[str, Any], settings: Settings, keys: list[str]) -> Path:
-    """The same for the same line, however many trials are asked for; another one for another search."""
+    """The folder of a search, made where it is not there: one per command line, whatever its number of trials."""
     space = {key: settings.space[key] for key in keys}
     what = [pinned(cfg, EXACTLY), space, settings.minimize, list(settings.maximize), settings.prune_by]
     digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""What a sweep may try: ranges and choices of options, checked before anything starts. No torch here."""
+"""The options that a sweep searches: ranges and choices, checked before anything starts. No torch here."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ FIELDS = ("low", "high", "log", "choices")
 
 @dataclass(frozen=True)
 class Dimension:
-    """One option: from `low` to `high`, or one of `choices`. `key` carries a `+` where the YAML leaves the option out."""
+    """One option: from `low` to `high`, or one of `choices`. `key` begins with `+` where no YAML holds the option."""
 
     key: str
     low: float = 0
@@ -26,7 +26,7 @@ class Dimension:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def suggest(self, trial: Any) -> str:
-        """The value that an Optuna trial has for it, drawn where it has none, as it stands in an override."""
+        """The value of an Optuna trial for this option, drawn where it has none yet, as text for a command line."""
         name = self.key.lstrip("+")
         if self.choices:
             return trial.suggest_categorical(name, self.choices)
@@ -36,7 +36,7 @@ class Dimension:
 
 
 def checked(space: dict[str, dict[str, Any]], fixed: Sequence[str]) -> dict[str, Dimension]:
-    """The dimensions that a command line leaves open. Raises UserError for an option or a value that does not exist."""
+    """The dimensions that `fixed` does not set. Raises UserError for an option or a value that does not exist."""
     given = {text.lstrip("+").partition("=")[0] for text in fixed}
     left = {key: _dimension(key, node) for key, node in space.items() if key not in given}
     if not left:
@@ -73,5 +73,5 @@ def _values(dimension: Dimension) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str:
-    """As an override writes it."""
+    """The value as text for a command line."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,8 +1,8 @@
 """`sweep=<name>`: a search for hyperparameters with Optuna, chosen on the validation split. No torch here.
 
-Every trial is a job of the launcher, a run of its own with its own folder. Optuna's storage is the record of what was
-asked and what came out, so that the same line again does only what is missing: a trial whose process died is resumed
-with the same parameters.
+Every trial is a job of the launcher, with a run folder of its own. Optuna's storage records the parameters and the result of
+every trial, so that the same command again does only what is missing. A trial whose process died is resumed with the same
+parameters.
 """
 
 import fcntl
@@ -25,6 +25,7 @@ from genarena.jobs import launcher
 from genarena.jobs.job import Job, Outcome, job_of
 from genarena.jobs.launcher import Queue
 from genarena.leaderboard.curves import validations
+from genarena.options.overrides import written
 from genarena.runs import results
 from genarena.search import sweep_report
 from genarena.search.settings import folder_of, prepared
@@ -48,7 +49,7 @@ def sweep(overrides: Sequence[str]) -> int:
 
 
 class Search(Queue):
-    """The trials of one search, asked for when there is room for one."""
+    """The trials of one search; the launcher takes the next one when a slot is free."""
 
     def __init__(self, overrides: Sequence[str]) -> None:
         super().__init__([])
@@ -63,7 +64,7 @@ class Search(Queue):
         self.storage, self.study = sweep_report.open_study(self.folder, self.settings.storage, self._directions())
 
     def take(self) -> Job | None:
-        """A trial whose process died, else a new one, else None."""
+        """The job of a trial whose process died, else of a new trial; None when all trials are there."""
         with self._locked():
             trials = sweep_report.counted(self.study)
             _refuse_to_fail_on(trials)
@@ -80,7 +81,7 @@ class Search(Queue):
         return job
 
     def _create(self) -> int | None:
-        """The id of a new trial. None where searches on other machines, which our lock does not reach, were faster."""
+        """The id of a new trial; None where searches on other machines, which our lock does not stop, began the last one."""
         import optuna
 
         template = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, user_attrs=_owner())
@@ -93,7 +94,7 @@ class Search(Queue):
         return None
 
     def _job(self, trial_id: int) -> Job:
-        """The job with the parameters of a trial: those it has, and drawn ones for what it has not got yet.
+        """The job of a trial, with its parameters; those that it does not have yet are drawn.
 
         The sampler's seed follows from the number of the trial: a search that is resumed repeats no start-up trial, and
         one that is killed while it draws draws the same again.
@@ -107,7 +108,7 @@ class Search(Queue):
         )
         trial = optuna.Trial(self.study, trial_id)
         drawn = [f"{dimension.key}={dimension.suggest(trial)}" for dimension in self.space.values()]
-        return job_of([*self.fixed, *drawn, f"runs_dir={self.folder}/runs"])
+        return job_of([*self.fixed, *drawn, written("runs_dir", self.folder / "runs")])
 
     def unwanted(self, job: Job) -> bool:
         """Whether the median of the other trials was better at the same share of the budget."""
@@ -175,7 +176,7 @@ class Search(Queue):
         return ["minimize"] * len(self.settings.minimize) + ["maximize"] * len(self.settings.maximize)
 
     def _describe(self) -> None:
-        """`sweep.yaml`, for those who look at the folder. The storage's URL may hold a password and is left out."""
+        """Write `sweep.yaml`, which describes the search. The storage's URL may hold a password and is left out."""
         text = {
             "name": self.settings.name,
             "line": self.fixed,
@@ -192,7 +193,7 @@ class Search(Queue):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Several searches in one folder take their trials one after the other."""
+        """Hold the lock of the folder: searches that share it take their trials one after the other."""
         with open(self.folder / ".lock", "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -205,7 +206,7 @@ def is_hopeless(values: Sequence[float], others: Sequence[Sequence[float]]) -> b
 
 
 def _refuse_to_fail_on(trials: Sequence[Any]) -> None:
-    """Raises UserError when all of the first trials failed: so would the night."""
+    """Raise UserError when all of the first trials failed: the others would too."""
     ended = [trial for trial in trials if trial.state.is_finished()]
     if len(ended) >= ENOUGH and all(trial.state.name == "FAIL" for trial in ended):
         reason = ended[-1].user_attrs.get("error", "")

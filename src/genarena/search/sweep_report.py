@@ -1,4 +1,4 @@
-"""What became of a sweep: read from Optuna's storage, printed, and kept as `trials.json` for the leaderboard page."""
+"""The state of a sweep: read from Optuna's storage, printed, and written to `trials.json` for the leaderboard page."""
 
 import fcntl
 import json
@@ -121,19 +121,19 @@ class _KernelLock:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut off what a kill or a full disk left of a last line: Optuna would write on in it, and read none of it again."""
+    """Remove an incomplete last line, which a kill or a full disk leaves: Optuna would append to it and could not read it."""
     content = path.read_bytes() if path.is_file() else b""
     if content and not content.endswith(b"\n"):
         os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def counted(study: Any) -> list[Any]:
-    """Optuna's trials without those that several machines began at once beyond the number asked for."""
+    """Optuna's trials, without the surplus ones that several machines began at the same time."""
     return [trial for trial in study.get_trials(deepcopy=False) if not trial.user_attrs.get("surplus")]
 
 
 def report(folder: Path, study: Any, importance: bool = True) -> Report:
-    """What the storage says now, which is also written to `trials.json`; `importance` costs a second."""
+    """The state of the study, also written to `trials.json`. importance: whether to compute it, which takes a second."""
     about = OmegaConf.to_container(OmegaConf.load(folder / DESCRIPTION))
     trials = [_record(trial) for trial in counted(study)]
     done = [trial for trial in trials if trial["state"] == "done"]

@@ -1,4 +1,4 @@
-"""A W&B sweep file made of `conf/sweep/<name>.yaml`: the same options, ranges and judge. No torch here."""
+"""A W&B sweep file made from `conf/sweep/<name>.yaml`: the same options, ranges and objective. No torch here."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from genarena import config
 from genarena.search.settings import prepared
 from genarena.search.space import Dimension
+from genarena.tracking import wandb_settings
 
 STEPS = 9  # values that stand for a range of whole numbers on a logarithmic scale
 
@@ -18,12 +19,14 @@ def wandb_sweep(overrides: Sequence[str]) -> dict[str, Any]:
     settings, fixed, space = prepared(overrides, cfg)
     judged_by = f"validation/{settings.objectives[0]}"
     watched = settings.prune_by is not None and settings.prune_by.split("/")[-1] == settings.objectives[0]
+    entity, project = wandb_settings.names(cfg["logger"])
     goal = "minimize" if settings.minimize else "maximize"
-    made = {
+    made = {"entity": entity} if entity else {}
+    made |= {
         "program": "train.py",
         "method": "bayes",
         "name": settings.name,
-        "project": cfg["logger"]["project"],
+        "project": project,
         "run_cap": settings.trials,
         "metric": {"name": settings.prune_by if watched else judged_by, "goal": goal},
         "parameters": {dimension.key: _parameter(dimension) for dimension in space.values()},

@@ -1,4 +1,4 @@
-"""What a tracker is: a Lightning logger that also takes pictures and the final row, and can be wound back."""
+"""The interface of a tracker: a Lightning logger that also takes pictures and the final row, and can forget later steps."""
 
 from abc import abstractmethod
 from argparse import Namespace
@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import Logger
 
 
 class Tracker(Logger):
-    """One destination of what a run has to show. It exists on rank 0 only."""
+    """One place where numbers and pictures of a run go. It exists on rank 0 only."""
 
     @abstractmethod
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
@@ -22,13 +22,13 @@ class Tracker(Logger):
         """A PNG of `samples/`."""
 
     def log_row(self, row: dict[str, Any], files: list[Path]) -> None:
-        """What is no number in the row of a finished run, and the files worth keeping elsewhere."""
+        """The texts in the row of a finished run, and the files that a tracker may store."""
 
     def rewind(self, step: int) -> None:
-        """Training goes on from `step` batches: forget what was logged for later ones, where that can be."""
+        """Training goes on from `step` batches: forget what was logged for later ones, if this tracker can."""
 
     def close(self, error: BaseException | None) -> None:
-        """Nothing more comes; `error` is why, of a run that failed."""
+        """The run has ended. `error`: what ended a run that failed, else None."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""The trackers of a run: opened before training, closed whatever becomes of it, given the row at the end."""
+"""The trackers of a run: opened before training, given the row at its end, and closed in any case."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,14 +36,14 @@ def _trackers(settings: dict[str, Any], folder: Path, resolved: dict[str, Any]) 
 
         chosen.append(TensorBoard(folder / "tensorboard", resolved))
     if kind == "wandb":
-        from genarena.tracking.wandb_run import WandB
+        from genarena.tracking import wandb_run
 
-        chosen.append(WandB(settings, folder, resolved))
+        chosen += [] if wandb_run.disabled(settings) else [wandb_run.WandB(settings, folder, resolved)]
     return chosen
 
 
 def log_row(trackers: list[Tracker], row: dict[str, Any], samples: Path, files: list[Path], step: int) -> None:
-    """The row of a finished run, its pictures in `samples`, and the `files` that say how to have its model again."""
+    """Log the row of a finished run and its pictures in `samples`. `files`: its weights, configuration and row."""
     for tracker in trackers:
         tracker.log_metrics(numbers(row), step)
         for stem, name in PICTURES.items():

@@ -1,4 +1,4 @@
-"""`metrics.csv` of a run folder: the record that needs no service."""
+"""`metrics.csv` of a run folder: the numbers of a run in a plain file."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
 from genarena.tracking.base import Tracker
 
-ROWS, SECONDS = 20, 10.0  # how much may be lost to a kill
+ROWS, SECONDS = 20, 10.0  # the file is written after so many rows or seconds: a killed run loses no more
 FINAL = ("test/", "validation/", "cost/")
 
 
@@ -46,7 +46,7 @@ class MetricsCSV(Tracker):
         self.rows, self.written = [], time.monotonic()
 
     def rewind(self, step: int) -> None:
-        """Leave out what comes after `step`, final rows, and a last line that a kill cut short."""
+        """Remove rows after `step`, rows of the end of the run, and a last line that was written only in part."""
         former = self._read()[1]
         kept = [row for row in former if _number(row["step"]) <= step and not any(_final(row))]
         if kept != former:
@@ -89,5 +89,5 @@ def _number(text: str | None) -> float:
 
 
 def _final(row: dict[str, Any]) -> Iterable[bool]:
-    """Whether a cell is of the end of the run, or missing because the line was cut short."""
+    """For each cell: whether it belongs to the end of the run, or is missing because its line was written only in part."""
     return (value is None or (bool(value) and key.startswith(FINAL)) for key, value in row.items() if key is not None)

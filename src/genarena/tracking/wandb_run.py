@@ -1,27 +1,21 @@
 """Weights & Biases. Training never waits for its network and never fails by it; no key is written to a file.
 
-W&B keeps what is logged in the run folder first and uploads from there in a process of its own. What can wait are the start,
-the checkpoints and the end: each has a time limit, after which the run is offline and the line to upload it is printed.
+W&B writes what is logged into the run folder and uploads it from there in a process of its own. Only the start, artifacts
+and the end wait for the server, each with a time limit; after that the run is offline and the line to upload it is printed.
 """
 
-import math
 import os
 import re
 import secrets
 import shlex
 import shutil
-import socket
-import threading
 from collections.abc import Callable
-from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
-from urllib.request import getproxies, proxy_bypass
 
-from genarena.errors import UserError
 from genarena.files.atomic import replace_atomically
 from genarena.tracking.base import Tracker
+from genarena.tracking.wandb_settings import check, disabled, first_line, names, prepare, why_offline
 
 TEXTS = ("model", "family", "likelihood", "weights", "precision", "commit", "status")  # of the row, for the summary
 
@@ -81,15 +75,18 @@ class WandB(Tracker):
         _finish(self.run, self.folder, 0 if error is None else 1)
 
     def _attempt(self, action: Callable[[], object]) -> None:
-        """What goes wrong with W&B is said, and is no reason to stop: metrics.csv has the numbers."""
+        """Call `action`. An error of W&B is printed and does not end the run: metrics.csv has the numbers."""
         try:
             action()
         except Exception as error:
-            print(f"wandb: {_first_line(error)}", flush=True)
+            print(f"wandb: {first_line(error)}", flush=True)
 
 
 def log_leaderboard(settings: dict[str, Any], tables: dict[str, list[dict[str, Any]]], files: list[Path]) -> None:
     """Tables (name -> rows) as W&B tables, and the files as one artifact; `settings` as in conf/logger/wandb.yaml."""
+    check(settings)
+    if disabled(settings):
+        return
     import wandb
 
     folder = files[0].parent
@@ -118,19 +115,9 @@ def _identity(folder: Path) -> str:
 # -- start and end -----------------------------------------------------------------------------------------------------
 
 
-def check(settings: dict[str, Any]) -> None:
-    """Raise UserError where a run is to be online and there is no key for it."""
-    if settings["kind"] == "wandb" and settings["offline"] is False and not _has_key(_server()):
-        raise UserError(
-            "logger.offline=false: W&B has no API key; set WANDB_API_KEY, or `wandb login`, or leave it out"
-        )
-
-
 def _start(settings: dict[str, Any], folder: Path, **options: Any) -> Any:
     """A W&B run, online where it is asked for and the server answers in time, else offline with the reason in one line."""
-    os.environ.setdefault("WANDB_SILENT", "true")
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(math.ceil(settings["init_timeout"])))  # of questions beside the run
+    prepare(settings)
     import wandb
 
     before = set(folder.glob("wandb/run-*"))
@@ -146,13 +133,14 @@ def _start(settings: dict[str, Any], folder: Path, **options: Any) -> Any:
         finish_timeout_raises=True,
         **limits,
     )
-    options |= {"project": settings["project"], "entity": settings["entity"], "dir": str(folder), "settings": quiet}
-    reason = _why_offline(settings["offline"])
+    entity, project = names(settings)
+    options |= {"project": project, "entity": entity, "dir": str(folder), "settings": quiet}
+    reason = why_offline(settings["offline"])
     if reason is None:
         try:
             return wandb.init(mode="online", **options)
         except wandb.Error as error:
-            reason = _first_line(error)
+            reason = first_line(error)
             wandb.teardown()  # else the id counts as taken
             for path in set(folder.glob("wandb/run-*")) - before:  # nothing was logged there
                 shutil.rmtree(path, ignore_errors=True)
@@ -161,70 +149,15 @@ def _start(settings: dict[str, Any], folder: Path, **options: Any) -> Any:
 
 
 def _finish(run: Any, folder: Path, code: int) -> None:
-    """End the run within `finish_timeout`, and say how to upload what lies here."""
+    """End the run within `finish_timeout` seconds, and print how to upload what is not uploaded yet."""
     complete = not run.offline
     try:
         run.finish(exit_code=code)
     except Exception as error:
         complete = False
         if not run.offline:
-            print(f"wandb: not everything is uploaded ({_first_line(error)})", flush=True)
+            print(f"wandb: not everything is uploaded ({first_line(error)})", flush=True)
     if not complete:  # of a run that was resumed, all parts; they are uploaded in the order of their start
         parts = [path for path in sorted(folder.glob(f"wandb/*run-*-{run.id}*")) if not any(path.glob("*.synced"))]
         flag = "--include-online " if any(path.name.startswith("run-") for path in parts) else ""
         print(f"wandb: to upload: wandb sync {flag}{shlex.join(map(str, parts))}", flush=True)
-
-
-def _within(seconds: float, action: Callable[[], object]) -> None:
-    """Call `action` and wait at most that long for it. Raises what it raises, and TimeoutError."""
-    raised: list[BaseException] = []
-
-    def attempt() -> None:
-        try:
-            action()
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise TimeoutError(f"no answer in {seconds:g} s")
-    if raised:
-        raise raised[0]
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines and lines[0] != "<no message>" else type(error).__name__
-
-
-def _server() -> Any:
-    return urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
-
-
-def _why_offline(asked: bool | None) -> str | None:
-    """None when W&B is to be used, has a key, and its server or the proxy to it takes connections."""
-    mode = os.environ.get("WANDB_MODE", "online")
-    if asked or (asked is None and mode not in ("online", "run")):
-        return "logger.offline=true" if asked else f"WANDB_MODE={mode}"
-    server = _server()
-    if not _has_key(server):
-        return "no API key"
-    proxy = getproxies().get(server.scheme)
-    if proxy and not proxy_bypass(server.hostname or ""):
-        server = urlparse(proxy if "//" in proxy else f"http://{proxy}")
-    try:
-        port = server.port or (80 if server.scheme == "http" else 443)
-        _within(3.0, lambda: socket.create_connection((server.hostname or "", port), timeout=2).close())
-    except OSError:
-        return "no network"
-    return None
-
-
-def _has_key(server: Any) -> bool:
-    try:
-        file = os.environ.get("NETRC")
-        return bool(os.environ.get("WANDB_API_KEY")) or netrc(file).authenticators(server.hostname or "") is not None
-    except (OSError, NetrcParseError):
-        return False

@@ -12,6 +12,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule
 from torch import Tensor, nn
 
+from genarena.options import values
+from genarena.options.values import Count, Positive, Share, Whole
 from genarena.ranks import exchange, gradients, world
 from genarena.spec import Batch
 from genarena.training import sharding
@@ -42,13 +44,14 @@ class Training:
 
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = ADAM
     schedule: Callable[[float], float] = warmup_cosine
-    batch_size: int = 128
-    accumulate: int = 1
-    gradient_clip: float | None = None
-    ema_decay: float | None = None
-    warmup_steps: int = 0
+    batch_size: Count = 128
+    accumulate: Count = 1
+    gradient_clip: Positive | None = None
+    ema_decay: Share | None = None
+    warmup_steps: Whole = 0
 
     def __post_init__(self) -> None:
+        values.check_fields(self, "training")
         self.schedule(0.0)  # options that it does not know are found here and not at the first step
 
 

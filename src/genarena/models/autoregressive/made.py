@@ -18,6 +18,7 @@ from genarena.likelihood import Likelihood, as_levels, bits_per_dim, log_mean_ex
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises
+from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -48,11 +49,11 @@ class MADE(GenerativeModel, Factorises):
         spec: DataSpec,
         training: Training | None = None,
         hidden: Sequence[int] = (500,),
-        num_masks: int = 1,
+        num_masks: Count = 1,
         order_agnostic: bool = False,
         direct: bool = False,
         pixels: str = "auto",
-        num_mixtures: int = 5,
+        num_mixtures: Count = 5,
     ) -> None:
         """hidden: width of each hidden layer; none are needed where there are direct connections.
 

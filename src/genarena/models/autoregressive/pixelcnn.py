@@ -21,6 +21,7 @@ from genarena.models.autoregressive.row_cache import RowCache
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises
 from genarena.nets.masked import GatedPixelStack
+from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -73,14 +74,14 @@ class PixelCNN(GenerativeModel, Factorises):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        hidden_channels: int = 32,
-        num_blocks: int = 5,
-        kernel_size: int = 3,
-        first_kernel_size: int = 7,
+        hidden_channels: Count = 32,
+        num_blocks: Count = 5,
+        kernel_size: Count = 3,
+        first_kernel_size: Count = 7,
         dilations: Sequence[int] = (1, 2, 4, 8),
-        head_channels: int = 64,
+        head_channels: Count = 64,
         pixels: str = "auto",
-        num_mixtures: int = 10,
+        num_mixtures: Count = 10,
         level_embedding: int = 8,
         sample_chunk: int = 512,
     ) -> None:

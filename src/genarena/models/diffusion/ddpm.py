@@ -31,6 +31,7 @@ from genarena.models.diffusion.schedules import PREDICTIONS, SCHEDULES, NoiseSch
 from genarena.models.diffusion.variational_bound import VariationalBound
 from genarena.nets.mlp import TimeMLP
 from genarena.nets.unet import UNet
+from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -60,19 +61,19 @@ class DDPM(GenerativeModel, Scores, Integrates):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        num_steps: int = 1000,
+        num_steps: Count = 1000,
         schedule: str = "cosine",
         prediction: str = "v",
         variance: str = "learned",
         sampler: str = "dpm_solver",
-        nfe: int = 20,
-        hidden_channels: int = 48,
+        nfe: Count = 20,
+        hidden_channels: Count = 48,
         multipliers: Sequence[int] = (1, 2),
-        num_blocks: int = 1,
+        num_blocks: Count = 1,
         attention: Sequence[int] = (),
         patch: int | None = None,
-        dropout: float = 0.0,
-        num_layers: int = 3,
+        dropout: Share = 0.0,
+        num_layers: Count = 3,
     ) -> None:
         super().__init__(spec, training)
         for name, value, allowed in (

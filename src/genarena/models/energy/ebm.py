@@ -27,6 +27,7 @@ from genarena.models.energy.reference import Reference
 from genarena.models.energy.replay_buffer import ReplayBuffer
 from genarena.models.energy.sampler_kl import sampler_kl
 from genarena.nets.energy import ConvEnergy, VectorEnergy
+from genarena.options.values import Count, NonNegative, Positive
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -58,15 +59,15 @@ class EBM(GenerativeModel):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        hidden_channels: int = 16,
-        num_blocks: int = 1,
+        hidden_channels: Count = 16,
+        num_blocks: Count = 1,
         spectral_norm: bool = False,
         data_noise: float | None = None,
-        temperature: float | None = None,
+        temperature: NonNegative | None = None,
         langevin_steps: int = 10,
-        step_size: float | None = None,
+        step_size: Positive | None = None,
         drift_clamp: float | None = 0.3,
-        buffer_size: int = 8192,
+        buffer_size: Count = 8192,
         restart: float = 0.05,
         energy_penalty: float = 0.01,
         max_gap: float = 0.3,

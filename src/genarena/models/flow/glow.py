@@ -16,6 +16,7 @@ from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_halvings, squeezed
 from genarena.models.flow.priors import LearnedPrior, SplitPrior
+from genarena.options.values import Count, NonNegative
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -36,15 +37,15 @@ class Glow(NormalisingFlow):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        num_levels: int = 2,
-        num_steps: int = 8,
-        hidden_channels: int = 64,
+        num_levels: Count = 2,
+        num_steps: Count = 8,
+        hidden_channels: Count = 64,
         patch: int = 1,
         position_bias: bool = True,
         pixels: str = "gaussianised",
         logit_margin: float = 0.5,
         dequantisation: str = "uniform",
-        temperature: float = 1.0,
+        temperature: NonNegative = 1.0,
     ) -> None:
         spec.require_image("glow")
         if num_halvings(spec.shape) == 0:

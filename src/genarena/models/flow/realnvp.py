@@ -20,6 +20,7 @@ from genarena.models.flow.couplings import MaskedCoupling, ResidualNetwork, Vect
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_halvings, squeezed
+from genarena.options.values import Count, NonNegative
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -43,17 +44,17 @@ class RealNVP(NormalisingFlow):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        num_levels: int = 3,
-        hidden_channels: int = 64,
-        num_blocks: int = 1,
+        num_levels: Count = 3,
+        hidden_channels: Count = 64,
+        num_blocks: Count = 1,
         patch: int = 2,
         position_bias: bool = True,
         pixels: str = "gaussianised",
         logit_margin: float = 0.5,
         dequantisation: str = "uniform",
-        num_couplings: int = 8,
+        num_couplings: Count = 8,
         hidden_features: int = 128,
-        temperature: float = 1.0,
+        temperature: NonNegative = 1.0,
     ) -> None:
         if not spec.is_image and not spec.is_discrete:
             flow, dequantiser = vector_flow(spec.num_dims, num_couplings, hidden_features), None

@@ -15,6 +15,7 @@ from genarena.models.gan.augmentation import DiffAugment
 from genarena.models.gan.latent_gan import LatentGAN
 from genarena.models.gan.objectives import log_loss_discriminator, non_saturating_generator
 from genarena.nets.dcgan import DCGANDiscriminator, DCGANGenerator
+from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 from genarena.training.schedule import warmup_constant_cosine
@@ -33,9 +34,9 @@ class DCGAN(LatentGAN):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        channels: int = 64,
-        latent_dim: int = 100,
-        n_critic: int = 1,
+        channels: Count = 64,
+        latent_dim: Count = 100,
+        n_critic: Count = 1,
         discriminator_optimizer: Callable | None = None,
         augmentation: DiffAugment | None = None,
     ) -> None:

@@ -15,6 +15,7 @@ from genarena.models.gan.augmentation import DiffAugment
 from genarena.models.gan.latent_gan import LatentGAN
 from genarena.models.gan.objectives import hinge_discriminator, hinge_generator
 from genarena.nets.gan_resnet import ResNetDiscriminator, ResNetGenerator
+from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 from genarena.training.schedule import warmup_constant_cosine
@@ -33,11 +34,11 @@ class SNGAN(LatentGAN):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        generator_channels: int = 32,
-        discriminator_channels: int = 32,
+        generator_channels: Count = 32,
+        discriminator_channels: Count = 32,
         growth: int = 2,
-        latent_dim: int = 128,
-        n_critic: int = 1,
+        latent_dim: Count = 128,
+        n_critic: Count = 1,
         discriminator_optimizer: Callable | None = None,
         augmentation: DiffAugment | None = None,
     ) -> None:

@@ -23,6 +23,7 @@ from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Emits, Encodes
 from genarena.nets.residual_mlp import ResidualMLP
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
+from genarena.options.values import Count, NonNegative
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -47,13 +48,13 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        latent_dim: int = 16,
-        beta: float = 10.0,
-        hidden_channels: int = 16,
+        latent_dim: Count = 16,
+        beta: NonNegative = 10.0,
+        hidden_channels: Count = 16,
         conv_blocks: Sequence[int] = (0,),
         hidden_features: int = 256,
-        num_blocks: int = 4,
-        num_probes: int = 1,
+        num_blocks: Count = 4,
+        num_probes: Count = 1,
         noise: float = 0.0,
     ) -> None:
         super().__init__(spec, training)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from genarena.models.vae.latent_variable import LatentVariableModel
 from genarena.models.vae.networks import ImageNetworks, vector_networks
+from genarena.options.values import Count, NonNegative, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -37,16 +38,16 @@ class VAE(LatentVariableModel):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        latent_dim: int = 32,
-        channels: int = 32,
+        latent_dim: Count = 32,
+        channels: Count = 32,
         blocks: Sequence[int] = (0,),
         hidden: int = 256,
         patch: int | None = None,
         pixels: str = "auto",
-        num_mixtures: int = 5,
-        beta: float = 1.0,
-        warmup: float = 0.1,
-        free_bits: float = 0.0,
+        num_mixtures: Count = 5,
+        beta: NonNegative = 1.0,
+        warmup: Share = 0.1,
+        free_bits: NonNegative = 0.0,
         sample_pixels: bool = True,
     ) -> None:
         if latent_dim < 1 or hidden < 1:

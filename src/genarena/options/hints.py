@@ -1,0 +1,31 @@
+"""What a user may have meant by an option that does not exist."""
+
+import difflib
+from collections.abc import Iterable
+
+from omegaconf import DictConfig
+
+from genarena.options.signatures import parameters
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str:
+    """`; did you mean <the closest candidate>?`, or "" where none is close."""
+    candidates = list(candidates)
+    close = difflib.get_close_matches(word, candidates, 1, 0.65)
+    if not close:  # the last part may be right and the path wrong
+        close = [c for c in candidates if c.split(".")[-1] == word.split(".")[-1]][:1]
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def flat(cfg: DictConfig, prefix: str = "") -> list[str]:
+    """Every option of a configuration, also those that a YAML leaves to the constructor's default."""
+    keys = []
+    for key in cfg:
+        full = f"{prefix}{key}"
+        node = cfg._get_node(key)
+        if not str(key).startswith("_"):
+            keys.append(full)
+        if isinstance(node, DictConfig) and not node._is_interpolation() and not node._is_none():
+            keys += flat(node, f"{full}.")
+            keys += [f"{full}.{name}" for name in parameters(node.get("_target_")) if name not in node]
+    return keys

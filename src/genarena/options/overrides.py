@@ -1,0 +1,87 @@
+"""Options as they are written on a command line: `key=value` in Hydra's grammar, and paths taken literally."""
+
+import os
+import re
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
+from hydra.errors import HydraException
+
+from genarena.errors import UserError
+from genarena.options.groups import GROUPS
+from genarena.options.values import Place, place_of
+
+
+def key_of(text: str) -> str:
+    """The option that an override is about, without Hydra's `+` and `~`."""
+    return text.lstrip("+~").partition("=")[0]
+
+
+def parse(text: str) -> Override:
+    """Raises UserError with the first line of the parser's complaint."""
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise UserError(f"{text}: {str(error).strip().splitlines()[0]}") from error
+
+
+def values(override: Override) -> list[Any]:
+    """The values that an override gives: those of a sweep, or its only one."""
+    if override.is_sweep_override():
+        return [_plain(parse(f"k={value}").value()) for value in override.sweep_string_iterator()]
+    return [_plain(override.value())]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def written(key: str, text: str | os.PathLike) -> str:
+    """`key=text` so that Hydra reads this very text, and hands it on unchanged: in quotes where that is needed."""
+    text = str(text)
+    if (
+        re.fullmatch(r"[A-Za-z0-9_./+-]+", text) and parse(f"{key}={text}").value() == text
+    ):  # `null` and 1e3 are no text
+        return f"{key}={text}"
+    return f"{key}={QuotedString(text=text, quote=Quote.single).with_quotes()}"
+
+
+def literal_path(text: str, place: Place) -> str:
+    """An override whose value is a path: what follows `=` is the path, whatever characters it holds. Raises UserError.
+
+    Quotes around the whole value are taken off: they are Hydra's, and ours where a line is handed on. Several quoted paths
+    with commas between them are a sweep over folders.
+    """
+    key, _, value = text.partition("=")
+    try:
+        paths = [place.read(path) for path in _unquoted(value)]
+    except UserError as error:
+        raise UserError(f"{text}: {error}") from error
+    quoted = [written(key, path) for path in paths]
+    return ",".join([quoted[0], *(item.partition("=")[2] for item in quoted[1:])])
+
+
+def path_in(text: str, place: Place) -> str:
+    """The path in `key=<path>`. Raises UserError."""
+    (value,) = values(parse(literal_path(text, place))) or [""]
+    return value
+
+
+def _unquoted(value: str) -> list[str]:
+    if value[:1] in ("'", '"') and value[-1:] == value[:1]:
+        try:
+            parsed = OverridesParser.create().parse_override(f"k={value}")._value  # `value()` forgets the quotes
+        except HydraException:
+            return [value]
+        parts = parsed.list if isinstance(parsed, ChoiceSweep) else [parsed]
+        if all(isinstance(part, QuotedString) for part in parts):
+            return [part.text for part in parts]
+    return [value]
+
+
+OF_THE_LINE = {key: place for key, kind in GROUPS[""].items() if (place := place_of(kind))}  # resume, runs_dir

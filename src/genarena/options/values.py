@@ -1,0 +1,185 @@
+"""Named types for the options of a constructor: `latent_dim: Count` says once what a value may be. No torch here.
+
+The command line reads these types from the source before anything heavy is imported, and `build` checks the same ones
+when it makes the object.
+"""
+
+import math
+import os
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from functools import lru_cache
+from inspect import isclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+
+from genarena.errors import UserError
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both included; `positive`: above zero."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    positive: bool = False
+
+    def refusal(self, value: float) -> str:
+        """What is expected instead of `value`; "" where it lies in the range."""
+        if not math.isfinite(value):
+            return "a finite number"
+        if self.positive:
+            return "" if value > 0 else "a positive number"
+        if self.low <= value <= self.high:
+            return ""
+        return f"at least {self.low:g}" if self.high == math.inf else f"{self.low:g} to {self.high:.10g}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path. `words` are values that name no file; `address`: may be a URL; `below`: relative to `data.root`."""
+
+    words: tuple[str, ...] = ()
+    address: bool = False
+    below: bool = False
+
+    def read(self, text: str) -> str:
+        """The path that a user means by `text`: `~` is expanded, and a relative path becomes absolute. Raises UserError."""
+        if not text.strip():
+            raise UserError("expected a path, and it is empty")
+        if "${" in text or not text.isprintable():
+            raise UserError("a path cannot hold ${ or characters that cannot be printed")
+        if text in self.words or (self.address and "://" in text):
+            return text
+        return os.path.expanduser(text) if self.below else absolute(text)
+
+
+def absolute(text: str) -> str:
+    """The absolute path of `text`, with `~` expanded; links are not followed."""
+    return str(Path(os.path.expanduser(text)).absolute())
+
+
+def from_environment(variable: str) -> Path | None:
+    """The path that an environment variable holds; None where it is not set, or empty."""
+    text = os.environ.get(variable)
+    return Path(absolute(text)) if text else None
+
+
+Count = Annotated[int, Range(1)]
+Whole = Annotated[int, Range(0)]
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+Positive = Annotated[float, Range(positive=True)]
+NonNegative = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
+Folder = Annotated[str, Place()]
+FolderOrAddress = Annotated[str, Place(address=True)]
+BelowRoot = Annotated[str, Place(address=True, below=True)]
+Weights = Annotated[str, Place(words=("download",))]
+
+
+class Unknown(type):
+    """The type of a type that cannot be read from the source: `Callable[..., X]`, `torch.Tensor`. Any value may fit it."""
+
+    def __getattr__(cls, name: str) -> "Unknown":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return cls
+
+    def __getitem__(cls, item: object) -> "Unknown":
+        return cls
+
+
+class Something(metaclass=Unknown):
+    """A type that cannot be read from the source."""
+
+
+# -- checks ------------------------------------------------------------------------------------------------------------
+
+SCALARS = {int: "int", float: "float", str: "str", bool: "bool", type(None): "null"}
+
+
+def alternatives(kind: Any) -> list[Any]:
+    """The members of a union, or the type alone."""
+    return [part for arg in get_args(kind) for part in alternatives(arg)] if _is_union(kind) else [kind]
+
+
+def place_of(kind: Any) -> Place | None:
+    """The `Place` of a type that is a path, also of `Folder | None`."""
+    marks = [mark for part in alternatives(kind) for mark in getattr(part, "__metadata__", ())]
+    return next((mark for mark in marks if isinstance(mark, Place)), None)
+
+
+def is_known(kind: Any) -> bool:
+    """Whether every alternative is a scalar, a range of one, or a literal, so that nothing else fits."""
+    parts = alternatives(kind)
+    return all(get_origin(part) in (Annotated, Literal) or (isclass(part) and part in SCALARS) for part in parts)
+
+
+def refusal(value: Any, kind: Any) -> str:
+    """What is expected instead of `value`; "" where it fits the type, or where the type does not say."""
+    known = [part for part in alternatives(kind) if is_known(part)]
+    reasons = [_refusal(value, part) for part in known]
+    if not known or len(known) < len(alternatives(kind)) or "" in reasons:
+        return ""
+    ranges = [reason for reason, part in zip(reasons, known, strict=True) if _fits(value, _base(part))]
+    if ranges:
+        return ranges[0]
+    return " or ".join(dict.fromkeys(_name(part) for part in known))
+
+
+def _refusal(value: Any, kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "" if value in get_args(kind) else _name(kind)
+    if not _fits(value, _base(kind)):
+        return _name(kind)
+    marks = getattr(kind, "__metadata__", ())
+    return next((said for mark in marks if isinstance(mark, Range) and (said := mark.refusal(value))), "")
+
+
+def _fits(value: Any, base: Any) -> bool:
+    if base is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if base is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return base in SCALARS and isinstance(value, base)
+
+
+def _base(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join("null" if value is None else str(value) for value in get_args(kind))
+    return SCALARS.get(_base(kind), str(kind))
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType)
+
+
+# -- at run time -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache
+def hints(target: Callable[..., Any]) -> dict[str, Any]:
+    """Option -> type of a class or function that can be imported; {} where its annotations cannot be resolved."""
+    own_init = isclass(target) and not is_dataclass(target)
+    try:
+        found = get_type_hints(target.__init__ if own_init else target, include_extras=True)
+    except (NameError, TypeError, AttributeError):
+        return {}
+    return {name: kind for name, kind in found.items() if get_origin(kind) is not ClassVar and name != "return"}
+
+
+def check(target: Callable[..., Any], options: dict[str, Any], what: str) -> None:
+    """Raise ValueError, with what is allowed, for an option of the wrong type or out of its range."""
+    for name, kind in hints(target).items():
+        if name in options and (expected := refusal(options[name], kind)):
+            raise ValueError(f"{what}.{name}={options[name]}: expected {expected}")
+
+
+def check_fields(settings: Any, what: str) -> None:
+    """`check` of a dataclass that has just been made."""
+    check(type(settings), vars(settings), what)

@@ -1,0 +1,67 @@
+"""Packages of other people that bring models, data sets and metrics. No torch here.
+
+A package is declared by an entry point of the group `genarena.plugins` when it is installed, or for one command by
+`--config-dir <package>/conf`. It is laid out as genarena is: `conf/`, `models/`, `data/`, `nets/`, `metrics/`.
+"""
+
+import os
+import sys
+from functools import lru_cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from genarena.errors import UserError
+
+GROUP = "genarena.plugins"
+VARIABLE = "GENARENA_CONFIG_DIR"  # where `--config-dir` is kept for the processes that a command starts
+
+
+def declare(folder: str) -> None:
+    """`--config-dir <folder>`, for this process and those that it starts. Raises UserError where there is no such folder."""
+    path = Path(os.path.expanduser(folder)).absolute()
+    if not folder or not path.is_dir():
+        raise UserError(f"--config-dir {folder}: there is no such folder")
+    os.environ[VARIABLE] = str(path)
+    packages()
+
+
+def packages() -> dict[str, Path]:
+    """Name -> folder of every declared package. Raises UserError for one that cannot be found."""
+    return _packages(os.environ.get(VARIABLE))
+
+
+def conf_folders() -> list[Path]:
+    """The folders of configurations that stand beside genarena's own."""
+    given = os.environ.get(VARIABLE)
+    folders = [Path(given)] if given else []
+    folders += [path / "conf" for path in packages().values() if (path / "conf").is_dir()]
+    return list(dict.fromkeys(folders))
+
+
+@lru_cache
+def _packages(config_dir: str | None) -> dict[str, Path]:
+    found = {}
+    for point in entry_points(group=GROUP):
+        if not point.value.isidentifier() or (path := _folder_of(point.value)) is None:
+            raise UserError(f"plugin {point.name}: there is no package {point.value}")
+        found[point.value] = path
+    package = Path(config_dir).parent if config_dir else None
+    if package is not None and (package / "__init__.py").is_file():
+        found[package.name] = _importable(package)
+    return found
+
+
+def _importable(package: Path) -> Path:
+    """Make a package that is not installed importable. Raises UserError where its name is taken."""
+    if str(package.parent) not in sys.path:
+        sys.path.append(str(package.parent))
+    folder = _folder_of(package.name) if package.name.isidentifier() else None
+    if folder is None or folder.resolve() != package.resolve():
+        raise UserError(f"--config-dir: the package {package.name} cannot be imported: another one has its name")
+    return package
+
+
+def _folder_of(package: str) -> Path | None:
+    spec = find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None

@@ -1,0 +1,142 @@
+"""What W&B is told before a run has a folder: names, key, server, its own folders. No torch here."""
+
+import atexit
+import math
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Callable
+from netrc import NetrcParseError, netrc
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import getproxies, proxy_bypass
+
+from genarena.errors import UserError
+
+HOMES = {  # where W&B keeps files of its own -> its default
+    "WANDB_CONFIG_DIR": "~/.config/wandb",
+    "WANDB_CACHE_DIR": "~/.cache/wandb",
+    "WANDB_DATA_DIR": "~/.local/share/wandb",
+}
+
+
+def disabled(settings: dict[str, Any]) -> bool:
+    """Whether the environment says that there is to be no W&B run at all, and `logger.offline` says nothing else."""
+    return settings["offline"] is None and os.environ.get("WANDB_MODE") == "disabled"
+
+
+def check(settings: dict[str, Any]) -> None:
+    """Raise UserError, before a run has a folder, for settings or an environment that W&B will refuse."""
+    if settings["kind"] != "wandb" or disabled(settings):
+        return
+    entity, project = names(settings)
+    if settings["offline"] is False and not _has_key(_server()):
+        raise UserError(
+            "logger.offline=false: W&B has no API key; set WANDB_API_KEY, or `wandb login`, or leave it out"
+        )
+    prepare(settings)
+    try:
+        import wandb
+
+        wandb.Settings(project=project, entity=entity)
+        wandb.setup().ensure_service()  # the process that writes and uploads
+    except Exception as error:  # pydantic's, its own, those of the system
+        raise UserError(f"logger=wandb: W&B cannot be started: {_cause(error)}") from error
+
+
+def names(settings: dict[str, Any]) -> tuple[str | None, str]:
+    """Entity and project; `logger.project=team/proj` names both. Raises UserError where they do not fit together."""
+    entity, project = settings["entity"], str(settings["project"])
+    if "/" not in project:
+        return entity, project
+    team, _, name = project.partition("/")
+    if not team or not name or "/" in name or entity not in (None, team):
+        beside = f", logger.entity={entity}" if entity else ""
+        raise UserError(f"logger.project={project}{beside}: expected <project>, or <entity>/<project> alone")
+    return team, name
+
+
+def prepare(settings: dict[str, Any]) -> None:
+    """What W&B reads from the environment, set before it is imported, unless the user has set it."""
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(math.ceil(settings["init_timeout"])))  # of questions beside the run
+    for variable, usual in HOMES.items():
+        if variable not in os.environ and not _is_writable(Path(os.path.expanduser(usual))):
+            os.environ[variable] = tempfile.mkdtemp(prefix="wandb-")
+            atexit.register(shutil.rmtree, os.environ[variable], ignore_errors=True)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made where it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def why_offline(asked: bool | None) -> str | None:
+    """None when W&B is to be used, has a key, and its server or the proxy to it takes connections."""
+    mode = os.environ.get("WANDB_MODE", "online")
+    if asked or (asked is None and mode not in ("online", "run")):
+        return "logger.offline=true" if asked else f"WANDB_MODE={mode}"
+    server = _server()
+    if not _has_key(server):
+        return "no API key"
+    proxy = getproxies().get(server.scheme)
+    if proxy and not proxy_bypass(server.hostname or ""):
+        server = urlparse(proxy if "//" in proxy else f"http://{proxy}")
+    try:
+        port = server.port or (80 if server.scheme == "http" else 443)
+        _within(3.0, lambda: socket.create_connection((server.hostname or "", port), timeout=2).close())
+    except OSError:
+        return "no network"
+    return None
+
+
+def _has_key(server: Any) -> bool:
+    try:
+        file = os.environ.get("NETRC")
+        return bool(os.environ.get("WANDB_API_KEY")) or netrc(file).authenticators(server.hostname or "") is not None
+    except (OSError, NetrcParseError):
+        return False
+
+
+def _server() -> Any:
+    return urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
+
+
+def _within(seconds: float, action: Callable[[], object]) -> None:
+    """Call `action` and wait at most that long for it. Raises what it raises, and TimeoutError."""
+    raised: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            action()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer in {seconds:g} s")
+    if raised:
+        raise raised[0]
+
+
+def _cause(error: BaseException) -> str:
+    """One line for an error of W&B; pydantic puts the name of the setting and the reason on lines of their own."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    if len(lines) > 2 and lines[0].endswith("Settings"):
+        return f"{lines[1]} (WANDB_{lines[1].upper()}): {lines[2].partition(' [type')[0]}"
+    return first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines and lines[0] != "<no message>" else type(error).__name__

@@ -1,0 +1,113 @@
+"""What the value of an option may be: one truth, on the command line and when an object is made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+
+from genarena.build import build
+from genarena.errors import UserError
+from genarena.options import values
+from genarena.options.signatures import parameters
+from genarena.options.values import BelowRoot, Count, Folder, Place, Positive, Range, Share, place_of, refusal
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (Count, 1, ""),
+        (Count, 0, "at least 1"),
+        (Count, 1.0, "int"),
+        (Count, True, "int"),
+        (Count | None, None, ""),
+        (Count | None, 0, "at least 1"),
+        (Count | None, "a", "int or null"),
+        (Share, 1, ""),
+        (Share, 1.5, "0 to 1"),
+        (Positive, 1e-300, ""),
+        (Positive, 0, "a positive number"),
+        (Positive, float("inf"), "a finite number"),
+        (float, float("inf"), ""),  # a YAML may say that there is no limit
+        (bool, 1, "bool"),
+        (Literal["a", "b"] | None, None, ""),
+        (Literal["a", "b"] | None, "c", "a, b or null"),
+        (Annotated[int, Range(2, 5)], 6, "2 to 5"),
+        (values.Something, object(), ""),
+        (values.Something | None, 3, ""),
+    ],
+)
+def test_what_is_expected(kind: object, value: object, expected: str) -> None:
+    assert refusal(value, kind) == expected
+
+
+def test_the_source_says_what_the_imported_signature_says() -> None:
+    """For every option of a model with a range: the command line and `build` read the same type."""
+    from genarena.models.vae.vae import VAE
+
+    read, imported = parameters("genarena.models.vae.vae.VAE"), values.hints(VAE)
+    known = {name for name, kind in read.items() if values.is_known(kind)}
+    assert {"latent_dim", "beta", "warmup", "patch", "sample_pixels"} <= known
+    assert {name: read[name] for name in known} == {name: imported[name] for name in known}
+
+
+def test_build_refuses_what_the_command_line_refuses() -> None:
+    spec = {"_target_": "genarena.spec.DataSpec", "shape": [1, 8, 8], "num_levels": 17}
+    training = {"_target_": "genarena.training.module.Training", "ema_decay": 1.5}
+    node = {"_target_": "genarena.models.vae.vae.VAE", "spec": spec}
+    with pytest.raises(UserError, match=r"model\.latent_dim=0: expected at least 1"):
+        build(node | {"latent_dim": 0}, "model")
+    with pytest.raises(UserError, match=r"model\.training\.ema_decay=1\.5: expected 0 to 1"):
+        build(node | {"training": training}, "model")
+
+
+def test_fields_of_a_dataclass() -> None:
+    @dataclass
+    class Settings:
+        size: Count = 1
+
+        def __post_init__(self) -> None:
+            values.check_fields(self, "settings")
+
+    values.hints.cache_clear()
+    with pytest.raises(ValueError, match=r"settings\.size=0: expected at least 1"):
+        Settings(0)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("Mode = Literal['a', 'b']\nclass C:\n    def __init__(self, mode: Mode = 'a'): ...", "a, b"),
+        ("class C:\n    def __init__(self, mode: 'Count | None'): ...", "int or null"),
+        ("class C:\n    mode: Annotated[int, Range(2, 3)]", "int"),
+        ("class B:\n    mode: Share\nclass C(B): ...", "float"),
+        ("class C:\n    def __init__(self, mode: Callable[[int], torch.Tensor] | None): ...", ""),
+        ("class C:\n    def __init__(self, mode: int if True else str): ...", ""),
+    ],
+)
+def test_types_are_read_without_importing(source: str, expected: str, tmp_path: Path, monkeypatch) -> None:
+    package = f"read_{abs(hash(source))}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "file.py").write_text(f"raise SystemExit('imported')\n{source}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert refusal("c", parameters(f"{package}.file.C")["mode"]) == expected
+
+
+def test_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/x")
+    assert Place().read("~/a") == "/home/x/a"
+    assert Place().read("a=b") == str(tmp_path / "a=b")
+    assert Place().read("null") == str(tmp_path / "null")
+    assert Place(below=True).read("a") == "a"
+    assert Place(below=True).read("~/a") == "/home/x/a"
+    assert Place(address=True).read("s3://a/b") == "s3://a/b"
+    assert Place(words=("download",)).read("download") == "download"
+    for wrong in ("", " ", "${oc.env:HOME}", "a\nb"):
+        with pytest.raises(UserError):
+            Place().read(wrong)
+    assert place_of(Folder | None) == Place() and place_of(BelowRoot) is not None and place_of(Count) is None
+    monkeypatch.setenv("SOMEWHERE", "~/cache")
+    assert values.from_environment("SOMEWHERE") == Path("/home/x/cache")
+    monkeypatch.setenv("SOMEWHERE", "")
+    assert values.from_environment("SOMEWHERE") is None

@@ -1,0 +1,186 @@
+"""What people type: folders of any name go through every hand, and what is wrong is one line that says what to type."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genarena import cli, config
+from genarena.errors import UserError
+from genarena.jobs import benchmark
+from genarena.jobs.job import jobs_of
+from genarena.options import words
+from genarena.runs import results
+
+ROOT = Path(__file__).parents[1]
+ODD = "ü (1)=a,b"
+
+
+def train(*arguments: str) -> subprocess.Popen:
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def pictures(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for index in range(24):
+        levels = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(levels).save(folder / f"{index}.png")
+    return folder
+
+
+def test_folders_of_any_name_and_a_reader_that_goes_away(tmp_path: Path) -> None:
+    """A job into `ü (1)=a,b` over pictures in `日本 a=b 'p(1)'`, whose output is read for one line; then its run again."""
+    line = [
+        "model=uniform",
+        "data=image_folder",
+        f"data.root={pictures(tmp_path / '日本 a=b [p](1)#')}",
+        "budget=smoke",
+    ]
+    line += [
+        "data.image_size=16",
+        "metrics=[]",
+        "logger=none",
+        "callbacks.progress=false",
+        f"runs_dir={tmp_path / ODD}",
+    ]
+    sweep = train("-m", *line)
+    assert sweep.stdout.readline().startswith("train.py model=uniform")
+    sweep.stdout.close()
+    assert sweep.wait() == 0
+    (folder,) = (tmp_path / ODD).glob("image_folder/uniform/*")
+    (job,) = jobs_of(config.check(line))
+    assert results.is_finished(folder / "result.json") and job.folder == folder  # the same line has nothing left to do
+    (folder / "result.json").unlink()
+    said, _ = train(f"resume={folder}").communicate()
+    assert f"run: {folder}" in said, said
+    assert results.is_finished(folder / "result.json")
+    assert {path.name for path in tmp_path.iterdir()} == {ODD, "日本 a=b [p](1)#"}
+
+
+def test_a_suite_lies_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    jobs = jobs_of(benchmark.command("digits", ["model=uniform", "seed=0", f"runs_dir={tmp_path / ODD}"]))
+    assert [job.cfg["runs_dir"] for job in jobs] == [str(tmp_path / ODD)]
+    assert config.check(jobs[0].overrides) == list(jobs[0].overrides)
+
+
+def test_a_search_lies_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    from genarena.search.sweep import Search
+
+    search = Search(config.check(["sweep=vae", "data=digits", "budget=smoke", f"runs_dir={tmp_path / ODD}"]))
+    job = search.take()
+    assert Path(job.cfg["runs_dir"]).parents[1] == tmp_path / ODD / "sweeps"
+    assert config.check(job.overrides) == list(job.overrides)
+
+
+def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    defaults = {"run": ..., "out": "x.png", "data_root": None, "num_samples": 3, **cli.FEATURE_OPTIONS}
+    given = [f"run=~/{ODD}", "out=null", "data_root=1e3", "features.inception_weights=download", "num_samples=4"]
+    read = cli.options(defaults, "", given)
+    assert (read["run"], read["out"], read["data_root"]) == (f"{tmp_path}/{ODD}", f"{tmp_path}/null", f"{tmp_path}/1e3")
+    assert (read["features.inception_weights"], read["num_samples"]) == ("download", 4)
+    with pytest.raises(UserError, match="run=: expected a path"):
+        cli.options(defaults, "", ["run="])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--model vae data=digits", "--model: options are written without dashes: model=vae"),
+        ("--model=vae data=digits", "--model=vae: options are written without dashes: model=vae"),
+        (
+            "data=digits --model.latent_dim 3",
+            "--model.latent_dim: options are written without dashes: model.latent_dim=3",
+        ),
+        ("model = vae", "model = vae: write it without spaces: model=vae"),
+        ("model= vae =3", "vae =3: write it without spaces: vae=3"),
+        ("--multi-run model=vae", "--multi-run: there is no such flag"),
+    ],
+)
+def test_what_people_type_in_place_of_an_option(given: str, said: str) -> None:
+    with pytest.raises(UserError, match="^" + said.replace(".", r"\.").replace("=", "=")):
+        words.split(given.split(), config.groups())
+
+
+def test_flags_of_hydra_keep_their_values() -> None:
+    line = ["model=vae", "--cfg", "job", "-p", "seed", "--info", "data=digits", "-m"]
+    assert words.split(line, ["model"]) == (
+        ["--cfg", "job", "-p", "seed", "--info", "-m"],
+        ["model=vae", "data=digits"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model=vae,glow", "model=vae,glow: several values are for a sweep: python train.py -m model=vae,glow ..."),
+        ("seed=range(3)", r"seed=range\(3\): several values are for a sweep"),
+        ("vae", "vae: expected <option>=<value>"),
+        ("=vae", "=vae: expected <option>=<value>"),
+        *(
+            (f"{group}=null", f"{group}=null: there is no such {group}")
+            for group in ("model", "logger", "budget", "trainer")
+        ),
+        (
+            "model.training.optimizer=null",
+            "model.training.optimizer=null: it has options of its own, e.g. model.training.opt",
+        ),
+        ("model.training=null", "these options do not fit together"),
+        ("data=null", "data=null: there is no such data"),
+        ("model.latent_dims=2", r"did you mean model\.latent_dim\?"),
+    ],
+)
+def test_what_a_single_run_refuses(text: str, said: str) -> None:
+    given = [option for option in ("model=vae", "data=digits") if not text.startswith(option.split("=")[0] + "=")]
+    with pytest.raises(UserError, match=said) as refused:
+        config.check([*given, text], single=True)
+    assert "\n" not in str(refused.value)
+
+
+def test_hints_never_name_what_is_not_an_option() -> None:
+    for text in ("model.latent_dim=2", "model.target=2", "model.training.optimizer.partial=1"):
+        with pytest.raises(UserError) as refused:
+            config.check(["model=uniform", "data=digits", text])
+        assert "._" not in str(refused.value)
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """Before anything is written; a file stands where the home folder would be, as root may write anywhere."""
+    from genarena.run import run
+
+    (tmp_path / "home").write_text("")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("GENARENA_CACHE")
+    monkeypatch.setattr(cli, "_failures", [])
+    root = pictures(tmp_path / "pictures")
+    line = [
+        "model=uniform",
+        "data=image_folder",
+        f"data.root={root}",
+        "data.image_size=16",
+        f"runs_dir={tmp_path}/runs",
+    ]
+    cli.attempt(run, config.compose(config.check(line)))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("error: ") and "set GENARENA_CACHE to a folder" in said
+    assert [failure.exit_code for failure in cli._failures] == [2]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_programs_of_an_installed_package(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["genarena", "evalute", "run=x"])
+    with pytest.raises(SystemExit) as ended:
+        cli.door()
+    assert (
+        ended.value.code == 2 and "evalute: there is no such program; did you mean evaluate?" in capsys.readouterr().err
+    )
+    monkeypatch.setattr(sys, "argv", ["genarena", "sample", "rum=x"])
+    with pytest.raises(SystemExit) as ended:
+        cli.door()
+    assert ended.value.code == 2 and "rum=x: expected one of run=..." in capsys.readouterr().err
