@@ -153,8 +153,11 @@ class Run:
         """Measure the metrics and the costs. Returns the samples (N, *shape); None where no metric looked at any."""
         started = time.perf_counter()
         memory.reset_peak()
-        evaluation = evaluate(self.model, self.data, self.resolved["metrics"], self.settings)
+        evaluation = evaluate(
+            self.model, self.data, self.resolved["metrics"], self.settings, debug=self.resolved["debug"]
+        )
         self.row["metrics"] = evaluation.metrics
+        self.row["nonfinite"]["samples"] = evaluation.nonfinite_samples
         self.row["cost"] |= {
             "sample_seconds_per_image": evaluation.seconds_per_image,
             "evaluation_seconds": round(time.perf_counter() - started, 3),

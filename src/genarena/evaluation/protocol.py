@@ -13,7 +13,7 @@ from genarena.evaluation.evidence import base as evidence
 from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import SharedSettings
-from genarena.metrics import check
+from genarena.metrics import check, module_of
 from genarena.metrics.base import ArenaMetric
 
 PROTOCOL_VERSION = 3
@@ -58,13 +58,13 @@ def _version(library: str) -> str | None:
 def load_metric(name: str) -> type[ArenaMetric]:
     """The one metric class of `genarena/metrics/<name>.py`. Raises ValueError when there is no such file."""
     check([name])
-    module = importlib.import_module(f"genarena.metrics.{name}")
+    module = importlib.import_module(module_of(name))
     members = [
         member for member in vars(module).values() if inspect.isclass(member) and member.__module__ == module.__name__
     ]
     found = [member for member in members if issubclass(member, ArenaMetric)]
     if len(found) != 1:
-        raise TypeError(f"genarena/metrics/{name}.py has {len(found)} metric classes, expected one")
+        raise TypeError(f"{module_of(name)} has {len(found)} metric classes, expected one")
     unknown = set(needed(found[0])) - set(Evidence.names())
     if unknown:
         raise TypeError(f"{name}.update asks for {', '.join(sorted(unknown))}; there are {', '.join(Evidence.names())}")

@@ -81,7 +81,7 @@ def shown(limits: dict[str, Any]) -> str:
 
 
 def _newest(folder: RunFolder) -> Path | None:
-    newest = checkpoint.newest_sound(folder.last, folder.previous)
+    newest = checkpoint.newest_sound(folder.last, folder.previous, folder.best)
     if newest is None and (status.read(folder.path) or {}).get("checkpoint"):
         raise Untrusted(f"{folder.checkpoints}: the run had written checkpoints, and they are gone")
     return newest
