@@ -53,3 +53,9 @@ def test_sampling_interval_covers_in_95_of_100() -> None:
         estimate = sum(sum(group) / len(group) for group in groups) / 3
         covered += abs(estimate - sum(centres) / 3) <= sampling_half_width(groups)
     assert abs(covered / trials - 0.95) < 4 * math.sqrt(0.95 * 0.05 / trials)
+
+
+def test_the_largest_numbers_of_a_row_are_tested_too() -> None:
+    """A row may hold 1e100: the square of its variance is no number any more."""
+    assert 0.0 < welch([1e100, -1e100], [0.0, 1e100]) < 1.0
+    assert welch([1e100, 1e100], [0.0, 1.0]) < 1e-50
