@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from genarena.errors import UserError
-from genarena.files.cache import writable_cache
+from genarena.files.cache import alone, cache_folder, writable_cache
 
 
 def test_a_home_that_cannot_be_written_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,6 +15,8 @@ def test_a_home_that_cannot_be_written_names_the_variable(tmp_path: Path, monkey
     with pytest.raises(UserError, match=r"pictures cannot be written \(.*\): set GENARENA_CACHE") as error:
         writable_cache("pictures")
     assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="set GENARENA_CACHE"), alone(cache_folder() / "weights" / "a.lock"):
+        pass
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
     assert writable_cache("pictures") == tmp_path / "cache" / "pictures"
     assert (tmp_path / "cache" / "pictures").is_dir()

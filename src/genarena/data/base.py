@@ -24,9 +24,9 @@ class ArenaDataModule(LightningDataModule, ABC):
     """A data set with fixed train/validation/test splits.
 
     A subclass writes `load`, and `augment` where training batches are changed at random; its options are dataclass fields.
-    `seed` orders the training batches and nothing else; `num_val` limits how many validation examples are looked at
-    during training. `max_train`, `max_val` and `max_test` make another, smaller data set: the first so many of an order
-    that is the same for every seed.
+    `name` is that of its file and of its YAML. `seed` decides the order of the training batches and nothing else.
+    `num_val` limits how many validation examples are looked at during training. `max_train`, `max_val` and `max_test`
+    make a smaller data set with an id of its own: the first examples of an order that is the same for every seed.
     """
 
     name: ClassVar[str]
@@ -65,8 +65,10 @@ class ArenaDataModule(LightningDataModule, ABC):
 
     @property
     def seen(self) -> Tensor | None:
-        """Every example that training may have shown (N, *shape), for those who ask what was memorised; None where each
-        showing is a draw of its own, or where pictures that are decoded anew each time are mirrored."""
+        """Every example that training may have shown (N, *shape), for metrics of memorisation.
+
+        None where every batch is drawn anew, or where mirrored pictures are decoded each time.
+        """
         if self.flip and isinstance(self.train.x, Lazy):
             return None
         return torch.cat([self.train.x, self.train.x.flip(-1)]) if self.flip else self.train.x
@@ -77,12 +79,12 @@ class ArenaDataModule(LightningDataModule, ABC):
         return self.train.x
 
     def identity(self) -> dict[str, Any]:
-        """What, beside the pixels themselves, tells this data set from others: resolution, crop, interpolation, ..."""
+        """What enters the data id beside the examples themselves: resolution, crop, interpolation, ..."""
         return {}
 
     @property
     def training_split(self) -> Split:
-        """What training batches are drawn from, before `augment`; differs from `train` where augmenting changes levels."""
+        """What training batches are drawn from, before `augment`: `train`, unless `augment` makes its levels from others."""
         return self.train
 
     def location(self) -> Path | None:

@@ -25,8 +25,9 @@ class ImageFolder(AnyPictures):
     """Folders below `root` that are named after splits (`PARTS`), a training one among them, are the splits.
 
     Without them, a tenth of the pictures each is kept for validation and test, drawn with a fixed seed over the sorted
-    paths; without one of the two, that one is a tenth of the training pictures. What is left of the path of every picture
-    begins with its class, where there are at least two classes and every picture lies in one.
+    paths; where only one of the two is missing, it is a tenth of the training pictures.
+
+    Classes are the first folders (below those of the splits), where there are at least two and every picture lies in one.
     """
 
     name = "image_folder"

@@ -1,1 +1,1 @@
-"""Files that are whole or not there, downloads, the cache, progress of long reading, streams that may lose their reader."""
+"""Files: written whole or not at all, downloaded, cached, walked, read within limits; progress of long reading; streams."""

@@ -14,7 +14,12 @@ ADVICE = "set GENARENA_CACHE to a folder that can be written"
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for a process that does; it is gone afterwards. A dead process holds nothing."""
+    """Hold the lock file `path`, waiting for a process that does; it is gone afterwards. A dead process holds nothing.
+
+    Raises UserError for a path in the cache, where that cannot be written.
+    """
+    if path.is_relative_to(cache_folder()):
+        writable_cache(*path.parent.relative_to(cache_folder()).parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         file = open(path, "a")  # noqa: SIM115 (held below)
