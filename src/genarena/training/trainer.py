@@ -13,7 +13,7 @@ from genarena.ranks import world
 from genarena.training.module import TrainedModule
 from genarena.training.strategies import Replicas, Sharded
 
-OWN = (
+OWN = (  # options of the node that are ours and not Lightning's
     "channels_last",
     "compile",
     "precision",
@@ -22,7 +22,7 @@ OWN = (
     "devices",
     "timeout",
     "sync_batchnorm",
-)  # not passed on as they are
+)
 STRATEGIES = {"ddp": Replicas, "fsdp": Sharded}
 
 

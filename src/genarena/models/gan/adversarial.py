@@ -14,8 +14,9 @@ from genarena.training.module import Training
 class AdversarialModel(GenerativeModel):
     """Two players. A subclass has the networks `generator` and `discriminator`, and writes the two losses.
 
-    `n_critic` discriminator steps are made per generator step. Each batch is shown to the discriminator first, so with
-    accumulation the generator's earlier parts meet the discriminator before its step, and the last part after it.
+    `n_critic` discriminator steps are made per generator step. In each batch the discriminator moves first and the
+    generator meets it after its step. With accumulation the discriminator steps in the last batch of a group only, so in
+    the batches before it the generator meets the discriminator of the step before.
     """
 
     family = "gan"

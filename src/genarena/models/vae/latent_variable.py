@@ -9,7 +9,7 @@ from genarena.distributions import PixelDistribution
 from genarena.likelihood import Likelihood, log_mean_exp, to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Infers, Weighs
-from genarena.models.vae.gaussian import Gaussian, GaussianHead
+from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.models.vae.networks import Networks
 from genarena.spec import DataSpec
 from genarena.training.module import Training

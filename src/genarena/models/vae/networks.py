@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
-from genarena.models.vae.gaussian import Gaussian, GaussianHead
+from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
 from genarena.spec import DataSpec
 

@@ -13,8 +13,8 @@ NEVER = 10**12  # batches: as an interval between validations
 class Budget(Callback):
     """Minutes of training (validation, checkpoints and start-up not counted) or examples seen, whichever ends first.
 
-    Examples are those of all ranks. validations: validate so often, each time an equal share of the budget is used; None
-    leaves it to the trainer.
+    minutes, examples: at least one of them; examples count over all ranks.
+    validations: how often to validate, at equal shares of the budget; None leaves it to the trainer.
     """
 
     def __init__(self, minutes: float | None, examples: int | None, validations: int | None = None) -> None:

@@ -13,11 +13,14 @@ from genarena.training.callbacks.ema import EMA
 
 
 class DivergenceGuard(Callback):
-    """The model leaves a non-finite step out by itself. After `max_skips` of them in a row, or a validation that finds a
-    value or a weight that is not finite, weights (plain and averaged) and optimisers of the last good checkpoint come back
-    with the learning rate times `lr_factor`. After `max_rollbacks` of those training ends with `Diverged`; so it does when
-    there is no checkpoint to go back to (but for validations, of which the first ones may be too early), and when the
-    validation at the end of the budget is not finite.
+    """What happens to a run with numbers that are not finite.
+
+    - One step: the model leaves it out by itself.
+    - More than `max_skips` steps in a row, or a validation that finds a value or a weight that is not finite: the weights
+      (plain and averaged) and the optimisers of the last good checkpoint come back, and the learning rate is multiplied by
+      `lr_factor`. A validation before the first checkpoint only lowers the rate.
+    - Training ends with `Diverged` after `max_rollbacks` of those, where steps are left out before there is a checkpoint,
+      and where the validation at the end of the budget is not finite.
     """
 
     def __init__(
