@@ -16,6 +16,6 @@ T (SNR_{t-1} - SNR_t) / 2, which is why a model that is good in one of these num
 
 Conventions. Steps are integers 0 .. T here and reach the network as t / T. Integer data is scaled to [-1, 1] by `to_unit`.
 `schedules.py` owns every coefficient, computed in float64; `samplers.py` owns the ways back, all with one signature;
-`probability_flow.py` integrates the density along the deterministic way; a model owns its network, its
-loss and its bound. `nfe` is the number of network evaluations per sample.
+`variational_bound.py` has the terms of the bound; `probability_flow.py` integrates the density along the deterministic
+way; a model owns its network and its loss. `nfe` is the number of network evaluations per sample.
 """

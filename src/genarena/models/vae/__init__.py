@@ -14,4 +14,7 @@ Conventions of this family
                     expectation. A loss with a KL weight other than one, or with free bits, is never called ELBO
     encode, decode  the posterior mean; the mode of p(x|z)
     sample          z ~ p(z), then x ~ p(x|z): a draw from the model, pixel noise included
+
+Files: `latent_variable` what all models here share (bounds, samples, codes), `networks` encoders and decoders,
+`diagonal_normal` the distribution of codes and vectors, and one file per model.
 """
