@@ -22,7 +22,7 @@ from genarena.spec import Batch
 from tests.small_world import SETTINGS, SPEC, Drawn, Halves, some_samples
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
-FEW = dataclasses.replace(SETTINGS, num_samples=3, num_test=3, batch_size=2)
+FEW = dataclasses.replace(SETTINGS, num_samples=3, num_test=3, ode_num_test=2, batch_size=2)
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,10 @@ def test_a_nan_in_the_weights_never_becomes_a_valid_picture(name: str, data: Hal
             assert samples.isnan().flatten(1).any(1).all()
     for value in weights:
         value.fill_(math.nan)
-    found = evaluate(model, data, ["nearest_neighbour_ratio", "sampling_seconds"], FEW, progress=False)
+    chosen = ["nearest_neighbour_ratio", "sampling_seconds", "ode_nll_nats"]
+    found = evaluate(model, data, chosen, FEW, progress=False)
     record = found.metrics["nearest_neighbour_ratio"]
+    assert found.metrics["ode_nll_nats"]["value"] is None  # and the solver comes to an end
     if found.fake is None:  # the model refused to draw
         assert record["failed"]
     elif found.fake.is_floating_point():

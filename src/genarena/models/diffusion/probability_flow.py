@@ -49,7 +49,7 @@ def log_density(
 
     start = np.concatenate([x.double().cpu().flatten().numpy(), np.zeros(len(x))])
     solver = RK45(field, times[0], start, times[1], rtol=tolerance, atol=tolerance)
-    while solver.status == "running":
+    while solver.status == "running" and math.isfinite(solver.h_abs):  # from a NaN it would try steps without end
         solver.step()
     end = torch.from_numpy(solver.y if solver.status == "finished" else np.full_like(solver.y, math.nan))
     latent = end[:size].view(len(x), -1)
