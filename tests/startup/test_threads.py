@@ -40,6 +40,9 @@ def test_threads_are_free_cores(taken: float, number: int | None, monkeypatch: p
     assert os.environ.get("OMP_NUM_THREADS") == (number and str(number))
     assert not threads.set_by_user()
     assert threads.choose() == number  # asked again, its own choice is not taken for the user's
+    monkeypatch.setattr(threads, "_load", Loaded(0.0))  # and the load may have turned out to be short
+    assert threads.choose() == (number and 8)
+    assert not {"OMP_NUM_THREADS", threads.CHOSEN} & os.environ.keys()
 
 
 @pytest.mark.parametrize("name", threads.OF_THE_USER)

@@ -54,7 +54,10 @@ def start() -> None:
 
 
 def choose() -> int | None:
-    """The number of threads; it is in the environment too, for torch and for processes started later. None: torch's own."""
+    """The number of threads; it is in the environment too, for torch and for processes started later. None: torch's own.
+
+    Asked again, it chooses again: the load has been measured for longer then.
+    """
     if set_by_user():
         text = os.environ.get(OPENMP, "").split(",")[0]
         return int(text) if text.isdecimal() else None
@@ -62,7 +65,10 @@ def choose() -> int | None:
     time.sleep(max(0.0, WINDOW - load.seconds))
     number = wanted(load.cores())
     if number >= _cores_of_torch():
-        return None
+        chosen_before = os.environ.pop(CHOSEN, None)
+        if chosen_before is not None:
+            del os.environ[OPENMP]
+        return None if chosen_before is None else number
     os.environ[OPENMP] = os.environ[CHOSEN] = str(number)
     return number
 
