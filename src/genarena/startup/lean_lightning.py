@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
@@ -64,7 +64,10 @@ class _LazyLoader(_Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__class__ = _LazyModule
-        module.__dict__.update(_of_plot(module) if module.__name__ == PLOT else _of_package())
+        try:
+            module.__dict__.update(_of_plot(module) if module.__name__ == PLOT else _of_package())
+        except PackageNotFoundError:  # installed in a way that does not tell the version
+            whole(module)
 
 
 class _LazyModule(ModuleType):
