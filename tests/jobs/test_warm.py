@@ -204,6 +204,7 @@ assert not fork_server.is_safe()
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_the_launcher_is_killed(bench: Bench) -> None:
     """kill -9 of the launcher: the warm process ends, and the job notices."""
     program = f"""

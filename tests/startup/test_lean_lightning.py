@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 UNUSED = (
     "matplotlib",
@@ -67,6 +69,7 @@ assert type(torchmetrics) is type(sys) and torchmetrics.__file__ == torchmetrics
     python(program)
 
 
+@pytest.mark.slow
 def test_what_was_imported_before_stays_as_it_is() -> None:
     program = """
 import torchmetrics, torch._dynamo
