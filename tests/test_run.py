@@ -125,7 +125,7 @@ def test_scripts_work_on_a_finished_run(finished: tuple[dict, RunFolder], tmp_pa
         ("evaluate.py", ["run=x", "metrics=[fidd]"], "did you mean fid"),
         ("leaderboard.py", ["runs_dir=nowhere"], "no such folder"),
         ("leaderboard.py", ["logger=csv"], "expected none or wandb"),
-        ("leaderboard.py", ["runs_dir="], "expected a value"),
+        ("leaderboard.py", ["runs_dir="], "expected a path"),
         ("score.py", ["samples=x", "name=y", "metrics=[fid"], "metrics=[fid: is not a value"),
         ("reproduce.py", ["name="], "name= is empty"),
         ("selfcheck.py", ["data.root=/nowhere"], "no such folder"),
