@@ -219,7 +219,7 @@ def picture(path: Path, mode: str, size: tuple[int, int], colour: object = 0) ->
         (lambda d: (d / "x").mkdir(parents=True), "no pictures"),
         (
             lambda d: [picture(d / "a.png", "L", (8, 8)), (d / "b.png").write_bytes((d / "a.png").read_bytes()[:40])],
-            "b.png: it is none of PNG",
+            "b.png: none of PNG",
         ),
     ],
 )

@@ -110,7 +110,7 @@ def opened(content: bytes, fitting: Fitting) -> Image.Image:
                 image.load()
                 return _opaque(_upright(image), BACKGROUNDS[fitting.background])
     except UnidentifiedImageError as error:
-        raise ValueError(f"it is none of {', '.join(FORMATS)}") from error
+        raise ValueError(f"none of {', '.join(FORMATS)}") from error
     except ValueError:
         raise
     except Exception as error:  # whatever a damaged file makes of its parser
