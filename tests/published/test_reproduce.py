@@ -112,7 +112,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_finished_run_is_reused_and_an_interrupted_one_resumed(tiny: list[str], tmp_path: Path, monkeypatch) -> None:
-    def stops(*_: object) -> None:
+    def stops(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -88,7 +88,13 @@ def test_online_every_job_is_a_run_of_its_own(server: FakeServer, tmp_path: Path
     (artifact,) = server.artifacts
     assert (artifact["artifactCollectionName"], artifact["artifactTypeName"]) == (f"model-{second}", "model")
     (path,) = (tmp_path / "runs/digits/realnvp").glob("*-seed1")
-    names = ("checkpoints/chosen.ckpt", "checkpoints/chosen.ckpt.sha256", "config.yaml", "result.json")
+    names = (
+        "checkpoints/chosen.ckpt",
+        "checkpoints/chosen.ckpt.sha256",
+        "config.yaml",
+        "result.json",
+        "result.json.sha256",
+    )
     assert {name: server.files[name] for name in names} == {name: (path / name).read_bytes() for name in names}
     assert set(server.files) == {*names, "manifest"} and server.committed == 1
     for name in names:

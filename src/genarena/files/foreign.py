@@ -22,7 +22,8 @@ LARGEST = 1e100  # its square is still a number
 def check_folder(folder: Path) -> None:
     """Raise Untrusted, with the name, when a link below `folder` leads out of it or something is no file and no folder.
 
-    Raises DataError where a folder cannot be read.
+    The folders in `wandb/` are passed over: W&B keeps links of its own there, and nothing here reads them. Raises DataError
+    where a folder cannot be read.
     """
     home = os.path.realpath(folder)
     for count, entry in enumerate(_entries(folder)):
@@ -36,15 +37,15 @@ def check_folder(folder: Path) -> None:
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry]:
-    """Everything below a folder; links are named and not followed."""
-    waiting = [os.fspath(folder)]
+    """Everything below a folder but the content of `wandb/*/`; links are named and not followed."""
+    waiting, of_wandb = [os.fspath(folder)], os.path.join(folder, "wandb")
     while waiting:
         path = waiting.pop()
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
                     yield entry
-                    if entry.is_dir(follow_symlinks=False):
+                    if entry.is_dir(follow_symlinks=False) and path != of_wandb:
                         waiting.append(entry.path)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}") from error
