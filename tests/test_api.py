@@ -88,7 +88,7 @@ def test_objects_and_names_go_together() -> None:
 
 
 def test_a_budget_is_a_name_or_limits_or_both() -> None:
-    assert api.fit("uniform", "digits", minutes=0.0005).cost["train_seconds"] >= 0.03
+    assert api.fit("uniform", "digits", minutes=1e-9).cost["examples_seen"] == 64  # used up after a batch
     assert api.fit("uniform", "digits", examples=300).cost["examples_seen"] == 320  # batches of 64
     assert api.fit("uniform", "digits", "smoke").cost["examples_seen"] == 1024
     assert api.fit("uniform", "digits", "smoke", examples=128).cost["examples_seen"] == 128
