@@ -42,7 +42,8 @@ def to_unit(x: Tensor, num_levels: int) -> Tensor:
 def nearest_level(x: Tensor, num_levels: int) -> Tensor:
     """Floats, meant in [-1, 1], to the nearest level, still as floats; NaN where x is NaN or infinite."""
     x = x.float()
-    return _nan_where_not_finite(((x.clamp(-1.0, 1.0) + 1.0) * (0.5 * (num_levels - 1))).round(), x)
+    levels = x.clamp(-1.0, 1.0).add_(1.0).mul_(0.5 * (num_levels - 1)).round_()
+    return _nan_where_not_finite(levels, x)
 
 
 def from_unit(x: Tensor, num_levels: int) -> Tensor:
@@ -70,12 +71,12 @@ def dequantise(x: Tensor, num_levels: int) -> Tensor:
 def quantise(u: Tensor, num_levels: int) -> Tensor:
     """Inverse of `dequantise`: u in [0, 1) to levels floor(u L), as `as_levels` hands it out; values outside are clamped."""
     u = u.float()
-    return as_levels(_nan_where_not_finite((u * num_levels).floor().clamp(0, num_levels - 1), u))
+    return as_levels(_nan_where_not_finite((u * num_levels).floor_().clamp_(0, num_levels - 1), u))
 
 
 def _nan_where_not_finite(levels: Tensor, source: Tensor) -> Tensor:
-    """levels + 0 source, which is NaN where `source` is NaN or infinite."""
-    return torch.add(levels, source, alpha=0.0)
+    """levels + 0 source, which is NaN where `source` is NaN or infinite; in place."""
+    return levels.add_(source, alpha=0.0)
 
 
 def dequantisation_log_det(spec: DataSpec) -> float:
