@@ -29,7 +29,8 @@ def main() -> None:
         replace_atomically(out, lambda temporary: save_samples(samples, model.spec, temporary))
     else:
         replace_atomically(out, lambda temporary: _save_npz(temporary, samples))
-    print(f"{options['num_samples']} samples: {out}")
+    broken = int((~samples.isfinite()).flatten(1).any(dim=1).sum())
+    print(f"{options['num_samples']} samples: {out}" + (f" ({broken} of them are not finite)" if broken else ""))
 
 
 def _save_npz(path: Path, samples) -> None:

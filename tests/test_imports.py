@@ -77,6 +77,21 @@ def test_packages_that_a_room_does_without(path: Path) -> None:
         assert not [name for name in used if f"{name}.".startswith(f"{package}.")], package
 
 
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("models/*/*.py")), ids=named)
+def test_of_another_model_only_a_class_to_extend(path: Path) -> None:
+    """What several models of a family need lies in a file of the family, named by a noun."""
+    models = {
+        f"genarena.{module}"
+        for module in rooms.files()
+        if rooms.room(module) == "models"
+        and (SOURCE.parents[1] / "conf" / "model" / f"{module.rpartition('.')[2]}.yaml").is_file()
+    }
+    classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+    bases = {ast.unparse(base) for node in classes for base in node.bases}
+    taken = [name for name in rooms.imported(path) if name.rpartition(".")[0] in models]
+    assert [name for name in taken if name.rpartition(".")[2] not in bases] == []
+
+
 def test_only_one_gate_instantiates() -> None:
     users = [named(path) for path in FILES if "hydra.utils.instantiate" in rooms.imported(path)]
     assert users == ["build.py"]

@@ -1,6 +1,7 @@
 """One run, from a composed configuration to a row: build, fit, choose the weights, evaluate, record."""
 
 import logging
+import sys
 import time
 import warnings
 from contextlib import nullcontext, suppress
@@ -170,7 +171,10 @@ class Run:
         seen, seconds = (self.row["cost"][key] for key in ("examples_seen", "train_seconds"))
 
         def finish() -> dict[str, Any]:
-            self.draw(fake)
+            try:
+                self.draw(fake)
+            except (RuntimeError, ValueError) as error:  # weights that cannot be sampled from: the numbers stand
+                print(printable(f"warning: no more pictures: {_reason(error)}"), file=sys.stderr, flush=True)
             return self.row["cost"] | cost.measure(self.model, self.data, seen, seconds)
 
         self.row["cost"] = exchange.from_zero(finish)

@@ -13,6 +13,7 @@ Rules
   is, its equation, its conventions.
 - What several models of a family need lies in a file of that folder, named by a noun. Of another model's file only the
   class that a model extends is imported.
+- What a model cannot take (vectors, continuous data) its constructor refuses with a ValueError of one line.
 - Options have the names that the others have (`hidden_channels`, `latent_dim`, `num_blocks`, `nfe`): tests make models
   small by those names.
 """
