@@ -72,9 +72,7 @@ class TrainedModule(LightningModule):
         self.automatic_optimization = False
         self.settings = training or Training()
         self.progress = 0.0  # share of the training that is done, in [0, 1]
-        self.ramp = (
-            0.0  # the loss changes over this first share of the training: no weights are selected before its end
-        )
+        self.ramp = 0.0  # share of the training over which the loss changes: no weights are selected before its end
         self.batches_seen = 0
         self.lr_scale = 1.0  # lowered by the divergence guard
         self.nonfinite_steps = 0
