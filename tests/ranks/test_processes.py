@@ -14,7 +14,8 @@ import pytest
 from genarena.errors import Diverged, RankDied, UserError
 from genarena.ranks import processes
 from genarena.ranks.processes import Ending
-from genarena.runs import results
+from genarena.runs import checkpoint, results
+from genarena.runs.folder import RunFolder
 from genarena.runs.interruption import Interrupted
 from tests.ranks.test_two_processes import start_two
 
@@ -203,5 +204,7 @@ def test_a_killed_launcher_takes_its_ranks_along_and_the_run_goes_on_alone(train
     assert second.returncode == 5, second.stderr
     os.kill(training.process.pid, signal.SIGKILL)
     training.end(within=30)
-    alone = train(tmp_path, "trainer=cpu", "trainer.devices=1", f"resume={the_run(tmp_path)}", "budget.minutes=0.001")
+    saved = checkpoint.load(RunFolder.open(the_run(tmp_path)).last)["callbacks"]["Budget"]
+    longer = ["budget.examples=null", f"budget.minutes={saved['seconds'] / 60 + 0.01}"]
+    alone = train(tmp_path, "trainer=cpu", "trainer.devices=1", f"resume={the_run(tmp_path)}", *longer)
     assert alone.returncode == 0, alone.stderr
