@@ -50,16 +50,17 @@ def damage(path: Path, draw: random.Random) -> bool:
 
 @pytest.mark.parametrize("trial", range(DAMAGES))
 def test_damage(trial: int, whole: dict, halfway: dict, tmp_path: Path) -> None:
-    """a truncation or bit flip in a checkpoint or a seal: back to the previous with a warning, or exit code 4"""
+    """a truncation or bit flip in a checkpoint or a seal: back to the previous or the best with a warning, or exit code 4"""
     draw, model = random.Random(trial), MODELS[trial % 2]
     shutil.copytree(halfway[model] / "digits", tmp_path / "digits")
     folder = folder_of(tmp_path)
-    names = ["last.ckpt"] if draw.random() < 0.75 else ["last.ckpt", "previous.ckpt"]
+    there = [path.name for path in (folder.last, folder.previous, folder.best) if path.exists()]
+    names = there[: 1 if draw.random() < 0.6 else draw.randint(2, len(there))]
     paths = [folder.checkpoints / draw.choice([name, f"{name}.sha256"]) for name in names]
     hurt = [damage(path, draw) for path in paths]
     process = Process(command(tmp_path, model, f"resume={folder.path}"), tmp_path / "log")
     code, output = process.wait(), process.output
-    if all(hurt) and len(hurt) == 2:
+    if all(hurt) and names == there:
         assert code == 4, output
         assert output.count("error: ") == 1 and all(str(folder.checkpoints / name) in output for name in names)
         assert not folder.chosen.exists()
