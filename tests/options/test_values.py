@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import pytest
 
 from genarena.build import build
+from genarena.config import compose
 from genarena.errors import UserError
 from genarena.options import values
 from genarena.options.signatures import parameters
@@ -111,3 +112,17 @@ def test_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert values.from_environment("SOMEWHERE") == Path("/home/x/cache")
     monkeypatch.setenv("SOMEWHERE", "")
     assert values.from_environment("SOMEWHERE") is None
+
+
+def test_a_text_at_the_top_of_a_module_is_no_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "with_address").mkdir()
+    (tmp_path / "with_address" / "__init__.py").write_text("")
+    text = 'ADDRESS = "http://example.org/a b"\nclass A:\n    def __init__(self, x: int = 1, y: "any text" = 2): ...\n'
+    (tmp_path / "with_address" / "a.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert parameters("with_address.a.A") == {"x": int, "y": values.Something}
+
+
+@pytest.mark.parametrize("name", ["svhn", "omniglot"])
+def test_options_of_sets_whose_file_holds_an_address(name: str) -> None:
+    assert parameters(compose(["model=uniform", f"data={name}"]).data["_target_"])["flip"] is bool

@@ -98,12 +98,15 @@ class _Source:
 
     def _kind(self, annotation: ast.expr | None) -> Any:
         if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-            annotation = ast.parse(annotation.value, mode="eval").body
+            try:
+                annotation = ast.parse(annotation.value, mode="eval").body
+            except (SyntaxError, ValueError):  # a text, such as an address, and no type
+                return values.Something
         if annotation is None or not all(isinstance(part, _IN_TYPES) for part in ast.walk(annotation)):
             return values.Something
         try:  # names of types only: there is nothing else to call
             return eval(compile(ast.Expression(annotation), "<annotation>", "eval"), {"__builtins__": {}}, self.names)
-        except TypeError:  # two types that make no union
+        except (TypeError, ValueError, AttributeError, LookupError):  # e.g. two types that make no union
             return values.Something
 
 
