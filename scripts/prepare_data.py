@@ -21,7 +21,7 @@ def main() -> None:
     options = cli.options({"data": ..., "out": None}, USAGE, [a for a in sys.argv[1:] if a not in of_data])
     checked = config.check(["model=uniform", f"data={options['data']}", *of_data])
     cfg = OmegaConf.to_container(config.compose(checked), resolve=True)["data"]
-    out = Path(options["out"] or Path(cfg["root"]) / f"{options['data']}.manifest.json")
+    out = Path(options["out"] or Path(cfg.get("root", "data")) / f"{options['data']}.manifest.json")
 
     from genarena.build import build  # heavy imports wait until the options are right
     from genarena.data.reading import manifest

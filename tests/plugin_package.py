@@ -25,8 +25,6 @@ class Dim(Uniform):
 '''
 DATA = '''"""Vertical stripes."""
 
-from dataclasses import dataclass
-
 import torch
 
 from genarena.data.base import ArenaDataModule, seeded_split
@@ -34,7 +32,6 @@ from genarena.data.batches import Split
 from genarena.options.values import Count
 
 
-@dataclass(eq=False, repr=False)
 class Stripes(ArenaDataModule):
     """Pictures of 8x8 whose every second column is bright."""
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genarena.data.base import ArenaDataModule
+from genarena.data.base import ArenaDataModule, seeded_split
 from genarena.data.batches import Batches, Split
 from genarena.data.binary_mnist import BinaryMNIST
 from genarena.data.digits import Digits
@@ -17,6 +17,7 @@ from genarena.data.image_folder import ImageFolder
 from genarena.data.mnist import MNIST
 from genarena.data.toy2d import DISTRIBUTIONS, Toy2D
 from genarena.errors import DataError
+from genarena.options.values import Count
 from genarena.spec import DataSpec
 
 DIGITS = DataSpec((1, 8, 8), 17, 10)
@@ -249,3 +250,24 @@ def test_labels_are_checked_for_every_set(y: torch.Tensor, words: str) -> None:
 
     with pytest.raises(DataError, match=words):
         ready(Three(DataSpec((1, 2, 2), 256, 3)))
+
+
+class Ramp(ArenaDataModule):
+    """Vectors that count up."""
+
+    name = "ramp"
+    size: Count = 20
+    step: float = 1.0
+
+    def load(self) -> tuple[Split, Split, Split]:
+        return seeded_split(Split(self.step * torch.arange(float(self.size)).view(-1, 1)), val=4, test=4)
+
+
+def test_options_of_a_data_set_are_its_annotated_attributes() -> None:
+    spec = DataSpec((1,))
+    data = ready(Ramp(spec, size=30, step=2.0))
+    assert (data.train.size, data.step, data.batch_size) == (22, 2.0, 128)
+    assert ready(Ramp(spec)).facts["id"] != data.facts["id"]
+    assert Ramp(spec) != Ramp(spec)  # compared by identity, as any module
+    with pytest.raises(TypeError, match="stp"):
+        Ramp(spec, stp=1.0)

@@ -31,7 +31,7 @@ FEW = 2_000  # examples of a split that are looked at where it is large
 
 def node(name: str, *options: str) -> dict:
     given = ["model=uniform", f"data={name}", *(f"data.{option}" for option in options)]
-    return OmegaConf.to_container(config.compose(given), resolve=True)["data"]
+    return OmegaConf.to_container(config.compose(config.check(given)), resolve=True)["data"]
 
 
 class Tried:

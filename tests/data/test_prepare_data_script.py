@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from genarena import plugins
+from tests.plugin_package import write
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -81,3 +84,15 @@ def test_real_celeba(shared_data: Path, monkeypatch, capsys, tmp_path: Path) -> 
     assert "part: 22of202599" in printed and "27 files" in printed
     files = json.loads((tmp_path / "m.json").read_text())["files"]
     assert files["list_eval_partition.txt"]["bytes"] == 22 * 13
+
+
+def test_a_set_whose_yaml_names_no_folder_has_its_manifest_in_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = write(tmp_path, "dim_made", installed=False)
+    yaml = conf / "data" / "stripes.yaml"
+    yaml.write_text("".join(line for line in yaml.read_text().splitlines(True) if not line.startswith("root:")))
+    monkeypatch.setenv(plugins.VARIABLE, str(conf))
+    monkeypatch.chdir(tmp_path)
+    assert prepare(monkeypatch, "data=stripes") == 0
+    assert json.loads((tmp_path / "data" / "stripes.manifest.json").read_text())["data"]["name"] == "stripes"

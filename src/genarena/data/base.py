@@ -23,8 +23,13 @@ HASHED_AT_ONCE = 4096
 class ArenaDataModule(LightningDataModule, ABC):
     """A data set with fixed train/validation/test splits.
 
-    A subclass writes `load`, and `augment` where training batches are changed at random; its options are dataclass fields.
-    `name` is that of its file and of its YAML. `seed` decides the order of the training batches and nothing else.
+    A subclass writes `name`, that of its file and of its YAML, and `load`: three `Split`s of `x` (N, *shape), uint8 levels
+    below `spec.num_levels` or float32 where that is null, and `y` (N,) int64 labels or None. No example may be in two
+    splits; `seeded_split` and `tenths` below divide a set that comes without splits. Where training batches are changed at
+    random it writes `augment`. Its options are annotated class attributes with a default (`width: Count = 1`); they are
+    fields of a dataclass without a decorator, and the same values must give the same examples.
+
+    `seed` decides the order of the training batches and nothing else.
     `num_val` limits how many validation examples are looked at during training. `max_train`, `max_val` and `max_test`
     make a smaller data set with an id of its own: the first examples of an order that is the same for every seed.
     """
@@ -41,6 +46,10 @@ class ArenaDataModule(LightningDataModule, ABC):
     max_train: Count | None = None
     max_val: Count | None = None
     max_test: Count | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(eq=False, repr=False)(cls)
 
     def __post_init__(self) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ The crop is a share of the width, so a copy that is stored at another size gives
 non-commercial research; the owner forbids redistribution.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,7 +23,6 @@ COUNT, LAST_TRAIN, LAST_VAL = 202_599, 162_770, 182_637  # the official split go
 NUM_ATTRIBUTES = 40
 
 
-@dataclass(eq=False, repr=False)
 class CelebA(PictureSet, PublishedSet):
     """162,770 training, 19,867 validation and 19,962 test images; `y` (N, 40) attributes that are 0 or 1.
 

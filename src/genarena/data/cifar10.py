@@ -1,6 +1,5 @@
 """CIFAR-10 (Krizhevsky 2009): 32x32 colour images with 256 levels, from the published pickles in torchvision's layout."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +13,6 @@ from genarena.errors import DataError, UserError
 from genarena.files.download import Published
 
 
-@dataclass(eq=False, repr=False)
 class CIFAR10(PublishedSet):
     """45,000 training, 5,000 validation (the last tenth of the official training files) and the official 10,000 test images.
 

@@ -3,7 +3,6 @@
 Any of the published sizes: `images1024x1024`, `thumbnails128x128`, with or without subfolders; which one is in the data id.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,7 +20,6 @@ COUNT, LAST_TRAIN = 70_000, 59_999  # by the number in the name of a file, as th
 NUM_VAL = 5_000
 
 
-@dataclass(eq=False, repr=False)
 class FFHQ(PictureSet, PublishedSet):
     """55,000 training and 5,000 validation images, drawn with a fixed seed from 0 .. 59,999; test: the last 10,000.
 

@@ -48,7 +48,6 @@ class Rows(Sources):
         yield from ((name, 0, 0) for name in self.names)
 
 
-@dataclass(eq=False, repr=False)
 class HuggingFace(AnyPictures):
     """Pictures in a column of a table.
 

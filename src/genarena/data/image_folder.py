@@ -1,6 +1,6 @@
 """Your own pictures: a folder of image files. Subfolders name the classes, or are the splits: `train`, `val`, `test`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ PARTS = {
 }  # split -> names that its folder may have, in upper or lower case
 
 
-@dataclass(eq=False, repr=False)
 class ImageFolder(AnyPictures):
     """Folders below `root` that are named after splits (`PARTS`), a training one among them, are the splits.
 

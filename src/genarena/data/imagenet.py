@@ -4,7 +4,7 @@
 training script wants them). The largest centred square, bicubic.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,7 +21,6 @@ COUNTS = {"train": 1_281_167, "val": 50_000}
 NUM_VAL = 10_000
 
 
-@dataclass(eq=False, repr=False)
 class ImageNet(PictureSet, PublishedSet):
     """1,271,167 training and 10,000 validation images, drawn with a fixed seed from `train`; test: the 50,000 of `val`.
 

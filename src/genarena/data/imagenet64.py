@@ -8,7 +8,7 @@
 
 import hashlib
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,7 +33,6 @@ NUM_BATCHES, NUM_VAL, NUM_CLASSES = 10, 10_000, 1_000
 MAX_ROWS = 200_000  # of one file
 
 
-@dataclass(eq=False, repr=False)
 class ImageNet64(PictureSet):
     """All training images but 10,000 (or a tenth), which are the validation split; test: the official validation images.
 

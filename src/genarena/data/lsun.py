@@ -52,7 +52,6 @@ def opened(folder: Path) -> Any:
 kept_open = lru_cache(opened)  # of a worker
 
 
-@dataclass(eq=False, repr=False)
 class LSUN(PictureSet, PublishedSet):
     """All images of one category but 20,000 (or a tenth each), which are validation and test images, drawn with a fixed seed.
 

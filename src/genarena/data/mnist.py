@@ -1,7 +1,6 @@
 """MNIST (LeCun, Bottou, Bengio & Haffner 1998): 28x28 grey images with 256 levels, in torchvision's folder layout."""
 
 import gzip
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -23,7 +22,6 @@ def idx_files(address: str, *sums: str) -> tuple[Published, ...]:
     )
 
 
-@dataclass(eq=False, repr=False)
 class MNIST(PublishedSet):
     """55,000 training, 5,000 validation (the last of the official training file) and the official 10,000 test images."""
 

@@ -4,8 +4,6 @@ Grey, dark ink on white, reduced from 105x105. Published numbers are often on th
 are another file: no number here compares with those.
 """
 
-from dataclasses import dataclass
-
 from genarena.data.base import seeded_split
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
@@ -19,7 +17,6 @@ ADDRESS = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
 COUNTS = {"images_background": 19_280, "images_evaluation": 13_180}
 
 
-@dataclass(eq=False, repr=False)
 class Omniglot(PictureSet, PublishedSet):
     """Background alphabets: 17,352 training and 1,928 validation images, drawn with a fixed seed; evaluation ones: test."""
 

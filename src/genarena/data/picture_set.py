@@ -9,7 +9,7 @@ import json
 import shutil
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -47,7 +47,6 @@ class Listing(NamedTuple):
         return len(self.sources)
 
 
-@dataclass(eq=False, repr=False)
 class PictureSet(ArenaDataModule):
     """A subclass writes `listings` and, where it is not the default one, `recipe`.
 
@@ -123,7 +122,6 @@ class PictureSet(ArenaDataModule):
         return np.prod(pictures.shape, dtype=float) <= shutil.disk_usage(writable_cache()).free / 2
 
 
-@dataclass(eq=False, repr=False)
 class AnyPictures(PictureSet):
     """Pictures of any size: their largest centred part with the proportions of `spec.shape`, resized to it; grey or RGB.
 

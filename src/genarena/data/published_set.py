@@ -1,6 +1,5 @@
 """Sets whose owners publish files: what is there is used, what is not is downloaded, or one line says what to put where."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +10,6 @@ from genarena.files.download import Published, download
 from genarena.options.values import FolderOrAddress
 
 
-@dataclass(eq=False, repr=False)
 class PublishedSet(ArenaDataModule):
     """`files` are all that the owner publishes of the set, `page` is where a person finds them.
 

@@ -6,7 +6,7 @@ factors and their values are those of dSprites, the pixels are not. No download.
 
 import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,6 @@ REACH = 15  # pixels from the centre of a sprite to its farthest one; with place
 NUM_VAL, NUM_TEST = 10_000, 20_000  # distinct images
 
 
-@dataclass(eq=False, repr=False)
 class Sprites(ArenaDataModule):
     """Levels 0 and 1; `factors` has, per split, the ground truth (N, 5) int64 in the order of `FACTORS`.
 

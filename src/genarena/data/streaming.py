@@ -7,7 +7,7 @@ must be exact: the `webdataset` package cannot go on inside its shuffle buffer, 
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from genarena.options.values import BelowRoot, Count
 PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 
 
-@dataclass(eq=False, repr=False)
 class Streaming(AnyPictures):
     """Training pictures are decoded each time they are shown, validation and test pictures once.
 

@@ -1,7 +1,5 @@
 """SVHN (Netzer et al. 2011): 32x32 crops of house numbers, format 2, with 256 levels. For non-commercial use."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -13,7 +11,6 @@ from genarena.files.download import Published
 ADDRESS = "http://ufldl.stanford.edu/housenumbers"
 
 
-@dataclass(eq=False, repr=False)
 class SVHN(PublishedSet):
     """65,932 training, 7,325 validation (a tenth of the official training file, the last) and 26,032 test images."""
 

@@ -6,7 +6,6 @@ standard deviation of training and validation rows. Likelihoods are in nats *of 
 those of the raw data are `log_scale` nats lower.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from genarena.options.values import BelowRoot, Count
 LEAST_SPREAD = 1e-9  # max - min over the largest magnitude; below it, rounding would show in the normalised float32
 
 
-@dataclass(eq=False, repr=False)
 class Tabular(ArenaDataModule):
     """Floats (N, D), D = `num_dims` columns.
 

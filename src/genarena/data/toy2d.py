@@ -1,7 +1,6 @@
 """Two-dimensional densities that a person can look at: continuous (x1, x2), drawn from formulas."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -61,7 +60,6 @@ def spiral(num: int, generator: torch.Generator) -> Tensor:
 DISTRIBUTIONS = {draw.__name__: draw for draw in (moons, circles, checkerboard, eight_gaussians, spiral)}
 
 
-@dataclass(eq=False, repr=False)
 class Toy2D(ArenaDataModule):
     """`distribution`: one of `DISTRIBUTIONS`. Raises DataError for another name."""
 
