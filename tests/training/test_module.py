@@ -1,14 +1,21 @@
 """How a training is described, and what is refused before it begins."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
+import torch
 
 from genarena.build import build
 from genarena.config import compose
 from genarena.errors import UserError
+from genarena.models.base import GenerativeModel
+from genarena.spec import Batch
 from genarena.training import schedule
+from genarena.training.callbacks.budget import Budget
+from genarena.training.callbacks.checkpoints import Checkpoints
 from genarena.training.module import Training
+from tests.training.callbacks.toy import SPEC, Mean, fit
 
 
 def test_a_schedule_with_an_option_that_it_does_not_know_is_refused_at_once() -> None:
@@ -23,3 +30,39 @@ def test_a_constant_schedule_rises_first_where_it_is_told_to() -> None:
     assert [schedule.constant(progress) for progress in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
     assert schedule.constant(0.0, warmup=0.1) < 0.01
     assert [schedule.constant(progress, warmup=0.1) for progress in (0.1, 1.0)] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("terms", "found"),
+    [
+        (torch.tensor(1.0), "a Tensor"),
+        ({"nll": torch.tensor(1.0)}, "a dict of nll"),
+        ({}, "a dict of nothing"),
+        ({"loss": torch.zeros(3)}, r"\{'loss': \(3,\)\}"),
+        ({"loss": torch.tensor(1.0), "kl": 0.5}, r"\{'loss': \(\), 'kl': 0.5\}"),
+    ],
+)
+def test_a_loss_that_is_no_dict_of_scalars_is_named(terms: object, found: str, tmp_path: Path) -> None:
+    class Wrong(Mean):
+        def loss(self, batch: Batch) -> object:
+            return terms
+
+    with pytest.raises(TypeError, match=rf"Wrong\.loss gave .*{found}.*expected a dict of scalar tensors"):
+        fit(Wrong(), [Budget(None, 16)], tmp_path)
+
+
+def test_a_selection_that_no_validation_gives_is_named(tmp_path: Path) -> None:
+    class Wrong(Mean):
+        selection = "val/nll"
+
+    with pytest.raises(ValueError, match=r'Wrong\.selection = "val/nll": a validation gives val/loss$'):
+        fit(Wrong(), [Budget(None, 16), Checkpoints(tmp_path, "val/nll")], tmp_path, every=1)
+
+
+def test_a_model_that_does_not_name_its_facts_is_refused() -> None:
+    class Nameless(GenerativeModel):
+        family = "toy"
+        loss = sample = None
+
+    with pytest.raises(TypeError, match="the class Nameless has no likelihood and no paper"):
+        Nameless(SPEC)

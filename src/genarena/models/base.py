@@ -12,9 +12,19 @@ from genarena.likelihood import Likelihood, bits_per_dim
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import TrainedModule, Training
 
+FACTS = ("family", "likelihood", "paper")
+
 
 class GenerativeModel(TrainedModule, ABC):
-    """A distribution p(x | y) over the data a `DataSpec` describes."""
+    """A distribution p(x | y) over the data a `DataSpec` describes.
+
+    A subclass names its `family` (the folder), `likelihood` and `paper`, and writes `loss`, `sample` and, unless its
+    likelihood is `NONE`, `log_prob`. Where the kind of likelihood depends on the data, the constructor sets
+    `self.likelihood`: dequantised levels have a `LOWER_BOUND`, the same model of vectors is `EXACT`. `selection` names what
+    `validate` gives: `val/loss`, `val/<term>`, or `val/bits_per_dim` where the likelihood is exact or a bound.
+
+    Raises TypeError for a class that does not name them.
+    """
 
     family: ClassVar[str]
     likelihood: ClassVar[Likelihood]
@@ -22,6 +32,8 @@ class GenerativeModel(TrainedModule, ABC):
 
     def __init__(self, spec: DataSpec, training: Training | None = None) -> None:
         super().__init__(training)
+        if missing := [fact for fact in FACTS if not hasattr(type(self), fact)]:
+            raise TypeError(f"the class {type(self).__name__} has no {' and no '.join(missing)}: it has to name them")
         self.spec = spec
 
     @abstractmethod

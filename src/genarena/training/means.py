@@ -46,6 +46,20 @@ class Means:
         return {name: (float(value), self._weights[name]) for name, value in self._sums.items()}
 
 
+def minimised(terms: Mapping[str, Tensor], what: str) -> Tensor:
+    """`loss` of the named terms that `what` gave. Raises TypeError where they are not a dict of scalars with this name."""
+    if not isinstance(terms, Mapping):
+        found = f"a {type(terms).__name__}"
+    elif any(not isinstance(value, Tensor) or value.dim() for value in terms.values()):
+        shown = {name: tuple(value.shape) if isinstance(value, Tensor) else value for name, value in terms.items()}
+        found = f"a dict of shapes or values {shown}"
+    elif "loss" not in terms:
+        found = f"a dict of {', '.join(terms) or 'nothing'}"
+    else:
+        return terms["loss"]
+    raise TypeError(f'{what} gave {found}: expected a dict of scalar tensors, "loss" among them')
+
+
 def _added(states: Sequence[State]) -> State:
     total: State = {}
     for state in states:

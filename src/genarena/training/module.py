@@ -20,7 +20,7 @@ from genarena.training import sharding
 from genarena.training.callbacks.budget import Budget
 from genarena.training.callbacks.ema import EMA
 from genarena.training.limits import share_done
-from genarena.training.means import Means
+from genarena.training.means import Means, minimised
 from genarena.training.schedule import warmup_cosine
 
 LOG_EVERY = 20  # batches
@@ -130,8 +130,8 @@ class TrainedModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         terms = self.loss(batch)
-        if terms["loss"].requires_grad:
-            self.descend(terms["loss"], self.optimizers(use_pl_optimizer=True))
+        if (loss := minimised(terms, f"{type(self).__name__}.loss")).requires_grad:
+            self.descend(loss, self.optimizers(use_pl_optimizer=True))
         self.after_batch(terms, len(batch.x))
 
     def descend(self, loss: Tensor, optimizer: Any, player: str = "") -> None:

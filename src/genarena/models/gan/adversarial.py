@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.spec import Batch, DataSpec
+from genarena.training.means import minimised
 from genarena.training.module import Training
 
 
@@ -78,4 +79,5 @@ class AdversarialModel(GenerativeModel):
 
     @staticmethod
     def _named(terms: dict[str, Tensor], player: str) -> dict[str, Tensor]:
+        minimised(terms, f"{player}_loss")
         return {f"{player}_{name}": value for name, value in terms.items()}

@@ -71,11 +71,19 @@ class Checkpoints(Callback):
         if pl_module.nonfinite_in_a_row or self.nonfinite(trainer, pl_module):
             return
         selects = self.selection and pl_module.progress >= pl_module.ramp
-        value = float(trainer.callback_metrics[self.selection]) if selects else math.inf
+        value = self._selected(trainer.callback_metrics, pl_module) if selects else math.inf
         improved = value < self.best_value
         if improved:
             self.best_value, self.best_progress = value, pl_module.progress
         self.save(trainer, best=improved)
+
+    def _selected(self, values: dict[str, torch.Tensor], pl_module: LightningModule) -> float:
+        """The value that decides which weights are best. Raises ValueError where `selection` names none."""
+        if self.selection not in values:
+            known = ", ".join(sorted(key for key in values if key.startswith("val/")))
+            name = type(pl_module).__name__
+            raise ValueError(f'{name}.selection = "{self.selection}": a validation gives {known or "nothing"}')
+        return float(values[self.selection])
 
     def save(self, trainer: Trainer, best: bool = False) -> None:
         """Write a new file, and give it the names `best.ckpt` (where it is) and `last.ckpt` when it is known to be whole.
