@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from genarena import config
+from genarena import config, plugins
 from genarena.build import build
 from genarena.errors import Untrusted, UserError
 from genarena.runs import stored_config
@@ -21,7 +21,9 @@ GOOD = ["model=vae", "data=digits"]
     ("overrides", "words"),
     [
         (["data=digits"], ["model=<name> is missing", "vae"]),
+        (["mdoel=vae", "data=digits"], ["model=<name> is missing (mdoel: there is no such option)"]),
         (["model=vea", "data=digits"], ["model=vea", "did you mean vae?", "glow"]),
+        (["model=VAE", "data=digits"], ["did you mean vae?"]),
         (["model=vae", "data=mnits"], ["did you mean mnist?", "fashion_mnist"]),
         ([*GOOD, "budget=cpu_1mn"], ["did you mean cpu_1min?"]),
         ([*GOOD, "model.laten_dim=4"], ["model.laten_dim", "did you mean model.latent_dim?"]),
@@ -217,3 +219,28 @@ def test_interpolations_in_a_run_folder_are_not_resolved(tmp_path: Path) -> None
     path.write_text("model: [")
     with pytest.raises(UserError, match="cannot be read"):
         stored_config.load(path)
+
+
+def test_a_yaml_that_cannot_be_read_is_named_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("_target_: genarena.models.vae.vae.VAE\nlatent_dim: [8\nspec: 1\n")
+    with pytest.raises(UserError, match=r"mine\.yaml, line 3: expected ',' or '\]'"):
+        config.check(["model=mine", "data=digits"])
+
+
+@pytest.mark.parametrize(
+    ("node", "line"),
+    [
+        ({"latent_dim": 8}, "model: its YAML has no _target_"),
+        (
+            {"_target_": "genarena.models.vae.vae.Vae"},
+            "model: _target_ genarena.models.vae.vae.Vae: genarena.models.vae.vae has no Vae; did you mean VAE?",
+        ),
+        ({"_target_": "genarena.models.vea.vae.VAE"}, "model: No module named 'genarena.models.vea'"),
+    ],
+)
+def test_a_target_that_is_missing_or_misspelt_is_named(node: dict, line: str) -> None:
+    with pytest.raises(UserError) as refused:
+        build(node, "model")
+    assert str(refused.value).startswith(line)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import lru_cache, partial
+from importlib import import_module
 from inspect import isclass, isfunction
 from typing import Any
 
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from genarena import plugins
 from genarena.errors import ArenaError, Untrusted, UserError
 from genarena.options import values
+from genarena.options.hints import nearest
 from genarena.trust import ALLOWED, refuse_foreign
 
 KINDS = {  # beginning of a target -> the class that it must extend; "" for a function
@@ -33,6 +35,8 @@ def build(node: DictConfig | dict[str, Any], what: str) -> Any:
     where the constructor refuses its arguments.
     """
     plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if isinstance(plain, dict) and "_target_" not in plain:
+        raise UserError(f"{what}: its YAML has no _target_, the class that is made of the other options")
     refuse_foreign(plain, what)
     for target in _targets(plain):
         _refuse_strangers(target, what)
@@ -95,6 +99,7 @@ def _refuse_strangers(target: str, what: str) -> None:
     try:
         found = _found(target)
     except ImportError:  # reported by `instantiate`, with its cause
+        _refuse_misspelt(target, what)
         return
     package, _, rest = target.partition(".")
     place = f"genarena.{rest}" if package in plugins.packages() else target
@@ -108,6 +113,17 @@ def _refuse_strangers(target: str, what: str) -> None:
         fits = False
     if not fits:
         raise Untrusted(f"{what}: _target_ {target!r} is none of {ALLOWED}")
+
+
+def _refuse_misspelt(target: str, what: str) -> None:
+    """Raise UserError where the module of the target can be imported and has no such name."""
+    module, _, name = target.rpartition(".")
+    try:
+        names = vars(import_module(module))
+    except Exception:  # reported by `instantiate`, with its cause
+        return
+    if name not in names:
+        raise UserError(f"{what}: _target_ {target}: {module} has no {name}{nearest(name, names)}")
 
 
 def _targets(node: Any) -> Iterator[str]:

@@ -21,12 +21,13 @@ from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from genarena import metrics, plugins
 from genarena.errors import UserError
 from genarena.options import values
 from genarena.options.groups import GROUPS
-from genarena.options.hints import flat, nearest
+from genarena.options.hints import flat, misspelt, nearest, told, written
 from genarena.options.overrides import OF_THE_LINE, key_of, literal_path, parse
 from genarena.options.overrides import values as values_of
 from genarena.options.signatures import parameters
@@ -85,8 +86,8 @@ def compose(overrides: list[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = hydra_compose("train", overrides, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(str(error).strip().splitlines()[0]) from error
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise UserError(told(error)) from error
     HydraConfig.instance().set_config(cfg)
     return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
 
@@ -102,9 +103,9 @@ def check(given: Sequence[str], single: bool = False) -> list[str]:
     choices = {key_of(text): values_of(parse(text)) for text in given if is_group(key_of(text))}
     for group, names in choices.items():
         _check_choice(group, names)
-    _check_required(choices)
+    _check_required(choices, [key for text in given if "." not in (key := key_of(text)) and not is_group(key)])
     combinations = itertools.islice(itertools.product(*choices.values()), 64)
-    lines = [[f"{group}={_text(name)}" for group, name in zip(choices, names, strict=True)] for names in combinations]
+    lines = [[f"{group}={written(name)}" for group, name in zip(choices, names, strict=True)] for names in combinations]
     cfgs = [compose(line) for line in lines]
     texts = [_literal(text, cfgs[0]) for text in given]
     parsed = [parse(text) for text in texts]
@@ -115,10 +116,6 @@ def check(given: Sequence[str], single: bool = False) -> list[str]:
         plain = [text for o, text in zip(parsed, checked, strict=True) if not o.is_sweep_override()]
         _check_whole([*chosen, *(text for text in plain if key_of(text) not in choices)], parsed)
     return checked
-
-
-def _text(name: Any) -> str:
-    return "null" if name is None else str(name)
 
 
 def _literal(text: str, cfg: DictConfig) -> str:
@@ -139,20 +136,21 @@ def _check_choice(group: str, names: list[Any]) -> None:
             continue
         if name not in available(group):
             raise UserError(
-                f"{group}={_text(name)}: there is no such {group}{nearest(str(name), available(group))}; "
+                f"{group}={written(name)}: there is no such {group}{nearest(str(name), available(group))}; "
                 f"available: {', '.join(available(group))}"
             )
         if len(found := [folder for folder in folders() if (folder / group / f"{name}.yaml").is_file()]) > 1:
             raise UserError(f"{group}={name}: there are two of that name, in {found[0]} and {found[1]}")
 
 
-def _check_required(choices: dict[str, list[Any]]) -> None:
+def _check_required(choices: dict[str, list[Any]], others: Sequence[str]) -> None:
     if "suite" in choices:
         raise UserError("suite=<name>: a suite is many runs: python scripts/benchmark.py suite=<name>")
     for group in REQUIRED:
         chosen_by = ("experiment", "sweep") if group == "model" else ("experiment",)
         if group not in choices and not any(name for by in chosen_by for name in choices.get(by, [])):
-            raise UserError(f"{group}=<name> is missing; available: {', '.join(available(group))}")
+            missing = f"{group}=<name> is missing{misspelt(group, others)}"
+            raise UserError(f"{missing}; available: {', '.join(available(group))}")
 
 
 def _refuse_sweep(parsed: Sequence[Override], given: Sequence[str]) -> None:
@@ -178,7 +176,7 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
     try:
         OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"these options do not fit together: {str(error).strip().splitlines()[0]}") from error
+        raise UserError(f"these options do not fit together: {told(error)}") from error
 
 
 # -- one option --------------------------------------------------------------------------------------------------------
@@ -224,16 +222,16 @@ def _check_value(key: str, value: Any, kind: Any, default: Any) -> None:
         check_metrics(value)
     if isinstance(default, DictConfig) and not isinstance(value, dict):
         if value is not None or type(None) not in values.alternatives(kind) or "_target_" not in default:
-            raise UserError(f"{key}={_text(value)}: it has options of its own, e.g. {_example(key, default)}")
+            raise UserError(f"{key}={written(value)}: it has options of its own, e.g. {_example(key, default)}")
         return
     if not values.is_known(kind) and isinstance(default, bool | int | float | str):
         kind = type(default)
     if expected := values.refusal(value, kind):
-        raise UserError(f"{key}={_text(value)}: expected {expected}")
+        raise UserError(f"{key}={written(value)}: expected {expected}")
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{key}={value}: expected a finite number")
     if OmegaConf.is_list(default) and not isinstance(value, list):
-        raise UserError(f"{key}={_text(value)}: expected a list, e.g. {key}=[{_text(value)}]")
+        raise UserError(f"{key}={written(value)}: expected a list, e.g. {key}=[{written(value)}]")
 
 
 def _example(key: str, node: DictConfig) -> str:

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -11,10 +12,28 @@ from genarena.options.signatures import parameters
 def nearest(word: str, candidates: Iterable[str]) -> str:
     """`; did you mean <the closest candidate>?`, or "" where none is close."""
     candidates = list(candidates)
-    close = difflib.get_close_matches(word, candidates, 1, 0.65)
+    close = difflib.get_close_matches(word, candidates, 1, 0.65) or [c for c in candidates if c.lower() == word.lower()]
     if not close:  # the last part may be right and the path wrong
         close = [c for c in candidates if c.split(".")[-1] == word.split(".")[-1]][:1]
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def misspelt(word: str, keys: Iterable[str]) -> str:
+    """` (<key>: there is no such option)` of the key that is nearly the `word`; "" where none is."""
+    return next((f" ({key}: there is no such option)" for key in keys if nearest(key, [word])), "")
+
+
+def written(value: Any) -> str:
+    """The value as it is written on a command line."""
+    return "null" if value is None else str(value)
+
+
+def told(error: Exception) -> str:
+    """The first line of an error of Hydra or OmegaConf; for a YAML file that cannot be read, which line, and why."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"{mark.name}, line {mark.line + 1}: {error.problem}"
+    return str(error).strip().splitlines()[0]
 
 
 def flat(cfg: DictConfig, prefix: str = "") -> list[str]:
