@@ -1,6 +1,7 @@
 """A package of one's own: found by an entry point or `--config-dir`, checked like ours, trusted only where it is declared."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +91,22 @@ def test_a_configuration_folder_names_no_code_outside_its_package(
     with pytest.raises(Untrusted, match=r"os\.system.*is none of"):
         run(config.compose(config.check(["model=wiper", "data=digits", "budget=smoke", f"runs_dir={tmp_path}/runs"])))
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_of_code_that_is_no_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = write(tmp_path, "dim_bare", installed=False)
+    (tmp_path / "dim_bare" / "__init__.py").unlink()
+    monkeypatch.setenv(plugins.VARIABLE, str(conf))
+    with pytest.raises(UserError, match=r"dim_bare is no package, for it has no __init__\.py"):
+        plugins.packages()
+
+
+def test_an_installed_package_without_its_yaml_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(write(tmp_path, "dim_without_yaml", installed=True))
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins._packages.cache_clear()
+    try:
+        with pytest.raises(UserError, match="plugin dim_without_yaml: .* has models and no conf: its wheel leaves"):
+            plugins.packages()
+    finally:
+        plugins._packages.cache_clear()

@@ -1,7 +1,7 @@
 """Packages of other people that bring models, data sets and metrics. No torch here.
 
 A package is declared by an entry point of the group `genarena.plugins` when it is installed, or for one command by
-`--config-dir <package>/conf`. It is laid out as genarena is: `conf/`, `models/`, `data/`, `nets/`, `metrics/`.
+`--config-dir <package>/conf`. It is laid out as genarena is: `__init__.py`, `conf/`, `models/`, `data/`, `nets/`, `metrics/`.
 """
 
 import os
@@ -45,10 +45,14 @@ def _packages(config_dir: str | None) -> dict[str, Path]:
     for point in entry_points(group=GROUP):
         if not point.value.isidentifier() or (path := _folder_of(point.value)) is None:
             raise UserError(f"plugin {point.name}: there is no package {point.value}")
+        if any((path / "models").glob("*/*.py")) and not (path / "conf").is_dir():
+            raise UserError(f"plugin {point.name}: {path} has models and no conf: its wheel leaves the YAML files out")
         found[point.value] = path
     package = Path(config_dir).parent if config_dir else None
     if package is not None and (package / "__init__.py").is_file():
         found[package.name] = _importable(package)
+    elif package is not None and any(any(package.glob(f"{room}/**/*.py")) for room in ("models", "metrics")):
+        raise UserError(f"--config-dir {config_dir}: {package} is no package, for it has no __init__.py")
     return found
 
 
