@@ -22,3 +22,9 @@ def test_an_unknown_metric_names_the_nearest_or_all() -> None:
 def test_listing_does_not_import_torch() -> None:
     code = "import sys; from genarena import metrics; metrics.check(['fid']); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_metric_without_a_title_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(load_metric("recall"), "title")
+    with pytest.raises(TypeError, match="recall has no title, the heading of its column"):
+        load_metric("recall")

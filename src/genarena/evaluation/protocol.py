@@ -65,6 +65,8 @@ def load_metric(name: str) -> type[ArenaMetric]:
     found = [member for member in members if issubclass(member, ArenaMetric)]
     if len(found) != 1:
         raise TypeError(f"{module_of(name)} has {len(found)} metric classes, expected one")
+    if not getattr(found[0], "title", ""):
+        raise TypeError(f"{name} has no title, the heading of its column")
     unknown = set(needed(found[0])) - set(Evidence.names())
     if unknown:
         raise TypeError(f"{name}.update asks for {', '.join(sorted(unknown))}; there are {', '.join(Evidence.names())}")

@@ -59,9 +59,12 @@ def joined(parts: list[Tensor]) -> Tensor:
 class ArenaMetric(torchmetrics.Metric):
     """One number of the protocol.
 
-    `update` takes keyword arguments named from the evidence that `genarena.evaluation.evidence` can produce; `compute`
-    returns the number, and raises `Unavailable(reason)` when there is none. `record` adds what belongs beside the value (n, k,
-    backbone, split). Sums are float64, so that the result depends neither on batch size nor on order.
+    A subclass has a `title`, and a docstring. The parameters of its `update` name pieces of evidence, each given whole and
+    once: `real`, `fake`, `train` (N, *shape), examples of the test split, samples and training examples; `real_features`,
+    `fake_features`, `train_features` (N, F) in `features.space`; `log_prob` (N,) nats with `likelihood`; `spec`; and the others
+    of `genarena.evaluation.evidence`; a wrong name lists them all. `compute` returns the number, and raises
+    `Unavailable(reason)` when there is none. `record` adds what belongs beside the value (n, k, backbone, split). Sums are
+    float64, so that the result depends neither on batch size nor on order.
     """
 
     title: ClassVar[str]  # the column's heading
