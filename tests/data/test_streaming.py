@@ -328,9 +328,44 @@ def test_a_key_ends_at_the_first_dot(tmp_path: Path) -> None:
     assert jpg.facts["id"] != mask.facts["id"]
 
 
-def test_labels_below_zero_are_refused_before_training(tmp_path: Path) -> None:
-    folder = several(tmp_path, {"png": 1, "cls": -1})
-    with pytest.raises(DataError, match=r"streaming: label -1 of train example 0 is none of the labels"):
+@pytest.mark.parametrize("label", [-1, "cat", "", "3.5", "1_0", 10**6, 10**20])
+def test_what_is_no_label_is_named_before_training(tmp_path: Path, label: object) -> None:
+    with pytest.raises(DataError, match=rf"test\.tar/part\.1/0\.cls holds the label '?{label}.*from 0 to 999,999"):
+        several(tmp_path, {"png": 1, "cls": label})
+
+
+@pytest.mark.parametrize("label", [-1, "cat", 2.0, True, 10**20])
+def test_labels_in_an_index_are_checked_too(tmp_path: Path, label: object) -> None:
+    folder = several(tmp_path, {"png": 1, "cls": 1})
+    index = json.loads((folder / INDEX).read_text())
+    index["shards"][0]["members"][1][3] = label
+    (folder / INDEX).write_text(json.dumps(index))
+    with pytest.raises(DataError, match=r"test\.tar/part\.1/1\.png holds the label"):
+        stream(folder)
+
+
+def test_labels_that_some_pictures_lack_are_left_out_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder = several(tmp_path, {"png": 1, "cls": 1})
+    assert stream(folder).spec.num_classes == 2 and not capsys.readouterr().err
+    index = json.loads((folder / INDEX).read_text())
+    index["shards"][0]["members"][1][3] = None
+    (folder / INDEX).write_text(json.dumps(index))
+    assert stream(folder).train.y is None
+    assert "1 of 9 pictures" in capsys.readouterr().err
+
+
+def test_shards_and_index_are_regular_files(tmp_path: Path) -> None:
+    folder = several(tmp_path, {"png": 1})
+    (folder / "._train.tar").write_bytes(b"of a Mac")
+    assert [shard.name for shard in write_index(folder)] == ["test.tar", "train.tar", "val.tar"]
+    (folder / "zero.tar").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"zero\.tar: it is no regular file"):
+        write_index(folder)
+    (folder / INDEX).unlink()
+    (folder / INDEX).symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"index\.json cannot be read: it is no regular file"):
         stream(folder)
 
 

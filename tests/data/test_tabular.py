@@ -67,6 +67,7 @@ def test_npz_and_csv_hold_the_same_table(tmp_path: Path) -> None:
         ("t.csv", "1,2\n3,1_000\n", "line 2 is not 2 numbers: column 2 holds '1_000'"),
         ("t.csv", "1,2\n3,\n", r"line 2 is not 2 numbers: column 2 holds '' \(a value is missing\)"),
         ("t.csv", "1 2\n3 4\n", r"columns are separated by commas, semicolons or tabs"),
+        ("t.csv", '"1,5","2"\n' * 20, r"column 1 holds '1,5' \(with decimal commas, .* semicolons or tabs\)"),
         ("t.csv", "a,1\n" + "3,4\n" * 20, r"column 1 holds 'a' \(data.header=true takes the line for names\)"),
         ("t.csv", '1,2\n3,"4\n' + "5,6\n" * 50_000, "line 2 has a quote that is not closed"),
         ("t.csv", '"a,b\n' + "5,6\n" * 50, "line 1 has a quote that is not closed"),

@@ -98,3 +98,15 @@ def test_an_untrained_gaussian_is_about_the_uniform():
 def test_too_many_dimensions_for_a_full_covariance_are_refused():
     with pytest.raises(ValueError, match="at most 4096"):
         Gaussian(DataSpec((3, 64, 64), 256))
+
+
+@pytest.mark.parametrize("covariance", ["full", "diagonal"])
+@pytest.mark.parametrize("levels", [16, None])
+def test_damaged_statistics_give_no_numbers(covariance, levels):
+    """Every likelihood and every sample is NaN, which evaluation counts; nothing is raised."""
+    x = correlated_levels(50, 4, 16)
+    spec = DataSpec((4,), levels)
+    model = fitted(spec, x if levels else x.float(), covariance=covariance)
+    model.scatter.view(-1)[0] = math.nan
+    assert model.log_prob(x[:3] if levels else x[:3].float()).isnan().all()
+    assert model.sample(3).isnan().any(1).all()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genarena.data.batches import Batches, Split, seeded_generator
 from genarena.data.picture_set import AnyPictures, Listing
+from genarena.data.reading.folders import say
 from genarena.data.reading.lazy import Lazy
 from genarena.data.reading.shard_index import Shard, chosen
 from genarena.data.reading.shards import Store, sources
@@ -67,6 +68,8 @@ class Streaming(AnyPictures):
         parts = divided([chosen(shard, self.picture) for shard in store.index()])
         labels = [member.label for shards in parts.values() for shard in shards for member in shard.members]
         labelled = bool(labels) and None not in labels
+        if not labelled and any(label is not None for label in labels):
+            say(f"{labels.count(None):,} of {len(labels):,} pictures in {store.place} have no label: without, none has")
         self.spec = replace(self.spec, num_classes=max(labels) + 1 if labelled else None)
         return tuple(_listing(store, parts[name], labelled) for name in PARTS)
 

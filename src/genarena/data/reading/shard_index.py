@@ -10,7 +10,7 @@ import re
 import tarfile
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from genarena.data.reading.folders import is_picture
 from genarena.errors import DataError
@@ -20,6 +20,7 @@ from genarena.files.walk import is_hidden
 
 INDEX = "index.json"
 VERSION = 2  # in version 1 a key ended at the last dot
+MAX_CLASSES = 1_000_000  # labels are 0 to one less: a classifier has an output for each
 SHARD_NAME = re.compile(r"\w[\w.-]*\.tar")  # nothing that leads out of a folder
 
 
@@ -61,6 +62,8 @@ def look_through(path: Path) -> Shard:
     """The shard as it is. Raises DataError when it is no tar file, or its name cannot stand in an index."""
     if not SHARD_NAME.fullmatch(path.name):
         raise DataError(f"{path}: the name of a shard has letters, digits, . _ and - only, and ends in .tar")
+    if not path.is_file():  # a device never ends
+        raise DataError(f"{path}: it is no regular file")
     found: list[tuple[str, int, int]] = []
     labels: dict[str, int] = {}
     with reading(path, "a tar file of pictures"), tarfile.open(path, "r:") as archive:
@@ -71,14 +74,23 @@ def look_through(path: Path) -> Shard:
             if is_picture(entry.name):
                 found.append((entry.name, entry.offset_data, entry.size))
             elif suffix == "cls":
-                labels[key] = int(archive.extractfile(entry).read(32))
+                content = archive.extractfile(entry).read(32).strip()
+                labels[key] = as_label(int(content) if content.isdigit() else content, f"{path}/{entry.name}")
     members = [Member(*entry, labels.get(split_name(entry[0])[0])) for entry in found]
     return Shard(path.name, path.stat().st_size, sha256(path), members)
 
 
+def as_label(value: Any, place: str) -> int:
+    """A label as it stands in a shard or an index. Raises DataError, which names its place, for what is none."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_CLASSES:
+        return value
+    shown = value.decode("ascii", "backslashreplace") if isinstance(value, bytes) else value
+    raise DataError(f"{place} holds the label {shown!r}, expected a whole number from 0 to {MAX_CLASSES - 1:,}")
+
+
 def write_index(folder: Path) -> list[Shard]:
     """Look through every .tar file of a folder and write its index. Raises DataError where there is none."""
-    paths = sorted(folder.glob("*.tar"))
+    paths = sorted(path for path in folder.glob("*.tar") if not is_hidden(path.name))
     if not paths:
         raise DataError(f"{folder}: there is no .tar file in it")
     shards = [look_through(path) for path in paths]
@@ -98,6 +110,9 @@ def read_index(content: bytes, place: str) -> list[Shard]:
             if not SHARD_NAME.fullmatch(shard.name):
                 raise ValueError(f"{shard.name!r} is no name of a shard")
             shard.members[:] = [Member(*member) for member in shard.members]
+            for member in shard.members:
+                if member.label is not None:
+                    as_label(member.label, f"{place}: {shard.name}/{member.name}")
             if any(member.offset < 0 or not 0 <= member.size <= shard.size - member.offset for member in shard.members):
                 raise ValueError(f"{shard.name} has pictures outside itself")
             if loaded["version"] == 1 and any("." in member.suffix for member in shard.members):

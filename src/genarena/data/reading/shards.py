@@ -18,9 +18,12 @@ from genarena.data.reading.pictures import Sources
 from genarena.data.reading.shard_index import INDEX, Shard, read_index, sha256
 from genarena.errors import ArenaError, DataError
 from genarena.files.atomic import replace_atomically
+from genarena.files.boundary import first_line
 from genarena.files.cache import cache_folder, writable_cache
+from genarena.files.regular import read_regular
 
 CHUNK = 1 << 20
+MAX_INDEX = 1 << 31  # bytes
 
 
 class Store:
@@ -39,14 +42,14 @@ class Store:
         """Raises DataError when there is none, or a shard beside it is not the one that it lists."""
         where = f"{self.place}/{INDEX}"
         try:
-            content = self._fetch(INDEX).read() if self.is_remote else Path(where).read_bytes()
+            content = self._fetch(INDEX).read() if self.is_remote else read_regular(Path(where), MAX_INDEX)
         except FileNotFoundError as error:
             raise DataError(
                 f"{where} is not there; python scripts/make_shards.py shards=<folder> makes it for shards that "
                 "lie in a folder, pictures=<folder> makes shards"
             ) from error
-        except OSError as error:
-            raise DataError(f"{where} cannot be read: {error}") from error
+        except (OSError, ValueError) as error:
+            raise DataError(f"{where} cannot be read: {first_line(error)}") from error
         shards = read_index(content, where)
         for shard in shards if not self.is_remote else ():
             path = self.folder / shard.name

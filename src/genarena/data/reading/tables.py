@@ -165,6 +165,8 @@ def _why_not(number: int, column: int, cell: str, width: int) -> str:
     hint = ""
     if len(cell.split()) > 1:
         hint = " (columns are separated by commas, semicolons or tabs)"
+    elif re.fullmatch(r"[+-]?\d+,\d+", cell):
+        hint = " (with decimal commas, columns are separated by semicolons or tabs)"
     elif number == 1:
         hint = " (data.header=true takes the line for names)"
     elif not cell:

@@ -64,8 +64,7 @@ class Gaussian(GenerativeModel, Weighs):
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         noise = torch.randn(num_samples, self.spec.num_dims, device=self.device, dtype=torch.float64)
-        covariance = self.covariance()
-        spread = noise @ torch.linalg.cholesky(covariance).T if self.is_full else noise * covariance.sqrt()
+        spread = noise @ self._factor().T if self.is_full else noise * self._factor()
         x = (self._centre() + spread).unflatten(1, self.spec.shape)
         return quantise(x / self.spec.num_levels, self.spec.num_levels) if self.spec.is_discrete else x.float()
 
@@ -118,8 +117,11 @@ class Gaussian(GenerativeModel, Weighs):
         return self.mean + (0.5 if self.spec.is_discrete else 0.0)
 
     def _factor(self) -> Tensor:
-        """Cholesky factor (D, D), or standard deviations (D,)."""
-        return torch.linalg.cholesky(self.covariance()) if self.is_full else self.covariance().sqrt()
+        """Cholesky factor (D, D), or standard deviations (D,); NaN where the covariance, of damaged weights, has none."""
+        if not self.is_full:
+            return self.covariance().sqrt()
+        factor, failed = torch.linalg.cholesky_ex(self.covariance())
+        return torch.where(failed > 0, math.nan, factor)
 
     def _log_density(self, u: Tensor, factor: Tensor) -> Tensor:
         centred = u - self._centre()
