@@ -6,21 +6,10 @@ from typing import Any
 
 from genarena import cli, config
 from genarena.errors import UserError
+from genarena.options.signatures import parameters
+from genarena.options.values import refusal
 
-SIZES = (
-    "num_samples",
-    "num_test",
-    "iw_samples",
-    "iw_num_test",
-    "iw_bounds_num_test",
-    "ode_num_test",
-    "ode_probes",
-    "ais_num_test",
-    "ais_chains",
-    "ais_steps",
-    "sample_seed",
-)
-OTHERS = ("split", "iw_bounds_k", "ode_tolerance", "ode_dequantisation", "ais_sigma")  # checked by EvaluationSettings
+SETTINGS = parameters("genarena.evaluation.settings.EvaluationSettings")
 TIMEOUT = 1800.0  # seconds that one process waits for another
 USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N] [iw_samples=K]
     [iw_num_test=N] [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>] [split=test|val]
@@ -37,7 +26,7 @@ def main() -> None:
     defaults = {
         "run": ...,
         "metrics": None,
-        **dict.fromkeys((*SIZES, *OTHERS)),
+        **dict.fromkeys(SETTINGS.keys() - {"features"}),
         "data_root": None,
         "device": None,
         "out": None,
@@ -47,11 +36,10 @@ def main() -> None:
     metrics = options["metrics"]
     if metrics is not None:
         config.check_metrics(metrics)
-    sizes = {key: options[key] for key in SIZES if options[key] is not None}
-    others = {key: options[key] for key in OTHERS if options[key] is not None}
-    for key, value in sizes.items():
-        if not isinstance(value, int) or value < (key != "sample_seed"):
-            raise UserError(f"{key}={value}: expected a whole number, at least {int(key != 'sample_seed')}")
+    settings = {key: options[key] for key in SETTINGS if options.get(key) is not None}
+    for key, value in settings.items():
+        if expected := refusal(value, SETTINGS[key]):
+            raise UserError(f"{key}={value}: expected {expected}")
 
     from genarena import api
     from genarena.ranks import world
@@ -59,7 +47,7 @@ def main() -> None:
     from genarena.runs.folder import RunFolder
 
     _refuse_failed(results.read_row(RunFolder.open(options["run"]).result), options)
-    changes = sizes | others | {"features": cli.features(options)}
+    changes = settings | {"features": cli.features(options)}
     with world.together("cpu" if options["device"] == "cpu" else "gpu", TIMEOUT):
         row = api.rescore(options["run"], metrics, changes, options["data_root"], options["device"])
         if world.rank() == 0:

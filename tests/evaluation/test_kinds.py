@@ -11,10 +11,11 @@ from genarena.data.base import ArenaDataModule
 from genarena.evaluation.evidence import base
 from genarena.evaluation.evidence.base import Kind, kind_of, kinds, piece, used
 from genarena.evaluation.gathered import Evidence
-from genarena.evaluation.options import Settings, whole
+from genarena.evaluation.options import Settings
 from genarena.evaluation.subject import Subject
 from genarena.files.progress import Bars
 from genarena.metrics.base import Unavailable
+from genarena.options.values import Count
 from tests.small_world import SETTINGS, SPEC, Drawn, Halves, some_samples
 
 
@@ -56,7 +57,7 @@ def made_of(name: str) -> set[str]:
 def test_a_number_out_of_range_is_refused_by_name(part: type[Settings]) -> None:
     for field in dataclasses.fields(part):
         for wrong in (0, -1, [], "x", None):
-            with pytest.raises((ValueError, TypeError), match=f"evaluation.{field.name}=|not iterable"):
+            with pytest.raises(ValueError, match=f"evaluation.{field.name}="):
                 part(**{field.name: wrong})
 
 
@@ -66,10 +67,7 @@ def brightness(monkeypatch: pytest.MonkeyPatch):
 
     @dataclasses.dataclass(frozen=True)
     class BrightnessSettings(Settings):
-        brightness_num_test: int = 5
-
-        def check(self) -> None:
-            whole(self, "brightness_num_test")
+        brightness_num_test: Count = 5
 
     class Brightness(Kind):
         Settings = BrightnessSettings

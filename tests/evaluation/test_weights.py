@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from genarena.errors import UserError
-from genarena.evaluation import weights
 from genarena.evaluation.weights import PUBLISHED, FeatureSettings, download
 from genarena.files.cache import cache_folder
 from genarena.metrics.base import Unavailable
@@ -89,4 +88,3 @@ def test_no_network_and_no_pinned_download(source: Path) -> None:
 def test_an_unknown_space() -> None:
     with pytest.raises(ValueError, match="features.space=vgg: expected domain, inception, dinov2, clip"):
         FeatureSettings(space="vgg")
-    assert weights.SPACES == ("domain", "inception", "dinov2", "clip")

@@ -1,6 +1,6 @@
 """What the value of an option may be: one truth, on the command line and when an object is made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -50,6 +50,18 @@ def test_the_source_says_what_the_imported_signature_says() -> None:
     known = {name for name, kind in read.items() if values.is_known(kind)}
     assert {"latent_dim", "beta", "warmup", "patch", "sample_pixels"} <= known
     assert {name: read[name] for name in known} == {name: imported[name] for name in known}
+
+
+def test_the_settings_of_every_kind_of_evidence_are_read_from_the_source() -> None:
+    from genarena.evaluation.settings import EvaluationSettings
+
+    read, imported = parameters("genarena.evaluation.settings.EvaluationSettings"), values.hints(EvaluationSettings)
+    assert read.keys() == imported.keys() == {field.name for field in fields(EvaluationSettings)}
+    unread = {name for name, kind in read.items() if not values.is_known(kind)}
+    assert unread == {"features", "iw_bounds_k"}  # of types that no value on the line can have
+    assert {name: read[name] for name in read.keys() - unread} == {
+        name: imported[name] for name in read.keys() - unread
+    }
 
 
 def test_build_refuses_what_the_command_line_refuses() -> None:

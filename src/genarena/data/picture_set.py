@@ -61,7 +61,7 @@ class PictureSet(ArenaDataModule):
     num_workers: Whole | None = None
     timeout: Positive = 60.0
     flip: bool = False
-    background: str = "white"
+    background: Literal["white", "grey", "black", "refuse"] = "white"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,14 +3,12 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from genarena.evaluation.evidence.base import kinds
+from genarena.evaluation.evidence.base import settings_in
 from genarena.evaluation.subject import SharedSettings
-
-PARTS = tuple(kind.Settings for kind in kinds() if kind.Settings)
 
 
 @dataclass(frozen=True)
-class EvaluationSettings(SharedSettings, *PARTS):
+class EvaluationSettings(SharedSettings, *settings_in("genarena.evaluation.evidence")):
     """The options `evaluation.*`: fields of `SharedSettings`, and of the settings that stand in the files of
     `genarena.evaluation.evidence`. Raises ValueError, with the option's name, for one that is out of range."""
 

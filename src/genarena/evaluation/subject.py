@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,13 +10,14 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.evaluation.networks import Networks
-from genarena.evaluation.options import Settings, require, whole
+from genarena.evaluation.options import Settings
 from genarena.evaluation.weights import FeatureSettings
 from genarena.files.progress import Bars
 from genarena.likelihood import Likelihood
 from genarena.metrics.base import Unavailable
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Weighs
+from genarena.options.values import Count, Seed
 from genarena.ranks import exchange, seeds
 
 Item = TypeVar("Item")
@@ -39,17 +40,12 @@ class SharedSettings(Settings):
     split: "test"; or "val", for choosing between models, whose rows never meet those of the test split.
     """
 
-    num_samples: int = 10_000
-    num_test: int = 10_000
-    batch_size: int = 500
-    sample_seed: int = 0
+    num_samples: Count = 10_000
+    num_test: Count = 10_000
+    batch_size: Count = 500
+    sample_seed: Seed = 0
     features: FeatureSettings = field(default_factory=FeatureSettings)
-    split: str = "test"
-
-    def check(self) -> None:
-        require(self, "split", self.split in ("test", "val"), "test or val")
-        whole(self, "num_samples", "num_test", "batch_size")
-        whole(self, "sample_seed", least=0)
+    split: Literal["test", "val"] = "test"
 
 
 class Subject:

@@ -8,11 +8,13 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from genarena.errors import UserError
 from genarena.files import download as fetch
 from genarena.files.cache import cache_folder
 from genarena.metrics.base import Unavailable
+from genarena.options import values
 from genarena.options.values import Weights, from_environment
 
 DOWNLOAD = "download"  # the value that fetches a file instead of naming one
@@ -50,7 +52,6 @@ PUBLISHED = {
         "GENARENA_CLIP",
     ),
 }
-SPACES = ("domain", *PUBLISHED)
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,13 @@ class FeatureSettings:
     *_weights: a file, `download`, or None: the file that the environment variable names, or one downloaded earlier.
     """
 
-    space: str = "domain"
+    space: Literal["domain", "inception", "dinov2", "clip"] = "domain"
     inception_weights: Weights | None = None
     dinov2_weights: Weights | None = None
     clip_weights: Weights | None = None
 
     def __post_init__(self) -> None:
-        if self.space not in SPACES:
-            raise ValueError(f"features.space={self.space}: expected {', '.join(SPACES)}")
+        values.check_fields(self, "features")
 
     def path(self, network: str) -> Path:
         """The file of weights. Raises Unavailable with how to get one, UserError when the one that is named is absent."""

@@ -86,6 +86,8 @@ class _Source:
         for base in reversed(node.bases):
             if isinstance(base, ast.Name):
                 found |= self._of_base(base.id)
+            elif package := _settings_in(base):
+                found |= _of_package(package)
         fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
         own = [item for item in fields if "ClassVar" not in ast.unparse(item.annotation)]
         return found | {item.target.id: self._kind(item.annotation) for item in own}
@@ -108,6 +110,26 @@ class _Source:
             return eval(compile(ast.Expression(annotation), "<annotation>", "eval"), {"__builtins__": {}}, self.names)
         except (TypeError, ValueError, AttributeError, LookupError):  # e.g. two types that make no union
             return values.Something
+
+
+def _settings_in(base: ast.expr) -> str | None:
+    """The package of a base `*settings_in("<package>")`."""
+    match base:
+        case ast.Starred(ast.Call(ast.Name("settings_in"), [ast.Constant(str() as package)])):
+            return package
+    return None
+
+
+def _of_package(package: str) -> dict[str, Any]:
+    """Options of all classes in the files of a package that extend `Settings`."""
+    found: dict[str, Any] = {}
+    for path in _sources(package):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        source = _Source(f"{package}.{path.stem}", tree)
+        for node in source.classes.values():
+            if any(isinstance(base, ast.Name) and base.id == "Settings" for base in node.bases):
+                found |= source.of_class(node)
+    return found
 
 
 _IN_TYPES = (

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from genarena.evaluation.decoder_likelihood import Annealing, decoder_log_prob
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.evaluation.options import Settings, positive, whole
+from genarena.evaluation.options import Settings
 from genarena.metrics.base import Unavailable
 from genarena.models.capabilities import Emits
+from genarena.options.values import Count, Positive
 from genarena.ranks import exchange
 
 Estimate = tuple[Tensor, dict[str, Any]]  # log-probabilities, and how they were made
@@ -20,14 +21,10 @@ class AnnealedSettings(Settings):
     """ais_num_test: at most so many test examples. ais_chains: per example. ais_steps: temperatures. ais_sigma: observation
     noise, in units of [-1, 1] for integer levels."""
 
-    ais_num_test: int = 16
-    ais_chains: int = 8
-    ais_steps: int = 500
-    ais_sigma: float = 0.2
-
-    def check(self) -> None:
-        whole(self, "ais_num_test", "ais_chains", "ais_steps")
-        positive(self, "ais_sigma")
+    ais_num_test: Count = 16
+    ais_chains: Count = 8
+    ais_steps: Count = 500
+    ais_sigma: Positive = 0.2
 
 
 class AnnealedImportanceSampling(Kind):

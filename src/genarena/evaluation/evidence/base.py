@@ -62,6 +62,14 @@ def kinds() -> list[type[Kind]]:
     return found
 
 
+def settings_in(package: str) -> list[type[Settings]]:
+    """The settings of the kinds in the files of `package`, which is this one. Its name is said where the settings are put
+    together, so that `genarena.options.signatures` finds their fields without importing anything."""
+    if package != __package__:
+        raise ValueError(f"{package}: kinds of evidence are found in {__package__}")
+    return [kind.Settings for kind in kinds() if kind.Settings]
+
+
 def _is_kind_of(member: Any, module: str) -> bool:
     return inspect.isclass(member) and issubclass(member, Kind) and member.__module__ == module
 

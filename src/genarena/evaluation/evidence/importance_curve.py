@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.evaluation.options import Settings, is_whole, require, whole
+from genarena.evaluation.options import Settings
+from genarena.options.values import Count, refusal
 
 
 @dataclass(frozen=True)
@@ -16,14 +17,14 @@ class ImportanceCurveSettings(Settings):
     """iw_bounds_k: numbers of draws, rising. iw_bounds_num_test: at most so many test examples."""
 
     iw_bounds_k: Sequence[int] = (1, 10, 100, 1000, 5000)
-    iw_bounds_num_test: int = 16
+    iw_bounds_num_test: Count = 16
 
     def check(self) -> None:
-        object.__setattr__(self, "iw_bounds_k", tuple(self.iw_bounds_k))
         k = self.iw_bounds_k
-        right = len(k) > 0 and all(is_whole(number, 1) for number in k) and list(k) == sorted(set(k))
-        require(self, "iw_bounds_k", right, "rising whole numbers of at least 1")
-        whole(self, "iw_bounds_num_test")
+        are_counts = isinstance(k, list | tuple) and len(k) > 0 and not any(refusal(number, Count) for number in k)
+        if not are_counts or list(k) != sorted(set(k)):
+            raise ValueError(f"evaluation.iw_bounds_k={k}: expected rising whole numbers of at least 1")
+        object.__setattr__(self, "iw_bounds_k", tuple(k))
 
 
 class ImportanceCurve(Kind):

@@ -6,18 +6,16 @@ from typing import Any
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.evaluation.options import Settings, whole
+from genarena.evaluation.options import Settings
+from genarena.options.values import Count
 
 
 @dataclass(frozen=True)
 class ImportanceWeightedSettings(Settings):
     """iw_samples: draws k per example. iw_num_test: at most so many test examples."""
 
-    iw_samples: int = 100
-    iw_num_test: int = 1_000
-
-    def check(self) -> None:
-        whole(self, "iw_samples", "iw_num_test")
+    iw_samples: Count = 100
+    iw_num_test: Count = 1_000
 
 
 class ImportanceWeighted(Kind):

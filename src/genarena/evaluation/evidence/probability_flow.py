@@ -1,15 +1,16 @@
 """The likelihood of a model's probability-flow ODE (Song et al. 2021, arXiv 2011.13456, sec. 4.3)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.evaluation.options import Settings, positive, require, whole
+from genarena.evaluation.options import Settings
 from genarena.metrics.base import Unavailable
 from genarena.models.capabilities import Integrates
+from genarena.options.values import Count, Positive
 
 BATCH = 32  # examples that are integrated together, and share their steps
 
@@ -21,15 +22,10 @@ class ProbabilityFlowSettings(Settings):
     """ode_num_test: at most so many test examples. ode_tolerance: of the solver, absolute and relative. ode_probes: of the
     trace estimator. ode_dequantisation: "model" or "uniform" noise on integer levels."""
 
-    ode_num_test: int = 64
-    ode_tolerance: float = 1e-5
-    ode_probes: int = 1
-    ode_dequantisation: str = "model"
-
-    def check(self) -> None:
-        whole(self, "ode_num_test", "ode_probes")
-        positive(self, "ode_tolerance")
-        require(self, "ode_dequantisation", self.ode_dequantisation in ("model", "uniform"), "model or uniform")
+    ode_num_test: Count = 64
+    ode_tolerance: Positive = 1e-5
+    ode_probes: Count = 1
+    ode_dequantisation: Literal["model", "uniform"] = "model"
 
 
 class ProbabilityFlow(Kind):
