@@ -52,7 +52,8 @@ def build(node: DictConfig | dict[str, Any], what: str) -> Any:
             cause = cause.__cause__
         if isinstance(cause, ArenaError):
             raise cause from None
-        raise UserError(f"{what}: {_readable(cause)}") from error
+        text = _readable(cause)
+        raise UserError(text if text.startswith(f"{what}.") else f"{what}: {text}") from error
 
 
 def _bind_partials(node: Any) -> Any:

@@ -381,5 +381,5 @@ def test_validation_is_another_protocol_that_never_looks_at_the_test_split() -> 
     found, expected = (evaluate(model, at, chosen, how).metrics for at, how in ((data, on_val), (whole, SETTINGS)))
     assert found["bits_per_dim"]["value"] == expected["bits_per_dim"]["value"]
     assert (found["bits_per_dim"]["split"], found["bits_per_dim"]["n"]) == ("val", 30)
-    with pytest.raises(ValueError, match="evaluation.split=train: expected test or val"):
+    with pytest.raises(ValueError, match="evaluation.split=train: expected test, val"):
         dataclasses.replace(SETTINGS, split="train")

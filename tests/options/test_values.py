@@ -74,6 +74,12 @@ def test_build_refuses_what_the_command_line_refuses() -> None:
         build(node | {"training": training}, "model")
 
 
+def test_an_option_that_a_constructor_refuses_by_name_is_named_once() -> None:
+    node = {"_target_": "genarena.evaluation.settings.EvaluationSettings", "iw_bounds_k": [10, 1]}
+    with pytest.raises(UserError, match=r"^evaluation\.iw_bounds_k=\[10, 1\]: expected rising"):
+        build(node, "evaluation")
+
+
 def test_fields_of_a_dataclass() -> None:
     @dataclass
     class Settings:
