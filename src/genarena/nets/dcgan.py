@@ -1,6 +1,7 @@
 """The convolutional stacks of DCGAN (Radford et al. 2016, arXiv 1511.06434, sec. 3), for images of any size from 8x8.
 
-Kernels are 4x4 with stride 2, a multiple of the stride, so that the generator lays no checkerboard.
+Kernels are 4x4 with stride 2: a kernel size that is a multiple of the stride avoids checkerboard artefacts (Odena et al.
+2016, doi 10.23915/distill.00003).
 """
 
 from itertools import pairwise
@@ -13,7 +14,10 @@ from genarena.nets.pyramid import pyramid
 
 
 class DCGANGenerator(nn.Module):
-    """(N, latent_dim) to images (N, C, H, W) in [-1, 1]; `channels` at half the image size, doubled at each halving."""
+    """Latent vectors (N, latent_dim) to images (N, C, H, W) in [-1, 1].
+
+    channels: width at half the image size; each further halving doubles it.
+    """
 
     def __init__(self, latent_dim: int, shape: tuple[int, ...], channels: int) -> None:
         super().__init__()
@@ -31,12 +35,15 @@ class DCGANGenerator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         h = self.project(z).unflatten(1, self.start)
         for norm, convolution, (height, width) in zip(self.norms, self.convolutions, self.sizes[1:], strict=True):
-            h = convolution(F.relu(norm(h)))[..., :height, :width]  # odd sizes: 2 ceil(n / 2) is one too many
+            h = convolution(F.relu(norm(h)))[..., :height, :width]  # crop: an odd side comes out one pixel too large
         return torch.tanh(h)
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images (N, C, H, W) to logits (N,) of "real"; no normalisation in the first layer, leaky ReLU 0.2."""
+    """Images (N, C, H, W) to logits (N,) of being real. No batch normalisation in the first layer; leaky ReLU, slope 0.2.
+
+    channels: width of the first layer; each further layer halves the image and doubles the width.
+    """
 
     def __init__(self, shape: tuple[int, ...], channels: int) -> None:
         super().__init__()

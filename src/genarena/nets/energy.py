@@ -1,4 +1,4 @@
-"""Scalar networks: data in, one number per example out. Smooth (SiLU) so that their input gradient can drive a chain."""
+"""Scalar networks: data in, one number per example out. SiLU makes them smooth: Langevin chains follow their gradient."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -9,12 +9,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 def normalised(layer: nn.Module, enabled: bool) -> nn.Module:
-    """`layer`, with its largest singular value held at one where `enabled` (Miyato et al. 2018, arXiv 1802.05957)."""
+    """`layer`; if `enabled`, its largest singular value is held at one (Miyato et al. 2018, arXiv 1802.05957)."""
     return spectral_norm(layer) if enabled else layer
 
 
 class ResidualBlock(nn.Module):
-    """h + conv(silu(conv(silu(h)))): no normalisation, for the energy of an example must not depend on its batch."""
+    """h + conv(silu(conv(silu(h)))). No batch normalisation: the energy of an example must not depend on its batch."""
 
     def __init__(self, channels: int, spectral: bool) -> None:
         super().__init__()
@@ -32,9 +32,10 @@ class ResidualBlock(nn.Module):
 class ConvEnergy(nn.Module):
     """Residual strided network, (N, C, H, W) to (N,).
 
-    Images larger than 16 pixels are halved in the stem; each stage doubles the channels and halves the image, until it
-    is at most 4 pixels high. Where things are matters (a linear layer reads the last map without pooling). Everything
-    grows at most linearly in the input, which keeps exp(-energy) times a Gaussian normalisable.
+    The stem halves images whose smaller side is above 16 pixels. Each stage then doubles the channels (up to
+    `max_channels`) and halves the image, until its smaller side is at most 4 pixels. A linear layer reads the last feature
+    map without pooling, so that the energy depends on positions. The energy grows at most linearly in the input; therefore
+    exp(-energy) times a Gaussian can be normalised.
     """
 
     def __init__(
@@ -80,6 +81,6 @@ class VectorEnergy(nn.Module):
 
 
 def scalar_in_float32(head: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
-    """The last sum in full precision: a bfloat16 energy would be rounded to whole nats."""
+    """The last layer in float32, (N, features) to (N,): an energy in bfloat16 would be rounded to whole nats."""
     with torch.autocast(features.device.type, enabled=False):
         return head(features.float()).squeeze(1)

@@ -14,7 +14,10 @@ from genarena.nets.pyramid import pyramid
 
 
 class GeneratorBlock(nn.Module):
-    """BN - ReLU - up - conv - BN - ReLU - conv, plus a 1x1 shortcut (made before the up-sampling: they commute)."""
+    """BN - ReLU - upsample - conv - BN - ReLU - conv, plus a 1x1 shortcut.
+
+    The shortcut is convolved before it is upsampled: the result is the same, at a quarter of the cost.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int]) -> None:
         super().__init__()
@@ -33,7 +36,7 @@ class GeneratorBlock(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """[ReLU] - conv - ReLU - conv - [down], plus a shortcut; every convolution has spectral norm one.
 
-    first: no leading ReLU, as the input is an image. down: average-pool by two (sizes are rounded up).
+    first: leave out the first ReLU, because the input is an image. down: average-pool by two (sizes are rounded up).
     """
 
     def __init__(self, in_channels: int, out_channels: int, down: bool, first: bool = False) -> None:
@@ -53,7 +56,10 @@ class DiscriminatorBlock(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """(N, latent_dim) to images (N, C, H, W) in [-1, 1]; `channels` at full size, times `growth` at each halving."""
+    """Latent vectors (N, latent_dim) to images (N, C, H, W) in [-1, 1].
+
+    channels: width at full size; each halving multiplies it by `growth`.
+    """
 
     def __init__(self, latent_dim: int, shape: tuple[int, ...], channels: int, growth: int = 2) -> None:
         super().__init__()
@@ -77,7 +83,10 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """Images (N, C, H, W) to unbounded scores (N,): residual blocks, ReLU, sum over pixels, linear."""
+    """Images (N, C, H, W) to unbounded scores (N,): residual blocks, ReLU, sum over pixels, linear.
+
+    channels: width of the first block; each further halving multiplies it by `growth`.
+    """
 
     def __init__(self, shape: tuple[int, ...], channels: int, growth: int = 2) -> None:
         super().__init__()
@@ -96,7 +105,7 @@ class ResNetDiscriminator(nn.Module):
 
 
 def convolution(in_channels: int, out_channels: int, kernel: int, bias: bool = True) -> nn.Module:
-    """Size-keeping convolution; gain sqrt(2) for 3x3 kernels, which follow a ReLU, and 1 for the linear shortcuts."""
+    """Convolution that keeps the size. Gain sqrt(2) for 3x3 kernels, which follow a ReLU; 1 for the 1x1 shortcuts."""
     layer = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
     return glorot(layer, gain=1.0 if kernel == 1 else 2.0**0.5)
 

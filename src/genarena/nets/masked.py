@@ -1,7 +1,7 @@
 """Causal convolutions for raster-scan models: shifts and one-sided kernels instead of masks, and the gated block.
 
-A k x k kernel under a mask spends half of its arithmetic on zeros. Here the vertical kernel has only the k // 2 + 1
-rows it may see and the horizontal one only the k // 2 + 1 columns; strict causality comes from shifting the input once.
+A masked k x k kernel spends half of its arithmetic on zeros. Here the vertical kernel has only the k // 2 + 1 rows that it
+may see, and the horizontal kernel only the k // 2 + 1 columns. Shifting the input once makes the stack strictly causal.
 """
 
 from collections.abc import Sequence
@@ -22,17 +22,20 @@ def shift_right(x: Tensor) -> Tensor:
 
 
 def gate(x: Tensor) -> Tensor:
-    """tanh(a / 2) * sigmoid(b) for the halves a, b of the channels, dimension 1.
+    """tanh(a / 2) * sigmoid(b), where a and b are the two halves of the channels (dimension 1).
 
-    tanh(a / 2) = 2 sigmoid(a) - 1: one contiguous sigmoid is twice as fast on a CPU as a tanh and a sigmoid of halves,
-    and the factor 1/2 is a matter of the weights before it.
+    tanh(a / 2) = 2 sigmoid(a) - 1, so one sigmoid over all channels is enough: on a CPU it is twice as fast as a tanh and a
+    sigmoid of the halves. The weights of the layer before absorb the factor 1/2, which the paper does not have.
     """
     a, b = torch.sigmoid(x).chunk(2, 1)
     return (2.0 * a - 1.0) * b
 
 
 class VerticalConv2d(nn.Conv2d):
-    """(k // 2 + 1) x k convolution: the output at (r, c) sees rows <= r and columns up to k // 2 away (dilated)."""
+    """(k // 2 + 1) x k convolution: the output at (r, c) sees rows r - k // 2 .. r and columns c - k // 2 .. c + k // 2.
+
+    A dilation multiplies these distances.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1) -> None:
         rows, side = kernel_size // 2 + 1, kernel_size // 2 * dilation
@@ -48,7 +51,10 @@ class VerticalConv2d(nn.Conv2d):
 
 
 class HorizontalConv2d(nn.Conv2d):
-    """1 x (k // 2 + 1) convolution: the output at (r, c) sees columns c - k // 2 .. c of its own row (dilated)."""
+    """1 x (k // 2 + 1) convolution: the output at (r, c) sees columns c - k // 2 .. c of row r.
+
+    A dilation multiplies the distance.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1) -> None:
         super().__init__(in_channels, out_channels, (1, kernel_size // 2 + 1), dilation=(1, dilation))
@@ -69,20 +75,21 @@ class GatedBlock(nn.Module):
         self.residual = nn.Conv2d(channels, channels, 1)
 
     def forward(self, vertical: Tensor, horizontal: Tensor) -> tuple[Tensor, Tensor]:
-        """Both (N, channels, H, W), in and out."""
+        """The vertical and the horizontal stack, (N, channels, H, W) each, in and out."""
         vertical = vertical + gate(self.vertical(vertical))
         gated = gate(self.horizontal(horizontal) + self.link(vertical))
         return vertical, horizontal + self.residual(gated)
 
 
 class GatedPixelStack(nn.Module):
-    """Features of every pixel from those before it in raster order: (N, C, H, W) floats to (N, out_channels, H, W).
+    """Features of every pixel from the pixels before it in raster order: (N, C, H, W) floats to (N, out_channels, H, W).
 
-    The dilations of `dilations` are cycled through the `num_blocks` layers. The features are the horizontal stack after
-    every block, concatenated: a linear layer on them is the sum of one skip connection per block.
-    size: (H, W), for a learned bias per position of the vertical stack. A few narrow layers see neither all of an
-    image nor the border ahead of them; without the bias, strokes run out of the picture.
-    Raises ValueError for a kernel size that is even or below 3, and for no blocks, channels or dilations.
+    The `num_blocks` blocks take their dilations from `dilations` in turn. The features are the outputs of the horizontal
+    stack after every block, concatenated. A linear layer on them is the sum of one skip connection per block.
+    size: (H, W). The vertical stack has a learned bias per position: a few narrow layers see only a part of the image, and
+    not how far its border is. Without the bias, generated strokes run out of the picture.
+    Raises ValueError for a kernel size that is even or below 3, for channels, num_blocks or a dilation below 1, and for no
+    dilations.
     """
 
     def __init__(

@@ -1,10 +1,10 @@
-"""Residual multi-layer perceptron on vectors: smooth, without normalisation, so that it can be differentiated twice."""
+"""Residual multi-layer perceptron on vectors. SiLU makes it smooth, so that it can be differentiated twice."""
 
 from torch import Tensor, nn
 
 
 class ResidualMLP(nn.Module):
-    """`num_blocks` times h + W2 silu(W1 silu(W0 h)), (N, features) to (N, features); the identity for no block."""
+    """h <- h + W2 silu(W1 silu(W0 h)), `num_blocks` times; (N, features) to (N, features). num_blocks=0: the identity."""
 
     def __init__(self, features: int, hidden_features: int, num_blocks: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """Residual convolutional encoder and decoder between images of any size and flat features: no normalisation, no loss.
 
-All sizes are fixed at construction by a `ConvPyramid`. The finest level of both networks works at 1 / `patch` of the
-image's resolution, where the first convolution strides and the last one shuffles patches of pixels out of its channels:
-full resolution is where a CPU would spend most of its time.
+A `ConvPyramid` fixes all sizes at construction. The finest level of both networks works at 1 / `patch` of the image's
+resolution: the encoder's first convolution has stride `patch`; the decoder's last one outputs each patch of pixels as
+channels, which are shuffled into place. Layers at full resolution would take most of the time on a CPU.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """x + conv3(act(conv3(act(x)))) with half as many channels in between; (N, C, H, W) to the same."""
+    """x + conv3(silu(conv3(silu(x)))), with half as many channels in between; (N, C, H, W) to the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -38,12 +38,13 @@ class Upsample(nn.Module):
 
 
 class ConvPyramid:
-    """Shared by an encoder and its decoder: `sizes`, `widths` and `blocks` per level below the image, finest first.
+    """The plan that an encoder and its decoder share: `sizes`, `widths` and `blocks` of each level, finest first.
 
-    The image is divided by `patch`, then halved until both sides are at most 7, always rounded up: with patch=2
-    28, 14, 7; 8, 4; 64, 32, 16, 8, 4; with patch=4 28, 7; 8, 2; 64, 16, 8, 4.
-    channels: width of the finest level; it doubles per level, up to four times.
+    The image's sides are divided by `patch`, then halved until both are at most 7, rounding up.
+    With patch=2: 28 -> 14, 7; 8 -> 4; 64 -> 32, 16, 8, 4. With patch=4: 28 -> 7; 8 -> 2; 64 -> 16, 8, 4.
+    channels: width of the finest level; it doubles per level, up to 4 * channels.
     blocks: residual blocks per level, *coarsest first*; the last entry holds for all finer levels.
+    Raises ValueError for channels or patch below 1, no blocks, or a negative number of blocks.
     """
 
     def __init__(self, height: int, width: int, channels: int, blocks: Sequence[int], patch: int = 2) -> None:
@@ -74,7 +75,7 @@ class ConvEncoder(nn.Sequential):
         layers: list[nn.Module] = []
         for level, (width, blocks) in enumerate(zip(plan.widths, plan.blocks, strict=True)):
             stride = plan.factors[level]
-            kernel = 3 if level else 2 * (stride // 2) + 3  # odd and wider than the stride: 5 for 2, 7 for 4
+            kernel = 3 if level else 2 * (stride // 2) + 3  # odd, wider than the stride: 5 at stride 2, 7 at 4
             layers += [nn.Conv2d(in_channels, width, kernel, stride=stride, padding=kernel // 2)]
             layers += [ResidualBlock(width) for _ in range(blocks)] + [nn.SiLU()]
             in_channels = width
@@ -91,7 +92,7 @@ class ConvEncoder(nn.Sequential):
 
 
 class ConvDecoder(nn.Sequential):
-    """Features (N, in_features) to an image (N, out_channels, H, W): `ConvEncoder` backwards."""
+    """Features (N, in_features) to an image (N, out_channels, H, W): the mirror image of `ConvEncoder`."""
 
     def __init__(self, in_features: int, out_channels: int, plan: ConvPyramid, hidden: int) -> None:
         layers: list[nn.Module] = []
@@ -112,10 +113,10 @@ class ConvDecoder(nn.Sequential):
 
 
 def initialise(network: nn.Module, gain: float = 2.0**0.5) -> None:
-    """He initialisation (normal, zero bias) of all but the last layer, which keeps PyTorch's smaller weights.
+    """He initialisation (normal, zero bias) of all layers but the last, which keeps PyTorch's smaller weights.
 
-    PyTorch's default shrinks the signal at every layer; without normalisation a VAE then starts close to its collapsed
-    state, and on MNIST is ten nats behind after three epochs.
+    PyTorch's default shrinks the signal at every layer. A VAE without normalisation then starts close to posterior
+    collapse; on MNIST it is ten nats worse after three epochs.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     for layer in layers[:-1]:

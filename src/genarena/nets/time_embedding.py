@@ -5,11 +5,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-SCALE = 1000.0  # t = 1 has the phase that step 1000 has in DDPM, whatever the number of steps
+SCALE = 1000.0  # t = 1 has the phase of step 1000 in DDPM, whatever the number of steps
 
 
 def sinusoidal_features(t: Tensor, num_features: int) -> Tensor:
-    """[cos(w_i t), sin(w_i t)], w_i geometric from `SCALE` down to SCALE / 10^4; t (N,) -> (N, num_features), even."""
+    """[cos(w_i t), sin(w_i t)], w_i geometric from `SCALE` down to SCALE / 10^4; t (N,) -> (N, num_features).
+
+    num_features must be even.
+    """
     half = num_features // 2
     frequencies = SCALE * torch.exp(-math.log(1e4) * torch.arange(half, device=t.device) / half)
     phase = t.float()[:, None] * frequencies
@@ -17,7 +20,7 @@ def sinusoidal_features(t: Tensor, num_features: int) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """t (N,) in [0, 1] -> (N, embedding_channels), already through a non-linearity."""
+    """t (N,) in [0, 1] -> (N, embedding_channels), after a final SiLU."""
 
     def __init__(self, embedding_channels: int, num_features: int = 64) -> None:
         super().__init__()

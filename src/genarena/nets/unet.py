@@ -1,9 +1,10 @@
 """U-Net with a time input (Ronneberger et al. 2015, arXiv 1505.04597; Ho et al. 2020, arXiv 2006.11239, appendix B).
 
-Differs from Ho et al.: time enters as a scale and a shift after the second GroupNorm (Dhariwal & Nichol 2021,
-arXiv 2105.05233, sec. 3); a skip connection is fused by a 1x1 convolution before its block, so that a block keeps its
-width; upsampling is 1x1 convolution, then nearest neighbour; `patch` folds p x p pixels into channels first, which on a
-CPU buys more width and depth than full-resolution layers cost.
+Differs from Ho et al.
+- Time enters as a scale and a shift after the second GroupNorm (Dhariwal & Nichol 2021, arXiv 2105.05233, sec. 3).
+- A 1x1 convolution merges each skip connection before the next block, so that a block keeps its width.
+- Upsampling is a 1x1 convolution, then nearest neighbour.
+- `patch` first folds p x p pixels into channels. On a CPU, more width and depth are worth more than full resolution.
 """
 
 import math
@@ -20,7 +21,10 @@ GROUPS = 8
 
 
 def _scaled(layer: nn.Conv2d, gain: float) -> nn.Conv2d:
-    """Small, not zero: a block starts near the identity, and every parameter still has a gradient."""
+    """`layer`, its weights multiplied by `gain` and its bias zero.
+
+    Small weights, not zeros: a block starts near the identity, and every parameter still gets a gradient.
+    """
     with torch.no_grad():
         layer.weight.mul_(gain)
         layer.bias.zero_()
@@ -28,7 +32,7 @@ def _scaled(layer: nn.Conv2d, gain: float) -> nn.Conv2d:
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(act(scale(t) norm(conv(act(norm(x)))) + shift(t)))."""
+    """x + conv(silu((1 + scale(t)) norm(conv(silu(norm(x)))) + shift(t)))."""
 
     def __init__(self, channels: int, embedding_channels: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -65,7 +69,7 @@ class SelfAttention(nn.Module):
 
 
 class Stage(nn.Module):
-    """A residual block, with attention after it where asked for."""
+    """A residual block, followed by self-attention if `attention`."""
 
     def __init__(self, channels: int, embedding_channels: int, attention: bool, dropout: float) -> None:
         super().__init__()
@@ -79,10 +83,14 @@ class Stage(nn.Module):
 class UNet(nn.Module):
     """(N, in_channels, H, W), t (N,) in [0, 1] -> (N, out_channels, H, W), any H and W.
 
-    size: (H, W) of the images. hidden_channels, multipliers: widths, one multiplier per level, halving from level to level.
-    num_blocks: residual blocks per level, each way. attention: heights of the feature maps that get attention after each
-    block; the lowest level always has one between the two ways. patch: side of the pixel blocks folded into channels.
-    Raises ValueError unless `hidden_channels` is a multiple of 8 and there is a level.
+    size: (H, W) of the images.
+    hidden_channels, multipliers: level k has hidden_channels * multipliers[k] channels and half the size of level k - 1.
+    num_blocks: residual blocks per level, both on the way down and on the way up.
+    attention: heights of the feature maps that get self-attention after each block. The coarsest level always has one
+        self-attention, between the way down and the way up.
+    patch: side of the squares of pixels that are folded into channels.
+    Raises ValueError unless `hidden_channels` is a positive multiple of 8, there is a multiplier, and every number is at
+    least 1.
     """
 
     def __init__(
