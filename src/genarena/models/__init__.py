@@ -1,6 +1,6 @@
 """The models, one family per folder and one model per file.
 
-To add one
+To add a model
 - Write `<family>/<name>.py` with one subclass of `GenerativeModel` (`base.py`), or of a class that its family shares (a
   `NormalisingFlow`, a `LatentGAN`), or of another model: `loss`, `sample` and, where there is one, `log_prob`. What else
   it can do (encode, decode, give its conditionals) it inherits from `capabilities.py`.
@@ -11,9 +11,9 @@ Rules
 - The module docstring names the paper and says what differs from it; the class docstring is the objective, an equation.
 - A new family is a new folder. Its `__init__.py` holds one docstring of at least 200 characters and no code: what the family
   is, its equation, its conventions.
-- What several models of a family need lies in a file of that folder, named by a noun. Of another model's file only the
-  class that a model extends is imported.
-- What a model cannot take (vectors, continuous data) its constructor refuses with a ValueError of one line.
-- Options have the names that the others have (`hidden_channels`, `latent_dim`, `num_blocks`, `nfe`): tests make models
-  small by those names.
+- Code that several models of a family share lies in a file of that folder, named by a noun. A model imports from another
+  model's file only the class that it extends.
+- The constructor refuses data that the model cannot take (vectors, continuous data) with a ValueError of one line.
+- Options use the names of the other models (`hidden_channels`, `latent_dim`, `num_blocks`, `nfe`): the tests make models
+  small by these names.
 """

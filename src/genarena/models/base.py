@@ -19,11 +19,12 @@ class GenerativeModel(TrainedModule, ABC):
     """A distribution p(x | y) over the data a `DataSpec` describes.
 
     A subclass names its `family` (the folder), `likelihood` and `paper`, and writes `loss`, `sample` and, unless its
-    likelihood is `NONE`, `log_prob`. Where the kind of likelihood depends on the data, the constructor sets
-    `self.likelihood`: dequantised levels have a `LOWER_BOUND`, the same model of vectors is `EXACT`. `selection` names what
-    `validate` gives: `val/loss`, `val/<term>`, or `val/bits_per_dim` where the likelihood is exact or a bound.
+    likelihood is `NONE`, `log_prob`. If the kind of likelihood depends on the data, the constructor sets
+    `self.likelihood`: a flow has a `LOWER_BOUND` for dequantised levels and is `EXACT` for vectors.
+    `selection` names the value of `validate` that chooses the best weights: `val/loss`, `val/<term>`, or, if the likelihood
+    is exact or a bound, `val/bits_per_dim`.
 
-    Raises TypeError for a class that does not name them.
+    Raises TypeError for a class without `family`, `likelihood` or `paper`.
     """
 
     family: ClassVar[str]
@@ -45,16 +46,16 @@ class GenerativeModel(TrainedModule, ABC):
         """(num_samples, *shape) in the space of the data: uint8 levels, or floats for continuous data."""
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
-        """(N,) nats about the data as it is on the wire; `num_samples` Monte-Carlo draws tighten a bound or estimate.
+        """log p(x | y), (N,) nats, of x (N, *shape) in the space of the data: integer levels, or floats.
 
-        Raises TypeError when the class claims no likelihood.
+        `num_samples` Monte-Carlo draws tighten a bound or an estimate. Raises TypeError if the model has no likelihood.
         """
         raise TypeError(f"{type(self).__name__} has no likelihood")
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
-        """How `log_prob` with so many draws comes by its number: `method`, and all that its size depends on; JSON-able.
+        """How `log_prob` computes its value: `method`, and every setting that the value depends on; JSON-able.
 
-        It stands in the record of every metric that uses the number. A model with a bound or an estimate overrides it.
+        It is part of the record of every metric that uses the value. A model with a bound or an estimate overrides it.
         """
         return {"method": "closed form"}
 

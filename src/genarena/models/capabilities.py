@@ -1,4 +1,4 @@
-"""Capabilities: what a model can do beyond the contract of `base.py`. A model inherits those it has; nothing else is asked."""
+"""Capabilities: what a model can do beyond the contract of `base.py`. A model inherits from the classes that apply to it."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol
@@ -21,7 +21,7 @@ class Decodes(ABC):
 
 
 class Withholds(ABC):
-    """A reference that is shown the validation split, which no model may learn from."""
+    """A reference that is given the validation split, from which no model may learn."""
 
     @abstractmethod
     def withhold(self, x: Tensor) -> None:
@@ -36,20 +36,23 @@ class Scores(ABC):
 
 class Choose(Protocol):
     def __call__(self, distribution: PixelDistribution, *, channel: int, row: int, column: int) -> Tensor:
-        """Levels (N,), uint8, of one dimension, given its distribution (N, 1, 1, 1) under the dimensions before it."""
+        """Levels (N,), uint8, of one dimension; `distribution` (N, 1, 1, 1) is conditional on the dimensions before it."""
 
 
 class Factorises(ABC):
     """p(x) = prod_i p(x_i | x_1, ..., x_{i-1}), dimension by dimension in an order that the model chooses.
 
-    factorises: whether this instance does; a mixture of such models has no one such product.
+    factorises: whether this instance does. A mixture of such models is no single product.
     """
 
     factorises = True
 
     @abstractmethod
     def traverse(self, num_images: int, choose: Choose) -> Tensor:
-        """Images (num_images, C, H, W), uint8, whose levels `choose` gives; the same levels give the same bits again."""
+        """Images (num_images, C, H, W), uint8, whose levels `choose` gives.
+
+        The distributions depend on the levels chosen so far only, and are reproduced bit for bit.
+        """
 
 
 class DiagonalNormal(Protocol):
@@ -58,7 +61,7 @@ class DiagonalNormal(Protocol):
 
 
 class Infers(ABC):
-    """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)) with p(z) = N(0, I); both distributions can be had."""
+    """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)) with p(z) = N(0, I); q(z|x) and p(x|z) are available."""
 
     latent_dim: int
 
@@ -84,14 +87,15 @@ class Weighs(ABC):
 class Integrates(ABC):
     @abstractmethod
     def ode_log_prob(self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str) -> tuple[Tensor, dict]:
-        """(N,) nats of the density that an ordinary differential equation carries to a known one, and how it was solved."""
+        """log p(x), (N,) nats, through an ordinary differential equation that maps p to a known density; and the facts of
+        its solution (solver, tolerance, evaluations), JSON-able."""
 
 
 class Emits(ABC):
-    """A decoder alone: x = emit(z) + observation noise, z ~ N(0, I) of `latent_dim` dimensions."""
+    """A deterministic decoder: x = emit(z) + observation noise, z ~ N(0, I) of `latent_dim` dimensions."""
 
     latent_dim: int
 
     @abstractmethod
     def emit(self, z: Tensor) -> Tensor:
-        """(N, latent_dim) to (N, *shape), differentiable and before any rounding: [-1, 1] for levels, else as the data."""
+        """(N, latent_dim) to (N, *shape), differentiable, not rounded: levels in [-1, 1], continuous data in its units."""

@@ -11,9 +11,10 @@ Conventions.
   already strictly in the past. This is the mask "A" of the papers, without multiplying weights by zeros.
 - The vertical stack sees all rows above, to both sides; the horizontal stack sees the pixels to the left. Together
   there is no blind spot.
-- The network knows nothing of the pixel it predicts, so the channels of one pixel are chained in the head: channel k
+- The network does not see the pixel that it predicts, so the channels of one pixel are chained in the head: channel k
   is predicted from the features and from channels 0 .. k-1 of the same pixel.
-- A head returns a distribution of `genarena.distributions`, so the masses of all images sum to one whatever the head.
-- `sample` keeps what does not change: vertical features per row, horizontal features per pixel (`row_cache.py`). It
-  draws its noise pixel by pixel, channel by channel, so that one full pass per pixel gives the same images.
+- A head returns a normalised distribution of `genarena.distributions`, so the masses of all images sum to one.
+- `sample` caches what later pixels do not change: vertical features per row, horizontal features per pixel
+  (`row_cache.py`). Noise is drawn pixel by pixel and channel by channel, so that the slow way, a full pass per pixel,
+  gives the same images.
 """

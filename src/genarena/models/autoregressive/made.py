@@ -1,9 +1,9 @@
 """MADE: masked autoencoder for distribution estimation (Germain, Gregor, Murray & Larochelle 2015, arXiv 1502.03509).
 
-Differs from the paper: Adam; inputs in [-1, 1]; besides Bernoulli pixels the distributions of `genarena.distributions`,
-and mixtures of Gaussians for vectors; the natural order is the family's raster scan; sampling in one pass' arithmetic
-instead of D passes. Without hidden layers and with direct connections it is the fully visible sigmoid belief network
-(Neal 1992). Unconditional.
+Differs from the paper: trained with Adam; inputs in [-1, 1]; pixels may have any distribution of
+`genarena.distributions`, vectors have mixtures of Gaussians; the natural order is the raster scan of this family; a sample
+costs the arithmetic of one pass instead of D. Without hidden layers and with direct connections it is the fully visible
+sigmoid belief network (Neal 1992). Unconditional.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
-MASKS_SEED = 1502  # the degrees are part of the model, not of the run
+MASKS_SEED = 1502  # fixed: the masks belong to the model and do not depend on the seed of a run
 SAMPLE_CHUNK = 512
 
 
 def raster_degrees(shape: Sequence[int]) -> Tensor:
-    """Place 1 .. D of every dimension in the raster scan, channels innermost; (D,) in the order of `x.flatten(1)`."""
+    """Position 1 .. D of every dimension in the raster scan, channels last; (D,) in the order of `x.flatten(1)`."""
     channels, positions = (shape[0], shape[1] * shape[2]) if len(shape) == 3 else (1, shape[0])
     return (torch.arange(positions) * channels + torch.arange(channels)[:, None] + 1).flatten()
 
@@ -35,8 +35,8 @@ def raster_degrees(shape: Sequence[int]) -> Tensor:
 class MADE(GenerativeModel, Factorises):
     """log p(x) = log 1/K sum_k prod_d p_k(x_d | x_<d), one autoregressive network p_k per mask (K = num_masks).
 
-    A unit of degree m is connected to units of degree <= m of the layer below, and the output of the dimension at
-    place d to hidden units of degree < d (sec. 4): it sees the dimensions at places before d and no other.
+    A hidden unit of degree m is connected to the units of degree <= m in the layer below. The output for the dimension at
+    position d is connected to the hidden units of degree < d (sec. 4), so it depends only on the dimensions before d.
     """
 
     family = "autoregressive"
@@ -55,12 +55,12 @@ class MADE(GenerativeModel, Factorises):
         pixels: str = "auto",
         num_mixtures: Count = 5,
     ) -> None:
-        """hidden: width of each hidden layer; none are needed where there are direct connections.
+        """hidden: width of each hidden layer; may be empty if `direct`.
 
-        num_masks: networks that share the weights, each with its own degrees of the hidden units (sec. 4.3). Training
-            batches take turns, and the model is their equal mixture: exact, and drawn from by choosing one first.
-        order_agnostic: each mask has an order of the dimensions of its own, drawn at random (sec. 4.2).
-        direct: connections from inputs to outputs as well (sec. 4.1).
+        num_masks: number of networks that share the weights and differ in the degrees of their hidden units (sec. 4.3).
+            Training batches use them in turn. The model is their equal mixture; a sample first chooses one of them.
+        order_agnostic: each mask has its own random order of the dimensions (sec. 4.2).
+        direct: add connections from inputs to outputs (sec. 4.1).
         pixels: one of `genarena.distributions.KINDS`; auto is bernoulli for 2 levels, categorical up to 32, and
             logistic_mixture for more. Vectors have mixtures of `num_mixtures` Gaussians.
         """
@@ -74,7 +74,7 @@ class MADE(GenerativeModel, Factorises):
             raise ValueError("hidden=[]: without hidden layers the outputs need direct=true")
         self.num_masks, self.hidden = num_masks, tuple(hidden)
         self.factorises = num_masks == 1
-        self.mixed_precision = spec.num_levels == 2  # bfloat16 cannot tell neighbouring levels of many apart
+        self.mixed_precision = spec.num_levels == 2  # bfloat16 cannot resolve many levels
         dims, per_dim = spec.num_dims, 3 * num_mixtures
         self.pixel: PixelHead | None = None
         if spec.is_discrete:
@@ -94,7 +94,7 @@ class MADE(GenerativeModel, Factorises):
 
     @torch.no_grad()
     def _spread_mixtures(self, num_mixtures: int) -> None:
-        """Start from components side by side over the range, so that each has something to learn."""
+        """Start with the means of the components evenly spaced over the range, so that each gets data to learn from."""
         bias = (self.out or self.direct).bias.view(3, num_mixtures, -1)
         bias[1] = torch.linspace(-1.0, 1.0, num_mixtures)[:, None] if num_mixtures > 1 else 0.0
         bias[2] = -2.0 if self.spec.is_discrete else -1.0
@@ -107,7 +107,7 @@ class MADE(GenerativeModel, Factorises):
             orders = torch.stack([order[torch.randperm(dims, generator=generator)] for order in orders])
         degrees = [orders.to(torch.int16 if dims < 2**15 else torch.int32)]
         for width in self.hidden:
-            lowest = degrees[-1].min(1).values  # below it a unit would see nothing
+            lowest = degrees[-1].min(1).values  # a unit of a lower degree would have no inputs
             rows = [
                 torch.randint(int(low), max(dims - 1, int(low)) + 1, (width,), generator=generator) for low in lowest
             ]
@@ -115,21 +115,21 @@ class MADE(GenerativeModel, Factorises):
         return degrees
 
     def degrees(self, mask: int) -> list[Tensor]:
-        """Of the inputs, then of every hidden layer, under one mask."""
+        """Degrees of the inputs, then of every hidden layer, under one mask; (width,) each."""
         return [getattr(self, f"degrees_{level}")[mask] for level in range(len(self.layers) + 1)]
 
     def _keep_masks(self) -> None:
-        """Those of a single network, as many numbers as weights: to make them costs a quarter of a step. Those of several
-        networks would fill the memory, and are made each time."""
+        """Store the masks of a single network as buffers, because making them takes a quarter of a training step. The masks
+        of several networks would fill the memory; they are made anew each time."""
         for index, seen in enumerate(self._make_masks(0) if self.num_masks == 1 else []):
             self.register_buffer(f"mask_{index}", seen.float(), persistent=False)
 
     def _make_masks(self, mask: int) -> list[Tensor]:
-        """Which inputs (columns) each unit (row) sees: layer by layer, then of the outputs, then of direct connections."""
+        """Boolean masks (units, inputs) of every hidden layer, then of the output layer, then of direct connections."""
         degrees = self.degrees(mask)
         hidden = [own[:, None] >= below for below, own in pairwise(degrees)]
         ends = [(layer, below) for layer, below in ((self.out, degrees[-1]), (self.direct, degrees[0])) if layer]
-        copies = ends[0][0].out_features // len(degrees[0])  # of the outputs, one per parameter of a distribution
+        copies = ends[0][0].out_features // len(degrees[0])  # parameters of one dimension's distribution
         return hidden + [(degrees[0][:, None] > below).repeat(copies, 1) for _, below in ends]
 
     # -- likelihood
@@ -154,7 +154,7 @@ class MADE(GenerativeModel, Factorises):
         return self.distribution(outputs).log_prob(values).flatten(1).sum(1)
 
     def inputs(self, x: Tensor) -> Tensor:
-        """What the network sees, (N, D)."""
+        """Inputs of the network, (N, D): levels scaled to [-1, 1], or floats."""
         return to_unit(x, self.spec.num_levels).flatten(1) if self.spec.is_discrete else x.float().flatten(1)
 
     def outputs(self, values: Tensor, mask: int) -> Tensor:
@@ -173,14 +173,14 @@ class MADE(GenerativeModel, Factorises):
         return outputs.unflatten(1, (-1, self.spec.num_dims))
 
     def distribution(self, outputs: Tensor) -> PixelDistribution | GaussianMixture:
-        """p of some dimensions from their parameters (N, P, D')."""
+        """The distribution of D' dimensions with parameters (N, P, D')."""
         return GaussianMixture.of(outputs) if self.pixel is None else self.pixel(outputs.unsqueeze(2))
 
     # -- sampling
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, *shape): uint8 levels, or floats; D small steps, each unit of the network computed once."""
+        """(num_samples, *shape): uint8 levels, or floats. D small steps, which compute each unit of the network once."""
         masks = torch.randint(self.num_masks, (num_samples,), device=self.device)
         samples = torch.empty(num_samples, self.spec.num_dims, device=self.device)
         for mask in masks.unique().tolist():
@@ -195,7 +195,7 @@ class MADE(GenerativeModel, Factorises):
     @torch.no_grad()
     def traverse(self, num_images: int, choose: Choose) -> Tensor:
         """Images (num_images, C, H, W), uint8, whose levels `choose` gives, one dimension after the other. Raises ValueError
-        for several masks, whose mixture does not factorise."""
+        for several masks: a mixture does not factorise."""
         if not self.factorises:
             raise ValueError(f"num_masks={self.num_masks}: a mixture of autoregressive models does not factorise")
         _, height, width = self.spec.shape
@@ -209,10 +209,10 @@ class MADE(GenerativeModel, Factorises):
     def _one_by_one(
         self, num_samples: int, mask: int, value_of: Callable[[PixelDistribution | GaussianMixture, int], Tensor]
     ) -> Tensor:
-        """(N, D) under one mask, in its order: `value_of` gives each dimension, from its distribution and its index.
+        """(N, D) under one mask, in its order of dimensions; `value_of(distribution, dimension)` gives each value.
 
-        Units of degree t are fixed once the dimensions at places 1 .. t are drawn, and until then they are kept at
-        zero. What an output or a unit may not see is therefore zero when it is computed, and no mask is needed.
+        A unit of degree t depends on the dimensions at positions 1 .. t. It is computed when these are drawn, and is zero
+        until then. Inputs that a unit or an output must not see are therefore still zero, and no mask is needed.
         """
         order, *hidden_degrees = self.degrees(mask)
         units = [[(own == t).nonzero().squeeze(1) for t in range(1, len(order) + 1)] for own in hidden_degrees]

@@ -1,9 +1,11 @@
 """Gated PixelCNN (van den Oord et al. 2016, arXiv 1606.05328).
 
-Differs from the paper: shifted one-sided kernels instead of masks (the same functions, half of the arithmetic), dilated
-kernels, a residual connection in the vertical stack too, a learned bias per position, embeddings of the levels beside
-their values; a mixture of discretised logistics (Salimans et al. 2017, arXiv 1701.05517) instead of 256 classes for
-8-bit colours; channels are chained in the head, not by groups of features.
+Differs from the paper
+- Shifted one-sided kernels instead of masks: the same functions for half of the arithmetic. Kernels are dilated.
+- The vertical stack has residual connections too, and a learned bias per position.
+- Levels enter as values and as learned embeddings.
+- 8-bit colours have a mixture of discretised logistics (Salimans et al. 2017, arXiv 1701.05517) instead of 256 classes.
+- The channels of a pixel are chained in the head, not by groups of features.
 Unconditional.
 """
 
@@ -27,11 +29,11 @@ from genarena.training.module import Training
 
 
 class ChannelHead(nn.Module):
-    """Distribution parameters of channel k of a pixel from its features and channels 0 .. k-1; features come last."""
+    """Parameters of the distribution of a pixel's channel k, from the pixel's features and its channels 0 .. k-1."""
 
     def __init__(self, in_features: int, num_previous: int, hidden: int, out_features: int, precise: bool) -> None:
         super().__init__()
-        self.precise = precise  # the last layer leaves autocast
+        self.precise = precise  # the output layer uses float32, also under autocast
         self.hidden = nn.Linear(in_features, hidden)
         self.out = nn.Linear(hidden, out_features)
         if num_previous:
@@ -50,14 +52,18 @@ class ChannelHead(nn.Module):
 
 
 def default_pixels(spec: DataSpec) -> str:
-    """Classes for grey images, whose histograms have spikes; an order among the levels for 8-bit colours."""
+    """What `pixels=auto` stands for: bernoulli, categorical or logistic_mixture.
+
+    Grey images of any number of levels are categorical, because their histograms have spikes. Colours with many levels are
+    a mixture of logistics, which knows the order of the levels.
+    """
     if spec.num_levels == 2:
         return "bernoulli"
     return "categorical" if spec.num_levels <= 32 or spec.shape[0] == 1 else "logistic_mixture"
 
 
 def draw(distribution: PixelDistribution, channel: int = 0, row: int = 0, column: int = 0) -> Tensor:
-    """The choice that makes a sample: floats, so that a NaN stays one."""
+    """A `Choose` that draws each level at random; (N,) floats, so that a NaN does not become a level."""
     return distribution.draw().flatten()
 
 
@@ -85,11 +91,12 @@ class PixelCNN(GenerativeModel, Factorises):
         level_embedding: int = 8,
         sample_chunk: int = 512,
     ) -> None:
-        """level_embedding: size of a learned embedding of each level that the stack sees beside its value; it tells
-            neighbouring levels apart, which bfloat16 arithmetic on values hardly does. Unused for two levels.
-        pixels: bernoulli, categorical, logistic, logistic_mixture, or auto (`default_pixels`).
+        """pixels: bernoulli, categorical, logistic, logistic_mixture, or auto (`default_pixels`).
 
-        sample_chunk: images drawn together; it bounds the memory and, being part of the random order, the samples.
+        level_embedding: size of a learned embedding of each level, an input beside the level's value. It separates
+            neighbouring levels, which bfloat16 values hardly do. 0 leaves it out; it is not used for two levels.
+        sample_chunk: number of images drawn together. It bounds the memory. The samples of a seed depend on it, because it
+            sets the order of the random numbers.
         """
         super().__init__(spec, training)
         spec.require_image("pixelcnn")
@@ -121,7 +128,7 @@ class PixelCNN(GenerativeModel, Factorises):
 
     @torch.no_grad()
     def _spread_mixtures(self, num_mixtures: int) -> None:
-        """Start from components side by side over the range, so that each has something to learn."""
+        """Start with the means of the components evenly spaced over the range, so that each gets data to learn from."""
         for head in self.heads:
             _, mean, log_scale = head.out.bias.view(3, num_mixtures)
             mean.copy_(torch.linspace(-1.0, 1.0, num_mixtures))
@@ -134,10 +141,10 @@ class PixelCNN(GenerativeModel, Factorises):
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         terms = self.loss(batch)
-        return terms | {"bits_per_dim": terms["loss"]}  # exact already: no second pass
+        return terms | {"bits_per_dim": terms["loss"]}  # the loss is exact bits/dim: no second pass
 
     def inputs(self, x: Tensor) -> Tensor:
-        """What the stack sees of levels (N, C, ...): (N, in_channels, ...), values in [-1, 1] and embeddings."""
+        """Inputs of the stack, (N, in_channels, ...), from levels (N, C, ...): values in [-1, 1], and embeddings."""
         unit = to_unit(x, self.spec.num_levels)
         if self.embedding is None:
             return unit
@@ -158,7 +165,7 @@ class PixelCNN(GenerativeModel, Factorises):
         return {"method": "product of conditionals"}
 
     def draw_pixel(self, features: Tensor, choose: Callable[..., Tensor] = draw) -> Tensor:
-        """One pixel, channel by channel: features (N, F) to levels (N, C); see `Choose` in `capabilities.py`."""
+        """Levels (N, C) of one pixel from its features (N, F); `choose` gives them channel by channel."""
         levels: list[Tensor] = []
         for channel, head in enumerate(self.heads):
             previous = to_unit(torch.stack(levels, 1), self.spec.num_levels) if levels else features[:, :0]
@@ -174,7 +181,7 @@ class PixelCNN(GenerativeModel, Factorises):
 
     @torch.no_grad()
     def traverse(self, num_images: int, choose: Choose) -> Tensor:
-        """Rows first, then columns, then channels."""
+        """Levels (num_images, C, H, W) that `choose` gives: rows first, then columns, then channels."""
         _, height, width = self.spec.shape
         cache = RowCache(self.stack, num_images, width)
         above, rows = cache.zeros(num_images, self.in_channels, width), []

@@ -1,4 +1,4 @@
-"""A `GatedPixelStack` one pixel at a time, for sampling: what the pixels so far have fixed is not computed again."""
+"""A `GatedPixelStack` one pixel at a time, for sampling: features that no later pixel changes are computed once."""
 
 import torch
 from torch import Tensor
@@ -9,8 +9,8 @@ from genarena.nets.masked import GatedPixelStack, HorizontalConv2d, gate
 class RowCache:
     """Keeps the last rows of every vertical layer and the current row of every horizontal layer.
 
-    Call `start_row` at the head of each row, then `step` for each of its columns from the left. The features are those
-    of the full pass; an image costs one full pass in all instead of one per pixel.
+    Call `start_row` at the start of each row, then `step` for each of its columns from the left. The features equal those
+    of a full pass; an image costs one full pass in all instead of one per pixel.
     """
 
     def __init__(self, stack: GatedPixelStack, num_images: int, width: int) -> None:
@@ -55,7 +55,7 @@ class RowCache:
         return self.rows[index]
 
     def _window(self, index: int, column: int, value: Tensor) -> Tensor:
-        """Write `value` (N, C) at `column` and return what the kernel covers there, (N, taps * C)."""
+        """Write `value` (N, C) at `column` and return the inputs that the kernel covers there, (N, taps * C)."""
         conv, row = ([self.stack, *self.stack.blocks][index]).horizontal, self.lefts[index]
         row[:, conv.num_left + column] = value
         return row[:, column : column + conv.num_left + 1 : conv.dilation[1]].flatten(1)

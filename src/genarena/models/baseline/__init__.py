@@ -1,15 +1,15 @@
-"""Baselines: the floor and the ceiling of every table, none of which has a parameter to descend.
+"""Baselines: the floor and the ceiling of every table. None of them is trained by gradient descent.
 
-    uniform     p(x) = L^-D                  the floor: what a model knows that has only been told the alphabet
+    uniform     p(x) = L^-D                  the floor: knows only the number of levels L and of dimensions D
     gaussian    p(x) = N(mean, covariance)   what means and covariances alone explain
-    memoriser   x ~ training images          the ceiling of image quality, and the alarm of memorisation metrics
-    heldout     x ~ validation images        the ceiling that is no copy: what real data scores
+    memoriser   x ~ training images          the ceiling of image quality; memorisation metrics must detect it
+    heldout     x ~ validation images        the ceiling without copying: the score of unseen real data
 
-A trained model below `gaussian` in bits/dim or Frechet distance has learnt nothing that second moments do not say; one
-that beats `memoriser` in Frechet distance but not in memorisation measures has copied.
+A trained model that is worse than `gaussian` in bits/dim or Frechet distance has learnt less than means and covariances
+say. One that beats `memoriser` in Frechet distance but not in memorisation measures has copied training images.
 
-Conventions. `loss` returns a number without a gradient, so the base takes no optimiser step; while training it folds
-the batch into statistics, which are buffers of a fixed shape, saved and resumed like weights. `max_epochs` is the number
-of passes over the training set after which there is nothing left to learn. On several devices each process sees, and the
-first one saves, the statistics of its own share of the data.
+Conventions. `loss` has no gradient, so no optimiser step is taken. In training mode it adds the batch to statistics: buffers
+of a fixed shape, saved and resumed like weights. `max_epochs` is the number of passes over the training set after which
+the statistics are complete. On several devices every process adds the whole batch (`exchange.whole_batch`), so that all
+have the same statistics.
 """

@@ -1,13 +1,13 @@
 """Gaussian with the mean and the covariance of the training set, fitted in closed form in one pass.
 
 Batches are merged by the update of Chan, Golub & LeVeque (1979, doi 10.1007/978-3-642-51461-6_3), in float64.
-Integer data is modelled through its dequantised version u = x + U[0, 1)^D, whose moments need no noise: mean(x) + 1/2 and
-cov(x) + I/12. With `covariance: diagonal` the mass of a level is an exact difference of normal distribution functions,
-the two edge levels being open-ended, so that masses sum to one. With `covariance: full` that mass is a D-dimensional
-orthant integral; the density on the cell gives a lower bound instead: what the Gaussian puts outside [0, L)^D is lost, never
-borrowed.
-The fit is regularised towards the average variance with the weight of `shrinkage` * D observations; without it, pixels
-that are constant in the training set decide the score.
+Integer data is modelled through its dequantised version u = x + U[0, 1)^D. Its moments are known without drawing noise:
+mean(x) + 1/2 and cov(x) + I/12. With `covariance: diagonal` the mass of a level is an exact difference of normal
+distribution functions; the two edge levels are open-ended, so that the masses sum to one. With `covariance: full` the mass
+is an integral over a D-dimensional cell without a closed form; the density in the cell gives a lower bound instead. Mass
+that the Gaussian puts outside [0, L)^D is lost.
+The covariance is shrunk towards the average variance, with the weight of `shrinkage` * D observations. Without this, pixels
+that are constant in the training set would dominate the score.
 """
 
 import math
@@ -57,7 +57,7 @@ class Gaussian(GenerativeModel, Weighs):
         self.register_buffer("scatter", torch.zeros((dims, dims) if self.is_full else (dims,), dtype=torch.float64))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` is 0: there is nothing to descend. In training mode the batch joins the statistics."""
+        """`loss` is 0: nothing is minimised. In training mode the batch is added to the statistics."""
         if self.training:
             self._update(exchange.whole_batch(batch.x).flatten(1).double())
         return {"loss": torch.zeros((), device=self.device)}
@@ -76,7 +76,7 @@ class Gaussian(GenerativeModel, Weighs):
         return (self._log_mass_bound(x, num_samples) if self.is_full else self._log_mass(x)).float()
 
     def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
-        """log p(x + noise), uniform noise; (num_samples, N) nats. For a full covariance on integers."""
+        """log p(x + noise) for draws of uniform noise, (num_samples, N) nats. For integers and a full covariance."""
         return self._log_weights(x.flatten(1).double(), self._factor(), num_samples).float()
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
@@ -91,11 +91,11 @@ class Gaussian(GenerativeModel, Weighs):
         }
 
     def covariance(self) -> Tensor:
-        """(D, D), or the diagonal (D,), of the regularised and, for integers, dequantised data."""
+        """Covariance (D, D), or its diagonal (D,), after shrinkage; for integers, of the dequantised data."""
         dims, levels = self.spec.num_dims, self.spec.num_levels
         prior = self.shrinkage * dims
         diagonal = self.scatter.diagonal() if self.is_full else self.scatter
-        expected = levels**2 / 12 if levels else 1.0  # one imagined example, so that no data is no special case
+        expected = levels**2 / 12 if levels else 1.0  # one pseudo-observation: defined before any data
         average = (diagonal.mean() + expected) / (self.count + 1)
         covariance = self.scatter / (self.count + prior)
         ridge = average * prior / (self.count + prior) + (1 / 12 if levels else 0.0)
@@ -117,7 +117,7 @@ class Gaussian(GenerativeModel, Weighs):
         return self.mean + (0.5 if self.spec.is_discrete else 0.0)
 
     def _factor(self) -> Tensor:
-        """Cholesky factor (D, D), or standard deviations (D,); NaN where the covariance, of damaged weights, has none."""
+        """Cholesky factor (D, D), or standard deviations (D,). NaN if the covariance of damaged weights has none."""
         if not self.is_full:
             return self.covariance().sqrt()
         factor, failed = torch.linalg.cholesky_ex(self.covariance())
@@ -152,7 +152,7 @@ class Gaussian(GenerativeModel, Weighs):
         centred, scale = x - self._centre(), self._factor()
         lower = torch.where(x <= 0, -math.inf, centred / scale)
         upper = torch.where(x >= self.spec.num_levels - 1, math.inf, (centred + 1) / scale)
-        flip = lower > 0  # the upper tail cancels; its mirror image does not
+        flip = lower > 0  # differences in the upper tail cancel; mirrored into the lower tail they do not
         lower, upper = torch.where(flip, -upper, lower), torch.where(flip, -lower, upper)
         log_lower, log_upper = torch.special.log_ndtr(lower), torch.special.log_ndtr(upper)
         return (log_upper + torch.log(-torch.expm1(log_lower - log_upper))).sum(1)

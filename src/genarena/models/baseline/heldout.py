@@ -1,7 +1,7 @@
-"""Held-out data: its samples are validation examples, which no model has learnt from. The ceiling that is no copy.
+"""Held-out data: its samples are validation examples, from which no model learns. The ceiling without copying.
 
-Paper: none; that two sets of real images have a distance of their own is why Heusel et al. 2017 (arXiv 1706.08500) can only
-be read against it: 3.15 between the training and the test images of CIFAR-10.
+Paper: none. Two sets of real images have a Frechet distance above zero (3.15 between the training and the test images of
+CIFAR-10); the FID of a model (Heusel et al. 2017, arXiv 1706.08500) should be compared with it.
 """
 
 import torch
@@ -17,7 +17,7 @@ from genarena.training.module import Training
 class Heldout(GenerativeModel, Withholds):
     """x ~ the empirical distribution of at most `capacity` validation examples. No likelihood: unseen data has mass 0.
 
-    Drawn with replacement, as by the memoriser, so distances are those of as many different examples as were drawn.
+    Samples are drawn with replacement, as in the memoriser, so n samples may hold fewer than n different examples.
     """
 
     family = "baseline"
@@ -40,7 +40,7 @@ class Heldout(GenerativeModel, Withholds):
         self.count.fill_(len(kept))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` is 0: there is nothing to descend."""
+        """`loss` is 0: nothing is minimised."""
         return {"loss": torch.zeros((), device=self.device)}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

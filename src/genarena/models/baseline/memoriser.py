@@ -1,4 +1,4 @@
-"""A memoriser: its samples are training examples. The ceiling of sample quality, and what memorisation metrics must catch.
+"""A memoriser: its samples are training examples. The ceiling of sample quality; memorisation metrics must detect it.
 
 The examples it keeps are a uniform random subset of one pass over the training set: reservoir sampling (Vitter 1985,
 algorithm R, doi 10.1145/3147.3165).
@@ -32,22 +32,22 @@ class Memoriser(GenerativeModel):
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` is 0: there is nothing to descend. In training mode the batch is offered to the memory."""
+        """`loss` is 0: nothing is minimised. In training mode the batch is offered to the memory."""
         if self.training:
             self._offer(exchange.whole_batch(batch.x))
         return {"loss": torch.zeros((), device=self.device)}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """Drawn with replacement; before any training, an empty memory of zeros."""
+        """(num_samples, *shape), drawn with replacement; zeros before any training."""
         filled = int(self.count.clamp(1, self.capacity))
         return self.memory[torch.randint(filled, (num_samples,), device=self.device)]
 
     def _offer(self, x: Tensor) -> None:
-        """Example number i (from 0) takes slot i while there is room, then a slot drawn from 0 .. i if that exists."""
+        """Example i (from 0) takes slot i while there is room; later, a slot drawn from 0 .. i if it is below `capacity`."""
         number = self.count + torch.arange(len(x), device=self.device)
         drawn = (torch.rand(len(x), device=self.device, dtype=torch.float64) * (number + 1)).long()
         slot = torch.where(number < self.capacity, number, drawn)
-        # Within a batch the last claim on a slot wins, as it would one by one.
+        # Within a batch the last example wins a slot, as if the examples came one by one.
         for row in (slot < self.capacity).nonzero().flatten().tolist():
             self.memory[slot[row]] = x[row]
         self.count += len(x)

@@ -1,9 +1,9 @@
-"""Uniform noise: every example of the alphabet is as likely as any other. The floor of every table.
+"""Uniform noise: all examples of integer levels are equally likely. The floor of every table.
 
-Paper: none; for integer levels the score is log2(levels) bits/dim whatever the data are (Theis, van den Oord & Bethge
+Paper: none. For integer levels the score is log2(levels) bits/dim, whatever the data are (Theis, van den Oord & Bethge
 2016, arXiv 1511.01844, use it as the reference point of bits/dim).
-Continuous data has no alphabet, so there the box that holds the training set, widened by a tenth of its width on each
-side, takes its place; a point outside the box has log_prob -inf.
+Continuous data: uniform on the bounding box of the training set, widened by a tenth of its width on each side. A point
+outside the box has log_prob -inf.
 """
 
 import math
@@ -35,7 +35,7 @@ class Uniform(GenerativeModel):
         self.register_buffer("highest", torch.full(shape, -math.inf))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss`: the volume term, nats per example; nothing to descend."""
+        """`loss`: log-volume of the support, nats per example; no gradient. In training mode the box grows by the batch."""
         if self.training and not self.spec.is_discrete:
             x = exchange.whole_batch(batch.x)
             self.lowest.copy_(torch.minimum(self.lowest, x.amin(0)))
@@ -50,7 +50,7 @@ class Uniform(GenerativeModel):
         return low + (high - low) * torch.rand(size, device=self.device)
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
-        """(N,) nats, exact: the same number for every example of the alphabet, or for every point of the box."""
+        """(N,) nats, exact: the same number for every example of integer levels, or for every point of the box."""
         inside = x.new_ones(len(x), dtype=torch.bool)
         if not self.spec.is_discrete:
             low, high = self._box()

@@ -1,4 +1,4 @@
-"""Diffusion: noise is added to the data in steps that are known, and a network learns to take them back.
+"""Diffusion: noise is added to the data in known steps, and a network learns to reverse them.
 
 Forward process, t = 0 (data) .. T (noise), alpha_bar_0 = 1 falling to about 0:
 
@@ -12,10 +12,10 @@ One network sees x_t and t and predicts one of three things, each of which gives
 
 and the score is grad log q_t(x_t) = -eps / s_t. The mean squared error of a prediction, averaged over t, weighs the error
 of x_0 by SNR_t (eps), SNR_t + 1 (v) or 1 (x), SNR_t = a_t^2 / s_t^2; the variational bound weighs it by
-T (SNR_{t-1} - SNR_t) / 2, which is why a model that is good in one of these numbers need not be good in the other.
+T (SNR_{t-1} - SNR_t) / 2. A model that is good in one of these numbers therefore need not be good in another.
 
 Conventions. Steps are integers 0 .. T here and reach the network as t / T. Integer data is scaled to [-1, 1] by `to_unit`.
-`schedules.py` owns every coefficient, computed in float64; `samplers.py` owns the ways back, all with one signature;
-`variational_bound.py` has the terms of the bound; `probability_flow.py` integrates the density along the deterministic
-way; a model owns its network and its loss. `nfe` is the number of network evaluations per sample.
+`schedules.py` has every coefficient, computed in float64; `samplers.py` the samplers, all with one signature;
+`variational_bound.py` the terms of the bound; `probability_flow.py` integrates the log-density along the probability-flow
+ODE; a model has its network and its loss. `nfe` is the number of network evaluations per sample.
 """

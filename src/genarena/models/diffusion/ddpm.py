@@ -7,11 +7,11 @@ arXiv 2211.01095) samplers.
 Differs from the papers
 - The steps of a training batch are spread evenly over 1 .. T from one random start (Kingma et al. 2021, arXiv 2107.00630,
   appendix I.1).
-- The share of a learned variance passes a sigmoid. At t = 1, where the posterior variance is zero, a learned variance may
-  go down to a tenth of a bin: with step 2's a mean at the edge of the range would spend a third of a bit on every black
-  pixel. A fixed variance of levels is step 2's there, as in Ho et al.'s code.
+- A learned variance is interpolated by a sigmoid of the network's output. At t = 1 the posterior variance is zero; there a
+  learned standard deviation may shrink to a tenth of a bin. With the variance of step 2 as its lower limit, every black
+  pixel would cost a third of a bit. A fixed variance on levels is that of step 2 at t = 1, as in Ho et al.'s code.
 - The network folds blocks of pixels into channels (`patch`).
-- The steps of the bound are drawn from a fixed proposal instead of one learned from past losses.
+- The steps of the bound are drawn from a fixed proposal distribution instead of one estimated from past losses.
 """
 
 import math
@@ -35,20 +35,21 @@ from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
-# Share of the way from the posterior's log-variance to beta's
+# Reverse log-variance, between the posterior's (0) and beta's (1); None: learned
 VARIANCES = {"learned": None, "posterior": 0.0, "beta": 1.0}
 DEQUANTISATIONS = ("model", "uniform")
-BOUND_WEIGHT = 1e-3  # lambda of L_hybrid, Nichol & Dhariwal eq. 16, on the bound in bits/dim; T L_t is drawn at one t
+BOUND_WEIGHT = 1e-3  # lambda of L_hybrid (Nichol & Dhariwal, eq. 16); T L_t in bits/dim, at one drawn t
 
 
 class DDPM(GenerativeModel, Scores, Integrates):
-    """min_theta E_{t, eps} |target_t - f_theta(a_t x_0 + s_t eps, t)|^2  +  lambda T E_t L_t  (the mean stopped in L_t),
+    """min_theta E_{t, eps} |target_t - f_theta(a_t x_0 + s_t eps, t)|^2  +  lambda T E_t L_t  (mean in L_t detached),
 
     -log p(x) <= KL(q(x_T|x_0) || N(0, I)) + sum_{t>1} KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t)) - E log p(x_0|x_1).
 
     prediction: eps, v or x. schedule: cosine or linear. variance: learned, posterior or beta. sampler: ancestral, ddim or
     dpm_solver, at `nfe` steps. Vectors get a TimeMLP of `num_layers` blocks, images the U-Net. Continuous data has a
-    Gaussian decoder, and is expected at about unit scale. Raises ValueError for a name or a number that is not offered.
+    Gaussian decoder, and should have about unit scale. Raises ValueError for an unknown name, and for an `nfe` outside
+    1 .. num_steps.
     """
 
     family = "diffusion"
@@ -104,7 +105,7 @@ class DDPM(GenerativeModel, Scores, Integrates):
             self.network = TimeMLP(channels, out_channels, hidden_channels, num_layers)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`simple`: mean squared error of the prediction, per dimension. `bound`: T L_t in bits/dim, for the variance."""
+        """`simple`: mean squared error of the prediction, per dimension. `bound`: T L_t in bits/dim, trains the variance."""
         x_0 = self.bound.scaled(batch.x)
         t = self._even_steps(len(x_0))
         eps = torch.randn_like(x_0)
@@ -129,9 +130,9 @@ class DDPM(GenerativeModel, Scores, Integrates):
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int | None = 1) -> Tensor:
         """(N,) nats: an unbiased estimate of the variational bound, whose *expectation* is at most log p(x).
 
-        One value is no bound: it is noisy through the noise and the steps drawn. `num_samples` of the steps 2 .. T are
-        drawn per example, stratified, beside step 1: num_samples + 1 network evaluations. With None, or at least T, the
-        whole sum is taken: T evaluations, and only the noise is left to chance. A density for continuous data.
+        A single value may exceed log p(x), because steps and noise are random. Step 1 is always evaluated, and
+        `num_samples` of the steps 2 .. T are drawn per example, stratified: num_samples + 1 network evaluations. With None,
+        or at least T, all steps are summed: T evaluations, and only the noise is random. A log-density for continuous data.
         """
         num_steps = self.schedule.num_steps
         nats = self.bound.prior(x) + self._drawn_term(x, torch.ones(len(x), dtype=torch.long, device=x.device))
@@ -154,13 +155,13 @@ class DDPM(GenerativeModel, Scores, Integrates):
         }
 
     def ode_log_prob(self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str) -> tuple[Tensor, dict]:
-        """(N,) nats of the probability flow from N(0, I) at step T down to step 1 (Song et al. 2021, arXiv 2011.13456,
-        sec. 4.3 and app. D.2), and how it was solved.
+        """(N,) nats under the probability flow from N(0, I) at step T to step 1 (Song et al. 2021, arXiv 2011.13456,
+        sec. 4.3 and app. D.2), and the facts of its solution. Raises ValueError for an unknown `dequantisation` of levels.
 
         Levels: log P(x) >= E_q(u|x)[log p_1(u) + log P(x|u) - log q(u|x)]. With dequantisation="model", q is N(a_1 x_0,
-        s_1^2 I) and P(x|u) the decoder, as in the variational bound: the noise that the network knows (Zheng et al. 2023,
-        arXiv 2305.03935, say why). With "uniform", q is uniform on the bin, as in Song et al.: p_1 resolves the levels of
-        coarse data, so that bound is loose. Continuous data: the density p_1 at x.
+        s_1^2 I) and P(x|u) the decoder, as in the variational bound: noise that the network was trained on (Zheng et al.
+        2023, arXiv 2305.03935, explain why). With "uniform", q is uniform on the bin, as in Song et al.: loose for coarse
+        levels, because p_1 has a narrow peak at each level. Continuous data: log p_1(x).
         """
         if self.spec.is_discrete and dequantisation not in DEQUANTISATIONS:
             raise ValueError(f"dequantisation={dequantisation!r}: expected one of {', '.join(DEQUANTISATIONS)}")
@@ -171,7 +172,7 @@ class DDPM(GenerativeModel, Scores, Integrates):
         return flow.log_prob + correction, flow.facts | noise
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
-        """The training loss on held-out data; the bound is left to the evaluation."""
+        """The training loss on held-out data; the whole bound is computed in the evaluation only."""
         return self.loss(batch)
 
     def score(self, x_t: Tensor, t: Tensor) -> Tensor:
@@ -197,7 +198,7 @@ class DDPM(GenerativeModel, Scores, Integrates):
         output = self.network(x_t, t / self.schedule.num_steps).float()
         if self.fixed_share is not None:
             share = torch.full_like(output, self.fixed_share)
-            if self.spec.is_discrete:  # at t = 1 the posterior variance of step 2, whichever the others are
+            if self.spec.is_discrete:  # at t = 1 always the posterior variance of step 2
                 share = share * (t > 1).view(-1, *[1] * (output.dim() - 1))
             return output, share
         output, share = output.chunk(2, 1)
@@ -211,7 +212,7 @@ class DDPM(GenerativeModel, Scores, Integrates):
         return self._denoise(x_t, torch.full((len(x_t),), step, device=x_t.device))
 
     def _velocity(self, x_t: Tensor, angle: float) -> Tensor:
-        """dx/d(angle) = (cos x - x_0) / sin = v at the step, not a whole number, that has this angle."""
+        """v = dx/d(angle) = (cos(angle) x - x_0) / sin(angle), at the fractional step that has this angle."""
         angles = self.schedule.angles
         step = float(np.interp(angle, angles, np.arange(len(angles))))
         output, _ = self._outputs(x_t, torch.full((len(x_t),), step, device=x_t.device))

@@ -1,7 +1,7 @@
-"""Densities of ordinary differential equations: the change of log-density is the integrated divergence of the velocity.
+"""Log-density under an ordinary differential equation: it changes by the integrated divergence of the velocity.
 
-Chen et al. 2018, arXiv 1806.07366, eq. 8 (instantaneous change of variables); Grathwohl et al. 2019, arXiv 1810.01367,
-(the trace by Hutchinson's estimator, one draw of probes for the whole way); Song et al. 2021, arXiv 2011.13456,
+Chen et al. 2018, arXiv 1806.07366, eq. 8 (instantaneous change of variables); Grathwohl et al. 2019, arXiv 1810.01367
+(the trace by Hutchinson's estimator, one draw of probes for the whole path); Song et al. 2021, arXiv 2011.13456,
 app. D.2 (for diffusion models, with the adaptive Runge-Kutta method of Dormand & Prince, both tolerances 1e-5).
 
 The variance-preserving flow is written in the angle of Salimans & Ho 2022, arXiv 2202.00512, app. D:
@@ -18,13 +18,13 @@ from scipy.integrate import RK45
 from torch import Tensor
 
 SOLVER = "RK45 (Dormand-Prince), scipy"
-EXACT_DIMS = 8  # up to so many dimensions the trace is summed instead of estimated
+EXACT_DIMS = 8  # up to this many dimensions the trace is exact instead of estimated
 
-Velocity = Callable[[Tensor, float], Tensor]  # x (N, *shape) and the time to dx/dtime; rows independent of each other
+Velocity = Callable[[Tensor, float], Tensor]  # (x (N, *shape), time) to dx/dtime; no row depends on another
 
 
 class FlowDensity(NamedTuple):
-    """`log_prob` (N,) nats, nan where the solver gave up; `facts`: how, with `nfe` evaluations of velocity and divergence."""
+    """`log_prob` (N,) nats, NaN if the solver failed; `facts`: solver, tolerance, trace, and `nfe` evaluations of the field."""
 
     log_prob: Tensor
     facts: dict[str, Any]
@@ -35,9 +35,9 @@ def log_density(
 ) -> FlowDensity:
     """log p(x) at times[0], where dx/dtime = velocity carries p to N(0, I) at times[1].
 
-    log p(x) = log N(x_end; 0, I) + integral of div v along the way. The examples share their steps: the error that is
-    held below `tolerance`, absolute and relative, is the root mean square over all of them. The state is float64; the
-    velocity is asked in the type of `x`. Probes come from the global generator.
+    log p(x) = log N(x_end; 0, I) + integral of div v along the path. All examples share the solver's steps: the root mean
+    square of their errors is held below `tolerance`, absolute and relative. The state is float64; the velocity is evaluated
+    in the type of `x`. Probes are drawn from torch's global generator.
     """
     probes = _probes(x, num_probes)
     size = x.numel()
@@ -49,7 +49,7 @@ def log_density(
 
     start = np.concatenate([x.double().cpu().flatten().numpy(), np.zeros(len(x))])
     solver = RK45(field, times[0], start, times[1], rtol=tolerance, atol=tolerance)
-    while solver.status == "running" and math.isfinite(solver.h_abs):  # from a NaN it would try steps without end
+    while solver.status == "running" and math.isfinite(solver.h_abs):  # with a NaN it would never end
         solver.step()
     end = torch.from_numpy(solver.y if solver.status == "finished" else np.full_like(solver.y, math.nan))
     latent = end[:size].view(len(x), -1)
@@ -67,7 +67,7 @@ def log_density(
 
 
 def velocity_and_divergence(velocity: Velocity, x: Tensor, time: float, probes: Tensor) -> tuple[Tensor, Tensor]:
-    """v (N, *shape) and sum over probes e of e^T (dv/dx) e (N,), detached, in whatever gradient mode the caller is."""
+    """v (N, *shape) and the sum over probes e of e^T (dv/dx) e, (N,), both detached; works in any gradient mode."""
     with torch.inference_mode(False), torch.enable_grad():
         x = x.detach().clone().requires_grad_()
         value = velocity(x, time)
@@ -79,7 +79,7 @@ def velocity_and_divergence(velocity: Velocity, x: Tensor, time: float, probes: 
 
 
 def _probes(x: Tensor, num_probes: int) -> Tensor:
-    """(K, N, *shape) with sum over K of e e^T = I on average: scaled signs, or the axes where there are few."""
+    """Probes (K, N, *shape) with E[sum_k e_k e_k^T] = I: scaled random signs, or all axes up to `EXACT_DIMS` dimensions."""
     dims = x[0].numel()
     if dims <= EXACT_DIMS:
         axes = torch.eye(dims, device=x.device, dtype=x.dtype)

@@ -1,7 +1,7 @@
 """Samplers: from noise x_T back to data, all with one signature, `sampler(denoise, x, schedule, steps) -> x_0`.
 
-denoise(x_t, t) predicts the data from x_t (N, ...) at the integer step t, and says how large the reverse variance is.
-steps falls from T to 0 and may leave out steps (`respaced`); each sampler costs len(steps) - 1 network evaluations.
+denoise(x_t, t) predicts the data from x_t (N, ...) at the integer step t, and gives the reverse variance (`Denoised`).
+steps decreases from T to 0 and may skip steps (`respaced`); each sampler costs len(steps) - 1 network evaluations.
 
 Ancestral: Ho et al. 2020, arXiv 2006.11239, algorithm 2, respaced as in Nichol & Dhariwal 2021, arXiv 2102.09672, sec. 4.
 DDIM: Song, Meng & Ermon 2020, arXiv 2010.02502, eq. 12 with sigma = 0.

@@ -30,7 +30,7 @@ def _cumulative(beta: Tensor) -> Tensor:
 
 SCHEDULES = {"linear": linear_alpha_bar, "cosine": cosine_alpha_bar}
 
-# name -> (what the network is asked for, the data that its answer stands for); a = a_t, s = s_t
+# name -> (the network's target, x_0 from the network's output); a = a_t, s = s_t
 PREDICTIONS = {
     "eps": (lambda x_0, eps, a, s: eps, lambda output, x_t, a, s: (x_t - s * output) / a),
     "v": (lambda x_0, eps, a, s: a * eps - s * x_0, lambda output, x_t, a, s: a * x_t - s * output),
@@ -41,7 +41,7 @@ PREDICTIONS = {
 class Jump(NamedTuple):
     """q(x_s | x_t, x_0) = N(weight_x_0 x_0 + weight_x_t x_t, exp(log_variance)), s < t (Ho et al., eq. 6 and 7).
 
-    `log_beta` is the log-variance of q(x_t | x_s): the upper end of what a reverse variance may sensibly be.
+    `log_beta` is the log-variance of q(x_t | x_s), an upper limit of sensible reverse variances.
     """
 
     weight_x_0: float
@@ -54,10 +54,10 @@ class NoiseSchedule(nn.Module):
     """Coefficients of the forward process, of its posterior, and of the three parametrisations.
 
     alpha_bar: (T + 1,) float64, from 1 downwards.
-    sharpest: q(x_0 | x_1, x_0) has variance zero, and step 2's variance takes its place (Nichol & Dhariwal, sec. 3.1); a
-        smaller `sharpest` takes its place instead, so that a learned variance can go down to it at t = 1.
+    sharpest: the posterior q(x_0 | x_1, x_0) has variance zero. In its place stands the posterior variance of step 2
+        (Nichol & Dhariwal, sec. 3.1), or `sharpest` if that is smaller: a learned variance can shrink to it at t = 1.
     The buffers follow from the arguments and are not saved.
-    Raises ValueError when `alpha_bar` does not fall strictly from 1 and stay above 0, or has fewer than two steps.
+    Raises ValueError unless `alpha_bar` starts at 1, decreases strictly, stays above 0 and has at least two steps.
     """
 
     def __init__(self, alpha_bar: Tensor, sharpest: float = math.inf) -> None:
@@ -67,10 +67,10 @@ class NoiseSchedule(nn.Module):
                 f"num_steps={len(alpha_bar) - 1}: this schedule has betas outside (0, 1); expected more steps"
             )
         self.num_steps, self.sharpest = len(alpha_bar) - 1, sharpest
-        self.alpha_bar = alpha_bar.tolist()  # floats: a sampler's coefficients are exact and on no device
+        self.alpha_bar = alpha_bar.tolist()  # Python floats: double precision, for samplers on any device
         self.angles = [math.acos(math.sqrt(value)) for value in self.alpha_bar]  # a_t is the cosine, s_t the sine
         jumps = [self.jump(t, t - 1) for t in range(1, self.num_steps + 1)]
-        jumps = torch.tensor([jumps[0], *jumps], dtype=torch.float64)  # row 0 is a filler: rows are steps
+        jumps = torch.tensor([jumps[0], *jumps], dtype=torch.float64)  # row t is step t; row 0 is not used
         columns = {
             "signal": alpha_bar.sqrt(),
             "noise": (1.0 - alpha_bar).sqrt(),
@@ -82,7 +82,7 @@ class NoiseSchedule(nn.Module):
             self.register_buffer(name, column.float(), persistent=False)
 
     def jump(self, t: int, s: int) -> Jump:
-        """Coefficients of the way back from step t to s < t, which need not be neighbours."""
+        """Coefficients of the reverse step from t to s < t; t - s may be larger than 1."""
         at_t, at_s = self.alpha_bar[t], self.alpha_bar[s]
         beta, kept = 1.0 - at_t / at_s, 1.0 - at_t
         variance = beta * (1.0 - at_s) / kept
@@ -101,15 +101,15 @@ class NoiseSchedule(nn.Module):
         return self.at("signal", t, x_0) * x_0 + self.at("noise", t, x_0) * eps
 
     def target(self, prediction: str, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """What the network is asked for; `prediction` is a key of `PREDICTIONS`."""
+        """The network's target (N, *shape) at steps t (N,); `prediction` is a key of `PREDICTIONS`."""
         return PREDICTIONS[prediction][0](x_0, eps, self.at("signal", t, x_0), self.at("noise", t, x_0))
 
     def to_x_0(self, prediction: str, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """The data that a network output stands for."""
+        """x_0 (N, *shape) from the network's output at steps t (N,)."""
         return PREDICTIONS[prediction][1](output, x_t, self.at("signal", t, x_t), self.at("noise", t, x_t))
 
     def to_eps(self, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """The noise that a prediction of the data stands for."""
+        """eps (N, *shape) from a prediction of x_0 at steps t (N,)."""
         return (x_t - self.at("signal", t, x_t) * x_0) / self.at("noise", t, x_t)
 
     def log_variance(self, share: Tensor, t: Tensor) -> Tensor:

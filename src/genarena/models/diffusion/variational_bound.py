@@ -23,7 +23,7 @@ class VariationalBound:
         self.schedule, self.spec = schedule, spec
 
     def scaled(self, x: Tensor) -> Tensor:
-        """Data as it is on the wire (N, *shape) to x_0."""
+        """x_0 (N, *shape): levels scaled to [-1, 1], or the continuous data itself."""
         return to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
 
     def prior(self, x: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class VariationalBound:
         return 0.5 * (mean.square() + variance - 1.0 - variance.log()).flatten(1).sum(1)
 
     def term(self, x: Tensor, x_t: Tensor, denoised: Denoised, t: Tensor) -> Tensor:
-        """L_{t-1} (N,) at steps t (N,): KL of the posterior from the reverse step, or -log p(x_0 | x_1) at t = 1."""
+        """L_{t-1} (N,) nats at steps t (N,): KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t)), or -log p(x_0|x_1) at t = 1."""
         log_variance = self.schedule.log_variance(denoised.share, t)
         gap = self.scaled(x) - denoised.x_0
         mean_gap = self.schedule.at("weight_x_0", t, gap) * gap
@@ -42,17 +42,17 @@ class VariationalBound:
         return torch.where(first, -self.decoder_log_prob(x, denoised.x_0, log_variance), kl).flatten(1).sum(1)
 
     def decoder_log_prob(self, x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """log p(x_0 | x_1) per dimension, same shape as x: a Gaussian, whose mass levels get by their bins, the edge bins
-        open-ended (Ho et al., eq. 13)."""
+        """log p(x_0 | x_1) per dimension, same shape as x: a Gaussian; for levels its mass in the level's bin, where the two
+        edge bins are open-ended (Ho et al., eq. 13)."""
         if not self.spec.is_discrete:
             return -0.5 * ((x - mean).square() * (-log_variance).exp() + log_variance + math.log(2.0 * math.pi))
         return discretised_gaussian_log_prob(self.scaled(x), mean, 0.5 * log_variance, self.spec.num_levels)
 
     def draw_steps(self, num: int, stratum: int, strata: int) -> tuple[Tensor, Tensor]:
-        """Steps (N,) of 2 .. T and 1 / their probability, from one of `strata` equal parts of the proposal's mass.
+        """Steps (num,) in 2 .. T and 1 / their probabilities, drawn from part `stratum` of `strata` equal parts of the
+        proposal distribution.
 
-        Proposal: half uniform, half proportional to the fall of log(1 + SNR), which is what L_t would be if the squared
-        error of x_0 were that of a Gaussian.
+        Proposal: half uniform, half proportional to the decrease of log(1 + SNR) per step, as L_t is for Gaussian data.
         """
         noise = self.schedule.noise.double()
         fall = (noise[2:] / noise[1:-1]).log()

@@ -4,20 +4,20 @@
 
 Conventions of the family
 -------------------------
-- `v` is what the density is about: for continuous data v = x + noise, for integer levels v = to_unit(x) + noise, an
-  unbounded vector (no cube, so nothing has to be reflected). The noise is Gaussian with standard deviation sigma
-  (`data_noise`), part of the model and not a trick: for levels the model is "v from p, then x from P(x | v)".
-- f (the *tilt*) is a network that grows at most linearly, so that Z is finite whatever its weights are: the Gaussian
-  *reference* measure N(m, S) sees to it: S is diagonal, and both are the moments of the first training batches, so that
-  empty borders cost the network nothing. U(v) = f(v) - log N(v; m, S) is the *energy*, in nats.
-- Chains follow U at temperature one: v <- v - step_size grad U(v) + sqrt(2 step_size) N(0, I). A paper that takes
-  another noise than its step asks for has a temperature T = noise^2 / (2 step); here it is explicit, f = network / T.
+- `v` is the variable of the density: v = x + noise for continuous data, v = to_unit(x) + noise for integer levels. It is
+  unbounded, so chains need no reflection at a border. The noise is Gaussian with standard deviation sigma (`data_noise`)
+  and part of the model: for levels the model is "v from p, then x from P(x | v)".
+- f (the *tilt*) is a network that grows at most linearly, so that the Gaussian *reference* measure N(m, S) keeps Z finite
+  whatever the weights are. S is diagonal; m and S are the moments of the first training batches, so that the network need
+  not learn empty borders. U(v) = f(v) - log N(v; m, S) is the *energy*, in nats.
+- Chains follow U at temperature one: v <- v - step_size grad U(v) + sqrt(2 step_size) N(0, I). If the noise of a paper does
+  not match its step size, its temperature is T = noise^2 / (2 step_size). Here T is explicit: f = network / T.
 - The gradient of the log-likelihood is E_model grad f - E_data grad f (contrastive divergence: Hinton 2002); the
   expectation under the model is over a `ReplayBuffer` of persistent chains (Tieleman 2008; Du & Mordatch 2019).
-- Z comes from annealed importance sampling, whose logarithm is on average too small: the log-likelihood it gives is too
-  large on average, and the likelihood is an ESTIMATE, with a standard error.
+- Z is estimated by annealed importance sampling. The estimate of log Z is too small on average, so the log-likelihood is
+  too large on average: the likelihood is an ESTIMATE, with a standard error.
 
-Files: `ebm` the model, `langevin` the chain, `replay_buffer` where chains live between updates, `reference` where they
-start, `level_posterior` the way back to levels, `sampler_kl` an optional term of the loss,
+Files: `ebm` the model, `langevin` the chain, `replay_buffer` the chains between updates, `reference` the measure that they
+start from, `level_posterior` from v back to levels, `sampler_kl` an optional term of the loss,
 `annealed_importance_sampling` the constant; the networks are in `genarena.nets.energy`.
 """

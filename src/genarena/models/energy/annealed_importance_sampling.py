@@ -19,7 +19,8 @@ LEAPFROG_STEPS = 3
 
 
 class Partition(NamedTuple):
-    """log Z in nats, and how far to trust it: no further than there are effective chains and modes that they found."""
+    """log Z in nats, with measures of its quality. It is unreliable with few effective chains, and misses the mass of modes
+    that no chain found."""
 
     log_z: float
     standard_error: float  # of log_z, by the delta method; too small where effective_chains is near one
@@ -29,7 +30,7 @@ class Partition(NamedTuple):
 
 
 class Annealed(NamedTuple):
-    """`log_weights` (num_chains,) float64 on the CPU; `steps`: the step size of each transition."""
+    """`log_weights` (num_chains,), float64 on the CPU; `steps`: step size of each transition; `acceptance`: mean rate."""
 
     log_weights: Tensor
     steps: list[float]
@@ -37,7 +38,7 @@ class Annealed(NamedTuple):
 
 
 class State(NamedTuple):
-    """Chains `z` (N, *shape), and the tilt there with its gradient."""
+    """Chains `z` (N, *shape), the tilt at z (N,) and its gradient (N, *shape)."""
 
     z: Tensor
     tilt: Tensor
@@ -55,16 +56,16 @@ def annealed_importance_sampling(
 ) -> Partition:
     """log E_{z ~ N(0, I)} exp(-tilt(z)), along p_b(z) ~ N(z; 0, I) exp(-b tilt(z)), b = 0 .. 1.
 
-    A quarter as many pilot chains find the step sizes, which then are fixed: E[log_z] <= log Z (Jensen). Costs
-    num_steps * leapfrog_steps gradients of 1.25 `num_chains` examples. Draws from a generator of its own, so that the
-    answer is a function of the tilt and `seed`.
+    Pilot chains, a quarter as many, find the step sizes. With fixed step sizes, E[log_z] <= log Z (Jensen). Costs
+    num_steps * leapfrog_steps gradients of 1.25 `num_chains` examples. Uses a random generator of its own, so that the
+    result depends on the tilt and `seed` only.
     """
     generator = torch.Generator(device).manual_seed(seed)
     pilot, z = (
         torch.randn(number, *shape, generator=generator, device=device)
         for number in (max(1, num_chains // 4), num_chains)
     )
-    # The path leaves the reference slowly: that is where an energy of hundreds of nats changes most.
+    # The path leaves the reference slowly, because there an energy of hundreds of nats changes most.
     path = torch.linspace(0.0, 1.0, num_steps + 1, dtype=torch.float64).square().tolist()
     steps = anneal(tilt, pilot, path, generator, leapfrog_steps).steps
     chains = anneal(tilt, z, path, generator, leapfrog_steps, steps)
@@ -86,9 +87,9 @@ def anneal(
 ) -> Annealed:
     """Take chains z ~ p_{path[0]} along the path; the mean of exp(log_weights) is unbiased for Z_{path[-1]} / Z_{path[0]}.
 
-    A path from 1 to 0 is a reverse chain, if z is an exact sample of p_1. `steps`: one step size per transition. Without
-    them the step follows the acceptance of all chains, which leaves a bias: such chains are pilots, to find the steps.
-    `track` wraps the iteration over the path, for a progress bar.
+    A path from 1 to 0 gives reverse chains, if z is an exact sample of p_1. `steps`: one step size per transition. With
+    None the step size follows the acceptance rate of all chains, which biases the weights: use this only for pilot chains,
+    to find step sizes. `track` wraps the iteration over the path, for a progress bar.
     """
     log_weights = torch.zeros(len(z), dtype=torch.float64)
     step, used, acceptance = 0.5 / math.prod(z.shape[1:]) ** 0.25, [], 0.0
@@ -108,7 +109,7 @@ def hamiltonian(
 ) -> tuple[State, Tensor]:
     """One transition that leaves N(z; 0, I) exp(-weight tilt(z)) invariant (Neal 2011, arXiv 1206.1901, sec. 3.2).
 
-    Returns the state and which chains moved (N,).
+    Returns the new state, and a boolean (N,) for the chains whose proposal was accepted.
     """
     z, f, gradient = state
     dims = tuple(range(1, z.dim()))
@@ -121,11 +122,11 @@ def hamiltonian(
         new_f, new_gradient = energy_and_gradient(tilt, new_z)
         momentum = momentum - 0.5 * step * (weight * new_gradient + new_z)
     after = weight * new_f.double() + 0.5 * (new_z.double().square() + momentum.double().square()).sum(dims)
-    accept = torch.rand(len(z), generator=generator, device=z.device).log() < before - after  # nan is refused
+    accept = torch.rand(len(z), generator=generator, device=z.device).log() < before - after  # NaN is rejected
     z, gradient = torch.where(like(accept, z), new_z, z), torch.where(like(accept, z), new_gradient, gradient)
     return State(z, torch.where(accept, new_f, f), gradient), accept
 
 
 def effective_number(log_weights: Tensor, dim: int = 0) -> Tensor:
-    """(sum w)^2 / sum w^2 over `dim`: how many equal weights would be as good."""
+    """Effective sample size (sum w)^2 / sum w^2 over `dim`, from log w."""
     return 1.0 / torch.softmax(log_weights, dim).square().sum(dim)

@@ -37,17 +37,17 @@ class EBM(GenerativeModel):
     """p(v) = N(v; m, S) exp(-f(v)) / Z;  minimise E_data f(v) - E_model f(v),  v = x + data_noise N(0, I).
 
     data_noise: sigma, in units of [-1, 1] for levels; None is 0.3 for levels and 0.05 for continuous data.
-    step_size: of a Langevin step; None is 0.2 sigma^2, which is safe where the density is as wide as the noise.
-    temperature: f = network / temperature; small is a steep energy from the first update on. None is D^(-1/2).
+    step_size: of a Langevin step; None is 0.2 sigma^2, which is stable if the density is at least as wide as the noise.
+    temperature: f = network / temperature; a small one makes the energy steep from the start. None is D^(-1/2).
     energy_penalty: weight of the squared network outputs, real and fake (Du & Mordatch, sec. 3.3).
-    max_gap: divergence guard, nats per dimension. Where the energies of real and fake are further apart than that, the
-        gradient of their difference is scaled down in proportion; the penalty goes on pulling them together.
+    max_gap: guard against divergence, nats per dimension. If the mean energies of real and fake data differ by more, the
+        gradient of their difference is scaled down in proportion; the penalty is not.
     kl_weight: of the KL term, through the last step of each chain; 0 leaves it (and its second derivatives) out.
     jitter: share of the image by which a chain is shifted and rescaled at random between updates; images only.
     ais_chains, ais_steps: of the annealed importance sampling; `partition()` gives its result and standard error.
-    sample_steps: Langevin steps that take chains from the buffer (or, `sample_from="noise"`, from the reference
-        measure) to samples. Chains from the buffer are spread over the modes as training left them, and the further
-        steps settle them under the evaluated (EMA) weights; `sample_from="noise"` needs several hundred steps.
+    sample_steps, sample_from: Langevin steps from the start of a chain to a sample. "buffer" starts at the chains of
+        training, which cover the modes already and only settle under the evaluated (EMA) weights. "noise" starts at the
+        reference measure, and needs several hundred steps.
     """
 
     family = "energy"
@@ -105,7 +105,7 @@ class EBM(GenerativeModel):
         self.buffer = ReplayBuffer(spec.shape, buffer_size, restart, dtype=dtype)
         self.reference = Reference(spec.shape)
         self.levels = LevelPosterior(spec.num_levels, self.sigma) if spec.is_discrete else None
-        self.register_buffer("constant", torch.zeros(4))  # a Partition, for the weights whose sum is below
+        self.register_buffer("constant", torch.zeros(4))  # a Partition; valid for weights with the checksum below
         self.register_buffer("constant_of", torch.zeros((), dtype=torch.int64))
 
     # -- the density ------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ class EBM(GenerativeModel):
         return self.net(v).float() / self.temperature
 
     def energy(self, v: Tensor) -> Tensor:
-        """U(v) = f(v) - log N(v; m, S), (N,) nats: what chains go down. log p(v) = -U(v) - log Z."""
+        """U(v) = f(v) - log N(v; m, S), (N,) nats, the energy that chains follow. log p(v) = -U(v) - log Z."""
         return self.tilt(v) + self.reference.energy(v)
 
     def noisy(self, x: Tensor) -> Tensor:
@@ -155,7 +155,7 @@ class EBM(GenerativeModel):
         return terms
 
     def advance_chains(self, num: int) -> Tensor:
-        """Move chains of the buffer on, and return them (n, *shape), n = min(num, capacity)."""
+        """Run chains of the buffer, write them back and return them (n, *shape), n = min(num, capacity)."""
         index, chains = self.buffer.draw(num, self.reference.sample)
         if self.jitter and self.spec.is_image:
             chains = shifted(chains, self.jitter)
@@ -174,7 +174,7 @@ class EBM(GenerativeModel):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """Levels: the denoised end of a chain, quantised. Continuous data: the end itself. `y` is not used."""
+        """(num_samples, *shape): the ends of chains; for levels, denoised and quantised. `y` is not used."""
         from_buffer = self.sample_from == "buffer"
         v = self.buffer.pick(num_samples) if from_buffer else self.reference.sample(num_samples)
         return torch.cat([self._finish(part) for part in v.split(500)])
@@ -209,7 +209,7 @@ class EBM(GenerativeModel):
         return log_mean_exp(torch.stack(draws))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
-        """log Z from chains that all agree has `effective_chains` near `ais_chains`; the value errs towards too good."""
+        """If all chains agree on log Z, `effective_chains` is near `ais_chains`. The likelihood is too high on average."""
         constant = self.partition()
         facts = {
             "method": "energy with log Z from annealed importance sampling",
@@ -224,7 +224,7 @@ class EBM(GenerativeModel):
         return facts | ({"data_noise": self.sigma, "noise_draws": num_samples} if self.spec.is_discrete else {})
 
     def partition(self) -> Partition:
-        """log Z and its standard error, estimated when the weights are not those it was last estimated for."""
+        """log Z and its standard error; estimated anew only if the weights have changed."""
         tensors = [*self.net.state_dict().values(), self.reference.mean, self.reference.variance]
         weights = sum(t.float().contiguous().view(torch.int32).sum(dtype=torch.int64) for t in tensors)
         if weights != self.constant_of:

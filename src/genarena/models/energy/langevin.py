@@ -1,4 +1,4 @@
-"""Unadjusted Langevin dynamics on an energy, whatever gradient mode the caller is in, and jumps between its runs.
+"""Unadjusted Langevin dynamics on an energy, in any gradient mode, and random shifts of chains between runs.
 
 Papers: Welling & Teh 2011; Du & Mordatch 2019, arXiv 1903.08689, eq. 1; Nijkamp et al. 2019, arXiv 1904.09770.
 """
@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Energy = Callable[[Tensor], Tensor]  # (N, *shape) to (N,) nats; rows independent of each other
+Energy = Callable[[Tensor], Tensor]  # (N, *shape) to (N,) nats; no row depends on another
 
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Within, no gradient reaches the parameters and no buffer moves (spectral norm); afterwards all is as before."""
+    """Inside this context parameters get no gradient and buffers do not change (spectral norm): `module` is in eval mode."""
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     was_training = module.training
     module.eval()
@@ -41,8 +41,8 @@ def energy_and_gradient(energy: Energy, x: Tensor, create_graph: bool = False) -
 def langevin(energy: Energy, x: Tensor, num_steps: int, step_size: float, drift_clamp: float | None = None) -> Tensor:
     """`num_steps` of x <- x - step_size grad U(x) + sqrt(2 step_size) N(0, I), from x (N, *shape), float32.
 
-    `drift_clamp` bounds how far the gradient moves a coordinate in one step. It keeps a chain alive where the energy
-    is still wild; with it, and for any step that is not small, the stationary distribution is only close to exp(-U).
+    `drift_clamp` bounds how far the gradient moves a coordinate in one step, so that chains survive steep energies early
+    in training. With it, or with large steps, the stationary distribution is only approximately exp(-U).
     """
     x = x.detach().clone()
     for _ in range(num_steps):
@@ -54,12 +54,12 @@ def langevin(energy: Energy, x: Tensor, num_steps: int, step_size: float, drift_
 
 
 def like(rows: Tensor, x: Tensor) -> Tensor:
-    """(N,) as (N, 1, ...), to meet x (N, *shape)."""
+    """`rows` (N,) in shape (N, 1, ...), to broadcast with x (N, *shape)."""
     return rows.view(-1, *[1] * (x.dim() - 1))
 
 
 def shifted(x: Tensor, share: float) -> Tensor:
-    """Each image moved by up to `share` of its size and rescaled by up to as much, the border repeated."""
+    """Images (N, C, H, W), each shifted and rescaled at random by up to `share` of its size; border pixels are repeated."""
     shift = (2.0 * torch.rand(len(x), 2, 1, device=x.device) - 1.0) * 2.0 * share
     zoom = 1.0 + (2.0 * torch.rand(len(x), 1, 1, device=x.device) - 1.0) * share
     theta = torch.cat([zoom * torch.eye(2, device=x.device), shift], 2)

@@ -1,4 +1,4 @@
-"""The way back from a noisy vector to the levels of the data."""
+"""The distribution of the levels of the data, given a noisy vector."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from genarena.likelihood import to_unit
 
 
 class LevelPosterior(nn.Module):
-    """P(x | v) per dimension by Bayes' rule: v ~ N(x, sigma^2), and x from the histogram of all training levels."""
+    """P(x | v) per dimension by Bayes' rule: likelihood v ~ N(x, sigma^2); prior: the histogram of all training levels."""
 
     def __init__(self, num_levels: int, sigma: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The measure an energy tilts: a diagonal Gaussian with the moments of the (noisy) training data."""
+"""The reference measure of an energy: a diagonal Gaussian with the moments of the (noisy) training data."""
 
 import math
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class Reference(nn.Module):
     """N(mean, diag(variance)), moments over the first `num_batches` training batches, fixed from then on.
 
-    One batch's worth of N(0, I) is mixed in, so that no dimension is without spread, and chains can start before data.
+    N(0, I) counts as one more batch, so that every variance is positive, and chains can start before any data.
     """
 
     def __init__(self, shape: tuple[int, ...], num_batches: int = 100) -> None:
@@ -20,7 +20,7 @@ class Reference(nn.Module):
         self.register_buffer("variance", torch.ones(shape))
 
     def observe(self, v: Tensor) -> None:
-        """Take one batch (N, *shape) into the moments; nothing after `num_batches`."""
+        """Add a batch (N, *shape) to the moments; does nothing after `num_batches` batches."""
         if self.batches > self.num_batches:
             return
         share = 1.0 / (self.batches + 1.0)
@@ -36,7 +36,7 @@ class Reference(nn.Module):
         return 0.5 * (quadratic + (2.0 * math.pi * self.variance).log()).flatten(1).sum(1)
 
     def place(self, z: Tensor) -> Tensor:
-        """Standard normal z (N, *shape) to the measure."""
+        """Map standard normal z (N, *shape) to a draw from the measure."""
         return self.mean + self.variance.sqrt() * z
 
     def sample(self, num: int) -> Tensor:

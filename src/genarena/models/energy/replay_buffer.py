@@ -1,4 +1,4 @@
-"""Where persistent chains live between updates (Du & Mordatch 2019, arXiv 1903.08689, sec. 3.2)."""
+"""Replay buffer: persistent chains, stored between updates (Du & Mordatch 2019, arXiv 1903.08689, sec. 3.2)."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ Start = Callable[[int], Tensor]  # n to n new chains (n, *shape)
 
 
 class ReplayBuffer(nn.Module):
-    """Up to `capacity` chains; `age` counts the updates each has been through since it started from noise.
+    """Up to `capacity` chains; `age` counts the updates of each chain since it started from noise.
 
-    A draw starts a chain afresh with probability `restart`. The buffer takes in new chains as it is used, one for every
-    `visits` draws of an old one, so that a short run does not spread its steps over chains that never settle.
-    Everything is a buffer of fixed shape, so that a resumed run goes on with the same chains. Half precision (`dtype`)
-    is enough for pixels: it rounds far below a step's noise.
+    A drawn chain restarts from noise with probability `restart`. The number of chains in use grows by one per `visits`
+    draws, so that a short run does not spread its steps over chains that never settle.
+    All state is in registered buffers of fixed shape, so that a resumed run continues the same chains. Half precision
+    (`dtype`) is enough for pixels: its rounding is far below the noise of a step.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class ReplayBuffer(nn.Module):
         self.register_buffer("drawn", torch.zeros((), dtype=torch.int64))
 
     def draw(self, num: int, start: Start) -> tuple[Tensor, Tensor]:
-        """Distinct chains: index (n,) and state (n, *shape), float32, n = min(num, capacity)."""
+        """Distinct chains, some of them restarted: index (n,) and state (n, *shape), float32; n = min(num, capacity)."""
         size = min(len(self.age), max(num, int(self.drawn) // self.visits))
         index = torch.randperm(size, device=self.age.device)[:num]
         self.drawn += len(index)
@@ -47,16 +47,16 @@ class ReplayBuffer(nn.Module):
         return index, torch.where(like(afresh, self.chains), start(len(index)), self.chains[index].float())
 
     def write(self, index: Tensor, state: Tensor) -> None:
-        """Put chains back where they came from; one that is no longer finite will start afresh."""
+        """Store the states (n, *shape) of chains `index`; a chain that is not finite will restart from noise."""
         state = state.to(self.chains.dtype)
         finite = torch.isfinite(state).flatten(1).all(1)
         self.chains[index] = torch.where(like(finite, state), state, 0.0)
         self.age[index] = torch.where(finite, self.age[index] + 1, 0)
 
     def pick(self, num: int) -> Tensor:
-        """States (num, *shape), float32, from the older half of the chains that ran; the buffer is left as it is.
+        """States (num, *shape), float32, of the older half of the chains that have run; the buffer does not change.
 
-        No chain comes twice before all of that half came once. Before training all chains are noise, and equal.
+        No chain is repeated before all of that half are used. Before training, half of the chains are used; all are noise.
         """
         ran = int((self.age > 0).sum()) or len(self.age)
         older = self.age.argsort(descending=True, stable=True)[: -(-ran // 2)]

@@ -1,4 +1,4 @@
-"""The part of the divergence that contrastive divergence leaves out: how the chain itself depends on the weights."""
+"""The term that contrastive divergence leaves out: the gradient through the chain, which depends on the weights."""
 
 import math
 
@@ -12,8 +12,8 @@ def sampler_kl(energy: Energy, network: nn.Module, chains: Tensor, step_size: fl
     """E U(v_K) - H(v_K), the gradient through v_K = v - step_size grad U(v) only (Du et al. 2021, arXiv 2012.01316, eq. 5
     and 6); a scalar in nats, up to a constant.
 
-    network: what `energy` evaluates. The entropy is D log of the distance to the nearest other chain (Kozachenko &
-    Leonenko).
+    network: the network inside `energy`; its parameters get no gradient from U(v_K). The entropy H is estimated as D times
+    the mean log-distance to the nearest other chain (Kozachenko & Leonenko).
     """
     _, gradient = energy_and_gradient(energy, chains, create_graph=True)
     last = chains - step_size * gradient + (2.0 * step_size) ** 0.5 * torch.randn_like(chains)

@@ -12,7 +12,7 @@ from genarena.ranks import exchange
 
 
 class ActNorm(Bijection):
-    """z = exp(log_scale) (x + bias), per channel; the first training batch comes out with mean 0 and variance 1.
+    """z = exp(log_scale) (x + bias), per channel; initialised so that the first training batch has mean 0 and variance 1.
 
     Takes (N, C) or (N, C, H, W). `initialised` is part of the state: a loaded module is not initialised again.
     """
@@ -33,7 +33,7 @@ class ActNorm(Bijection):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Set bias and scale from `x`, if this is the first batch in training mode; all ranks of a job agree."""
+        """Set bias and scale from `x`, if this is the first batch in training mode; the same on all ranks of a job."""
         if not self.training or self.initialised:
             return
         axes = [axis for axis in range(x.dim()) if axis != 1]
@@ -109,6 +109,6 @@ class NormalisedConv(Bijection):
 
 
 def per_pixel(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """weight (C', C) applied at every pixel of (N, C, H, W): a matrix product, which in channels-last memory is the
-    fastest 1x1 convolution for few channels (and leaves the result in channels-last)."""
+    """weight (C', C) applied at every pixel of (N, C, H, W). In channels-last memory this matrix product is the fastest 1x1
+    convolution for few channels, and its result is channels-last too."""
     return F.linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)

@@ -13,16 +13,16 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from genarena.models.flow.bijection import Bijection
 
-LIMIT = 1.0  # |s| in one of a chain of couplings stays below it
-LARGEST = 3.0  # |s| where nothing or little follows, or the limit is learned: the inverse stays finite in float32
+LIMIT = 1.0  # upper limit of |s| in a chain of couplings
+LARGEST = 3.0  # upper limit of |s| in a prior, and of a learned limit: the inverse stays finite in float32
 
 
 class SplitCoupling(Bijection):
-    """The first half of the channels conditions, the second is changed; s is limited softly, s = L tanh(raw / L).
+    """The first half of the channels is the condition, the second is changed; s is limited softly, s = L tanh(raw / L).
 
-    The network reads asinh(x_a): a ReLU network is linear far out, and if s grew in proportion to x_a, each coupling of a
-    chain would feed the next one values that are larger still, until float32 ends. Glow's reference code has no such loop
-    because its scale is a sigmoid, which only shrinks; that costs likelihood.
+    The network reads asinh(x_a). A ReLU network grows linearly for large inputs, and each coupling would pass still larger
+    values to the next one, until float32 overflows. Glow's reference code avoids this by a scale below 1 (a sigmoid), which
+    costs likelihood.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -45,7 +45,7 @@ class SplitCoupling(Bijection):
 
 
 class MaskedCoupling(Bijection):
-    """Where `mask` is 1 the input is kept and conditions; s = a tanh(raw) with a learned a per channel (sec. 4.1)."""
+    """Inputs where `mask` is 1 are kept and are the condition; s = a tanh(raw) with a learned a per channel (sec. 4.1)."""
 
     def __init__(self, network: nn.Module, mask: Tensor) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class MaskedCoupling(Bijection):
         return z * torch.exp(-log_scale) - shift
 
     def scale_and_shift(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """s and t, zero where the mask is 1; the same for x and z, which agree there."""
+        """s and t, same shape as x, zero where the mask is 1. They are the same for x and z, which agree there."""
         raw, shift = self.network(x * self.mask).to(x.dtype).chunk(2, 1)
         changed = 1.0 - self.mask
         return self.scale.clamp(-LARGEST, LARGEST) * torch.tanh(raw) * changed, shift * changed
@@ -81,7 +81,7 @@ def channel_mask(shape: tuple[int, ...], flip: bool) -> Tensor:
 
 
 def folding(patch: int) -> tuple[nn.Module, nn.Module]:
-    """Patches of pixels to channels, and back; nothing for patch = 1."""
+    """Modules that fold patches of pixels into channels, and back; identities for patch = 1."""
     return (nn.PixelUnshuffle(patch), nn.PixelShuffle(patch)) if patch > 1 else (nn.Identity(), nn.Identity())
 
 

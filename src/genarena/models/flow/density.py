@@ -1,4 +1,4 @@
-"""What all flows share as models: loss, likelihood and samples of a bijection behind a dequantiser."""
+"""The base of all flow models: loss, likelihood and samples of a dequantiser followed by a bijection."""
 
 import math
 from typing import Any
@@ -53,7 +53,7 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """(N,) nats. Integers: the importance-weighted bound over `num_samples` draws of noise, one draw in memory at a
-        time; floats: exact, and more draws change nothing."""
+        time. Floats: exact; `num_samples` is not used."""
         total = sum(self._terms(x))
         for _ in range(1, num_samples if self.spec.is_discrete else 1):
             total = torch.logaddexp(total, sum(self._terms(x)))
@@ -79,7 +79,7 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
         return self.decode(z)
 
     def encode(self, x: Tensor) -> Tensor:
-        """(N, D); integers are represented by the middle of their bin."""
+        """Data (N, *shape) to z (N, D); an integer level stands for the middle of its bin."""
         return self.flow((x.float() + 0.5) / self.spec.num_levels if self.spec.is_discrete else x)[0]
 
     def decode(self, z: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
         return quantise(x, self.spec.num_levels) if self.spec.is_discrete else x
 
     def _terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """log N(z; 0, I), and log |det| with all that dequantisation adds; (N,) each, nats."""
+        """log N(z; 0, I), and log |det| plus the terms of dequantisation; (N,) nats each."""
         u, log_q = self.dequantisation(x) if self.dequantisation else (x, 0.0)
         z, log_det = self.flow(u)
         latent = -0.5 * (z.square() + math.log(2.0 * math.pi)).sum(1)

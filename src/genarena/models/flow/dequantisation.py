@@ -73,7 +73,7 @@ class VariationalDequantisation(nn.Module):
         uniform = torch.rand(x.shape, device=x.device).clamp(1e-6, 1.0 - 1e-6)
         noise = torch.logit(uniform)
         raw = shift + torch.exp(log_scale) * noise
-        log_q = _log_logistic(noise) - log_scale - _log_logistic(raw)  # dv/draw = v (1 - v)
+        log_q = _log_logistic(noise) - log_scale - _log_logistic(raw)  # dv / d(raw) = v (1 - v)
         u = (x.float() + torch.sigmoid(raw)) / self.num_levels
         return u.clamp_max(1.0 - 2.0**-24), log_q.flatten(1).sum(1)
 
@@ -111,9 +111,10 @@ class Logit(Bijection):
 class Gaussianise(Bijection):
     """z = Phi^-1(F(u)), F the cumulative distribution of levels over all pixels, linear inside each level.
 
-    Its masses are learned, and start as the histogram of the first training batch: over the data, z starts as N(0, 1)
-    whatever the share of background. A level without gap to its neighbours suits affine couplings: they shift and scale
-    a probit. Gaussianisation flows: Meng et al. 2020, arXiv 2003.01941, sec. 3. `initialised` is part of the state.
+    The masses of the levels are learned. They start as the histogram of the first training batch, so that z over all data
+    starts close to N(0, 1), even if most pixels are background. The levels follow each other without gaps, which suits
+    the shifts and scales of affine couplings. Gaussianisation flows: Meng et al. 2020, arXiv 2003.01941, sec. 3.
+    `initialised` is part of the state.
     """
 
     MARGIN = 1e-4  # keeps F off 0 and 1, so |z| < 3.8
@@ -144,7 +145,7 @@ class Gaussianise(Bijection):
 
     @torch.no_grad()
     def initialise(self, level: Tensor) -> None:
-        """Masses from the levels of the first batch in training mode; all ranks of a job agree."""
+        """Set the masses from the levels of the first batch in training mode; the same on all ranks of a job."""
         if not self.training or self.initialised:
             return
         counts = torch.bincount(level.flatten(), minlength=self.num_levels).float()

@@ -1,10 +1,13 @@
 """Glow (Kingma & Dhariwal 2018, arXiv 1807.03039).
 
-Differs from the paper: activation normalisation and 1x1 convolution are one affine map; coupling networks have no
-normalisation of their own, but a learned bias per position, and see small patches of pixels as channels; s is limited
-by a tanh instead of a sigmoid, and they read asinh(x_a), so that couplings cannot amplify each other; the last prior has
-a mean and a scale per position; pixels pass a learned elementwise map to a normal first (`Gaussianise`); the noise of
-dequantisation may be learned (Flow++). `glow_paper` turns that map, patches and position bias off.
+Differs from the paper
+- The activation normalisation and the 1x1 convolution of a step are one affine map.
+- Coupling networks have no normalisation layers but a learned bias per position, and see patches of pixels as channels.
+- Coupling networks read asinh(x_a), and a tanh limits s instead of a sigmoid, so that couplings cannot amplify each other.
+- The last prior has a mean and a scale per position.
+- Pixels first pass a learned elementwise map to a normal distribution (`Gaussianise`).
+- The noise of dequantisation may be learned (Flow++).
+`glow_paper` turns off the elementwise map, the patches and the position bias.
 """
 
 import math
@@ -25,10 +28,11 @@ class Glow(NormalisingFlow):
     """log p(x) = log N(z; mean, scale^2) + sum over levels and steps of log |det|; a step is
     actnorm -> invertible 1x1 convolution -> affine coupling (fig. 2).
 
-    num_levels: scales, fewer where the image cannot be halved so often. num_steps: steps of flow per level.
-    patch: coupling networks see patch x patch pixels as channels, or the largest divisor that the size allows.
-    position_bias: coupling networks know where they are. dequantisation: "uniform" or "variational".
+    num_levels: number of scales; fewer if the image cannot be halved that often. num_steps: steps of flow per level.
+    patch: coupling networks see patch x patch pixels as channels; lowered to the greatest common divisor with the size.
+    position_bias: coupling networks have a learned bias per position. dequantisation: "uniform" or "variational".
     pixels: "gaussianised", "logit" (of (x + v + m) / (levels + 2 m), m = logit_margin in levels) or "centred".
+    Raises ValueError for data that is no image of integer levels with even height and width.
     """
 
     paper = "1807.03039"
@@ -76,6 +80,6 @@ def glow_step(
 
 
 def coupling_network(shape: tuple[int, int, int], hidden_channels: int, patch: int, position_bias: bool) -> ConvNetwork:
-    """From one half of the channels of (C, H, W) to s and t of the other."""
+    """From one half of the channels of (C, H, W) to s and t of the other half."""
     patch = math.gcd(patch, *shape[1:])
     return ConvNetwork(shape[0] // 2, hidden_channels, shape[0], patch, shape[1:] if position_bias else None)

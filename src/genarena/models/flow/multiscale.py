@@ -25,7 +25,7 @@ def squeezed(shape: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def halved(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The shape that stays after half of the channels are factored out."""
+    """The shape that remains after half of the channels are factored out."""
     return shape[0] // 2, shape[1], shape[2]
 
 
@@ -35,10 +35,10 @@ def num_halvings(shape: tuple[int, int, int]) -> int:
 
 
 class MultiScale(Bijection):
-    """z = (z_1, ..., z_L), flattened to (N, D): after every level but the last, half of the channels is final.
+    """z = (z_1, ..., z_L), flattened to (N, D): after every level but the last, half of the channels is factored out.
 
-    levels: one bijection per level, that of level i + 1 on the half that level i keeps.
-    shapes: (C, H, W) of what each level gives.
+    levels: one bijection per level; level i + 1 works on the half of the channels that level i keeps.
+    shapes: (C, H, W) of each level's output.
     """
 
     def __init__(self, levels: list[Bijection], shapes: list[tuple[int, int, int]]) -> None:

@@ -23,7 +23,7 @@ class LearnedPrior(Bijection):
 
 
 class SplitPrior(SplitCoupling):
-    """p(x_b | x_a) = N(-t(x_a), exp(-2 s(x_a))), s and t one convolution: a coupling, whose second half is factored out.
+    """p(x_b | x_a) = N(-t(x_a), exp(-2 s(x_a))): a coupling whose second half is factored out; s and t are a convolution.
 
     Kingma & Dhariwal 2018, reference code (split2d).
     """
@@ -32,6 +32,6 @@ class SplitPrior(SplitCoupling):
         super().__init__(ZeroConv(channels // 2, channels))
 
     def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """Nothing reads what a prior gives, so nothing can run away: s has a wide range and t is linear."""
+        """No later layer reads the output of a prior and could amplify it: s has a wider range, and t is linear in x_a."""
         raw, shift = self.network(kept).to(kept.dtype).chunk(2, 1)
         return LARGEST * torch.tanh(raw / LARGEST), shift

@@ -1,11 +1,13 @@
 """RealNVP (Dinh, Sohl-Dickstein & Bengio 2017, arXiv 1605.08803).
 
-Differs from the paper: activation normalisation (Glow) between couplings instead of batch normalisation, so that the
-density of a row does not depend on its batch, and none inside the networks, which are weight-normalised; they see small
-patches of pixels as channels (same masks, a fraction of the cost) and have a learned bias per position; pixels pass
-a learned elementwise map to a normal first (`Gaussianise`) unless the paper's logit is chosen; the noise of
-dequantisation may be learned (Flow++). On vectors the masks alternate between even and odd dimensions and the networks
-are perceptrons. `realnvp_paper` turns that map, patches and position bias off.
+Differs from the paper
+- Activation normalisation (Glow) between couplings instead of batch normalisation, so that the density of an example does
+  not depend on its batch. The networks are weight-normalised, without batch normalisation.
+- The networks see patches of pixels as channels (same masks, a fraction of the cost) and have a learned bias per position.
+- Pixels first pass a learned elementwise map to a normal distribution (`Gaussianise`), unless the paper's logit is chosen.
+- The noise of dequantisation may be learned (Flow++).
+- On vectors the masks alternate between even and odd dimensions, and the networks are perceptrons.
+`realnvp_paper` turns off the elementwise map, the patches and the position bias.
 """
 
 import math
@@ -33,9 +35,9 @@ class RealNVP(NormalisingFlow):
     Images: a scale is three checkerboard couplings, squeeze, three channel-wise couplings, factor out half; the last
     scale is four checkerboard couplings (sec. 3.6). Vectors (D,) of floats: `num_couplings` couplings, exact likelihood.
 
-    num_levels: scales, fewer where the image cannot be halved so often. num_blocks: residual blocks per network.
-    patch: networks see patch x patch pixels as channels, or the largest divisor that the size allows.
-    pixels, logit_margin, dequantisation, temperature: as in Glow. hidden_features: of the networks on vectors.
+    num_levels: number of scales; fewer if the image cannot be halved that often. num_blocks: residual blocks per network.
+    patch: networks see patch x patch pixels as channels; lowered to the greatest common divisor with the size.
+    pixels, logit_margin, dequantisation, temperature: as in Glow. hidden_features: width of the networks on vectors.
     """
 
     paper = "1605.08803"
@@ -73,7 +75,7 @@ class RealNVP(NormalisingFlow):
 
 
 def vector_flow(num_dims: int, num_couplings: int, hidden_features: int) -> Chain:
-    """Couplings on (D,) that change the odd and the even dimensions in turn."""
+    """Couplings on (D,) that change the odd and the even dimensions in turn. Raises ValueError below 2 dimensions."""
     if num_dims < 2:
         raise ValueError(f"realnvp needs at least 2 dimensions, and this data set has {num_dims}")
     layers = []
@@ -98,7 +100,7 @@ def image_flow(shape: tuple[int, int, int], num_levels: int, network: Callable[[
 
 
 def couplings(shape: Shape, masks: list[Tensor], network: Callable[[Shape], ResidualNetwork]) -> list[Bijection]:
-    """An activation normalisation before every coupling."""
+    """One coupling per mask, each after an activation normalisation."""
     layers = []
     for mask in masks:
         layers += [ActNorm(shape[0]), MaskedCoupling(network(shape), mask)]
@@ -108,6 +110,6 @@ def couplings(shape: Shape, masks: list[Tensor], network: Callable[[Shape], Resi
 def coupling_network(
     shape: Shape, hidden_channels: int, num_blocks: int, patch: int, position_bias: bool
 ) -> ResidualNetwork:
-    """From the masked (C, H, W) to s and t; `patch` is lowered to what divides the size."""
+    """From the masked (C, H, W) to s and t; `patch` is lowered to the greatest common divisor with the size."""
     patch, size = math.gcd(patch, *shape[1:]), shape[1:] if position_bias else None
     return ResidualNetwork(shape[0], hidden_channels, 2 * shape[0], num_blocks, patch, size)

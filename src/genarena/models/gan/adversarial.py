@@ -1,4 +1,4 @@
-"""Two players and their turns: the base of every GAN."""
+"""The base of every GAN: two players, trained in turn."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from genarena.training.module import Training
 class AdversarialModel(GenerativeModel):
     """Two players. A subclass has the networks `generator` and `discriminator`, and writes the two losses.
 
-    `n_critic` discriminator steps are made per generator step. In each batch the discriminator moves first and the
-    generator meets it after its step. With accumulation the discriminator steps in the last batch of a group only, so in
-    the batches before it the generator meets the discriminator of the step before.
+    `n_critic` discriminator steps are made per generator step. In each batch the discriminator is updated first, and the
+    generator's loss uses the updated one. With gradient accumulation the discriminator is updated in the last batch of a
+    group only; in the batches before, the generator's loss uses the discriminator of the previous update.
     """
 
     family = "gan"
@@ -51,7 +51,7 @@ class AdversarialModel(GenerativeModel):
         return total | self._named(discriminator, "discriminator") | self._named(generator, "generator")
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
-        """Adversarial losses say nothing on held-out data."""
+        """Empty: adversarial losses say nothing about held-out data."""
         return {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -67,7 +67,7 @@ class AdversarialModel(GenerativeModel):
             self.descend(generator["generator_loss"], generator_optimizer, "generator_")
             terms |= generator
         broken = self.nonfinite_steps - broken
-        if broken or not generator_turn:  # a sound step of one player does not end the other one's streak
+        if broken or not generator_turn:  # a finite step of one player does not reset the count of the other
             self.nonfinite_in_a_row = in_a_row + broken
         self.after_batch(terms, len(batch.x))
 

@@ -16,7 +16,8 @@ class DiffAugment:
 
     color: brightness +U(-0.5, 0.5), saturation x U(0, 2), contrast x U(0.5, 1.5).
     translation: largest shift as a share of the image, filled with 0.
-    cutout: side of the erased square as a share of the image. With False, 0, 0 it is the identity.
+    cutout: side of the erased rectangle as a share of the image.
+    color=False, translation=0, cutout=0 is the identity. Raises ValueError for a share outside [0, 1).
     """
 
     color: bool = True
@@ -38,6 +39,7 @@ class DiffAugment:
 
 
 def jitter_color(x: Tensor) -> Tensor:
+    """Change brightness, saturation (of colour images) and contrast of each image (N, C, H, W) at random."""
     brightness, saturation, contrast = torch.rand(3, len(x), 1, 1, 1, device=x.device)
     x = x + brightness - 0.5
     if x.shape[1] > 1:

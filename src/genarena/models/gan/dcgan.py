@@ -1,7 +1,7 @@
 """Deep convolutional GAN (Radford, Metz & Chintala 2016, arXiv 1511.06434).
 
-Differs from the paper: Gaussian instead of uniform latent vector; 4x4 kernels; as many layers as the image size asks
-for; the learning rate decays to zero and samples come from an averaged generator; generated images are rounded to the
+Differs from the paper: Gaussian instead of uniform latent vector; 4x4 kernels; the number of layers depends on the image
+size; the learning rate decays to zero and samples come from an averaged generator; generated images are rounded to the
 levels of the data.
 """
 
@@ -47,7 +47,7 @@ class DCGAN(LatentGAN):
     def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
             fake = self.generate(len(batch.x))
-        # Two passes: real and fake images are normalised by the statistics of their own batch.
+        # Two passes, so that batch normalisation treats real and fake images as separate batches.
         real_logits = self.discriminator(self.view(self.real(batch.x)))
         fake_logits = self.discriminator(self.view(fake))
         return {

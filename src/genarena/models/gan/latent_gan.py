@@ -1,4 +1,4 @@
-"""What every image GAN with a Gaussian latent vector shares: drawing images, and showing them to the discriminator."""
+"""The base of image GANs with a Gaussian latent vector: draws images, and prepares the discriminator's inputs."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ class LatentGAN(AdversarialModel, Emits):
         self.augmentation = augmentation
 
     def generate(self, num_samples: int) -> Tensor:
-        """(num_samples, C, H, W) in [-1, 1] on the levels of the data; gradients pass the rounding straight through."""
+        """(num_samples, C, H, W) in [-1, 1], rounded to the levels of the data with a straight-through gradient."""
         x = self.emit(torch.randn(num_samples, self.latent_dim, device=self.device))
         return x + (to_unit(nearest_level(x, self.spec.num_levels), self.spec.num_levels) - x).detach()
 
@@ -47,7 +47,7 @@ class LatentGAN(AdversarialModel, Emits):
         return to_unit(x, self.spec.num_levels)
 
     def view(self, x: Tensor) -> Tensor:
-        """What the discriminator is shown of images in [-1, 1], real or fake."""
+        """The discriminator's input for real or fake images (N, C, H, W) in [-1, 1]: augmented, if that is set."""
         return self.augmentation(x) if self.augmentation else x
 
     @torch.no_grad()

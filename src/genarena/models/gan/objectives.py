@@ -1,4 +1,4 @@
-"""The two games of the family as pure functions of discriminator logits (any shape), computed in float32."""
+"""The losses of both players, for log loss and hinge: pure functions of logits (any shape), computed in float32."""
 
 import torch.nn.functional as F
 from torch import Tensor

@@ -1,8 +1,8 @@
 """Spectrally normalised GAN with residual networks and the hinge loss (Miyato et al. 2018, arXiv 1802.05957).
 
-Differs from the paper: as many blocks as the image size asks for; by default one discriminator step per generator step,
-with a higher rate (Heusel et al. 2017, arXiv 1706.08500), instead of five; the learning rate decays to zero and samples
-come from an averaged generator; generated images are rounded to levels.
+Differs from the paper: the number of blocks depends on the image size; by default one discriminator step per generator
+step, with a higher learning rate (Heusel et al. 2017, arXiv 1706.08500), instead of five; the learning rate decays to zero
+and samples come from an averaged generator; generated images are rounded to the levels of the data.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,7 @@ class SNGAN(LatentGAN):
     def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
             fake = self.generate(len(batch.x))
-        # One pass: nothing in D looks across the batch, and the power iteration of its layers advances once.
+        # One pass: D has no batch statistics, and the power iterations of spectral normalisation advance once per step.
         real_score, fake_score = self.discriminator(self.view(torch.cat([self.real(batch.x), fake]))).float().chunk(2)
         return {
             "loss": hinge_discriminator(real_score, fake_score),

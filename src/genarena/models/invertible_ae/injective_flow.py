@@ -3,11 +3,11 @@
 Sorrenson, Draxler, Rousselot, Hummerich, Zimmermann & Koethe 2024, "Lifting Architectural Constraints of Injective Flows",
 arXiv 2306.01843.
 
-The encoder Jacobian is taken at the data point and not at its reconstruction: with the latter the likelihood can be
-raised without limit by a manifold of diverging curvature.
+As in the paper: the encoder Jacobian is taken at the data point, because at the reconstruction a manifold of diverging
+curvature could raise the likelihood without limit; residual blocks on the latents, after the encoder's and before the
+decoder's convolutions; orthogonal probes.
 Differs from the paper: integer data is dequantised uniformly before the Gaussian noise is added; the networks are smooth
-(SiLU), adapt to the image size and are initialised so that their Jacobians are of order one. As there: residual blocks
-on the latents, behind and before the convolutions, and orthogonal probes.
+(SiLU), adapt to the image size and are initialised so that their Jacobians are of order one.
 """
 
 import math
@@ -32,12 +32,12 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
     """L = E[ 1/2 ||f(u)||^2 - v^T f'(u) stop_grad(g'(z) v) + beta ||u - g(z)||^2 ],  z = f(u),  E[v v^T] = I.
 
     The second term has the gradient of log vol f'(u) = 1/2 log det(f' f'^T) where g' is the pseudo-inverse of f'.
-    No likelihood of the data: the model's density lives on a manifold of dimension `latent_dim` (see
-    `manifold_log_prob`). Only on float vectors with as many latents as dimensions is `log_prob` defined, as an estimate:
-    exact as far as f is invertible. `latent_dim` is cut down to the number of dimensions.
-    noise: standard deviation of Gaussian noise on pixels in [0, 1) while learning. Without it the encoder can raise f' at
-        the data alone, by ripples that no reconstruction sees: the estimate of the volume, d where f(g(z)) = z, then grows
-        without limit and the manifold is lost.
+    The data has no likelihood: the model's density is on a manifold of dimension `latent_dim` (see `manifold_log_prob`).
+    `log_prob` is defined only for float vectors with latent_dim = D, as an estimate: it is exact if f is invertible. A
+    `latent_dim` above D is lowered to D.
+    noise: standard deviation of the Gaussian noise on pixels in [0, 1) in training. Without it the encoder can increase f'
+        at the data alone, by ripples that do not change the reconstructions. The volume term (d if f(g(z)) = z) then grows
+        without limit, and the manifold is lost.
     """
 
     family = "invertible_ae"
@@ -76,8 +76,8 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         self.decoder = nn.Sequential(ResidualMLP(self.latent_dim, hidden_features, num_blocks), leave)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Nats: `latent` 1/2 ||z||^2; `volume`, whose gradient, not value, is that of log vol f'. `reconstruction`
-        ||u - g(z)||^2, summed over dimensions."""
+        """`latent`: 1/2 ||z||^2, nats. `volume`: a surrogate with the gradient of log vol f', but not its value.
+        `reconstruction`: ||u - g(z)||^2, summed over dimensions."""
         with torch.inference_mode(False), torch.enable_grad():  # validation, too, needs the encoder's Jacobian
             u = self._noisy(batch.x).requires_grad_()
             z = self.encoder(u)
@@ -88,7 +88,7 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         return {"loss": loss, "latent": latent, "volume": volume.mean(), "reconstruction": reconstruction}
 
     def _volume_and_reconstruction(self, u: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """1/K sum_k v_k^T f'(u) stop_grad(g'(z) v_k), (N,), and g(z), the tangents being those of the same pass."""
+        """1/K sum_k v_k^T f'(u) stop_grad(g'(z) v_k), (N,), and g(z) (N, *shape), both from the same forward passes."""
         surrogate = 0.0
         for probe in self._probes(z):
             reconstructed, pushed = _jvp(self.decoder, z, probe)  # g(z), g'(z) v
@@ -119,12 +119,12 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         return quantise(u, self.spec.num_levels) if self.spec.is_discrete else u
 
     def emit(self, z: Tensor) -> Tensor:
-        """g(z); for levels in [-1, 1], where u = (level + 1/2) / L."""
+        """g(z) (N, *shape), not rounded; for integer levels from u = (level + 1/2) / L to [-1, 1]."""
         u, levels = self.decoder(z), self.spec.num_levels
         return (u * levels - 0.5) * (2.0 / (levels - 1)) - 1.0 if self.spec.is_discrete else u
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The point of the manifold that x is mapped to, g(f(x)), in the space of the data; (N, *shape)."""
+        """g(f(x)), the projection of x to the manifold, in the space of the data; (N, *shape)."""
         return self.decode(self.encode(x))
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
@@ -181,7 +181,7 @@ def _image_ends(
 def _vector_ends(num_dims: int, latent_dim: int, features: int, num_blocks: int) -> tuple[nn.Module, nn.Module]:
     """Vectors to (N, latent_dim) and back; `num_blocks=0` leaves two linear maps."""
     enter, leave = nn.Linear(num_dims, latent_dim), nn.Linear(latent_dim, num_dims)
-    if num_dims == latent_dim:  # a free-form flow: the blocks on the latents do all
+    if num_dims == latent_dim:  # a free-form flow: the residual blocks on the latents suffice
         return enter, leave
     return (
         nn.Sequential(ResidualMLP(num_dims, features, num_blocks), enter),
@@ -190,8 +190,8 @@ def _vector_ends(num_dims: int, latent_dim: int, features: int, num_blocks: int)
 
 
 def _keep_variance(layer: nn.Module) -> None:
-    """Normal weights of variance 2.8 / fan-in, for E[silu(N(0, 1))^2] = 1 / 2.8. With torch's default the Jacobians start
-    near zero, and learning from Jacobians begins with a long stay at that saddle."""
+    """Normal weights of variance 2.8 / fan-in, because E[silu(N(0, 1))^2] = 1 / 2.8. With torch's default the Jacobians
+    start near zero, at a saddle point that training leaves only slowly."""
     if isinstance(layer, nn.Linear | nn.Conv2d):
         nn.init.normal_(layer.weight, std=math.sqrt(2.8 / layer.weight[0].numel()))
         nn.init.zeros_(layer.bias)
@@ -206,7 +206,7 @@ def _jvp(function: nn.Module, at: Tensor, tangent: Tensor) -> tuple[Tensor, Tens
 
 def _jacobian(function: nn.Module, at: Tensor) -> tuple[Tensor, Tensor]:
     """function(at) (N, ...) and its Jacobian (N, outputs, inputs), one forward-mode pass per input."""
-    with torch.inference_mode(False), torch.no_grad():  # dual numbers refuse inference tensors
+    with torch.inference_mode(False), torch.no_grad():  # forward-mode differentiation refuses inference tensors
         at = at.clone()
         columns = [_jvp(function, at, axis.expand_as(at)) for axis in torch.eye(at.shape[1], device=at.device)]
     return columns[0][0], torch.stack([derivative.flatten(1) for _, derivative in columns], 2)

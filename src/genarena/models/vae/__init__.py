@@ -9,12 +9,12 @@ Conventions of this family
     z               latent code (N, latent_dim); the prior p(z) is N(0, I) unless a model says otherwise
     encoder         levels mapped to [-1, 1] -> parameters (mean, log_var) of the posterior q(z|x)
     decoder         z -> a distribution over integer levels (`genarena.distributions`): log p(x|z) is the log mass of
-                    the data as it is on the wire, never a squared error
+                    the levels themselves, never a squared error
     log_prob        the ELBO at num_samples=1, the importance-weighted bound beyond; both are lower bounds in
                     expectation. A loss with a KL weight other than one, or with free bits, is never called ELBO
     encode, decode  the posterior mean; the mode of p(x|z)
     sample          z ~ p(z), then x ~ p(x|z): a draw from the model, pixel noise included
 
-Files: `latent_variable` what all models here share (bounds, samples, codes), `networks` encoders and decoders,
-`diagonal_normal` the distribution of codes and vectors, and one file per model.
+Files: `latent_variable` the base class (bounds, samples, codes), `networks` encoders and decoders, `diagonal_normal` the
+distribution of codes and vectors, and one file per model.
 """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LARGEST = 14.0  # of |log_var|: a guard far outside what is learnt
+LARGEST = 14.0  # upper limit of |log_var|, far above learnt values
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Gaussian:
         return -0.5 * ((x - self.mean) ** 2 * torch.exp(-self.log_var) + self.log_var + math.log(2.0 * math.pi))
 
     def sample(self) -> Tensor:
-        """Differentiable in the parameters (the reparameterisation of Kingma & Welling, sec. 2.4)."""
+        """A draw (N, D), differentiable in the parameters (reparameterisation: Kingma & Welling, sec. 2.4)."""
         return self.mean + torch.exp(0.5 * self.log_var) * torch.randn_like(self.mean)
 
     def mode(self) -> Tensor:

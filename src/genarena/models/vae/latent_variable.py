@@ -1,4 +1,4 @@
-"""What latent-variable models of this family share: q(z|x), p(x|z), the bounds on log p(x), and samples."""
+"""The base of the latent-variable models of this family: q(z|x), p(x|z), the bounds on log p(x), and samples."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     """p(x) = E_{z ~ N(0, I)} p(x|z), bounded through q(z|x) = N(mean, exp(log_var)); a subclass writes the loss.
 
     latent_dim: size D of z.
-    sample_pixels: True draws x ~ p(x|z), a sample of the model; False shows the mode of p(x|z), which is smoother and
-        not what the likelihood speaks about.
+    sample_pixels: True draws x ~ p(x|z), a sample of the model; False returns the mode of p(x|z), which is smoother, but
+        no sample of the model whose likelihood is reported.
     """
 
     family = "vae"
@@ -75,7 +75,7 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
 
     def _log_weights(self, x: Tensor, posterior: Gaussian, size: int) -> Tensor:
         """log p(x|z) p(z) / q(z|x) for `size` draws of z ~ q(z|x) per example; (size, N) nats."""
-        z = torch.stack([posterior.sample() for _ in range(size)])  # draw by draw: the chunks do not change the noise
+        z = torch.stack([posterior.sample() for _ in range(size)])  # one by one: the same noise for any chunk size
         prior = Gaussian(torch.zeros_like(z), torch.zeros_like(z))
         repeated = x.expand(size, *x.shape).flatten(0, 1)
         log_likelihood = self.likelihood_of(z.flatten(0, 1)).log_prob(repeated).flatten(1).sum(1)

@@ -1,4 +1,4 @@
-"""Encoders and decoders of images and of vectors, and what turns a decoder's outputs into p(x|z)."""
+"""Encoders and decoders of images and of vectors, and the heads that turn a decoder's outputs into p(x|z)."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
 from genarena.spec import DataSpec
 
-MAX_ROWS, MAX_OUTPUTS = 1024, 2**24  # decoder rows, and decoder outputs, held at once when bounding or sampling
+MAX_ROWS, MAX_OUTPUTS = 1024, 2**24  # largest number of codes, and of decoder outputs, in memory at once
 
 
 class Networks(NamedTuple):
@@ -28,9 +28,10 @@ class Networks(NamedTuple):
 class ImageNetworks(NamedTuple):
     """Sizes of the convolutional networks of `nets/resnet.py`, and the kind of p(x|z).
 
-    channels: at the finest level; doubled at each coarser one. blocks: residual blocks per level, coarsest first; the last
-    entry holds for all finer ones. hidden: width of the dense layers. patch: pixels per side of a position of the finest
-    level; None is 4 for two levels, whose pixels need no fine decoder, and else 2. pixels, num_mixtures: of `PixelHead`.
+    channels: width of the finest level; see `ConvPyramid`. blocks: residual blocks per level, coarsest first; the last
+    entry holds for all finer levels. hidden: width of the dense layers. patch: the finest level works at 1 / patch of the
+    image's resolution; None is 4 for binary images, which need no fine decoder, and 2 otherwise. pixels, num_mixtures: of
+    `PixelHead`.
     """
 
     channels: int
