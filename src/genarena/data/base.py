@@ -23,20 +23,23 @@ HASHED_AT_ONCE = 4096
 class ArenaDataModule(LightningDataModule, ABC):
     """A data set with fixed train/validation/test splits.
 
-    A subclass writes `name`, that of its file and of its YAML, and `load`: three `Split`s of `x` (N, *shape), uint8 levels
-    below `spec.num_levels` or float32 where that is null, and `y` (N,) int64 labels or None. No example may be in two
-    splits; `seeded_split` and `tenths` below divide a set that comes without splits. Where training batches are changed at
-    random it writes `augment`. Its options are annotated class attributes with a default (`width: Count = 1`); they are
-    fields of a dataclass without a decorator, and the same values must give the same examples.
+    A subclass writes
+    - `name`: the name of its file and of its YAML.
+    - `load`: three `Split`s. `x` (N, *shape) is uint8 levels below `spec.num_levels`, or float32 if that is null; `y` (N,) is
+      int64 labels, or None. No example may be in two splits; `seeded_split` and `tenths` below make splits for a set
+      without official ones.
+    - `augment`, if training batches are changed at random.
+    - Its options, as annotated class attributes with a default (`width: Count = 1`). The class becomes a dataclass without a
+      decorator. Equal options must give equal examples.
 
-    `seed` decides the order of the training batches and nothing else.
-    `num_val` limits how many validation examples are looked at during training. `max_train`, `max_val` and `max_test`
-    make a smaller data set with an id of its own: the first examples of an order that is the same for every seed.
+    `seed` only decides the order of the training batches and their augmentation.
+    `num_val` limits the number of validation examples used during training. `max_train`, `max_val` and `max_test` make a
+    smaller data set with an id of its own: the first examples of an order that is the same for every seed.
     """
 
     name: ClassVar[str]
-    flip = False  # a field of sets of images: whether training images are mirrored with probability 1/2
-    background = "white"  # a field of sets of pictures: what transparent ones are laid on
+    flip = False  # an option of image sets: mirror training images with probability 1/2
+    background = "white"  # an option of picture sets: the colour behind transparent pixels
 
     spec: DataSpec
     batch_size: Count = 128
@@ -64,10 +67,10 @@ class ArenaDataModule(LightningDataModule, ABC):
 
     @abstractmethod
     def load(self) -> tuple[Split, Split, Split]:
-        """Train, validation and test split; raises DataError with one line when the data is not there or is broken."""
+        """Train, validation and test split. Raises DataError, in one line, if the data is missing or damaged."""
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """What happens to a training batch each time it is drawn (flips, binarisation, ...)."""
+        """Change a training batch (N, *shape) at random, each time it is drawn (flips, binarisation, ...)."""
         return mirrored(x, generator) if self.flip else x
 
     unseen = "is too large to keep, with its training pictures and their mirror images"  # why `seen` is None
@@ -76,7 +79,7 @@ class ArenaDataModule(LightningDataModule, ABC):
     def seen(self) -> Tensor | None:
         """Every example that training may have shown (N, *shape), for metrics of memorisation.
 
-        None where every batch is drawn anew, or where mirrored pictures are decoded each time.
+        None if every batch is drawn anew, or if mirrored pictures are decoded each time.
         """
         if self.flip and isinstance(self.train.x, Lazy):
             return None
@@ -84,27 +87,28 @@ class ArenaDataModule(LightningDataModule, ABC):
 
     @property
     def shown_beside_samples(self) -> Tensor | Lazy | None:
-        """Training examples that the nearest ones to a sample are looked for in; None where that would cost too much."""
+        """Training examples to search for the nearest neighbours of samples; None if that would cost too much."""
         return self.train.x
 
     def identity(self) -> dict[str, Any]:
-        """What enters the data id beside the examples themselves: resolution, crop, interpolation, ..."""
+        """Facts that are part of the data id, besides the examples: crop, interpolation, ...; JSON-able."""
         return {}
 
     @property
     def training_split(self) -> Split:
-        """What training batches are drawn from, before `augment`: `train`, unless `augment` makes its levels from others."""
+        """The split from which training batches are drawn, before `augment`. Usually `train`; another one if `augment`
+        computes the levels, as binarisation does."""
         return self.train
 
     def location(self) -> Path | None:
-        """The folder whose files the set is read from; None where it is made or comes with a library."""
+        """The folder from which the set is read; None if the set is generated or comes with a library."""
 
     def part(self) -> str | None:
-        """Which part of the published set is there, e.g. `7974of202599`; None: all of it."""
+        """Which part of the published set is present, e.g. `7974of202599`; None: all of it."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The record of the data set in a row; `id` is `<name>[-<part>][-<cuts>]-<hash of all the rest>`."""
+        """The record of the data set in a row; `id` is `<name>[-<part>][-<cuts>]-<hash of all other facts>`."""
         facts = {
             "name": self.name,
             "shape": list(self.spec.shape),
@@ -130,7 +134,7 @@ class ArenaDataModule(LightningDataModule, ABC):
         self._checksum = self._hash()
 
     def _refuse_broken(self, name: str, split: Split) -> None:
-        """Raise DataError for a split that is empty, of another shape, or whose labels are none of `spec.num_classes`."""
+        """Raise DataError for a split that is empty, of another shape, or with labels outside 0 .. num_classes - 1."""
         if split.size < 1:
             raise DataError(f"{self.name}: one of its splits is empty")
         if tuple(split.x.shape[1:]) != self.spec.shape:
@@ -152,7 +156,7 @@ class ArenaDataModule(LightningDataModule, ABC):
             )
 
     def cut(self, name: str, split: Any) -> Any:
-        """The first `max_<name>` rows of the split (or of anything else with rows) in an order that no seed changes."""
+        """The first `max_<name>` rows of a Split or Listing, in a fixed random order that does not depend on the seed."""
         limit, size = getattr(self, f"max_{name}"), split.size
         if limit is None or limit >= size:
             return split
@@ -201,9 +205,9 @@ class ArenaDataModule(LightningDataModule, ABC):
 
 
 def seeded_split(whole: Any, val: int, test: int) -> tuple[Any, Any, Any]:
-    """Train, validation and test part of a Split, or of anything else with rows, that comes without an official split.
+    """Train, validation and test part of a Split or Listing without official splits, drawn at random.
 
-    The same for every run seed.
+    val, test: number of examples. The parts are the same for every seed of a run.
     """
     order = torch.randperm(whole.size, generator=seeded_generator(0, whole.size))
     parts = order[val + test :], order[:val], order[val : val + test]
@@ -216,7 +220,7 @@ def tenths(whole: Any) -> tuple[Any, Any, Any]:
 
 
 def completed(parts: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """The parts `train`, `val` and `test`; one of the last two that is missing is a tenth of the training part."""
+    """The parts `train`, `val` and `test`; if `val` or `test` is missing, it is a tenth of the training part."""
     tenth = max(1, parts["train"].size // 10)
     train, val, test = seeded_split(parts["train"], *(0 if name in parts else tenth for name in ("val", "test")))
     return train, parts.get("val", val), parts.get("test", test)

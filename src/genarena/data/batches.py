@@ -11,13 +11,13 @@ from torch import Tensor
 from genarena.data.reading.lazy import Lazy
 from genarena.spec import Batch
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]  # what happens to a batch (N, *shape) each time it is drawn
+Augment = Callable[[Tensor, torch.Generator], Tensor]  # changes a batch (N, *shape) each time it is drawn
 
 
 class Split(NamedTuple):
     """`x` (N, *shape) uint8 levels or floats; `y` (N,) int64 labels, (N, K) attributes that are 0 or 1, or None.
 
-    `x` is a tensor (in memory, or a file that is mapped into it), or makes or decodes what is asked for.
+    `x` is a tensor (in memory, or mapped from a file), or `Lazy`: rows are made or decoded when they are indexed.
     """
 
     x: Tensor | Lazy
@@ -32,15 +32,16 @@ class Split(NamedTuple):
 
 
 class Batches:
-    """Iterates over a split held in memory.
+    """Iterates over the batches of a split.
 
-    Batch k of a shuffled loader depends on (seed, k) alone: epoch e is the permutation drawn with (seed, e), and a
-    transform draws from a generator seeded with (seed, k). A run that stopped after k batches therefore goes on exactly
-    by starting at batch k. `batch_size` counts over all ranks there; each rank takes its own share of every batch. Without
-    shuffling each rank takes whole batches in turn, so that what is done with a batch does not depend on their number.
+    Shuffled: batch k depends on (seed, k) alone. Epoch e is a permutation drawn with (seed, e), and `augment` uses a
+    generator seeded with (seed, k, rank). A run that stopped after k batches therefore resumes exactly at `start` = k.
+    `batch_size` counts examples over all ranks; each rank takes its share of every batch.
+    Not shuffled: each rank takes whole batches in turn, so that a batch does not depend on the number of ranks.
 
-    endless: a shuffled iteration goes on through all epochs; otherwise it is as long as an epoch, and the next one goes on
-    where it ended, as a trainer that counts epochs expects.
+    endless: a shuffled iteration continues through all epochs. Otherwise it is one epoch long, and the next iteration
+    continues where it ended, as a trainer that counts epochs expects.
+    Raises ValueError if a shuffled `batch_size` is no multiple of the number of ranks.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Batches:
         self.split, self.seed, self.shuffle, self.start, self.augment = split, seed, shuffle, start, augment
         self.batch_size = min(batch_size, split.size) if shuffle else batch_size
         self.rank, self.world_size, self.endless = rank, world_size, endless
-        self.per_epoch = split.size // self.batch_size  # the incomplete batch is dropped; the next epoch reshuffles
+        self.per_epoch = split.size // self.batch_size  # the last, incomplete batch is dropped
         if shuffle and self.batch_size % world_size:
             raise ValueError(f"batch_size={self.batch_size}: must be a multiple of the number of ranks, {world_size}")
 
@@ -68,11 +69,11 @@ class Batches:
         return self.per_epoch if self.shuffle else max(1, len(self._own_batches()))
 
     def _own_batches(self) -> range:
-        """Where this rank's batches begin, without shuffling."""
+        """First rows of this rank's batches, without shuffling."""
         return range(self.rank * self.batch_size, self.split.size, self.world_size * self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        ahead, now = itertools.tee(self._indices())  # pictures are decoded ahead of the batch that is asked for
+        ahead, now = itertools.tee(self._indices())  # pictures are decoded ahead of time
         x = self.split.x
         wanted = (index for _, index in ahead)
         drawn = (_rows(x, index) for index in wanted) if isinstance(x, Tensor) else x.batches(wanted)
@@ -85,13 +86,13 @@ class Batches:
             yield Batch(images, y)
 
     def _numbers(self) -> Iterable[int]:
-        """Of the batches of one shuffled iteration."""
+        """Numbers of the batches of one shuffled iteration."""
         return itertools.count(self.start) if self.endless else range(self.start, self.start + self.per_epoch)
 
     def _indices(self) -> Iterator[tuple[int, Tensor | slice]]:
-        """Batch number, and which examples this rank shows in it."""
+        """Batch number, and the rows of the split that this rank takes in it."""
         if not self.shuffle:
-            for number, first in enumerate(self._own_batches() or [self.split.size]):  # a rank without any: no examples
+            for number, first in enumerate(self._own_batches() or [self.split.size]):  # else an empty batch
                 yield number, slice(first, min(first + self.batch_size, self.split.size))
             return
         order, epoch = None, -1
@@ -104,12 +105,12 @@ class Batches:
 
 
 def _rows(x: Tensor, index: slice | Tensor) -> Tensor:
-    """x[index], where an index that is a tensor takes a fifth of the time for small integers."""
+    """x[index]; for a tensor `index` and small integers, index_select takes a fifth of the time."""
     return x[index] if isinstance(index, slice) else x.index_select(0, index)
 
 
 def seeded_generator(*key: int) -> torch.Generator:
-    """Draws the same on every machine, and differently for every key."""
+    """A generator whose draws are the same on every machine, and different for every key."""
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 

@@ -1,8 +1,8 @@
 """Dynamically binarised MNIST: every training batch draws new pixels, Bernoulli(grey level / 255).
 
-Salakhutdinov & Murray 2008 for the idea, Burda et al. 2016 (arXiv 1509.00519) for drawing anew at each presentation.
-Validation and test images are drawn once, with a fixed seed, so that every model is scored on the same bits. This is
-not Larochelle's static binarisation: numbers of the two differ by about two nats.
+The idea is from Salakhutdinov & Murray 2008; drawing anew each time an image is shown, from Burda et al. 2016 (arXiv
+1509.00519). Validation and test images are drawn once, with a fixed seed, so that every model is scored on the same bits.
+This is not Larochelle's static binarisation: log-likelihoods on the two differ by about two nats.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from genarena.data.mnist import MNIST
 
 
 class BinaryMNIST(MNIST):
-    """Levels 0 and 1; `train` is one fixed draw, training batches are fresh ones."""
+    """Levels 0 and 1. `train` is one fixed draw; training batches are drawn anew from the grey levels."""
 
     name = "binary_mnist"
     unseen = "draws every showing of a training example anew: there is none to copy"
@@ -28,7 +28,7 @@ class BinaryMNIST(MNIST):
 
     @property
     def seen(self) -> None:
-        """Every showing is a draw of its own."""
+        """None: a training image is drawn anew each time it is shown."""
 
     @property
     def training_split(self) -> Split:

@@ -1,6 +1,6 @@
 """CelebA (Liu, Luo, Wang & Tang 2015), aligned: faces of 178x218, cropped to the centred 148x148 and resized.
 
-The crop is a share of the width, so a copy that is stored at another size gives the same part of the face. For
+The crop is given as a share of the width, so that a copy of another size shows the same part of the face. For
 non-commercial research; the owner forbids redistribution.
 """
 
@@ -19,16 +19,16 @@ from genarena.errors import DataError
 from genarena.files.download import Published
 from genarena.options.values import Count
 
-COUNT, LAST_TRAIN, LAST_VAL = 202_599, 162_770, 182_637  # the official split goes by the number of the picture
+COUNT, LAST_TRAIN, LAST_VAL = 202_599, 162_770, 182_637  # the official split is by picture number
 NUM_ATTRIBUTES = 40
 
 
 class CelebA(PictureSet, PublishedSet):
     """162,770 training, 19,867 validation and 19,962 test images; `y` (N, 40) attributes that are 0 or 1.
 
-    A folder with fewer pictures is a part of the set, and its data id says so; where list_eval_partition.txt leaves a part
-    empty, all is split anew, a tenth each for validation and test.
-    attribute: one of the 40, which is then the label, e.g. Smiling; None: all of them.
+    A folder with fewer pictures is a part of the set, with a data id of its own. If list_eval_partition.txt leaves a split
+    empty, all pictures are split anew, with a tenth each for validation and test.
+    attribute: one of the 40 attributes as the label, e.g. Smiling; None: all of them.
     """
 
     name = "celeba"
@@ -82,12 +82,12 @@ class CelebA(PictureSet, PublishedSet):
         return super().identity() | {"split": self._split} | labels
 
     def _text(self, published: Published) -> Path:
-        """A list as it is in the folder, where that may be the list of a part of the set."""
+        """The list in the folder, without a check of its hash (it may be that of a part of the set); else the published one."""
         path = self.folder / published.file
         return path if path.is_file() else self.obtain(published)
 
     def _partition(self, path: Path) -> dict[str, int]:
-        """Name of the picture -> 0 train, 1 validation, 2 test."""
+        """Name of a picture -> 0 train, 1 validation, 2 test. Raises DataError for a line that is neither."""
         parts = {}
         for number, line in enumerate(_lines(path), 1):
             words = line.split()
@@ -97,7 +97,7 @@ class CelebA(PictureSet, PublishedSet):
         return parts
 
     def _labels(self, path: Path, names: list[str]) -> Tensor:
-        """(N, 40) int64, or (N,) of one attribute. A line holds a name and 40 times -1 or 1."""
+        """(N, 40) int64, 0 or 1; (N,) for one attribute. A line of the file holds a name and 40 times -1 or 1."""
         _, titles, *lines = _lines(path)
         titles = titles.split()
         rows = {name: row for row, name in enumerate(names)}
@@ -118,7 +118,7 @@ class CelebA(PictureSet, PublishedSet):
 
 
 def official_part(name: str) -> int | None:
-    """Of a picture such as 000001.jpg: 0 train, 1 validation, 2 test; None for another name."""
+    """The official split of a picture such as 000001.jpg: 0 train, 1 validation, 2 test; None for any other name."""
     stem = name.removesuffix(".jpg")
     if not stem.isdigit() or not 1 <= int(stem) <= COUNT:
         return None

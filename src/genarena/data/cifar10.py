@@ -16,7 +16,7 @@ from genarena.files.download import Published
 class CIFAR10(PublishedSet):
     """45,000 training, 5,000 validation (the last tenth of the official training files) and the official 10,000 test images.
 
-    Files with fewer rows than the published ones are a part of the set, and the data id says so.
+    Files with fewer rows than the published ones are a part of the set, with a data id of its own.
     flip: training images are mirrored with probability 1/2.
     """
 
@@ -80,7 +80,7 @@ class CIFAR10(PublishedSet):
         return Split(torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()), y)
 
     def _check(self, path: Path, published: Published) -> None:
-        """A file of full length must be the published one."""
+        """Raise DataError unless this file, which has the full number of rows, is the published one."""
         try:
             published.check(path)
         except UserError as error:

@@ -1,6 +1,6 @@
 """FFHQ (Karras, Laine & Aila 2019, arXiv 1812.04948): 70,000 aligned faces, from the owner's folder of PNG files.
 
-Any of the published sizes: `images1024x1024`, `thumbnails128x128`, with or without subfolders; which one is in the data id.
+Any published size: `images1024x1024`, `thumbnails128x128`, with or without subfolders. The sizes have different data ids.
 """
 
 from pathlib import Path
@@ -16,14 +16,15 @@ from genarena.data.reading.pictures import Sources
 from genarena.errors import DataError
 from genarena.options.values import Count
 
-COUNT, LAST_TRAIN = 70_000, 59_999  # by the number in the name of a file, as the owner suggests
+COUNT, LAST_TRAIN = 70_000, 59_999  # by the number in a file's name, as the owner suggests
 NUM_VAL = 5_000
 
 
 class FFHQ(PictureSet, PublishedSet):
     """55,000 training and 5,000 validation images, drawn with a fixed seed from 0 .. 59,999; test: the last 10,000.
 
-    A folder with fewer is a part of the set; without images after 59,999 a tenth each is drawn for validation and test.
+    A folder with fewer images is a part of the set. Without images after 59,999, a tenth each is drawn for validation and
+    test.
     """
 
     name = "ffhq"

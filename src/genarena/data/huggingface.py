@@ -1,7 +1,7 @@
 """Pictures from a Hugging Face data set: saved to disk, a folder or files that `datasets` reads, or a name on the hub.
 
-No code of a data set is run: `datasets` 4 has no loading scripts any more, and pictures are decoded like all others.
-What lies on disk needs no network. Needs pip install -e '.[huggingface]'.
+No code of a data set is run: `datasets` 4 has no loading scripts any more, and pictures are decoded by genarena. A data set
+on disk needs no network. Needs pip install -e '.[huggingface]'.
 """
 
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ from genarena.files.boundary import first_line
 from genarena.files.regular import read_regular
 from genarena.options.values import BelowRoot
 
-VALIDATION = ("validation", "val", "valid", "dev")  # names that the split has in one set or another
-SAVED = ("dataset_dict.json", "state.json")  # in the folder of a set that was saved to disk
+VALIDATION = ("validation", "val", "valid", "dev")  # possible names of the validation split
+SAVED = ("dataset_dict.json", "state.json")  # files that mark a set saved to disk
 
 
 @dataclass(frozen=True)
 class Rows(Sources):
-    """Pictures in a column of an Arrow table; a name is the number of a row. `part` is the name of the split."""
+    """Pictures in a column of an Arrow table. `names` are row numbers; `part` is the name of the split."""
 
     table: Any = None
     part: str = ""
@@ -43,7 +43,7 @@ class Rows(Sources):
         return f"{self.folder}[{self.part}] row {self.names[index]}"
 
     def stamps(self) -> Iterator[tuple[str, int, int]]:
-        """The table's fingerprint, which changes with what it was made from, and the rows."""
+        """The table's fingerprint, which changes with its content, and the row numbers."""
         yield self.table._fingerprint, len(self.table), 0
         yield from ((name, 0, 0) for name in self.names)
 
@@ -51,9 +51,9 @@ class Rows(Sources):
 class HuggingFace(AnyPictures):
     """Pictures in a column of a table.
 
-    path: a folder below `root` or elsewhere, else a name on the hub; subset, revision: of a set on the hub.
-    column: which holds the pictures. label: a column of whole numbers or words that names the classes; null: none.
-    A split for test or validation that the set does not have is a tenth of its training split, drawn with a fixed seed.
+    path: a folder, below `root` or anywhere; else a name on the hub. subset, revision: of a set on the hub.
+    column: the column of pictures. label: the column of classes, whole numbers or words; null: no labels.
+    If the set has no test or validation split, a tenth of its training split is drawn for it with a fixed seed.
     """
 
     name = "huggingface"
@@ -89,11 +89,11 @@ class HuggingFace(AnyPictures):
         }
 
     def location(self) -> Path | None:
-        """Where the set lies on disk; None: on the hub."""
+        """The set's folder or file on disk; None: it is on the hub."""
         return next((folder for folder in (Path(self.root) / self.path, Path(self.path)) if folder.exists()), None)
 
     def _tables(self) -> dict[str, Any]:
-        """Split name -> table, its pictures not decoded. Raises DataError with the first line of what went wrong."""
+        """Split name -> table with undecoded pictures. Raises DataError with the first line of the package's error."""
         import datasets  # slow to import
 
         datasets.disable_progress_bars()
@@ -103,7 +103,7 @@ class HuggingFace(AnyPictures):
                 found = datasets.load_from_disk(str(folder))
             else:
                 found = datasets.load_dataset(str(folder or self.path), self.subset, revision=self.revision)
-        except Exception as error:  # whatever the package makes of a set
+        except Exception as error:  # the package raises any kind
             raise DataError(f"data.path={self.path}: cannot be loaded: {first_line(error)}") from error
         found = found if isinstance(found, dict) else {"train": found}
         for name, table in found.items():
@@ -119,7 +119,7 @@ class HuggingFace(AnyPictures):
         return {name: table.cast_column(self.column, undecoded) for name, table in found.items()}
 
     def _classes(self, tables: dict[str, Any]) -> list[Any]:
-        """Values of the label column in any split, sorted; of a column that lists its classes, their numbers."""
+        """The values of the label column over all splits, sorted; for a `ClassLabel` column the numbers of its classes."""
         if self.label is None:
             return []
         names = getattr(next(iter(tables.values())).features[self.label], "names", None)

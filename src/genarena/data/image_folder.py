@@ -1,4 +1,4 @@
-"""Your own pictures: a folder of image files. Subfolders name the classes, or are the splits: `train`, `val`, `test`."""
+"""Your own pictures: a folder of image files. Its subfolders are classes, or the splits `train`, `val`, `test`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +17,16 @@ PARTS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
-}  # split -> names that its folder may have, in upper or lower case
+}  # split -> possible names of its folder, in upper or lower case
 
 
 class ImageFolder(AnyPictures):
-    """Folders below `root` that are named after splits (`PARTS`), a training one among them, are the splits.
+    """Splits: folders below `root` with names from `PARTS`, if a training folder is among them.
 
-    Without them, a tenth of the pictures each is kept for validation and test, drawn with a fixed seed over the sorted
-    paths; where only one of the two is missing, it is a tenth of the training pictures.
+    Without such folders, a tenth of the pictures each is drawn for validation and test, with a fixed seed over the sorted
+    paths. If only one of the two is missing, it is a tenth of the training pictures.
 
-    Classes are the first folders (below those of the splits), where there are at least two and every picture lies in one.
+    Classes: the folders below `root` (or below the split's folder), if there are at least two and every picture is in one.
     """
 
     name = "image_folder"
@@ -59,7 +59,7 @@ class ImageFolder(AnyPictures):
         return completed(parts)
 
     def _labels(self, names: list[str], below: list[str]) -> torch.Tensor | None:
-        """(N,) the class of each picture, from the first folder of its path; None where there are no classes."""
+        """(N,) the class of each picture, from the first folder of its path; None if there are no classes."""
         folders = [path.partition("/")[0] if "/" in path else None for path in below]
         classes = sorted({folder for folder in folders if folder})
         self.spec = replace(self.spec, num_classes=None)
@@ -77,9 +77,9 @@ class ImageFolder(AnyPictures):
 
 
 def split_folders(root: Path, names: list[str]) -> dict[str, str]:
-    """Folder -> split, where the folders below `root` are splits; else nothing.
+    """Folder -> split, if the folders below `root` are splits; else empty.
 
-    Raises DataError where some are splits and other folders or pictures lie beside them.
+    Raises DataError if other folders or pictures are beside the splits, or two folders are the same split.
     """
     first = sorted({name.partition("/")[0] for name in names if "/" in name})
     known = {folder: part for folder in first for part, titles in PARTS.items() if folder.lower() in titles}

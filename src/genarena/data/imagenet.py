@@ -1,7 +1,7 @@
 """ImageNet (ILSVRC 2012, Russakovsky et al. 2015, arXiv 1409.0575): the owner's folders, one per class.
 
-`imagenet/train/<class>/*.JPEG` and `imagenet/val/<class>/*.JPEG` (the validation images sorted into classes, as every
-training script wants them). The largest centred square, bicubic.
+`imagenet/train/<class>/*.JPEG` and `imagenet/val/<class>/*.JPEG` (the validation images sorted into classes, as is usual).
+Pictures are cropped to the largest centred square and resized, bicubic.
 """
 
 from dataclasses import replace
@@ -24,7 +24,7 @@ NUM_VAL = 10_000
 class ImageNet(PictureSet, PublishedSet):
     """1,271,167 training and 10,000 validation images, drawn with a fixed seed from `train`; test: the 50,000 of `val`.
 
-    Labels are the classes in the order of their names (WordNet ids). Fewer pictures are a part of the set.
+    Labels are the classes in the order of their names (WordNet ids). A folder with fewer pictures is a part of the set.
     """
 
     name = "imagenet"

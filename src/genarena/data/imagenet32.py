@@ -1,4 +1,4 @@
-"""ImageNet at 32x32, in the same two published downsamplings as `imagenet64`; the ids tell them apart."""
+"""ImageNet at 32x32, in the same two published downsamplings as `imagenet64`, with different data ids."""
 
 from genarena.data.imagenet64 import ImageNet64
 

@@ -1,7 +1,7 @@
-"""ImageNet at 64x64, in its two published downsamplings, which give different numbers and have different data ids.
+"""ImageNet at 64x64, in its two published downsamplings. Scores on the two differ, and they have different data ids.
 
 - `oord`: van den Oord et al. 2016 (arXiv 1601.06759), folders of PNG files `train_64x64` and `valid_64x64`, no labels. Most
-  published bits/dim are on these; their owner's server no longer has them.
+  published bits/dim are on this one; the owner's server no longer has it.
 - `box` (also `lanczos`, `bicubic`, ... of the same authors): Chrabaszcz et al. 2017 (arXiv 1707.08819), .npz files
   `train_data_batch_1 .. 10` and `val_data`, with labels.
 """
@@ -34,11 +34,12 @@ MAX_ROWS = 200_000  # of one file
 
 
 class ImageNet64(PictureSet):
-    """All training images but 10,000 (or a tenth), which are the validation split; test: the official validation images.
+    """Validation: 10,000 of the training images (at most a tenth). Test: the official validation images.
 
-    Of `oord` they are drawn with a fixed seed; of the arrays, which come in random order, they are the last ones.
+    The validation images of `oord` are drawn with a fixed seed. The arrays are in random order already; their last images
+    are taken.
 
-    downsampling: the folder `<root>/imagenet64/<downsampling>`. Fewer images than were published are a part of the set.
+    downsampling: the folder `<root>/imagenet64/<downsampling>`. With fewer images than published, it is a part of the set.
     """
 
     name = "imagenet64"
@@ -93,7 +94,7 @@ class ImageNet64(PictureSet):
         return Listing(Sources(folder, names))
 
     def _arrays(self, files: list[str]) -> Split:
-        """The images of .npz files, which are written once into one array that can be mapped into memory."""
+        """The images of .npz files, from a cached array that is mapped into memory. It is written at the first use."""
         paths = [self.folder / name for name in files if (self.folder / name).is_file()]
         if not paths:
             raise DataError(
@@ -115,7 +116,7 @@ class ImageNet64(PictureSet):
         return Split(mapped.read(pixels, shape, digest.read_text()), y)
 
     def _labels(self, path: Path) -> Tensor:
-        """(N,) int64, 0 .. 999; they are published as 1 .. 1000."""
+        """(N,) int64, 0 .. 999; the file has 1 .. 1000. Raises DataError for other labels."""
         y = torch.from_numpy(self._array(path, "labels").astype(np.int64).reshape(-1)) - 1
         if not len(y) or y.min() < 0 or y.max() >= NUM_CLASSES:
             raise DataError(f"{path} is damaged: its labels are not 1 to {NUM_CLASSES}")
@@ -131,7 +132,7 @@ class ImageNet64(PictureSet):
         return array.reshape(count, 3, self.size, self.size)
 
     def _array(self, path: Path, name: str) -> np.ndarray:
-        """One array of a file, nothing unpickled, and none larger than it can be."""
+        """One array of numbers of a file, without unpickling. Raises DataError for one that is larger than possible."""
         with reading(path, "the published arrays"):
             with zipfile.ZipFile(path) as archive:
                 size = archive.getinfo(f"{name}.npy").file_size

@@ -19,10 +19,10 @@ NUM_HELD_OUT = 10_000
 
 @dataclass(frozen=True)
 class Records(Sources):
-    """Values of an LMDB folder by their keys; only the keys of `names` are ever read."""
+    """Pictures of an LMDB folder; `names` are their keys."""
 
     def read(self, index: int) -> bytes:
-        if parent_process() is None:  # what is open here could not be opened by a worker that is forked from here
+        if parent_process() is None:  # LMDB cannot be reopened in a fork of a process that has it open
             with opened(self.folder) as database, database.begin() as transaction:
                 value = transaction.get(self.names[index].encode("latin1"))
         else:
@@ -49,13 +49,13 @@ def opened(folder: Path) -> Any:
         raise DataError(f"{folder} cannot be opened as an LMDB folder: {error}") from error
 
 
-kept_open = lru_cache(opened)  # of a worker
+kept_open = lru_cache(opened)  # in a worker process
 
 
 class LSUN(PictureSet, PublishedSet):
-    """All images of one category but 20,000 (or a tenth each), which are validation and test images, drawn with a fixed seed.
+    """The training images of one category; 10,000 each (at most a tenth) are drawn for validation and test, fixed seed.
 
-    The 300 official validation images are too few to be tested on and are not used. Largest centred square, bicubic.
+    The 300 official validation images are too few for a test split and are not used. Largest centred square, bicubic.
     category: bedroom, church_outdoor, ...: the folder is `lsun/<category>_train_lmdb`.
     """
 

@@ -16,7 +16,7 @@ NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 
 def idx_files(address: str, *sums: str) -> tuple[Published, ...]:
-    """The four packed files below an address, with their checksums in the order of `NAMES`."""
+    """The four gzip files below an address, with their checksums in the order of `NAMES`."""
     return tuple(
         Published(f"{name}.gz", checksum, f"{address}/{name}.gz") for name, checksum in zip(NAMES, sums, strict=True)
     )
@@ -45,7 +45,7 @@ class MNIST(PublishedSet):
     def _read(self, published: Published) -> Tensor:
         """IDX format: two zero bytes, the type (8 = uint8), the number of dimensions, big-endian int32 sizes, data.
 
-        The unpacked file is taken where the packed one is not there.
+        The unpacked file is read if the gzip file is missing. Raises DataError for a damaged file.
         """
         path = (self.folder / published.file).with_suffix("")
         if path.is_file() and not (self.folder / published.file).is_file():

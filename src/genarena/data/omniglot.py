@@ -1,7 +1,7 @@
 """Omniglot (Lake, Salakhutdinov & Tenenbaum 2015): 1,623 characters of 50 alphabets, drawn by 20 people each.
 
-Grey, dark ink on white, reduced from 105x105. Published numbers are often on the 28x28 bits of Burda et al. 2016, which
-are another file: no number here compares with those.
+Grey, dark ink on white, downsampled from 105x105. Many published numbers are on the binary 28x28 images of Burda et al. 2016,
+which are another file: numbers on this set cannot be compared with them.
 """
 
 from genarena.data.base import seeded_split
@@ -18,7 +18,8 @@ COUNTS = {"images_background": 19_280, "images_evaluation": 13_180}
 
 
 class Omniglot(PictureSet, PublishedSet):
-    """Background alphabets: 17,352 training and 1,928 validation images, drawn with a fixed seed; evaluation ones: test."""
+    """17,352 training and 1,928 validation images of the background alphabets, drawn with a fixed seed. Test: the 13,180
+    images of the evaluation alphabets."""
 
     name = "omniglot"
     place = "omniglot"

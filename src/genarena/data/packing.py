@@ -1,4 +1,4 @@
-"""A folder of pictures to shards, each picture as it is, and the index that `streaming` reads."""
+"""Packs a folder of pictures, unchanged, into shards, and writes the index that `streaming` reads."""
 
 import tarfile
 from collections.abc import Callable, Iterator
@@ -15,13 +15,13 @@ from genarena.files.atomic import replace_atomically
 from genarena.files.progress import Bars
 from genarena.spec import DataSpec
 
-BLOCK = tarfile.BLOCKSIZE  # a file in an archive is a block of header and whole blocks of content
-SHAPE = (3, 8, 8)  # what pictures are decoded to, to see whether they can be
+BLOCK = tarfile.BLOCKSIZE  # in a tar file: one block of header, then whole blocks of content
+SHAPE = (3, 8, 8)  # pictures are decoded to this shape, to check that they can be
 
 
 @dataclass
 class Packed:
-    """How many pictures went into how many shards, and what was left out."""
+    """Numbers of pictures and shards written, and of pictures left out."""
 
     pictures: int = 0
     shards: int = 0
@@ -29,10 +29,11 @@ class Packed:
 
 
 def pack(pictures: Path, out: Path, shard_mb: float, on_error: str) -> Packed:
-    """Write `<part>-<number>.tar` of at most about `shard_mb` and the index to `out`.
+    """Write `<part>-<number>.tar` files, of about `shard_mb` megabytes at most, and the index to `out`.
 
     Splits, their shuffled order and labels are those of `data=image_folder`, so a shard is a random part of its split.
-    on_error: `raise` at a picture that cannot be read, or `skip` up to one in a hundred. Raises DataError.
+    on_error: `raise` at a picture that cannot be read, or `skip` up to one in a hundred of them. Raises DataError for such a
+    picture, and if `out` has shards already.
     """
     if list(out.glob("*.tar")):
         raise DataError(f"out={out}: there are shards in it; remove them, or name another folder")
@@ -51,7 +52,7 @@ def pack(pictures: Path, out: Path, shard_mb: float, on_error: str) -> Packed:
 
 
 def _groups(listing: Listing, limit: float) -> Iterator[list[int]]:
-    """Consecutive pictures that fill a shard."""
+    """Indices of consecutive pictures that together fill a shard of `limit` bytes."""
     group, filled = [], 0
     label = 0 if listing.y is None else 2 * BLOCK
     for index, (_, size, _) in enumerate(listing.sources.stamps()):
@@ -65,7 +66,7 @@ def _groups(listing: Listing, limit: float) -> Iterator[list[int]]:
 
 
 def _checked(listing: Listing, index: int, done: Packed, on_error: str, allowed: int) -> list[tuple[str, bytes]]:
-    """The files of one picture: itself, and its label where there are labels; nothing when it is left out."""
+    """(name, content) of the picture's file and, with labels, of its label's file; empty if the picture is left out."""
     content, name = b"", f"{done.pictures + done.skipped:08d}"
     try:
         content = listing.sources.read(index)

@@ -1,7 +1,7 @@
 """Sets of picture files: each picture is decoded once, into an array on disk that is mapped into memory.
 
-Where that array would not fit, training pictures are decoded each time they are shown, by workers ahead of the training;
-batches and data id are the same either way. Validation and test pictures are always decoded once.
+If that array would not fit on disk, worker processes decode training pictures each time they are shown, ahead of training.
+Batches and data id are the same either way. Validation and test pictures are always decoded once.
 """
 
 import hashlib
@@ -48,12 +48,13 @@ class Listing(NamedTuple):
 
 
 class PictureSet(ArenaDataModule):
-    """A subclass writes `listings` and, where it is not the default one, `recipe`.
+    """A subclass writes `listings` and, unless it is the default one, `recipe`.
 
-    on_error: what a picture that cannot be read does: `raise`, or `skip` it, up to one in a hundred.
-    decode: `once`, `always`, or `auto`: once where the training pictures take at most half of the free disk.
-    background: what transparent pictures are laid on: `white`, `grey` or `black`; `refuse` takes them for broken ones.
+    on_error: at a picture that cannot be read, `raise`, or `skip` it (up to one in a hundred pictures).
+    decode: training pictures `once` or `always`; `auto`: once, if they take at most half of the free disk.
+    background: the colour behind transparent pixels, `white`, `grey` or `black`; `refuse` treats such pictures as unreadable.
     num_workers, timeout: of the processes that decode (see `Pictures`).
+    Raises DataError for another value.
     """
 
     on_error: Literal["raise", "skip"] = "raise"
@@ -74,14 +75,14 @@ class PictureSet(ArenaDataModule):
 
     @abstractmethod
     def listings(self) -> tuple[Listing, Listing, Listing]:
-        """Train, validation and test pictures; raises DataError with one line when they are not there."""
+        """Train, validation and test pictures. Raises DataError, in one line, if they are missing."""
 
     def recipe(self) -> Recipe:
-        """Which part of a picture becomes an example, and how; the background is set by `pictures`."""
+        """How a picture becomes an example: crop and resizing. `pictures` sets the background."""
         return Recipe(self.spec.shape)
 
     def pictures(self, sources: Sources) -> Pictures:
-        """The examples of a split, decoded when they are asked for."""
+        """The examples of a split, decoded when they are indexed."""
         recipe = replace(self.recipe(), background=self.background)
         return Pictures(sources, recipe, self.num_workers, self.timeout)
 
@@ -123,7 +124,7 @@ class PictureSet(ArenaDataModule):
 
 
 class AnyPictures(PictureSet):
-    """Pictures of any size: their largest centred part with the proportions of `spec.shape`, resized to it; grey or RGB.
+    """Pictures of any size, grey or RGB: the largest centred part with the proportions of `spec.shape`, resized to it.
 
     flip: training pictures are mirrored with probability 1/2.
     """
@@ -141,10 +142,10 @@ class AnyPictures(PictureSet):
 
 
 class Stored:
-    """The decoded pictures of one split below `folder`: `<key>.u8`, the pixels, and `<key>.json`, what is known of them.
+    """The cache of one split below `folder`: decoded pixels in `<key>.u8`, facts (unreadable pictures, hash) in `<key>.json`.
 
     The key is a hash of the names, sizes and times of all files and of the recipe, so changed files are read again.
-    keep: whether the pixels are kept, or only what a first look at every picture tells.
+    keep: store the pixels and the facts; False: the facts only.
     """
 
     def __init__(self, folder: Path, pictures: Pictures, keep: bool) -> None:
@@ -155,9 +156,10 @@ class Stored:
         self.pixels, self.facts = (folder / f"{hasher.hexdigest()[:32]}.{suffix}" for suffix in ("u8", "json"))
 
     def make(self, allowed: int | None) -> tuple[list[int], str]:
-        """Read every picture unless that was done; the indices of those left out, and the sha256 of the others' pixels.
+        """Read every picture, unless the cache has them. Returns the indices of unreadable pictures, and the sha256 of the
+        pixels of all others.
 
-        Raises DataError for a picture that cannot be read, if more than `allowed` cannot (None: any).
+        Raises DataError if more than `allowed` pictures cannot be read (None: if any cannot).
         """
         with alone(self.facts.with_suffix(".lock")):
             known = self._known()
@@ -170,13 +172,13 @@ class Stored:
         return [index for index, _ in known["skipped"]], known["sha256"]
 
     def array(self, size: int) -> Tensor:
-        """(size, C, H, W) uint8, mapped from the file; writing changes memory alone. Raises DataError when damaged."""
+        """(size, C, H, W) uint8, mapped from the file copy-on-write. Raises DataError if the file is damaged."""
         return mapped.read(
             self.pixels, (size, *self.pictures.recipe.shape), json.loads(self.facts.read_text())["sha256"]
         )
 
     def _known(self) -> dict[str, Any] | None:
-        """What an earlier process found, where its pixels are still there."""
+        """The facts that an earlier process stored, if the pixels are still there too; else None."""
         return (
             json.loads(self.facts.read_text()) if self.facts.is_file() and self.pixels.is_file() >= self.keep else None
         )

@@ -1,4 +1,4 @@
-"""Sets whose owners publish files: what is there is used, what is not is downloaded, or one line says what to put where."""
+"""Sets whose owners publish files. Missing files are downloaded; if that fails, one line says which files to put where."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +11,7 @@ from genarena.options.values import FolderOrAddress
 
 
 class PublishedSet(ArenaDataModule):
-    """`files` are all that the owner publishes of the set, `page` is where a person finds them.
+    """`files`: the published files that the set needs. `page`: the web page where people find them.
 
     mirror: a folder or an address that has the same files.
     """
@@ -30,7 +30,7 @@ class PublishedSet(ArenaDataModule):
         return self.folder
 
     def obtain(self, published: Published) -> Path:
-        """The file, downloaded where it is not there. Raises DataError in one line."""
+        """The file, downloaded if it is missing. Raises DataError, in one line, if it has another hash or cannot be had."""
         path = self.folder / published.file
         if path.is_file():
             try:
@@ -45,13 +45,13 @@ class PublishedSet(ArenaDataModule):
         return path
 
     def obtain_folder(self, published: Published, folder: Path, inner: str) -> Path:
-        """What the archive holds in its folder `inner`, unpacked where it is not there."""
+        """`folder`; if it is missing, the archive's folder `inner` is unpacked to it."""
         if not folder.is_dir():
             unpack(self.obtain(published), folder, inner)
         return folder
 
     def absent(self, reason: str) -> DataError:
-        """The error for files that are not there: which, how large, and where to put them."""
+        """The error for missing files: which ones, their sizes, and where to put them."""
         there = [published for published in self.files if (self.folder / published.file).is_file()]
         files = ", ".join(str(published) for published in self.files if published not in there)
         return DataError(

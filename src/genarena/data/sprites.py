@@ -1,7 +1,7 @@
-"""Sprites: every combination of five exact factors, after dSprites (Matthey, Higgins, Hassabis & Lerchner 2017).
+"""Sprites: every combination of five known factors, after dSprites (Matthey, Higgins, Hassabis & Lerchner 2017).
 
-3 shapes x 6 scales x 40 orientations x 32 x 32 places = 737,280 binary images of 64x64. Drawn here from formulas: the
-factors and their values are those of dSprites, the pixels are not. No download.
+3 shapes x 6 scales x 40 orientations x 32 x 32 positions = 737,280 binary images of 64x64. They are drawn from formulas: the
+factors and their values are those of dSprites, the pixels differ. No download.
 """
 
 import hashlib
@@ -24,19 +24,19 @@ FACTORS = {
     "orientation": 40,
     "x": 32,
     "y": 32,
-}  # in the order of dSprites, the last runs fastest
+}  # number of values, in the order of dSprites; the last one varies fastest
 SHAPES = ("square", "ellipse", "heart")
 SIZE = 64
-REACH = 15  # pixels from the centre of a sprite to its farthest one; with places 16 .. 47 none touches the border
+REACH = 15  # largest distance from a sprite's centre, in pixels; centres are at 16 .. 47, so none touches the border
 NUM_VAL, NUM_TEST = 10_000, 20_000  # distinct images
 
 
 class Sprites(ArenaDataModule):
     """Levels 0 and 1; `factors` has, per split, the ground truth (N, 5) int64 in the order of `FACTORS`.
 
-    label: the factor that is `y`, its index among the values. Some combinations look alike (orientation 0 and 2 pi, as in
-    dSprites): images with the same pixels are always in the same split, so nothing that is tested was ever trained on.
-    Images are made per batch: what is kept is one drawing per shape, scale and orientation.
+    label: the factor used as `y`, the index of its value. Some combinations give the same image (orientation 0 and 2 pi, as
+    in dSprites). Images with the same pixels are always in the same split, so no test image is a training image.
+    Training images are made per batch; only one drawing per shape, scale and orientation is kept in memory.
     """
 
     name = "sprites"
@@ -73,12 +73,12 @@ class Sprites(ArenaDataModule):
 
 
 def factors_of(index: Tensor) -> Tensor:
-    """Which value each factor has, (N, 5) int64, of images 0 .. 737,279."""
+    """The index of each factor's value, (N, 5) int64, for image numbers `index` (N,) in 0 .. 737,279."""
     return torch.stack(torch.unravel_index(index, tuple(FACTORS.values())), 1)
 
 
 def values(factor: str) -> Tensor:
-    """What the indices of a factor stand for: scale 0.5 .. 1, orientation 0 .. 2 pi, x and y 0 .. 1 (K,) float64."""
+    """The values of a factor, (K,) float64: scale 0.5 .. 1, orientation 0 .. 2 pi, x and y 0 .. 1, shape 0, 1, 2."""
     if factor == "shape":
         return torch.arange(len(SHAPES), dtype=torch.float64)
     low, high = {"scale": (0.5, 1.0), "orientation": (0.0, 2.0 * math.pi)}.get(factor, (0.0, 1.0))
@@ -86,9 +86,9 @@ def values(factor: str) -> Tensor:
 
 
 def draw_all() -> Tensor:
-    """Every shape, scale and orientation around its centre, (720, 2 REACH + 1, 2 REACH + 1) uint8 of 0 and 1.
+    """Drawings of every shape, scale and orientation around the centre, (720, 2 REACH + 1, 2 REACH + 1) uint8, 0 or 1.
 
-    A pixel is set where its centre lies inside the shape; angles turn anticlockwise.
+    A pixel is 1 if its centre is inside the shape; angles turn anticlockwise.
     """
     offsets = torch.arange(-REACH, REACH + 1, dtype=torch.float64)
     up, right = -offsets[:, None], offsets[None, :]
@@ -104,7 +104,7 @@ def draw_all() -> Tensor:
 
 
 def _inside(shape: str, u: Tensor, v: Tensor) -> Tensor:
-    """Whether points are inside a shape that just fits into the unit circle."""
+    """Whether points (u, v) are inside a shape; its bounding circle is the unit circle."""
     if shape == "square":
         return torch.maximum(u.abs(), v.abs()) <= math.sqrt(0.5)
     if shape == "ellipse":
@@ -114,7 +114,7 @@ def _inside(shape: str, u: Tensor, v: Tensor) -> Tensor:
 
 
 def _windows(drawings: Tensor) -> Tensor:
-    """A view (720, 32, 32, 64, 64) of all drawings at all places, over a canvas of 6 MB."""
+    """All drawings at all positions, (720, 32, 32, 64, 64), as a view of a padded canvas of 6 MB."""
     margin = FACTORS["x"]
     canvas = torch.nn.functional.pad(drawings, (margin, margin, margin, margin))
     return canvas.unfold(1, SIZE, 1).unfold(2, SIZE, 1)
@@ -130,7 +130,7 @@ def _place(windows: Tensor, index: Tensor) -> Tensor:
 
 
 def _split(drawings: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Indices of train, validation and test images; every distinct image goes to one of them, with all its twins."""
+    """Numbers of the train, validation and test images. All images with the same pixels go to the same split."""
     twin = torch.unique(drawings, dim=0, return_inverse=True)[1]
     places = FACTORS["x"] * FACTORS["y"]
     distinct = (twin[:, None] * places + torch.arange(places)).flatten()

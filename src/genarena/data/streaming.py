@@ -1,7 +1,7 @@
-"""Sets of pictures too large to unpack: tar files in a folder or at an address, read as training goes on.
+"""Sets of pictures too large to unpack: tar files in a folder or at an address, read during training.
 
-Shards are in WebDataset's layout, so other programs' shards work. They are read here, through an index, because resuming
-must be exact: the `webdataset` package cannot go on inside its shuffle buffer, and `litdata` has a format of its own.
+Shards have WebDataset's layout, so shards of other programs work. They are read through an index, because resuming must be
+exact: the `webdataset` package cannot resume inside its shuffle buffer, and `litdata` has a format of its own.
 """
 
 import hashlib
@@ -29,11 +29,14 @@ PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("t
 class Streaming(AnyPictures):
     """Training pictures are decoded each time they are shown, validation and test pictures once.
 
-    path: a folder (below `root` or elsewhere) or an address (http://, s3://, gs://, ...) with `index.json`
-    (scripts/make_shards.py) and shards whose names say `train`, `val` or `test`; without one of the last two, the last
-    tenth of the training shards. mixed_shards: training pictures of so many shards are shuffled together. cache_gb: of
-    disk, for fetched shards; decode: as in other sets of pictures, but `always` unless told otherwise. picture: where a
-    key has several pictures (`7.jpg`, `7.seg.png`), the suffix of those to take (`jpg`).
+    path: a folder (below `root` or anywhere) or an address (http://, s3://, gs://, ...) with `index.json`
+        (scripts/make_shards.py) and shards with `train`, `val` or `test` in their names. If there is no `val` or `test`, it
+        is the last tenth of the training shards.
+    mixed_shards: number of shards whose training pictures are shuffled together.
+    cache_gb: most disk space for downloaded shards, in GB.
+    decode: as in other picture sets, but the default is `always`.
+    picture: if a key has several pictures (`7.jpg`, `7.seg.png`), the suffix of those to use (`jpg`).
+    Raises DataError for on_error other than `raise`, mixed_shards below 1 and cache_gb below 0.001.
     """
 
     name = "streaming"
@@ -105,17 +108,18 @@ class Streaming(AnyPictures):
         if self._keeps(pictures):
             return super()._read(name, listing, allowed)
         hasher = hashlib.sha256(repr(pictures.recipe).encode())
-        for stamp in listing.sources.stamps():  # the sha256 of its shard stands for each picture
+        for stamp in listing.sources.stamps():  # a picture is identified by its shard's sha256
             hasher.update(repr(stamp).encode())
         self._digests[name] = hasher.hexdigest()
         return Split(pictures, listing.y)
 
 
 class ShardBatches(Batches):
-    """Each rank has shards of its own, for good; an epoch goes through them in a new order, `mixed` at a time shuffled.
+    """Each rank always reads the same shards. Each epoch takes them in a new order, and shuffles `mixed` of them together.
 
-    Batch k is again a function of (seed, k), now for a number of ranks: which pictures come together depends on it.
-    shard: (N,) which shard each example of the split lies in.
+    Batch k is a function of (seed, k) and of the number of ranks.
+    shard: (N,) the number of the shard of each example of the split.
+    Raises DataError if a rank's shards hold too few pictures for its share of a batch.
     """
 
     def __init__(self, *args: Any, shard: Tensor, mixed: int, **options: Any) -> None:
@@ -142,7 +146,7 @@ class ShardBatches(Batches):
             yield number, order[first : first + self.share]
 
     def _order(self, epoch: int) -> Tensor:
-        """The rows that this rank shows in an epoch, in order."""
+        """The rows that this rank takes in an epoch, in order."""
         generator = seeded_generator(self.seed, epoch, -1 - self.rank)
         shards = torch.randperm(len(self.rows), generator=generator).tolist()
         groups = [
@@ -153,7 +157,7 @@ class ShardBatches(Batches):
 
 
 def assigned(sizes: list[int], num_ranks: int) -> list[list[int]]:
-    """Which shards each rank has: the largest first, each to the rank that has least."""
+    """The shards of each rank: the largest first, each given to the rank with the fewest pictures so far."""
     shares: list[list[int]] = [[] for _ in range(num_ranks)]
     loads = [0] * num_ranks
     for number in sorted(range(len(sizes)), key=lambda number: (-sizes[number], number)):
@@ -164,7 +168,7 @@ def assigned(sizes: list[int], num_ranks: int) -> list[list[int]]:
 
 
 def divided(shards: list[Shard]) -> dict[str, list[Shard]]:
-    """Shards of each part, by their names. Raises DataError when there are not enough of them."""
+    """The shards of each split, by the words in their names. Raises DataError if a split has none."""
     words = {shard.name: set(re.split(r"[\W_\d]+", shard.name.lower())) for shard in shards}
     parts = {name: [shard for shard in shards if words[shard.name] & set(known)] for name, known in PARTS.items()}
     tenth = max(1, len(parts["train"]) // 10)

@@ -12,7 +12,7 @@ ADDRESS = "http://ufldl.stanford.edu/housenumbers"
 
 
 class SVHN(PublishedSet):
-    """65,932 training, 7,325 validation (a tenth of the official training file, the last) and 26,032 test images."""
+    """65,932 training, 7,325 validation (the last tenth of the official training file) and 26,032 test images."""
 
     name = "svhn"
     place = "svhn"
@@ -40,7 +40,7 @@ class SVHN(PublishedSet):
         return train[:-num_val], train[-num_val:], test
 
     def _read(self, published: Published) -> Split:
-        """MATLAB 5: X (32, 32, 3, N), y (N, 1) with 10 for the digit 0. Only files with the published checksum are parsed."""
+        """MATLAB 5 file: X (32, 32, 3, N), y (N, 1), 10 for the digit 0. Only files with the published hash are parsed."""
         from scipy.io import loadmat
 
         path = self.obtain(published)

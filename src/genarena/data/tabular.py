@@ -1,9 +1,9 @@
 """Your own table of numbers, for density estimation on vectors: an .npy, .npz, .csv or .tsv file, a row per example.
 
-The protocol of Papamakarios, Pavlakou & Murray 2017 (MAF, arXiv 1705.07057, app. D): the last tenth of the rows is the
-test split, the last tenth of what remains the validation split, and every column is normalised by the mean and the
-standard deviation of training and validation rows. Likelihoods are in nats *of the normalised data*, as in that paper;
-those of the raw data are `log_scale` nats lower.
+The protocol is that of Papamakarios, Pavlakou & Murray 2017 (MAF, arXiv 1705.07057, app. D): the last tenth of the rows is
+the test split, the last tenth of the remaining rows the validation split, and every column is normalised by the mean and the
+standard deviation of training and validation rows. As in that paper, log-likelihoods are those of the normalised data, in
+nats; those of the raw data are lower by `log_scale` nats.
 """
 
 from pathlib import Path
@@ -18,15 +18,17 @@ from genarena.data.reading.tables import read_tables
 from genarena.errors import DataError
 from genarena.options.values import BelowRoot, Count
 
-LEAST_SPREAD = 1e-9  # max - min over the largest magnitude; below it, rounding would show in the normalised float32
+LEAST_SPREAD = 1e-9  # of (max - min) / largest magnitude; below it, rounding would be visible in normalised float32
 
 
 class Tabular(ArenaDataModule):
     """Floats (N, D), D = `num_dims` columns.
 
-    path: .npy (N, D); .npz with arrays `train`, `val` and `test`, which are then the splits, or with one array; .csv or
-    .tsv. Relative to `root` where it is not absolute. header: whether the first line of a text holds the names of the
-    columns; None: it does where it holds no number, or counts 0, 1, 2, ... above numbers with decimals.
+    path: .npy (N, D); .npz with one array, or with the splits as arrays `train`, `val` and `test`; .csv or .tsv. A relative
+        path is relative to `root`.
+    header: whether the first line of a text file holds column names; None: yes, if it holds no number, or if it is 0, 1, 2,
+        ... above numbers with decimals.
+    Raises DataError for another number of columns, too few rows, a constant column, and values that are not finite.
     """
 
     name = "tabular"
@@ -70,7 +72,7 @@ class Tabular(ArenaDataModule):
         return [rest[: len(rest) - num_val], rest[len(rest) - num_val :], table[len(table) - num_test :]]
 
     def _statistics(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of every column (D,). Raises DataError for a column without a density."""
+        """Mean and standard deviation (D,) of every column. Raises DataError for a column that is constant or too large."""
         low, high = rows.min(0), rows.max(0)
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = rows.mean(0), rows.std(0)

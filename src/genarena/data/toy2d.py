@@ -1,4 +1,4 @@
-"""Two-dimensional densities that a person can look at: continuous (x1, x2), drawn from formulas."""
+"""Two-dimensional densities, easy to plot: continuous (x1, x2), drawn from formulas."""
 
 import math
 from typing import Any
@@ -50,7 +50,7 @@ def eight_gaussians(num: int, generator: torch.Generator) -> Tensor:
 
 
 def spiral(num: int, generator: torch.Generator) -> Tensor:
-    """Two arms."""
+    """A spiral with two arms."""
     angle = 3.0 * math.pi * torch.rand(num, generator=generator).sqrt()
     sign = 2.0 * torch.randint(2, (num,), generator=generator).float() - 1.0
     arm = (sign * angle / 4.0)[:, None] * torch.stack([-angle.cos(), angle.sin()], 1)

@@ -1,7 +1,7 @@
-"""Unpacking what others packed: zip and tar, only into the folder that is named, within limits, whole or not at all.
+"""Safe unpacking of zip and tar archives from anywhere: only into the given folder, within limits, completely or not at all.
 
-Refused: absolute paths, paths that leave the folder, links, devices, names that differ only in case or repeat, and archives
-that unpack into more than they promise or may.
+Refused: absolute paths, paths that leave the folder, links, devices, names that repeat or differ only in case, and archives
+that unpack into more bytes than they declare or than are allowed.
 """
 
 import errno
@@ -21,7 +21,7 @@ from genarena.files.progress import Bars
 
 MAX_BYTES = 500 * 10**9  # of all that is unpacked
 MAX_MEMBERS = 3_000_000
-MAX_RATIO = 1_032  # what deflate can reach at most; a zip that claims more holds overlapping parts
+MAX_RATIO = 1_032  # the most that deflate can reach; a zip that claims more has overlapping parts
 BLOCK = 2**20
 DAMAGE = (
     zipfile.BadZipFile,
@@ -33,15 +33,15 @@ DAMAGE = (
     ValueError,
     OSError,
 )
-# Of an OSError: none (a gzip checksum), a place before the beginning of the file, names that cannot be
+# errno of an OSError that is the archive's fault: None (gzip checksum), a negative offset, impossible names
 OF_THE_ARCHIVE = (None, errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def unpack(archive: Path, folder: Path, inner: str = "", max_bytes: int = MAX_BYTES) -> None:
-    """Everything in a .zip, .tar, .tar.gz or .tgz file, into a new `folder`; a half-unpacked one never has that name.
+    """Unpack a .zip, .tar, .tar.gz or .tgz file into a new `folder`, which gets its name only when it is complete.
 
-    inner: of what is unpacked keep this folder only, as `folder`.
-    Raises Untrusted for what is refused, DataError for a damaged archive or a folder that is there.
+    inner: keep only this folder of the archive, as `folder`.
+    Raises Untrusted for an archive that is refused, DataError for a damaged one, or if `folder` exists.
     """
     if folder.exists():
         raise DataError(f"{folder} is there: {archive.name} is unpacked into a new folder only")
@@ -117,7 +117,7 @@ def _refuse_size(archive: Path, members: int, size: int, max_bytes: int) -> None
 
 
 def _place(archive: Path, name: str, folder: Path, seen: set[str]) -> Path:
-    """Where a member goes. Raises Untrusted for a name that is not plainly below the folder, or was there before."""
+    """The target path of a member. Raises Untrusted for a name that leaves the folder, or that was used before."""
     path, windows = PurePosixPath(name), PureWindowsPath(name)
     if (
         not name
@@ -137,7 +137,7 @@ def _place(archive: Path, name: str, folder: Path, seen: set[str]) -> Path:
 
 
 def _write(archive: Path, source: IO[bytes], target: Path, size: int) -> None:
-    """Copy what should be `size` bytes (zipfile and tarfile read no more) into a new file without its owner, mode or time."""
+    """Copy `source` into a new file, with default owner, mode and time. Raises DataError if it has not `size` bytes."""
     target.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with open(target, "xb") as file:

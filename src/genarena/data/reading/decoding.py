@@ -1,8 +1,8 @@
-"""From the bytes of one picture to an array: the one decoder, for sets, shards, Hugging Face and samples made elsewhere.
+"""From the bytes of one picture to an array: the only decoder, for sets, shards, Hugging Face and samples made elsewhere.
 
-What a file holds is decided by its content, never by its name. A picture is taken as a viewer shows it: turned as its EXIF
-orientation says, and laid on a background where it is transparent. What is read may come from anywhere, so only the
-formats below are parsed, and a picture that would unpack into more than `MAX_PIXELS` is refused on its header.
+The content of a file decides its format, never its name. A picture is decoded as a viewer shows it: turned by its EXIF
+orientation, transparent pixels over a background. Pictures may come from anywhere, so only the formats below are parsed, and
+a picture of more than `MAX_PIXELS` is refused by its header.
 """
 
 import io
@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "AVIF")  # Pillow knows others; some start programs
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "AVIF")  # some of Pillow's others start programs
 MAX_PIXELS = 64_000_000
 BACKGROUNDS = {"white": 255, "grey": 128, "black": 0, "refuse": None}  # name -> level of every channel
 GREY = ("1", "L", "LA", "La")  # modes of Pillow without colour
-FIRST_ONLY = ("MPO",)  # a JPEG from a phone or a stereo camera: its further pictures are previews, depth, a second eye
+FIRST_ONLY = ("MPO",)  # a JPEG of a phone or stereo camera: its other frames are previews, depth, or the second eye
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,8 +27,8 @@ TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # EXIF orientation -> what turns the stored pixels upright
-EXIF = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # where Pillow finds an orientation
+}  # EXIF orientation -> operation that turns the stored pixels upright
+EXIF = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # keys where Pillow finds an orientation
 
 
 class Fitting(Protocol):
@@ -38,17 +38,18 @@ class Fitting(Protocol):
     background: str  # one of `BACKGROUNDS`
 
     def admit(self, image: Image.Image) -> None:
-        """Raise ValueError for a file that is not wanted, by what its header says; pixels are not decoded yet."""
+        """Raise ValueError for an unwanted file; only its header has been read."""
 
     def fit(self, picture: Image.Image) -> np.ndarray:
-        """A picture of mode L or RGB as (H, W, C) uint8. Raises ValueError where it does not fit."""
+        """A picture of mode L or RGB as (H, W, C) uint8. Raises ValueError if it does not fit."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which part of a picture is taken, and how it is resized to `shape` (C, H, W): grey or RGB.
+    """Which part of a picture is used, and how it is resized to `shape` (C, H, W), grey or RGB.
 
-    share: the centred square has this share of the picture's width; None: the largest centred part of the right proportions.
+    share: side of the centred square, as a share of the picture's width; None: the largest centred part with the
+        proportions of `shape`.
     aspect: width / height that pictures must have, within 2%; None: any.
     """
 
@@ -59,7 +60,7 @@ class Recipe:
     background: str = "white"
 
     def box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom of the part, in pixels; the same part whatever size the picture is stored at."""
+        """Left, top, right, bottom of the used part, in pixels; the same part for every size of the stored picture."""
         if self.share is None:
             scale = min(width / self.shape[2], height / self.shape[1])
             across, down = scale * self.shape[2], scale * self.shape[1]
@@ -69,13 +70,13 @@ class Recipe:
         return left, top, left + across, top + down
 
     def identity(self) -> dict[str, Any]:
-        """For the data id."""
+        """The facts of the recipe that are part of the data id."""
         part = "largest centred part" if self.share is None else f"centred square of {self.share:.4f} of the width"
         background = {} if self.background == "white" else {"background": self.background}
         return {"crop": part, "resize": f"{self.resampling}, antialias"} | background
 
     def admit(self, image: Image.Image) -> None:
-        """Every format is welcome."""
+        """Accepts every format."""
 
     def fit(self, picture: Image.Image) -> np.ndarray:
         channels, height, width = self.shape
@@ -84,26 +85,26 @@ class Recipe:
         picture = _converted(picture, "L" if channels == 1 else "RGB")
         left, top, right, bottom = self.box(*picture.size)
         corner = math.floor(left), math.floor(top)
-        picture = picture.crop((*corner, math.ceil(right), math.ceil(bottom)))  # what lies outside has no influence
+        picture = picture.crop((*corner, math.ceil(right), math.ceil(bottom)))  # pixels outside have no influence
         box = left - corner[0], top - corner[1], right - corner[0], bottom - corner[1]
         small = picture.resize((width, height), getattr(Image.Resampling, self.resampling.upper()), box)
         return np.asarray(small).reshape(height, width, channels)
 
 
 def decode(content: bytes, fitting: Fitting) -> np.ndarray:
-    """One picture as uint8 (H, W, C). Raises ValueError with the reason where it cannot be read or does not fit."""
+    """One picture as uint8 (H, W, C). Raises ValueError with the reason if it cannot be read or does not fit."""
     return fitting.fit(opened(content, fitting))
 
 
 def opened(content: bytes, fitting: Fitting) -> Image.Image:
     """A picture as a viewer shows it: upright, opaque, mode L or RGB.
 
-    Raises ValueError with the reason when it is damaged, absurdly large, not 8 bits per channel, of several frames, or
-    transparent where that is refused.
+    Raises ValueError with the reason if it is damaged, too large, not 8 bits per channel or of several frames, or if it is
+    transparent and the background is `refuse`.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damage that Pillow reads past, and of sizes that are refused below
+            warnings.simplefilter("ignore")  # about damage that Pillow ignores, and sizes that are refused below
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 _refuse(image)
                 fitting.admit(image)
@@ -113,13 +114,13 @@ def opened(content: bytes, fitting: Fitting) -> Image.Image:
         raise ValueError(f"none of {', '.join(FORMATS)}") from error
     except ValueError:
         raise
-    except Exception as error:  # whatever a damaged file makes of its parser
+    except Exception as error:  # parsers raise any kind for a damaged file
         reason = str(error).partition("\n")[0]
         raise ValueError(reason or type(error).__name__) from error
 
 
 def _refuse(image: Image.Image) -> None:
-    """Raise ValueError for what a header alone tells."""
+    """Raise ValueError for a picture that is refused by its header: size, bits per channel, frames."""
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS:,} are read")
     if image.mode[0] in "IF":
@@ -130,8 +131,8 @@ def _refuse(image: Image.Image) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF orientation says. EXIF that cannot be read says nothing, as in every viewer."""
-    if not EXIF.intersection(image.info):  # a TIFF file, which has none of them, is turned by Pillow
+    """The picture turned by its EXIF orientation. Unreadable EXIF is ignored, as in every viewer."""
+    if not EXIF.intersection(image.info):  # Pillow itself turns TIFF files, which have none of these keys
         return image
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
@@ -141,7 +142,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _opaque(image: Image.Image, background: int | None) -> Image.Image:
-    """Mode L or RGB, transparent parts over a background of this level. Raises ValueError where that is None."""
+    """Mode L or RGB, transparent pixels over a background of this level. Raises ValueError for them if it is None."""
     grey = image.mode in GREY
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Which files of a folder are taken for pictures."""
+"""Finds the picture files of a folder, by their suffixes."""
 
 import os
 import sys
@@ -10,20 +10,20 @@ from genarena.files.walk import walk
 SUFFIXES = {
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
-}  # what tells a picture among other files; what is in it is decided by its content
+}  # these select files; the content then decides the format
 
-OURS = (".manifest.json", ".part")  # what genarena itself leaves beside pictures
+OURS = (".manifest.json", ".part")  # files that genarena itself writes beside pictures
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file of this name is taken for a picture."""
+    """Whether a file of this name counts as a picture."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def picture_names(folder: Path) -> list[str]:
-    """Paths below a folder of all files that are taken for pictures, sorted; what is passed over is said on stderr.
+    """Paths of all picture files below a folder, relative to it, sorted. Other files are reported on stderr.
 
-    None where there is no such folder. Raises DataError for a folder that cannot be read.
+    Empty if there is no such folder. Raises DataError for a folder that cannot be read.
     """
     if not folder.is_dir():
         return []

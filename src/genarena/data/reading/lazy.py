@@ -1,4 +1,4 @@
-"""Examples that are made when somebody looks at them: for a split whose pixels would not fit into memory."""
+"""Examples that are made when they are indexed, for a split that would not fit into memory."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 class Lazy:
-    """Stands where a tensor (N, *shape) of examples stands. Rows that are asked for are made then, as a tensor.
+    """Takes the place of a tensor (N, *shape) of examples; indexing makes the rows, as a tensor.
 
-    index: (N,) int64, what each example is made of. make: such an index (n,) to the examples (n, *shape).
+    index: (N,) int64, the number that each example is made from. make: such numbers (n,) to examples (n, *shape).
     """
 
     def __init__(self, index: Tensor, make: Callable[[Tensor], Tensor]) -> None:
@@ -26,7 +26,7 @@ class Lazy:
         return self.make(chosen.view(-1)).view(*chosen.shape, *self.shape[1:])
 
     def batches(self, indices: Iterable[slice | Tensor]) -> Iterator[Tensor]:
-        """The rows of each index in turn."""
+        """The rows (n, *shape) of each index in turn."""
         return (self[index] for index in indices)
 
     def split(self, num_rows: int) -> "Parts":
@@ -34,7 +34,7 @@ class Lazy:
         return Parts(self, num_rows)
 
     def flatten(self, start_dim: int) -> "Lazy":
-        """The same examples as vectors; `start_dim` is 1: rows stay rows."""
+        """The same examples as vectors. Raises ValueError unless `start_dim` is 1."""
         if start_dim != 1:
             raise ValueError(
                 f"start_dim={start_dim}: examples that are made on request can be flattened from axis 1 only"
@@ -42,7 +42,7 @@ class Lazy:
         return Lazy(self.index, lambda index: self.make(index).flatten(1))
 
     def digest(self) -> str:
-        """Tells the examples from others that `make` can give, without making them: 64 hex digits."""
+        """A hash of `index`, 64 hex digits: identifies the examples among all that `make` can give, without making them."""
         return hashlib.sha256(self.index.numpy().tobytes()).hexdigest()
 
 

@@ -13,7 +13,7 @@ from genarena.files.walk import walk
 
 
 def describe(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and sha256 of every file below a folder, by its path from there, sorted; hidden and half ones are left out."""
+    """Relative path -> size and sha256 of every file below a folder, sorted. Hidden and partial files are left out."""
     names = [name for name in walk(folder).files if (folder / name).is_file() and not name.endswith(OURS)]
     files = {}
     with Bars() as bars:
@@ -25,7 +25,7 @@ def describe(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def compare(manifest: Path, files: dict[str, dict[str, Any]]) -> None:
-    """Raise Untrusted when a file of an earlier manifest is gone or another one now, DataError when it cannot be read."""
+    """Raise Untrusted if a file of an earlier manifest is missing or has changed, DataError if it cannot be read."""
     try:
         known = json.loads(manifest.read_text())["files"]
         changed = [name for name, facts in known.items() if files.get(name) != facts]
@@ -40,6 +40,6 @@ def compare(manifest: Path, files: dict[str, dict[str, Any]]) -> None:
 
 
 def write(manifest: Path, facts: dict[str, Any], files: dict[str, dict[str, Any]]) -> None:
-    """What was read (`data`, the record that rows carry) and from which files."""
+    """Write the manifest: `data`, the record of the data set in rows, and `files`, what it was read from."""
     text = json.dumps({"data": facts, "files": files}, indent=1, allow_nan=False)
     replace_atomically(manifest, lambda temporary: temporary.write_text(text + "\n"))

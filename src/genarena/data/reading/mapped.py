@@ -1,4 +1,4 @@
-"""Arrays of uint8 on disk that are mapped into memory: written whole or not at all, checked at every opening."""
+"""Arrays of uint8 on disk that are mapped into memory: written completely or not at all, checked whenever they are opened."""
 
 import hashlib
 import shutil
@@ -14,9 +14,9 @@ from genarena.files.atomic import replace_atomically
 
 
 def write(path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, ...]) -> str:
-    """Put the blocks (n, *shape[1:]) one after the other, at most `shape` in all; returns the sha256 of the pixels.
+    """Write the blocks (n, *shape[1:]) one after the other, shape[0] rows at most; returns the sha256 of the pixels.
 
-    Raises DataError when the disk is too small. What a killed process left is removed.
+    Raises DataError if the disk has too little space. Partial files of killed processes are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*"):
@@ -52,7 +52,7 @@ def digest(blocks: Iterable[np.ndarray]) -> str:
 
 
 def read(path: Path, shape: tuple[int, ...], sha256: str) -> Tensor:
-    """(N, ...) uint8, mapped from the file; writing to it changes memory alone. Raises DataError for a damaged file."""
+    """(N, ...) uint8, mapped from the file copy-on-write. Raises DataError if the file is damaged."""
     if not shape[0]:
         return torch.empty(shape, dtype=torch.uint8)
     if path.stat().st_size == np.prod(shape, dtype=int):

@@ -1,4 +1,4 @@
-"""Many pictures: where they lie, and their decoding in worker processes with a timeout. Errors name file and place."""
+"""Many pictures: their sources, and their decoding in worker processes with a timeout. Errors name file and position."""
 
 import itertools
 import os
@@ -22,13 +22,13 @@ from genarena.errors import DataError
 from genarena.files.boundary import first_line
 from genarena.files.regular import read_regular
 
-IN_PROCESS = 256  # so few pictures are not worth a worker
-MAX_BYTES = 4 * MAX_PIXELS + 2**20  # of one file: the largest picture without compression
+IN_PROCESS = 256  # fewer pictures than this are decoded without workers
+MAX_BYTES = 4 * MAX_PIXELS + 2**20  # of one file: the largest picture, uncompressed
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Names of pictures below a folder, in the order of a split. A subclass may keep them in something else than files."""
+    """Names of pictures below a folder, in the order of a split. Subclasses read from tables, databases or shards."""
 
     folder: Path
     names: list[str]
@@ -43,11 +43,11 @@ class Sources:
         return read_regular(self.folder / self.names[index], MAX_BYTES)
 
     def title(self, index: int) -> str:
-        """For errors: where the picture lies, and which one of the split it is."""
+        """For errors: the picture's path, and its position in the split."""
         return f"{self.folder / self.names[index]} (picture {index})"
 
     def stamps(self) -> Iterator[tuple[str, int, int]]:
-        """Name, size and time of the last change of every file; -1 for what is not there (a link that leads nowhere)."""
+        """Name, size and time of the last change of every file; -1 for a missing file (a dangling link)."""
         for name in self.names:
             try:
                 status = (self.folder / name).stat()
@@ -74,9 +74,9 @@ def read(sources: Sources, recipe: Fitting, indices: list[int]) -> tuple[np.ndar
 
 
 class Pictures(Lazy):
-    """Pictures (N, C, H, W) uint8 that are decoded when they are asked for.
+    """Pictures (N, C, H, W) uint8 that are decoded when they are indexed.
 
-    num_workers: processes; None: one per CPU, at most 8. timeout: seconds that one batch may take them.
+    num_workers: processes; None: one per CPU, at most 8. timeout: seconds to wait for one batch.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Pictures(Lazy):
         self.num_workers = min(8, cpus) if num_workers is None else num_workers
 
     def _decode(self, index: Tensor) -> Tensor:
-        """Here and now. Raises DataError naming the first picture that cannot be read."""
+        """Decode in this process. Raises DataError that names the first picture that cannot be read."""
         images, failures = read(self.sources, self.recipe, index.tolist())
         self._raise_for(failures)
         return torch.from_numpy(images)
@@ -103,7 +103,7 @@ class Pictures(Lazy):
     def attempts(self, indices: Iterable[slice | Tensor]) -> Iterator[tuple[Tensor, list[Failure]]]:
         """For each index the pictures that can be read, and the failures.
 
-        Raises DataError when a worker dies or takes longer than `timeout`.
+        Raises DataError if a worker dies or takes longer than `timeout`.
         """
         tasks = (self.index[index].tolist() for index in indices)
         if not self.num_workers or len(self) < IN_PROCESS:
@@ -118,12 +118,12 @@ class Pictures(Lazy):
             workers = list((pool._processes or {}).values())  # Python 3.14 has kill_workers() for this
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers:
-                worker.kill()  # one that is stopped would hold up the end of this process
+                worker.kill()  # a stopped worker would keep this process from ending
 
     def _in_order(
         self, pool: ProcessPoolExecutor, tasks: Iterator[list[int]]
     ) -> Iterator[tuple[Tensor, list[Failure]]]:
-        """The results of the tasks, of which two per worker are always under way."""
+        """The results of the tasks, in order; two tasks per worker are always submitted."""
         ahead = deque((task, pool.submit(_work, task)) for task in itertools.islice(tasks, 2 * self.num_workers))
         while ahead:
             task, result = ahead.popleft()
@@ -147,11 +147,11 @@ class Pictures(Lazy):
             raise DataError(f"{self.sources.title(index)} cannot be read as a picture: {reason}")
 
 
-_work_on: tuple[Sources, Fitting]  # of a worker process
+_work_on: tuple[Sources, Fitting]  # set in each worker process
 
 
 def _enter_worker(sources: Sources, recipe: Fitting) -> None:
-    """What a worker does first: signals are for its parent, without which it ends."""
+    """Start of a worker: it ignores signals, which are for its parent, and ends when the parent does."""
     global _work_on
     _work_on = sources, recipe
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

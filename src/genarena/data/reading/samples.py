@@ -1,7 +1,7 @@
-"""Images made elsewhere, as levels: an array file, or a folder of pictures that are taken as they are.
+"""Reads images made elsewhere as levels: from an array file, or from a folder of pictures, without resizing.
 
-An array file (.npz) holds levels as they are on the wire, uint8 (N, C, H, W) or (N, H, W, C), under `samples` or as its
-only array. Picture files are 8-bit: level k of an alphabet of L levels is the grey or colour value round(255 k / (L - 1)).
+An array file (.npz) holds levels, uint8 (N, C, H, W) or (N, H, W, C), under `samples` or as its only array. Picture files
+are 8-bit: level k of L levels is stored as the grey or colour value round(255 k / (L - 1)).
 """
 
 from dataclasses import dataclass
@@ -26,9 +26,10 @@ AT_ONCE = 128  # pictures per task of a worker
 
 @dataclass(frozen=True)
 class Exact:
-    """A sample as it is: of the right size, in levels. Grey is repeated for colour, colours that are all grey become grey.
+    """A sample of the right size, as levels, never resized. A grey picture may stand for a colour one, and a colour picture
+    with grey pixels only for a grey one.
 
-    expected: whose size and colour these are, for errors. lossless: refuse formats that may have changed pixels.
+    expected: for errors, the source of the expected size and colour. lossless: refuse formats that may change pixels.
     """
 
     shape: tuple[int, int, int]
@@ -58,7 +59,7 @@ class Exact:
         return self._levels(np.broadcast_to(array, (height, width, channels)))
 
     def _levels(self, array: np.ndarray) -> np.ndarray:
-        """From the values of a file to levels: level k of L is stored as round(255 k / (L - 1))."""
+        """Stored values to levels; level k of L is stored as round(255 k / (L - 1)). Raises ValueError for others."""
         if self.num_levels == 256:
             return array
         stored = np.round(np.arange(self.num_levels) * (255.0 / (self.num_levels - 1))).astype(np.uint8)
@@ -77,8 +78,9 @@ def read_images(
 ) -> Tensor:
     """Levels (N, C, H, W), uint8, of a folder of pictures (with its subfolders, in the order of the names) or an .npz file.
 
-    spec: what the images must look like; without one, all like the first, with 256 levels. background: what transparent
-    parts are laid on. lossless: refuse formats that change pixels. Raises DataError in one line that names the file.
+    spec: the shape and levels that images must have; None: 256 levels and the shape of the first image. background: the
+    colour behind transparent pixels. lossless: refuse formats that change pixels. Raises DataError in one line that names
+    the file.
     """
     if path.is_dir():
         return _read_folder(path, spec, background, lossless, bars or Bars(shown=False))
@@ -90,7 +92,7 @@ def read_images(
 
 
 def image_spec(images: Tensor) -> DataSpec:
-    """Of 8-bit images (N, C, H, W)."""
+    """The DataSpec of 8-bit images (N, C, H, W)."""
     return DataSpec(tuple(images.shape[1:]), 256)
 
 
@@ -115,7 +117,7 @@ def _read_folder(root: Path, spec: DataSpec | None, background: str, lossless: b
 
 
 def _like_the_first(sources: Sources, lossless: bool, background: str) -> Exact:
-    """What all pictures are when they are like the first one."""
+    """The `Exact` of the first picture's size and colour."""
     path = sources.folder / sources.names[0]
     any_size = Exact((1, 1, 1), 256, str(path), lossless, background)
     try:

@@ -1,4 +1,4 @@
-"""The index of a folder of shards: what each tar file holds, and where every picture lies in it.
+"""The index of a folder of shards: the pictures in each tar file, with their offsets.
 
 A shard holds `<key>.<suffix>` and, with labels, `<key>.cls` with a whole number (WebDataset's layout); a key ends at the
 first dot, so that `7.jpg`, `7.seg.png` and `7.cls` belong together.
@@ -20,12 +20,12 @@ from genarena.files.walk import is_hidden
 
 INDEX = "index.json"
 VERSION = 2  # in version 1 a key ended at the last dot
-MAX_CLASSES = 1_000_000  # labels are 0 to one less: a classifier has an output for each
-SHARD_NAME = re.compile(r"\w[\w.-]*\.tar")  # nothing that leads out of a folder
+MAX_CLASSES = 1_000_000  # labels are below this
+SHARD_NAME = re.compile(r"\w[\w.-]*\.tar")  # no path: it cannot leave the folder
 
 
 class Member(NamedTuple):
-    """One picture: its name in the shard, where its bytes lie, and its label, where there is one."""
+    """One picture: its name in the shard, the offset and size of its bytes, and its label, if it has one."""
 
     name: str
     offset: int
@@ -50,7 +50,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Shard:
-    """One tar file. sha256: of the whole of it."""
+    """One tar file. size: bytes. sha256: of the whole file."""
 
     name: str
     size: int
@@ -59,7 +59,7 @@ class Shard:
 
 
 def look_through(path: Path) -> Shard:
-    """The shard as it is. Raises DataError when it is no tar file, or its name cannot stand in an index."""
+    """Read the names, offsets and labels in a shard. Raises DataError if it is no tar file, or for a refused name."""
     if not SHARD_NAME.fullmatch(path.name):
         raise DataError(f"{path}: the name of a shard has letters, digits, . _ and - only, and ends in .tar")
     if not path.is_file():  # a device never ends
@@ -81,7 +81,7 @@ def look_through(path: Path) -> Shard:
 
 
 def as_label(value: Any, place: str) -> int:
-    """A label as it stands in a shard or an index. Raises DataError, which names its place, for what is none."""
+    """`value`, checked to be a label. Raises DataError, which names `place`, if it is none."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_CLASSES:
         return value
     shown = value.decode("ascii", "backslashreplace") if isinstance(value, bytes) else value
@@ -89,7 +89,7 @@ def as_label(value: Any, place: str) -> int:
 
 
 def write_index(folder: Path) -> list[Shard]:
-    """Look through every .tar file of a folder and write its index. Raises DataError where there is none."""
+    """Read every .tar file of a folder and write the index. Raises DataError if there is no .tar file."""
     paths = sorted(path for path in folder.glob("*.tar") if not is_hidden(path.name))
     if not paths:
         raise DataError(f"{folder}: there is no .tar file in it")
@@ -100,7 +100,7 @@ def write_index(folder: Path) -> list[Shard]:
 
 
 def read_index(content: bytes, place: str) -> list[Shard]:
-    """The shards that an index lists; `place` names it in errors. Raises DataError when it is none of ours."""
+    """The shards that an index lists; `place` names it in errors. Raises DataError if it is no valid index."""
     try:
         loaded = json.loads(content)
         if loaded["version"] not in (1, VERSION):
@@ -123,7 +123,8 @@ def read_index(content: bytes, place: str) -> list[Shard]:
 
 
 def chosen(shard: Shard, suffix: str | None) -> Shard:
-    """The shard with one picture per key: those with the suffix. Raises DataError where None leaves several, or none."""
+    """The shard with one picture per key: those with `suffix`, or all. Raises DataError if a key has several pictures, or no
+    picture has the suffix."""
     if suffix is not None:
         members = [member for member in shard.members if member.suffix == suffix.removeprefix(".")]
         if shard.members and not members:

@@ -1,7 +1,7 @@
-"""Pictures in tar files ("shards"), found through an index (`shard_index`): nothing is unpacked, any can be read by itself.
+"""Pictures in tar files ("shards"), read one by one through an index (`shard_index`) without unpacking.
 
-Shards at an address (http://, s3://, gs://, ...) are fetched whole, once, into the cache, and checked against the index
-before they are used.
+Shards at an address (http://, s3://, gs://, ...) are downloaded completely, once, into the cache, and checked against the
+index before they are used.
 """
 
 import fcntl
@@ -27,9 +27,9 @@ MAX_INDEX = 1 << 31  # bytes
 
 
 class Store:
-    """Where shards lie: a folder, or an address that is fetched from into the cache.
+    """The place of shards: a folder, or an address from which they are downloaded into the cache.
 
-    cache_gb: how much of the cache fetched shards may take; those used longest ago go first.
+    cache_gb: most disk space for downloaded shards, in GB; the least recently used are removed first.
     """
 
     def __init__(self, place: str, cache_gb: float) -> None:
@@ -39,7 +39,7 @@ class Store:
         self.folder = cache_folder() / "shards" / mark if self.is_remote else Path(place)
 
     def index(self) -> list[Shard]:
-        """Raises DataError when there is none, or a shard beside it is not the one that it lists."""
+        """The shards of the index. Raises DataError if there is no index, or a local shard is missing or of another size."""
         where = f"{self.place}/{INDEX}"
         try:
             content = self._fetch(INDEX).read() if self.is_remote else read_regular(Path(where), MAX_INDEX)
@@ -58,7 +58,7 @@ class Store:
         return shards
 
     def open(self, shard: Shard) -> BinaryIO:
-        """The shard, fetched if it has to be. Raises DataError when it cannot be, or another file comes."""
+        """The open shard, downloaded if necessary. Raises DataError if that fails, or if its hash is not the index's."""
         path = self.folder / shard.name
         if not self.is_remote:
             return path.open("rb")
@@ -75,13 +75,13 @@ class Store:
                 shutil.copyfileobj(source, file, CHUNK)
         except ArenaError:
             raise
-        except Exception as error:  # whatever the file system of the address raises
+        except Exception as error:  # file systems raise any kind
             raise DataError(f"{self.place}/{shard.name} cannot be fetched: {type(error).__name__}: {error}") from error
         if path.stat().st_size != shard.size or sha256(path) != shard.sha256:
             raise DataError(f"{self.place}/{shard.name} is not the file that {INDEX} lists (its sha256 differs)")
 
     def _fetch(self, name: str) -> BinaryIO:
-        """An open file at the address."""
+        """Open a file at the address. Raises DataError if the address needs a package that is not installed."""
         import fsspec  # with the packages that it needs for an address, which are not all installed
 
         try:
@@ -99,7 +99,7 @@ class Store:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One process fetches, others wait and find the file."""
+        """A lock: one process downloads; others wait, then find the file."""
         writable_cache("shards", self.folder.name)
         with open(self.folder / ".lock", "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -108,7 +108,7 @@ class Store:
 
 @dataclass(frozen=True)
 class ShardSources(Sources):
-    """Pictures in shards; names are `<shard>/<name in it>`. places: (shard, offset, size) of each picture."""
+    """Pictures in shards; names are `<shard>/<name in it>`. places: (number of the shard, offset, size) of each picture."""
 
     store: Store
     shards: list[Shard]

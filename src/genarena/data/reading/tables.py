@@ -15,13 +15,13 @@ from genarena.files.boundary import reading
 PARTS = ("train", "val", "test")
 TEXT = (".csv", ".tsv")
 SUFFIXES = (".npy", ".npz", *TEXT)
-MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # how a text begins -> its encoding; others are UTF-8
+MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # byte-order mark -> encoding; without one, UTF-8
 WHOLE = re.compile(r"\s*\d+\s*")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows (N, D) float64. place: of the value in a row and a column, counted from 0, for errors."""
+    """Rows (N, D) float64. place(row, column), both counted from 0, names a value's place in the file, for errors."""
 
     rows: np.ndarray
     place: Callable[[int, int], str]
@@ -36,8 +36,8 @@ class Table:
 def read_tables(path: Path, header: bool | None = None) -> list[Table]:
     """One table, or the three of an .npz file that has arrays `train`, `val` and `test`.
 
-    header: whether the first line of a text holds names; None: it is found out. Raises DataError in one line for what is
-    no table of finite numbers.
+    header: whether the first line of a text file holds names; None: decide by its content. Raises DataError, in one line,
+    if the file is no table of finite numbers.
     """
     if not path.is_file():
         raise DataError(f"data.path={path}: there is no such file")
@@ -83,8 +83,8 @@ def _of_array(array: np.ndarray, name: str) -> Table:
 
 
 def read_text(path: Path, header: bool | None = None) -> Table:
-    """Numbers in lines. Columns are separated by `;` or tabs where there are any, else by commas; with `;` or tabs the
-    decimal mark may be a comma. Raises ValueError that names the line and the column."""
+    """Rows of numbers. Columns are separated by `;` or tabs, if there are any, else by commas. With `;` or tabs the decimal
+    mark may be a comma. Raises ValueError that names the line and the column."""
     lines = [(number, line) for number, line in enumerate(_decoded(path).splitlines(), 1) if line.strip()]
     if not lines:
         raise ValueError("it is empty")
@@ -126,7 +126,7 @@ def _cells(number: int, line: str, separator: str) -> list[str]:
 
 
 def _has_names(path: Path, rows: list[tuple[int, list[str]]], decimal: str, header: bool | None) -> bool:
-    """Whether the first line holds names: what `header` says, else whether no cell is a number, or all count 0, 1, 2, ..."""
+    """Whether the first line holds names: as `header` says; None: if no cell is a number, or the cells are 0, 1, 2, ..."""
     cells = rows[0][1]
     if header is not None:
         return header
@@ -154,7 +154,7 @@ def _values(rows: list[tuple[int, list[str]]], decimal: str) -> Iterator[list[fl
 
 
 def _number(cell: str, decimal: str) -> float | None:
-    """The value of a cell; None for what is no number. Python alone reads 1_000 as one."""
+    """The value of a cell; None if it is no number. 1_000 is none: only Python reads it as a number."""
     try:
         return None if "_" in cell else float(cell if decimal == "." else cell.replace(",", "."))
     except ValueError:

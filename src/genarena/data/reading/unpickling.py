@@ -1,7 +1,8 @@
-"""The pickles in which CIFAR is published, read without giving a pickle what it wants.
+"""Safe reading of the pickles in which CIFAR is published.
 
-Nothing that a pickle names is imported: numpy's constructors are replaced by two classes that keep raw bytes, since numpy's
-own can be talked into corrupting memory. The machine is pickle's Python one, which has no tables to blow up.
+Nothing that a pickle names is imported. Two classes that keep raw bytes replace numpy's constructors, because a crafted
+pickle could make numpy's own corrupt memory. The unpickler is the one in Python, because a crafted pickle could make the
+one in C allocate huge tables.
 """
 
 import pickle
@@ -14,17 +15,17 @@ from genarena.errors import DataError, Untrusted
 
 
 class _Dtype:
-    """Stands for numpy.dtype: single bytes are all that is read."""
+    """Takes the place of numpy.dtype; only single bytes are supported."""
 
     def __init__(self, code: str = "", *_: Any) -> None:
         self.code = code
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and alignment, which bytes have not."""
+        """Ignored: byte order and alignment, which single bytes do not have."""
 
 
 class _Array:
-    """Stands for numpy.ndarray and what makes one; `value` once its state came."""
+    """Takes the place of numpy.ndarray and its constructor; `value` is the array once its state is set."""
 
     def __init__(self, *_: Any) -> None:
         self.value: np.ndarray | None = None
@@ -55,13 +56,13 @@ class _OnlyArrays(pickle._Unpickler):
 
 
 def load_arrays(path: Path) -> dict[str, Any]:
-    """The dictionary in a file, its arrays uint8. Raises Untrusted when it asks for more, DataError when it is damaged."""
+    """The dictionary in a file, with uint8 arrays. Raises Untrusted if it names another class, DataError if damaged."""
     try:
         with open(path, "rb") as file:
             content = _OnlyArrays(file, encoding="latin1").load()
         return {key: value.value if isinstance(value, _Array) else value for key, value in content.items()}
     except Untrusted as error:
         raise Untrusted(f"{path} is not read: {error}") from error
-    except Exception as error:  # whatever a damaged pickle makes of the machine that reads it
+    except Exception as error:  # a damaged pickle raises any kind
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path} is damaged ({type(error).__name__}: {reason}): remove it and try again") from error
