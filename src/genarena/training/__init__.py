@@ -1,1 +1,1 @@
-"""How a model is trained: optimisation, the trainer, strategies, callbacks."""
+"""Training of models: optimisation, the trainer, strategies, callbacks."""

@@ -40,10 +40,10 @@ from genarena.training.trainer import how_trained, trainer
 class Plan:
     """How a model is trained: the parts of a composed configuration that training reads.
 
-    budget: `minutes` and `examples` (training ends with whichever is used up first; one may be None), and `validations`.
+    budget: `minutes` and `examples` (training ends when the first is used up; one may be None), and `validations`.
     trainer, callbacks: as in conf/trainer and conf/callbacks.
-    seed: of the noise in the training batches.
-    extended: limits that the budget of this run had before, see `callbacks.limits`.
+    seed: seed of the random numbers of training.
+    extended: earlier limits of this run's budget, see `callbacks.limits`.
     """
 
     budget: Mapping[str, Any]
@@ -60,12 +60,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Observers:
-    """Who looks on while a model is trained. None of them changes what is learnt.
+    """Receivers of information about the training. None of them changes what is learnt.
 
-    title: what the progress bar calls the training.
-    status: is told how far training is.
-    trackers: are given losses, learning rates and validation values.
-    pictures: draws samples at each validation; None: nobody does.
+    title: the title of the progress bar.
+    status: receives the progress.
+    trackers: receive losses, learning rates and validation values.
+    pictures: draws samples at each validation; None: no pictures.
     """
 
     title: str
@@ -75,12 +75,12 @@ class Observers:
 
 
 class Fitting:
-    """A model, its data and everything that works on it while it is trained."""
+    """The training of one model: the model, its data, the Lightning trainer and its callbacks."""
 
     def __init__(
         self, model: TrainedModule, data: ArenaDataModule, plan: Plan, folder: Path, observers: Observers
     ) -> None:
-        """data: set up. folder: where checkpoints are written."""
+        """data: a data set that is set up. folder: the folder of checkpoints."""
         self.model, self.data, self.plan = model, data, plan
         minutes = plan.budget["minutes"]
         self.budget = Budget(minutes, self._most_examples(), plan.budget["validations"] if minutes else None)
@@ -97,10 +97,10 @@ class Fitting:
         )
 
     def fit(self, resume: Path | None = None) -> None:
-        """Train to the end of the budget; from a checkpoint, where one is given.
+        """Train to the end of the budget. resume: a checkpoint to start from.
 
-        Raises Diverged when non-finite numbers cannot be overcome, Interrupted or KeyboardInterrupt when the process is
-        asked to end.
+        Raises Diverged if non-finite numbers remain after rollbacks; Interrupted or KeyboardInterrupt if a signal asks the
+        process to end.
         """
         if self.budget.examples == 0:  # the model has nothing to learn
             return
@@ -111,10 +111,10 @@ class Fitting:
             raise KeyboardInterrupt from None
 
     def choose(self, build_again: Callable[[], TrainedModule] | None = None) -> tuple[TrainedModule, str]:
-        """The trained model in eval mode on its device, the same on every rank, and which weights it has, in words.
+        """The trained model in eval mode on its device, the same on every rank, and a description of its weights.
 
-        The weights are the best on validation where the model names a value to select by, else the last; averaged where
-        the model averages. build_again: makes an untrained copy, for a model whose layers lie in shards.
+        The weights are the best on validation if the model has a `selection`, else the last; they are averaged if the model
+        has an `ema_decay`. build_again: makes an untrained copy, needed if the model is sharded.
         """
         model = self._whole(build_again()) if self.model.lockstep else self.model
         weights = exchange.from_zero(lambda: self._load_best(model))
@@ -123,13 +123,13 @@ class Fitting:
 
     @property
     def how(self) -> dict[str, Any]:
-        """`precision` and `trainer` of a row."""
+        """The entries `precision` and `trainer` of a row."""
         precision = str(self._trainer.precision)
         return {"precision": precision, "trainer": how_trained(self.plan.trainer, precision)}
 
     @property
     def cost(self) -> dict[str, Any]:
-        """What training has taken so far: examples of all ranks, seconds without validations and start-up."""
+        """The cost of training so far: examples of all ranks, seconds without validations and start-up."""
         return {
             "examples_seen": self.budget.examples_seen,
             "train_seconds": round(self.budget.seconds, 3),
@@ -138,11 +138,11 @@ class Fitting:
 
     @property
     def nonfinite(self) -> dict[str, Any]:
-        """How many steps were left out for numbers that are not finite, and what became of the learning rate."""
+        """Number of steps skipped for non-finite numbers, and the factor on the learning rate after rollbacks."""
         return {"skipped_steps": self.model.nonfinite_steps, "learning_rate_scale": self.model.lr_scale}
 
     def _most_examples(self) -> int | None:
-        """The budget in examples; less for a model that learns nothing from a further pass over the data."""
+        """The budget in examples; at most `max_epochs` passes over the data for a model with such a limit."""
         examples = self.plan.budget["examples"]
         if self.model.max_epochs is None:
             return examples
@@ -151,29 +151,29 @@ class Fitting:
         return min(examples or enough, enough)
 
     def _interval(self) -> int:
-        """Training batches between two validations. Under a budget in minutes, the budget itself says when to validate."""
+        """Training batches between two validations. With a budget in minutes, `Budget` decides when to validate."""
         if self.plan.budget["minutes"]:
             return NEVER
         return max(1, math.ceil(self.budget.examples / self.data.batch_size / self.plan.budget["validations"]))
 
     def _callbacks(self, observers: Observers) -> list[Callback]:
-        """In the order in which Lightning calls them, which matters."""
+        """The callbacks, in the order in which Lightning calls them; the order matters."""
         options, settings = self.plan.callbacks, self.model.settings
         pulse = Pulse(observers.status, self.budget, self.plan.trainer["timeout"])
         self.checkpoints.saved = pulse.saved
-        chain: list[Callback] = [RandomState(self.plan.seed)]  # first: puts the generators aside before others draw
+        chain: list[Callback] = [RandomState(self.plan.seed)]  # first: it seeds before others draw
         chain += [observers.pictures] if observers.pictures else []  # draws while the averaged weights are in place
         chain += [EMA(settings.ema_decay, settings.accumulate)] if settings.ema_decay else []
         chain += [Curves(), Limits(self.plan.budget, self.plan.extended or [])]
         limits = {name: options[name] for name in ("max_skips", "max_rollbacks", "lr_factor")}
         chain += [DivergenceGuard(self.checkpoints, **limits), self.checkpoints]
         chain += [ProgressBar(observers.title, self.budget)] if options["progress"] else []
-        chain += [self.budget]  # its clock starts when the others are done
-        chain += [pulse, Interruption(self.checkpoints, self._interval())]  # the last checkpoint holds all of it
+        chain += [self.budget]  # after the others, so that its clock does not count them
+        chain += [pulse, Interruption(self.checkpoints, self._interval())]  # last: its checkpoint has all their state
         return [*chain, self.threads]
 
     def _whole(self, fresh: TrainedModule) -> TrainedModule:
-        """The model, whose layers lie in shards, in plain tensors on the CPU: what did not fit was the training."""
+        """The sharded model as plain tensors on the CPU. The weights alone fit into memory; their training did not."""
         fresh.load_state_dict(sharding.whole(self.model.state_dict()))
         fresh.batches_seen = self.model.batches_seen
         return fresh

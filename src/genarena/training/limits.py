@@ -1,4 +1,4 @@
-"""How far a Lightning trainer has come, by the limits that it was given: the clock of every learning-rate schedule."""
+"""The progress of a Lightning trainer, measured by its own limits; learning-rate schedules follow it."""
 
 import math
 
@@ -11,8 +11,8 @@ from genarena.ranks import exchange
 def share_done(trainer: Trainer, batch_idx: int) -> float | None:
     """The share of the training that is done before batch `batch_idx` of an epoch, in [0, 1]; None without any limit.
 
-    `max_steps`, `max_epochs` and `max_time` each give a share, and the largest counts, as the first limit ends the
-    training. Lightning counts a step per call of an optimiser: a GAN makes several per batch.
+    `max_steps`, `max_epochs` and `max_time` each give a share. The largest counts, because the first limit reached ends
+    training. Lightning counts each call of an optimiser as a step; a GAN makes several per batch.
     """
     shares = []
     if trainer.max_steps is not None and trainer.max_steps > 0:

@@ -1,4 +1,4 @@
-"""Means of named numbers over many batches: what one line of a training log says."""
+"""Means of named values over many batches, for the lines of a training log."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,22 +10,22 @@ State = dict[str, tuple[float, float]]  # name -> sum of weight times value, sum
 
 
 class Means:
-    """Weighted means since the last `take`. Values stay on their device until then, so that `add` waits for no GPU."""
+    """Weighted means since the last `take`. Values stay on their device until then, so that `add` never waits for a GPU."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor | float] = {}
         self._weights: dict[str, float] = {}
 
     def add(self, values: Mapping[str, Tensor], weight: float) -> None:
-        """weight: the number of examples that the values are means over; 1 for a number about one step."""
+        """weight: number of examples over which the values are means; 1 for a value about one step."""
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + weight * value.detach().float()
             self._weights[name] = self._weights.get(name, 0.0) + weight
 
     def take(self) -> dict[str, float]:
-        """The means over what all ranks have added, in the order of the names' first mention. Starts anew.
+        """The means over all values that all ranks have added since the last call; names in the order of their first use.
 
-        All ranks call it together. A name that only some of the batches or ranks have is a mean over those.
+        All ranks call it together. For a name that only some batches or ranks have, the mean is over those.
         """
         total = _added(exchange.gathered(self._state()))
         self.__init__()
@@ -36,7 +36,7 @@ class Means:
         return exchange.gathered(self._state())
 
     def load(self, states: Sequence[State]) -> None:
-        """Go on from `states`: each rank from its own; on another number of ranks, rank 0 from all of them."""
+        """Continue from `states`: each rank from its own. If the number of ranks has changed, rank 0 from all of them."""
         as_before = len(states) == world.size()
         own = states[world.rank()] if as_before else _added(states if world.rank() == 0 else ())
         self._sums = {name: value for name, (value, _) in own.items()}
@@ -47,7 +47,7 @@ class Means:
 
 
 def minimised(terms: Mapping[str, Tensor], what: str) -> Tensor:
-    """`loss` of the named terms that `what` gave. Raises TypeError where they are not a dict of scalars with this name."""
+    """terms["loss"]. Raises TypeError, which names `what` as the source, unless `terms` is a dict of scalars with a loss."""
     if not isinstance(terms, Mapping):
         found = f"a {type(terms).__name__}"
     elif any(not isinstance(value, Tensor) or value.dim() for value in terms.values()):

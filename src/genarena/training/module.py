@@ -1,4 +1,4 @@
-"""How a model is optimised, once for all: steps, clipping, accumulation, non-finite steps, validation, logging, state."""
+"""The optimisation of all models: steps, clipping, accumulation, non-finite steps, validation, logging, state."""
 
 import itertools
 from abc import abstractmethod
@@ -32,14 +32,14 @@ ADAM = partial(torch.optim.Adam, lr=1e-3)
 class Training:
     """How a model is optimised. Raises TypeError for a schedule that cannot be called with a share of the budget.
 
-    optimizer: makes an optimiser of parameters.
+    optimizer: makes an optimiser for parameters.
     schedule: maps the used share of the budget to a factor on the learning rate.
-    batch_size: examples per batch over all ranks; no learning rate depends on the number of ranks.
-    accumulate: batches per step, whose gradients are averaged.
-    gradient_clip: largest Euclidean norm of a step's gradient; None leaves it alone.
-    ema_decay: of the averaged weights that are evaluated; None evaluates the weights themselves.
-    warmup_steps: the first so many steps rise to the scheduled rate, however short the budget is. Adam's first steps move
-        every weight by the whole rate, whatever the gradient is.
+    batch_size: examples per batch over all ranks; learning rates do not depend on the number of ranks.
+    accumulate: batches per step; their gradients are averaged.
+    gradient_clip: largest Euclidean norm of a step's gradient; None: no clipping.
+    ema_decay: decay of the averaged weights, which are evaluated; None: the plain weights are evaluated.
+    warmup_steps: number of first steps in which the rate rises to the scheduled one, even in a short budget. Adam's first
+        steps move every weight by the full rate, however small the gradient is.
     """
 
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = ADAM
@@ -52,33 +52,33 @@ class Training:
 
     def __post_init__(self) -> None:
         values.check_fields(self, "training")
-        self.schedule(0.0)  # options that it does not know are found here and not at the first step
+        self.schedule(0.0)  # finds unknown options here, not at the first step
 
 
 class TrainedModule(LightningModule):
-    """A module that says what is minimised and what is validated; everything about the steps is written here.
+    """A subclass defines the loss and the validation; this class makes the steps.
 
-    Any Lightning trainer can fit it. How far the training has come is `progress`, which the learning rate and ramps of
-    losses follow: the `Budget` callback writes it, and where there is none, the trainer's own limits give it.
+    Any Lightning trainer can fit it. The learning rate and ramps of losses follow `progress`, the done share of the training.
+    The `Budget` callback sets it; without that callback it follows from the trainer's own limits.
     """
 
-    mixed_precision: ClassVar[bool] = False  # True: `loss` keeps what needs float32 out of autocast by itself
+    mixed_precision: ClassVar[bool] = False  # True: `loss` itself keeps float32 where autocast would harm
     selection: ClassVar[str | None] = None  # a validation key: keep the weights that minimise it; None: the last
-    shardable: ClassVar[bool] = False  # True: layers are called, never read, so they may lie in shards on many devices
-    max_epochs: ClassVar[int | None] = None  # a model that learns nothing from a further pass says so
+    shardable: ClassVar[bool] = False  # True: `loss` calls layers and never reads their weights, so they may be sharded
+    max_epochs: ClassVar[int | None] = None  # passes over the data after which the model learns nothing more
 
     def __init__(self, training: Training | None = None) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.settings = training or Training()
         self.progress = 0.0  # share of the training that is done, in [0, 1]
-        self.ramp = 0.0  # share of the training over which the loss changes: no weights are selected before its end
+        self.ramp = 0.0  # share of the training in which the loss still changes; weights are selected only after it
         self.batches_seen = 0
         self.lr_scale = 1.0  # lowered by the divergence guard
         self.nonfinite_steps = 0
         self.nonfinite_in_a_row = 0
-        self.learning_rates: dict[str, float] = {}  # of the newest step of each player
-        self.lockstep = False  # whether a forward pass takes all ranks at once; set by the strategy that shards it
+        self.learning_rates: dict[str, float] = {}  # at the latest step of each player
+        self.lockstep = False  # whether a forward pass needs all ranks at once; set by the sharding strategy
         self._means = Means()
         self._validated: list[tuple[int, dict[str, float]]] = []
         self._has_budget = False
@@ -95,12 +95,12 @@ class TrainedModule(LightningModule):
 
     @property
     def ramped(self) -> float:
-        """How far the ramp of the loss has come, in [0, 1]."""
+        """The done share of the ramp of the loss, in [0, 1]; 1 without a ramp."""
         return min(1.0, self.progress / self.ramp) if self.ramp else 1.0
 
     @contextmanager
     def final_objective(self) -> Iterator[None]:
-        """Inside, every loss is that of the end of the training, so that values of different times can be compared."""
+        """Inside this context a loss is computed as at the end of training, so that values of different times compare."""
         before, self.progress = self.progress, 1.0
         try:
             yield
@@ -108,7 +108,7 @@ class TrainedModule(LightningModule):
             self.progress = before
 
     def on_train_start(self) -> None:
-        """Raises ValueError where neither a budget nor the trainer says when the training ends."""
+        """Raises ValueError if neither a budget nor the trainer limits the training."""
         self._has_budget = any(isinstance(callback, Budget) for callback in self.trainer.callbacks)
         if not self._has_budget and share_done(self.trainer, 0) is None:
             raise ValueError(
@@ -123,7 +123,7 @@ class TrainedModule(LightningModule):
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
-        """A plain DataLoader gives a tensor `x`, or a list of `x` and `y`."""
+        """A `Batch` from what a plain DataLoader gives: a tensor `x`, or a list of `x` and `y`."""
         if isinstance(batch, Tensor):
             return Batch(batch)
         return batch if isinstance(batch, Batch) else Batch(*batch)
@@ -135,9 +135,9 @@ class TrainedModule(LightningModule):
         self.after_batch(terms, len(batch.x))
 
     def descend(self, loss: Tensor, optimizer: Any, player: str = "") -> None:
-        """Backward, clip, step. A step whose loss or gradient is not finite on any rank is left out and counted.
+        """Backward, clip, step. A step is skipped and counted if its loss or gradient is not finite on any rank.
 
-        The norm of the gradient before clipping and the learning rate are logged under the name of the `player`.
+        The gradient's norm before clipping and the learning rate are logged with the prefix `player`.
         """
         self.manual_backward(loss / self.settings.accumulate)
         if (self.batches_seen + 1) % self.settings.accumulate:
@@ -167,7 +167,7 @@ class TrainedModule(LightningModule):
         self.learning_rates[f"{player}learning_rate"] = optimizer.param_groups[0]["lr"]
 
     def after_batch(self, terms: dict[str, Tensor], num_examples: int) -> None:
-        """Log, now and then, the means of the terms over the examples since the last line."""
+        """Count the batch; every `LOG_EVERY` batches, log the means of the terms over the examples since the last line."""
         self._means.add(terms, num_examples)
         self.batches_seen += 1
         if self.batches_seen % LOG_EVERY == 1:  # logging costs as much as a small step
@@ -175,22 +175,22 @@ class TrainedModule(LightningModule):
             self._log({f"train/{name}": value for name, value in values.items()})
 
     def _log(self, values: dict[str, float]) -> None:
-        """To callbacks, and to loggers at the number of batches seen."""
-        self.log_dict(values, logger=False)  # Lightning would write them again at each step until the next
+        """Log values for callbacks, and to the loggers at step `batches_seen`."""
+        self.log_dict(values, logger=False)  # Lightning would repeat them at each step
         for logger in self.loggers:
             logger.log_metrics(values | {"progress": self.progress}, self.batches_seen)
 
     # -- validation ---------------------------------------------------------------------------------------------------
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        if not len(batch.x):  # the other ranks have all there is
+        if not len(batch.x):  # an empty batch: other ranks have all examples
             return
         with self.final_objective(), torch.autocast(self.device.type, enabled=False):
             terms = self.validate(batch)
         self._validated.append((len(batch.x), {name: value.item() for name, value in terms.items()}))
 
     def on_validation_epoch_end(self) -> None:
-        """The mean over the examples of all ranks, summed in one order however many ranks there are."""
+        """Log means over the examples of all ranks, summed in an order that does not depend on the number of ranks."""
         parts = [self._validated] if self.lockstep else exchange.gathered(self._validated)
         self._validated = []
         blocks = [block for turn in itertools.zip_longest(*parts) for block in turn if block is not None]
@@ -219,7 +219,7 @@ class TrainedModule(LightningModule):
         return [(self.settings.optimizer, list(self.parameters()))]
 
     def configure_callbacks(self) -> list[Callback]:
-        """The average of the weights, where the model asks for one and the trainer has none."""
+        """An `EMA`, if the model has an `ema_decay` and the trainer has no EMA."""
         averages = any(isinstance(callback, EMA) for callback in self.trainer.callbacks)
         wanted = self.settings.ema_decay and not averages
         return [EMA(self.settings.ema_decay, self.settings.accumulate)] if wanted else []
@@ -232,7 +232,7 @@ class TrainedModule(LightningModule):
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """On as many ranks as before, each gets the buffers it had (chains, statistics); else all get those of rank 0."""
+        """On the same number of ranks each gets back its own buffers (chains, statistics); else all get those of rank 0."""
         own = checkpoint.get("ranks", [])
         if len(own) == world.size():
             for state in ("state_dict", "current_model_state"):

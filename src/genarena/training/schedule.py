@@ -1,4 +1,4 @@
-"""Learning-rate factors as functions of the share of the budget that is used, so that no schedule needs a step count."""
+"""Learning-rate factors as functions of the used share of the budget, so that no schedule needs a step count."""
 
 import math
 

@@ -1,7 +1,7 @@
-"""Networks whose layers lie in shards, one on each rank (FSDP2, Zhao et al. 2023, arXiv 2304.11277), and how to read them.
+"""Sharded networks: each rank has a shard of every large layer (FSDP2, Zhao et al. 2023, arXiv 2304.11277).
 
-A layer is put together for its own forward and backward pass and taken apart again. What works on plain tensors works on
-the shards of a rank, `local`; what is written to a file is `whole`.
+A layer is gathered for its own forward and backward pass only. Element-wise operations work on the rank's shards (`local`);
+files hold gathered tensors (`whole`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from genarena.ranks import exchange, world
 from genarena.ranks.gradients import is_sharded
 
-SMALLEST = 1024  # elements of a layer that is worth a shard; smaller ones are on every rank
+SMALLEST = 1024  # elements; smaller layers are not sharded but are on every rank
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
 
 
@@ -30,12 +30,12 @@ def shard(module: nn.Module, device_type: str) -> None:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """The shard of this rank; a plain tensor as it is. Shares its memory."""
+    """This rank's shard of a tensor, sharing its memory; a plain tensor itself."""
     return tensor.to_local() if is_sharded(tensor) else tensor
 
 
 def whole(value: Any) -> Any:
-    """The same containers with plain tensors in place of shards, on the CPU. All ranks call it together."""
+    """The same containers with gathered tensors on the CPU in place of sharded ones. All ranks call it together."""
     if is_sharded(value):
         return value.full_tensor().cpu()
     if isinstance(value, Mapping):
@@ -44,7 +44,7 @@ def whole(value: Any) -> Any:
 
 
 def like(value: Tensor, example: Tensor) -> Tensor:
-    """A plain tensor in shards like those of the example, if it has any."""
+    """A plain tensor, sharded as the example is; unchanged if the example is not sharded."""
     if not is_sharded(example):
         return value
     from torch.distributed.tensor import distribute_tensor
@@ -53,13 +53,13 @@ def like(value: Tensor, example: Tensor) -> Tensor:
 
 
 def load(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """`load_state_dict` of plain tensors."""
+    """`load_state_dict` of plain tensors into a module that may be sharded."""
     own = module.state_dict()
     module.load_state_dict({key: like(value, own[key]) if key in own else value for key, value in state.items()})
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """`Optimizer.load_state_dict` of plain tensors."""
+    """`Optimizer.load_state_dict` of plain tensors for parameters that may be sharded."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     sharded = {
         index: {
@@ -72,12 +72,12 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 
 def _belongs(value: Any, parameter: Tensor) -> bool:
-    """Whether this piece of an optimiser's state has one number per weight."""
+    """Whether this entry of an optimiser's state has one number per weight."""
     return isinstance(value, Tensor) and value.shape == parameter.shape and value.dim() > 0
 
 
 def by_kind(parameters: Iterable[nn.Parameter]) -> list[Any]:
-    """What an optimiser takes: one group, or two, as no operation takes shards and plain tensors together."""
+    """Parameters for an optimiser: one list, or two groups, because no operation mixes sharded and plain tensors."""
     parts: dict[bool, list[nn.Parameter]] = {False: [], True: []}
     for parameter in parameters:
         parts[is_sharded(parameter)].append(parameter)
@@ -85,7 +85,7 @@ def by_kind(parameters: Iterable[nn.Parameter]) -> list[Any]:
 
 
 def total_norm(gradients: Sequence[Tensor]) -> Tensor:
-    """Euclidean norm over all gradients, which the ranks have averaged."""
+    """Euclidean norm over all gradients, already averaged over the ranks; a scalar tensor."""
     if not any(map(is_sharded, gradients)):
         return nn.utils.get_total_norm(gradients)
     own, plain = ([local(g) for g in gradients if is_sharded(g) == kind] for kind in (True, False))

@@ -1,4 +1,4 @@
-"""How several devices train one network: `Replicas`, where it fits on each of them; `Sharded`, where it does not."""
+"""How several devices train one network: `Replicas`, if it fits on each of them; else `Sharded`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,26 +11,26 @@ from genarena.training.callbacks.ema import EMA
 
 
 class Replicas(DDPStrategy):
-    """Every rank holds the network and sees its share of each batch; `GenerativeModel.descend` averages the gradients.
+    """Every rank has the whole network and a share of each batch; `TrainedModule.descend` averages the gradients.
 
-    Torch's DistributedDataParallel is not used: it expects one forward and one backward pass per step of all parameters
-    together, and gives every rank the buffers of rank 0. Two players in turn, chains in a replay buffer, moments that
-    are accumulated in buffers and gradients inside a loss want neither. What is lost is that gradients travel while the
-    rest of the backward pass runs; what is won with accumulation is that they travel once per step.
+    Torch's DistributedDataParallel is not used. It expects one forward and one backward pass of all parameters per step,
+    and gives every rank the buffers of rank 0. Neither fits two players in turn, chains in a replay buffer, moments in
+    buffers, or gradients inside a loss. Disadvantage: gradients are not exchanged during the backward pass. Advantage: with
+    accumulation they are exchanged once per step only.
     """
 
     def configure_ddp(self) -> None:
-        """The model stays as it is."""
+        """Does nothing: the model is not wrapped."""
 
 
 class Sharded(Replicas):
-    """Weights, gradients, averages and the state of optimisers lie in shards (`genarena.training.sharding`).
+    """Weights, gradients, averages and the state of optimisers are sharded (`genarena.training.sharding`).
 
-    A checkpoint is put together on rank 0, in the memory of its CPU, and is the same sealed file that one process writes.
+    A checkpoint is gathered on rank 0, in CPU memory, and is the same sealed file that a single process writes.
     """
 
     def model_to_device(self) -> None:
-        """Layer by layer, so that no device ever holds the network."""
+        """Shard and move layer by layer, so that no device ever holds the whole network."""
         averages = [callback for callback in self.lightning_module.trainer.callbacks if isinstance(callback, EMA)]
         for module in (self.lightning_module, *(callback.model for callback in averages)):
             sharding.shard(module, self.root_device.type)

@@ -1,4 +1,4 @@
-"""`conf/trainer/*.yaml` to a Lightning trainer: which devices, which numbers, what cannot be combined."""
+"""Builds a Lightning trainer from `conf/trainer/*.yaml`: devices, precision, and checks of combinations."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from genarena.ranks import world
 from genarena.training.module import TrainedModule
 from genarena.training.strategies import Replicas, Sharded
 
-OWN = (  # options of the node that are ours and not Lightning's
+OWN = (  # options of genarena, not of Lightning
     "channels_last",
     "compile",
     "precision",
@@ -27,7 +27,7 @@ STRATEGIES = {"ddp": Replicas, "fsdp": Sharded}
 
 
 def num_processes(node: dict[str, Any]) -> int:
-    """How many processes the `trainer` node asks for. Raises UserError for what this machine does not have."""
+    """Number of processes that the `trainer` node asks for. Raises UserError for devices that this machine does not have."""
     check(node)
     if node["srun"] or (node["strategy"] and world.in_srun_step()):
         world.adopt_slurm()
@@ -54,7 +54,7 @@ def num_processes(node: dict[str, Any]) -> int:
 
 
 def check_batch(data_batch_size: int, train_size: int) -> None:
-    """The effective batch is what the option says, whatever the number of ranks: it must be divisible among them."""
+    """Raise UserError unless the batch size, which counts over all ranks, is a multiple of their number."""
     world_size, batch_size = world.size(), min(data_batch_size, train_size)
     if batch_size % world_size:
         near = [
@@ -67,7 +67,7 @@ def check_batch(data_batch_size: int, train_size: int) -> None:
 
 
 def check_model(node: dict[str, Any], model: TrainedModule) -> None:
-    """Raises UserError when the layers of this model cannot lie in shards, and that is asked for."""
+    """Raise UserError if trainer=fsdp is asked for and this model cannot be sharded."""
     if node["strategy"] != "fsdp":
         return
     if node["compile"]:
@@ -82,14 +82,14 @@ def check_model(node: dict[str, Any], model: TrainedModule) -> None:
 
 
 def trainer(node: dict[str, Any], model: TrainedModule, checkpoint_io: CheckpointIO, **options: Any) -> Trainer:
-    """The trainer of a `trainer` node. `options`: what the run decides (callbacks, loggers, when to validate)."""
+    """The trainer of a `trainer` node. `options`: further arguments of Lightning's Trainer (callbacks, loggers, ...)."""
     node = dict(node)
     own = {name: node.pop(name) for name in OWN}
     if own["channels_last"]:
         model.to(memory_format=torch.channels_last)
     if own["compile"]:
         for network in model.children():
-            network.compile(options={"fallback_random": True})  # the random numbers of the network as it is written
+            network.compile(options={"fallback_random": True})  # the same random numbers as uncompiled
     precision = own["precision"]
     if precision == "auto":
         precision = "bf16-mixed" if model.mixed_precision and _fast_bf16(node["accelerator"]) else "32-true"
@@ -115,7 +115,7 @@ def trainer(node: dict[str, Any], model: TrainedModule, checkpoint_io: Checkpoin
 
 
 def how_trained(node: dict[str, Any], precision: str) -> dict[str, Any]:
-    """How a network was trained, for the row. batch_norm: over which examples its statistics are taken, if it has any."""
+    """How a network was trained, for the row. batch_norm: the examples over which batch normalisation takes statistics."""
     together = world.joined()
     return {
         "strategy": node["strategy"] if together else None,
@@ -127,7 +127,7 @@ def how_trained(node: dict[str, Any], precision: str) -> dict[str, Any]:
 
 
 def check(node: dict[str, Any]) -> None:
-    """Raises UserError for what cannot be combined, and for devices that this machine does not have."""
+    """Raise UserError for options that cannot be combined, and for devices that this machine does not have."""
     _check_accelerator(node["accelerator"])
     if node["precision"] in ("16-mixed", "16-true") and node["accelerator"] == "cpu":
         raise UserError(f"trainer.precision={node['precision']}: half precision needs a GPU; the CPU has bf16-mixed")
@@ -143,7 +143,7 @@ def check(node: dict[str, Any]) -> None:
 
 
 def _shares_statistics(node: dict[str, Any]) -> bool:
-    """Whether batch normalisation looks at the shares of all ranks; torch has that for GPUs only."""
+    """Whether batch normalisation uses the statistics of all ranks together; torch can do that on GPUs only."""
     return node["sync_batchnorm"] and node["accelerator"] != "cpu"
 
 

@@ -1,2 +1,1 @@
-"""What happens around training, one concern per file. Their order matters and is written down in
-`genarena.training.fitting`."""
+"""Lightning callbacks, one concern per file. Their order matters; it is defined in `genarena.training.fitting`."""

@@ -1,4 +1,4 @@
-"""Ends training when the budget is used, and tells the model how much of it is."""
+"""Ends training when the budget is used up, and tells the model which share of it is used."""
 
 import time
 from typing import Any
@@ -7,14 +7,15 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from genarena.ranks import exchange
 
-NEVER = 10**12  # batches: as an interval between validations
+NEVER = 10**12  # interval between validations, in batches
 
 
 class Budget(Callback):
-    """Minutes of training (validation, checkpoints and start-up not counted) or examples seen, whichever ends first.
+    """Minutes of training (without validation, checkpoints and start-up) or examples seen, whichever is used up first.
 
     minutes, examples: at least one of them; examples count over all ranks.
-    validations: how often to validate, at equal shares of the budget; None leaves it to the trainer.
+    validations: number of validations, at equal shares of the budget; None leaves it to the trainer.
+    Raises ValueError if there are neither minutes nor examples.
     """
 
     def __init__(self, minutes: float | None, examples: int | None, validations: int | None = None) -> None:
@@ -26,7 +27,7 @@ class Budget(Callback):
 
     @property
     def share(self) -> float:
-        """How much of the budget is used, in [0, 1]."""
+        """The used share of the budget, in [0, 1]."""
         by_time = self.seconds / (60.0 * self.minutes) if self.minutes else 0.0
         by_examples = self.examples_seen / self.examples if self.examples else 0.0
         return min(1.0, max(by_time, by_examples))
@@ -46,7 +47,7 @@ class Budget(Callback):
         self.seconds += now - self._clock
         self._clock = now
         self.examples_seen += len(batch.x) * trainer.world_size
-        # Clocks differ, and all ranks must validate and stop at the same batch.
+        # The ranks' clocks differ, but all must validate and stop at the same batch.
         progress = exchange.largest(self.share) if self.minutes else self.share
         if self.validations:
             due = int(progress * self.validations) > int(pl_module.progress * self.validations)

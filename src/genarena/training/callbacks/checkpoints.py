@@ -1,4 +1,4 @@
-"""When checkpoints are written: `last.ckpt`, the one before it, and `best.ckpt`."""
+"""Writes the checkpoints of a run: `last.ckpt`, `previous.ckpt` and `best.ckpt`."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from genarena.training.callbacks.ema import EMA
 
 
 class SealedCheckpointIO(TorchCheckpointIO):
-    """Lightning's way to the files of `genarena.runs.checkpoint`."""
+    """Lets Lightning read and write the files of `genarena.runs.checkpoint`."""
 
     def save_checkpoint(
         self, checkpoint_: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -30,18 +30,18 @@ class SealedCheckpointIO(TorchCheckpointIO):
 
 
 class Checkpoints(Callback):
-    """After each validation: `last.ckpt` (the former one becomes `previous.ckpt`), and `best.ckpt` where it is best.
+    """After each validation writes `last.ckpt` (the former one becomes `previous.ckpt`), and `best.ckpt` if it is the best.
 
-    best: the smallest value of the model's `selection` key so far, of those after the ramp of its loss. Nothing is written
-    while steps are being left out for non-finite numbers, and nothing that holds one, so every file here is a good one.
+    best: the smallest value so far of the model's `selection` key, counted after the ramp of its loss. Nothing is written
+    while steps are skipped for non-finite numbers, or if a weight is not finite, so every checkpoint is sound.
     """
 
     def __init__(self, folder: Path, selection: str | None) -> None:
         self.folder, self.selection = folder, selection
         self.best_value, self.best_progress = math.inf, 0.0
-        self.validated = 0  # batches seen when the last validation came to its end
+        self.validated = 0  # batches seen at the end of the last validation
         self.unbounded: set[str] = set()
-        self.saved: Callable[[], object] = lambda: None  # called when a checkpoint is in its place
+        self.saved: Callable[[], object] = lambda: None  # called after a checkpoint is written
 
     @property
     def last(self) -> Path:
@@ -56,7 +56,7 @@ class Checkpoints(Callback):
         return self.folder / "best.ckpt"
 
     def newest(self) -> Path | None:
-        """The newest sound one, else the best on validation; None before the first. Raises Untrusted when all are damaged."""
+        """The newest sound checkpoint, else the best one; None if there is none yet. Raises Untrusted if all are damaged."""
         return checkpoint.newest_sound(self.last, self.previous, self.best)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -78,7 +78,7 @@ class Checkpoints(Callback):
         self.save(trainer, best=improved)
 
     def _selected(self, values: dict[str, torch.Tensor], pl_module: LightningModule) -> float:
-        """The value that decides which weights are best. Raises ValueError where `selection` names none."""
+        """The value that decides which weights are best. Raises ValueError if validation gives no value named `selection`."""
         if self.selection not in values:
             known = ", ".join(sorted(key for key in values if key.startswith("val/")))
             name = type(pl_module).__name__
@@ -86,9 +86,9 @@ class Checkpoints(Callback):
         return float(values[self.selection])
 
     def save(self, trainer: Trainer, best: bool = False) -> None:
-        """Write a new file, and give it the names `best.ckpt` (where it is) and `last.ckpt` when it is known to be whole.
+        """Write a new file. When it is complete, it becomes `best.ckpt` (if `best`) and `last.ckpt`.
 
-        best.ckpt comes first: a run that is killed in between comes to this point again and writes the same.
+        best.ckpt comes first: a run that is killed in between resumes before this point and writes the same file again.
         """
         new = self.folder / "new.ckpt"
         trainer.save_checkpoint(new)
@@ -103,10 +103,10 @@ class Checkpoints(Callback):
         self.saved()
 
     def nonfinite(self, trainer: Trainer, pl_module: LightningModule) -> str | None:
-        """The name of a validation value, a weight or a buffer (plain or averaged) that is not finite; None: all are, on
-        every rank.
+        """The name of a validation value, weight or buffer (plain or averaged) that is not finite on some rank; None if all
+        are finite.
 
-        A buffer that is infinite before training (a bound that is not known yet) may stay so.
+        A buffer that was infinite before training (an unknown bound) may stay infinite.
         """
         values = {key: value for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
         averaged = [callback.averaged for callback in trainer.callbacks if isinstance(callback, EMA)]

@@ -1,10 +1,11 @@
-"""Curves without a kink after a resume, on disk before a checkpoint is written."""
+"""Keeps the logged curves consistent with the checkpoints, so that a resumed run continues them without a jump."""
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 
 class Curves(Callback):
-    """The model logs its numbers itself. After a resume the trackers go on where the checkpoint was."""
+    """After a resume, rewinds the trackers to the checkpoint; saves them at each validation, before a checkpoint is written.
+    The model itself logs the values."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for tracker in trainer.loggers:

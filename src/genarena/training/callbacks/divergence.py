@@ -1,4 +1,4 @@
-"""What to do about non-finite numbers: leave the step out, then go back, then give up. Every occurrence is counted."""
+"""Handles non-finite numbers: skip the step, then go back to a checkpoint, then give up. Every occurrence is counted."""
 
 import sys
 from typing import Any
@@ -13,14 +13,14 @@ from genarena.training.callbacks.ema import EMA
 
 
 class DivergenceGuard(Callback):
-    """What happens to a run with numbers that are not finite.
+    """What happens in a run with numbers that are not finite.
 
-    - One step: the model leaves it out by itself.
-    - More than `max_skips` steps in a row, or a validation that finds a value or a weight that is not finite: the weights
-      (plain and averaged) and the optimisers of the last good checkpoint come back, and the learning rate is multiplied by
+    - In a single step: the model skips it.
+    - In more than `max_skips` steps in a row, or in a value or a weight at validation: a rollback. The weights (plain and
+      averaged) and the optimisers of the last sound checkpoint are restored, and the learning rate is multiplied by
       `lr_factor`. A validation before the first checkpoint only lowers the rate.
-    - Training ends with `Diverged` after `max_rollbacks` of those, where steps are left out before there is a checkpoint,
-      and where the validation at the end of the budget is not finite.
+    - Training ends with `Diverged` after `max_rollbacks` rollbacks, if more than `max_skips` steps are skipped before the
+      first checkpoint, and if the validation at the end of the budget is not finite.
     """
 
     def __init__(

@@ -12,14 +12,14 @@ from genarena.training.sharding import load, local
 class EMA(WeightAveraging):
     """theta_ema <- d theta_ema + (1 - d) theta with d = min(decay, (1 + n) / (10 + n)) after the n-th update.
 
-    Lightning's own EMA counts optimiser steps, of which a GAN makes several per batch. Buffers are copied, not averaged.
-    The update is made here and not by `AveragedModel`, which walks and groups all tensors anew at every step.
+    Lightning's own EMA counts optimiser steps, and a GAN makes several per batch. Buffers are copied, not averaged.
+    The update does not use `AveragedModel`'s, which groups all tensors anew at every step.
     """
 
     def __init__(self, decay: float, accumulate: int = 1) -> None:
         super().__init__(use_buffers=False)
         self.decay, self.accumulate = decay, accumulate
-        self._swapped = False  # the averaged weights are in the model's place
+        self._swapped = False  # whether the model has the averaged weights
 
     @property
     def model(self) -> torch.nn.Module:
@@ -55,7 +55,7 @@ class EMA(WeightAveraging):
         self._swapped = not self._swapped
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if self._swapped:  # a validation was cut short
+        if self._swapped:  # a validation was interrupted
             self._swap_models(pl_module)
 
     @property
@@ -64,9 +64,9 @@ class EMA(WeightAveraging):
         return self._average_model.module.state_dict() if self._average_model is not None else {}
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Take the averages of a checkpoint, and go on from there."""
+        """Restore the averages of a checkpoint."""
         load(self.model, checkpoint["state_dict"])
         self._average_model.n_averaged.copy_(checkpoint["averaging_state"]["n_averaged"])
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        return False  # updates are made above; nothing more at the end of an epoch
+        return False  # `on_train_batch_end` makes all updates

@@ -1,4 +1,4 @@
-"""The last checkpoint of a run that is asked to end, and what a run that goes on from it has to make up for."""
+"""Writes a last checkpoint when a signal ends the run, and makes up for an interrupted validation after a resume."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from genarena.training.callbacks.checkpoints import Checkpoints
 
 
 class Interruption(Callback):
-    """A signal that comes during a training step waits for its end. One that comes during a validation cuts it short, and
-    the resumed run makes that validation anew. With several processes all of them stop after the same step.
+    """A signal during a training step takes effect at the end of the step. A signal during a validation interrupts it, and
+    the resumed run repeats that validation. With several processes all stop after the same step.
     """
 
     def __init__(self, checkpoints: Checkpoints, interval: int) -> None:

@@ -1,4 +1,4 @@
-"""Says in every checkpoint under which budget it was made, so that a resumed run can tell when the budget has changed."""
+"""Stores the budget in every checkpoint, so that a resumed run knows whether the budget has changed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +7,9 @@ from pytorch_lightning import Callback
 
 
 class Limits(Callback):
-    """minutes, examples: the limits of the budget as they were given.
+    """budget: its entries `minutes` and `examples` are stored.
 
-    extended: limits that the run had before, the oldest first, each with `examples_seen` when it was changed.
+    extended: earlier limits of the run, the oldest first, each with `examples_seen` at the time of the change.
     """
 
     def __init__(self, budget: Mapping[str, Any], extended: list[dict[str, Any]]) -> None:
@@ -19,4 +19,4 @@ class Limits(Callback):
         return self.stored
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The limits that hold are those of the command line; whoever resumes compares them with the stored ones."""
+        """Ignored: the limits of the command line hold. The code that resumes a run compares them with the stored ones."""

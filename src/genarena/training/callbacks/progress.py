@@ -1,4 +1,4 @@
-"""One line of progress: the share of the budget used, examples per second, the newest numbers."""
+"""One line of progress: the used share of the budget, examples per second, the newest values."""
 
 import time
 from typing import Any
@@ -11,7 +11,7 @@ from genarena.training.callbacks.budget import Budget
 
 
 class ProgressBar(Callback):
-    """A bar on a terminal; elsewhere (a file, CI) one line per validation."""
+    """A progress bar on a terminal; one line per validation otherwise (in a file, in CI)."""
 
     def __init__(self, title: str, budget: Budget) -> None:
         self.title, self.budget = title, budget

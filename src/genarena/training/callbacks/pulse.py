@@ -1,4 +1,4 @@
-"""Tells `status.json` how far a run is, and that it moves."""
+"""Writes the progress of a run to `status.json`, and watches for a hanging process."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from genarena.training.callbacks.budget import Budget
 
 
 class Pulse(Callback):
-    """timeout: seconds without a step after which the process counts as hanging; None: for ever."""
+    """timeout: seconds without a step after which the process counts as hanging; None: never."""
 
     def __init__(self, status: Status, budget: Budget, timeout: float | None) -> None:
         self.status, self.budget, self.timeout = status, budget, timeout
@@ -31,7 +31,7 @@ class Pulse(Callback):
         self.status.moved()
 
     def saved(self) -> None:
-        """A checkpoint of all that was seen is in its place."""
+        """Note that a checkpoint of all examples seen so far has been written."""
         self.status.facts["checkpoint"] = self.budget.examples_seen
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -1,4 +1,4 @@
-"""Gives every batch random numbers of its own, so that a resumed run draws those of the uninterrupted one."""
+"""Seeds the generators at every batch, so that a resumed run draws the same random numbers as an uninterrupted one."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from genarena.ranks import seeds, world
 
 
 class RandomState(Callback):
-    """The global generators start anew at each batch: with (seed, batch number, rank) in training, which gives no two
-    ranks the same noise, and with the number of the block in validation, whichever rank has it.
+    """Seeds the global generators at each batch. In training the seed is made from (seed, batch number, rank), so that every
+    rank has different noise. In validation it is made from the number of the block, whichever rank has the block.
 
-    Nothing needs to be saved for a run to go on exactly, on as many ranks as before. On another number of ranks the
-    batches are the same and the noise differs.
+    No random state is saved: a run resumes exactly on the same number of ranks. On another number of ranks the batches are
+    the same, but the noise differs.
     """
 
     def __init__(self, seed: int) -> None:

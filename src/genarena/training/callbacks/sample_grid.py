@@ -1,4 +1,4 @@
-"""Pictures of samples and reconstructions at each validation, so that a falling loss over a grid of noise is seen."""
+"""Draws samples and reconstructions at each validation, so that a user sees it when the loss falls but samples stay noise."""
 
 import tempfile
 from collections.abc import Callable
@@ -15,8 +15,8 @@ Draw = Callable[[LightningModule, int, Tensor, Path], dict[str, Path]]
 
 
 class SampleGrid(Callback):
-    """`samples/<share of the budget in percent>.png` and, of a model that encodes and decodes, the same with
-    `-reconstructions` of the first validation images; drawn inside validation, with the averaged weights."""
+    """Writes `samples/<percent of the budget>.png` and, if the model encodes and decodes, reconstructions of the first
+    validation images as `<percent>-reconstructions.png`; within validation, with the averaged weights."""
 
     def __init__(self, folder: Path, num_samples: int, draw: Draw) -> None:
         self.folder, self.num_samples, self.draw = folder, num_samples, draw
@@ -27,7 +27,7 @@ class SampleGrid(Callback):
             return
         if trainer.is_global_zero:
             self._draw(trainer, pl_module, self.folder)
-        elif pl_module.lockstep:  # its share of the forward passes
+        elif pl_module.lockstep:  # sharded: all ranks take part in forward passes
             with tempfile.TemporaryDirectory() as folder:
                 self._draw(trainer, pl_module, Path(folder))
 

@@ -1,4 +1,4 @@
-"""Lets the number of threads follow the load of the machine during training."""
+"""Adapts the number of threads to the load of the machine during training."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from genarena.ranks.threads import Follower
 
 
 class Threads(Callback):
-    """seconds: number of threads -> seconds trained with it. keep: leave the number as it is."""
+    """keep: do not change the number of threads. seconds: number of threads -> seconds trained with it."""
 
     def __init__(self, keep: bool) -> None:
         self.keep = keep
