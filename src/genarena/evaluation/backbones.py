@@ -1,4 +1,4 @@
-"""Pretrained networks that metrics look through: Inception, DINOv2 and CLIP.
+"""Pretrained networks whose features metrics use: Inception, DINOv2 and CLIP.
 
 Inception is torch-fidelity's network, the one of the original FID (Heusel et al. 2017, arXiv 1706.08500). The two vision
 transformers are those of Stein et al. 2023 (arXiv 2306.04675): DINOv2 ViT-L/14 (Oquab et al. 2023, arXiv 2304.07193) and
@@ -23,19 +23,19 @@ from genarena.files.progress import Bars
 from genarena.metrics.base import Unavailable
 from genarena.spec import DataSpec
 
-ROWS = 50  # images per forward pass; a constant, so that features do not depend on anyone's batch size
-SIDE = 224  # pixels, what the vision transformers look at
+ROWS = 50  # images per forward pass; a constant, so that features do not depend on a batch size
+SIDE = 224  # pixels per side of the vision transformers' input
 
 
 class Backbone(ABC):
-    """A network behind its file of weights; `features` maps levels (N, 1 or 3, H, W) to float32 rows on the CPU.
+    """A network with weights from a file; `features` maps levels (N, 1 or 3, H, W) to float32 rows on the CPU.
 
-    Raises Unavailable when there is no file, when it holds something else, or for data that is no image.
+    Raises Unavailable if the file is missing or holds other weights, or if the data is no grey or RGB image of levels.
     """
 
     name: ClassVar[str]  # in `genarena.evaluation.weights.PUBLISHED`
     num_features: ClassVar[int]
-    libraries: ClassVar[tuple[str, ...]] = ()  # beside those of every protocol, whose version may change the features
+    libraries: ClassVar[tuple[str, ...]] = ()  # further libraries whose version may change the features
 
     def __init__(self, settings: FeatureSettings, spec: DataSpec, device: torch.device) -> None:
         self.title = PUBLISHED[self.name].title
@@ -49,7 +49,7 @@ class Backbone(ABC):
             self.network = self.load(path).to(device).eval().requires_grad_(False)
         except Unavailable:
             raise
-        except Exception as error:  # whatever is wrong with a foreign file, it is not these weights
+        except Exception as error:  # any error means: not these weights
             cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise Unavailable(f"{path} does not hold the weights of {self.title}: {cause}") from error
 
@@ -58,7 +58,7 @@ class Backbone(ABC):
         """The network with the weights of the file."""
 
     def features(self, x: Tensor, bars: Bars) -> Tensor:
-        """(N, C, H, W) to (N, F)."""
+        """Levels (N, C, H, W) to features (N, F)."""
         return self._outputs(x, bars)[0]
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Backbone(ABC):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What stands as `backbone` in the record of a metric on these features; `weights` is the file's sha256."""
+        """The entry `backbone` in the record of a metric on these features; `weights` is the file's sha256."""
         return {
             "weights": self.digest,
             "published": self.digest == PUBLISHED[self.name].sha256,
@@ -91,7 +91,7 @@ class InceptionFeatures(Backbone):
     def load(self, path: Path) -> nn.Module:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-        torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity unpickles without this care
+        torch.load(path, map_location="cpu", weights_only=True)  # check first: torch-fidelity unpickles everything
         layers = ["2048", "logits_unbiased"]
         return FeatureExtractorInceptionV3("inception-v3-compat", layers, feature_extractor_weights_path=str(path))
 
@@ -99,7 +99,7 @@ class InceptionFeatures(Backbone):
         return self.network(rgb.to(self.device))
 
     def features_and_logits(self, x: Tensor, bars: Bars) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) to (N, 2048) and (N, 1008), the logits without their bias, as the inception score takes them."""
+        """Levels (N, C, H, W) to features (N, 2048) and logits (N, 1008). As in the inception score, logits have no bias."""
         return self._outputs(x, bars)
 
     @property
@@ -108,14 +108,14 @@ class InceptionFeatures(Backbone):
 
 
 class Normalisation(NamedTuple):
-    """Per colour, of values in [0, 1]."""
+    """Mean and standard deviation of each colour channel, for values in [0, 1]."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
 
 class VisionTransformer(Backbone):
-    """The class token of a timm network, after PIL's bicubic resize to 224x224 (not cropped) and a normalisation."""
+    """The class token of a timm network. Images are resized to 224x224 by PIL (bicubic, no crop) and normalised."""
 
     num_features = 1024
     libraries = ("timm", "pillow")
@@ -135,7 +135,7 @@ class VisionTransformer(Backbone):
         return network
 
     def fitted(self, weights: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-        """The weights of the file, for a network that looks at 224x224 pixels."""
+        """The weights of the file, adapted to a network with 224x224 inputs."""
         return weights
 
     def forward(self, rgb: Tensor) -> tuple[Tensor]:
@@ -154,7 +154,7 @@ class VisionTransformer(Backbone):
 
 
 class DINOv2Features(VisionTransformer):
-    """Trained on 518x518 pixels: the 37x37 position embeddings are interpolated to 16x16 as in the authors' code."""
+    """It was trained on 518x518 pixels; its 37x37 position embeddings are interpolated to 16x16 as in the authors' code."""
 
     name = "dinov2"
     architecture = "vit_large_patch14_dinov2"
@@ -171,7 +171,7 @@ class DINOv2Features(VisionTransformer):
 
 
 class CLIPFeatures(VisionTransformer):
-    """The image tower alone."""
+    """The image encoder of CLIP."""
 
     name = "clip"
     architecture = "vit_large_patch14_clip_224"
@@ -207,6 +207,6 @@ def resized(rgb: Tensor) -> Tensor:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """float32 throughout: no autocast, no TF32 in convolutions (matrix products have none by default)."""
+    """float32 inside this context: no autocast, no TF32 in convolutions (matrix products have none by default)."""
     with torch.autocast(device.type, enabled=False), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         yield

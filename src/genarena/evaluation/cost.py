@@ -1,7 +1,7 @@
-"""What a run costs: FLOPs of training and of a sample, seconds per image one at a time, the device. Seconds to measure.
+"""The cost of a run: FLOPs of training and of a sample, seconds for a single sample, the device. Takes seconds to measure.
 
-FLOPs are those of `torch.utils.flop_counter`: matrix products, convolutions and attention, a multiply-add being two;
-element-wise work is not counted.
+FLOPs are those of `torch.utils.flop_counter`: matrix products, convolutions and attention; a multiply-add counts as two, and
+element-wise operations are not counted.
 """
 
 import sys
@@ -20,18 +20,18 @@ from genarena.models.gan.adversarial import AdversarialModel
 from genarena.runs.provenance import processor
 from genarena.spec import Batch
 
-NUM_EXAMPLES = 16  # of the training batch whose FLOPs are counted; they grow in proportion
-PATIENCE = 2.0  # seconds per image beyond which its FLOPs are not counted: counting takes up to 15 times as long
+NUM_EXAMPLES = 16  # size of the training batch whose FLOPs are counted; FLOPs are proportional to it
+PATIENCE = 2.0  # seconds per sample above which FLOPs are not counted: counting takes up to 15 times as long
 
 
 class _Whole(nullcontext):
-    """Stands for the tracker that attributes FLOPs to modules: its hooks refuse a loss that calls `autograd.grad`."""
+    """Replaces the tracker that attributes FLOPs to modules, whose hooks fail in a loss that calls `autograd.grad`."""
 
     parents = frozenset({"Global"})
 
 
 class FlopCounter(FlopCounterMode):
-    """Counts what runs inside it, as a whole."""
+    """Counts the total FLOPs of all operations inside this context."""
 
     def __init__(self) -> None:
         super().__init__(display=False)
@@ -39,10 +39,10 @@ class FlopCounter(FlopCounterMode):
 
 
 def measure(model: GenerativeModel, data: ArenaDataModule, examples_seen: int, train_seconds: float) -> dict[str, Any]:
-    """Entries of `cost`; None, and the reason in `unmeasured`, where something cannot be measured.
+    """Entries of `cost`. One that cannot be measured is None, and its reason is in `unmeasured`.
 
-    The model is left in eval mode, without gradients; what a training step changes beside weights (batch statistics,
-    replay buffers) is changed. The random state is left as it was.
+    Afterwards the model is in eval mode, without gradients. Buffers that a training step changes (batch statistics, replay
+    buffers) have changed; weights and the random state have not.
     """
     cost: dict[str, Any] = {
         "examples_per_second": examples_seen / train_seconds if train_seconds else None,
@@ -54,13 +54,13 @@ def measure(model: GenerativeModel, data: ArenaDataModule, examples_seen: int, t
     def attempt(key: str, measurement: Callable[[], float]) -> None:
         try:
             cost[key] = measurement()
-        except Exception as error:  # a finished run is not lost to an operation that cannot be counted
+        except Exception as error:  # one measurement that fails must not lose a finished run
             cost[key], cost["unmeasured"][key] = None, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
     devices = [model.device] if model.device.type == "cuda" else []
     compiles = (
         "torch._dynamo" in sys.modules
-    )  # else nothing is compiled, and importing the compiler would take a second
+    )  # if it was not imported, nothing is compiled, and importing it takes a second
     uncompiled = torch.compiler.set_stance("force_eager") if compiles else nullcontext()
     with torch.random.fork_rng(devices), uncompiled:
         attempt("train_flops", lambda: round(train_flops_per_example(model, _examples(model, data)) * examples_seen))

@@ -1,14 +1,14 @@
-"""The likelihood of a decoder alone (a GAN), under a stated observation noise, by annealed importance sampling.
+"""The likelihood of a decoder (a GAN) with a stated observation noise, by annealed importance sampling.
 
-Wu, Burda, Salakhutdinov & Grosse 2017, arXiv 1611.04273: a decoder G with z ~ N(0, I) has a density once x = G(z) + sigma
-N(0, I) is said; log p(x) = log E_z p(x|z) comes from chains that go from the prior to the posterior of z (Neal 2001).
-Grosse, Ghahramani & Adams 2015, arXiv 1511.02543 (bidirectional Monte Carlo): on data simulated from the model, where z is an
-exact posterior sample, chains that go back bound log p(x) from above, and the gap says how far the chains can be trusted.
+Wu, Burda, Salakhutdinov & Grosse 2017, arXiv 1611.04273: a decoder G with z ~ N(0, I) has a density if observation noise is
+added, x = G(z) + sigma N(0, I). Chains from the prior to the posterior of z estimate log p(x) = log E_z p(x|z) (Neal 2001).
+Grosse, Ghahramani & Adams 2015, arXiv 1511.02543 (bidirectional Monte Carlo): for data simulated from the model, z is an
+exact posterior sample. Reverse chains from there bound log p(x) from above, and the gap shows how good the chains are.
 
-Differs from the papers: for integers the noise is cut into the bins of the levels, so that the number is a log-mass and
-stands in the units of every other row; the path is a power of t, (t/T)^4 (as in Friel & Pettitt 2008, doi
-10.1111/j.1467-9868.2007.00650.x), instead of sigmoidal; step sizes come from pilot chains and are fixed afterwards, so
-that both bounds hold.
+Differs from the papers
+- For integers the noise is integrated over the bins of the levels, so that the value is a log-mass, as in all other rows.
+- The path is (t/T)^4 (as in Friel & Pettitt 2008, doi 10.1111/j.1467-9868.2007.00650.x) instead of sigmoidal.
+- Step sizes come from pilot chains and are then fixed, so that both bounds hold.
 """
 
 import math
@@ -30,7 +30,7 @@ LEAPFROG_STEPS = 5
 
 
 class NoisyDecoder(NamedTuple):
-    """p(x|z): x = emit(z) + sigma N(0, I) for floats; that, rounded to levels by `from_unit`, for integers."""
+    """p(x|z): x = emit(z) + sigma N(0, I); for integers, rounded to levels by `from_unit`."""
 
     emit: Callable[[Tensor], Tensor]
     spec: DataSpec
@@ -44,7 +44,7 @@ class NoisyDecoder(NamedTuple):
             terms = discretised_gaussian_log_prob(unit, mean, log_scale, self.spec.num_levels)
         else:
             terms = -0.5 * ((x - mean) / self.sigma).square() - math.log(self.sigma * math.sqrt(2.0 * math.pi))
-        return terms.double().flatten(1).sum(1)  # small noise makes terms of 1e4 nats, which single precision rounds
+        return terms.double().flatten(1).sum(1)  # with small noise terms reach 1e4 nats: too large for float32
 
     def sample(self, z: Tensor, generator: torch.Generator) -> Tensor:
         """x ~ p(x|z) (N, *shape)."""
@@ -54,9 +54,9 @@ class NoisyDecoder(NamedTuple):
 
 
 class Annealing(NamedTuple):
-    """How the chains are run.
+    """Settings of the chains.
 
-    sigma: observation noise. num_chains: per example. num_steps: temperatures. rows: chains in memory at once, at most.
+    sigma: observation noise. num_chains: per example. num_steps: number of temperatures. rows: most chains in memory at once.
     """
 
     sigma: float
@@ -72,19 +72,19 @@ class Annealing(NamedTuple):
 
 
 class Chains:
-    """Chains for one decoder, which all draw from one generator."""
+    """The chains for one decoder; all draw from one random generator."""
 
     def __init__(self, decoder: NoisyDecoder, annealing: Annealing, generator: torch.Generator, bars: Bars) -> None:
         self.decoder, self.annealing, self.generator, self.bars = decoder, annealing, generator, bars
 
     def pilot(self, x: Tensor, start: Tensor) -> list[float]:
-        """Step sizes, one for each transition, found by one chain per example from `start` (N, latent_dim)."""
+        """Step size of each transition, found by one pilot chain per example, from `start` (N, latent_dim)."""
         return self._anneal("AIS: pilot chains", x, start, self.annealing.path, None).steps
 
     def log_weights(
         self, title: str, x: Tensor, start: Tensor, path: Sequence[float], steps: Sequence[float]
     ) -> tuple[Tensor, float]:
-        """Log weights (num_chains, N) of the chains that start at `start` (N * num_chains, latent_dim), and acceptance."""
+        """Log weights (num_chains, N) of chains from `start` (N * num_chains, latent_dim), and their acceptance rate."""
         num_chains, rows = self.annealing.num_chains, self.annealing.rows
         example = torch.arange(len(x), device=x.device).repeat_interleave(num_chains)
         parts = [
@@ -110,10 +110,10 @@ class Chains:
 def decoder_log_prob(
     model: Emits, spec: DataSpec, x: Tensor, annealing: Annealing, bars: Bars
 ) -> tuple[Tensor, dict[str, Any]]:
-    """log p(x) (N,) float64 nats of examples x (N, *shape), on average too low, and how it was made. `model`: a module.
+    """log p(x) (N,) float64 nats of examples x (N, *shape), too low on average, and its facts. `model` is a module too.
 
-    Besides, N examples are simulated from the model, and `sandwich` holds the means of the lower and the upper bound on
-    their log p(x), in nats.
+    In addition N examples are simulated from the model. The fact `sandwich` has the means of the lower and the upper bound
+    on their log p(x), in nats.
     """
     decoder = NoisyDecoder(model.emit, spec, annealing.sigma)
     generator = torch.Generator(x.device).manual_seed(annealing.seed)

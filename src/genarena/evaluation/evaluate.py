@@ -1,7 +1,7 @@
 """One protocol for every model: `evaluate(model, data, metrics, settings)`.
 
-A metric's `update` names the evidence it needs (`genarena.evaluation.evidence`), which is made on first use and shared: a
-model is sampled once however many metrics look at the samples, and not at all when none does.
+The parameters of a metric's `update` name the evidence that it needs (`genarena.evaluation.evidence`). Evidence is made at its
+first use and shared: all metrics use the same samples of the model, and without such a metric none are drawn.
 """
 
 import math
@@ -31,11 +31,13 @@ from genarena.ranks import exchange, world
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came out.
+    """The results of an evaluation.
 
     metrics: name -> {"value": float, "n": int, ...} or {"value": None, "reason": str}.
-    fake: the samples as they came; None where no metric asked for any.
-    nonfinite_samples: how many of them are not finite.
+    protocol: see `genarena.evaluation.protocol.protocol`.
+    fake: the samples (N, *shape); None if no metric needed any.
+    seconds_per_image: wall time per sample; None without samples.
+    nonfinite_samples: how many samples are not finite.
     """
 
     metrics: dict[str, dict[str, Any]]
@@ -55,11 +57,11 @@ def evaluate(
 ) -> Evaluation:
     """Score a model in eval mode on the test (or validation) split of a data set that is set up.
 
-    In a job of several ranks all of them call it, with the same weights, and share the work; each gets the whole result,
-    which is that of one process: seeds belong to blocks of samples, and every test example is in one block.
-    The caller's random state is left as it was. A metric that fails has no value, and its record says why; `debug` prints
-    the traceback too. Raises ValueError when a metric does not exist or the model breaks its contract, UserError when a
-    file that the user named cannot be used.
+    In a job of several ranks all of them call it, with the same weights, and share the work. Each gets the whole result,
+    which equals that of one process: seeds belong to blocks of samples or examples, not to ranks.
+    The caller's random state does not change. A metric that fails has the value None, and its record has the reason; `debug`
+    also prints the traceback. Raises ValueError if a metric does not exist, the model is in training mode or breaks its
+    contract; UserError if a file that the user named cannot be used.
     """
     if model.training:
         raise ValueError("evaluate takes a model in eval mode: call model.eval()")
@@ -81,13 +83,13 @@ def evaluate(
 
 
 def _record(name: str, metric: type[ArenaMetric], evidence: Evidence, debug: bool) -> dict[str, Any]:
-    """The record of one metric. `seconds` is what it added: evidence counts for the first metric that asks for it."""
+    """The record of one metric. Its `seconds` include the making of evidence that no earlier metric has used."""
     began = time.perf_counter()
     try:
         record = _measured(metric, evidence)
     except Unavailable as error:
         record = {"value": None, "reason": str(error), **error.facts}
-        error.with_traceback(None)  # kept for the next metric that asks; its frames would keep tensors alive
+        error.with_traceback(None)  # the error is kept for later metrics; its frames would keep tensors alive
     except Exception as error:
         if isinstance(error, UserError | ContractBroken) or not exchange.known_to_all(error):
             raise
@@ -114,7 +116,7 @@ def _computed(metric_class: type[ArenaMetric], pieces: dict[str, Any]) -> dict[s
 
 
 def _failed(name: str, error: Exception, debug: bool) -> str:
-    """The reason that stands in the row; said on stderr too, for a failure is not what the protocol expects."""
+    """The reason of a failure, for the row. It is also printed on stderr, because the protocol expects a value."""
     lines = str(error).strip().splitlines()
     reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     if world.rank() == 0:

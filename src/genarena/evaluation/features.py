@@ -1,6 +1,6 @@
-"""Features in a data set's own terms: the penultimate layer of a classifier of its labels; and the cache of features.
+"""Domain features: the penultimate layer of a classifier of the data set's labels. Also the cache of features.
 
-`domain_classifier` is trained once per labelled data set, on its training split, and kept in the cache
+`domain_classifier` is trained once per labelled data set, on its training split, and stored in the cache
 ($GENARENA_CACHE, default ~/.cache/genarena) under the data id and the hash of its recipe. The pretrained networks are
 in `genarena.evaluation.backbones`.
 """
@@ -33,9 +33,9 @@ RECIPE = {
         32,
         64,
         96,
-    ],  # halvings until a side is 4 to 7 pixels, then a 3x3 convolution of twice the channels
+    ],  # widths after each halving, until a side is 4 to 7 pixels; then a 3x3 convolution with twice the channels
     "num_features": 64,  # penultimate layer, SiLU
-    "examples": 150_000,  # seen in training, at most max_epochs times each
+    "examples": 150_000,  # seen in training, each at most max_epochs times
     "max_epochs": 40,
     "batch_size": 100,
     "optimizer": "AdamW, one cycle",
@@ -43,7 +43,7 @@ RECIPE = {
     "weight_decay": 0.05,
     "seed": 0,
 }
-ROWS = 500  # images per forward pass; a constant, so that features do not depend on anyone's batch size
+ROWS = 500  # images per forward pass; a constant, so that features do not depend on a batch size
 
 
 def recipe_hash() -> str:
@@ -51,7 +51,7 @@ def recipe_hash() -> str:
 
 
 class DomainClassifier(nn.Module):
-    """p(label | image) for images of integer levels; its penultimate layer is the space that metrics compare in."""
+    """p(label | image) for images of integer levels. Metrics compare images in the space of its penultimate layer."""
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
@@ -62,14 +62,14 @@ class DomainClassifier(nn.Module):
         for out_channels in RECIPE["channels"]:
             if min(sides) < 8:
                 break
-            if min(sides) < 14:  # few pixels: look at all of them before halving
+            if min(sides) < 14:  # small: a convolution at full size before halving
                 layers += [*_convolution(channels, out_channels, kernel=3, stride=1), nn.MaxPool2d(2)]
             else:
                 layers += _convolution(channels, out_channels, kernel=4, stride=2)
             channels, sides = out_channels, [side // 2 for side in sides]
         width = 2 * channels
         layers += _convolution(channels, width, kernel=3, stride=1)
-        sides = [min(side, 7) for side in sides]  # larger images than the recipe's four halvings bring to 7: averaged
+        sides = [min(side, 7) for side in sides]  # large images: average-pool to 7x7
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(sides), nn.Flatten())
         self.neck = nn.Linear(width * sides[0] * sides[1], RECIPE["num_features"])
         self.head = nn.Linear(RECIPE["num_features"], spec.num_classes)
@@ -94,7 +94,7 @@ class DomainClassifier(nn.Module):
 
     @property
     def digest(self) -> str:
-        """Eight hex digits that tell these weights from others: training rounds differently on another machine."""
+        """A hash of the weights, 8 hex digits: the same recipe gives slightly different weights on another machine."""
         hasher = hashlib.sha256()
         for name, value in sorted(self.state_dict().items()):
             hasher.update(name.encode() + value.numpy().tobytes())
@@ -102,7 +102,7 @@ class DomainClassifier(nn.Module):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What stands as `backbone` in the record of a metric on these features."""
+        """The entry `backbone` in the record of a metric on these features."""
         return {
             "name": f"domain-classifier-{recipe_hash()}",
             "weights": self.digest,
@@ -117,7 +117,8 @@ def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int) 
 
 
 def domain_classifier(data: ArenaDataModule, bars: Bars) -> DomainClassifier:
-    """The classifier of this data set, from the cache or trained now. Raises Unavailable for data without labels."""
+    """The classifier of this data set, from the cache or trained now. Raises Unavailable for data other than labelled images
+    of integer levels."""
     spec = data.spec
     if not spec.is_image or not spec.is_discrete or spec.num_classes is None or data.train.y is None:
         raise Unavailable(
@@ -140,7 +141,7 @@ def _restored(spec: DataSpec, stored: dict[str, Any]) -> DomainClassifier:
 
 
 def _train(data: ArenaDataModule, bars: Bars) -> dict[str, Any]:
-    """Cross-entropy on the training split, in float32 on the CPU; the caller's random state is left alone."""
+    """Train by cross-entropy on the training split, in float32 on the CPU; the caller's random state does not change."""
     x, y = data.train
     batch_size = min(RECIPE["batch_size"], len(x))
     num_batches = len(x) // batch_size
@@ -164,13 +165,13 @@ def _train(data: ArenaDataModule, bars: Bars) -> dict[str, Any]:
 
 
 def is_cached(name: str) -> bool:
-    """Whether an earlier process left it."""
+    """Whether the cache has a file of this name."""
     return (cache_folder() / name).is_file()
 
 
 def cached(name: str, build: Callable[[], Any], check: Callable[[Any], object] | None = None) -> Any:
-    """What `build` returned, now or in an earlier process; a file that does not load, or that `check` raises on, is made
-    again with a warning."""
+    """The result of `build`, computed now or by an earlier process. A file that cannot be loaded, or for which `check`
+    raises, is made again with a warning."""
     path = cache_folder() / name
     if path.is_file():
         try:
@@ -178,7 +179,7 @@ def cached(name: str, build: Callable[[], Any], check: Callable[[Any], object] |
             if check:
                 check(stored)
             return stored
-        except Exception as error:  # whatever is wrong with the file, it can be made again
+        except Exception as error:  # after any error it is made again
             warnings.warn(f"{path} cannot be read ({type(error).__name__}); it is made again", stacklevel=2)
     built = build()
     _write(path, built)
@@ -186,7 +187,7 @@ def cached(name: str, build: Callable[[], Any], check: Callable[[Any], object] |
 
 
 def _write(path: Path, content: Any) -> None:
-    """A cache that cannot be written is only slower."""
+    """Write to the cache. If that fails, only warn: the result is computed again next time."""
     try:
         checkpoint.save(content, path)
     except (OSError, ArenaError) as error:

@@ -1,4 +1,4 @@
-"""Evidence about one subject: each piece made once, when it is first asked for, and shared."""
+"""Evidence about one subject. Each piece is made once, at its first use, and shared."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from genarena.evaluation.subject import Subject
 
 
 class Evidence:
-    """`evidence.get(name)` makes, or finds, the piece of this name (`genarena.evaluation.evidence`)."""
+    """`evidence.get(name)` gives the piece of this name (`genarena.evaluation.evidence`), and makes it if necessary."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -17,15 +17,15 @@ class Evidence:
 
     @staticmethod
     def names() -> list[str]:
-        """Every name that a metric's `update`, or a piece, may have as a parameter."""
+        """Names of all pieces, which the parameters of a metric's `update` or of a piece may have."""
         return list(kind_of())
 
     def get(self, name: str) -> Any:
-        """The piece. What was raised when it was made the first time is raised again, without trying again."""
+        """The piece. If making it failed, the same error is raised each time, without another try."""
         if name not in self._outcomes:
             try:
                 self._outcomes[name] = self._make(name), None
-            except Exception as error:  # whatever it is, it would happen again
+            except Exception as error:  # any error would happen again
                 self._outcomes[name] = None, error
         value, error = self._outcomes[name]
         if error is not None:
@@ -42,7 +42,7 @@ class Evidence:
         return self._outcomes.get(name, (None, None))[0]
 
     def provenance(self, names: Sequence[str]) -> dict[str, Any]:
-        """What belongs in the record of a metric that used these pieces: their facts, and those of what they are made of."""
+        """The facts for the record of a metric that used these pieces: theirs, and those of the pieces that they need."""
         facts: dict[str, Any] = {}
         for name in names:
             kind = kind_of()[name]

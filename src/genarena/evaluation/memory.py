@@ -1,4 +1,4 @@
-"""Peak memory of one run, in MB: of the GPU where there is one, else of this process."""
+"""Peak memory of one run, in MB: of the GPU if there is one, else of this process."""
 
 import resource
 import sys
@@ -14,12 +14,12 @@ def reset_peak() -> None:
     """Forget the peak of earlier runs in this process (possible on GPUs and on Linux)."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    with suppress(OSError):  # elsewhere the figure is the peak since the process began
+    with suppress(OSError):  # on other systems the peak counts since the process began
         CLEAR.write_text("5")
 
 
 def peak_mb() -> float:
-    """Largest memory use since `reset_peak`."""
+    """Largest memory use since `reset_peak`, in MB."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**20
     try:

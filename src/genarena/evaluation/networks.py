@@ -1,4 +1,4 @@
-"""The networks that evidence looks through: each loaded, or trained, once; features of real examples kept on disk."""
+"""The networks whose features evidence uses. Each is loaded or trained once; features of real examples are cached on disk."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from genarena.files.progress import Bars
 from genarena.ranks import exchange
 
 Item = TypeVar("Item")
-ROWS = 5000  # images that one rank looks at in a row; a multiple of every network's own batches
+ROWS = 5000  # images per piece of work of a rank; a multiple of every network's own batches
 
 
 class Networks:
@@ -28,7 +28,7 @@ class Networks:
         self._loaded: dict[str, DomainClassifier | Backbone] = {}
 
     def __getitem__(self, name: str) -> DomainClassifier | Backbone:
-        """Raises Unavailable when the network cannot be had."""
+        """The network. Raises Unavailable if it cannot be loaded or trained."""
         if name not in self._loaded:
             self._loaded[name] = (
                 features.domain_classifier(self.data, self.bars)
@@ -38,7 +38,7 @@ class Networks:
         return self._loaded[name]
 
     def facts(self, name: str) -> dict[str, Any]:
-        """What belongs in the record of a metric on features of this network."""
+        """The facts for the record of a metric on features of this network."""
         return {"backbone": self[name].facts}
 
     def of_samples(self, name: str, fake: Tensor) -> Tensor:
@@ -51,16 +51,16 @@ class Networks:
         return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
 
     def of_examples(self, name: str, real: Tensor) -> Tensor:
-        """Features (N, F) of test examples, kept on disk."""
+        """Features (N, F) of test examples, cached on disk."""
         whole = len(real) >= getattr(self.data, self.split).size
         return self._kept(name, self.split if whole else f"{self.split}-at-random", real)
 
     def of_training_examples(self, name: str, train: Tensor) -> Tensor:
-        """Features (N, F) of training examples, kept on disk."""
+        """Features (N, F) of training examples, cached on disk."""
         return self._kept(name, "train", train)
 
     def _kept(self, network: str, part: str, x: Tensor) -> Tensor:
-        """Kept under the data id, the part of the data and the checksum of the weights."""
+        """Features (N, F) of x, cached under the data id, the part of the data and the hash of the weights."""
         backbone = self[network]
         name = f"{self.data.facts['id']}/features-{network}-{backbone.digest[:16]}-{part}-{len(x)}.pt"
         if exchange.from_zero(lambda: features.is_cached(name)):
@@ -69,15 +69,15 @@ class Networks:
         return exchange.from_zero(lambda: features.cached(name, lambda: found))
 
     def _spread(self, look: Callable[[Tensor, Bars], Item], x: Tensor) -> list[Item]:
-        """`look` at parts of x, shared among the ranks."""
+        """Apply `look` to parts of x; the ranks share the work."""
         return exchange.spread(lambda part: look(part, self.bars), x.split(ROWS))
 
 
 def identity(name: str, settings: FeatureSettings) -> str | None:
-    """What tells a network from others: the recipe that the domain classifier is trained by, or the sha256 of weights."""
+    """A hash that identifies a network: of the recipe of the domain classifier, or of the weights (sha256)."""
     return features.recipe_hash() if name == "domain" else settings.sha256(name)
 
 
 def libraries(names: Iterable[str]) -> list[str]:
-    """The libraries whose version may change what these networks give."""
+    """The libraries whose version may change the features of these networks."""
     return sorted({library for name in names if name in BACKBONES for library in BACKBONES[name].libraries})

@@ -7,8 +7,8 @@ from genarena.options import values
 
 @dataclass(frozen=True)
 class Settings:
-    """A part of the settings. The types of its fields (`genarena.options.values`) say what they may be, here and on the
-    command line; `check` says what types cannot. Whatever is put together of parts is checked whole.
+    """A part of the settings. The types of its fields (`genarena.options.values`) are checked here and on the command line;
+    `check` tests what types cannot express. A class that inherits from several parts runs the `check` of each.
     """
 
     def __post_init__(self) -> None:
@@ -18,4 +18,4 @@ class Settings:
                 part.check(self)
 
     def check(self) -> None:
-        """Raises ValueError for fields that do not fit."""
+        """Raise ValueError for a field with a wrong value."""

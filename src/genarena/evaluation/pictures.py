@@ -1,6 +1,6 @@
-"""Samples to pictures: a grid of images, alone or beside their nearest training images, or a scatter plot of 2-D points.
+"""Draws samples: a grid of images, alone or beside their nearest training images, or a scatter plot of 2-D points.
 
-A sample that is not finite has no picture: a cross stands in its place, and a scatter plot says how many there are.
+A sample that is not finite is drawn as a cross; a scatter plot states how many there are.
 """
 
 import math
@@ -18,13 +18,13 @@ from genarena.spec import DataSpec
 from genarena.statistics.neighbours import nearest
 
 NEIGHBOUR_ROWS, NEIGHBOURS = 10, 7
-MIN_SIDE = 28  # smaller images are enlarged by a whole factor, so that a person can see them
+MIN_SIDE = 28  # smaller images are enlarged by a whole factor
 
 
 def grid(images: Tensor, num_levels: int, columns: int | None = None) -> Tensor:
     """Images (N, C, H, W) of integer levels to one uint8 picture (C, rows*(H+2)+2, columns*(W+2)+2), 2 pixels apart.
 
-    An image that is not finite is shown as a cross.
+    Images narrower than 28 pixels are enlarged first. An image that is not finite is shown as a cross.
     """
     scale = max(1, math.ceil(MIN_SIDE / images.shape[-1]))
     broken = ~images.isfinite().flatten(1).all(1)
@@ -59,15 +59,15 @@ def save_samples(samples: Tensor, spec: DataSpec, path: Path) -> None:
 
 
 def save_pairs(above: Tensor, below: Tensor, spec: DataSpec, path: Path) -> None:
-    """Write a PNG of images (N, C, H, W) in rows of 8, each row over the row of its partners in `below`."""
+    """Write a PNG of images `above` (N, C, H, W) in rows of 8; under each row stand the corresponding images of `below`."""
     rows = [part for pair in zip(above.split(8), below.split(8), strict=True) for part in pair]
-    if len(rows) > 2 and len(rows[-1]) < 8:  # the grid has no empty places inside
+    if len(rows) > 2 and len(rows[-1]) < 8:  # an incomplete last pair of rows is left out
         rows = rows[:-2]
     _save(grid(torch.cat(rows), spec.num_levels, columns=min(8, len(above))), path)
 
 
 def save_reconstructions(model: GenerativeModel, x: Tensor, path: Path) -> bool:
-    """Write a PNG of images (N, C, H, W), each row over what the model decodes from their codes; False where it cannot."""
+    """Write a PNG of images (N, C, H, W), each row above its reconstructions. Returns False if the model has none."""
     if not (model.spec.is_image and isinstance(model, Encodes) and isinstance(model, Decodes)):
         return False
     with torch.no_grad():
@@ -76,7 +76,7 @@ def save_reconstructions(model: GenerativeModel, x: Tensor, path: Path) -> bool:
 
 
 def save_progress(model: GenerativeModel, num_samples: int, held_out: Tensor, path: Path) -> dict[str, Path]:
-    """Write samples to `path` and, of a model that encodes and decodes, reconstructions beside it; what was written."""
+    """Write samples to `path` and, if the model encodes and decodes, reconstructions beside it. Returns the paths by name."""
     save_samples(model.sample(num_samples).cpu(), model.spec, path)
     pairs = path.with_name(f"{path.stem}-reconstructions.png")
     drawn = {"samples": path}
@@ -86,8 +86,8 @@ def save_progress(model: GenerativeModel, num_samples: int, held_out: Tensor, pa
 def save_neighbours(samples: Tensor, train: Tensor, spec: DataSpec, path: Path) -> None:
     """Write a PNG: in each row a sample, a gap, and the training images nearest to it, the nearest first.
 
-    Euclidean distance between pixel levels. Copies of training images show as a row whose second picture is the first,
-    a sample that is not finite as a row of crosses: nothing is near it.
+    Distances are Euclidean, between pixel levels. If a sample is a copy, its row's first two pictures are the same. The row
+    of a sample that is not finite has crosses only.
     """
     samples = samples[:NEIGHBOUR_ROWS]
     broken = ~samples.isfinite().flatten(1).all(1)

@@ -1,4 +1,4 @@
-"""What defines the numbers of an evaluation: `protocol(metrics, settings)`; and the metrics by their names."""
+"""The protocol: everything that defines the numbers of an evaluation. Also finds metrics by their names."""
 
 import hashlib
 import importlib
@@ -22,10 +22,10 @@ QUANTISER = "integer levels in memory, as the model returns them (genarena.likel
 
 
 def protocol(metrics: Sequence[str], settings: EvaluationSettings) -> dict[str, Any]:
-    """Everything that defines the numbers but the data set, which has its own id; `id` is the hash of all the rest.
+    """Everything that defines the numbers, except the data set, which has its own id. `id` is the hash of all other entries.
 
-    Loads the metrics, so a metric that does not exist raises ValueError here; a file of weights that is named and is not
-    there raises UserError.
+    It loads the metrics. Raises ValueError for a metric that does not exist, UserError for a named file of weights that is
+    missing.
     """
     classes = {name: load_metric(name) for name in sorted(check(metrics))}
     kinds = evidence.used([piece for metric in classes.values() for piece in needed(metric)])
@@ -56,7 +56,8 @@ def _version(library: str) -> str | None:
 
 
 def load_metric(name: str) -> type[ArenaMetric]:
-    """The one metric class of `genarena/metrics/<name>.py`. Raises ValueError when there is no such file."""
+    """The metric class of `genarena/metrics/<name>.py`. Raises ValueError if there is no such file; TypeError if it has not
+    exactly one metric class, or the class has no title or needs unknown evidence."""
     check([name])
     module = importlib.import_module(module_of(name))
     members = [
@@ -74,5 +75,5 @@ def load_metric(name: str) -> type[ArenaMetric]:
 
 
 def needed(metric: type[ArenaMetric]) -> list[str]:
-    """Names of the evidence that the metric's `update` takes."""
+    """Names of the evidence that the metric's `update` needs."""
     return list(inspect.signature(metric.update).parameters)[1:]

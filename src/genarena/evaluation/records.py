@@ -1,4 +1,4 @@
-"""The record of a metric as JSON takes it: the one place where foreign numbers and not-a-numbers are made plain."""
+"""Records of metrics as JSON: the only place where tensors, NumPy numbers and NaN are converted."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def plain(value: Any) -> Any:
-    """Numbers, text, lists and dicts, at any depth; a number that is not finite becomes None, for JSON has none.
+    """`value` as numbers, text, lists and dicts, at any depth. A number that is not finite becomes None: JSON has no NaN.
 
     Raises TypeError for anything that is not data.
     """

@@ -1,4 +1,4 @@
-"""A run that is on disk, measured again: with its own data, by other metrics or with other numbers."""
+"""Evaluates a run on disk again, on its own data, with other metrics or settings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ Changes = Mapping[str, Any] | None
 def load_data(run: str | Path, root: str | None = None) -> ArenaDataModule:
     """The data set that a run was trained on, set up.
 
-    root: where its files lie, if not where the run found them. Raises UserError when the data there has another id.
+    root: the folder of its files, if it is not the run's. Raises UserError if the data there has another id.
     """
     cfg = stored_config.load(RunFolder.open(run).config)
     data: ArenaDataModule = build(cfg["data"] | ({"root": root} if root else {}), "data")
@@ -33,11 +33,13 @@ def load_data(run: str | Path, root: str | None = None) -> ArenaDataModule:
 def rescore(
     run: str | Path, metrics: Names = None, changes: Changes = None, root: str | None = None, device: str | None = None
 ) -> dict[str, Any]:
-    """The row of a run with metrics that are measured anew; what is on disk stays as it is.
+    """The row of a run, with its metrics evaluated again. Files on disk do not change.
 
-    metrics: None: those of the run. changes: fields of EvaluationSettings that differ from the run's; of `features`, only
-    the entries that differ. root: as of `load_data`. device: None: that of the run, as another one draws other random
-    numbers. Raises UserError for weights of features that are not there, before anything is measured.
+    metrics: None means those of the run.
+    changes: fields of EvaluationSettings that differ from the run's; for `features`, only the entries that differ.
+    root: see `load_data`.
+    device: None means that of the run; another one draws other random numbers.
+    Raises UserError for missing weights of features, before anything is measured.
     """
     folder = RunFolder.open(run)
     row = results.read_row(folder.result)
@@ -45,7 +47,7 @@ def rescore(
     cfg, model = folder.rebuild(f"cuda:{world.rank_here()}" if device == "cuda" and world.joined() else device)
     metrics = cfg["metrics"] if metrics is None else metrics
     settings = _settings(cfg["evaluation"], changes or {})
-    protocol(metrics, settings)  # a file of weights that is not there must not cost an evaluation
+    protocol(metrics, settings)  # a missing file of weights is found before the evaluation
     evaluation = evaluate(model, load_data(run, root), metrics, settings)
     row["data"]["split"] = settings.split
     return row | {

@@ -1,4 +1,4 @@
-"""The row of a run: what is known before training, and how its numbers are shown."""
+"""The row of a run: its entries before training, and how it is printed."""
 
 import time
 from typing import Any
@@ -10,17 +10,17 @@ from genarena.models.base import GenerativeModel
 from genarena.ranks import world
 from genarena.runs import provenance, results
 
-# Options that train another model, and so make another line of the table; data that differs has another data id.
+# Options that change the trained model, and so make another line of the table; other data has another data id.
 VARIANT = ("model.", "callbacks.", "experiment=", "data.flip=", "data.batch_size=", "trainer.precision=")
-ONLY_SHOWN = ("callbacks.progress=", "callbacks.grid_size=")  # what a run shows on its way
+ONLY_SHOWN = ("callbacks.progress=", "callbacks.grid_size=")  # change only what is shown
 
 
 def new_row(
     resolved: dict[str, Any], model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings
 ) -> dict[str, Any]:
-    """The row of a run that has not trained yet: it says that the run did not finish, for this is what a kill leaves.
+    """The row of a run before training. Its status is `failed`: if the process is killed, this row remains.
 
-    resolved: the composed configuration; `extended` in it lists the budgets that the run had before.
+    resolved: the composed configuration; `extended` in it lists earlier budgets of the run.
     """
     return {
         "schema_version": results.SCHEMA_VERSION,
@@ -49,14 +49,14 @@ def _budget(resolved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _variant(resolved: dict[str, Any]) -> list[str]:
-    """What tells this line of a table from the model as shipped: options, and a budget that was changed on the way."""
+    """How this line of a table differs from the shipped model: options, and changes of the budget during training."""
     given = [override.lstrip("+") for override in resolved["choices"]["overrides"]]
     shown = [override for override in given if override.startswith(VARIANT) and not override.startswith(ONLY_SHOWN)]
     return shown + [f"extended at {former['examples_seen']:,} examples" for former in resolved.get("extended") or []]
 
 
 def _known_cost(model: GenerativeModel, data: ArenaDataModule) -> dict[str, Any]:
-    """Costs that are known before training, and zero or None for the others."""
+    """Costs that are known before training; zero or None for all others."""
     optimizers = model.configure_optimizers()
     return {
         "examples_seen": 0,
@@ -79,7 +79,7 @@ def summary(row: dict[str, Any]) -> str:
 
 
 def metric_lines(metrics: dict[str, dict[str, Any]]) -> list[str]:
-    """Name and value of each metric, or the reason why there is none."""
+    """Lines with the name and the value of each metric, or the reason why it has none."""
     return [f"  {name:26s} {_shown(record)}" for name, record in metrics.items()]
 
 

@@ -1,4 +1,4 @@
-"""What is scored: a model on a split of a data set, and how the work on it is shared among the ranks."""
+"""The subject of an evaluation: a model and a split of a data set. Also shares the work among the ranks."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,20 +24,19 @@ Item = TypeVar("Item")
 
 
 class ContractBroken(ValueError):
-    """A model gave what no model may give. A fault of its code, so it ends the evaluation."""
+    """A model returned something that its contract forbids: a fault of its code, which ends the evaluation."""
 
 
 @dataclass(frozen=True)
 class SharedSettings(Settings):
-    """What every kind of evidence may heed; part of every protocol.
+    """Settings that all kinds of evidence share; part of every protocol.
 
-    num_samples: how many examples are drawn from the model.
-    num_test: at most so many examples of the test split, drawn with a fixed seed, for everything that looks at real data
-        and has no limit of its own.
+    num_samples: number of samples drawn from the model.
+    num_test: largest number of test examples, drawn with a fixed seed, for evidence without a limit of its own.
     batch_size: examples per call of the model.
-    sample_seed: seed of the global generator before sampling and before each likelihood.
-    features: which features, from which files of weights.
-    split: "test"; or "val", for choosing between models, whose rows never meet those of the test split.
+    sample_seed: seed of sampling and of Monte-Carlo likelihoods.
+    features: which features are used, and the files of their weights.
+    split: "test"; or "val", to choose between models. Rows of "val" are never compared with rows of "test".
     """
 
     num_samples: Count = 10_000
@@ -49,9 +48,9 @@ class SharedSettings(Settings):
 
 
 class Subject:
-    """A model in eval mode, a data set that is set up, and the settings; every kind of evidence is made from these.
+    """A model in eval mode, a data set that is set up, and the settings: all evidence is made from these.
 
-    `settings` holds the fields of every kind's own settings too.
+    `settings` also has the fields of each kind's own settings.
     """
 
     def __init__(self, model: GenerativeModel, data: ArenaDataModule, settings: SharedSettings, bars: Bars) -> None:
@@ -63,14 +62,14 @@ class Subject:
         return type(self.model).__name__
 
     def test(self, limit: int) -> Split:
-        """At most `limit` test examples, drawn with a fixed seed: the first ones of a file may be easier than the rest."""
+        """At most `limit` test examples, drawn with a fixed seed, because the first ones of a file may be easier."""
         split = self._held_out
         if limit >= split.size:
             return split
         return split[torch.randperm(split.size, generator=torch.Generator().manual_seed(0))[:limit]]
 
     def split_name(self, limit: int) -> str:
-        """What a record calls `test(limit)`."""
+        """The name of `test(limit)` in a record."""
         name = self.settings.split
         return name if limit >= self._held_out.size else f"{name}, {limit:,} at random"
 
@@ -79,7 +78,7 @@ class Subject:
         return getattr(self.data, self.settings.split)
 
     def require(self, examples: int, because: str = "") -> None:
-        """Raise Unavailable when the settings give fewer test examples or fewer samples than `examples`."""
+        """Raise Unavailable if there are fewer test examples or samples than `examples`."""
         num_test, num_samples = min(self._held_out.size, self.settings.num_test), self.settings.num_samples
         if min(num_test, num_samples) < examples:
             reason = f" ({because})" if because else ""
@@ -97,12 +96,13 @@ class Subject:
             raise Unavailable(f"more draws do not tighten the bound of {self.model_name}")
 
     def on_device(self, split: Split) -> tuple[Tensor, Tensor | None]:
-        """x and, where models are conditional, y."""
+        """x and, if models are conditional, y, on the model's device."""
         device = self.model.device
         return split.x.to(device), split.y.to(device) if self.data.spec.condition else None
 
     def log_prob(self, num_test: int, draws: int, title: str) -> Tensor:
-        """(N,) float64 nats of at most `num_test` test examples, from so many draws each."""
+        """(N,) float64 nats of at most `num_test` test examples, with `draws` Monte-Carlo draws each. Raises Unavailable if
+        the model has no likelihood, ContractBroken for another shape."""
         if self.model.likelihood is Likelihood.NONE:
             raise Unavailable(f"{self.model_name} has no likelihood")
         split, batch_size = self.test(num_test), self.settings.batch_size
@@ -118,8 +118,8 @@ class Subject:
         return torch.cat(self.blocks(values, range(0, split.size, batch_size), title))
 
     def blocks(self, work: Callable[[Item], Any], items: Sequence[Item], title: str) -> list[Any]:
-        """`work` on every item, shared among the ranks, with a seed of its own for each: the results are the same for
-        any number of ranks."""
+        """The results of `work` on every item. The ranks share the items; each item has its own seed, so that the results do
+        not depend on the number of ranks."""
 
         def seeded(numbered: tuple[int, Item]) -> Any:
             torch.manual_seed(seeds.derived(self.settings.sample_seed, numbered[0]))

@@ -1,7 +1,7 @@
-"""Weights of the pretrained networks that metrics look through: which files they are, and which file is in use.
+"""Weights of the pretrained networks: the published files, and the file that is in use.
 
-A file is known by its sha256, which is part of the protocol and of every record: whoever names another file gets numbers,
-and they never share a table with those of the published weights.
+A file is identified by its sha256, which is part of the protocol and of every record. Numbers from other weights are never
+in the same table as numbers from the published ones.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ DOWNLOAD = "download"  # the value that fetches a file instead of naming one
 
 @dataclass(frozen=True)
 class Published:
-    """The file that the literature uses; `sha256` and `url` are None where its authors pin none."""
+    """The file that the literature uses; `sha256` and `url` are None if its authors do not give them."""
 
     title: str
     file: str
-    variable: str  # the environment variable that may name it
+    variable: str  # the environment variable that may name the file
     sha256: str | None = None
     url: str | None = None
 
@@ -56,11 +56,11 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class FeatureSettings:
-    """Where metrics find their features.
+    """Which features metrics use, and the files of weights.
 
-    space: what precision, recall, density, coverage, authpct, c_t and vendi compare images in: the domain classifier, or
-        one of the pretrained networks.
-    *_weights: a file, `download`, or None: the file that the environment variable names, or one downloaded earlier.
+    space: the network in whose features precision, recall, density, coverage, authpct, c_t and vendi compare images: the
+        domain classifier, or a pretrained network.
+    *_weights: a file; `download`; or None: the file that the environment variable names, else one downloaded earlier.
     """
 
     space: Literal["domain", "inception", "dinov2", "clip"] = "domain"
@@ -72,7 +72,7 @@ class FeatureSettings:
         values.check_fields(self, "features")
 
     def path(self, network: str) -> Path:
-        """The file of weights. Raises Unavailable with how to get one, UserError when the one that is named is absent."""
+        """The file of weights. Raises Unavailable, with advice, if there is none; UserError if the named file is missing."""
         published, named = PUBLISHED[network], getattr(self, f"{network}_weights")
         if named == DOWNLOAD:
             return download(network)
@@ -92,7 +92,7 @@ class FeatureSettings:
         raise Unavailable(f"no {published.title} weights: {advice}")
 
     def sha256(self, network: str) -> str | None:
-        """Of the file in use; of the published one where there is none, for that is what the protocol then asks for."""
+        """sha256 of the file in use. If there is no file, that of the published one, which the protocol then asks for."""
         try:
             return sha256(self.path(network))
         except Unavailable:
@@ -100,7 +100,7 @@ class FeatureSettings:
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content, 64 hex digits; read again only when the file changed."""
+    """sha256 of a file's content, 64 hex digits. It is cached until the file changes."""
     status = path.stat()
     return _sha256(path, status.st_mtime_ns, status.st_size)
 
@@ -116,7 +116,7 @@ def _downloaded(network: str) -> Path:
 
 
 def download(network: str) -> Path:
-    """Fetch the published weights into the cache, once. Raises UserError; a file with another checksum is not kept."""
+    """Download the published weights into the cache, once. Raises UserError if that fails or the file has another hash."""
     published, target = PUBLISHED[network], _downloaded(network)
     if published.url is None:
         raise UserError(f"features.{network}_weights={DOWNLOAD}: there is no pinned download; name {published.file}")

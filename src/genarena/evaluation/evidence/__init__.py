@@ -1,10 +1,10 @@
-"""Evidence: what a metric may ask for about a model and a data set, one file per kind.
+"""Evidence: what a metric may use about a model and a data set (samples, likelihoods, features); one kind per file.
 
-The parameters of a metric's `update` name pieces of evidence. A piece is a method marked `@piece` of the one `Kind` in a file
-of this folder, and its own parameters name the pieces that it is made of. `genarena.evaluation.gathered.Evidence` makes each
-piece once, when it is first asked for.
+The parameters of a metric's `update` name pieces of evidence. Each file of this folder has one `Kind`; its methods marked
+`@piece` make the pieces. The parameters of such a method name the pieces that it needs itself.
+`genarena.evaluation.gathered.Evidence` makes each piece once, at its first use.
 
-A new kind is a new file here, found by the folder. What it depends on stands in it: its `Settings` (options
-`evaluation.<field>`, part of the protocol of the metrics that ask for it), the networks that it looks through, and the
-facts that belong in a metric's record.
+To add a kind, add a file; it is found by its folder. It holds everything that the kind depends on: its `Settings` (options
+`evaluation.<field>`, part of the protocol of the metrics that use the kind), the network whose features it gives, and the
+facts for a metric's record.
 """

@@ -13,13 +13,13 @@ from genarena.models.capabilities import Emits
 from genarena.options.values import Count, Positive
 from genarena.ranks import exchange
 
-Estimate = tuple[Tensor, dict[str, Any]]  # log-probabilities, and how they were made
+Estimate = tuple[Tensor, dict[str, Any]]  # log-probabilities (N,), and the facts of the estimate
 
 
 @dataclass(frozen=True)
 class AnnealedSettings(Settings):
-    """ais_num_test: at most so many test examples. ais_chains: per example. ais_steps: temperatures. ais_sigma: observation
-    noise, in units of [-1, 1] for integer levels."""
+    """ais_num_test: largest number of test examples. ais_chains: chains per example. ais_steps: number of temperatures.
+    ais_sigma: standard deviation of the observation noise, in units of [-1, 1] for integer levels."""
 
     ais_num_test: Count = 16
     ais_chains: Count = 8
@@ -28,13 +28,13 @@ class AnnealedSettings(Settings):
 
 
 class AnnealedImportanceSampling(Kind):
-    """log p(x) = log E_z p(x|z), by chains from the prior of z to its posterior."""
+    """log p(x) = log E_z p(x|z), estimated by chains from the prior of z to its posterior."""
 
     Settings = AnnealedSettings
 
     @piece
     def ais_estimate(self) -> Estimate:
-        """(N,) float64 nats of the first `ais_num_test` examples, and how the chains were run. Rank 0 works alone."""
+        """(N,) float64 nats of `ais_num_test` examples, and the facts of the chains. Only rank 0 computes it."""
         subject, settings = self.subject, self.settings
         if not isinstance(subject.model, Emits):
             raise Unavailable(f"{subject.model_name} is no decoder of a Gaussian latent code")
@@ -48,7 +48,7 @@ class AnnealedImportanceSampling(Kind):
 
     @piece
     def ais_log_prob(self, ais_estimate: Estimate) -> Tensor:
-        """(N,) float64 nats of the first `ais_num_test` examples."""
+        """(N,) float64 nats of `ais_num_test` test examples."""
         return ais_estimate[0]
 
     def facts(self, piece: str) -> dict[str, Any]:

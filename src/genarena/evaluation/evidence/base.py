@@ -1,4 +1,4 @@
-"""What a kind of evidence is, and how the kinds of this folder are found."""
+"""The base of the kinds of evidence, and the functions that find the kinds of this folder."""
 
 import importlib
 import inspect
@@ -12,31 +12,32 @@ from genarena.evaluation.subject import Subject
 
 
 def piece(make: Callable) -> Callable:
-    """Marks a method of a kind that makes evidence of its name, from the evidence that its parameters name."""
+    """Marks a method of a kind as a piece of evidence. The piece has the method's name; its parameters name other pieces."""
     make.is_piece = True
     return make
 
 
 class Kind:
-    """One kind of evidence. Tensors are on the CPU; a piece that cannot be had raises `Unavailable` with the reason.
+    """One kind of evidence. Tensors are on the CPU. A piece that cannot be made raises `Unavailable` with the reason.
 
-    Settings: fields of its own; they are options of the evaluation, and part of the protocol where the kind is used.
-    constants: what else is in the code of the kind and changes its numbers; part of the protocol in the same way.
-    in_chosen_space: whether it looks through the network that `features.space` names.
+    Settings: the kind's own options of the evaluation; part of the protocol of metrics that use the kind.
+    constants: constants in the kind's code that change its numbers; part of the protocol in the same way.
+    in_chosen_space: whether it uses features of the network that `features.space` names.
+    network: the network whose features it always uses.
     """
 
     Settings: ClassVar[type[Settings] | None] = None
     constants: ClassVar[dict[str, Any]] = {}
     in_chosen_space: ClassVar[bool] = False
-    network: ClassVar[str | None] = None  # that it always looks through
+    network: ClassVar[str | None] = None
 
     def __init__(self, subject: Subject, get: Callable[[str], Any]) -> None:
-        """get: makes, or finds, another piece by its name."""
+        """get: gives another piece by its name, and makes it if necessary."""
         self.subject, self.settings, self.get = subject, subject.settings, get
 
     @classmethod
     def pieces(cls) -> dict[str, list[str]]:
-        """Name of each piece -> names of the pieces that it is made of."""
+        """Name of each piece -> names of the pieces that it needs."""
         return {
             name: list(inspect.signature(make).parameters)[1:]
             for name, make in inspect.getmembers(cls, inspect.isfunction)
@@ -44,7 +45,7 @@ class Kind:
         }
 
     def facts(self, piece: str) -> dict[str, Any]:
-        """What belongs in the record of a metric that used this piece; JSON-able."""
+        """Facts for the record of a metric that used this piece; JSON-able."""
         return {}
 
 
@@ -63,8 +64,8 @@ def kinds() -> list[type[Kind]]:
 
 
 def settings_in(package: str) -> list[type[Settings]]:
-    """The settings of the kinds in the files of `package`, which is this one. Its name is said where the settings are put
-    together, so that `genarena.options.signatures` finds their fields without importing anything."""
+    """The settings of all kinds in the files of `package`, which must be this package (else ValueError). The caller names it,
+    so that `genarena.options.signatures` can find the fields in the source without importing anything."""
     if package != __package__:
         raise ValueError(f"{package}: kinds of evidence are found in {__package__}")
     return [kind.Settings for kind in kinds() if kind.Settings]
@@ -76,7 +77,7 @@ def _is_kind_of(member: Any, module: str) -> bool:
 
 @cache
 def kind_of() -> dict[str, type[Kind]]:
-    """Name of each piece -> the kind that makes it. Raises TypeError when two kinds make pieces of one name."""
+    """Name of each piece -> the kind that makes it. Raises TypeError if two kinds have a piece of the same name."""
     owners: dict[str, type[Kind]] = {}
     for kind in kinds():
         for name in kind.pieces():
@@ -87,7 +88,7 @@ def kind_of() -> dict[str, type[Kind]]:
 
 
 def used(names: Any) -> list[type[Kind]]:
-    """The kinds that make these pieces, and the pieces that those are made of."""
+    """The kinds that make the pieces `names`, and all pieces that these need."""
     waiting, seen = list(names), {}
     while waiting:
         name = waiting.pop()

@@ -8,18 +8,18 @@ from genarena.evaluation.evidence.base import Kind, piece
 
 
 class ChosenSpace(Kind):
-    """Where neighbours and diversity are looked for."""
+    """Features for metrics of neighbours and of diversity."""
 
     in_chosen_space = True
 
     @piece
     def real_features(self) -> Tensor:
-        """(N, F)."""
+        """(N, F), of test examples."""
         return self.get(self._source("real"))
 
     @piece
     def fake_features(self) -> Tensor:
-        """(N, F)."""
+        """(N, F), of samples."""
         return self.get(self._source("fake"))
 
     @piece
@@ -30,7 +30,7 @@ class ChosenSpace(Kind):
         return self.subject.networks.of_training_examples(self.settings.features.space, train)
 
     def _source(self, whose: str) -> str:
-        """The piece that these features are."""
+        """The name of the piece that has these features."""
         return f"{whose}_{self.settings.features.space}" if self.subject.data.spec.is_image else whose
 
     def facts(self, piece: str) -> dict[str, Any]:

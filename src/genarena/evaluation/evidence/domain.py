@@ -1,4 +1,4 @@
-"""Features of the domain classifier, and the classes that it sees."""
+"""Features of the domain classifier, and the classes that it predicts."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class Domain(Kind):
 
     @piece
     def real_classes(self, real_domain: Tensor) -> Tensor:
-        """(N,) int64: the classes that the classifier sees, not the labels."""
+        """(N,) int64: the classes that the classifier predicts, not the labels."""
         return self._classes("real", real_domain)
 
     @piece

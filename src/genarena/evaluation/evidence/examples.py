@@ -1,4 +1,4 @@
-"""Examples of the data set, as they are on the wire."""
+"""Examples of the data set: integer levels, or floats for continuous data."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from genarena.spec import DataSpec
 
 
 class Examples(Kind):
-    """The test split (or the one that `split` names), and what training may have shown."""
+    """The test split (or the one that `split` names), and the examples that training may have shown."""
 
     @piece
     def spec(self) -> DataSpec:
@@ -31,7 +31,7 @@ class Examples(Kind):
 
     @piece
     def train_order(self, train: Tensor) -> Tensor:
-        """(N,) indices that shuffle the training examples by their content."""
+        """(N,) indices of the training examples in an order that depends on their content only."""
         return content_order(train)
 
     def facts(self, piece: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Importance weights of many draws, from which the bound can be had for every smaller number of them."""
+"""Importance weights of many draws, which give the bound for every smaller number of draws too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from genarena.options.values import Count, refusal
 
 @dataclass(frozen=True)
 class ImportanceCurveSettings(Settings):
-    """iw_bounds_k: numbers of draws, rising. iw_bounds_num_test: at most so many test examples."""
+    """iw_bounds_k: increasing numbers of draws. iw_bounds_num_test: largest number of test examples."""
 
     iw_bounds_k: Sequence[int] = (1, 10, 100, 1000, 5000)
     iw_bounds_num_test: Count = 16
@@ -38,10 +38,10 @@ class ImportanceCurve(Kind):
 
     @piece
     def iw_log_weights(self, iw_bounds_k: list[int]) -> Tensor:
-        """(k, N) float64 nats of the first `iw_bounds_num_test` examples, k the largest of `iw_bounds_k`."""
+        """(k, N) float64 nats of `iw_bounds_num_test` test examples, k the largest of `iw_bounds_k`."""
         self.subject.require_weights()
         split, draws = self.subject.test(self.settings.iw_bounds_num_test), iw_bounds_k[-1]
-        at_once = self.settings.batch_size  # rows in memory: one example, so many draws
+        at_once = self.settings.batch_size  # draws of one example in memory
         jobs = [(row, min(at_once, draws - first)) for row in range(split.size) for first in range(0, draws, at_once)]
 
         def weights(job: tuple[int, int]) -> Tensor:

@@ -12,7 +12,7 @@ from genarena.options.values import Count
 
 @dataclass(frozen=True)
 class ImportanceWeightedSettings(Settings):
-    """iw_samples: draws k per example. iw_num_test: at most so many test examples."""
+    """iw_samples: draws k per example. iw_num_test: largest number of test examples."""
 
     iw_samples: Count = 100
     iw_num_test: Count = 1_000
@@ -25,7 +25,7 @@ class ImportanceWeighted(Kind):
 
     @piece
     def iw_log_prob(self) -> Tensor:
-        """(N,) float64 nats of the first `iw_num_test` examples."""
+        """(N,) float64 nats of `iw_num_test` test examples."""
         self.subject.require_weights()
         draws = self.settings.iw_samples
         return self.subject.log_prob(self.settings.iw_num_test, draws, f"importance-weighted bound, k={draws}")

@@ -21,7 +21,7 @@ class Inception(Kind):
 
     @piece
     def inception_outputs(self, fake: Tensor) -> Outputs:
-        """Of the samples: (N, 2048) and (N, 1008)."""
+        """Features (N, 2048) and logits (N, 1008) of the samples."""
         return self.subject.networks.features_and_logits("inception", fake)
 
     @piece

@@ -1,4 +1,4 @@
-"""The log-likelihood that the model itself claims, of test examples."""
+"""The model's own log-likelihood of test examples."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from genarena.likelihood import Likelihood
 
 
 class LogLikelihood(Kind):
-    """One Monte-Carlo draw per example, where the model draws at all."""
+    """With one Monte-Carlo draw per example, if the model's `log_prob` draws."""
 
     @piece
     def likelihood(self) -> Likelihood:
-        """The kind that the model claims; an instance may claim less than its class."""
+        """The kind of likelihood that the model has; an instance may have a weaker one than its class."""
         return self.subject.model.likelihood
 
     @piece
@@ -23,7 +23,7 @@ class LogLikelihood(Kind):
 
     @piece
     def log_prob_error(self) -> float:
-        """Standard error, in nats, that all of `log_prob` share: that of an estimated log Z; 0 for most models."""
+        """Standard error, in nats, that all values of `log_prob` share: that of an estimated log Z. 0 for most models."""
         return self.subject.model.estimator(1).get("log_z_standard_error", 0.0)
 
     def facts(self, piece: str) -> dict[str, Any]:

@@ -12,15 +12,15 @@ from genarena.metrics.base import Unavailable
 from genarena.models.capabilities import Integrates
 from genarena.options.values import Count, Positive
 
-BATCH = 32  # examples that are integrated together, and share their steps
+BATCH = 32  # examples that are integrated together, with the same solver steps
 
-Solution = tuple[Tensor, dict[str, Any]]  # log-probabilities, and how they were made
+Solution = tuple[Tensor, dict[str, Any]]  # log-probabilities (N,), and the facts of the solution
 
 
 @dataclass(frozen=True)
 class ProbabilityFlowSettings(Settings):
-    """ode_num_test: at most so many test examples. ode_tolerance: of the solver, absolute and relative. ode_probes: of the
-    trace estimator. ode_dequantisation: "model" or "uniform" noise on integer levels."""
+    """ode_num_test: largest number of test examples. ode_tolerance: of the solver, absolute and relative. ode_probes: number
+    of probes of the trace estimator. ode_dequantisation: "model" or "uniform" noise on integer levels."""
 
     ode_num_test: Count = 64
     ode_tolerance: Positive = 1e-5
@@ -29,14 +29,14 @@ class ProbabilityFlowSettings(Settings):
 
 
 class ProbabilityFlow(Kind):
-    """log p(x), p carried to a known density by an ordinary differential equation."""
+    """log p(x) through an ordinary differential equation that maps p to a known density."""
 
     Settings = ProbabilityFlowSettings
     constants = {"ode_batch": BATCH}
 
     @piece
     def ode_solution(self) -> Solution:
-        """(N,) float64 nats of the first `ode_num_test` examples, and how the equation was solved."""
+        """(N,) float64 nats of `ode_num_test` test examples, and the facts of the solution."""
         model, settings = self.subject.model, self.settings
         if not isinstance(model, Integrates):
             raise Unavailable(f"{self.subject.model_name} has no probability-flow ODE")
@@ -56,7 +56,7 @@ class ProbabilityFlow(Kind):
 
     @piece
     def ode_log_prob(self, ode_solution: Solution) -> Tensor:
-        """(N,) float64 nats of the first `ode_num_test` examples."""
+        """(N,) float64 nats of `ode_num_test` test examples."""
         return ode_solution[0]
 
     def facts(self, piece: str) -> dict[str, Any]:

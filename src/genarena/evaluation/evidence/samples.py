@@ -1,4 +1,4 @@
-"""Samples of the model, and how long they took."""
+"""Samples of the model, and the time that they took."""
 
 import time
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from genarena.metrics.base import Unavailable, content_order
 
 
 class Drawn(NamedTuple):
-    """samples (N, *shape) as they came; seconds: wall time per sample; nonfinite: how many samples are not finite."""
+    """samples: (N, *shape), unchecked values; seconds: wall time per sample; nonfinite: how many samples are not finite."""
 
     samples: Tensor
     seconds: float
@@ -24,7 +24,7 @@ class Samples(Kind):
 
     @piece
     def drawn(self) -> Drawn:
-        """What the model drew, whether or not it can be used."""
+        """All samples of the model, including those that are not finite."""
         batch_size, num_samples = self.settings.batch_size, self.settings.num_samples
         counts = [min(batch_size, num_samples - start) for start in range(0, num_samples, batch_size)]
         chunks = self.subject.blocks(self._draw, counts, f"samples, batches of {batch_size}")
@@ -43,7 +43,7 @@ class Samples(Kind):
 
     @piece
     def fake_order(self, fake: Tensor) -> Tensor:
-        """(N,) indices that shuffle the samples by their content, whatever order they came in."""
+        """(N,) indices of the samples in an order that depends on their content only."""
         return content_order(fake)
 
     @piece
@@ -65,15 +65,15 @@ class Samples(Kind):
         }
 
     def _draw(self, count: int) -> tuple[Tensor, float]:
-        """So many samples, and the seconds that they took."""
+        """`count` samples (count, *shape), and the seconds that they took."""
         began = time.perf_counter()
         samples = self.subject.model.sample(count, self._conditions(count))
         self._check(samples, count)
         return samples.cpu(), time.perf_counter() - began
 
     def _check(self, samples: Tensor, count: int) -> None:
-        """Raises ContractBroken for samples that are not in the space of the data. Integer data has floats only where one of
-        them is not finite (`genarena.likelihood.as_levels`)."""
+        """Raises ContractBroken for samples that are not in the space of the data. Samples of integer data may be floats only
+        if one of them is not finite (`genarena.likelihood.as_levels`)."""
         spec, name = self.subject.data.spec, self.subject.model_name
         expected, discrete = (count, *spec.shape), spec.is_discrete
         marked = samples.is_floating_point() and not bool(torch.isfinite(samples).all())
@@ -87,7 +87,7 @@ class Samples(Kind):
             raise ContractBroken(f"{name}.sample gave level {highest}, the data has levels {levels}")
 
     def _conditions(self, count: int) -> Tensor | None:
-        """Labels to sample under: none, or drawn from the training labels."""
+        """Labels (count,) to sample under, drawn from the training labels; None for an unconditional model."""
         if self.subject.data.spec.condition is None:
             return None
         labels = self.subject.data.train.y
