@@ -1,7 +1,7 @@
-"""The protocol's measurements: one torchmetrics `Metric` per file, found by its file name.
+"""The metrics: one torchmetrics `Metric` per file, found by its file name.
 
-`metrics=[recall]` loads `recall.py`. A metric's `update` names what it needs; `genarena.evaluation.evidence`
-lists what there is to ask for. `names` and `check` answer without importing torch, so a typo fails before anything is loaded.
+`metrics=[recall]` loads `recall.py`. The parameters of a metric's `update` name the evidence that it needs, see
+`genarena.evaluation.evidence`. `names` and `check` do not import torch, so a typo fails before anything is loaded.
 """
 
 import difflib
@@ -12,17 +12,17 @@ from genarena import plugins
 
 
 def names() -> list[str]:
-    """Every metric there is, sorted: the files of this folder, and of the folder `metrics` of each plugin."""
+    """Names of all metrics, sorted: the files of this folder, and of the folder `metrics` of each plugin."""
     return sorted(_modules())
 
 
 def module_of(name: str) -> str:
-    """The module that holds a metric."""
+    """The dotted name of a metric's module."""
     return _modules()[name]
 
 
 def _modules() -> dict[str, str]:
-    """Name -> module; a plugin does not replace a metric of ours."""
+    """Name -> module. A plugin cannot replace a metric of genarena."""
     found = {}
     for package, folder in {**plugins.packages(), "genarena": Path(__file__).parents[1]}.items():
         files = [path.stem for path in (folder / "metrics").glob("*.py") if path.stem not in ("__init__", "base")]
@@ -31,7 +31,7 @@ def _modules() -> dict[str, str]:
 
 
 def check(metrics: Sequence[str]) -> list[str]:
-    """The metrics, each once, in the given order; raises ValueError when one does not exist."""
+    """The metrics, each once, in the given order. Raises ValueError if one does not exist."""
     if isinstance(metrics, str):
         raise ValueError(f"metrics={metrics!r}: expected a list, e.g. metrics=[{metrics}]")
     known = names()

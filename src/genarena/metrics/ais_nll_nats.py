@@ -7,7 +7,7 @@ from genarena.metrics.base import LikelihoodMetric
 
 
 class AISNLLNats(LikelihoodMetric):
-    """-log p(x), p(x) = E_z p(x|z), by annealed importance sampling: on average too high.
+    """-log p(x), p(x) = E_z p(x|z), by annealed importance sampling; too high on average.
 
     `sandwich` in the record bounds the log-likelihood of simulated data from both sides, in nats.
     """

@@ -14,16 +14,17 @@ from genarena.statistics.neighbours import nearest
 
 
 def authentic(points: Tensor, train: Tensor) -> Tensor:
-    """(N,) booleans: d(x, t) > d(t, t'), with t the training example nearest to x, and t' the one nearest to t."""
+    """(N,) booleans: d(x, t) > d(t, t'), with t the training example nearest to x, and t' the other one nearest to t."""
     distances, index = nearest(points, train)
     to_others = nearest(train[index[:, 0]], train, k=2)[0][:, 1]  # the first is t itself, or a copy of it
     return distances[:, 0] > to_others
 
 
 class AuthPct(ArenaMetric):
-    """100 times the share of samples further from the training set than its own examples are; 0 for a memoriser.
+    """100 times the share of authentic samples; 0 for a memoriser.
 
-    `real`, the same of test examples, is what fresh data scores. Well above it: samples unlike any data.
+    `real` in the record is the value for test examples, that is, for new data. A value well above it means samples that are
+    unlike any data.
     """
 
     title = "AuthPct"

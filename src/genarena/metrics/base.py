@@ -1,4 +1,4 @@
-"""What a metric is here: a torchmetrics `Metric` that also says what its number means."""
+"""The base of all metrics: a torchmetrics `Metric` with a title, a unit and a record."""
 
 import hashlib
 import math
@@ -17,9 +17,9 @@ HASHED_AT_ONCE = 4096  # rows
 
 
 class Unavailable(Exception):
-    """A metric cannot be had for this model or data; the text is the `reason` that stands in the row beside null.
+    """A metric cannot be computed for this model or data. The text is the `reason` in the row, where the value is null.
 
-    facts: JSON-able numbers that stand there too.
+    facts: further JSON-able entries of the record.
     """
 
     def __init__(self, reason: str, facts: dict[str, Any] | None = None) -> None:
@@ -28,7 +28,7 @@ class Unavailable(Exception):
 
 
 def finite_rows(name: str, rows: Tensor) -> Tensor:
-    """The rows (N, F) on the CPU. Raises ArenaError with the first row that is not finite, and how many there are."""
+    """The rows (N, F) on the CPU. Raises ArenaError, with the first one and their number, if rows are not finite."""
     broken = (~torch.isfinite(rows)).any(dim=1)
     if broken.any():
         raise ArenaError(
@@ -41,7 +41,7 @@ def finite_rows(name: str, rows: Tensor) -> Tensor:
 def content_order(rows: Tensor) -> Tensor:
     """Indices (N,) that put rows (N, *shape) in the order of a hash of their content.
 
-    It shuffles like a permutation with a fixed seed, and does not depend on the order that the rows came in.
+    The order is random in effect, like a permutation with a fixed seed, but does not depend on the given order of the rows.
     """
     digests = [
         hashlib.blake2b(row.tobytes(), digest_size=16).digest()
@@ -52,38 +52,40 @@ def content_order(rows: Tensor) -> Tensor:
 
 
 def joined(parts: list[Tensor]) -> Tensor:
-    """One tensor; a single part is not copied, for features of 50,000 images are large."""
+    """The parts as one tensor. A single part is not copied, because features of 50,000 images are large."""
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class ArenaMetric(torchmetrics.Metric):
     """One number of the protocol.
 
-    A subclass has a `title`, and a docstring. The parameters of its `update` name pieces of evidence, each given whole and
-    once: `real`, `fake`, `train` (N, *shape), examples of the test split, samples and training examples; `real_features`,
-    `fake_features`, `train_features` (N, F) in `features.space`; `log_prob` (N,) nats with `likelihood`; `spec`; and the others
-    of `genarena.evaluation.evidence`; a wrong name lists them all. `compute` returns the number, and raises
-    `Unavailable(reason)` when there is none. `record` adds what belongs beside the value (n, k, backbone, split). Sums are
-    float64, so that the result depends neither on batch size nor on order.
+    A subclass has a `title` and a docstring, and writes
+    - `update`: its parameters name pieces of evidence. It is called once, with whole pieces: `real`, `fake`, `train`
+      (N, *shape), which are test examples, samples and training examples; `real_features`, `fake_features`, `train_features`
+      (N, F) in `features.space`; `log_prob` (N,) nats, with `likelihood`; `spec`; and the others of
+      `genarena.evaluation.evidence` (the error for a wrong name lists all).
+    - `compute`: returns the number. Raises `Unavailable(reason)` if there is none.
+    - `record`: further facts (n, k, ...).
+    Sums are in float64, so that the result depends neither on batch size nor on order.
     """
 
     title: ClassVar[str]  # the column's heading
     unit: ClassVar[str] = ""
     higher_is_better: ClassVar[bool | None] = False
-    min_examples: ClassVar[int] = 1  # of test examples and of samples: with fewer, nothing is computed for it
-    too_few: ClassVar[str] = ""  # what would be wrong with fewer
+    min_examples: ClassVar[int] = 1  # smallest number of test examples and of samples; with fewer, no evidence is made
+    too_few: ClassVar[str] = ""  # the reason for this minimum
     full_state_update = False
 
     def __init__(self) -> None:
-        super().__init__(sync_on_compute=False)  # `evaluate` brings the evidence of all ranks together
+        super().__init__(sync_on_compute=False)  # `evaluate` gathers the evidence of all ranks
 
     def record(self) -> dict[str, Any]:
-        """JSON-able facts that belong beside the value."""
+        """Facts that are recorded with the value; JSON-able."""
         return {}
 
 
 class TwoSampleMetric(ArenaMetric):
-    """Compares rows of features of generated and of real examples; keeps both until `compute`."""
+    """Compares features of generated and of real examples; keeps both until `compute`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,12 +93,12 @@ class TwoSampleMetric(ArenaMetric):
         self.add_state("fake_rows", default=[], dist_reduce_fx="cat")
 
     def keep(self, real: Tensor, fake: Tensor) -> None:
-        """Features (N, F) and (M, F); raises ArenaError when some are not finite."""
+        """Keep features (N, F) and (M, F). Raises ArenaError if some are not finite."""
         self.real_rows.append(finite_rows("real", real))
         self.fake_rows.append(finite_rows("fake", fake))
 
     def rows(self, at_least: int = 2) -> tuple[Tensor, Tensor]:
-        """All real and all fake rows; raises Unavailable when either set has fewer than `at_least`."""
+        """All real and all fake rows. Raises Unavailable if either has fewer than `at_least`."""
         real, fake = joined(self.real_rows), joined(self.fake_rows)
         if min(len(real), len(fake)) < at_least:
             raise Unavailable(
@@ -109,7 +111,7 @@ class TwoSampleMetric(ArenaMetric):
 
 
 class FrechetMetric(TwoSampleMetric):
-    """Frechet distance between Gaussians fitted to both sets of features, which must outnumber their dimensions."""
+    """Frechet distance between Gaussians fitted to both sets of features. Needs more examples than feature dimensions."""
 
     too_few = "with fewer the covariance of the features is singular"
 
@@ -125,7 +127,7 @@ class FrechetMetric(TwoSampleMetric):
 
 
 class LikelihoodMetric(ArenaMetric):
-    """Mean over test examples of something that a log-probability gives; keeps one float64 per example."""
+    """Mean over test examples of a value computed from the log-probability; keeps one float64 per example."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,12 +136,12 @@ class LikelihoodMetric(ArenaMetric):
         self.shared_error = 0.0
 
     def keep(self, values: Tensor, likelihood: Likelihood, shared_error: float = 0.0) -> None:
-        """`values` (N,); `likelihood` says how to read them; `shared_error`: the standard error that all of them share."""
+        """`values` (N,); `likelihood`: exact, bound or estimate; `shared_error`: a standard error common to all values."""
         self.values.append(values.detach().double().cpu())
         self.likelihood, self.shared_error = likelihood, shared_error
 
     def compute(self) -> float:
-        """The mean; Unavailable when one value is not finite, for a mean over the rest would flatter the model."""
+        """The mean. Raises Unavailable if a value is not finite: a mean over the others would favour the model."""
         values = dim_zero_cat(self.values)
         broken = int((~torch.isfinite(values)).sum())
         if broken:

@@ -1,6 +1,6 @@
 """Bits per dimension of integer data: -log2 P(x) / D, the mean over test examples.
 
-Theis, van den Oord & Bethge 2016, arXiv 1511.01844, sec. 3.1: for integers, so a density of noisy pixels counts as a bound.
+Theis, van den Oord & Bethge 2016, arXiv 1511.01844, sec. 3.1: a density of dequantised pixels gives a bound on P(x).
 """
 
 from torch import Tensor
@@ -18,7 +18,7 @@ class BitsPerDim(LikelihoodMetric):
     unit = "bits/dim"
 
     def update(self, log_prob: Tensor, spec: DataSpec, likelihood: Likelihood, log_prob_error: float = 0.0) -> None:
-        """`log_prob` (N,) nats; `log_prob_error`: the standard error that all of them share, nats."""
+        """`log_prob` (N,) nats; `log_prob_error`: a standard error common to all of them, nats."""
         if not spec.is_discrete:
             raise Unavailable("bits per dimension are for integer data; nll_nats holds the log-density")
         shared = -units.bits_per_dim(log_prob.new_tensor(log_prob_error), spec.num_dims).item()

@@ -1,11 +1,11 @@
 """Data copying: are samples nearer to the training set than test examples are? (Meehan et al. 2020, arXiv 2004.05675)
 
-In every cell of a partition of space, a Mann-Whitney test compares the distances of samples to their nearest training
-example of the cell with those of test examples; C_T is the mean of the z values, weighted by the test examples (section
-3). Far below 0 means copying, far above 0 samples unlike the data, about 0 neither.
+Space is divided into cells. In every cell a Mann-Whitney test compares the distances of samples to the cell's nearest
+training example with those of test examples. C_T is the mean of the z values, weighted by the number of test examples
+(section 3). Far below 0 means copying, far above 0 samples unlike the data, about 0 neither.
 
-As in the paper cells are k-means clusters of the training set, 50 at 10,000 samples, and a cell counts when it holds at
-least 20 samples; with fewer samples there are fewer cells, one for every 200. Differs from the paper: by default features
+As in the paper, cells are k-means clusters of the training set, 50 for 10,000 samples, and a cell is used if it has at
+least 20 samples. With fewer samples there are fewer cells, one for every 200. Differs from the paper: by default features
 of the domain classifier instead of an autoencoder's; for vectors, the vectors themselves.
 """
 
@@ -21,16 +21,16 @@ from genarena.statistics.neighbours import nearest_distances
 
 MOST_CELLS = 50
 SAMPLES_PER_CELL = 200
-FEWEST = 20  # samples in a cell that counts
+FEWEST = 20  # samples in a cell that is used
 
 
 def partition(train: Tensor, num_cells: int) -> KMeans:
-    """Cells (Voronoi) around k-means centres of the training rows (L, F); where it starts depends on their order."""
+    """Voronoi cells of k-means centres of the training rows (L, F); the initial centres depend on the rows' order."""
     return KMeans(min(num_cells, len(train)), n_init=1, random_state=0).fit(train.numpy())
 
 
 def mann_whitney_z(fake: np.ndarray, real: np.ndarray) -> float:
-    """(U - m n / 2) / sqrt(m n (m + n + 1) / 12), U the number of pairs in which the sample is further away."""
+    """(U - m n / 2) / sqrt(m n (m + n + 1) / 12), U the number of (sample, test) pairs whose sample is further away."""
     m, n = len(fake), len(real)
     u = rankdata(np.concatenate([fake, real]))[:m].sum() - m * (m + 1) / 2
     return float((u - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))
@@ -52,7 +52,7 @@ class CT(ArenaMetric):
     def update(self, train_features: Tensor, real_features: Tensor, fake_features: Tensor, train_order: Tensor) -> None:
         """Features (L, F), (N, F) and (M, F) of the training examples, test examples and samples.
 
-        `train_order` (L,) is an order by the content of the examples, not of their features, which may differ in a last bit.
+        `train_order` (L,): an order by the content of the examples; features may differ in the last bit.
         """
         self.train_rows = [finite_rows("training", train_features[train_order])]
         self.real_rows.append(finite_rows("real", real_features))
@@ -76,7 +76,7 @@ class CT(ArenaMetric):
         return float(np.average([cell["z"] for cell in self.cells], weights=weights))
 
     def record(self) -> dict[str, Any]:
-        """`cells`: those that count, with their z."""
+        """`cells`: the cells that are used, with their z."""
         return {
             "n": sum(map(len, self.fake_rows)),
             "n_real": sum(map(len, self.real_rows)),

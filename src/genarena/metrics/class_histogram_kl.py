@@ -1,4 +1,4 @@
-"""Mode dropping: which classes are drawn how often, as the domain classifier sees them.
+"""Mode dropping: how often each class is drawn, by the predictions of the domain classifier.
 
 KL(samples || test split) of the two histograms of predicted classes, as Metz et al. 2017 (arXiv 1611.02163) did on
 stacked MNIST. 1/2 is added to every count of both (Krichevsky & Trofimov 1981), so an absent class stays finite.
@@ -22,7 +22,7 @@ def histogram_kl(fake: Tensor, real: Tensor) -> float:
 
 
 class ClassHistogramKL(ArenaMetric):
-    """KL between histograms of predicted classes; log K when one of K equally frequent classes is all that is drawn."""
+    """KL between histograms of predicted classes; log K if only one of K equally frequent classes is drawn."""
 
     title = "class KL"
     unit = "nats"
@@ -44,7 +44,7 @@ class ClassHistogramKL(ArenaMetric):
         return histogram_kl(self.fake_counts, self.real_counts)
 
     def record(self) -> dict[str, Any]:
-        """`by_chance`: what samples of the data itself would score on average, (K - 1)/2 (1/n + 1/n_real)."""
+        """`by_chance`: the average score of samples from the data itself, (K - 1)/2 (1/n + 1/n_real)."""
         n, n_real = int(self.fake_counts.sum()), int(self.real_counts.sum())
         by_chance = 0.5 * (len(self.real_counts) - 1) * (1 / n + 1 / n_real) if n and n_real else None
         return {

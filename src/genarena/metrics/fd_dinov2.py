@@ -1,7 +1,7 @@
 """Frechet distance on DINOv2 features to the test split, after Stein et al. 2023 (arXiv 2306.04675).
 
-The paper found that it follows what people see better than Inception does. Network, layer, resize and normalisation are
-the paper's (`genarena.evaluation.backbones`). Differs from the paper: the reference is the test split.
+The paper found that it agrees with human judgement better than Inception does. Network, layer, resize and normalisation
+are the paper's (`genarena.evaluation.backbones`). Differs from the paper: the reference is the test split.
 """
 
 from torch import Tensor

@@ -1,6 +1,6 @@
-"""Frechet distance on the penultimate features of the domain classifier: FID's formula in the data set's own terms.
+"""Frechet distance on the penultimate features of the domain classifier: FID's formula with features for this data set.
 
-Formula: Heusel et al. 2017, arXiv 1706.08500, eq. 6. Features: `genarena.evaluation.features`, defined here and nowhere else.
+Formula: Heusel et al. 2017, arXiv 1706.08500, eq. 6. Features: `genarena.evaluation.features`; they are genarena's own.
 """
 
 from torch import Tensor

@@ -1,8 +1,8 @@
 """Frechet Inception distance (Heusel et al. 2017, arXiv 1706.08500) to the test split.
 
-Inception and its weights are those of torch-fidelity, known by checksum; the value equals torch-fidelity's on the same
-images. Differs from most papers: the reference is the test split, not 50,000 training images. With 2,048 examples or
-fewer the covariance of the 2,048 features is singular and the number means little, so there is none.
+Inception and its weights are those of torch-fidelity, identified by their sha256; the value equals torch-fidelity's on the
+same images. Differs from most papers: the reference is the test split, not 50,000 training images. With 2,048 examples or
+fewer the covariance of the 2,048 features is singular and the number would mean little, so no value is given.
 """
 
 from torch import Tensor

@@ -1,10 +1,10 @@
 """FID extrapolated to infinitely many samples (Chong & Forsyth 2020, arXiv 1911.07023, section 4).
 
-FID is biased upwards by an amount that falls with 1/N, N the number of samples, at a rate that differs from model to
-model. FID_N is measured at 15 values of N, each on a subset of its own, and a straight line in 1/N gives the value at 0.
+FID is biased upwards in proportion to 1/N, N the number of samples, with a factor that differs from model to model. FID_N is
+measured at 15 values of N, each on another random subset, and a straight line in 1/N is extrapolated to 1/N = 0.
 
 Differs from the paper: the model's ordinary samples instead of Sobol sequences, which only some models could use. As in
-the paper the reference stays as it is, so its own share of the bias remains.
+the paper the reference set is fixed, so the bias from its size remains.
 """
 
 from typing import Any
@@ -22,12 +22,12 @@ FEWEST_SAMPLES = 5000
 
 
 def subset_sizes(num_samples: int) -> list[int]:
-    """15 sizes at equal distances, the smallest a tenth of all (the paper's 5,000 of 50,000) but no less than 2,049."""
+    """15 evenly spaced sizes up to `num_samples`, from a tenth of it (the paper: 5,000 of 50,000), at least 2,049."""
     return np.linspace(max(SMALLEST, num_samples // 10), num_samples, POINTS).astype(int).tolist()
 
 
 def distances_at(real: Tensor, fake: Tensor, sizes: list[int]) -> list[float]:
-    """FID_N for each N: a subset of its own of the samples (N, F), drawn by a fixed seed, against all real rows."""
+    """FID_N for each N in `sizes`: a random subset of the samples (M, F), drawn with a fixed seed, against all real rows."""
     reference, generator = gaussian_statistics(real), torch.Generator().manual_seed(0)
     subsets = (fake[torch.randperm(len(fake), generator=generator)[:size]] for size in sizes)
     return [frechet_distance(*reference, *gaussian_statistics(subset)) for subset in subsets]
@@ -51,7 +51,7 @@ class FIDInfinity(TwoSampleMetric):
         self.points: tuple[list[int], list[float]] = ([], [])
 
     def update(self, real_inception: Tensor, fake_inception: Tensor, fake_order: Tensor) -> None:
-        """Features (N, 2048) and (M, 2048); `fake_order` (M,) makes the subsets a matter of content, not of order."""
+        """Features (N, 2048) and (M, 2048); with `fake_order` (M,) the subsets do not depend on the order of the samples."""
         self.keep(real_inception, fake_inception[fake_order])
 
     def compute(self) -> float:

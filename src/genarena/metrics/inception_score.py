@@ -1,8 +1,8 @@
-"""Inception score (Salimans et al. 2016, arXiv 1606.03498): are samples sure of their class, and classes many?
+"""Inception score (Salimans et al. 2016, arXiv 1606.03498): are the predicted classes certain per sample, and many overall?
 
-Mean over 10 splits, as everywhere, for the score of a split depends on its size, which also bounds it. Which sample is in
-which split is decided by a hash of its content, so the order of the samples does not matter; torch-fidelity shuffles them
-by a fixed seed. No real images take part: ImageNet's classes are the yardstick, so it says little about data unlike them.
+The mean over 10 splits, as is usual; the score of a split depends on its size. A hash of a sample's content decides its
+split, so that the order of the samples does not matter (torch-fidelity shuffles them with a fixed seed instead). It uses no
+real images but ImageNet's classes, and so says little about data unlike ImageNet.
 """
 
 import itertools
@@ -38,16 +38,16 @@ class InceptionScore(ArenaMetric):
         self.add_state("logits", default=[], dist_reduce_fx="cat")
 
     def update(self, fake_inception_logits: Tensor, fake_order: Tensor) -> None:
-        """Logits (N, 1008) without their bias, and the order (N,) to take them in."""
+        """Logits (N, 1008) without their bias, and the order (N,) of the samples for the splits."""
         self.logits.append(finite_rows("fake", fake_inception_logits[fake_order]))
 
     def compute(self) -> float:
         logits = joined(self.logits)
-        if len(logits) < 2 * SPLITS:  # one sample a split has no classes to spread over: the score would be 1
+        if len(logits) < 2 * SPLITS:  # with one sample per split the score would be 1
             raise Unavailable(f"needs at least {2 * SPLITS} samples, two for each split; there are {len(logits)}")
         return split_scores(logits).mean().item()
 
     def record(self) -> dict[str, Any]:
-        """`std`: over the splits."""
+        """`std`: standard deviation over the splits."""
         logits = joined(self.logits)
         return {"n": len(logits), "splits": SPLITS, "std": split_scores(logits).std(correction=0).item()}

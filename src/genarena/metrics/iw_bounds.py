@@ -14,9 +14,9 @@ from genarena.metrics.base import LikelihoodMetric
 
 
 class ImportanceWeightedBounds(LikelihoodMetric):
-    """-E[log(1/k sum_{i <= k} w_i)] >= -log p(x) for every k; the value is that of the largest.
+    """-E[log(1/k sum_{i <= k} w_i)] >= -log p(x) for every k; the value is that of the largest k.
 
-    All k share their draws: the first k of them. `nats[i]` belongs to `k[i]` and does not rise with it in expectation.
+    The bound of k uses the first k of the same draws. `nats[i]` belongs to `k[i]`; in expectation it does not increase with k.
     """
 
     title = "IW bound"
@@ -27,7 +27,7 @@ class ImportanceWeightedBounds(LikelihoodMetric):
         self.curve: dict[str, Any] = {}
 
     def update(self, iw_log_weights: Tensor, iw_bounds_k: Sequence[int], likelihood: Likelihood) -> None:
-        """`iw_log_weights` (k, N) nats, k the largest of the rising `iw_bounds_k`; called once."""
+        """`iw_log_weights` (k, N) nats, k the largest of the increasing `iw_bounds_k`; called once."""
         bounds = [-log_mean_exp(iw_log_weights[:k]) for k in iw_bounds_k]
         effective = 1.0 / iw_log_weights.softmax(0).square().sum(0)
         self.curve = {

@@ -7,7 +7,7 @@ from genarena.metrics.base import LikelihoodMetric
 
 
 class ImportanceWeightedNLLNats(LikelihoodMetric):
-    """-E[log(1/k sum_k p(x, z_k) / q(z_k | x))] >= -log p(x), tighter the larger k is."""
+    """-E[log(1/k sum_k p(x, z_k) / q(z_k | x))] >= -log p(x); the bound is tighter for larger k."""
 
     title = "IW NLL"
     unit = "nats"

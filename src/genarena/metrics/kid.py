@@ -1,7 +1,7 @@
 """Kernel Inception distance (Binkowski et al. 2018, arXiv 1801.01401) to the test split.
 
 Differs from the paper: one unbiased estimate from all pairs of examples instead of the mean over random subsets of
-1,000. Both have the same expectation; this one has less variance and depends on no random choice and no order.
+1,000. Both have the same expectation; this one has less variance and depends neither on random subsets nor on order.
 """
 
 from torch import Tensor
@@ -11,7 +11,7 @@ from genarena.statistics.kernel import squared_mmd
 
 
 class KernelInceptionDistance(TwoSampleMetric):
-    """Unbiased MMD^2 with the kernel (a.b / F + 1)^3 on the F = 2048 pool features of Inception; can be below 0."""
+    """Unbiased MMD^2 with the kernel (a.b / F + 1)^3 on the F = 2048 pool features of Inception; it can be negative."""
 
     title = "KID"
 

@@ -1,7 +1,7 @@
 """Memorisation: are samples nearer to training examples than unseen examples are?
 
 Euclidean distances between pixel levels (or vectors). After Meehan, Chaudhuri & Dasgupta 2020 (arXiv 2004.05675), who
-compare the same two samples of distances with a rank test; here the ratio of the medians, which keeps a scale.
+compare the same two sets of distances with a rank test; the ratio of medians shows the size of the difference too.
 """
 
 from typing import Any
@@ -12,13 +12,13 @@ from torchmetrics.utilities import dim_zero_cat
 from genarena.metrics.base import ArenaMetric, Unavailable, content_order
 from genarena.statistics.neighbours import nearest_distances
 
-QUERIES = 2_000  # of each kind: the medians are then good to about 1%, and a large training set stays affordable
+QUERIES = 2_000  # samples and test examples: enough for medians within about 1%, affordable for large training sets
 
 
 class NearestNeighbourRatio(ArenaMetric):
     """median d(sample, nearest training example) / median d(test example, nearest training example).
 
-    0 for copies of the training set, 1 for samples as new as the test split is. Well above 1: unlike any data.
+    0 for copies of the training set, 1 for samples as new as the test split. Well above 1: samples unlike any data.
     """
 
     title = "NN ratio"
@@ -32,7 +32,7 @@ class NearestNeighbourRatio(ArenaMetric):
     def update(self, fake: Tensor, real: Tensor, train: Tensor, fake_order: Tensor) -> None:
         """Samples, test and training examples (N, *shape).
 
-        2,000 of the samples and 2,000 of the test examples are looked up: the first of each in an order by content.
+        2,000 of the samples and 2,000 of the test examples are used: the first of each in an order by content.
         """
         some = real[content_order(real)[:QUERIES]]
         for queries, distances in ((fake[fake_order[:QUERIES]], self.fake_distances), (some, self.real_distances)):
@@ -47,7 +47,7 @@ class NearestNeighbourRatio(ArenaMetric):
         return (dim_zero_cat(self.fake_distances).quantile(0.5) / median).item()
 
     def record(self) -> dict[str, Any]:
-        """`copies`: share of the samples that equal a training example; `copies_real`: the same of test examples."""
+        """`copies`: share of the samples that equal a training example; `copies_real`: that share of the test examples."""
         fake, real = dim_zero_cat(self.fake_distances), dim_zero_cat(self.real_distances)
         return {
             "n": len(fake),

@@ -1,6 +1,6 @@
 """Negative log-likelihood in nats per example, the mean over test examples.
 
-Theis, van den Oord & Bethge 2016, arXiv 1511.01844, sec. 3.1: of integers a mass, of continuous data a density.
+Theis, van den Oord & Bethge 2016, arXiv 1511.01844, sec. 3.1: integer data has a probability mass, continuous data a density.
 """
 
 from torch import Tensor
@@ -16,6 +16,6 @@ class NLLNats(LikelihoodMetric):
     unit = "nats"
 
     def update(self, log_prob: Tensor, likelihood: Likelihood, log_prob_error: float = 0.0) -> None:
-        """`log_prob` (N,) nats, one Monte-Carlo draw where the model's bound takes draws; `log_prob_error`: the standard
-        error that all of them share."""
+        """`log_prob` (N,) nats, with one Monte-Carlo draw if the model's bound needs draws; `log_prob_error`: a standard
+        error common to all of them, nats."""
         self.keep(-log_prob, likelihood, log_prob_error)

@@ -9,7 +9,7 @@ from genarena.spec import DataSpec
 
 
 class ODEBitsPerDim(LikelihoodMetric):
-    """-log P(x) / (D log 2) from the number that `ode_nll_nats` reports."""
+    """-log P(x) / (D log 2): the value of `ode_nll_nats` in bits/dim."""
 
     title = "ODE bits/dim"
     unit = "bits/dim"

@@ -7,10 +7,10 @@ from genarena.metrics.base import LikelihoodMetric
 
 
 class ODENLLNats(LikelihoodMetric):
-    """-log p(x), p carried to N(0, I) by an ODE; for integers with the noise and the loss of dequantisation.
+    """-log p(x), where an ODE maps p to N(0, I); for integers, with the bound of dequantisation.
 
-    An estimate: dequantisation gives a bound in expectation, and the estimated trace keeps it one, but the error of the
-    solver has no sign.
+    It is an estimate. Dequantisation gives a bound in expectation, and the estimated trace does not change this, but the
+    solver's error may have either sign.
     """
 
     title = "ODE NLL"

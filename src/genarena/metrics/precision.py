@@ -1,4 +1,4 @@
-"""Improved precision: how many samples look like data (Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2).
+"""Improved precision: which share of the samples looks like data? (Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2).
 
 Differs from the paper: by default features of the domain classifier instead of VGG-16 (`features.space` names others);
 for vectors, the vectors themselves.
@@ -13,7 +13,7 @@ from genarena.statistics.neighbours import share_inside_any, squared_radii
 
 
 class Precision(TwoSampleMetric):
-    """Share of the samples inside a ball around a real example that reaches to its k-th nearest real neighbour."""
+    """Share of the samples inside the k-nearest-neighbour ball of some real example (radius: to its k-th real neighbour)."""
 
     title = "precision"
     higher_is_better = True

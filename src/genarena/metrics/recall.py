@@ -1,4 +1,4 @@
-"""Improved recall: how much of the data the samples reach (Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2).
+"""Improved recall: which share of the data do the samples cover? (Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2).
 
 Differs from the paper: by default features of the domain classifier instead of VGG-16 (`features.space` names others);
 for vectors, the vectors themselves.
@@ -13,7 +13,7 @@ from genarena.statistics.neighbours import share_inside_any, squared_radii
 
 
 class Recall(TwoSampleMetric):
-    """Share of the real examples inside a ball around a sample that reaches to its k-th nearest neighbour sample."""
+    """Share of the real examples inside the k-nearest-neighbour ball of some sample (radius: to its k-th other sample)."""
 
     title = "recall"
     higher_is_better = True

@@ -1,4 +1,4 @@
-"""Wall time per generated example; defined here: a clock around the calls of `sample`."""
+"""Wall time per generated example; defined here: measured by a clock around the calls of `sample`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from genarena.metrics.base import ArenaMetric
 
 
 class SamplingSeconds(ArenaMetric):
-    """Seconds per sample, over all the samples that the evaluation drew, in batches of the recorded size."""
+    """Seconds per sample, the mean over all samples of the evaluation, drawn in batches of the recorded size."""
 
     title = "sampling"
     unit = "seconds"

@@ -2,7 +2,7 @@
 
 The kernel is the cosine of the features, k(x, y) = f(x).f(y) / (|f(x)| |f(y)|). The eigenvalues of K/n are then those of
 the (F, F) matrix of second moments of the normalised features (section 3, for kernels that are inner products), so no
-(n, n) matrix is needed. The score grows with n and depends on the features: compare within one table.
+(n, n) matrix is needed. The score grows with n and depends on the features: compare only values with the same n and features.
 """
 
 from typing import Any
