@@ -2,19 +2,19 @@
 
 Per image, on one stack of bits: pop z ~ q(z|x), push x under p(x|z), push z under p(z). The stack grows by
 -log2 p(x|z) - log2 p(z) + log2 q(z|x) bits, whose mean over z is the negative evidence lower bound. The images form a
-chain: the bits that one pops were pushed by the one before it. Only the first needs bits from outside; they are
-random, `Coder.initial_bits` of them, and stay in the file, so they are counted in full.
+chain: each image pops bits that the previous image pushed. The first one needs random bits instead, `Coder.initial_bits`
+of them; they are part of the file and are counted.
 
 Every latent dimension takes one of 2^16 values, the medians of bins of equal mass under the prior N(0, 1), so p(z) costs
 exactly 16 bits per dimension. Differs from the paper:
 
-- Codes beyond 4.2 standard deviations of the prior fall into the outermost bins; only a posterior that is much wider than
-  the prior, which the KL term forbids, would notice.
-- A bin is coded in two steps of 8 bits, the upper one and the lower one given it. The chain rule makes that the same
-  distribution; a table of 2^16 entries would lose 2^16 2^-24 of its mass to entries that are never used.
-- Before a bin is pushed, a pseudo-random number that both sides know is added to it, modulo 2^16; under a uniform
-  prior that costs nothing. Without it the codes of one image would be drawn with the codes of the image before as the
-  only randomness ("clean bits" in the paper), and the cost would not be the bound.
+- Codes beyond 4.2 standard deviations of the prior fall into the outermost bins. This matters only if the posterior is much
+  wider than the prior, which the KL term prevents.
+- A bin is coded in two steps of 8 bits: the upper half, then the lower half given the upper one. By the chain rule this is
+  the same distribution. A single table of 2^16 entries would lose 2^16 2^-24 of its mass to unused entries.
+- Before a bin is pushed, a pseudo-random number that encoder and decoder know is added to it, modulo 2^16; under a uniform
+  prior this costs nothing. Without it the codes of one image would be the only source of randomness for the next one (they
+  are not "clean bits", in the paper's words), and the cost would not equal the bound.
 """
 
 import numpy as np
@@ -32,17 +32,17 @@ STEP = 256  # bins per step
 NUM_BINS = STEP * STEP
 PRIOR = stream.model.Uniform(NUM_BINS)
 UPPER_EDGES = ndtri(np.linspace(0.0, 1.0, STEP + 1))
-FLOOR = 1e-12  # keeps the sum of a table positive where a bin of no mass was popped
+FLOOR = 1e-12  # keeps the sum of a table positive if a bin without mass was popped
 
 
 class BitsBackCoder(Coder):
-    """One image after the other; the last one is pushed first, so that they are popped in order."""
+    """One image after the other. The last image is pushed first, so that decoding pops them in order."""
 
     name = "bits-back ANS"
 
     def __init__(self, model: Infers) -> None:
         self.model = model
-        self.initial_bits = 16 * (model.latent_dim + model.latent_dim % 2)  # what one image can be expected to pop
+        self.initial_bits = 16 * (model.latent_dim + model.latent_dim % 2)  # as much as one image pops on average
 
     def encode(self, x: Tensor, bars: Bars) -> np.ndarray:
         ans = stream.stack.AnsCoder(_random_words(self.initial_bits // 32))
@@ -56,7 +56,7 @@ class BitsBackCoder(Coder):
 
     def decode(self, words: np.ndarray, num_images: int, bars: Bars) -> Tensor:
         if len(words) and not words[-1]:
-            raise Untrusted(NOT_OURS)  # no stack ends in zero
+            raise Untrusted(NOT_OURS)  # no valid stack ends in zero
         ans, images = stream.stack.AnsCoder(words), []
         for index in bars.track(range(num_images), "decode, one image after the other"):
             bins = decoded(ans, PRIOR, self.model.latent_dim)
@@ -72,7 +72,7 @@ class BitsBackCoder(Coder):
 
 
 def pop_bins(ans: stream.stack.AnsCoder, posterior: DiagonalNormal) -> np.ndarray:
-    """One bin (D,), int32, per dimension of the posterior of one example, drawn with the bits of the stack."""
+    """Bins (D,), int32, one per dimension of the posterior of one example, drawn with bits from the stack."""
     upper = decoded(ans, TABLES, _upper_table(posterior))
     return STEP * upper + decoded(ans, TABLES, _lower_table(posterior, upper))
 
@@ -85,7 +85,7 @@ def push_bins(ans: stream.stack.AnsCoder, bins: np.ndarray, posterior: DiagonalN
 
 
 def bin_medians(bins: np.ndarray) -> np.ndarray:
-    """The value of z, float64, that a bin stands for."""
+    """The values of z, float64, that the bins stand for."""
     return ndtri((bins + 0.5) / NUM_BINS)
 
 
@@ -95,7 +95,7 @@ def _upper_table(posterior: DiagonalNormal) -> np.ndarray:
 
 
 def _lower_table(posterior: DiagonalNormal, upper: np.ndarray) -> np.ndarray:
-    """(D, 256): mass of the posterior in each bin of the group `upper` (D,); rows need not sum to one."""
+    """(D, 256): mass of the posterior in each bin of the groups `upper` (D,). Rows are not normalised."""
     return _masses(ndtri((STEP * upper[:, None] + np.arange(STEP + 1)) / NUM_BINS), posterior)
 
 
@@ -106,10 +106,10 @@ def _masses(edges: np.ndarray, posterior: DiagonalNormal) -> np.ndarray:
 
 
 def _noise(index: int, count: int) -> np.ndarray:
-    """Pseudo-random bins (count,), int32, of one image; a stream that numpy promises never to change."""
+    """Pseudo-random bins (count,), int32, for image `index`; numpy guarantees that this stream never changes."""
     return (np.random.PCG64(index).random_raw(count) % NUM_BINS).astype(np.int32)
 
 
 def _random_words(count: int) -> np.ndarray:
-    """Never zero, which the end of a stack must not be."""
+    """Random words (count,), uint32, none of them zero: a stack must not end in zero."""
     return np.random.default_rng(0).integers(1, 2**32, count, dtype=np.uint32)

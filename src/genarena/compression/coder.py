@@ -1,4 +1,4 @@
-"""What the coders share: their interface, and the step from a distribution over levels to a table of probabilities."""
+"""The interface of the coders, and the step from a distribution over levels to a table of probabilities."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -11,7 +11,7 @@ from genarena.distributions import PixelDistribution
 from genarena.errors import Untrusted, UserError
 from genarena.files.progress import Bars
 
-# Fixed point of 24 bits; every level keeps at least 2^-24, so that no image is impossible to code.
+# 24-bit fixed point; every level has at least probability 2^-24, so that every image can be coded.
 TABLES = stream.model.Categorical(perfect=False)
 NOT_OURS = (
     "the compressed images do not decode with the model's probabilities of this machine: they were written on "
@@ -23,7 +23,7 @@ class Coder(ABC):
     """Images to 32-bit words and back, with the probabilities of one model."""
 
     name: ClassVar[str]
-    initial_bits: int = 0  # what the coder puts into the words before the first image
+    initial_bits: int = 0  # random bits that the coder puts before the first image
 
     @abstractmethod
     def encode(self, x: Tensor, bars: Bars) -> np.ndarray:
@@ -31,11 +31,11 @@ class Coder(ABC):
 
     @abstractmethod
     def decode(self, words: np.ndarray, num_images: int, bars: Bars) -> Tensor:
-        """The inverse, on the CPU. Raises Untrusted when the words cannot come from this model."""
+        """The inverse of `encode`, on the CPU. Raises Untrusted if the words cannot come from this model."""
 
 
 def table(distribution: PixelDistribution) -> np.ndarray:
-    """Probabilities (N C H W, L), float64, one row per dimension. Raises UserError when one is not finite."""
+    """Probabilities (N C H W, L), float64, one row per dimension. Raises UserError if one is not finite."""
     probs = (
         distribution.probs().movedim(1, -1).flatten(0, -2).contiguous().cpu().numpy()
     )  # constriction ignores strides
@@ -45,7 +45,7 @@ def table(distribution: PixelDistribution) -> np.ndarray:
 
 
 def decoded(coder: object, *models: object) -> np.ndarray:
-    """`coder.decode(*models)`. Raises Untrusted where constriction meets words that no message has."""
+    """`coder.decode(*models)`. Raises Untrusted for words that are not a valid message."""
     try:
         return coder.decode(*models)
     except AssertionError as error:

@@ -6,7 +6,7 @@
     4        hash of configuration and weights of the model
     4        number of images            4        CRC-32 of all the above and of the words
 
-The data id and the model's hash say what the file belongs to; a file does not hold its model.
+The hashes identify the data set and the model that the file needs; the model itself is not in the file.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ HEADER_BYTES = FACTS.size + CHECKSUM.size
 
 
 def coder_for(model: GenerativeModel) -> Coder:
-    """Raises UserError for a model or data that cannot be coded."""
+    """The coder that fits a model. Raises UserError for a model or data that cannot be coded."""
     name = type(model).__name__
     if not model.spec.is_image or not model.spec.is_discrete:
         raise UserError(
@@ -52,7 +52,7 @@ def coder_for(model: GenerativeModel) -> Coder:
 
 
 def model_hash(config: dict[str, Any], model: GenerativeModel) -> bytes:
-    """4 bytes that change with the configuration `config` of the model and with every weight."""
+    """A hash of 4 bytes over the model's configuration `config` and all its weights."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -60,17 +60,17 @@ def model_hash(config: dict[str, Any], model: GenerativeModel) -> bytes:
 
 
 class Codec:
-    """Files of images for one model and one data set, with the weights that the model has when the codec is made."""
+    """Files of images for one model and one data set. The model's weights must not change after construction."""
 
     def __init__(self, model: GenerativeModel, config: dict[str, Any], data_id: str) -> None:
-        """model: in eval mode. config: what it was built from. Raises UserError for a model that cannot be coded with."""
+        """model: in eval mode. config: its configuration. Raises UserError for a model that cannot compress."""
         self.model, self.coder = model, coder_for(model)
         self.data_id, self.hashed = data_id, model_hash(config, model)
 
     def compress(self, x: Tensor, bars: Bars) -> bytes:
         """The content of a file of images (N, C, H, W), uint8 levels.
 
-        Raises UserError when `x` is not what the model describes, or the model's probabilities are not finite.
+        Raises UserError if `x` has another shape or levels than the model's data, or a probability is not finite.
         """
         spec = self.model.spec
         if tuple(x.shape[1:]) != spec.shape or len(x) < 1 or int(x.max()) >= spec.num_levels:
@@ -86,7 +86,7 @@ class Codec:
     def decompress(self, content: bytes, bars: Bars) -> Tensor:
         """The images of a file, (N, C, H, W) uint8 on the CPU.
 
-        Raises Untrusted for a damaged file, or one that this machine decodes to other pixels; UserError for one of another
+        Raises Untrusted for a damaged file, or if this machine decodes it to other pixels; UserError for a file of another
         version, data set or model.
         """
         num_images, pixels = self._checked_header(content)
@@ -98,7 +98,7 @@ class Codec:
         return x
 
     def _checked_header(self, content: bytes) -> tuple[int, int]:
-        """Number of images and CRC-32 of their levels."""
+        """Number of images and CRC-32 of their levels. Raises as `decompress`."""
         if content[: len(MAGIC)] != MAGIC:
             raise Untrusted("this is not a file of compressed images")
         facts, checksum, words = content[: FACTS.size], content[FACTS.size : HEADER_BYTES], content[HEADER_BYTES:]
@@ -125,7 +125,7 @@ def _short_hash(text: str) -> bytes:
 
 @contextmanager
 def _reproducible() -> Iterator[None]:
-    """One thread, no autocast, no gradients: sums in one order, however many threads the process was given."""
+    """One thread and no gradients inside this context, so that sums are always computed in the same order."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

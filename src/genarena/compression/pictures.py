@@ -1,8 +1,8 @@
 """Sizes of the same images as PNG and as lossless WebP: one file per image, in memory, at the highest effort.
 
-Two levels are stored as a picture of 1 bit, other grey levels and colours as 8-bit numbers, unscaled. WebP has no grey
-pictures: all three channels are equal there, which its lossless transforms remove. Each file carries its own header,
-as in a folder of pictures, which weighs heavily on small images.
+Grey images of two levels are stored with 1 bit per pixel, all others with 8 bits per value, unscaled. WebP has no grey
+pictures: all three channels are equal, which its lossless transforms remove. Each file has its own header, as in a folder of
+pictures; for small images the headers are a large part of the size.
 """
 
 import io
@@ -20,7 +20,7 @@ FORMATS = {
 
 
 def picture_bits_per_dim(x: Tensor, num_levels: int, name: str, bars: Bars) -> float | None:
-    """Mean over images (N, C, H, W) of uint8 levels; `name` is a key of `FORMATS`. None unless C is 1 or 3."""
+    """Mean bits/dim over images (N, C, H, W), uint8 levels; `name` is a key of `FORMATS`. None unless C is 1 or 3."""
     if x.shape[1] not in (1, 3):
         return None
     size = sum(len(encode(image, num_levels, name)) for image in bars.track(x, f"{name} files"))

@@ -1,8 +1,8 @@
-"""Range coding with an autoregressive model (Martin 1979; Pasco 1976): -log2 p(x) bits, up to the last word.
+"""Range coding with an autoregressive model (Martin 1979; Pasco 1976): -log2 p(x) bits, rounded up to a whole word.
 
 Encoder and decoder make the same sequential pass, `Factorises.traverse` with its caches, over the same chunks of images.
-The encoder knows the images and could run the network on all dimensions at once, but floating-point sums would come out
-in another order, and a single different rounding is enough to lose all that follows.
+The encoder knows the images and could run the network on all dimensions at once. But then floating-point sums would have
+another order, and a single different rounding would make everything after it undecodable.
 """
 
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""From a model and images to a file on disk and the numbers that a row shows: claimed, measured, PNG, WebP."""
+"""Compresses images with a model, and measures bits/dim for a row: the model's claim, the file, PNG, WebP."""
 
 import time
 from importlib.metadata import version
@@ -24,9 +24,9 @@ BATCH = 500
 def measure(codec: Codec, x: Tensor, out: Path, bars: Bars, seed: int = 0) -> dict[str, Any]:
     """Write images (N, C, H, W), uint8 levels, to `out`, read the file, decode it and compare.
 
-    seed: of the draws of the likelihood that the model claims. Returns a record for `metrics` in a row: `value`, the
-    bits/dim of the whole file, beside those of the claim, PNG and WebP. Raises Untrusted when the decoded images differ in
-    one pixel, UserError when `out` cannot be written.
+    seed: of the Monte-Carlo draws of the model's own likelihood. Returns a record for `metrics` in a row: `value`, the
+    bits/dim of the whole file, and those of the model's likelihood, PNG and WebP. Raises Untrusted if the decoded images
+    differ in any pixel, UserError if `out` cannot be written.
     """
     model, coder = codec.model, codec.coder
     claimed = _claimed(model, x, seed, bars)
@@ -63,7 +63,7 @@ def measure(codec: Codec, x: Tensor, out: Path, bars: Bars, seed: int = 0) -> di
 
 
 def add_to_row(folder: RunFolder, record: dict[str, Any]) -> None:
-    """Put the record beside the metrics of a finished run."""
+    """Add the record to the metrics in the row of a finished run; does nothing for any other run."""
     with folder.locked():
         if not folder.result.exists():
             return
@@ -74,7 +74,7 @@ def add_to_row(folder: RunFolder, record: dict[str, Any]) -> None:
 
 
 def _claimed(model: GenerativeModel, x: Tensor, seed: int, bars: Bars) -> float:
-    """Mean bits/dim of the same images by `log_prob`: exact, or the bound with one draw per image."""
+    """Mean bits/dim of the images by `log_prob`: exact, or a bound with one draw per image."""
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.no_grad():
         torch.manual_seed(seed)
