@@ -1,1 +1,1 @@
-"""Options: what values they may take, which of them a class has, how they are written on a command line. No torch here."""
+"""Options: their allowed values, the options of each class, their form on a command line. Nothing here imports torch."""

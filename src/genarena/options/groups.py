@@ -1,4 +1,4 @@
-"""Options that belong to no constructor: those of the line itself, and of groups such as budget and launcher."""
+"""Options that belong to no constructor: those without a group (`seed`, ...), and those of groups such as budget."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,7 +28,7 @@ class Budget:
 
 @dataclass
 class Trainer:
-    """What a user may say of Lightning's trainer: the budget and the run decide the rest."""
+    """The options of the trainer that a user may set; the budget and the run decide the others."""
 
     accelerator: Literal["cpu", "gpu", "cuda", "mps", "auto"]
     strategy: Literal["ddp", "fsdp"] | None
@@ -80,7 +80,7 @@ class Launcher:
 
 @dataclass
 class Optimizer:
-    """Options that torch's optimisers share; torch's own annotations have no ranges."""
+    """Options that torch's optimisers share, with ranges, which torch's own annotations lack."""
 
     lr: Positive
     weight_decay: NonNegative
@@ -97,4 +97,4 @@ GROUPS: dict[str, dict[str, Any]] = {
 OF_FOREIGN = {
     "pytorch_lightning.Trainer": hints(Trainer),
     "torch.optim.": hints(Optimizer),
-}  # a dot at the end: a prefix
+}  # a key that ends in a dot is a prefix

@@ -1,4 +1,4 @@
-"""What a user may have meant by an option that does not exist."""
+"""Hints for misspelt options."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,26 +10,26 @@ from genarena.options.signatures import parameters
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
-    """`; did you mean <the closest candidate>?`, or "" where none is close."""
+    """`; did you mean <the closest candidate>?`, or "" if none is close."""
     candidates = list(candidates)
     close = difflib.get_close_matches(word, candidates, 1, 0.65) or [c for c in candidates if c.lower() == word.lower()]
-    if not close:  # the last part may be right and the path wrong
+    if not close:  # perhaps only the last part is right
         close = [c for c in candidates if c.split(".")[-1] == word.split(".")[-1]][:1]
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def misspelt(word: str, keys: Iterable[str]) -> str:
-    """` (<key>: there is no such option)` of the key that is nearly the `word`; "" where none is."""
+    """` (<key>: there is no such option)` for the first key that is similar to `word`; "" if there is none."""
     return next((f" ({key}: there is no such option)" for key in keys if nearest(key, [word])), "")
 
 
 def written(value: Any) -> str:
-    """The value as it is written on a command line."""
+    """The value in the form of a command line."""
     return "null" if value is None else str(value)
 
 
 def told(error: Exception) -> str:
-    """The first line of an error of Hydra or OmegaConf; for a YAML file that cannot be read, which line, and why."""
+    """The first line of an error of Hydra or OmegaConf; for an invalid YAML file, its path, the line and the reason."""
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return f"{mark.name}, line {mark.line + 1}: {error.problem}"
@@ -37,7 +37,7 @@ def told(error: Exception) -> str:
 
 
 def flat(cfg: DictConfig, prefix: str = "") -> list[str]:
-    """Every option of a configuration, also those that a YAML leaves to the constructor's default."""
+    """All options of a configuration, including those that a YAML leaves to the constructor's default."""
     keys = []
     for key in cfg:
         full = f"{prefix}{key}"

@@ -1,4 +1,4 @@
-"""Options as they are written on a command line: `key=value` in Hydra's grammar, and paths taken literally."""
+"""Options on a command line: `key=value` in Hydra's grammar, and paths, which are taken literally."""
 
 import os
 import re
@@ -14,12 +14,12 @@ from genarena.options.values import Place, place_of
 
 
 def key_of(text: str) -> str:
-    """The option that an override is about, without Hydra's `+` and `~`."""
+    """The key of an override, without Hydra's `+` and `~`."""
     return text.lstrip("+~").partition("=")[0]
 
 
 def parse(text: str) -> Override:
-    """Raises UserError with the first line of the parser's complaint."""
+    """Parse an override. Raises UserError with the first line of the parser's error."""
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException as error:
@@ -27,7 +27,7 @@ def parse(text: str) -> Override:
 
 
 def values(override: Override) -> list[Any]:
-    """The values that an override gives: those of a sweep, or its only one."""
+    """The values of an override: all values of a sweep, or a single one."""
     if override.is_sweep_override():
         return [_plain(parse(f"k={value}").value()) for value in override.sweep_string_iterator()]
     return [_plain(override.value())]
@@ -42,20 +42,20 @@ def _plain(value: Any) -> Any:
 
 
 def written(key: str, text: str | os.PathLike) -> str:
-    """`key=text` so that Hydra reads this very text, and hands it on unchanged: in quotes where that is needed."""
+    """`key=text`, in quotes if needed, so that Hydra reads exactly this text as a string."""
     text = str(text)
     if (
         re.fullmatch(r"[A-Za-z0-9_./+-]+", text) and parse(f"{key}={text}").value() == text
-    ):  # `null` and 1e3 are no text
+    ):  # `null` and 1e3 would not stay text
         return f"{key}={text}"
     return f"{key}={QuotedString(text=text, quote=Quote.single).with_quotes()}"
 
 
 def literal_path(text: str, place: Place) -> str:
-    """An override whose value is a path: what follows `=` is the path, whatever characters it holds. Raises UserError.
+    """An override whose value is a path: all text after `=` is the path, whatever its characters. Raises UserError.
 
-    Quotes around the whole value are taken off: they are Hydra's, and ours where a line is handed on. Several quoted paths
-    with commas between them are a sweep over folders.
+    Quotes around the whole value are removed; Hydra and `written` add them. Several quoted paths with commas between them
+    are a sweep over folders.
     """
     key, _, value = text.partition("=")
     try:
@@ -75,7 +75,7 @@ def path_in(text: str, place: Place) -> str:
 def _unquoted(value: str) -> list[str]:
     if value[:1] in ("'", '"') and value[-1:] == value[:1]:
         try:
-            parsed = OverridesParser.create().parse_override(f"k={value}")._value  # `value()` forgets the quotes
+            parsed = OverridesParser.create().parse_override(f"k={value}")._value  # `value()` loses the quotes
         except HydraException:
             return [value]
         parts = parsed.list if isinstance(parsed, ChoiceSweep) else [parsed]

@@ -1,4 +1,4 @@
-"""Which options a class or function has, and of which types: read from its source without importing it."""
+"""The options of a class or function, and their types, read from its source without importing it."""
 
 import ast
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ NAMES = {
 
 @lru_cache
 def parameters(target: str | None) -> dict[str, Any]:
-    """Option -> type of a `_target_`; {} where its source cannot be found. A type that cannot be read is `Something`."""
+    """Option -> type of a `_target_`; {} if its source cannot be found. A type that cannot be read is `Something`."""
     if not isinstance(target, str):
         return {}
     for prefix, kinds in OF_FOREIGN.items():
@@ -44,7 +44,7 @@ def _defined(module: str, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _sources(module: str) -> list[Path]:
-    """Files that may define what a dotted module holds: its own, or those of the package that it is."""
+    """The file of a dotted module; all files, if it is a package."""
     package, *parts = module.split(".")
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -78,7 +78,7 @@ class _Source:
         return {item.arg: self._kind(item.annotation) for item in arguments if item.arg != "self"}
 
     def of_class(self, node: ast.ClassDef) -> dict[str, Any]:
-        """Parameters of `__init__`; without one, the fields of a dataclass and of the classes that it extends."""
+        """Parameters of `__init__`; without an `__init__`, the fields of the dataclass and of its base classes."""
         for item in node.body:
             if isinstance(item, ast.FunctionDef) and item.name == "__init__":
                 return self.of_function(item)
@@ -102,18 +102,18 @@ class _Source:
         if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
             try:
                 annotation = ast.parse(annotation.value, mode="eval").body
-            except (SyntaxError, ValueError):  # a text, such as an address, and no type
+            except (SyntaxError, ValueError):  # a string that is no type, such as an address
                 return values.Something
         if annotation is None or not all(isinstance(part, _IN_TYPES) for part in ast.walk(annotation)):
             return values.Something
-        try:  # names of types only: there is nothing else to call
+        try:  # only names of types are in scope, nothing else
             return eval(compile(ast.Expression(annotation), "<annotation>", "eval"), {"__builtins__": {}}, self.names)
-        except (TypeError, ValueError, AttributeError, LookupError):  # e.g. two types that make no union
+        except (TypeError, ValueError, AttributeError, LookupError):  # e.g. two types that cannot form a union
             return values.Something
 
 
 def _settings_in(base: ast.expr) -> str | None:
-    """The package of a base `*settings_in("<package>")`."""
+    """The package named in a base `*settings_in("<package>")`; None for another base."""
     match base:
         case ast.Starred(ast.Call(ast.Name("settings_in"), [ast.Constant(str() as package)])):
             return package
@@ -121,7 +121,7 @@ def _settings_in(base: ast.expr) -> str | None:
 
 
 def _of_package(package: str) -> dict[str, Any]:
-    """Options of all classes in the files of a package that extend `Settings`."""
+    """The options of all classes that extend `Settings`, in all files of a package."""
     found: dict[str, Any] = {}
     for path in _sources(package):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -151,14 +151,14 @@ _IN_TYPES = (
 
 
 class _Names(dict):
-    """Names of types; one that is not known stands for `Something`."""
+    """Name -> type; an unknown name gives `Something`."""
 
     def __missing__(self, name: str) -> type:
         return values.Something
 
 
 def _absolute(item: ast.ImportFrom, module: str) -> str:
-    """The module of a `from ... import`, also of a relative one in `module`."""
+    """The absolute module of a `from ... import` in `module`, which may be relative."""
     if not item.level:
         return item.module or ""
     return ".".join([*module.split(".")[: -item.level], *filter(None, [item.module])])

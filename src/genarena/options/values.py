@@ -1,7 +1,7 @@
-"""Named types for the options of a constructor: `latent_dim: Count` says once what a value may be. No torch here.
+"""Named types for the options of constructors, such as `latent_dim: Count`. Nothing here imports torch.
 
-The command line reads these types from the source before anything heavy is imported, and `build` checks the same ones
-when it makes the object.
+The command line reads these types from the source before heavy imports; `build` checks the same types when it makes the
+object.
 """
 
 import math
@@ -26,7 +26,7 @@ class Range:
     positive: bool = False
 
     def refusal(self, value: float) -> str:
-        """What is expected instead of `value`; "" where it lies in the range."""
+        """A description of the range; "" if `value` is in it."""
         if not math.isfinite(value):
             return "a finite number"
         if self.positive:
@@ -38,14 +38,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Place:
-    """A path. `words` are values that name no file; `address`: may be a URL; `below`: relative to `data.root`."""
+    """A path. words: values that are no path; address: it may be a URL; below: it may be relative to `data.root`."""
 
     words: tuple[str, ...] = ()
     address: bool = False
     below: bool = False
 
     def read(self, text: str) -> str:
-        """The path that a user means by `text`: `~` is expanded, and a relative path becomes absolute. Raises UserError."""
+        """`text` as a path: `~` is expanded, and a relative path becomes absolute. Raises UserError for an invalid path."""
         if not text.strip():
             raise UserError("expected a path, and it is empty")
         if "${" in text or not text.isprintable():
@@ -61,7 +61,7 @@ def absolute(text: str) -> str:
 
 
 def from_environment(variable: str) -> Path | None:
-    """The path that an environment variable holds; None where it is not set, or empty."""
+    """The path in an environment variable; None if it is not set or empty."""
     text = os.environ.get(variable)
     return Path(absolute(text)) if text else None
 
@@ -79,7 +79,7 @@ Weights = Annotated[str, Place(words=("download",))]
 
 
 class Unknown(type):
-    """The type of a type that cannot be read from the source: `Callable[..., X]`, `torch.Tensor`. Any value may fit it."""
+    """Metaclass of `Something`: attributes and subscripts of an unreadable type, as in `Callable[..., X]`, are unreadable."""
 
     def __getattr__(cls, name: str) -> "Unknown":
         if name.startswith("__"):
@@ -91,7 +91,7 @@ class Unknown(type):
 
 
 class Something(metaclass=Unknown):
-    """A type that cannot be read from the source."""
+    """A type that cannot be read from the source, such as `torch.Tensor`. Any value may fit it."""
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------
@@ -100,24 +100,24 @@ SCALARS = {int: "int", float: "float", str: "str", bool: "bool", type(None): "nu
 
 
 def alternatives(kind: Any) -> list[Any]:
-    """The members of a union, or the type alone."""
+    """The members of a union; [kind] for any other type."""
     return [part for arg in get_args(kind) for part in alternatives(arg)] if _is_union(kind) else [kind]
 
 
 def place_of(kind: Any) -> Place | None:
-    """The `Place` of a type that is a path, also of `Folder | None`."""
+    """The `Place` of a type that is a path (`Folder`, `Folder | None`); None for other types."""
     marks = [mark for part in alternatives(kind) for mark in getattr(part, "__metadata__", ())]
     return next((mark for mark in marks if isinstance(mark, Place)), None)
 
 
 def is_known(kind: Any) -> bool:
-    """Whether every alternative is a scalar, a range of one, or a literal, so that nothing else fits."""
+    """Whether every alternative is a scalar type, with or without a range, or a literal, so that values can be checked."""
     parts = alternatives(kind)
     return all(get_origin(part) in (Annotated, Literal) or (isclass(part) and part in SCALARS) for part in parts)
 
 
 def refusal(value: Any, kind: Any) -> str:
-    """What is expected instead of `value`; "" where it fits the type, or where the type does not say."""
+    """A description of what is expected; "" if `value` fits the type, or the type cannot be checked."""
     known = [part for part in alternatives(kind) if is_known(part)]
     reasons = [_refusal(value, part) for part in known]
     if not known or len(known) < len(alternatives(kind)) or "" in reasons:
@@ -164,7 +164,7 @@ def _is_union(kind: Any) -> bool:
 
 @lru_cache
 def hints(target: Callable[..., Any]) -> dict[str, Any]:
-    """Option -> type of a class or function that can be imported; {} where its annotations cannot be resolved."""
+    """Option -> type of a class or function; {} if its annotations cannot be resolved."""
     own_init = isclass(target) and not is_dataclass(target)
     try:
         found = get_type_hints(target.__init__ if own_init else target, include_extras=True)
@@ -181,5 +181,5 @@ def check(target: Callable[..., Any], options: dict[str, Any], what: str) -> Non
 
 
 def check_fields(settings: Any, what: str) -> None:
-    """`check` of a dataclass that has just been made."""
+    """`check` the fields of a dataclass instance."""
     check(type(settings), vars(settings), what)

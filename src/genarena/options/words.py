@@ -1,11 +1,11 @@
-"""The words of a command line: flags of Hydra, options, and what people type in place of them."""
+"""The words of a command line: flags of Hydra and options, with hints for common mistakes."""
 
 from collections.abc import Sequence
 
 from genarena.errors import UserError
 from genarena.options.groups import GROUPS
 
-WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i")  # of Hydra's flags; of the last, it may be left out
+WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i")  # flags of Hydra with a value; --info may have none
 FLAGS = (
     *WITH_VALUE,
     "-m",
@@ -20,9 +20,9 @@ FLAGS = (
 
 
 def split(words: Sequence[str], groups: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Hydra's own flags with their values, and the options. Raises UserError, with what to type, for anything else.
+    """Hydra's own flags with their values, and the options. Raises UserError, with a hint, for anything else.
 
-    groups: what there is to choose, for hints.
+    groups: the configuration groups (`model`, `data`, ...), for hints.
     """
     flags, options, left = [], [], list(words)
     while left:
@@ -49,7 +49,7 @@ def _refuse_spaces(options: Sequence[str]) -> None:
 
 
 def _about_dashes(word: str, following: Sequence[str], groups: Sequence[str]) -> str:
-    """What to type in place of `--model=vae` or `--model vae`."""
+    """A hint for an unknown flag, such as `--model=vae` or `--model vae`."""
     name, separator, value = word.lstrip("-").partition("=")
     if not separator and following and "=" not in following[0] and following[0][:1] != "-":
         value = following[0]
