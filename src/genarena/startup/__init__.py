@@ -1,1 +1,1 @@
-"""What has to be decided before torch is imported: how many threads, and what Lightning does not need to import."""
+"""Work that must be done before torch is imported: choose the number of threads, and avoid unneeded imports of Lightning."""

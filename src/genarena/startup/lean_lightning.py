@@ -1,12 +1,12 @@
-"""`import pytorch_lightning` without what a run does not use.
+"""`import pytorch_lightning` without the imports that a run does not need.
 
-Lightning imports torchmetrics for two classes, and the package then imports torchvision, scipy.signal, matplotlib and every
-metric it has. Lightning and torch's FLOP counter import torch._dynamo, the compiler, to ask whether a module is compiled and
-to keep functions from being compiled. Together this takes twice the time of `import torch`.
+Lightning imports torchmetrics for two classes; that package then imports torchvision, scipy.signal, matplotlib and all its
+metrics. Lightning and torch's FLOP counter import torch._dynamo, the compiler, to test whether a module is compiled and to
+exclude functions from compilation. Together this takes twice the time of `import torch`.
 
 After `install()`, torchmetrics is a module with these two classes; the first use of any other name loads the whole package
-into the same module. torch._dynamo is imported when something compiles, or an optimiser takes a step. Where the versions of
-these packages are built differently, or they are imported already, everything is imported as usual.
+into the same module. torch._dynamo is imported when something compiles, or when an optimiser takes a step. If the installed
+versions differ in structure, or the packages are imported already, everything is imported as usual.
 """
 
 import functools
@@ -28,17 +28,17 @@ USERS_OF_COMPILER = (
     "pytorch_lightning.utilities.compile",
     "pytorch_lightning.trainer.connectors.logger_connector.result",
 )
-ASKED_OF_ANY_MODULE = ("__path__", "__wrapped__", "__warningregistry__", "__test__")  # by `import`, inspect, pytest
+ASKED_OF_ANY_MODULE = ("__path__", "__wrapped__", "__warningregistry__", "__test__")  # by import, inspect, pytest
 
 
 def install() -> None:
-    """Import these packages sparingly from now on; calling it again changes nothing."""
+    """From now on, import these packages lazily. A second call does nothing."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
 class _Finder(MetaPathFinder):
-    """Finds a few modules where Python finds them, and gives them another loader."""
+    """Finds a few modules at their usual places, and gives them another loader."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         own = {PACKAGE: _LazyLoader, PLOT: _LazyLoader, **dict.fromkeys(USERS_OF_COMPILER, _LoaderWithoutCompiler)}
@@ -60,13 +60,13 @@ class _Loader(Loader):
 
 
 class _LazyLoader(_Loader):
-    """Makes a module that holds a few names, and loads the rest when it is asked for."""
+    """Makes a module with a few names; the others are loaded at their first use."""
 
     def exec_module(self, module: ModuleType) -> None:
         module.__class__ = _LazyModule
         try:
             module.__dict__.update(_of_plot(module) if module.__name__ == PLOT else _of_package())
-        except PackageNotFoundError:  # installed in a way that does not tell the version
+        except PackageNotFoundError:  # installed without version metadata
             whole(module)
 
 
@@ -77,13 +77,13 @@ class _LazyModule(ModuleType):
         if self.__name__ == PACKAGE and name in (*CLASSES, "utilities"):
             try:
                 return _one_class(name)
-            except (ImportError, AttributeError):  # of a version that is built differently
+            except (ImportError, AttributeError):  # a version with another structure
                 pass
         return getattr(whole(self), name)
 
 
 def whole(module: ModuleType) -> ModuleType:
-    """The same module, with everything in it."""
+    """The same module, completely loaded."""
     if type(module) is _LazyModule:
         lazy = module.__spec__.loader
         module.__class__, module.__spec__.loader, module.__loader__ = ModuleType, lazy.usual, lazy.usual
@@ -100,14 +100,14 @@ def _of_package() -> dict[str, Any]:
 
 
 def _one_class(name: str) -> Any:
-    utilities = importlib.import_module("torchmetrics.utilities")  # first: `torchmetrics.metric` alone is a circle
+    utilities = importlib.import_module("torchmetrics.utilities")  # first: avoids a circular import
     found = utilities if name == "utilities" else getattr(importlib.import_module(CLASSES[name]), name)
     setattr(sys.modules[PACKAGE], name, found)
     return found
 
 
 def _of_plot(module: ModuleType) -> dict[str, Any]:
-    """What `Metric` takes from this file: two types, which are these where matplotlib is missing, and a function."""
+    """The names that `Metric` imports from `torchmetrics.utilities.plot`: two types, as without matplotlib, and a function."""
 
     def plot_single_or_multi_val(*args: Any, **kwargs: Any) -> Any:
         return whole(module).plot_single_or_multi_val(*args, **kwargs)
@@ -123,7 +123,7 @@ def _of_plot(module: ModuleType) -> dict[str, Any]:
 
 
 class _LoaderWithoutCompiler(_Loader):
-    """Runs a module while `_Compiler` stands in the place of torch._dynamo, and `_disable` in that of torch's decorator."""
+    """Loads a module while `_Compiler` replaces torch._dynamo, and `_disable` replaces torch's decorator."""
 
     def exec_module(self, module: ModuleType) -> None:
         torch = sys.modules["torch"]
@@ -147,11 +147,11 @@ class _CompiledType(type):
 
 
 class _Compiled(metaclass=_CompiledType):
-    """Has as instances those of `torch._dynamo.OptimizedModule`; there are none where that is not imported."""
+    """`isinstance` of this class tests for `torch._dynamo.OptimizedModule`; it is False if torch._dynamo is not imported."""
 
 
 def _disable(function: Callable, recursive: bool = True, **options: Any) -> Callable:
-    """`torch._dynamo.disable`, carried out when something may have been compiled."""
+    """`torch._dynamo.disable`, applied at the first call after torch._dynamo has been imported."""
     disabled: Callable | None = None
 
     @functools.wraps(function)
@@ -165,7 +165,7 @@ def _disable(function: Callable, recursive: bool = True, **options: Any) -> Call
 
 
 class _Compiler(ModuleType):
-    """What Lightning takes from torch._dynamo; any other name imports it."""
+    """The names that Lightning uses of torch._dynamo; any other name imports the real module."""
 
     OptimizedModule = _Compiled
     disable = staticmethod(_disable)

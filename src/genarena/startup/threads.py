@@ -1,12 +1,12 @@
-"""How many threads torch computes with: as many as there are free cores. No torch here.
+"""Chooses the number of threads of torch: the number of free cores. Nothing here imports torch.
 
-The threads of OpenMP wait for each other at the end of every operation, and do so by spinning. Where one of them shares its
-core with another process, all of them wait for it: beside two busy processes on two cores, dcgan trains four times slower
-with two threads than with one. The waiting policy does not mend this: with OMP_WAIT_POLICY=PASSIVE or GOMP_SPINCOUNT=0 it
-trains twice as slow again, and on a free machine a third slower. So the policy stays, and the number of threads is chosen.
+OpenMP's threads wait for each other at the end of every operation, by spinning. If one of them shares its core with another
+process, all wait for it: beside two busy processes on two cores, dcgan trains four times slower with two threads than with
+one. Another waiting policy does not help: with OMP_WAIT_POLICY=PASSIVE or GOMP_SPINCOUNT=0 it is still twice as slow, and on
+a free machine a third slower. So the policy is not changed, but the number of threads is.
 
-A number that the user has set (OMP_NUM_THREADS, MKL_NUM_THREADS) is never changed. On a free machine nothing is set, and torch
-takes all cores.
+A number set by the user (OMP_NUM_THREADS, MKL_NUM_THREADS) is never changed. On a free machine nothing is set, and torch
+uses all cores.
 """
 
 import math
@@ -21,14 +21,14 @@ import psutil
 
 OPENMP = "OMP_NUM_THREADS"
 OF_THE_USER = (OPENMP, "MKL_NUM_THREADS")
-CHOSEN = "GENARENA_THREADS"  # in the environment: OMP_NUM_THREADS was chosen here, not by the user
-SHARE = "GENARENA_CORES"  # in the environment of a job: as many cores as its launcher gives to it
-WINDOW = 0.2  # seconds over which the load is measured at least
-SPARE = 0.25  # of a core: so much of it others may use while we still count it as free
+CHOSEN = "GENARENA_THREADS"  # environment variable: set if OMP_NUM_THREADS was chosen here, not by the user
+SHARE = "GENARENA_CORES"  # environment variable: the number of cores that a launcher gives to a job
+WINDOW = 0.2  # shortest time over which the load is measured, in seconds
+SPARE = 0.25  # largest share of a core that others may use while it counts as free
 
 
 class Load:
-    """What other processes use of the cores that this one may use."""
+    """Measures how much of this process's cores other processes use."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()
@@ -36,17 +36,17 @@ class Load:
 
     @property
     def seconds(self) -> float:
-        """How long it has been measured."""
+        """Seconds since the measurement began."""
         return time.monotonic() - self.began
 
     def cores(self) -> float:
-        """The number of cores that the others used, on average over the time since this object was made."""
+        """The number of cores that other processes used, on average since this object was made."""
         everybody, own = (after - before for after, before in zip(_busy_seconds(), self._before, strict=True))
         return max(0.0, everybody - own) / max(self.seconds, 1e-3)
 
 
 def start() -> None:
-    """For an entry point: measure the load from now on, and choose the number of threads when torch is imported."""
+    """Start measuring the load, and choose the number of threads when torch is imported. For entry points."""
     global _load
     _load = Load()
     if "torch" not in sys.modules and not any(isinstance(finder, _BeforeTorch) for finder in sys.meta_path):
@@ -54,9 +54,9 @@ def start() -> None:
 
 
 def choose() -> int | None:
-    """The number of threads; it is in the environment too, for torch and for processes started later. None: torch's own.
+    """Choose the number of threads and set it in the environment, for torch and for child processes. None: torch's default.
 
-    Asked again, it chooses again: the load has been measured for longer then.
+    A second call chooses again, from a longer measurement of the load.
     """
     if set_by_user():
         text = os.environ.get(OPENMP, "").split(",")[0]
@@ -74,18 +74,18 @@ def choose() -> int | None:
 
 
 def set_by_user() -> bool:
-    """Whether the environment holds a number of threads that was not chosen here."""
+    """Whether the environment has a number of threads that was set by the user."""
     return CHOSEN not in os.environ and any(name in os.environ for name in OF_THE_USER)
 
 
 def wanted(taken: float) -> int:
-    """The number of threads where others use so many cores: at most `cores()`, at least one."""
+    """The number of threads if other processes use `taken` cores: from one to `cores()`."""
     free = math.floor(len(_affinity()) - taken + SPARE)
     return max(1, min(free, cores()))
 
 
 def cores() -> int:
-    """The number of cores that this process may use: affinity, the quota of its container, its share of a launcher's."""
+    """The number of cores that this process may use: the least of its affinity, its container's quota, its job's share."""
     limits = [_cores_of_torch()]
     if math.isfinite(quota := _quota()):
         limits.append(max(1, math.floor(quota)))
@@ -96,7 +96,7 @@ def cores() -> int:
 
 
 def without_choice(environment: dict[str, str]) -> dict[str, str]:
-    """The environment for a process that chooses for itself."""
+    """The environment without the number chosen here, for a process that chooses its own."""
     dropped = (CHOSEN, OPENMP) if CHOSEN in environment else ()
     return {name: value for name, value in environment.items() if name not in dropped}
 
@@ -105,7 +105,7 @@ _load: Load | None = None  # since `start`
 
 
 class _BeforeTorch(MetaPathFinder):
-    """Finds nothing: the first import of torch asks it, as it asks every finder."""
+    """An import hook that finds nothing, but calls `choose` before the first import of torch."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> None:
         if name == "torch":
@@ -118,12 +118,12 @@ def _affinity() -> set[int]:
 
 
 def _cores_of_torch() -> int:
-    """As many threads as torch takes by itself: two threads on one physical core gain nothing."""
+    """The number of threads that torch uses by default: one per physical core."""
     return min(len(_affinity()), psutil.cpu_count(logical=False) or len(_affinity()))
 
 
 def _busy_seconds() -> tuple[float, float]:
-    """Seconds that all processes have used of our cores, and seconds that this process and its ended children have used."""
+    """CPU seconds that all processes have used on our cores, and those of this process and its ended children."""
     mine = _affinity()
     times = [each for core, each in enumerate(psutil.cpu_times(percpu=True)) if core in mine]
     kinds = ("user", "nice", "system", "irq", "softirq", "steal")
@@ -131,7 +131,7 @@ def _busy_seconds() -> tuple[float, float]:
 
 
 def _quota() -> float:
-    """Cores that the control groups of this process grant it; infinite where there is no limit."""
+    """The number of cores that this process's control groups allow; infinite without a limit."""
     limits = [math.inf]
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
@@ -150,10 +150,10 @@ def _quota() -> float:
 
 
 def _limit(folder: Path, first_version: bool) -> float:
-    """`quota / period` of one control group."""
+    """`quota / period` of one control group; infinite if it has no limit."""
     names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if first_version else ("cpu.max",)
     try:
         quota, period = " ".join((folder / name).read_text() for name in names).split()
         return float(quota) / float(period) if float(quota) > 0 else math.inf
-    except (OSError, ValueError):  # not there, or "max"
+    except (OSError, ValueError):  # no such file, or "max"
         return math.inf
