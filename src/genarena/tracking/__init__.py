@@ -1,5 +1,5 @@
-"""Where numbers and pictures go while a run trains: always a CSV, and W&B or TensorBoard where they are asked for.
+"""Trackers, which receive numbers and pictures during a run: a CSV file, and W&B or TensorBoard if asked for.
 
-`loggers` opens and closes them for a run. Every other file is one tracker; all get the same keys at the same steps. A step
-is the number of batches done.
+`loggers` opens and closes them for a run; the other files have the trackers. All get the same keys at the same steps. A
+step is the number of batches done.
 """

@@ -9,26 +9,26 @@ from pytorch_lightning.loggers import Logger
 
 
 class Tracker(Logger):
-    """One place where numbers and pictures of a run go. It exists on rank 0 only."""
+    """A receiver of a run's numbers and pictures. It exists on rank 0 only."""
 
     @abstractmethod
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """`metrics` after `step` batches."""
+        """Log `metrics` after `step` batches."""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any) -> None:
-        """The configuration is given to the tracker when it is made."""
+        """Does nothing: the tracker's constructor gets the configuration."""
 
     def log_picture(self, name: str, path: Path, step: int) -> None:
-        """A PNG of `samples/`."""
+        """Log a PNG from `samples/`."""
 
     def log_row(self, row: dict[str, Any], files: list[Path]) -> None:
-        """The texts in the row of a finished run, and the files that a tracker may store."""
+        """Log the texts in the row of a finished run. files: files that the tracker may store."""
 
     def rewind(self, step: int) -> None:
-        """Training goes on from `step` batches: forget what was logged for later ones, if this tracker can."""
+        """Training resumes after `step` batches: remove values of later batches, if this tracker can."""
 
     def close(self, error: BaseException | None) -> None:
-        """The run has ended. `error`: what ended a run that failed, else None."""
+        """The run has ended. error: the error of a failed run, else None."""
 
     @property
     def name(self) -> str:

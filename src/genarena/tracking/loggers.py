@@ -1,4 +1,4 @@
-"""The trackers of a run: opened before training, given the row at its end, and closed in any case."""
+"""The trackers of a run: opened before training, given the row at the end, and always closed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ def _trackers(settings: dict[str, Any], folder: Path, resolved: dict[str, Any]) 
 
 
 def log_row(trackers: list[Tracker], row: dict[str, Any], samples: Path, files: list[Path], step: int) -> None:
-    """Log the row of a finished run and its pictures in `samples`. `files`: its weights, configuration and row."""
+    """Log the row of a finished run, and its pictures from the folder `samples`. files: weights, configuration and row."""
     for tracker in trackers:
         tracker.log_metrics(numbers(row), step)
         for stem, name in PICTURES.items():
@@ -53,7 +53,7 @@ def log_row(trackers: list[Tracker], row: dict[str, Any], samples: Path, files: 
 
 
 def numbers(row: dict[str, Any]) -> dict[str, float]:
-    """The metrics and costs of a row that are numbers, as `test/<metric>` (`validation/`, by split) and `cost/<name>`."""
+    """The numeric metrics and costs of a row, as `test/<metric>` (or `validation/<metric>`) and `cost/<name>`."""
     split = "test" if row["data"]["split"] == "test" else "validation"
     metrics = {f"{split}/{name}": record["value"] for name, record in row["metrics"].items()}
     costs = {f"cost/{name}": value for name, value in row["cost"].items()}

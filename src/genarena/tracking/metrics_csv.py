@@ -14,12 +14,12 @@ from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
 from genarena.tracking.base import Tracker
 
-ROWS, SECONDS = 20, 10.0  # the file is written after so many rows or seconds: a killed run loses no more
+ROWS, SECONDS = 20, 10.0  # written after so many rows or seconds; a killed run loses no more
 FINAL = ("test/", "validation/", "cost/")
 
 
 class MetricsCSV(Tracker):
-    """One row per logged step. A resumed run goes on in the same file; new columns widen it."""
+    """One row per logged step. A resumed run continues the file; new keys become new columns."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class MetricsCSV(Tracker):
         self.rows, self.written = [], time.monotonic()
 
     def rewind(self, step: int) -> None:
-        """Remove rows after `step`, rows of the end of the run, and a last line that was written only in part."""
+        """Remove rows after `step`, rows from the end of an earlier run, and an incomplete last line."""
         former = self._read()[1]
         kept = [row for row in former if _number(row["step"]) <= step and not any(_final(row))]
         if kept != former:
@@ -56,7 +56,7 @@ class MetricsCSV(Tracker):
         self.save()
 
     def _set_aside_damaged(self) -> None:
-        """A file that cannot be read is named, renamed to `metrics.csv.damaged`, and begun anew; the run goes on."""
+        """Rename a damaged file to `metrics.csv.damaged` with a warning. The run continues with a new file."""
         try:
             columns, rows = self._read()
             if (columns or rows) and ("step" not in columns or any(None in row for row in rows)):
@@ -67,7 +67,7 @@ class MetricsCSV(Tracker):
             print(printable(f"warning: {self.path} is damaged ({error}); it is now {aside.name}"), file=sys.stderr)
 
     def _read(self) -> tuple[list[str], list[dict[str, Any]]]:
-        """Columns and rows. Raises ValueError or csv.Error where the file is damaged, Untrusted where it is no file of ours."""
+        """Columns and rows. Raises ValueError or csv.Error if the file is damaged, Untrusted if it is refused as foreign."""
         if not os.path.lexists(self.path):
             return [], []
         with foreign.opened(self.path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
@@ -89,5 +89,5 @@ def _number(text: str | None) -> float:
 
 
 def _final(row: dict[str, Any]) -> Iterable[bool]:
-    """For each cell: whether it belongs to the end of the run, or is missing because its line was written only in part."""
+    """For each cell: whether it is a value from the end of the run, or is missing because its line is incomplete."""
     return (value is None or (bool(value) and key.startswith(FINAL)) for key, value in row.items() if key is not None)

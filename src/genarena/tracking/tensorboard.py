@@ -12,7 +12,7 @@ from genarena.tracking.base import Tracker
 
 
 class TensorBoard(Tracker):
-    """`tensorboard/` of a run folder. Raises UserError where the package is missing."""
+    """Writes `tensorboard/` of a run folder. Raises UserError if the package is missing."""
 
     def __init__(self, folder: Path, resolved: dict[str, Any]) -> None:
         super().__init__()
@@ -47,5 +47,5 @@ class TensorBoard(Tracker):
 
 
 def _code(content: dict[str, Any]) -> str:
-    """As an indented block, which TensorBoard's Markdown shows as it is."""
+    """JSON as an indented block, which TensorBoard's Markdown shows unchanged."""
     return "\n".join(f"    {line}" for line in json.dumps(content, indent=2).splitlines())

@@ -1,7 +1,7 @@
-"""Weights & Biases. Training never waits for its network and never fails by it; no key is written to a file.
+"""Weights & Biases. Training neither waits for W&B's network nor fails because of it; no key is written to a file.
 
-W&B writes what is logged into the run folder and uploads it from there in a process of its own. Only the start, artifacts
-and the end wait for the server, each with a time limit; after that the run is offline and the line to upload it is printed.
+W&B writes logged values into the run folder and uploads them from there in a separate process. Only the start, artifacts and
+the end wait for the server, each with a time limit. If it is exceeded, the run is offline, and the upload command is printed.
 """
 
 import os
@@ -17,11 +17,11 @@ from genarena.files.atomic import replace_atomically
 from genarena.tracking.base import Tracker
 from genarena.tracking.wandb_settings import check, disabled, first_line, names, prepare, why_offline
 
-TEXTS = ("model", "family", "likelihood", "weights", "precision", "commit", "status")  # of the row, for the summary
+TEXTS = ("model", "family", "likelihood", "weights", "precision", "commit", "status")  # from the row, for the summary
 
 
 class WandB(Tracker):
-    """One W&B run per run folder. Its id is kept in `wandb/id`, so that a resumed run goes on as the same W&B run."""
+    """One W&B run per run folder. Its id is stored in `wandb/id`, so that a resumed run continues the same W&B run."""
 
     def __init__(self, settings: dict[str, Any], folder: Path, resolved: dict[str, Any]) -> None:
         super().__init__()
@@ -50,21 +50,21 @@ class WandB(Tracker):
         self._attempt(lambda: self.run.log({"batch": step, name: wandb.Image(str(path))}))
 
     def log_row(self, row: dict[str, Any], files: list[Path]) -> None:
-        texts = {key: row[key] for key in TEXTS if row.get(key)} | {"error": None}  # it may have failed before
+        texts = {key: row[key] for key in TEXTS if row.get(key)} | {"error": None}  # clears an earlier error
         texts |= {"data": row["data"]["id"], "protocol": row["protocol"]["id"], "budget": row["budget"]["name"]}
         self._attempt(lambda: self.run.summary.update(texts))
         if self.settings["log_model"] and not self.run.offline:
             self._attempt(lambda: self._upload(row, files))
 
     def _upload(self, row: dict[str, Any], files: list[Path]) -> None:
-        """As an artifact that, downloaded, is a run folder."""
+        """Upload the files as an artifact; once downloaded, it is a run folder."""
         import wandb
 
         facts = {"model": row["model"], "data": row["data"]["id"], "seed": row["seed"]}
         artifact = wandb.Artifact(f"model-{self.run.id}", type="model", metadata=facts)
         for file in files:
             artifact.add_file(str(file), name=str(file.relative_to(self.folder)), policy="immutable", skip_cache=True)
-        self.run.log_artifact(artifact)  # asks the server who we are
+        self.run.log_artifact(artifact)  # needs the server
 
     def close(self, error: BaseException | None) -> None:
         if error is not None:
@@ -83,7 +83,7 @@ class WandB(Tracker):
 
 
 def log_leaderboard(settings: dict[str, Any], tables: dict[str, list[dict[str, Any]]], files: list[Path]) -> None:
-    """Tables (name -> rows) as W&B tables, and the files as one artifact; `settings` as in conf/logger/wandb.yaml."""
+    """Log tables (name -> rows) as W&B tables, and the files as one artifact; `settings` as in conf/logger/wandb.yaml."""
     check(settings)
     if disabled(settings):
         return
@@ -102,7 +102,7 @@ def log_leaderboard(settings: dict[str, Any], tables: dict[str, list[dict[str, A
 
 
 def _identity(folder: Path) -> str:
-    """The W&B id of a run folder; an agent of a W&B sweep chooses the id itself."""
+    """The W&B id of a run folder, created if missing. In a W&B sweep the agent chooses it."""
     path = folder / "wandb" / "id"
     if path.is_file() and re.fullmatch(r"[\w-]{1,64}", known := path.read_text().strip(), re.ASCII):
         return known
@@ -116,13 +116,13 @@ def _identity(folder: Path) -> str:
 
 
 def _start(settings: dict[str, Any], folder: Path, **options: Any) -> Any:
-    """A W&B run, online where it is asked for and the server answers in time, else offline with the reason in one line."""
+    """A W&B run: online if asked for and the server answers in time; else offline, and the reason is printed."""
     prepare(settings)
     import wandb
 
     before = set(folder.glob("wandb/run-*"))
     limits = {key: float(settings[key]) for key in ("init_timeout", "finish_timeout")}
-    # No command line, no address of the git remote (it may hold a password), nothing of the terminal.
+    # Do not record the command line, the git remote's address (it may contain a password) or terminal output.
     quiet = wandb.Settings(
         x_disable_meta=True,
         disable_git=True,
@@ -141,7 +141,7 @@ def _start(settings: dict[str, Any], folder: Path, **options: Any) -> Any:
             return wandb.init(mode="online", **options)
         except wandb.Error as error:
             reason = first_line(error)
-            wandb.teardown()  # else the id counts as taken
+            wandb.teardown()  # without this the id counts as used
             for path in set(folder.glob("wandb/run-*")) - before:  # nothing was logged there
                 shutil.rmtree(path, ignore_errors=True)
     print(f"wandb: offline ({reason}){'; checkpoints stay here' if settings['log_model'] else ''}", flush=True)
@@ -149,7 +149,7 @@ def _start(settings: dict[str, Any], folder: Path, **options: Any) -> Any:
 
 
 def _finish(run: Any, folder: Path, code: int) -> None:
-    """End the run within `finish_timeout` seconds, and print how to upload what is not uploaded yet."""
+    """End the run within `finish_timeout` seconds; if not everything is uploaded, print the upload command."""
     complete = not run.offline
     try:
         run.finish(exit_code=code)
@@ -157,7 +157,7 @@ def _finish(run: Any, folder: Path, code: int) -> None:
         complete = False
         if not run.offline:
             print(f"wandb: not everything is uploaded ({first_line(error)})", flush=True)
-    if not complete:  # of a run that was resumed, all parts; they are uploaded in the order of their start
+    if not complete:  # all parts of a resumed run, to be uploaded in the order of their start
         parts = [path for path in sorted(folder.glob(f"wandb/*run-*-{run.id}*")) if not any(path.glob("*.synced"))]
         flag = "--include-online " if any(path.name.startswith("run-") for path in parts) else ""
         print(f"wandb: to upload: wandb sync {flag}{shlex.join(map(str, parts))}", flush=True)

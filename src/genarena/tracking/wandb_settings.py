@@ -1,4 +1,4 @@
-"""What W&B is told before a run has a folder: names, key, server, its own folders. No torch here."""
+"""Settings of W&B before a run has a folder: names, key, server, W&B's own folders. Imports no torch."""
 
 import atexit
 import math
@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from genarena.errors import UserError
 
-HOMES = {  # where W&B keeps files of its own -> its default
+HOMES = {  # variable of a folder of W&B's own files -> its default
     "WANDB_CONFIG_DIR": "~/.config/wandb",
     "WANDB_CACHE_DIR": "~/.cache/wandb",
     "WANDB_DATA_DIR": "~/.local/share/wandb",
@@ -24,12 +24,12 @@ HOMES = {  # where W&B keeps files of its own -> its default
 
 
 def disabled(settings: dict[str, Any]) -> bool:
-    """Whether the environment says that there is to be no W&B run at all, and `logger.offline` says nothing else."""
+    """Whether WANDB_MODE=disabled forbids a W&B run, and `logger.offline` does not override it."""
     return settings["offline"] is None and os.environ.get("WANDB_MODE") == "disabled"
 
 
 def check(settings: dict[str, Any]) -> None:
-    """Raise UserError, before a run has a folder, for settings or an environment that W&B will refuse."""
+    """Raise UserError for settings or an environment that W&B would refuse. Called before a run has a folder."""
     if settings["kind"] != "wandb" or disabled(settings):
         return
     entity, project = names(settings)
@@ -43,12 +43,12 @@ def check(settings: dict[str, Any]) -> None:
 
         wandb.Settings(project=project, entity=entity)
         wandb.setup().ensure_service()  # the process that writes and uploads
-    except Exception as error:  # pydantic's, its own, those of the system
+    except Exception as error:  # errors of pydantic, W&B or the system
         raise UserError(f"logger=wandb: W&B cannot be started: {_cause(error)}") from error
 
 
 def names(settings: dict[str, Any]) -> tuple[str | None, str]:
-    """Entity and project; `logger.project=team/proj` names both. Raises UserError where they do not fit together."""
+    """Entity and project; `logger.project=team/proj` names both. Raises UserError if they contradict each other."""
     entity, project = settings["entity"], str(settings["project"])
     if "/" not in project:
         return entity, project
@@ -60,10 +60,10 @@ def names(settings: dict[str, Any]) -> tuple[str | None, str]:
 
 
 def prepare(settings: dict[str, Any]) -> None:
-    """What W&B reads from the environment, set before it is imported, unless the user has set it."""
+    """Set W&B's environment variables, unless the user has set them. Call it before W&B is imported."""
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(math.ceil(settings["init_timeout"])))  # of questions beside the run
+    os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(math.ceil(settings["init_timeout"])))  # of other requests
     for variable, usual in HOMES.items():
         if variable not in os.environ and not _is_writable(Path(os.path.expanduser(usual))):
             os.environ[variable] = tempfile.mkdtemp(prefix="wandb-")
@@ -71,7 +71,7 @@ def prepare(settings: dict[str, Any]) -> None:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, which is made where it is not there."""
+    """Whether files can be created in a folder, which is created if missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -80,7 +80,7 @@ def _is_writable(folder: Path) -> bool:
 
 
 def why_offline(asked: bool | None) -> str | None:
-    """None when W&B is to be used, has a key, and its server or the proxy to it takes connections."""
+    """The reason to stay offline. None if W&B may be used, has a key, and its server or proxy accepts connections."""
     mode = os.environ.get("WANDB_MODE", "online")
     if asked or (asked is None and mode not in ("online", "run")):
         return "logger.offline=true" if asked else f"WANDB_MODE={mode}"
@@ -111,7 +111,7 @@ def _server() -> Any:
 
 
 def _within(seconds: float, action: Callable[[], object]) -> None:
-    """Call `action` and wait at most that long for it. Raises what it raises, and TimeoutError."""
+    """Call `action` and wait at most `seconds` for it. Raises its error, or TimeoutError."""
     raised: list[BaseException] = []
 
     def attempt() -> None:
@@ -130,7 +130,7 @@ def _within(seconds: float, action: Callable[[], object]) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """One line for an error of W&B; pydantic puts the name of the setting and the reason on lines of their own."""
+    """An error of W&B in one line. Pydantic prints the setting's name and the reason on separate lines."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     if len(lines) > 2 and lines[0].endswith("Settings"):
         return f"{lines[1]} (WANDB_{lines[1].upper()}): {lines[2].partition(' [type')[0]}"
