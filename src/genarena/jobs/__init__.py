@@ -1,1 +1,1 @@
-"""Many runs with one command: as processes of this machine, on Slurm, in suites."""
+"""Many runs with one command: as local processes, on Slurm, in suites."""

@@ -1,4 +1,4 @@
-"""A suite: models x data sets x seeds under one budget, as jobs of the launcher, shown in one view. No torch here."""
+"""A suite: models x data sets x seeds under one budget, run by the launcher and shown in one view. Imports no torch."""
 
 import io
 import shlex
@@ -25,11 +25,11 @@ from genarena.jobs import launcher
 from genarena.jobs.job import Job, Outcome, is_of_launcher, job_of
 from genarena.jobs.preview import duration
 
-LISTS = ("seed", "data", "model")  # the last varies fastest, so that every member has a first seed early
+LISTS = ("seed", "data", "model")  # the last varies fastest: all pairs get their first seed early
 
 
 def command(name: str, given: Sequence[str]) -> list[str]:
-    """The checked command line that a suite stands for; an option that is `given` takes the place of the suite's."""
+    """The checked command line of a suite; options in `given` replace those of the suite. Raises UserError."""
     if name not in config.available("suite"):
         raise UserError(
             f"suite={name}: there is no such suite{config.nearest(name, config.available('suite'))}; "
@@ -44,7 +44,7 @@ def command(name: str, given: Sequence[str]) -> list[str]:
 
 
 def load(name: str) -> dict[str, Any]:
-    """`conf/suite/<name>.yaml`. Raises UserError in one line when it is no suite."""
+    """The content of `conf/suite/<name>.yaml`. Raises UserError, in one line, if it is no valid suite."""
     path = config.file_of("suite", name)
     try:
         suite = OmegaConf.to_container(OmegaConf.load(path))
@@ -61,16 +61,16 @@ def load(name: str) -> dict[str, Any]:
 
 
 def slots(overrides: Sequence[str], jobs: Sequence[Job]) -> tuple[launcher.Launcher, int]:
-    """What runs the jobs, and how many at a time."""
+    """The launcher of the jobs, and the number of jobs that it runs at a time."""
     cfg = job_of([*jobs[0].overrides, *filter(is_of_launcher, overrides)]).cfg
     chosen = launcher.make(cfg["launcher"], cfg["trainer"])
     return chosen, chosen.slots
 
 
 class View(launcher.Queue):
-    """The jobs, and what a person wants to see of them: how far it is, what runs, when it ends.
+    """The queue of jobs, drawn for a user: progress, running jobs, remaining time.
 
-    console: writes to a file object of its own, because `work` redirects `sys.stdout` to hide what jobs print.
+    console: writes to its own file object, because `work` redirects `sys.stdout` to hide the output of jobs.
     """
 
     def __init__(self, jobs: Sequence[Job], seconds: dict[Job, float], num_slots: int, console: Console) -> None:
@@ -94,7 +94,7 @@ class View(launcher.Queue):
 
     @property
     def seconds_left(self) -> float:
-        """By the estimates, of what waits and what is left of what runs."""
+        """Estimated seconds until all jobs have ended, running and waiting ones."""
         now = time.monotonic()
         left = sum(max(0.0, self.seconds.get(job, 0.0) - (now - began)) for job, began in list(self.running.items()))
         return (left + sum(self.seconds.get(job, 0.0) for job in list(self.waiting))) / self.num_slots
@@ -113,7 +113,7 @@ class View(launcher.Queue):
 
 
 def _last_line(job: Job) -> str:
-    """What the job printed last."""
+    """The last line that the job printed."""
     try:
         with job.log.open("rb") as file:
             file.seek(max(0, job.log.stat().st_size - 2000))
@@ -124,7 +124,7 @@ def _last_line(job: Job) -> str:
 
 
 def work(view: View, chosen: launcher.Launcher) -> None:
-    """Run the jobs of a view. On a terminal it is drawn over and over, and what jobs print goes to their logs alone."""
+    """Run the jobs of a view. On a terminal the view is redrawn, and the output of jobs goes to their logs only."""
     if not view.console.is_terminal:
         launcher.work(view, chosen)
         return
@@ -136,14 +136,14 @@ def work(view: View, chosen: launcher.Launcher) -> None:
 
 
 def to_upload(runs_dir: str) -> str | None:
-    """The line that uploads what offline W&B runs left; None where there is nothing."""
+    """The command that uploads offline W&B runs; None if there are none."""
     pattern = "*/*/*/wandb/offline-run-*"
     waiting = [path for path in Path(runs_dir).glob(pattern) if not any(path.glob("*.synced"))]
     return f"wandb: {len(waiting)} to upload: wandb sync {shlex.quote(runs_dir)}/{pattern}" if waiting else None
 
 
 def leaderboard(cfg: dict[str, Any], out: str) -> int:
-    """Make the page of the runs beside one with the configuration `cfg`, in W&B too where they log to it; the exit code."""
+    """Make the leaderboard page of the runs in cfg's runs_dir, also in W&B if the runs log there. Returns the exit code."""
     script = config.SOURCE / "scripts" / "leaderboard.py"
     logger = ["logger=wandb"] if cfg["logger"]["kind"] == "wandb" else []
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""Shows what jobs write to their logs. No torch here."""
+"""Prints the output of jobs from their logs. Imports no torch."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from genarena.errors import printable
 
 
 class Echo:
-    """Shows what is appended to a log from now on, in whole lines."""
+    """Prints whole lines that are appended to a log after this object is made."""
 
     def __init__(self, log: Path, prefix: str) -> None:
         self.log, self.prefix = log, prefix

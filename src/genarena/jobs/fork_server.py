@@ -1,8 +1,8 @@
-"""A process that has imported what a run needs, and forks a child per job: `python -m genarena.jobs.fork_server <socket>`.
+"""A process that has made the imports of a run, and forks a child per job: `python -m genarena.jobs.fork_server <socket>`.
 
-The child is as a fresh `python train.py` would be: it has the environment that this process was started with, a session of
-its own, its log as output, and ends as every interpreter ends. What it changes, leaks or breaks is its own copy. This process
-does nothing but fork and wait, so it has no thread and no CUDA context that a fork would tear apart.
+The child behaves like a fresh `python train.py`: it has the environment with which this process was started, its own session,
+its log as output, and ends like any interpreter. It works on a copy of the memory and cannot affect other jobs. This process
+only forks and waits, so it has no threads and no CUDA context, which a fork would break.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ import sys
 import threading
 from typing import Any
 
-PARENT = "GENARENA_PARENT"  # in the environment of a job: the id of the process that started it
-LONGEST = 2**18  # bytes of a message
+PARENT = "GENARENA_PARENT"  # environment variable of a job: the id of the process that started it
+LONGEST = 2**18  # largest message, in bytes
 POLL = 0.05  # seconds
-GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri")  # files that a process has open when it uses one
+GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri")  # device files that are open in a process that uses a GPU
 
 
 def serve(control: socket.socket) -> dict[str, Any] | None:
-    """Do what the launcher asks for, one job at a time. Returns None when it is gone, and in each child its job."""
+    """Serve the launcher, one job at a time. Returns None when the launcher has ended; in each child returns its job."""
     child = 0
     while True:
         if select.select([control], [], [], POLL if child else None)[0]:
             packet = control.recv(LONGEST)
-            if not packet:  # the launcher has ended; the child notices that this process does, too
+            if not packet:  # the launcher has ended; the child will notice the end of this process
                 return None
             message = json.loads(packet)
             if "signal" not in message:
@@ -48,12 +48,12 @@ def serve(control: socket.socket) -> dict[str, Any] | None:
 
 
 def _tell(control: socket.socket, **facts: Any) -> None:
-    with contextlib.suppress(OSError):  # the launcher has ended: the next `recv` says so
+    with contextlib.suppress(OSError):  # if the launcher has ended, the next `recv` tells
         control.send(json.dumps(facts).encode())
 
 
 def become(job: dict[str, Any], environment: dict[str, str], server: int) -> None:
-    """In the child: run the script of the job as `python <script> <arguments>` does."""
+    """In the child: run the job's script like `python <script> <arguments>`."""
     os.setsid()
     os.environ.clear()
     os.environ.update(environment | {PARENT: str(server)})
@@ -66,9 +66,9 @@ def become(job: dict[str, Any], environment: dict[str, str], server: int) -> Non
 
 
 def is_safe() -> bool:
-    """Whether this process may be forked: it has no thread of Python's, and has not opened a GPU.
+    """Whether this process can be forked safely: it has a single Python thread, and has not opened a GPU.
 
-    The threads of OpenMP would not survive either, but there are none before the first computation.
+    OpenMP's threads would not survive a fork either, but there are none before the first computation.
     """
     import torch
 
@@ -93,5 +93,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a launcher that ignores it would have us lose exit codes
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it were ignored, exit codes would be lost
     main()

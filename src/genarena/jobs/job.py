@@ -1,4 +1,4 @@
-"""One job of many: its command line, its composed configuration, where it runs and how it ended. No torch here."""
+"""A job (one run of many): its command line, its composed configuration, its folder and its outcome. Imports no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """What the job prints; started again, it goes on in the same file."""
+        """The file of the job's output; if the job is started again, it is continued."""
         names = self.cfg["choices"]
         stem = f"{names['model']}-{names['data']}-seed{self.cfg['seed']}-{fingerprint(self.cfg)}"
         return Path(self.cfg["runs_dir"]) / ".jobs" / f"{stem}.log"
@@ -43,7 +43,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended. `error` is one line, empty for a finished one; `reused`: it was finished already."""
+    """How a job ended. error: one line, empty if it finished. reused: it had ended in an earlier command."""
 
     job: Job
     exit_code: int
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def jobs_of(overrides: Sequence[str]) -> list[Job]:
-    """Every combination of a checked command line with lists in it, as `-m` means it."""
+    """The jobs of a checked command line with lists of values: every combination, as with `-m`."""
     parsed = [OverridesParser.create().parse_override(text) for text in overrides if not is_of_launcher(text)]
     return [job_of(combination) for combination in BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]]
 

@@ -1,6 +1,6 @@
-"""Many runs, one command: every job is a process of its own; what is finished is not done again.
+"""Many runs with one command: every job is a process of its own, and finished jobs are not repeated.
 
-No torch here: this process only starts, watches and counts.
+This process only starts and watches jobs; it imports no torch.
 """
 
 import os
@@ -29,14 +29,14 @@ class Launcher(Protocol):
         """Start `train.py <arguments>`; `slot` in [0, slots) is free."""
 
     def attach(self, job: Job, slot: int) -> Handle | None:
-        """The job where it still runs, started by an earlier command."""
+        """The job, if an earlier command started it and it still runs; else None."""
 
     def close(self) -> None:
-        """No job is started any more, and none runs."""
+        """Called at the end: no job runs, and none will be started."""
 
 
 class Queue:
-    """What is to be done. A search that decides as it goes overrides the methods."""
+    """The jobs to run. A search, which decides during the runs, overrides the methods."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self.waiting = list(jobs)
@@ -44,11 +44,11 @@ class Queue:
         self.outcomes: list[Outcome] = []
 
     def take(self) -> Job | None:
-        """The next job, None when there is nothing to start now."""
+        """The next job; None if there is nothing to start now."""
         return self.waiting.pop(0) if self.waiting else None
 
     def unwanted(self, job: Job) -> bool:
-        """Whether a running job should be stopped; asked again and again."""
+        """Whether a running job should be stopped; called repeatedly."""
         return False
 
     def record(self, outcome: Outcome) -> None:
@@ -57,7 +57,7 @@ class Queue:
 
 
 def multirun(overrides: Sequence[str]) -> int:
-    """`python train.py -m ...`: do what is missing, go on after failures. Returns the exit code of the whole."""
+    """`python train.py -m ...`: run the missing jobs, and continue after failures. Returns the worst exit code."""
     if "LOCAL_RANK" in os.environ:
         raise UserError("-m starts the ranks of each job itself: start it with python, not torchrun")
     jobs = jobs_of(overrides)
@@ -72,7 +72,7 @@ def make(settings: dict[str, Any], trainer: dict[str, Any]) -> Launcher:
     if settings["kind"] == "slurm":
         from genarena.jobs import slurm
 
-        slurm.parameters(settings, trainer, "")  # a mistake must not wait for the first job
+        slurm.parameters(settings, trainer, "")  # finds mistakes before the first job
         return slurm.Slurm(settings)
     from genarena.jobs import local_jobs
 
@@ -80,7 +80,7 @@ def make(settings: dict[str, Any], trainer: dict[str, Any]) -> Launcher:
 
 
 def report(outcomes: Sequence[Outcome]) -> int:
-    """Say what failed; the worst exit code."""
+    """Print the failed jobs. Returns the worst exit code."""
     failed = [outcome for outcome in outcomes if outcome.exit_code]
     for outcome in failed:
         print(f"error: {outcome.text}", file=sys.stderr)
@@ -96,7 +96,7 @@ def worst(codes: Iterable[int]) -> int:
 
 
 def work(queue: Queue, launcher: Launcher) -> None:
-    """Run jobs until there are none. When this process is told to end, the jobs write their checkpoints first."""
+    """Run jobs until the queue is empty. If this process gets a signal to end, the jobs first write checkpoints."""
     running: dict[int, Running] = {}
     interruption.GRACE = GRACE + 5.0
     try:
@@ -130,7 +130,7 @@ class Running:
 
 
 def _start(job: Job, launcher: Launcher, slot: int) -> Running | Outcome:
-    """The job as it runs, or its outcome where there is nothing left to do."""
+    """The running job, or its outcome if it need not or cannot run."""
     folder = job.folder
     if folder is not None and (code := final_code(folder)) is not None:
         return Outcome(job, code, folder, _error(folder, job), reused=True)
@@ -143,20 +143,20 @@ def _start(job: Job, launcher: Launcher, slot: int) -> Running | Outcome:
 
 
 def final_code(folder: Path) -> int | None:
-    """The exit code of a run that must not be repeated: it is finished, or would diverge again."""
+    """The exit code of a run that must not be repeated, because it finished or diverged; None for any other run."""
     row = results.sound_row(folder / "result.json")
     return {"ok": 0, "diverged": 3}.get(row["status"]) if row else None
 
 
 def _outcome(entry: Running, code: int) -> Outcome:
-    code = code if code in SEVERITY else 1  # killed by a signal, or by the system
+    code = code if code in SEVERITY else 1  # e.g. killed by a signal
     folder = entry.job.folder
     error = _error(folder, entry.job) if code else ""
     return Outcome(entry.job, code, folder, error, time.monotonic() - entry.began)
 
 
 def _error(folder: Path | None, job: Job) -> str:
-    """Why a job failed, in one line: what its row says, else the last error that it printed."""
+    """The reason of a failure, in one line: from the job's row, else the last error that it printed."""
     printed = job.log.read_text(errors="replace").splitlines() if job.log.is_file() else []
     said = [line.removeprefix("error: ") for line in printed if line.startswith("error: ")]
     if folder is not None and (row := results.sound_row(folder / "result.json")):

@@ -1,7 +1,4 @@
-"""Jobs as processes of this machine: how they start and end, and which GPUs and cores each gets.
-
-No torch here.
-"""
+"""Jobs as local processes: their start and end, and the GPUs and cores of each. Imports no torch."""
 
 import os
 import shutil
@@ -25,7 +22,7 @@ from genarena.startup import threads
 
 
 class Processes:
-    """Jobs as processes of this machine, with GPUs and cores dealt to `slots` of them at a time.
+    """Jobs as local processes, `slots` at a time; GPUs and cores are divided among the slots.
 
     Each slot has a warm process, from which its jobs are forked.
     """
@@ -55,7 +52,7 @@ class Processes:
         return WarmHandle(self.warm[slot], warm.job(TRAIN, arguments, job.log), echo, fresh)
 
     def attach(self, job: Job, slot: int) -> None:
-        """Jobs end with the command that started them."""
+        """None: jobs never outlive the command that started them."""
 
     def close(self) -> None:
         for process in self.warm.values():
@@ -64,7 +61,7 @@ class Processes:
 
 
 def _start(arguments: Sequence[str], log: Path, variables: dict[str, str]) -> subprocess.Popen:
-    """`python train.py <arguments>` in a session of its own."""
+    """Start `python train.py <arguments>` in its own session."""
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, str(TRAIN), *arguments],
@@ -77,7 +74,7 @@ def _start(arguments: Sequence[str], log: Path, variables: dict[str, str]) -> su
 
 
 class ProcessHandle:
-    """A job that is a fresh process, in a session of its own: Ctrl-C reaches the launcher alone, which passes it on once."""
+    """A job in a fresh process with its own session, so that Ctrl-C reaches only the launcher, which passes it on once."""
 
     def __init__(self, process: subprocess.Popen, echo: Echo) -> None:
         self.process, self.echo = process, echo
@@ -100,14 +97,14 @@ class ProcessHandle:
 
 
 def die_with_parent() -> None:
-    """In a job: end as on SIGTERM when the process that started it is gone: the launcher, or rank 0 for other ranks."""
+    """In a job: end, as on SIGTERM, when its parent has ended (the launcher; for other ranks, rank 0)."""
     if PARENT not in os.environ:
         return
     parent = int(os.environ[PARENT])
-    os.environ[PARENT] = str(os.getpid())  # of the ranks that this process may start
+    os.environ[PARENT] = str(os.getpid())  # for ranks that this process starts
     if os.getppid() != parent:
         sys.exit(128 + signal.SIGTERM)
-    # A rank without rank 0 waits for it for ever, and has nothing to write.
+    # Without rank 0, another rank would wait for ever, and it has nothing to write.
     grace = 5.0 if "LOCAL_RANK" in os.environ else GRACE
 
     def watch() -> None:
@@ -124,7 +121,7 @@ def die_with_parent() -> None:
 
 
 def gpus() -> list[str]:
-    """Ids of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """Ids of the GPUs that this process may use, in the form of CUDA_VISIBLE_DEVICES."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
@@ -135,7 +132,7 @@ def gpus() -> list[str]:
 
 
 def slots(trainer: dict[str, Any]) -> int:
-    """As many jobs at a time as there are shares of GPUs for `trainer`; one where it takes the CPU, or all GPUs."""
+    """The number of jobs that fit on the GPUs at a time; 1 if `trainer` uses the CPU or all GPUs."""
     devices = trainer.get("devices", 1)
     if trainer["accelerator"] == "cpu" or not isinstance(devices, int) or devices < 1:
         return 1
@@ -143,11 +140,11 @@ def slots(trainer: dict[str, Any]) -> int:
 
 
 def environment(slot: int, slots: int) -> dict[str, str]:
-    """Variables for the job in `slot`: its share of the GPUs and of the cores."""
+    """Environment variables of the job in `slot`: its share of the GPUs and of the cores."""
     if slots == 1:
         return {}
     known, own = gpus(), {}
-    if known:  # more slots than GPUs share them
+    if known:  # if there are more slots than GPUs, they share
         own["CUDA_VISIBLE_DEVICES"] = ",".join(known[slot::slots] or [known[slot % len(known)]])
     own[threads.SHARE] = str(max(1, threads.cores() // slots))
     return own

@@ -1,4 +1,4 @@
-"""What a list of jobs will cost, before it starts: from finished runs of the same kind, else from a trial. No torch here."""
+"""Estimates the cost of jobs before they start: from finished runs of the same kind, else by a trial. Imports no torch."""
 
 import json
 import shutil
@@ -18,16 +18,16 @@ from genarena.jobs.launcher import final_code
 from genarena.runs import results
 from genarena.runs.past import fingerprint
 
-STARTUP = 10.0  # seconds until a run begins, where that was not measured
-PICTURES = 2**20  # bytes, of samples and text in a run folder
-ONE_PASS = 60_000  # examples in a pass over the data, which is not looked at
+STARTUP = 10.0  # seconds until a run begins, if not measured
+PICTURES = 2**20  # bytes of pictures and text in a run folder
+ONE_PASS = 60_000  # assumed number of training examples; the data set is not opened
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one run costs, and from where that is known: "trial" or an earlier run.
+    """The cost of one run. source: "trial", or the earlier run that it comes from.
 
-    memory_mb: after a trial, which sees no data set, without the memory that the data set takes.
+    memory_mb: from a trial it does not include the memory of the data set.
     """
 
     seconds: float
@@ -38,7 +38,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Group:
-    """The jobs that differ in nothing but the seed."""
+    """Jobs that differ only in their seeds."""
 
     jobs: list[Job]
     estimate: Estimate | None
@@ -50,12 +50,12 @@ class Group:
 
 
 def is_done(job: Job) -> bool:
-    """Whether the launcher would not run it again."""
+    """Whether the job has ended for good, so that the launcher would not run it."""
     return job.folder is not None and final_code(job.folder) is not None
 
 
 def preview(jobs: Sequence[Job], track: Callable[..., Iterable[Any]]) -> list[Group]:
-    """Groups with what each of their runs will cost; `track(items, title, total)` shows the progress of trials."""
+    """Groups of jobs with the estimated cost of each run; `track(items, title, total)` shows the progress of trials."""
     groups: dict[str, list[Job]] = {}
     for job in jobs:
         groups.setdefault(_kind(job.cfg), []).append(job)
@@ -75,7 +75,7 @@ def _kind(cfg: dict[str, Any]) -> str:
 
 
 def _earlier(job: Job) -> Estimate | None:
-    """What the finished run of this job did cost."""
+    """The cost of this job's finished run; None if there is none."""
     if job.folder is None or not results.is_finished(job.folder / "result.json"):
         return None
     cost = results.read_row(job.folder / "result.json")["cost"]
@@ -86,7 +86,7 @@ def _earlier(job: Job) -> Estimate | None:
 
 
 def _trials(cfgs: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    """`genarena.jobs.trial` of each; what the process does not live to tell is an error too."""
+    """The results of `genarena.jobs.trial` for each configuration; an `error` if the process died."""
     if not cfgs:
         return
     process = subprocess.Popen(
@@ -128,7 +128,7 @@ def _estimate(cfg: dict[str, Any], trial: dict[str, Any]) -> Estimate:
 
 
 def table(groups: Sequence[Group]) -> Table:
-    """A line per group."""
+    """A table with a line per group."""
     shown = Table(title=Text("Cost per run"), title_justify="left")
     for heading, justify in (
         ("model", "left"),
@@ -157,13 +157,13 @@ def table(groups: Sequence[Group]) -> Table:
 
 
 def _data_name(job: Job) -> str:
-    """With the options that tell it from the same set cut or drawn otherwise."""
+    """The name of the data set, with the data options that were given."""
     given = [text for text in job.overrides if text.lstrip("+").startswith("data.") and "data.root" not in text]
     return " ".join([job.cfg["choices"]["data"], *(text.lstrip("+").removeprefix("data.") for text in given)])
 
 
 def summary(groups: Sequence[Group], slots: int, runs_dir: str) -> list[str]:
-    """The whole in one line, and a line for each thing that there may be too little of."""
+    """The total in one line, and a warning for each resource (disk, memory) that may not suffice."""
     jobs = [job for group in groups for job in group.jobs]
     missing = [job for group in groups for job in group.missing]
     begun = sum(job.folder is not None for job in missing)
@@ -184,7 +184,7 @@ def summary(groups: Sequence[Group], slots: int, runs_dir: str) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """As people say it."""
+    """In seconds, minutes or hours, e.g. `12 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

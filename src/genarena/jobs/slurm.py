@@ -1,7 +1,7 @@
-"""`launcher=slurm`: every job of a sweep is a Slurm job, one task per device, through submitit. No torch here.
+"""`launcher=slurm`: every job of a sweep is a Slurm job, one task per device, through submitit. Imports no torch.
 
-Each task runs the same `train.py` command line, so all ranks share the parameters of one trial. A job outlives the
-command that queued it: the same line again waits for jobs that are still queued or running, and resumes the others.
+Each task runs the same `train.py` command line, so all ranks have the parameters of one trial. A job outlives the command
+that queued it. The same command again waits for jobs that are still queued or running, and resumes the others.
 """
 
 import os
@@ -37,7 +37,7 @@ class Slurm:
         return SlurmHandle(submitted, job, echo)
 
     def attach(self, job: Job, slot: int) -> "SlurmHandle | None":
-        """The job where it is queued or running since an earlier command, else None."""
+        """The job, if an earlier command queued it and it still waits or runs; else None."""
         if not _note(job).is_file():
             return None
         known = self.submitit.SlurmJob(folder=_folder(job), job_id=_note(job).read_text().strip())
@@ -47,17 +47,17 @@ class Slurm:
         return SlurmHandle(known, job, Echo(job.log, f"[{slot}] "))
 
     def close(self) -> None:
-        """Jobs outlive the command that queued them."""
+        """Does nothing: jobs outlive the command that queued them."""
 
     def _executor(self, job: Job) -> Any:
         try:
             return self.submitit.AutoExecutor(folder=_folder(job), cluster="slurm")
-        except RuntimeError as error:  # there is no srun here
+        except RuntimeError as error:  # no srun on this machine
             raise UserError(f"launcher=slurm: {error}") from error
 
 
 class SlurmHandle:
-    """A job in the queue."""
+    """A queued or running Slurm job."""
 
     def __init__(self, submitted: Any, job: Job, echo: Echo) -> None:
         self.submitted, self.job, self.echo = submitted, job, echo
@@ -85,7 +85,7 @@ class SlurmHandle:
 
 
 def parameters(settings: dict[str, Any], trainer: dict[str, Any], name: str) -> dict[str, Any]:
-    """What submitit asks the cluster for. Raises UserError when the number of devices is open."""
+    """Parameters of submitit for a job. Raises UserError unless the trainer has a fixed number of devices that fits."""
     devices = trainer.get("devices")
     if not isinstance(devices, int) or devices < 1:
         raise UserError(
@@ -113,14 +113,14 @@ def parameters(settings: dict[str, Any], trainer: dict[str, Any], name: str) -> 
 
 
 def train(arguments: list[str], log: str) -> int:
-    """In each task of a job: run train.py as one rank. A warning of the cluster (USR2) becomes SIGTERM: a checkpoint."""
+    """In each task of a job: run train.py as one rank. Slurm's warning (USR2) is passed on as SIGTERM: a checkpoint."""
     import submitit
 
     environment = submitit.JobEnvironment()
     first = environment.global_rank == 0
     signal.signal(
         signal.SIGUSR2, signal.SIG_IGN
-    )  # what the child inherits: Slurm signals it too, and it would die of it
+    )  # inherited by the child, which Slurm signals too; without it USR2 would kill the child
     with open(log, "ab") as file:
         process = subprocess.Popen(
             [sys.executable, str(TRAIN), *arguments],
@@ -137,15 +137,15 @@ def train(arguments: list[str], log: str) -> int:
 
 
 def _folder(job: Job) -> Path:
-    """Where submitit keeps its files."""
+    """The folder of submitit's files."""
     return job.log.parent / "slurm"
 
 
 def _note(job: Job) -> Path:
-    """Where the id of the newest Slurm job for it is kept."""
+    """The file with the id of this job's newest Slurm job."""
     return job.log.with_suffix(".slurm")
 
 
 def _code(log: Path, job_id: str) -> Path:
-    """Where rank 0 leaves its exit code; submitit's own result is a pickle, which is not read."""
+    """The file with the exit code of rank 0. (Submitit's own result is a pickle, which is not read.)"""
     return log.with_suffix(f".{job_id}.code")

@@ -1,6 +1,6 @@
-"""How fast whole commands are: from nothing to a row, and beside busy processes. No torch here.
+"""Measures the speed of whole commands: the start of a run, and training beside busy processes. Imports no torch.
 
-The figures are of real `python train.py` processes, measured one after the other on a machine that should do nothing else.
+It runs real `python train.py` processes one after the other; the machine should do nothing else.
 """
 
 import json
@@ -40,7 +40,7 @@ def start_time(num_rounds: int = 3) -> str:
 
 
 def busy_machine(minutes: float = 0.25, num_rounds: int = 2) -> str:
-    """Examples that a run sees with its own choice of threads, with one, and with all cores: alone and beside busy loops."""
+    """Examples seen by a run with the default number of threads, with one, and with all cores; alone and beside busy loops."""
     choices = {"default": None, "one thread": "1", "all cores": str(threads.cores())}
     lines = []
     for num_loops in (0, NUM_LOOPS):
@@ -60,7 +60,7 @@ def busy_machine(minutes: float = 0.25, num_rounds: int = 2) -> str:
 
 @contextmanager
 def _busy_loops(number: int) -> Iterator[None]:
-    """So many processes that do nothing but compute; they end with the block, and by themselves after ten minutes."""
+    """`number` processes that compute without pause inside this context; they end by themselves after ten minutes."""
     loops = [subprocess.Popen([sys.executable, "-c", LOOP]) for _ in range(number)]
     try:
         yield
@@ -71,7 +71,7 @@ def _busy_loops(number: int) -> Iterator[None]:
 
 
 def _examples(minutes: float, number: str | None) -> int:
-    """Examples that dcgan has seen after so many minutes."""
+    """Examples that dcgan has seen after `minutes`, with `number` threads."""
     with tempfile.TemporaryDirectory() as folder:
         options = [*DCGAN, f"budget.minutes={minutes}", f"runs_dir={folder}"]
         subprocess.run(
@@ -82,7 +82,7 @@ def _examples(minutes: float, number: str | None) -> int:
 
 
 def _cpu_seconds(command: list[str]) -> float:
-    """User and system time of a command and of all that it waits for."""
+    """User and system time of a command and its child processes, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         arguments = [*command, f"runs_dir={folder}"] if str(TRAIN) in command else command
@@ -92,6 +92,6 @@ def _cpu_seconds(command: list[str]) -> float:
 
 
 def _variables(number: str | None) -> dict[str, str]:
-    """The environment with a number of threads; None: with none set."""
+    """The environment with a number of threads; None: without one."""
     kept = {name: value for name, value in os.environ.items() if name not in (*threads.OF_THE_USER, threads.CHOSEN)}
     return kept if number is None else kept | {threads.OPENMP: number}

@@ -1,4 +1,4 @@
-"""What a run will cost, measured on a few batches of noise in a process of its own: `python -m genarena.jobs.trial`.
+"""Measures the cost of a run on a few batches of noise, in a separate process: `python -m genarena.jobs.trial`.
 
 Reads a JSON list of configurations from stdin and writes one JSON object per line to stdout, in their order.
 """
@@ -24,14 +24,14 @@ from genarena.ranks.threads import take
 from genarena.spec import Batch, DataSpec
 from genarena.startup import threads
 
-PATIENCE = 1.0  # seconds for one kind of measurement, beyond its first call
+PATIENCE = 1.0  # seconds for one kind of measurement, after its first call
 
 
 def measure(cfg: dict[str, Any]) -> dict[str, Any]:
-    """Seconds per training example, per sample and per likelihood (0 where there is none), peak memory in MB, the bytes of a
-    checkpoint and of the weights, how many checkpoints are kept, and after how many passes over the data training ends.
+    """Seconds per training example, per sample and per likelihood (0 without one), peak memory in MB, bytes of a checkpoint
+    and of the weights, number of checkpoints that are kept, and number of passes over the data after which training ends.
 
-    Measured in the precision of the weights, without the data set.
+    Measured in the precision of the weights, on noise instead of the data set.
     """
     device = torch.device("cuda" if cfg["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
     torch.manual_seed(0)
@@ -71,7 +71,7 @@ def _noise(spec: DataSpec, num: int, device: torch.device) -> tuple[Tensor, Tens
 
 
 def _descend(model: GenerativeModel, batch: Batch, optimizers: list[torch.optim.Optimizer]) -> None:
-    """What one batch of training costs; a generator's step is counted for every batch."""
+    """Train on one batch. A GAN makes a generator step in every batch here."""
     adversarial = isinstance(model, AdversarialModel)
     losses = [model.discriminator_loss, model.generator_loss] if adversarial else [model.loss]
     for loss in losses:
@@ -84,7 +84,7 @@ def _descend(model: GenerativeModel, batch: Batch, optimizers: list[torch.optim.
 
 
 def _median_seconds(action: Callable[[], object], device: torch.device) -> float:
-    """Of one call: the first, where that is slow, else the median of those that fit in PATIENCE, at most ten."""
+    """Seconds of one call: the median of at most ten calls within PATIENCE after the first; the first, if it is slow."""
     times: list[float] = []
     while len(times) < 11 and sum(times) < PATIENCE:
         began = time.perf_counter()
@@ -96,7 +96,7 @@ def _median_seconds(action: Callable[[], object], device: torch.device) -> float
 
 
 def _bytes(content: Any) -> int:
-    """Of all tensors in nested dictionaries and lists."""
+    """Bytes of all tensors in nested dictionaries and lists."""
     if isinstance(content, Tensor):
         return content.numel() * content.element_size()
     parts = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
@@ -104,7 +104,7 @@ def _bytes(content: Any) -> int:
 
 
 def attempt(cfg: dict[str, Any]) -> dict[str, Any]:
-    """`measure`, or `error` in one line: a member that cannot run here is no reason not to look at the others."""
+    """The result of `measure`, or an `error` in one line, so that one failure does not stop the others."""
     try:
         return measure(cfg)
     except Exception as error:
@@ -119,7 +119,7 @@ def main() -> None:
         print(json.dumps(found), flush=True)
 
 
-STARTUP = time.time() - psutil.Process().create_time()  # a run imports the same
+STARTUP = time.time() - psutil.Process().create_time()  # a run makes the same imports
 
 if __name__ == "__main__":
     main()

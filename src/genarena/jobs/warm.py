@@ -1,6 +1,6 @@
-"""Jobs as children of a process that is warm: it has imported torch already. No torch here.
+"""Jobs as children of a warm process, which has imported torch already. This module itself imports no torch.
 
-Where forking is not safe, or the warm process ends before it has started the job, the job is a fresh process instead.
+If forking is not safe, or the warm process ends before it has started the job, the job runs in a fresh process instead.
 """
 
 import json
@@ -20,7 +20,7 @@ from genarena.jobs.handle import Handle
 
 
 def is_possible() -> bool:
-    """Whether processes can be forked here once they have loaded libraries: not on macOS."""
+    """Whether a process can be forked after it has loaded libraries: on Linux only."""
     return sys.platform == "linux"
 
 
@@ -34,7 +34,7 @@ class WarmProcess:
                 [sys.executable, "-m", fork_server.__name__, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # what keeps it from working is said by the fresh process
+                stderr=subprocess.DEVNULL,  # a fresh process will print the same error
                 env=environment,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
@@ -48,7 +48,7 @@ class WarmProcess:
             self.lost = True
 
     def heard(self) -> list[dict[str, Any]]:
-        """What it said since the last call."""
+        """Its messages since the last call."""
         messages = []
         while not self.lost and select.select([self.control], [], [], 0.0)[0]:
             try:
@@ -60,7 +60,7 @@ class WarmProcess:
         return messages
 
     def close(self) -> None:
-        """End the process; a job that still runs notices that it has lost its parent."""
+        """End the process. A job that still runs notices the end of its parent."""
         self.control.close()
         self.lost = True
         self.process.terminate()
@@ -68,7 +68,7 @@ class WarmProcess:
 
 
 class WarmHandle:
-    """A job that a warm process has forked, in a session of its own. `fresh` starts it in the ordinary way."""
+    """A job that a warm process forks, in its own session. fresh: starts it as a fresh process instead."""
 
     def __init__(self, warm: WarmProcess, job: dict[str, Any], echo: Echo, fresh: Callable[[], Handle]) -> None:
         self.warm, self.echo, self.fresh = warm, echo, fresh
@@ -86,7 +86,7 @@ class WarmHandle:
         self.echo.show()
         if self.code is None and self.warm.lost:
             if self.pid is not None or self.stopped:
-                self.code = -signal.SIGTERM if self.stopped else -signal.SIGKILL  # its parent was killed, and so is it
+                self.code = -signal.SIGTERM if self.stopped else -signal.SIGKILL  # its parent was killed
             else:
                 self.instead = self.fresh()
         return self.code
@@ -96,7 +96,7 @@ class WarmHandle:
             self.instead.stop()
         elif not self.stopped and self.poll() is None:
             self.stopped = True
-            if self.pid is None:  # it imports yet
+            if self.pid is None:  # the warm process still imports
                 self.warm.close()
             else:
                 self.warm.say(signal=signal.SIGTERM, whole_group=False)
@@ -111,5 +111,5 @@ class WarmHandle:
 
 
 def job(script: Path, arguments: Sequence[str], log: Path) -> dict[str, Any]:
-    """The message that asks for a job."""
+    """The message that requests a job."""
     return {"script": os.path.abspath(script), "arguments": list(arguments), "log": os.path.abspath(log)}
