@@ -1,1 +1,1 @@
-"""The processes that work on one run: which one this is, what they tell each other, who starts them, their threads."""
+"""The processes (ranks) of one run: their numbers, communication, start, seeds and threads."""

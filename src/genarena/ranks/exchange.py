@@ -1,6 +1,6 @@
-"""What the processes of one run tell each other. Alone, every function here does nothing and returns at once.
+"""Communication between the processes of one run. With a single process every function returns at once.
 
-A failure inside `from_zero` and `spread` reaches all ranks, so that none of them waits for one that has already given up.
+An error inside `from_zero` or `spread` is raised on all ranks, so that no rank waits for one that has failed.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 
 def gathered(value: Item) -> list[Item]:
-    """The value of every rank, in their order, on every rank."""
+    """The values of all ranks, in the order of the ranks; on every rank."""
     if not world.joined():
         return [value]
     values: list[Any] = [None] * world.size()
@@ -27,7 +27,7 @@ def gathered(value: Item) -> list[Item]:
 
 
 def from_zero(work: Callable[[], Result]) -> Result:
-    """What `work` returns, or raises, on rank 0, which does it alone; the others wait for it."""
+    """The result of `work`, done by rank 0 alone while the others wait. Its error is raised on every rank."""
     if not world.joined():
         return work()
     outcome = [_attempted(work) if world.rank() == 0 else None]
@@ -36,7 +36,7 @@ def from_zero(work: Callable[[], Result]) -> Result:
 
 
 def zero_first(work: Callable[[], Result]) -> Result:
-    """Every rank works, rank 0 before the others (it may download or write what they then find)."""
+    """Every rank does the work, rank 0 first: it may download or write files that the others then find."""
     if not world.joined():
         return work()
     mine = _attempted(work) if world.rank() == 0 else None
@@ -52,7 +52,7 @@ def zero_first(work: Callable[[], Result]) -> Result:
 
 
 def spread(work: Callable[[Item], Result], items: Sequence[Item], track: Callable = iter) -> list[Result]:
-    """`[work(item) for item in items]`, each item on one rank, the results on all of them. An error reaches all.
+    """`[work(item) for item in items]`: each item is done by one rank, and all ranks get all results or the error.
 
     track: shows the progress over the items of this rank.
     """
@@ -65,7 +65,7 @@ def spread(work: Callable[[Item], Result], items: Sequence[Item], track: Callabl
 
 
 def any_rank(flag: bool) -> bool:
-    """Whether it is true on one of the ranks."""
+    """Whether `flag` is true on some rank."""
     return largest(float(flag)) > 0
 
 
@@ -86,7 +86,7 @@ def _reduced(value: float, operation: Any) -> float:
 
 
 def mean(x: Tensor) -> Tensor:
-    """The mean of a tensor over all ranks, whose shares of a batch are equal."""
+    """The mean of a tensor over all ranks. It equals the mean over the batch, because the ranks' shares are equal."""
     if not world.joined():
         return x
     x = x.clone()
@@ -95,7 +95,7 @@ def mean(x: Tensor) -> Tensor:
 
 
 def whole_batch(x: Tensor) -> Tensor:
-    """The shares (N, *) of all ranks as the one batch they are of, in its order (rank r holds rows r, r + size(), ...)."""
+    """The whole batch (N * size(), *), from the shares x (N, *) of all ranks; rank r has rows r, r + size(), ..."""
     if not world.joined():
         return x
     parts = [torch.empty_like(x) for _ in range(world.size())]
@@ -109,13 +109,13 @@ def same_state(model: nn.Module) -> None:
         return
     for tensor in [value for value in model.state_dict().values() if value.numel()]:
         flat = tensor.contiguous().flatten()
-        dist.broadcast(flat.view(torch.uint8), src=0)  # as bytes: not every type can travel
+        dist.broadcast(flat.view(torch.uint8), src=0)  # as bytes: not every type can be sent
         if flat.data_ptr() != tensor.data_ptr():
             tensor.copy_(flat.view_as(tensor))
 
 
 def differing(buffers: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-    """Of each rank, the buffers that are not those of rank 0; empty where there is one rank."""
+    """For each rank, the buffers that differ from those of rank 0; an empty list with a single rank."""
     if not world.joined():
         return []
     digests = {name: hashlib.blake2b(_bytes(value), digest_size=16).digest() for name, value in buffers.items()}
@@ -128,7 +128,7 @@ def _bytes(tensor: Tensor) -> bytes:
 
 
 def known_to_all(error: Exception) -> bool:
-    """Whether every rank has heard of it, so that all of them can go on from here. Alone: always."""
+    """Whether this error was raised on every rank, so that all can continue. True with a single process."""
     return not world.joined() or getattr(error, "known_to_all", False)
 
 
@@ -136,7 +136,7 @@ def _attempted(work: Callable[[], Result]) -> tuple[Result | None, Exception | N
     try:
         with world.alone():
             return work(), None
-    except Exception as error:  # whatever it is, the others must hear of it
+    except Exception as error:  # any error must reach the other ranks
         return None, error
 
 

@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from genarena.ranks import world
 
-BUCKET = 2**24  # gradient elements that travel together
+BUCKET = 2**24  # gradient elements that are sent together
 
 
 def is_sharded(tensor: Any) -> bool:
-    """Whether it is a `DTensor`: a tensor whose parts lie on several ranks. Where the type is not imported, there are none."""
+    """Whether it is a `DTensor`, a tensor with parts on several ranks. False if that type has not been imported."""
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Replace each gradient by its mean over the ranks. A parameter that has a gradient on no rank keeps none.
+    """Replace each gradient by its mean over the ranks. A parameter without a gradient on any rank gets none.
 
-    Shards are left as they are: FSDP has averaged their gradients already.
+    Sharded parameters are skipped, because FSDP averages their gradients.
     """
     wanted = [parameter for parameter in parameters if parameter.requires_grad and not is_sharded(parameter)]
     if not world.joined() or not wanted:
@@ -46,7 +46,7 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
 
 
 def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Consecutive tensors of one type, about `BUCKET` elements together."""
+    """Groups of consecutive tensors of one type, with about `BUCKET` elements each."""
     buckets: list[list[Tensor]] = []
     room = 0
     for tensor in tensors:

@@ -1,7 +1,7 @@
-"""Starts the processes of one run and watches over them: one of them dead ends all, with one error and one exit code.
+"""Starts and watches the processes of one run. If one of them dies, all end, with one error and one exit code.
 
-The first process becomes the launcher and does nothing else, so that it can act whatever state the ranks are in. It hands
-each of them the same resolved configuration, and each hands back how it ended. With torchrun or srun, theirs is this part.
+The first process becomes the launcher and does nothing else, so that it can act whatever happens to the ranks. It sends the
+same resolved configuration to all ranks, and each reports how it ended. With torchrun or srun, those programs do this work.
 """
 
 import ctypes
@@ -23,14 +23,14 @@ from genarena.runs import interruption, results
 from genarena.runs.interruption import Interrupted
 from genarena.startup import threads
 
-MODULE = "genarena.run"  # what each rank runs: it calls `take_part`
-GRACE = 10.0  # seconds that the other ranks have to end by themselves when one has
-REPORT = "GENARENA_REPORT"  # the file descriptor through which a rank says how it ended
+MODULE = "genarena.run"  # the module that each rank runs; it calls `take_part`
+GRACE = 10.0  # seconds for the other ranks to end by themselves after one has failed
+REPORT = "GENARENA_REPORT"  # environment variable: the file descriptor for a rank's report
 FORWARDED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
 
 
 class Ending(NamedTuple):
-    """How a rank ended: the name of the error's class, and its one line of text."""
+    """How a rank ended: the class name of its error, and the error's text in one line."""
 
     rank: int
     error: str
@@ -38,9 +38,9 @@ class Ending(NamedTuple):
 
 
 def launch(resolved: dict[str, Any], num_processes: int) -> dict[str, Any]:
-    """Run the configuration in `num_processes` processes of this machine; returns the row.
+    """Run the configuration in `num_processes` local processes; returns the row.
 
-    Raises what a rank raised (a user's mistake before its consequences), RankDied when one was killed or hung.
+    Raises the error of a rank, the most likely cause first; RankDied if a rank was killed or hung.
     """
     reader, writer = os.pipe()
     processes = [_start(rank, num_processes, writer, port) for port in [_free_port()] for rank in range(num_processes)]
@@ -75,7 +75,7 @@ def _start(rank: int, world_size: int, writer: int, port: int) -> subprocess.Pop
         "MASTER_PORT": str(port),
         REPORT: str(writer),
     }
-    # A session of its own: Ctrl-C reaches the launcher alone, which passes it on to all ranks.
+    # Its own session, so that Ctrl-C reaches only the launcher, which passes it on to all ranks.
     return subprocess.Popen(
         [sys.executable, "-m", MODULE],
         env=environment,
@@ -93,7 +93,7 @@ def _free_port() -> int:
 
 @contextmanager
 def _signals_to(processes: list[subprocess.Popen]) -> Iterator[list[int]]:
-    """Pass every signal on to the ranks, which handle it. Yields the list of signals that came."""
+    """Pass every signal on to the ranks, which handle it. Yields the list of signals received."""
     received: list[int] = []
 
     def forward(number: int, frame: object) -> None:
@@ -111,7 +111,7 @@ def _signals_to(processes: list[subprocess.Popen]) -> Iterator[list[int]]:
 
 
 def _watched(processes: list[subprocess.Popen]) -> list[int | None]:
-    """Wait for all; after the first failure end those that do not end by themselves. Exit codes; None: had to be ended."""
+    """Wait for all. After the first failure, kill ranks that do not end by themselves. Exit codes; None: was killed here."""
     deadline = None
     while any(process.poll() is None for process in processes):
         time.sleep(0.05)
@@ -120,7 +120,7 @@ def _watched(processes: list[subprocess.Popen]) -> list[int | None]:
         if deadline is not None and time.monotonic() > deadline:
             break
     codes = [process.poll() for process in processes]
-    for process in processes:  # SIGKILL: one that is stopped, or waits inside a library, heeds nothing else
+    for process in processes:  # SIGKILL: nothing else ends a process that is stopped or hangs in a library
         if process.poll() is None:
             process.kill()
         process.wait()
@@ -128,7 +128,7 @@ def _watched(processes: list[subprocess.Popen]) -> list[int | None]:
 
 
 def failures(codes: list[int | None], endings: list[Ending]) -> list[BaseException]:
-    """What went wrong, the most likely cause first: a death, a signal, an error with a name, a rank that hangs, the rest."""
+    """The failures, the most likely cause first: killed ranks, signals, errors of genarena, hanging ranks, all others."""
     of = f"of {len(codes)}"
     killed = {rank: signal.Signals(-code).name for rank, code in enumerate(codes) if code is not None and code < 0}
     found: list[BaseException] = [RankDied(f"rank {rank} {of} was killed ({name})") for rank, name in killed.items()]
@@ -143,7 +143,7 @@ def failures(codes: list[int | None], endings: list[Ending]) -> list[BaseExcepti
 
 
 def _make_known(failure: BaseException, folder: str | None) -> None:
-    """Write why a rank died into the row: rank 0 may have been killed itself, or have seen only that another is gone."""
+    """Write the reason of a rank's death into the row. Rank 0 may itself have been killed, or not know the reason."""
     path = Path(folder) / "result.json" if folder else None
     if path is None or not path.is_file() or not isinstance(failure, RankDied):
         return
@@ -156,7 +156,7 @@ def _make_known(failure: BaseException, folder: str | None) -> None:
 
 
 def take_part(job: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Read the configuration, run it, say how it ended; the exit code is that of the error's kind."""
+    """In each rank: read the configuration, run it, report how it ended. The exit code is that of the error's class."""
     _die_with_the_launcher()
     resolved = json.load(sys.stdin)
     try:
@@ -173,12 +173,12 @@ def take_part(job: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
 
 
 def say(**facts: Any) -> None:
-    """Tell the launcher, where there is one: the folder of the run, or how this rank ended."""
+    """Report to the launcher, if there is one: the folder of the run, or how this rank ended."""
     if REPORT in os.environ:
         os.write(int(os.environ[REPORT]), (json.dumps(facts) + "\n").encode())
 
 
 def _die_with_the_launcher() -> None:
-    """A launcher that is killed takes its ranks along (on Linux)."""
+    """Make this rank die when the launcher is killed (on Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

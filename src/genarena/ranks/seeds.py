@@ -1,18 +1,18 @@
-"""Seeds as functions of what they are for, so that no draw depends on what was drawn before it or on who draws it.
+"""Seeds derived from their purpose, so that random numbers depend neither on earlier draws nor on the drawing process.
 
-Noise of training batch k on rank r: (seed, NOISE, k, r). Block k of a validation or an evaluation: (seed, block), whichever
-rank works on it, so that the numbers do not depend on how many ranks there are.
+Noise of training batch k on rank r: (seed, NOISE, k, r). Block k of a validation or an evaluation: (seed, k), whichever
+rank works on it, so that the results do not depend on the number of ranks.
 """
 
 import hashlib
 
 import torch
 
-NOISE, VALIDATION = 1, 2  # what a seed is for
+NOISE, VALIDATION = 1, 2  # purposes of seeds
 
 
 def derived(*key: int) -> int:
-    """A seed in [0, 2^63) that belongs to these numbers alone."""
+    """A seed in [0, 2^63), a hash of these numbers."""
     return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "little") >> 1
 
 

@@ -1,7 +1,7 @@
-"""The number of threads of a run: chosen at its start, kept where a run must be repeatable, else following the load.
+"""The number of threads of a run: chosen at its start; then fixed if the run must be repeatable, else adapted to the load.
 
-Sums of floats depend on the number of threads in their last bits. A run whose budget counts examples keeps the number for its
-whole life, resumed or not, so that it ends bitwise in the same weights. A budget in minutes depends on the clock anyway.
+The last bits of floating-point sums depend on the number of threads. A run whose budget counts examples keeps its number,
+also after a resume, so that its weights are bitwise reproducible. A budget in minutes depends on the clock anyway.
 """
 
 import json
@@ -14,11 +14,11 @@ import torch
 from genarena.ranks import world
 from genarena.startup import threads
 
-EVERY = 2.0  # seconds between two looks at the load
+EVERY = 2.0  # seconds between two measurements of the load
 
 
 def settle(resolved: dict[str, Any]) -> None:
-    """Set the number of threads of a run: the one that it has been trained with so far, else as many as cores are free."""
+    """Set the number of threads of a run: for a resumed, repeatable run its earlier number, else the number of free cores."""
     number = threads.choose()
     if not threads.set_by_user() and keeps_number(resolved["budget"]) and resolved["resume"]:
         number = _of_row(Path(resolved["resume"]) / "result.json") or number
@@ -26,13 +26,13 @@ def settle(resolved: dict[str, Any]) -> None:
 
 
 def take(number: int | None) -> None:
-    """Let torch compute with so many threads from now on; None: with as many as it does."""
+    """Set torch's number of threads; None: no change."""
     if number is not None and number != torch.get_num_threads():
         torch.set_num_threads(number)
 
 
 def keeps_number(budget: Mapping[str, Any]) -> bool:
-    """Whether the number of threads stays for the whole run."""
+    """Whether the number of threads is fixed for the whole run."""
     return threads.set_by_user() or budget["minutes"] is None or world.expected() > 1
 
 
@@ -47,7 +47,7 @@ def _of_row(path: Path) -> int | None:
 class Follower:
     """Adapts the number of threads of this process to the load while it works.
 
-    A core that becomes busy is given up after one look; one that becomes free is taken after two.
+    A core that becomes busy is given up after one measurement; a core that becomes free is used after two.
     seconds: number of threads -> seconds worked with it.
     """
 
@@ -57,7 +57,7 @@ class Follower:
         self._load = threads.Load()
 
     def look(self) -> None:
-        """Call it often; it acts every `EVERY` seconds."""
+        """Adapt the number of threads, at most every `EVERY` seconds; call it often."""
         passed = self._load.seconds
         if passed < EVERY:
             return
@@ -67,7 +67,7 @@ class Follower:
         self._before = number
 
     def rest(self) -> None:
-        """Count the time until now, and start a new look."""
+        """Count the time until now, and start a new measurement."""
         number = torch.get_num_threads()
         self.seconds[number] = self.seconds.get(number, 0.0) + self._load.seconds
         self._load = threads.Load()

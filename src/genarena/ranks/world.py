@@ -1,4 +1,4 @@
-"""Which of the processes that work on one run this is, and how they meet. Alone, every function here returns at once."""
+"""The number of this process among those of one run, and their process group. A single process never waits here."""
 
 import os
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ _alone = False  # inside `alone`
 
 
 def joined() -> bool:
-    """Whether this process belongs to a job of several, and works with them."""
+    """Whether this process works together with other processes of its run."""
     return not _alone and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, this process behaves as if it were the only one: no function of the room waits for other ranks."""
+    """Inside this context the process behaves as if it were the only one: no function of this room waits for other ranks."""
     global _alone
     before, _alone = _alone, True
     try:
@@ -37,7 +37,7 @@ def alone() -> Iterator[None]:
 
 
 def rank() -> int:
-    """0 .. size() - 1."""
+    """The number of this process, 0 .. size() - 1."""
     return dist.get_rank() if joined() else 0
 
 
@@ -52,25 +52,25 @@ def started_elsewhere() -> bool:
 
 
 def expected() -> int:
-    """How many processes were started."""
+    """The number of processes that were started for this run."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def expected_here() -> int:
-    """How many of them on this machine."""
+    """The number of processes that were started for this run on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", expected()))
 
 
 def rank_here() -> int:
-    """The number of this process on this machine: that of its device."""
+    """The number of this process on this machine, which is also the number of its device."""
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
 @contextmanager
 def together(accelerator: str, timeout: float) -> Iterator[None]:
-    """Meet the other processes that were started with this one; part from them at the end.
+    """Join the process group of this run; leave it at the end.
 
-    timeout: seconds that one of them waits for another before it gives up with an error.
+    timeout: seconds that a process waits for another before it fails.
     """
     if not started_elsewhere() or dist.is_initialized():
         yield
@@ -80,18 +80,18 @@ def together(accelerator: str, timeout: float) -> Iterator[None]:
         torch.cuda.set_device(rank_here())
     backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
     dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
-    yield  # after an error the others may never come: no farewell
+    yield  # after an error no barrier: the others may never reach it
     dist.barrier()
     dist.destroy_process_group()
 
 
 def in_srun_step() -> bool:
-    """Whether srun has started several of these processes (a batch script alone is one)."""
+    """Whether srun has started several processes in this step (a batch script is a single one)."""
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
 
 
 def adopt_slurm() -> None:
-    """Read what srun says into the variables that torchrun sets. Raises UserError when srun did not start this process."""
+    """Copy srun's environment variables into those of torchrun. Raises UserError if srun did not start this process."""
     if "SLURM_PROCID" not in os.environ or "SLURM_JOB_ID" not in os.environ:
         raise UserError("trainer=slurm: this process was not started by srun: srun python train.py trainer=slurm ...")
     from lightning_fabric.plugins.environments import SLURMEnvironment
