@@ -1,4 +1,4 @@
-"""The settings of a search (`sweep=<name>`), checked before anything is written. No torch here."""
+"""The settings of a search (`sweep=<name>`), checked before anything is written. Imports no torch."""
 
 import hashlib
 import json
@@ -19,14 +19,14 @@ from genarena.search.space import Dimension
 
 @dataclass(frozen=True)
 class Settings:
-    """A search, as `conf/sweep/<name>.yaml` describes it.
+    """The settings of a search, from `conf/sweep/<name>.yaml`.
 
-    space: option -> {low, high, log} or {choices: [...]}; whole ends give whole numbers.
-    minimize, maximize: metrics of the validation split; of more than one, the Pareto front is sought.
-    prune_by: a validation value of training. A trial whose value is worse than the median of the others at the same share
-        of the budget is stopped. null: no trial is.
-    trials: how many there are in the end, failed and pruned ones included. startup: the first so many are drawn at random.
-    storage: Optuna's URL of a database that several machines reach, also in $GENARENA_SWEEP_STORAGE; null: a journal file.
+    space: option -> {low, high, log} or {choices: [...]}; if low and high are whole numbers, so are the values.
+    minimize, maximize: metrics on the validation split; for more than one, the Pareto front is searched.
+    prune_by: a validation value of training. A trial is stopped if its value is worse than the median of the other trials
+        at the same share of the budget. null: no trial is stopped.
+    trials: total number of trials, including failed and pruned ones. startup: number of first trials drawn at random.
+    storage: Optuna's URL of a database for several machines, also in $GENARENA_SWEEP_STORAGE; null: a journal file.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Settings:
 
 
 def prepared(overrides: Sequence[str], cfg: dict[str, Any]) -> tuple[Settings, list[str], dict[str, Dimension]]:
-    """The settings, the options that all trials share, and the dimensions that are searched. Raises UserError."""
+    """The settings, the options common to all trials, and the searched dimensions. Raises UserError."""
     settings: Settings = build(cfg["sweep"], "sweep")
     config.check_metrics(settings.objectives)
     fixed = _fixed(overrides, cfg, settings)
@@ -55,7 +55,7 @@ def prepared(overrides: Sequence[str], cfg: dict[str, Any]) -> tuple[Settings, l
 
 
 def _fixed(overrides: Sequence[str], cfg: dict[str, Any], settings: Settings) -> list[str]:
-    """The options of a command line that all trials share."""
+    """The options of a command line that are common to all trials."""
     keys = [text.lstrip("+").partition("=")[0] for text in overrides]
     for key in ("metrics", "budget.metrics", "evaluation.split"):
         if key in keys:
@@ -72,7 +72,7 @@ def _fixed(overrides: Sequence[str], cfg: dict[str, Any], settings: Settings) ->
 
 
 def folder_of(cfg: dict[str, Any], settings: Settings, keys: list[str]) -> Path:
-    """The folder of a search, made where it is not there: one per command line, whatever its number of trials."""
+    """The folder of a search, created if missing. It does not depend on the number of trials."""
     space = {key: settings.space[key] for key in keys}
     what = [pinned(cfg, EXACTLY), space, settings.minimize, list(settings.maximize), settings.prune_by]
     digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""The options that a sweep searches: ranges and choices, checked before anything starts. No torch here."""
+"""The options that a sweep searches: ranges and choices, checked before anything starts. Imports no torch."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ FIELDS = ("low", "high", "log", "choices")
 
 @dataclass(frozen=True)
 class Dimension:
-    """One option: from `low` to `high`, or one of `choices`. `key` begins with `+` where no YAML holds the option."""
+    """One option: from `low` to `high`, or one of `choices`. `key` begins with `+` if no YAML has the option."""
 
     key: str
     low: float = 0
@@ -26,11 +26,11 @@ class Dimension:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def suggest(self, trial: Any) -> str:
-        """The value of an Optuna trial for this option, drawn where it has none yet, as text for a command line."""
+        """The value of this option in an Optuna trial, as text for a command line. If it has none yet, it is drawn."""
         name = self.key.lstrip("+")
         if self.choices:
             return trial.suggest_categorical(name, self.choices)
-        if self.whole:  # Optuna's ranges of floats give floats, which options of whole numbers refuse
+        if self.whole:  # a float range would give floats, which these options refuse
             return str(trial.suggest_int(name, self.low, self.high, log=self.log))
         return repr(trial.suggest_float(name, self.low, self.high, log=self.log))
 

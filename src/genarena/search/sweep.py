@@ -1,8 +1,8 @@
-"""`sweep=<name>`: a search for hyperparameters with Optuna, chosen on the validation split. No torch here.
+"""`sweep=<name>`: a search for hyperparameters with Optuna, judged on the validation split. Imports no torch.
 
-Every trial is a job of the launcher, with a run folder of its own. Optuna's storage records the parameters and the result of
-every trial, so that the same command again does only what is missing. A trial whose process died is resumed with the same
-parameters.
+Every trial is a job of the launcher, with its own run folder. Optuna's storage records the parameters and the result of
+every trial, so that the same command again runs only the missing trials. A trial whose process died is resumed with the
+same parameters.
 """
 
 import fcntl
@@ -30,11 +30,11 @@ from genarena.runs import results
 from genarena.search import sweep_report
 from genarena.search.settings import folder_of, prepared
 
-BEAT = 60.0  # seconds between two signs of life that other machines see
-SILENT = 600.0  # seconds without one, after which a trial of another machine counts as dead
-FROM = 4  # trials that a trial is compared with, at least, before it may be pruned
-ENOUGH = 3  # failed trials without any other, after which a search gives up
-LOOK = 1.0  # seconds between two looks at the validations of a running trial
+BEAT = 60.0  # seconds between two heartbeats for other machines
+SILENT = 600.0  # seconds without a heartbeat after which a trial of another machine counts as dead
+FROM = 4  # smallest number of other trials for a comparison that may prune
+ENOUGH = 3  # the search gives up if at least so many trials have ended and all of them failed
+LOOK = 1.0  # seconds between two reads of the validations of a running trial
 
 
 def sweep(overrides: Sequence[str]) -> int:
@@ -64,7 +64,7 @@ class Search(Queue):
         self.storage, self.study = sweep_report.open_study(self.folder, self.settings.storage, self._directions())
 
     def take(self) -> Job | None:
-        """The job of a trial whose process died, else of a new trial; None when all trials are there."""
+        """The job of a trial whose process died, else of a new trial; None if all trials exist."""
         with self._locked():
             trials = sweep_report.counted(self.study)
             _refuse_to_fail_on(trials)
@@ -81,7 +81,7 @@ class Search(Queue):
         return job
 
     def _create(self) -> int | None:
-        """The id of a new trial; None where searches on other machines, which our lock does not stop, began the last one."""
+        """The id of a new trial. None if searches on other machines, which the file lock does not cover, began the last one."""
         import optuna
 
         template = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, user_attrs=_owner())
@@ -94,10 +94,10 @@ class Search(Queue):
         return None
 
     def _job(self, trial_id: int) -> Job:
-        """The job of a trial, with its parameters; those that it does not have yet are drawn.
+        """The job of a trial with its parameters; missing parameters are drawn.
 
-        The sampler's seed follows from the number of the trial: a search that is resumed repeats no start-up trial, and
-        one that is killed while it draws draws the same again.
+        The sampler's seed depends on the number of the trial. A resumed search therefore repeats no start-up trial, and a
+        search that is killed while it draws will draw the same values again.
         """
         import optuna
 
@@ -111,7 +111,7 @@ class Search(Queue):
         return job_of([*self.fixed, *drawn, written("runs_dir", self.folder / "runs")])
 
     def unwanted(self, job: Job) -> bool:
-        """Whether the median of the other trials was better at the same share of the budget."""
+        """Whether the trial is pruned: the median of the other trials was better at the same share of the budget."""
         if job in self.pruned or time.monotonic() - self.looked.get(job, 0.0) < LOOK:
             return job in self.pruned
         self.looked[job] = time.monotonic()
@@ -155,7 +155,7 @@ class Search(Queue):
         sweep_report.report(self.folder, self.study, importance=False)
 
     def _measured(self, folder: Path) -> tuple[list[float], str]:
-        """The objectives of a finished run, or the reason why one is missing."""
+        """The objectives of a finished run and "", or [] and the reason why an objective is missing."""
         metrics = results.read_row(folder / "result.json")["metrics"]
         reasons = [
             f"no {name}: {metrics[name]['reason']}"
@@ -176,7 +176,7 @@ class Search(Queue):
         return ["minimize"] * len(self.settings.minimize) + ["maximize"] * len(self.settings.maximize)
 
     def _describe(self) -> None:
-        """Write `sweep.yaml`, which describes the search. The storage's URL may hold a password and is left out."""
+        """Write `sweep.yaml`, the description of the search, without the storage's URL, which may contain a password."""
         text = {
             "name": self.settings.name,
             "line": self.fixed,
@@ -193,7 +193,7 @@ class Search(Queue):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock of the folder: searches that share it take their trials one after the other."""
+        """Hold the lock of the folder, so that searches in the same folder take trials one after the other."""
         with open(self.folder / ".lock", "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -206,7 +206,7 @@ def is_hopeless(values: Sequence[float], others: Sequence[Sequence[float]]) -> b
 
 
 def _refuse_to_fail_on(trials: Sequence[Any]) -> None:
-    """Raise UserError when all of the first trials failed: the others would too."""
+    """Raise UserError if all of the first trials failed, because the others would fail too."""
     ended = [trial for trial in trials if trial.state.is_finished()]
     if len(ended) >= ENOUGH and all(trial.state.name == "FAIL" for trial in ended):
         reason = ended[-1].user_attrs.get("error", "")
@@ -232,7 +232,7 @@ def _is_running(trial: Any) -> bool:
 
 
 def _is_alive(trial: Any) -> bool:
-    """Whether the search that started the trial still lives; of another machine, whether it gave a sign of life."""
+    """Whether the search that started the trial still runs; on another machine, whether its last heartbeat is recent."""
     owner = trial.user_attrs
     if owner["host"] != socket.gethostname():
         return time.time() - owner["beat"] < SILENT

@@ -18,13 +18,13 @@ from genarena.files.atomic import replace_atomically
 SWEEPS = "sweeps"  # below runs_dir: a folder per search
 DESCRIPTION = "sweep.yaml"
 JOURNAL = "journal.log"
-TRIALS = "trials.json"  # what the leaderboard page shows
+TRIALS = "trials.json"  # read by the leaderboard page
 STATES = {"COMPLETE": "done", "RUNNING": "running", "PRUNED": "pruned", "FAIL": "failed"}
 
 
 @dataclass(frozen=True)
 class Report:
-    """`trials`: a record per trial; `best`: numbers of the best one, or of the Pareto front."""
+    """trials: a record per trial. best: numbers of the best trial, or of the trials of the Pareto front."""
 
     description: dict[str, Any]
     trials: list[dict[str, Any]]
@@ -59,12 +59,12 @@ class Report:
 
 
 def url(storage: str | None) -> str | None:
-    """The URL of the database, None for a journal file in the folder of the sweep."""
+    """The URL of the database; None: a journal file in the folder of the sweep."""
     return storage or os.environ.get("GENARENA_SWEEP_STORAGE") or None
 
 
 def open_study(folder: Path, storage: str | None, directions: Sequence[str] | None = None) -> tuple[Any, Any]:
-    """Optuna's storage, and the study of this folder in it: made where `directions` are given. Raises UserError."""
+    """Optuna's storage, and the study of this folder in it; with `directions` it is created if missing. Raises UserError."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -97,7 +97,7 @@ def _storage(folder: Path, address: str | None) -> Any:
 
 
 class _KernelLock:
-    """For the journal. Optuna's own lock is a file that a killed process leaves behind, for others to wait at."""
+    """The lock of the journal. Optuna's own lock is a file; a killed process would leave it behind and block others."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -121,7 +121,7 @@ class _KernelLock:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Remove an incomplete last line, which a kill or a full disk leaves: Optuna would append to it and could not read it."""
+    """Remove an incomplete last line, left by a kill or a full disk. Optuna would append to it and then fail to read it."""
     content = path.read_bytes() if path.is_file() else b""
     if content and not content.endswith(b"\n"):
         os.truncate(path, content.rfind(b"\n") + 1)
@@ -133,7 +133,7 @@ def counted(study: Any) -> list[Any]:
 
 
 def report(folder: Path, study: Any, importance: bool = True) -> Report:
-    """The state of the study, also written to `trials.json`. importance: whether to compute it, which takes a second."""
+    """The state of the study, also written to `trials.json`. importance: compute the options' importance; takes a second."""
     about = OmegaConf.to_container(OmegaConf.load(folder / DESCRIPTION))
     trials = [_record(trial) for trial in counted(study)]
     done = [trial for trial in trials if trial["state"] == "done"]

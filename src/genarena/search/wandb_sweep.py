@@ -1,4 +1,4 @@
-"""A W&B sweep file made from `conf/sweep/<name>.yaml`: the same options, ranges and objective. No torch here."""
+"""Makes a W&B sweep file from `conf/sweep/<name>.yaml`: the same options, ranges and objective. Imports no torch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from genarena.search.settings import prepared
 from genarena.search.space import Dimension
 from genarena.tracking import wandb_settings
 
-STEPS = 9  # values that stand for a range of whole numbers on a logarithmic scale
+STEPS = 9  # number of values that replace a logarithmic range of whole numbers
 
 
 def wandb_sweep(overrides: Sequence[str]) -> dict[str, Any]:
