@@ -1,4 +1,4 @@
-"""genarena without command lines and run folders, for notebooks and other people's code.
+"""genarena without command lines and run folders, for notebooks and other programs.
 
     from genarena import api
 
@@ -6,8 +6,8 @@
     print(api.evaluate(vae.model, vae.data, ["bits_per_dim"]))
     pictures = api.sample(vae.model, 64)
 
-Models, data sets and budgets are objects, or names of files in `conf/`. What trains and what measures is what `train.py`
-uses: the same configuration gives the same weights and the same numbers.
+Models and data sets are objects, or names of files in `conf/`; budgets are names. Training and evaluation are the same code as
+in `train.py`: the same configuration gives the same weights and the same numbers.
 """
 
 import re
@@ -39,8 +39,8 @@ from genarena.training.trainer import check_model, num_processes
 
 __all__ = ["EvaluationSettings", "Fitted", "evaluate", "fit", "load", "load_data", "rescore", "sample"]
 
-BATCH = 500  # samples that are drawn at once, each batch with a seed of its own
-OPTIONS = ("model", "data", "budget", "trainer", "callbacks", "seed")  # what training reads of a configuration
+BATCH = 500  # samples drawn at once; each batch has its own seed
+OPTIONS = ("model", "data", "budget", "trainer", "callbacks", "seed")  # parts of a configuration that training reads
 
 Model = GenerativeModel | str
 Data = ArenaDataModule | str
@@ -51,12 +51,13 @@ Options = Mapping[str, Any] | None
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model and what its training took.
+    """A trained model and the cost of its training.
 
     model: in eval mode, with the weights that `weights` describes (e.g. "EMA 0.999, best val/bits_per_dim (at 80% of ...)").
-    data: the data set, set up: `data.train`, `data.val` and `data.test` are its splits.
+    data: the data set, set up; `data.train`, `data.val` and `data.test` are its splits.
     cost: `examples_seen`; `train_seconds`, without validations; `peak_memory_mb`; `parameters`, their number.
-    nonfinite: `skipped_steps`, whose loss or gradient was not finite, and `learning_rate_scale`.
+    nonfinite: `skipped_steps`, the number of steps skipped for a non-finite loss or gradient; `learning_rate_scale`, the
+        factor on the learning rate after rollbacks.
     """
 
     model: GenerativeModel
@@ -67,10 +68,10 @@ class Fitted:
 
 
 def load(run: Run, device: str = "cpu") -> GenerativeModel:
-    """The model of a run folder with the weights that were evaluated, in eval mode; of an unfinished run, the newest ones.
+    """The model of a run folder, in eval mode, with the weights that were evaluated; for an unfinished run, the newest ones.
 
     A run folder may come from anybody: nothing in it is executed, and only sealed files of tensors are read. Raises
-    UserError where there is no run, no weights or no such device, Untrusted for files that are damaged or ask for more.
+    UserError if there is no run, no weights or no such device; Untrusted for damaged files and for code in them.
     """
     return RunFolder.open(run).rebuild(device)[1]
 
@@ -80,14 +81,14 @@ def fit(
 ) -> Fitted:
     """Train a model on a data set as `train.py` does, without a run folder (checkpoints are in a temporary one).
 
-    model: a name of conf/model, or a model that has not been trained; an object is trained in place.
-    data: a name of conf/data, or a data set; an object brings its own batch size and order of batches.
-    budget: a name of conf/budget; alone, `minutes` of training and `examples` seen are limits, of which the first ends
-        training; with a name they replace its limits. Default: cpu_1min.
+    model: a name of conf/model, or an untrained model, which is trained in place.
+    data: a name of conf/data, or a data set, which has its own batch size and order of batches.
+    budget: a name of conf/budget. minutes, examples: limits of training; the first one reached ends it. With a name they
+        replace its limits. Default: cpu_1min.
     options: options of the command line, e.g. {"seed": 1, "model.latent_dim": 16, "trainer": "gpu"}.
 
-    The random state of torch is left as it was. Raises UserError for what the command line would refuse, Diverged when
-    training does not get over non-finite numbers.
+    The random state of torch does not change. Raises UserError for what the command line would refuse, Diverged if
+    non-finite numbers remain after rollbacks.
     """
     quiet()
     limits = {"minutes": minutes, "examples": examples}
@@ -110,7 +111,7 @@ def evaluate(
     """Measure metrics of a model, in eval mode, on the test split of a data set.
 
     data: a name of conf/data, or a data set. metrics: names of the files in genarena/metrics.
-    settings: how much is measured, e.g. EvaluationSettings(num_samples=500, num_test=500); default: 10,000 of both.
+    settings: sizes of the evaluation, e.g. EvaluationSettings(num_samples=500, num_test=500); default: 10,000 of both.
 
     Returns a record per metric: `value`, `unit`, `n` and more, or `value` None and the `reason`. Raises ValueError for a
     metric that does not exist or a model in training mode, UserError for data of another shape than the model's.
@@ -127,8 +128,8 @@ def sample(
     """Samples (num_samples, *shape) in the space of the data (uint8 levels, or floats), on the CPU.
 
     model: in eval mode, or a run folder. y: conditions (num_samples, ...) of a conditional model. The same seed gives the
-    same samples; the random state of torch is left as it was. Raises UserError where `num_samples` is not positive or `y`
-    has another length.
+    same samples; the random state of torch does not change. Raises UserError if `num_samples` is not positive or `y` has
+    another length.
     """
     model = model if isinstance(model, GenerativeModel) else load(model)
     if num_samples < 1:
@@ -139,7 +140,7 @@ def sample(
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.no_grad(), Bars(progress) as bars:
         for block in bars.track(range(-(-num_samples // BATCH)), "samples"):
-            torch.manual_seed(seeds.derived(seed, block))  # as the evaluation draws them
+            torch.manual_seed(seeds.derived(seed, block))  # as in the evaluation
             part = slice(block * BATCH, min((block + 1) * BATCH, num_samples))
             own = None if y is None else y[part].to(model.device)
             parts.append(model.sample(part.stop - part.start, own).cpu())
@@ -150,7 +151,7 @@ def sample(
 
 
 def _composed(model: Model, data: Data, options: list[str]) -> dict[str, Any]:
-    """The checked configuration. Where an object is given, another model or data set holds its place and is not built."""
+    """The checked configuration. In place of an object, the name of another model or data set stands; it is not built."""
     names = [f"model={model if isinstance(model, str) else 'uniform'}"]
     names += [f"data={data if isinstance(data, str) else 'digits'}"]
     if isinstance(model, GenerativeModel):
@@ -169,7 +170,7 @@ def _budget(name: str, limits: dict[str, Limit]) -> list[str]:
 
 
 def _texts(options: Mapping[str, Any], model: Model, data: Data) -> list[str]:
-    """`key=value` for each option. Raises UserError for one that nothing here would read."""
+    """`key=value` for each option. Raises UserError for an option that `fit` does not read."""
     for key in options:
         group = key.split(".")[0]
         if group not in OPTIONS:
@@ -180,7 +181,7 @@ def _texts(options: Mapping[str, Any], model: Model, data: Data) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """A value as Hydra's command line reads it."""
+    """A value in the syntax of Hydra's command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
@@ -205,7 +206,7 @@ def _trained(model: GenerativeModel, data: ArenaDataModule, plan: Plan) -> Fitte
         fitting = Fitting(model, data, plan, Path(folder, "checkpoints"), observers)
         fitting.fit()
         model, weights = fitting.choose()
-    model.trainer = data.trainer = None  # a plain module again, which can be copied
+    model.trainer = data.trainer = None  # so that the module can be copied
     parameters = sum(parameter.numel() for parameter in model.parameters())
     cost = fitting.cost | {"peak_memory_mb": memory.peak_mb(), "parameters": parameters}
     return Fitted(model, data, weights, cost, fitting.nonfinite)

@@ -1,4 +1,4 @@
-"""Makes the object that a configuration node describes. The only place that does, and only for targets that are trusted."""
+"""Builds the object that a configuration node describes: the only place that does so, and only for trusted targets."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +18,7 @@ from genarena.options import values
 from genarena.options.hints import nearest
 from genarena.trust import ALLOWED, refuse_foreign
 
-KINDS = {  # beginning of a target -> the class that it must extend; "" for a function
+KINDS = {  # prefix of a target -> the class that it must extend; "": it must be a function
     "genarena.training.schedule.": "",
     "genarena.data.": "pytorch_lightning.core.datamodule.LightningDataModule",
     "genarena.": "torch.nn.modules.module.Module",
@@ -29,10 +29,10 @@ KINDS = {  # beginning of a target -> the class that it must extend; "" for a fu
 
 
 def build(node: DictConfig | dict[str, Any], what: str) -> Any:
-    """The object a node describes; `what` names it in errors.
+    """The object that a node describes; `what` names it in errors.
 
-    Raises Untrusted for a `_target_` that is not on the list of `genarena.trust`, and UserError with the innermost cause
-    where the constructor refuses its arguments.
+    Raises Untrusted for a `_target_` that `genarena.trust` does not allow; UserError, with the innermost cause, if the
+    constructor refuses its arguments.
     """
     plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     if isinstance(plain, dict) and "_target_" not in plain:
@@ -57,9 +57,9 @@ def build(node: DictConfig | dict[str, Any], what: str) -> Any:
 
 
 def _bind_partials(node: Any) -> Any:
-    """The node with every `_partial_` in it as an ordinary `functools.partial`.
+    """The node with every `_partial_` in it replaced by a plain `functools.partial`.
 
-    Hydra's own checks its target again at every call, which costs a learning-rate schedule half a millisecond a step.
+    Hydra's own partial checks its target at every call: half a millisecond per step for a learning-rate schedule.
     """
     if isinstance(node, list):
         return [_bind_partials(item) for item in node]
@@ -73,7 +73,7 @@ def _bind_partials(node: Any) -> Any:
 
 
 def _check_options(node: Any, what: str) -> None:
-    """Raise ValueError, with what is allowed, for an option out of the range that its constructor's signature names."""
+    """Raise ValueError, with the allowed range, for an option outside the range in its constructor's signature."""
     for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
         _check_options(value, f"{what}.{key}")
     if isinstance(node, dict) and "_target_" in node:
@@ -82,7 +82,7 @@ def _check_options(node: Any, what: str) -> None:
 
 
 def _found(target: str) -> Any:
-    """The object of a dotted name. Raises ImportError where there is none."""
+    """The object of a dotted name. Raises ImportError if there is none."""
     try:
         return get_object(target)
     except Exception as error:
@@ -96,7 +96,7 @@ def _readable(cause: BaseException) -> str:
 
 @lru_cache
 def _refuse_strangers(target: str, what: str) -> None:
-    """Raise Untrusted unless the target is of the class that its place promises, and defined in that package."""
+    """Raise Untrusted unless the target extends the class that `KINDS` requires, and is defined in its own package."""
     try:
         found = _found(target)
     except ImportError:  # reported by `instantiate`, with its cause
@@ -109,7 +109,7 @@ def _refuse_strangers(target: str, what: str) -> None:
         fits = isfunction(found) and f"{found.__module__}.{found.__name__}" == target
     elif isclass(found) and found.__module__.split(".")[0] == package:
         extended = {f"{base.__module__}.{base.__qualname__}" for base in found.__mro__}
-        fits = kind in extended or (is_dataclass(found) and place.startswith("genarena."))  # those hold settings
+        fits = kind in extended or (is_dataclass(found) and place.startswith("genarena."))  # dataclasses of settings
     else:
         fits = False
     if not fits:
@@ -117,7 +117,7 @@ def _refuse_strangers(target: str, what: str) -> None:
 
 
 def _refuse_misspelt(target: str, what: str) -> None:
-    """Raise UserError where the module of the target can be imported and has no such name."""
+    """Raise UserError if the target's module can be imported but has no such name."""
     module, _, name = target.rpartition(".")
     try:
         names = vars(import_module(module))

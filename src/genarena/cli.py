@@ -1,4 +1,4 @@
-"""Command lines: checked first, errors in one line, exit codes. No torch here."""
+"""Command lines: checked first; errors in one line, with exit codes. Imports no torch."""
 
 import os
 import runpy
@@ -45,7 +45,7 @@ budget.minutes=2, budget.examples=10000, trainer.precision=32-true, data.root=<f
 
 
 def door() -> None:
-    """`genarena <program> [<option>=<value> ...]`: train.py and the programs of `scripts/`, where the package is installed."""
+    """`genarena <program> [<option>=<value> ...]`: train.py and the programs of `scripts/`, for an installed package."""
     folder = config.SOURCE / "scripts"
     known = sorted(path.stem for path in folder.glob("*.py") if path.stem != "bench")
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
@@ -63,7 +63,7 @@ def door() -> None:
 
 def start(main: Callable[[], None]) -> None:
     """Run a Hydra main: refuse a bad command line with exit code 2 before anything is written."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach `guard` whole
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach `guard` unchanged
     guard(lambda: _checked(main))
 
 
@@ -95,7 +95,7 @@ _failures: list[ArenaError] = []
 
 
 def attempt(job: Callable[[Any], Any], cfg: Any) -> None:
-    """Run one job of a command line; its failure is reported now and ends the process only when all jobs are done."""
+    """Run one job of a command line. A failure is printed now; the process ends with it after all jobs are done."""
     try:
         job(cfg)
     except (ArenaError, OSError) as caught:
@@ -108,7 +108,7 @@ def attempt(job: Callable[[Any], Any], cfg: Any) -> None:
 
 
 def guard(action: Callable[[], Any]) -> None:
-    """Call `action`; turn an exception into one line on stderr and the exit code of its kind."""
+    """Call `action`; turn an exception into one line on stderr and the exit code of its class."""
     threads.start()
     streams.unbreakable()
     debug = "debug=true" in sys.argv
@@ -133,7 +133,7 @@ def guard(action: Callable[[], Any]) -> None:
 
 
 def _of_the_system(error: OSError) -> UserError:
-    """An error of the system, such as a path that cannot be written, in one line. Raises it again where it has no text."""
+    """An error of the system, such as a path that cannot be written, in one line. Raises it again if it has no text."""
     if not error.strerror:
         raise error
     place = f"{printable(error.filename)}: " if error.filename else ""
@@ -141,7 +141,7 @@ def _of_the_system(error: OSError) -> UserError:
 
 
 def _take_config_dir() -> None:
-    """Take `--config-dir <folder>` off the command line of any of our programs: `plugins` knows it from here on."""
+    """Remove `--config-dir <folder>` from the command line of any program, and declare it to `plugins`."""
     for index, argument in enumerate(sys.argv):
         flag, separator, folder = argument.partition("=")
         if flag in ("--config-dir", "-cd"):
@@ -160,16 +160,16 @@ def _help() -> str:
     )
 
 
-FEATURES = ("space", "inception_weights", "dinov2_weights", "clip_weights")  # of evaluation.weights.FeatureSettings
+FEATURES = ("space", "inception_weights", "dinov2_weights", "clip_weights")  # fields of FeatureSettings
 FEATURE_OPTIONS = {f"features.{name}": None for name in FEATURES}  # for a script's `defaults`
 
 
 def features(options: dict[str, Any]) -> dict[str, str]:
-    """The `features.*` options that were given, as fields of FeatureSettings."""
+    """The given `features.*` options, as fields of FeatureSettings."""
     return {name: str(options[f"features.{name}"]) for name in FEATURES if options[f"features.{name}"] is not None}
 
 
-PLACES = {  # the options of scripts that are paths
+PLACES = {  # options of scripts whose values are paths
     **dict.fromkeys(("run", "out", "samples", "reference", "pictures", "shards", "runs_dir"), Place()),
     **dict.fromkeys(("data_root", "data.root"), Place()),
     **{f"features.{name}": Place(words=("download",)) for name in FEATURES if name.endswith("_weights")},
@@ -179,10 +179,11 @@ PLACES = {  # the options of scripts that are paths
 def options(
     defaults: dict[str, Any], usage: str, arguments: list[str] | None = None, out_is_folder: bool = False
 ) -> dict[str, Any]:
-    """`key=value` arguments of a script, over `defaults`; a default `...` marks an option that must be given.
+    """`key=value` arguments of a script, merged into `defaults`; the default `...` marks a required option.
 
-    arguments: those to look at, where a script keeps some for itself.
-    Raises UserError for an unknown key, a value of another type than the default's, or an `out` that cannot be written.
+    arguments: the arguments to read, if not all of sys.argv.
+    Raises UserError for an unknown key, a missing option, a value of another type than the default's, or an `out` that
+    cannot be written.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(usage)
@@ -206,7 +207,7 @@ def options(
 
 
 def _value(argument: str, default: Any) -> Any:
-    """What `key=value` gives for an option with such a default."""
+    """The value in `key=value`, with the type of the option's default. Raises UserError."""
     value = argument.partition("=")[2]
     if not value and default is not None:
         raise UserError(f"{argument}: expected a value")
@@ -220,7 +221,7 @@ def _value(argument: str, default: Any) -> Any:
 
 
 def expand_resume(overrides: list[str]) -> list[str]:
-    """With `resume=<folder>`, the overrides that run was started with come first; what is given again wins."""
+    """With `resume=<folder>`, put that run's own overrides first, except those that are given again."""
     given = [text for text in overrides if text.startswith("resume=")]
     if not given:
         return overrides

@@ -1,7 +1,7 @@
-"""Checks a command line before anything heavy is imported and before anything is written. No torch here.
+"""Checks a command line before heavy imports and before anything is written. Imports no torch.
 
-Hydra accepts `+typo=1`, takes `epochs=yes` for a string and hides which key was meant. Here every option is compared with
-the composed configuration and with the types in `options`: those of the constructor that a node names, or of its group.
+Hydra accepts `+typo=1`, reads `epochs=yes` as a string and does not say which key was meant. Here every option is compared
+with the composed configuration, and with the types of the constructor that the node names, or of its group (`options`).
 """
 
 import itertools
@@ -33,11 +33,11 @@ from genarena.options.overrides import values as values_of
 from genarena.options.signatures import parameters
 
 SOURCE = Path(__file__).parent
-CONF = SOURCE / "conf"  # in a checkout a link to the folder `conf` at its top
+CONF = SOURCE / "conf"  # in a checkout: a link to its folder `conf`
 REQUIRED = ("model", "data")
 MAY_BE_NULL = ("sweep", "experiment")
 
-OmegaConf.register_new_resolver(  # ${folder:data,GENARENA_DATA}: the variable's path, else the default, absolute
+OmegaConf.register_new_resolver(  # ${folder:data,GENARENA_DATA}: path in the variable, else the default; absolute
     "folder",
     lambda default, variable="": str(values.from_environment(variable) or values.absolute(default)),
     replace=True,
@@ -45,7 +45,7 @@ OmegaConf.register_new_resolver(  # ${folder:data,GENARENA_DATA}: the variable's
 
 
 class _Folders(SearchPathPlugin):
-    """Hydra looks for configurations in the folders of plugins too, after ours."""
+    """Makes Hydra search the folders of plugins too, after genarena's."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in plugins.conf_folders():
@@ -56,12 +56,12 @@ Plugins.instance().register(_Folders)
 
 
 def folders() -> list[Path]:
-    """The folders of configurations: genarena's, then those of plugins."""
+    """The folders of configurations: genarena's own, then those of plugins."""
     return [CONF, *plugins.conf_folders()]
 
 
 def groups() -> list[str]:
-    """Names of the folders of `conf/`: what there is to choose."""
+    """The groups: names of the folders in `conf/`."""
     return sorted({path.name for folder in folders() for path in folder.iterdir() if path.is_dir()})
 
 
@@ -75,13 +75,13 @@ def available(group: str) -> list[str]:
 
 
 def file_of(group: str, name: str) -> Path:
-    """The YAML file of a name in a group, which is there."""
+    """The YAML file of an existing name in a group."""
     paths = [folder / group / f"{name}.yaml" for folder in folders()]
     return next((path for path in paths if path.is_file()), paths[0])
 
 
 def compose(overrides: list[str]) -> DictConfig:
-    """The configuration that `python train.py <overrides>` would run with, also known to Hydra's `${hydra:...}`."""
+    """The configuration of `python train.py <overrides>`, also set for Hydra's `${hydra:...}`. Raises UserError."""
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -93,9 +93,9 @@ def compose(overrides: list[str]) -> DictConfig:
 
 
 def check(given: Sequence[str], single: bool = False) -> list[str]:
-    """The options in Hydra's grammar: paths absolute and in quotes, `+` before what a YAML leaves out.
+    """The checked options in Hydra's grammar: paths absolute and in quotes, `+` before options that no YAML has.
 
-    single: the line is for one run, so that no option may have several values. Raises UserError in one line.
+    single: the line is for one run, so no option may have several values. Raises UserError, in one line.
     """
     for text in given:
         if not key_of(text) or ("=" not in text and not text.startswith("~")):
@@ -119,8 +119,8 @@ def check(given: Sequence[str], single: bool = False) -> list[str]:
 
 
 def _literal(text: str, cfg: DictConfig) -> str:
-    """The override, in Hydra's grammar where its value is a path."""
-    key = key_of(text)  # of several models or data sets, the first says which options are paths
+    """The override; if its value is a path, quoted for Hydra's grammar."""
+    key = key_of(text)  # with several models or data sets, the first decides which options are paths
     if "=" not in text or is_group(key):
         return text
     place = OF_THE_LINE.get(key) or values.place_of(_options(cfg, key).get(key.split(".")[-1]))
@@ -163,7 +163,7 @@ def _refuse_sweep(parsed: Sequence[Override], given: Sequence[str]) -> None:
 
 
 def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
-    """Raise UserError for a configuration that is not complete, or whose parts do not refer to each other."""
+    """Raise UserError for a configuration that is incomplete, or whose references cannot be resolved."""
     cfg, swept = compose(overrides), [override.key_or_group for override in given]
     for group, node in cfg.items():
         for key in node if isinstance(node, DictConfig) else ():
@@ -172,7 +172,7 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
     if cfg.budget.minutes is None and cfg.budget.examples is None:
         raise UserError("budget.minutes=null, budget.examples=null: a budget needs one of them")
     if any(override.is_sweep_override() for override in given):
-        return  # what is missing here comes from the sweep
+        return  # the sweep gives the missing values
     try:
         OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
@@ -200,11 +200,11 @@ def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
 
 
 def _options(cfg: DictConfig, key: str) -> dict[str, Any]:
-    """Option -> type of the node that holds `key`: of its constructor, and of its group."""
+    """Option -> type for the node that has `key`, from its constructor or its group."""
     node, _ = _descend(cfg, key)
     of_group = GROUPS.get(key.rpartition(".")[0], {})
     target = node.get("_target_") if isinstance(node, DictConfig) else None
-    if target is None:  # such a group knows some options that this kind of it has not
+    if target is None:  # not every choice of a group has all of its options
         return {name: kind for name, kind in of_group.items() if isinstance(node, DictConfig) and name in node}
     return parameters(target)
 
@@ -240,7 +240,7 @@ def _example(key: str, node: DictConfig) -> str:
 
 
 def check_metrics(names: Any) -> None:
-    """Raise UserError, with the nearest name, when one of `names` is no metric."""
+    """Raise UserError, with the nearest name, if one of `names` is no metric."""
     try:
         metrics.check(names)
     except ValueError as error:

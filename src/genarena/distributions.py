@@ -1,7 +1,7 @@
-"""Distributions over integer levels: what a decoder or an autoregressive head returns.
+"""Distributions over integer levels, returned by decoders and autoregressive heads.
 
-All share the interface of `PixelDistribution`. Build one with `PixelHead(kind, spec)`, which also says how many
-parameters it needs per dimension.
+All have the interface of `PixelDistribution`. `PixelHead(kind, spec)` builds one from network outputs; its `out_channels` is
+the number of outputs that it needs per pixel.
 """
 
 import math
@@ -21,13 +21,13 @@ class PixelDistribution(ABC):
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
-        """Nats per dimension, (N, C, H, W), of integer levels of that shape."""
+        """Log-probability of integer levels x (N, C, H, W), in nats per dimension, same shape."""
 
     @abstractmethod
     def draw(self) -> Tensor:
         """A sample (N, C, H, W), levels as floats; NaN where a parameter is not finite.
 
-        For those who draw dimension by dimension: they call `as_levels` once, when all are drawn.
+        Autoregressive models draw dimension by dimension with it, and call `as_levels` once at the end.
         """
 
     @abstractmethod
@@ -69,22 +69,22 @@ class Bernoulli(PixelDistribution):
 
 @dataclass
 class Categorical(PixelDistribution):
-    """Any alphabet; `logits` (N, L, C, H, W)."""
+    """Any number of levels L; `logits` (N, L, C, H, W)."""
 
     logits: Tensor
 
     def log_prob(self, x: Tensor) -> Tensor:
-        rows = self.logits.movedim(1, -1).flatten(0, -2)  # classes last: half the time on channels-last outputs
+        rows = self.logits.movedim(1, -1).flatten(0, -2)  # classes last: twice as fast on channels-last outputs
         return -F.cross_entropy(rows, x.long().flatten(), reduction="none").view(x.shape)
 
     def draw(self) -> Tensor:
-        """By inverting the cumulative distribution: one random number per dimension."""
+        """By inversion of the cumulative distribution, with one random number per dimension."""
         cumulative = torch.softmax(self.logits.float(), 1).cumsum(1)
-        threshold = torch.rand_like(cumulative[:, :1]) * cumulative[:, -1:]  # NaN when one of the logits is
+        threshold = torch.rand_like(cumulative[:, :1]) * cumulative[:, -1:]  # NaN if a logit is
         return (threshold >= cumulative).sum(1).clamp_max(self.logits.shape[1] - 1) + 0.0 * threshold.squeeze(1)
 
     def likeliest(self) -> Tensor:
-        largest, level = self.logits.float().max(1)  # NaN when one of the logits is
+        largest, level = self.logits.float().max(1)  # NaN if a logit is
         return level + 0.0 * largest
 
     def probs(self) -> Tensor:
@@ -94,8 +94,8 @@ class Categorical(PixelDistribution):
 def discretised_logistic_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, num_levels: int) -> Tensor:
     """log[ sigma((x + h - mean) / s) - sigma((x - h - mean) / s) ], h half a bin, the edge bins open-ended.
 
-    Salimans et al. 2017 (PixelCNN++, arXiv 1701.05517), eq. 2. `x` in [-1, 1] as `to_unit` gives it; shapes broadcast.
-    The difference of sigmoids is taken in the log domain, so no clamp is needed and the masses sum to one:
+    Salimans et al. 2017 (PixelCNN++, arXiv 1701.05517), eq. 2. `x` in [-1, 1] from `to_unit`; shapes broadcast.
+    The difference of sigmoids is computed in the log domain, so no clamp is needed and the masses sum to one:
     sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b - a)).
     """
     half = 1.0 / (num_levels - 1)
@@ -109,8 +109,8 @@ def discretised_logistic_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, nu
 def discretised_gaussian_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, num_levels: int) -> Tensor:
     """log[ Phi((x + h - mean) / s) - Phi((x - h - mean) / s) ], h half a bin, the edge bins open-ended.
 
-    Ho et al. 2020 (DDPM, arXiv 2006.11239), eq. 13: the mass of what `from_unit` makes of mean + s N(0, 1). `x` in [-1, 1]
-    as `to_unit` gives it; shapes broadcast. Taken in the log domain, on the side of the mean where neither Phi is near one.
+    Ho et al. 2020 (DDPM, arXiv 2006.11239), eq. 13: the mass of the levels from_unit(mean + s N(0, 1)). `x` in [-1, 1] from
+    `to_unit`; shapes broadcast. Computed in the log domain, mirrored to the tail in which neither Phi is close to one.
     """
     half = 1.0 / (num_levels - 1)
     centred, inverse_scale = x - mean, torch.exp(-log_scale)
@@ -124,7 +124,7 @@ def discretised_gaussian_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, nu
 
 @dataclass
 class DiscretisedLogistic(PixelDistribution):
-    """One logistic per dimension, cut into bins; `mean` and `log_scale` (N, C, H, W) in units of [-1, 1]."""
+    """One logistic per dimension, integrated over bins; `mean` and `log_scale` (N, C, H, W) in units of [-1, 1]."""
 
     mean: Tensor
     log_scale: Tensor
@@ -169,7 +169,7 @@ class DiscretisedLogisticMixture(PixelDistribution):
         return nearest_level(self.mean.gather(1, chosen).squeeze(1) + self._zero(), self.num_levels)
 
     def _zero(self) -> Tensor:
-        """(N, C, H, W): 0, or NaN where a parameter of one of the components, chosen or not, is not finite."""
+        """(N, C, H, W): 0; NaN where a parameter of any component is not finite."""
         return 0.0 * (self.logits + self.mean + self.log_scale).sum(1)
 
     def probs(self) -> Tensor:
@@ -179,14 +179,14 @@ class DiscretisedLogisticMixture(PixelDistribution):
 
 
 def _logistic_cdf(mean: Tensor, log_scale: Tensor, num_levels: int) -> Tensor:
-    """At the L - 1 boundaries between levels, float64: parameters (N, C, H, W) to (N, L - 1, C, H, W)."""
+    """Cumulative distribution at the L - 1 boundaries between levels: (N, L - 1, C, H, W), float64."""
     edges = torch.arange(1, num_levels, device=mean.device, dtype=torch.float64) * 2.0 - 1.0
     edges = (edges / (num_levels - 1) - 1.0).view(-1, 1, 1, 1)
     return torch.sigmoid((edges - mean.double().unsqueeze(1)) * torch.exp(-log_scale.double()).unsqueeze(1))
 
 
 def _bin_masses(cdf: Tensor) -> Tensor:
-    """Mass of each level, from the cumulative distribution between the levels."""
+    """Mass of each level (N, L, C, H, W), from the cumulative distribution at the boundaries."""
     padded = torch.cat([torch.zeros_like(cdf[:, :1]), cdf, torch.ones_like(cdf[:, :1])], 1)
     return padded.diff(dim=1).clamp_min(0.0)
 
@@ -225,7 +225,7 @@ class PixelHead:
             return Bernoulli(outputs)
         if self.kind == "categorical":
             return Categorical(outputs.unflatten(1, (levels, channels)))
-        # Below a tenth of a bin the mass of a bin no longer changes; the floor keeps the gradient finite.
+        # A scale below a tenth of a bin hardly changes the masses of bins; the floor keeps gradients finite.
         floor = math.log(0.2 / (levels - 1))
         if self.kind == "logistic":
             mean, log_scale = outputs.chunk(2, 1)

@@ -1,15 +1,15 @@
-"""Errors a user can do something about. Each is one line of text, and an exit code of the process."""
+"""Errors that a user can act on. Each has one line of text, and the exit code of the process."""
 
 import re
 
-# Control characters, marks that change the direction of writing, ends of lines, and halves of surrogate pairs.
+# Control characters, marks of writing direction, line ends, and lone surrogates.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: object, keep: str = "\n\t") -> str:
-    """`text` with its control characters written out, e.g. as `\\x1b`; those in `keep` stay.
+    """`text` with control characters escaped, e.g. as `\\x1b`; those in `keep` stay.
 
-    Names of files, options and texts of other people's files go through it before they are shown: a terminal obeys
+    File names, options and texts from foreign files are passed through it before they are shown: a terminal would execute
     control characters, and a lone surrogate cannot be encoded.
     """
     return UNPRINTABLE.sub(lambda found: _written_out(found[0], keep), str(text))
@@ -21,7 +21,7 @@ def _written_out(character: str, keep: str) -> str:
 
 
 class ArenaError(Exception):
-    """Something went wrong that has a name; `exit_code` is what the process ends in."""
+    """The base of genarena's errors; `exit_code` is the exit code of the process."""
 
     exit_code = 1
 
@@ -30,21 +30,21 @@ class ArenaError(Exception):
 
 
 class UserError(ArenaError):
-    """The command line, the configuration or a file that the user named is not right."""
+    """A mistake in the command line, the configuration or a file that the user named."""
 
     exit_code = 2
 
 
 class DataError(UserError):
-    """The data cannot be used; the text says which file or folder, and what to do."""
+    """The data cannot be used. The text names the file or folder, and says what to do."""
 
 
 class DiskFull(UserError):
-    """There is no room for a file; what was there before is as it was."""
+    """The disk has no space for a file; earlier files have not changed."""
 
 
 class Diverged(ArenaError):
-    """Training produced non-finite numbers and could not be rescued."""
+    """Training produced non-finite numbers, and rollbacks did not help."""
 
     exit_code = 3
 
@@ -62,4 +62,4 @@ class FolderInUse(ArenaError):
 
 
 class RankDied(ArenaError):
-    """One of the processes of a run was killed, hung, or ended without a word; the others were ended with it."""
+    """A process of a run was killed, hung, or ended without a report; the others were ended too."""

@@ -1,8 +1,8 @@
 """Likelihood and its units, in one place.
 
-Convention: `log_prob` is in nats per example and speaks about the data *as it is on the wire*. For discrete data it is
-a log-probability mass of integer levels; for continuous data a log-density. A model that works on dequantised pixels
-u = (x + noise) / levels in [0, 1) adds `dequantisation_log_det`, so its number is comparable with everyone else's:
+Convention: `log_prob` is in nats per example, of the data as a data set gives it: for discrete data the log-probability mass
+of integer levels, for continuous data a log-density. A model of dequantised pixels u = (x + noise) / levels in [0, 1) adds
+`dequantisation_log_det`, so that its values can be compared with those of all other models:
 log P(x) >= E_noise[ log p(u) ] - D log(levels)   (Theis, van den Oord & Bethge 2016, arXiv 1511.01844, sec. 3.1).
 """
 
@@ -25,7 +25,7 @@ class Likelihood(StrEnum):
 
     @property
     def sign(self) -> str:
-        """What a table prints before a value of the negative log-likelihood or of bits/dim."""
+        """The sign before a value of negative log-likelihood or bits/dim in a table."""
         return {"exact": "=", "lower_bound": "<=", "estimate": "~", "none": ""}[self.value]
 
 
@@ -40,42 +40,42 @@ def to_unit(x: Tensor, num_levels: int) -> Tensor:
 
 
 def nearest_level(x: Tensor, num_levels: int) -> Tensor:
-    """Floats, meant in [-1, 1], to the nearest level, still as floats; NaN where x is NaN or infinite."""
+    """Floats, clamped to [-1, 1], to the nearest level 0 .. L-1, as floats; NaN where x is NaN or infinite."""
     x = x.float()
     levels = x.clamp(-1.0, 1.0).add_(1.0).mul_(0.5 * (num_levels - 1)).round_()
     return _nan_where_not_finite(levels, x)
 
 
 def from_unit(x: Tensor, num_levels: int) -> Tensor:
-    """Floats, meant in [-1, 1], to the nearest level, as `as_levels` hands it out: the one quantiser of the project."""
+    """Floats, clamped to [-1, 1], to the nearest level 0 .. L-1, converted by `as_levels`: the project's only quantiser."""
     return as_levels(nearest_level(x, num_levels))
 
 
 def as_levels(levels: Tensor) -> Tensor:
-    """Whole numbers 0 .. L-1 in floats to uint8, which is what models hand out.
+    """Whole numbers 0 .. L-1 as floats to uint8, the type of samples of integer data.
 
-    Where one of them is NaN, all stay floats: no uint8 can say "not finite", and a NaN must not become a level. So whoever
-    gets floats for integer data knows that a sample is broken, and which: `genarena.evaluation` counts and shows it.
+    If one of them is NaN, all stay floats, because uint8 has no NaN and a NaN must not become a level. Floats for integer
+    data therefore mean that a sample is broken; `genarena.evaluation` counts and shows these samples.
     """
-    return levels if torch.isnan(levels.sum()) else levels.to(torch.uint8)  # the sum is NaN when one of them is
+    return levels if torch.isnan(levels.sum()) else levels.to(torch.uint8)  # the sum is NaN if one of them is
 
 
 def dequantise(x: Tensor, num_levels: int) -> Tensor:
-    """Uniform dequantisation: integer levels to u in [0, 1), u = (x + U[0, 1)) / L, which `quantise` takes back to x."""
+    """Uniform dequantisation: integer levels to u = (x + U[0, 1)) / L in [0, 1). `quantise` inverts it."""
     x = x.float()
     noisy = (x + torch.rand(x.shape, device=x.device)) / num_levels
-    rounding = 2.0**-22  # of float32: it could carry the noise over the edges of the level's bin
+    rounding = 2.0**-22  # margin for float32 rounding, which could move u out of the level's bin
     return noisy.clamp(x * ((1.0 + rounding) / num_levels), (x + 1.0) * ((1.0 - rounding) / num_levels))
 
 
 def quantise(u: Tensor, num_levels: int) -> Tensor:
-    """Inverse of `dequantise`: u in [0, 1) to levels floor(u L), as `as_levels` hands it out; values outside are clamped."""
+    """Inverse of `dequantise`: u in [0, 1) to levels floor(u L), converted by `as_levels`; values outside are clamped."""
     u = u.float()
     return as_levels(_nan_where_not_finite((u * num_levels).floor_().clamp_(0, num_levels - 1), u))
 
 
 def _nan_where_not_finite(levels: Tensor, source: Tensor) -> Tensor:
-    """levels + 0 source, which is NaN where `source` is NaN or infinite; in place."""
+    """levels + 0 * source, in place: NaN where `source` is NaN or infinite."""
     return levels.add_(source, alpha=0.0)
 
 

@@ -1,7 +1,8 @@
-"""Packages of other people that bring models, data sets and metrics. No torch here.
+"""Plugins: packages of other people with models, data sets and metrics. Imports no torch.
 
-A package is declared by an entry point of the group `genarena.plugins` when it is installed, or for one command by
-`--config-dir <package>/conf`. It is laid out as genarena is: `__init__.py`, `conf/`, `models/`, `data/`, `nets/`, `metrics/`.
+An installed package is declared by an entry point of the group `genarena.plugins`, any other one by
+`--config-dir <package>/conf` for one command. It has genarena's layout: `__init__.py`, `conf/`, `models/`, `data/`, `nets/`,
+`metrics/`.
 """
 
 import os
@@ -14,11 +15,11 @@ from pathlib import Path
 from genarena.errors import UserError
 
 GROUP = "genarena.plugins"
-VARIABLE = "GENARENA_CONFIG_DIR"  # where `--config-dir` is kept for the processes that a command starts
+VARIABLE = "GENARENA_CONFIG_DIR"  # passes `--config-dir` on to child processes
 
 
 def declare(folder: str) -> None:
-    """`--config-dir <folder>`, for this process and those that it starts. Raises UserError where there is no such folder."""
+    """Apply `--config-dir <folder>` to this process and its children. Raises UserError if there is no such folder."""
     path = Path(os.path.expanduser(folder)).absolute()
     if not folder or not path.is_dir():
         raise UserError(f"--config-dir {folder}: there is no such folder")
@@ -32,7 +33,7 @@ def packages() -> dict[str, Path]:
 
 
 def conf_folders() -> list[Path]:
-    """The folders of configurations that stand beside genarena's own."""
+    """The folders of configurations, besides genarena's own."""
     given = os.environ.get(VARIABLE)
     folders = [Path(given)] if given else []
     folders += [path / "conf" for path in packages().values() if (path / "conf").is_dir()]
@@ -57,7 +58,7 @@ def _packages(config_dir: str | None) -> dict[str, Path]:
 
 
 def _importable(package: Path) -> Path:
-    """Make a package that is not installed importable. Raises UserError where its name is taken."""
+    """Make a package that is not installed importable. Raises UserError if another package has its name."""
     if str(package.parent) not in sys.path:
         sys.path.append(str(package.parent))
     folder = _folder_of(package.name) if package.name.isidentifier() else None

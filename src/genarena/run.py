@@ -44,7 +44,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
 
 def run_resolved(resolved: dict[str, Any]) -> dict[str, Any]:
-    """`run` of a plain configuration: in this process, or in as many as it asks for."""
+    """`run` of a resolved configuration, in this process or in several, as the configuration asks for."""
     node, num_ranks = resolved["trainer"], num_processes(resolved["trainer"])
     if num_ranks > 1 and not world.started_elsewhere():
         return processes.launch(resolved, num_ranks)
@@ -53,7 +53,7 @@ def run_resolved(resolved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(resolved: dict[str, Any]) -> dict[str, Any]:
-    """What each process of a run does, from top to bottom."""
+    """The work of each process of a run, in order."""
     quiet()
     threads.settle(resolved)
     pl.seed_everything(resolved["seed"], verbose=False)
@@ -77,10 +77,10 @@ def _run(resolved: dict[str, Any]) -> dict[str, Any]:
 
 
 class Run:
-    """One run: what it is made of, the folder it writes to, its row, and its steps in their order."""
+    """One run: its parts, its folder, its row, and its steps in order."""
 
     def __init__(self, resolved: dict[str, Any]) -> None:
-        """Build and check everything. A mistake is found here, before anything is written or trained."""
+        """Build and check everything, so that mistakes are found before anything is written or trained."""
         self.resolved = dict(resolved)
         self.data: ArenaDataModule = build(resolved["data"], "data")
         with RunFolder.open(resolved["resume"]).bounded() if resolved["resume"] else nullcontext():
@@ -102,7 +102,7 @@ class Run:
         return RunFolder.create(Path(self.resolved["runs_dir"]), names["data"], names["model"], self.resolved["seed"])
 
     def begin(self) -> None:
-        """Start the row, alone in the folder. The row of a finished run that goes on stays until its weights change."""
+        """Start the row; the folder is locked. When a finished run is extended, its row stays until its weights change."""
         self.start = Continuation(None, [], changed=False)
         if self.resolved["resume"]:
             self.start = exchange.from_zero(lambda: go_on(self.folder, self.resolved, self.data_facts["data_id"]))
@@ -124,12 +124,12 @@ class Run:
             print(f"resume: extended from {was} to {now}: no longer the run of its first line", flush=True)
 
     def write(self) -> None:
-        """`config.yaml` and `result.json`, which agree about budget and data. Only rank 0 writes."""
+        """Write `config.yaml` and `result.json`, which agree about budget and data. Call it on rank 0 only."""
         self.folder.write_config(self.resolved | self.data_facts | {"resume": None})
         results.write_row(self.row, self.folder.result)
 
     def fit(self, status: Status, trackers: list[Tracker]) -> None:
-        """Train to the end of the budget; the model then has the weights to be evaluated, in eval mode on its device."""
+        """Train to the end of the budget. Then the model is in eval mode on its device, with the weights to be evaluated."""
         pictures = SampleGrid(self.folder.samples, self.resolved["callbacks"]["grid_size"], save_progress)
         title = f"{self.resolved['choices']['model']} on {self.data.name}"
         observers = Observers(title, status, trackers, pictures)
@@ -145,13 +145,13 @@ class Run:
         exchange.from_zero(self._keep_weights)
 
     def _keep_weights(self) -> None:
-        if self.start.changed:  # these are not the weights that an earlier row is about
+        if self.start.changed:  # an earlier row is about other weights
             self.write()
         checkpoint.save({"state_dict": self.model.state_dict()}, self.folder.chosen)
         checkpoint.save_weights(self.model.state_dict(), self.folder.safetensors)
 
     def evaluate(self) -> Tensor | None:
-        """Measure the metrics and the costs. Returns the samples (N, *shape); None where no metric looked at any."""
+        """Measure the metrics and the costs. Returns the samples (N, *shape); None if no metric needed any."""
         started = time.perf_counter()
         memory.reset_peak()
         evaluation = evaluate(
@@ -167,13 +167,13 @@ class Run:
         return evaluation.fake
 
     def record(self, trackers: list[Tracker], fake: Tensor | None) -> None:
-        """Draw the pictures, and write the row of a run that came to its end."""
+        """Draw the pictures, and write the row of a finished run."""
         seen, seconds = (self.row["cost"][key] for key in ("examples_seen", "train_seconds"))
 
         def finish() -> dict[str, Any]:
             try:
                 self.draw(fake)
-            except (RuntimeError, ValueError) as error:  # weights that cannot be sampled from: the numbers stand
+            except (RuntimeError, ValueError) as error:  # no pictures, but the numbers are valid
                 print(printable(f"warning: no more pictures: {_reason(error)}"), file=sys.stderr, flush=True)
             return self.row["cost"] | cost.measure(self.model, self.data, seen, seconds)
 
@@ -188,7 +188,7 @@ class Run:
             loggers.log_row(trackers, self.row, folder.samples, present, self.model.batches_seen)
 
     def draw(self, fake: Tensor | None) -> None:
-        """Pictures of samples, of the training images nearest to them, and of reconstructions."""
+        """Draw samples, the training images nearest to them, and reconstructions."""
         spec, folder = self.data.spec, self.folder.samples
         if spec.is_drawable:
             if fake is None:
@@ -202,7 +202,7 @@ class Run:
         save_reconstructions(self.model, held_out, folder / "reconstructions.png")
 
     def fail(self, error: BaseException) -> None:
-        """Write the row of a run that failed. The row of a finished run stays, whatever became of going on with it."""
+        """Write the row of a failed run. The row of a finished run stays, even if its extension fails."""
         if world.rank():
             return
         self.row["error"] = _reason(error)
@@ -214,9 +214,8 @@ class Run:
 
 
 def prepare(model: GenerativeModel, data: ArenaDataModule) -> None:
-    """Set the data up, and check that the model can train on it in as many processes as there are.
-
-    A held-out reference is shown the validation split. Raises UserError or DataError in one line.
+    """Set up the data, and check that the batch size fits the number of processes. Gives the validation split to a
+    held-out reference (`Withholds`). Raises UserError or DataError, in one line.
     """
     exchange.zero_first(data.setup)
     check_batch(data.batch_size, data.train.size)
@@ -225,7 +224,7 @@ def prepare(model: GenerativeModel, data: ArenaDataModule) -> None:
 
 
 def quiet() -> None:
-    """Silence what Lightning and torch say about how they are used here."""
+    """Silence warnings of Lightning and torch about their usage."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
@@ -238,5 +237,5 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}"
 
 
-if __name__ == "__main__":  # as one of the processes that `processes.launch` starts
+if __name__ == "__main__":  # in a process that `processes.launch` starts
     processes.take_part(run_resolved)

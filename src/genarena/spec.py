@@ -1,4 +1,4 @@
-"""What a data set looks like to a model: `DataSpec`, and what it hands over: `Batch`."""
+"""`DataSpec`, the description of a data set for models, and `Batch`, a mini-batch."""
 
 import math
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Shape and alphabet of one example.
+    """Shape and levels of one example. Raises ValueError for a shape or a number of levels that is not supported.
 
     shape: (C, H, W) for images, (D,) for vectors.
-    num_levels: size of the alphabet of each dimension (256 for 8-bit images); None for continuous data.
-    num_classes: number of labels; None where the set has none.
-    condition: what `y` is ("label" (N,), "attributes" (N, K) of 0 and 1); None where the models are unconditional.
+    num_levels: number of levels of each dimension, 2 to 256 (256 for 8-bit images); None for continuous data.
+    num_classes: number of labels; None if the set has no labels.
+    condition: the kind of `y`: "label" (N,), or "attributes" (N, K) of 0 and 1; None for unconditional models.
     """
 
     shape: tuple[int, ...]
@@ -47,7 +47,7 @@ class DataSpec:
 
     @property
     def is_drawable(self) -> bool:
-        """Whether examples can be shown in a picture: images, and points in the plane."""
+        """Whether examples can be drawn: images, and points in the plane."""
         return self.is_image or self.num_dims == 2
 
     @property
@@ -55,7 +55,7 @@ class DataSpec:
         return self.num_levels is not None
 
     def require_image(self, model: str) -> None:
-        """Raise ValueError when `model` (a name, for the message) is asked to take anything but discrete images."""
+        """Raise ValueError unless the data is images of integer levels. model: a name, for the message."""
         if not self.is_image or not self.is_discrete:
             raise ValueError(
                 f"{model} models images of integer levels, and this data set has shape {self.shape} "

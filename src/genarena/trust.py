@@ -1,7 +1,7 @@
-"""What a configuration may ask for. Names are judged here, before anything is imported; objects in `build`. No torch here.
+"""What a configuration may name. Names are checked here, before any import; objects are checked in `build`. Imports no torch.
 
-A run folder is somebody else's file: its `config.yaml` may name only what genarena holds, or a plugin package that this
-machine's user has installed or named. It may not refer to variables, nor bring an option that reaches beyond the run itself.
+A run folder may come from anybody. Its `config.yaml` may name only parts of genarena, or of a plugin that this machine's user
+has installed or named. It may not refer to environment variables, nor have options that affect more than the run itself.
 """
 
 import re
@@ -23,11 +23,11 @@ ALLOWED = (
     "models, data sets, networks, schedules and settings of genarena, torch.optim, pytorch_lightning.Trainer, and models, "
     "data sets and networks of a plugin, which is installed or named by --config-dir <package>/conf"
 )
-BEYOND = ("hydra", "launcher", "sweep", "resume")  # options of a stored command line that are left out
+BEYOND = ("hydra", "launcher", "sweep", "resume")  # options that are dropped from a stored command line
 
 
 def refuse_foreign(node: Any, what: str) -> None:
-    """Raise Untrusted for a `_target_` at any depth that is not one of ours; `what` names the file or the option."""
+    """Raise Untrusted for a `_target_`, at any depth, that is not allowed; `what` names the file or the option."""
     if isinstance(node, list):
         for item in node:
             refuse_foreign(item, what)
@@ -48,7 +48,7 @@ def _is_ours(target: Any) -> bool:
 
 
 def stored_overrides(overrides: Any, what: str) -> list[str]:
-    """The command line that a run folder was made with, without what reaches beyond the run. Raises Untrusted for flags."""
+    """The command line of a run folder, without options that affect more than the run. Raises Untrusted for flags."""
     if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
         raise Untrusted(f"{what}: choices.overrides is not a list of options")
     if flags := [text for text in overrides if text.startswith("-")]:
