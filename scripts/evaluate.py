@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from genarena import cli, config
+from genarena import cli
 from genarena.errors import UserError
+from genarena.metrics import check as check_metrics
 from genarena.options.signatures import parameters
 from genarena.options.values import refusal
 
@@ -35,7 +36,7 @@ def main() -> None:
     options = cli.options(defaults, USAGE)
     metrics = options["metrics"]
     if metrics is not None:
-        config.check_metrics(metrics)
+        check_metrics(metrics)
     settings = {key: options[key] for key in SETTINGS if options.get(key) is not None}
     for key, value in settings.items():
         if expected := refusal(value, SETTINGS[key]):

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from genarena import cli, config
 from genarena.errors import UserError
+from genarena.metrics import check as check_metrics
 
 GRID = 64
 USAGE = """python scripts/score.py samples=<folder|npz> (data=<d> [data.<option>=...] | reference=<folder|npz>) name=<n>
@@ -101,7 +102,7 @@ def _check(options: dict, of_data: list[str]) -> None:
     if options["metrics"] is None and not options["budget"]:
         raise UserError("metrics=[...] is missing, e.g. metrics=[fid,kid]")
     if options["metrics"] is not None:
-        config.check_metrics(options["metrics"])
+        check_metrics(options["metrics"])
     if options["runs_dir"] and not (options["data"] and options["budget"]):
         raise UserError("runs_dir: a row needs data=<name> and budget=<name>, which say on what table it stands")
     if options["seed"] < 0:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from genarena import cli, config
-from genarena.errors import UserError
+from genarena.errors import Untrusted, UserError
 from genarena.jobs import benchmark
 from genarena.jobs.job import jobs_of
 from genarena.options import words
@@ -101,6 +101,13 @@ def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.M
         ("model = vae", "model = vae: write it without spaces: model=vae"),
         ("model= vae =3", "vae =3: write it without spaces: vae=3"),
         ("--multi-run model=vae", "--multi-run: there is no such flag"),
+        ("--shell-completion model=vae", "--shell-completion: there is no such flag"),
+        ("model=vae --cfg", "--cfg: expected job or hydra or all after it"),
+        ("model=vae --cfg nope", "--cfg nope: expected job or hydra or all"),
+        ("--info=nope model=vae", "--info nope: expected all or config"),
+        ("--resolve model=vae", "--resolve: goes with --cfg job"),
+        ("-p model model=vae", "--package: goes with --cfg job"),
+        ("-m --cfg job model=vae", "--cfg: goes without --multirun"),
     ],
 )
 def test_what_people_type_in_place_of_an_option(given: str, said: str) -> None:
@@ -109,11 +116,14 @@ def test_what_people_type_in_place_of_an_option(given: str, said: str) -> None:
 
 
 def test_flags_of_hydra_keep_their_values() -> None:
-    line = ["model=vae", "--cfg", "job", "-p", "seed", "--info", "data=digits", "-m"]
-    assert words.split(line, ["model"]) == (
-        ["--cfg", "job", "-p", "seed", "--info", "-m"],
-        ["model=vae", "data=digits"],
-    )
+    options = ["model=vae", "data=digits", "=3"]  # the last is for `config.check` to refuse
+    for given, read in [
+        ("model=vae -c job data=digits --package=seed =3", ["--cfg", "job", "--package", "seed"]),
+        ("-i model=vae data=digits =3", ["--info", "all"]),
+        ("--info searchpath model=vae data=digits =3", ["--info", "searchpath"]),
+        ("model=vae data=digits =3 -m", ["--multirun"]),
+    ]:
+        assert words.split(given.split(), ["model"]) == (read, options)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +144,13 @@ def test_flags_of_hydra_keep_their_values() -> None:
         ("model.training=null", "these options do not fit together"),
         ("data=null", "data=null: there is no such data"),
         ("model.latent_dims=2", r"did you mean model\.latent_dim\?"),
+        ("metrics=null", r"metrics=null: expected a list, e\.g\. metrics=\[bits_per_dim\]"),
+        (
+            "metrics=[fid",
+            r"metrics=\[fid: cannot be read: a list is written \[a,b\], any text in quotes: \"metrics='...'\"",
+        ),
+        ("trainer.devices=2", "trainer.devices=2: this trainer uses one"),
+        ("trainer.precision=16-mixed", "half precision needs a GPU"),
     ],
 )
 def test_what_a_single_run_refuses(text: str, said: str) -> None:
@@ -143,11 +160,25 @@ def test_what_a_single_run_refuses(text: str, said: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_a_class_of_others_is_refused_with_the_command_line() -> None:
+    with pytest.raises(Untrusted, match="^model: _target_ 'os.system' is none of"):
+        config.check(["model=uniform", "data=digits", "model._target_=os.system"], single=True)
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "'a#b'", "", "/a"])
+def test_a_project_is_checked_with_the_command_line(name: str) -> None:
+    with pytest.raises(UserError, match="expected <project> or <entity>/<project>"):
+        config.check(["model=uniform", "data=digits", "logger=wandb", f"logger.project={name}"])
+    assert config.check(["model=uniform", "data=digits", "logger=wandb", "logger.project=team/my proj"])
+
+
 def test_hints_never_name_what_is_not_an_option() -> None:
     for text in ("model.latent_dim=2", "model.target=2", "model.training.optimizer.partial=1"):
         with pytest.raises(UserError) as refused:
             config.check(["model=uniform", "data=digits", text])
         assert "._" not in str(refused.value)
+    with pytest.raises(UserError, match="^model.foo: there is no such option$"):  # and not: did you mean model?
+        config.check(["model=uniform", "data=digits", "+model.foo=2"])
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

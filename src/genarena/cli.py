@@ -74,7 +74,7 @@ def _checked(main: Callable[[], None]) -> None:
     local_jobs.die_with_parent()
     if not {"--hydra-help", "--version"} & set(sys.argv):
         flags, given = words.split(sys.argv[1:], config.groups())
-        many = bool({"-m", "--multirun"} & set(flags))
+        many = "--multirun" in flags
         overrides = config.check(expand_resume(given), single=not many)
         sweeps = [text for text in overrides if text.startswith("sweep=") and text != "sweep=null"]
         if sweeps and flags:
@@ -83,7 +83,7 @@ def _checked(main: Callable[[], None]) -> None:
             from genarena.search.sweep import sweep
 
             sys.exit(sweep(overrides))
-        if many and set(flags) <= {"-m", "--multirun"}:
+        if many:
             sys.exit(launcher.multirun(overrides))
         sys.argv[1:] = [*flags, *overrides]
     main()
@@ -116,6 +116,7 @@ def guard(action: Callable[[], Any]) -> None:
         with interruption.listening():
             _take_config_dir()
             action()
+            sys.stdout.flush()  # a full disk is said in one line, as any other error of the system
     except ArenaError as error:
         if debug:
             traceback.print_exc()

@@ -26,11 +26,13 @@ from yaml import YAMLError
 from genarena import metrics, plugins
 from genarena.errors import UserError
 from genarena.options import values
+from genarena.options.devices import check_devices
 from genarena.options.groups import GROUPS
 from genarena.options.hints import flat, misspelt, nearest, told, written
 from genarena.options.overrides import OF_THE_LINE, key_of, literal_path, parse
 from genarena.options.overrides import values as values_of
 from genarena.options.signatures import parameters
+from genarena.trust import refuse_foreign
 
 SOURCE = Path(__file__).parent
 CONF = SOURCE / "conf"  # in a checkout: a link to its folder `conf`
@@ -174,9 +176,12 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
     if any(override.is_sweep_override() for override in given):
         return  # the sweep gives the missing values
     try:
-        OmegaConf.to_container(cfg, resolve=True)
+        resolved = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"these options do not fit together: {told(error)}") from error
+    for group, node in resolved.items():
+        refuse_foreign(node, group)
+    check_devices(resolved["trainer"])
 
 
 # -- one option --------------------------------------------------------------------------------------------------------
@@ -219,7 +224,7 @@ def _descend(cfg: DictConfig, key: str) -> tuple[Any, str]:
 
 def _check_value(key: str, value: Any, kind: Any, default: Any) -> None:
     if key in ("metrics", "budget.metrics"):
-        check_metrics(value)
+        metrics.check(value)
     if isinstance(default, DictConfig) and not isinstance(value, dict):
         if value is not None or type(None) not in values.alternatives(kind) or "_target_" not in default:
             raise UserError(f"{key}={written(value)}: it has options of its own, e.g. {_example(key, default)}")
@@ -237,11 +242,3 @@ def _check_value(key: str, value: Any, kind: Any, default: Any) -> None:
 def _example(key: str, node: DictConfig) -> str:
     names = [name for name in node if not str(name).startswith("_")]
     return f"{key}.{names[0]}=..." if names else f"{key}.<option>=..."
-
-
-def check_metrics(names: Any) -> None:
-    """Raise UserError, with the nearest name, if one of `names` is no metric."""
-    try:
-        metrics.check(names)
-    except ValueError as error:
-        raise UserError(str(error)) from error

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 WRITES = """
 import os, sys
 from genarena.files import streams
@@ -28,6 +30,15 @@ def test_a_pipe_that_nobody_reads_ends_nothing(tmp_path) -> None:
     process.stdin.close()
     assert process.wait() == 0
     assert (tmp_path / "end").read_text() == "done 0"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("action", ["print('numbers')", "print('numbers', flush=True)"])
+def test_a_full_disk_is_one_line(action: str) -> None:
+    code = f"from genarena import cli; cli.guard(lambda: {action})"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "error: No space left on device\n")
 
 
 def test_a_character_that_the_terminal_lacks_is_shown_as_its_code() -> None:

@@ -6,16 +6,20 @@ import sys
 import pytest
 
 from genarena import metrics
+from genarena.errors import UserError
 from genarena.evaluation.protocol import load_metric
 
 
 def test_an_unknown_metric_names_the_nearest_or_all() -> None:
-    with pytest.raises(ValueError, match="metrics=recal: no such metric; did you mean recall?"):
+    with pytest.raises(UserError, match="metrics=recal: no such metric; did you mean recall?"):
         load_metric("recal")
-    with pytest.raises(ValueError, match="there are .*bits_per_dim, .*sampling_seconds"):
+    with pytest.raises(UserError, match="there are .*bits_per_dim, .*sampling_seconds"):
         metrics.check(["xyz"])
-    with pytest.raises(ValueError, match="expected a list"):
+    with pytest.raises(UserError, match="expected a list"):
         metrics.check("recall")
+    for nonsense in (None, 3):
+        with pytest.raises(UserError, match=r"expected a list, e\.g\. metrics=\[bits_per_dim\]"):
+            metrics.check(nonsense)
     assert metrics.check(["recall", "fid", "recall"]) == ["recall", "fid"]
 
 

@@ -128,8 +128,9 @@ def test_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert place_of(Folder | None) == Place() and place_of(BelowRoot) is not None and place_of(Count) is None
     monkeypatch.setenv("SOMEWHERE", "~/cache")
     assert values.from_environment("SOMEWHERE") == Path("/home/x/cache")
-    monkeypatch.setenv("SOMEWHERE", "")
-    assert values.from_environment("SOMEWHERE") is None
+    for blank in ("", " "):
+        monkeypatch.setenv("SOMEWHERE", blank)
+        assert values.from_environment("SOMEWHERE") is None
 
 
 def test_a_text_at_the_top_of_a_module_is_no_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

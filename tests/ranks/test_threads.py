@@ -38,7 +38,12 @@ def test_a_resumed_run_has_as_many_threads_as_before(
     (tmp_path / "result.json").write_text(json.dumps({"hardware": {"threads": 64}}))
     settle(resolved(None, tmp_path))  # of another machine
     assert number[-1] == 1
-    (tmp_path / "result.json").write_text("{")
+    for damaged in ("{", "[" * 100_000, '"' + "x" * 20_000_000 + '"'):
+        (tmp_path / "result.json").write_text(damaged)
+        settle(resolved(None, tmp_path))
+        assert number[-1] == 1
+    (tmp_path / "result.json").unlink()
+    (tmp_path / "result.json").symlink_to("/dev/zero")  # never ends
     settle(resolved(None, tmp_path))
     assert number[-1] == 1
 

@@ -152,6 +152,19 @@ def test_a_proxy_is_asked_in_place_of_the_server(environment: pytest.MonkeyPatch
         assert wandb_settings.why_offline(None) == "no network"
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("https_proxy", "::::"), ("https_proxy", "u:pass@h:port"), ("WANDB_BASE_URL", "http://[::1")],
+)
+def test_what_is_no_address_is_refused_before_there_is_a_folder(
+    variable: str, value: str, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.setenv(variable, value)
+    with pytest.raises(UserError, match=f"^{variable}: is no address") as refused:
+        run(compose(command(tmp_path / "runs")))
+    assert "pass" not in str(refused.value) and not (tmp_path / "runs").exists()
+
+
 def test_online_by_order_needs_a_key(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environment.delenv("WANDB_API_KEY")
     with pytest.raises(UserError, match="logger.offline=false: W&B has no API key"):
@@ -229,6 +242,13 @@ def test_a_project_may_name_its_team(environment: pytest.MonkeyPatch) -> None:
     assert wandb_settings.names({"project": "team/proj", "entity": None}) == ("team", "proj")
     assert wandb_settings.names({"project": "team/proj", "entity": "team"}) == ("team", "proj")
     assert wandb_settings.names({"project": "proj", "entity": None}) == (None, "proj")
+
+
+def test_a_team_in_the_variable_is_no_matter(environment: pytest.MonkeyPatch, tmp_path: Path, capfd) -> None:
+    environment.setenv("WANDB_PROJECT", "team/proj")
+    environment.setenv("WANDB_MODE", "offline")
+    assert run(compose(command(tmp_path / "runs")))["status"] == "ok"
+    assert "wandb: to upload" in capfd.readouterr().out
 
 
 def test_disabled_means_no_wandb_run(environment: pytest.MonkeyPatch, tmp_path: Path, capfd) -> None:

@@ -31,7 +31,7 @@ def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"strategy": "ddp", "accelerator": "mps"}, "cannot work together"),
         ({"devices": 2}, "this trainer uses one; take trainer=ddp"),
         ({"strategy": "ddp", "devices": -1}, "trainer.devices=-1: on the CPU"),
-        ({"strategy": "ddp", "devices": 0}, "trainer.devices=0: expected 1 to"),
+        ({"strategy": "ddp", "devices": 0}, "trainer.devices=0: expected at least 1"),
         ({"strategy": "ddp", "srun": True}, "srun python train.py"),
     ],
 )

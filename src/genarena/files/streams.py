@@ -6,17 +6,25 @@ import sys
 
 
 class _Pipe(io.FileIO):
-    """A file descriptor for writing. Once nobody reads it any more, what is written to it is thrown away."""
+    """A file descriptor for writing. After its first error, what is written to it is thrown away.
+
+    A reader that has gone away is no error. Others, such as a full disk, are raised once: not again at the end of the
+    process, where Python prints a traceback.
+    """
 
     def write(self, data: bytes) -> int | None:
         try:
             return super().write(data)
-        except BrokenPipeError:
+        except BlockingIOError:
+            raise
+        except OSError as error:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(
                 nowhere, self.fileno()
             )  # also for what this process starts, and for libraries that print by themselves
             os.close(nowhere)
+            if not isinstance(error, BrokenPipeError):
+                raise
             return len(data)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genarena import plugins
+from genarena.errors import UserError
 
 
 def names() -> list[str]:
@@ -31,13 +32,14 @@ def _modules() -> dict[str, str]:
 
 
 def check(metrics: Sequence[str]) -> list[str]:
-    """The metrics, each once, in the given order. Raises ValueError if one does not exist."""
-    if isinstance(metrics, str):
-        raise ValueError(f"metrics={metrics!r}: expected a list, e.g. metrics=[{metrics}]")
+    """The metrics, each once, in the given order. Raises UserError if one does not exist."""
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
+        example = metrics if isinstance(metrics, str) else "bits_per_dim"
+        raise UserError(f"metrics={'null' if metrics is None else metrics}: expected a list, e.g. metrics=[{example}]")
     known = names()
     for name in metrics:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-            raise ValueError(f"metrics={name}: no such metric; {hint}")
+            raise UserError(f"metrics={name}: no such metric; {hint}")
     return list(dict.fromkeys(metrics))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from genarena.options.values import Count, Folder, NonNegative, Positive, Seed, Share, Whole, hints
+from genarena.options.values import Count, Folder, NonNegative, Positive, Project, Seed, Share, Whole, hints
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Callbacks:
 @dataclass
 class Logger:
     kind: Literal["csv", "wandb", "tensorboard", "none"]
-    project: str
+    project: Project
     entity: str | None
     offline: bool | None
     log_model: bool

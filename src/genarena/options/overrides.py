@@ -19,11 +19,12 @@ def key_of(text: str) -> str:
 
 
 def parse(text: str) -> Override:
-    """Parse an override. Raises UserError with the first line of the parser's error."""
+    """Parse an override. Raises UserError, which tells how lists and texts are written."""
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException as error:
-        raise UserError(f"{text}: {str(error).strip().splitlines()[0]}") from error
+        quoted = f"\"{key_of(text)}='...'\""
+        raise UserError(f"{text}: cannot be read: a list is written [a,b], any text in quotes: {quoted}") from error
 
 
 def values(override: Override) -> list[Any]:

@@ -6,6 +6,7 @@ object.
 
 import math
 import os
+import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
@@ -37,6 +38,18 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Form:
+    """Texts that match a regular expression; `expected` says it in words."""
+
+    pattern: str
+    expected: str
+
+    def refusal(self, value: str) -> str:
+        """What is expected instead of `value`; "" where it matches."""
+        return "" if re.fullmatch(self.pattern, value) else self.expected
+
+
+@dataclass(frozen=True)
 class Place:
     """A path. words: values that are no path; address: it may be a URL; below: it may be relative to `data.root`."""
 
@@ -61,9 +74,9 @@ def absolute(text: str) -> str:
 
 
 def from_environment(variable: str) -> Path | None:
-    """The path in an environment variable; None if it is not set or empty."""
-    text = os.environ.get(variable)
-    return Path(absolute(text)) if text else None
+    """The path in an environment variable; None if it is not set or blank."""
+    text = os.environ.get(variable, "")
+    return Path(absolute(text)) if text.strip() else None
 
 
 Count = Annotated[int, Range(1)]
@@ -75,6 +88,7 @@ Share = Annotated[float, Range(0, 1)]
 Folder = Annotated[str, Place()]
 FolderOrAddress = Annotated[str, Place(address=True)]
 BelowRoot = Annotated[str, Place(address=True, below=True)]
+Project = Annotated[str, Form(r"([^/\\#?%:]+/)?[^/\\#?%:]+", "<project> or <entity>/<project>, without \\ # ? % :")]
 Weights = Annotated[str, Place(words=("download",))]
 
 
@@ -134,7 +148,7 @@ def _refusal(value: Any, kind: Any) -> str:
     if not _fits(value, _base(kind)):
         return _name(kind)
     marks = getattr(kind, "__metadata__", ())
-    return next((said for mark in marks if isinstance(mark, Range) and (said := mark.refusal(value))), "")
+    return next((said for mark in marks if isinstance(mark, Range | Form) and (said := mark.refusal(value))), "")
 
 
 def _fits(value: Any, base: Any) -> bool:

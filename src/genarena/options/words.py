@@ -5,18 +5,14 @@ from collections.abc import Sequence
 from genarena.errors import UserError
 from genarena.options.groups import GROUPS
 
-WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i")  # flags of Hydra with a value; --info may have none
-FLAGS = (
-    *WITH_VALUE,
-    "-m",
-    "--multirun",
-    "--resolve",
-    "--run",
-    "-r",
-    "--experimental-rerun",
-    "--shell-completion",
-    "-sc",
-)
+SHORT = {"-c": "--cfg", "-p": "--package", "-i": "--info", "-m": "--multirun", "-r": "--run"}
+WITH_VALUE: dict[str, tuple[str, ...] | None] = {  # flags of Hydra -> their values; None: any
+    "--cfg": ("job", "hydra", "all"),
+    "--package": None,
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
+FLAGS = (*WITH_VALUE, *SHORT, "--multirun", "--resolve", "--run")
+ALONE = ("--cfg", "--info", "--multirun", "--run")  # one of them says what is to be done
 
 
 def split(words: Sequence[str], groups: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -27,24 +23,48 @@ def split(words: Sequence[str], groups: Sequence[str]) -> tuple[list[str], list[
     flags, options, left = [], [], list(words)
     while left:
         word = left.pop(0)
-        flag, separator, _ = word.partition("=")
+        flag, separator, value = word.partition("=")
         if not word.startswith("-"):
             options.append(word)
         elif flag not in FLAGS:
             raise UserError(_about_dashes(word, left, groups))
         else:
-            flags.append(word)
+            flag = SHORT.get(flag, flag)
             if flag in WITH_VALUE and not separator and left and "=" not in left[0] and left[0][:1] != "-":
-                flags.append(left.pop(0))
+                value = left.pop(0)
+            flags += [flag, *([_allowed(flag, value)] if flag in WITH_VALUE else [])]
     _refuse_spaces(options)
+    _refuse_together(flags)
     return flags, options
+
+
+def _allowed(flag: str, value: str) -> str:
+    """The value of a flag; of `--info` it may be left out. Raises UserError for another than Hydra knows."""
+    known = WITH_VALUE[flag]
+    value = value or ("all" if flag == "--info" else "")
+    if not value or (known and value not in known):
+        raise UserError(
+            f"{flag} {value}".rstrip() + f": expected {' or '.join(known) if known else 'a value'} after it"
+        )
+    return value
+
+
+def _refuse_together(flags: Sequence[str]) -> None:
+    """Raise UserError for flags that Hydra does not take together."""
+    several = [flag for flag in ALONE if flag in flags]
+    if len(several) > 1:
+        raise UserError(f"{several[0]}: goes without {several[1]}")
+    for flag in ("--resolve", "--package"):
+        if flag in flags and "--cfg" not in flags:
+            raise UserError(f"{flag}: goes with --cfg job")
 
 
 def _refuse_spaces(options: Sequence[str]) -> None:
     """Raise UserError for `model = vae`, `model= vae` and `model =vae`."""
     for index, word in enumerate(options):
-        if word.startswith("="):
-            words = options[max(0, index - 1) : index + 2 if word == "=" else index + 1]
+        before = options[index - 1] if index else ""
+        if word.startswith("=") and before and "=" not in before[:-1]:
+            words = options[index - 1 : index + 2 if word == "=" else index + 1]
             raise UserError(f"{' '.join(words)}: write it without spaces: {''.join(words)}")
 
 

@@ -4,13 +4,14 @@ The last bits of floating-point sums depend on the number of threads. A run whos
 also after a resume, so that its weights are bitwise reproducible. A budget in minutes depends on the clock anyway.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from genarena.errors import Untrusted
+from genarena.files import foreign
 from genarena.ranks import world
 from genarena.startup import threads
 
@@ -37,9 +38,10 @@ def keeps_number(budget: Mapping[str, Any]) -> bool:
 
 
 def _of_row(path: Path) -> int | None:
+    """The number in a row; None where there is none. Others may have spoilt the file: resuming says so elsewhere."""
     try:
-        number = json.loads(path.read_text())["hardware"]["threads"]
-    except (OSError, ValueError, KeyError, TypeError):
+        number = foreign.parse_json(foreign.read(path))["hardware"]["threads"]
+    except (OSError, Untrusted, ValueError, KeyError, TypeError):
         return None
     return number if isinstance(number, int) and 0 < number <= threads.cores() else None
 

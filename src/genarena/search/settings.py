@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genarena import config
+from genarena import metrics
 from genarena.build import build
 from genarena.errors import UserError
 from genarena.options import values
@@ -49,7 +49,7 @@ class Settings:
 def prepared(overrides: Sequence[str], cfg: dict[str, Any]) -> tuple[Settings, list[str], dict[str, Dimension]]:
     """The settings, the options common to all trials, and the searched dimensions. Raises UserError."""
     settings: Settings = build(cfg["sweep"], "sweep")
-    config.check_metrics(settings.objectives)
+    metrics.check(settings.objectives)
     fixed = _fixed(overrides, cfg, settings)
     return settings, fixed, space.checked(settings.space, fixed)
 

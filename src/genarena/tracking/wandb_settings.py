@@ -38,6 +38,7 @@ def check(settings: dict[str, Any]) -> None:
             "logger.offline=false: W&B has no API key; set WANDB_API_KEY, or `wandb login`, or leave it out"
         )
     prepare(settings)
+    _address()
     try:
         import wandb
 
@@ -61,6 +62,8 @@ def names(settings: dict[str, Any]) -> tuple[str | None, str]:
 
 def prepare(settings: dict[str, Any]) -> None:
     """Set W&B's environment variables, unless the user has set them. Call it before W&B is imported."""
+    if "/" in os.environ.get("WANDB_PROJECT", ""):  # W&B reads it too, and takes no team in it
+        os.environ["WANDB_PROJECT"] = names(settings)[1]
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_HTTP_TIMEOUT", str(math.ceil(settings["init_timeout"])))  # of other requests
@@ -87,15 +90,24 @@ def why_offline(asked: bool | None) -> str | None:
     server = _server()
     if not _has_key(server):
         return "no API key"
-    proxy = getproxies().get(server.scheme)
-    if proxy and not proxy_bypass(server.hostname or ""):
-        server = urlparse(proxy if "//" in proxy else f"http://{proxy}")
     try:
-        port = server.port or (80 if server.scheme == "http" else 443)
-        _within(3.0, lambda: socket.create_connection((server.hostname or "", port), timeout=2).close())
+        _within(3.0, lambda: socket.create_connection(_address(), timeout=2).close())
     except OSError:
         return "no network"
     return None
+
+
+def _address() -> tuple[str, int]:
+    """Host and port to connect to: of the proxy, where there is one. Raises UserError for what is no address."""
+    server, said = _server(), "WANDB_BASE_URL"
+    proxy = getproxies().get(server.scheme)
+    if proxy and not proxy_bypass(server.hostname or ""):
+        said = f"{server.scheme}_proxy"  # the value may hold a password
+        server = _parsed(proxy if "//" in proxy else f"http://{proxy}", said)
+    try:
+        return server.hostname or "", server.port or (80 if server.scheme == "http" else 443)
+    except ValueError as error:
+        raise UserError(f"{said}: is no address, e.g. http://localhost:8080") from error
 
 
 def _has_key(server: Any) -> bool:
@@ -107,7 +119,14 @@ def _has_key(server: Any) -> bool:
 
 
 def _server() -> Any:
-    return urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
+    return _parsed(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"), "WANDB_BASE_URL")
+
+
+def _parsed(address: str, said: str) -> Any:
+    try:
+        return urlparse(address)
+    except ValueError as error:  # brackets that are not those of an IPv6 address
+        raise UserError(f"{said}: is no address, e.g. http://localhost:8080") from error
 
 
 def _within(seconds: float, action: Callable[[], object]) -> None:

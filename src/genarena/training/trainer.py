@@ -9,6 +9,7 @@ from pytorch_lightning.plugins import CheckpointIO
 
 from genarena.build import build
 from genarena.errors import UserError
+from genarena.options.devices import check_devices
 from genarena.ranks import world
 from genarena.training.module import TrainedModule
 from genarena.training.strategies import Replicas, Sharded
@@ -35,8 +36,6 @@ def num_processes(node: dict[str, Any]) -> int:
     if node["strategy"] is None:
         if started:
             raise UserError(f"{world.expected()} processes were started, and this trainer uses one: take trainer=ddp")
-        if node["devices"] != 1:
-            raise UserError(f"trainer.devices={node['devices']}: this trainer uses one; take trainer=ddp")
         return 1
     devices = node["devices"]
     if started:
@@ -48,7 +47,7 @@ def num_processes(node: dict[str, Any]) -> int:
     if devices == -1 and node["accelerator"] == "cpu":
         raise UserError("trainer.devices=-1: on the CPU, say how many processes: trainer.devices=2")
     available = devices if node["accelerator"] == "cpu" else torch.cuda.device_count()
-    if devices == 0 or devices < -1 or devices > available:
+    if devices > available:
         raise UserError(f"trainer.devices={devices}: expected 1 to {available} here, or -1 for all")
     return available if devices == -1 else devices
 
@@ -68,13 +67,7 @@ def check_batch(data_batch_size: int, train_size: int) -> None:
 
 def check_model(node: dict[str, Any], model: TrainedModule) -> None:
     """Raise UserError if trainer=fsdp is asked for and this model cannot be sharded."""
-    if node["strategy"] != "fsdp":
-        return
-    if node["compile"]:
-        raise UserError(
-            "trainer.compile=true: not with trainer=fsdp, whose layers are put together while the network runs"
-        )
-    if not model.shardable:
+    if node["strategy"] == "fsdp" and not model.shardable:
         raise UserError(
             f"trainer=fsdp: {type(model).__name__} reads the weights of its layers itself, so they cannot lie in "
             "shards; take trainer=ddp"
@@ -128,16 +121,8 @@ def how_trained(node: dict[str, Any], precision: str) -> dict[str, Any]:
 
 def check(node: dict[str, Any]) -> None:
     """Raise UserError for options that cannot be combined, and for devices that this machine does not have."""
+    check_devices(node)
     _check_accelerator(node["accelerator"])
-    if node["precision"] in ("16-mixed", "16-true") and node["accelerator"] == "cpu":
-        raise UserError(f"trainer.precision={node['precision']}: half precision needs a GPU; the CPU has bf16-mixed")
-    if node["precision"] == "16-mixed":
-        raise UserError(
-            "trainer.precision=16-mixed: scales the loss, and with it the gradients that are clipped and checked; "
-            "take bf16-mixed"
-        )
-    if node["strategy"] and node["accelerator"] == "mps":
-        raise UserError("trainer.accelerator=mps: its devices cannot work together; take cpu or gpu")
     if not node["timeout"] > 0:
         raise UserError(f"trainer.timeout={node['timeout']}: expected a positive number of seconds")
 

@@ -29,7 +29,7 @@ def compare(manifest: Path, files: dict[str, dict[str, Any]]) -> None:
     try:
         known = json.loads(manifest.read_text())["files"]
         changed = [name for name, facts in known.items() if files.get(name) != facts]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{manifest} is no manifest: {error}; remove it and try again") from error
     if changed:
         how = "differs" if changed[0] in files else "is gone"

@@ -117,7 +117,7 @@ def read_index(content: bytes, place: str) -> list[Shard]:
                 raise ValueError(f"{shard.name} has pictures outside itself")
             if loaded["version"] == 1 and any("." in member.suffix for member in shard.members):
                 raise ValueError("it is of an older version: make it again with make_shards.py shards=<folder>")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{place} is no index of shards: {error}") from error
     return shards
 
