@@ -157,7 +157,7 @@ def test_training_that_diverges_says_so() -> None:
 
 
 def test_evaluate_refuses_what_it_cannot_measure(fitted: api.Fitted) -> None:
-    with pytest.raises(ValueError, match="did you mean fid"):
+    with pytest.raises(UserError, match="did you mean fid"):
         api.evaluate(fitted.model, fitted.data, ["fidd"], FEW)
     with pytest.raises(UserError, match="the model was made for"):
         api.evaluate(fitted.model, "toy2d", ["nll_nats"], FEW)

@@ -114,7 +114,7 @@ def evaluate(
     settings: sizes of the evaluation, e.g. EvaluationSettings(num_samples=500, num_test=500); default: 10,000 of both.
 
     Returns a record per metric: `value`, `unit`, `n` and more, or `value` None and the `reason`. Raises ValueError for a
-    metric that does not exist or a model in training mode, UserError for data of another shape than the model's.
+    model in training mode, UserError for a metric that does not exist or data of another shape than the model's.
     """
     data = build(_composed("uniform", data, [])["data"], "data") if isinstance(data, str) else data
     data.setup()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
+from genarena.errors import UserError
 from genarena.evaluation import features
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.evidence.base import kinds
@@ -333,7 +334,7 @@ def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.Monkey
     monkeypatch.setitem(features.RECIPE, "seed", 1)
     ids.add(protocol(["recall", "bits_per_dim"], SETTINGS)["id"])
     assert len(ids) == 4
-    with pytest.raises(ValueError, match="did you mean recall"):
+    with pytest.raises(UserError, match="did you mean recall"):
         protocol(["recal"], SETTINGS)
 
 

@@ -60,8 +60,8 @@ def evaluate(
     In a job of several ranks all of them call it, with the same weights, and share the work. Each gets the whole result,
     which equals that of one process: seeds belong to blocks of samples or examples, not to ranks.
     The caller's random state does not change. A metric that fails has the value None, and its record has the reason; `debug`
-    also prints the traceback. Raises ValueError if a metric does not exist, the model is in training mode or breaks its
-    contract; UserError if a file that the user named cannot be used.
+    also prints the traceback. Raises ValueError if the model is in training mode or breaks its contract; UserError if a
+    metric does not exist or a file that the user named cannot be used.
     """
     if model.training:
         raise ValueError("evaluate takes a model in eval mode: call model.eval()")

@@ -24,7 +24,7 @@ QUANTISER = "integer levels in memory, as the model returns them (genarena.likel
 def protocol(metrics: Sequence[str], settings: EvaluationSettings) -> dict[str, Any]:
     """Everything that defines the numbers, except the data set, which has its own id. `id` is the hash of all other entries.
 
-    It loads the metrics. Raises ValueError for a metric that does not exist, UserError for a named file of weights that is
+    It loads the metrics. Raises UserError for a metric that does not exist, and for a named file of weights that is
     missing.
     """
     classes = {name: load_metric(name) for name in sorted(check(metrics))}
@@ -56,7 +56,7 @@ def _version(library: str) -> str | None:
 
 
 def load_metric(name: str) -> type[ArenaMetric]:
-    """The metric class of `genarena/metrics/<name>.py`. Raises ValueError if there is no such file; TypeError if it has not
+    """The metric class of `genarena/metrics/<name>.py`. Raises UserError if there is no such file; TypeError if it has not
     exactly one metric class, or the class has no title or needs unknown evidence."""
     check([name])
     module = importlib.import_module(module_of(name))
