@@ -5,13 +5,14 @@ import sys
 from rich.console import Console
 
 from genarena import cli
-from genarena.errors import UserError
 from genarena.files.progress import Bars
 from genarena.jobs import benchmark, launcher
 from genarena.jobs.job import jobs_of
 from genarena.jobs.preview import preview, summary, table
+from genarena.options.script import Option
+from genarena.options.values import Folder
 
-OPTIONS = {"suite": ..., "preview": "false", "out": "leaderboard"}
+OPTIONS = {"suite": Option(str, ...), "preview": Option(bool, False), "out": Option(Folder, "leaderboard")}
 USAGE = """python scripts/benchmark.py suite=<name> [preview=true] [out=leaderboard] [<option of train.py>=<value> ...]
 
 Says what it will cost, runs what is missing, goes on after failures and ends with the leaderboard. The same line again does
@@ -24,8 +25,6 @@ def main() -> None:
         argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS or argument in ("-h", "--help")
     ]
     options = cli.options(OPTIONS, USAGE, [argument for argument in own if "=" in argument], out_is_folder=True)
-    if options["preview"] not in ("true", "false"):
-        raise UserError(f"preview={options['preview']}: expected true or false")
     overrides = benchmark.command(options["suite"], [argument for argument in sys.argv[1:] if argument not in own])
     jobs = jobs_of(overrides)
     chosen, num_slots = benchmark.slots(overrides, jobs)
@@ -35,7 +34,7 @@ def main() -> None:
     console.print(table(groups))
     for line in summary(groups, num_slots, jobs[0].cfg["runs_dir"]):
         console.print(line, style="red" if line.startswith("warning") else "", highlight=False, soft_wrap=True)
-    if options["preview"] == "true":
+    if options["preview"]:
         return
     seconds = {job: group.estimate.seconds for group in groups if group.estimate for job in group.missing}
     view = benchmark.View(jobs, seconds, num_slots, console)

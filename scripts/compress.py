@@ -6,19 +6,25 @@ from pathlib import Path
 
 from genarena import cli
 from genarena.errors import UserError
+from genarena.options.script import Option
+from genarena.options.values import Count, Device, Folder
 
 USAGE = """python scripts/compress.py run=<run folder> out=<file> [num_images=100] [data_root=<folder>] [device=cpu]
 
 Prints one line of JSON last. The size counts every byte of the file. The run folder's result.json, where there is one,
 gets the record metrics.bits_on_disk."""
+OPTIONS = {
+    "run": Option(Folder, ...),
+    "out": Option(Folder, ...),
+    "num_images": Option(Count, 100),
+    "data_root": Option(Folder | None),
+    "device": Option(Device, "cpu"),
+}
 
 
 def main() -> None:
-    defaults = {"run": ..., "out": ..., "num_images": 100, "data_root": None, "device": "cpu"}
-    options = cli.options(defaults, USAGE)
-    num_images, out = options["num_images"], Path(options["out"])
-    if num_images < 1:
-        raise UserError(f"num_images={num_images}: expected at least 1")
+    options = cli.options(OPTIONS, USAGE)
+    out = Path(options["out"])
     if find_spec("constriction") is None:
         raise UserError("compression needs the package constriction: pip install -e '.[compression]'")
 

@@ -7,10 +7,15 @@ from typing import Any
 from genarena import cli
 from genarena.errors import UserError
 from genarena.metrics import check as check_metrics
+from genarena.options.script import FEATURES, Option, features
 from genarena.options.signatures import parameters
-from genarena.options.values import refusal
+from genarena.options.values import Device, Folder
 
-SETTINGS = parameters("genarena.evaluation.settings.EvaluationSettings")
+SETTINGS = {
+    name: kind
+    for name, kind in parameters("genarena.evaluation.settings.EvaluationSettings").items()
+    if name != "features"
+}
 TIMEOUT = 1800.0  # seconds that one process waits for another
 USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N] [iw_samples=K]
     [iw_num_test=N] [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>] [split=test|val]
@@ -21,26 +26,23 @@ USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samp
 
 Started by torchrun, the processes share the work, and the numbers are the same. Without out, the numbers are printed and
 the run folder's result.json stays as it is. The device is that of the run: another one draws other random numbers."""
+OPTIONS = {
+    "run": Option(Folder, ...),
+    "metrics": Option(list[str] | None),
+    **{name: Option(kind | None) for name, kind in SETTINGS.items()},
+    "data_root": Option(Folder | None),
+    "device": Option(Device | None),
+    "out": Option(Folder | None),
+    **FEATURES,
+}
 
 
 def main() -> None:
-    defaults = {
-        "run": ...,
-        "metrics": None,
-        **dict.fromkeys(SETTINGS.keys() - {"features"}),
-        "data_root": None,
-        "device": None,
-        "out": None,
-        **cli.FEATURE_OPTIONS,
-    }
-    options = cli.options(defaults, USAGE)
+    options = cli.options(OPTIONS, USAGE)
     metrics = options["metrics"]
     if metrics is not None:
         check_metrics(metrics)
     settings = {key: options[key] for key in SETTINGS if options.get(key) is not None}
-    for key, value in settings.items():
-        if expected := refusal(value, SETTINGS[key]):
-            raise UserError(f"{key}={value}: expected {expected}")
 
     from genarena import api
     from genarena.ranks import world
@@ -48,7 +50,7 @@ def main() -> None:
     from genarena.runs.folder import RunFolder
 
     _refuse_failed(results.read_row(RunFolder.open(options["run"]).result), options)
-    changes = settings | {"features": cli.features(options)}
+    changes = settings | {"features": features(options)}
     with world.together("cpu" if options["device"] == "cpu" else "gpu", TIMEOUT):
         row = api.rescore(options["run"], metrics, changes, options["data_root"], options["device"])
         if world.rank() == 0:

@@ -1,23 +1,29 @@
 """Every run folder -> one HTML page, Markdown, CSV, JSON, LaTeX, a table in the terminal, and W&B where asked for."""
 
 from pathlib import Path
+from typing import Literal
 
 from omegaconf import OmegaConf
 
 from genarena import cli, config
-from genarena.errors import UserError, printable
+from genarena.errors import printable
 from genarena.files.atomic import replace_atomically
+from genarena.options.script import Option
+from genarena.options.values import Folder
 
 USAGE = """python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard] [logger=none|wandb]
 
 logger=wandb also logs the tables and all files as an artifact, offline where W&B has no key or no network; project and
 entity are those of conf/logger/wandb.yaml."""
+OPTIONS = {
+    "runs_dir": Option(Folder, "runs"),
+    "out": Option(Folder, "leaderboard"),
+    "logger": Option(Literal["none", "wandb"], "none"),
+}
 
 
 def main() -> None:
-    options = cli.options({"runs_dir": "runs", "out": "leaderboard", "logger": "none"}, USAGE, out_is_folder=True)
-    if options["logger"] not in ("none", "wandb"):
-        raise UserError(f"logger={options['logger']}: expected none or wandb")
+    options = cli.options(OPTIONS, USAGE, out_is_folder=True)
 
     from rich.console import Console  # statistics take a second to import; the options are right now
 

@@ -1,26 +1,29 @@
 """Put a folder of pictures into tar files for data=streaming, or index tar files that are there already."""
 
 from pathlib import Path
+from typing import Literal
 
 from genarena import cli
 from genarena.errors import UserError
+from genarena.options.script import Option
+from genarena.options.values import Count, Folder
 
 USAGE = """python scripts/make_shards.py pictures=<folder> out=<folder> [shard_mb=128] [on_error=raise | skip]
 python scripts/make_shards.py shards=<folder>"""
+OPTIONS = {
+    **dict.fromkeys(("pictures", "out", "shards"), Option(Folder | None)),
+    "shard_mb": Option(Count, 128),
+    "on_error": Option(Literal["raise", "skip"], "raise"),
+}
 
 
 def main() -> None:
-    defaults = {"pictures": None, "out": None, "shards": None, "shard_mb": 128, "on_error": "raise"}
-    options = cli.options(defaults, USAGE, out_is_folder=True)
+    options = cli.options(OPTIONS, USAGE, out_is_folder=True)
     given = [name for name in ("pictures", "out", "shards") if options[name] is not None]
     if given not in (["pictures", "out"], ["shards"]):
-        raise UserError(f"expected pictures=... and out=..., or shards=... alone\n{USAGE}")
+        raise UserError("expected pictures=... and out=..., or shards=... alone")
     if not Path(options[given[0]]).is_dir():
         raise UserError(f"{given[0]}={options[given[0]]}: there is no such folder")
-    if options["shard_mb"] < 1:
-        raise UserError(f"shard_mb={options['shard_mb']}: expected at least 1")
-    if options["on_error"] not in ("raise", "skip"):
-        raise UserError(f"on_error={options['on_error']}: expected raise or skip")
 
     from genarena.data.packing import pack  # heavy imports wait until the options are right
     from genarena.data.reading.shard_index import INDEX, write_index

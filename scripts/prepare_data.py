@@ -8,17 +8,20 @@ from omegaconf import OmegaConf
 
 from genarena import cli, config
 from genarena.errors import UserError
+from genarena.options.script import Option
+from genarena.options.values import Folder
 
 USAGE = """python scripts/prepare_data.py data=<d> [data.root=<folder>] [data.mirror=<address or folder>] [data.<option>=...]
     [out=<json>]      the manifest; default <data.root>/<d>.manifest.json
 
 Downloads what is not there (or says what to put where), checks it against the published sums, unpacks, reads every example
 once, and writes the sha256 of every file. A manifest that is there is checked: exit code 4 when a file has changed since."""
+OPTIONS = {"data": Option(str, ...), "out": Option(Folder | None)}
 
 
 def main() -> None:
     of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
-    options = cli.options({"data": ..., "out": None}, USAGE, [a for a in sys.argv[1:] if a not in of_data])
+    options = cli.options(OPTIONS, USAGE, [a for a in sys.argv[1:] if a not in of_data])
     checked = config.check(["model=uniform", f"data={options['data']}", *of_data])
     cfg = OmegaConf.to_container(config.compose(checked), resolve=True)["data"]
     out = Path(options["out"] or Path(cfg.get("root", "data")) / f"{options['data']}.manifest.json")

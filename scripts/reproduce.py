@@ -4,6 +4,7 @@ import sys
 
 from genarena import cli, config
 from genarena.errors import UserError
+from genarena.options.script import Option
 from genarena.published.experiment import setting
 
 USAGE = """python scripts/reproduce.py [name=<experiment> | name=[a,b]] [runs_dir=runs] [data.root=<folder>] [trainer=gpu] ...
@@ -14,7 +15,7 @@ Without a name, all of conf/experiment, one after the other. A finished run is u
 def main() -> None:
     others = [argument for argument in sys.argv[1:] if not argument.startswith(("name=", "debug=", "-"))]
     given = [argument for argument in sys.argv[1:] if argument not in others]
-    chosen = cli.options({"name": None}, USAGE, given)["name"]
+    chosen = cli.options({"name": Option(str | list[str] | None)}, USAGE, given)["name"]
     if given and not chosen:  # an empty variable must not start all of them
         raise UserError("name= is empty; leave it out for all experiments")
     known = config.available("experiment")

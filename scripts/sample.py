@@ -4,20 +4,26 @@ from pathlib import Path
 
 from genarena import cli
 from genarena.errors import UserError
+from genarena.options.script import Option
+from genarena.options.values import Count, Device, Folder, Seed
 
 USAGE = (
     "python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [seed=0] [device=cpu]"
 )
+OPTIONS = {
+    "run": Option(Folder, ...),
+    "num_samples": Option(Count, 64),
+    "out": Option(Folder, "samples.png"),
+    "seed": Option(Seed, 0),
+    "device": Option(Device, "cpu"),
+}
 
 
 def main() -> None:
-    defaults = {"run": ..., "num_samples": 64, "out": "samples.png", "seed": 0, "device": "cpu"}
-    options = cli.options(defaults, USAGE)
+    options = cli.options(OPTIONS, USAGE)
     out = Path(options["out"])
     if out.suffix not in (".png", ".npz"):
         raise UserError(f"out={out}: expected a name that ends in .png or .npz")
-    if options["num_samples"] < 1:
-        raise UserError(f"num_samples={options['num_samples']}: expected at least 1")
 
     from genarena import api  # heavy imports wait until the options are right
     from genarena.evaluation.pictures import save_samples

@@ -9,6 +9,8 @@ from omegaconf import OmegaConf
 from genarena import cli, config
 from genarena.errors import UserError
 from genarena.metrics import check as check_metrics
+from genarena.options.script import FEATURES, Option, features
+from genarena.options.values import Folder, Seed
 
 GRID = 64
 USAGE = """python scripts/score.py samples=<folder|npz> (data=<d> [data.<option>=...] | reference=<folder|npz>) name=<n>
@@ -17,23 +19,23 @@ USAGE = """python scripts/score.py samples=<folder|npz> (data=<d> [data.<option>
 
 Pictures are 8-bit; an .npz file holds levels, uint8 (N, C, H, W) or (N, H, W, C), as scripts/sample.py writes them. With
 budget=<b>, the metrics and the numbers of images are those of its protocol; without, every image counts."""
-DEFAULTS = {
-    "samples": ...,
-    "name": ...,
-    "data": None,
-    "reference": None,
-    "metrics": None,
-    "budget": None,
-    "seed": 0,
-    "runs_dir": None,
-    "out": None,
-    **cli.FEATURE_OPTIONS,
+OPTIONS = {
+    "samples": Option(Folder, ...),
+    "name": Option(str, ...),
+    "data": Option(str | None),
+    "reference": Option(Folder | None),
+    "metrics": Option(list[str] | None),
+    "budget": Option(str | None),
+    "seed": Option(Seed, 0),
+    "runs_dir": Option(Folder | None),
+    "out": Option(Folder | None),
+    **FEATURES,
 }
 
 
 def main() -> None:
     of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
-    options = cli.options(DEFAULTS, USAGE, [argument for argument in sys.argv[1:] if argument not in of_data])
+    options = cli.options(OPTIONS, USAGE, [argument for argument in sys.argv[1:] if argument not in of_data])
     _check(options, of_data)
     # The groups must be chosen all: `uniform` is no part of it, `digits` and `paper` only where nothing reads them.
     chosen = [f"data={options['data'] or 'digits'}", f"budget={options['budget'] or 'paper'}", *of_data]
@@ -65,7 +67,7 @@ def main() -> None:
             data.setup()
         images = read_images(Path(options["samples"]), data.spec, data.background, bars=bars)
     sizes = {} if options["budget"] else {"num_samples": len(images), "num_test": data.test.size}
-    backbones = cfg["evaluation"]["features"] | cli.features(options)
+    backbones = cfg["evaluation"]["features"] | features(options)
     settings = build(cfg["evaluation"] | sizes | {"features": backbones}, "evaluation")
     records = imported.score(images, data, metrics, settings)
 
@@ -105,8 +107,6 @@ def _check(options: dict, of_data: list[str]) -> None:
         check_metrics(options["metrics"])
     if options["runs_dir"] and not (options["data"] and options["budget"]):
         raise UserError("runs_dir: a row needs data=<name> and budget=<name>, which say on what table it stands")
-    if options["seed"] < 0:
-        raise UserError(f"seed={options['seed']}: expected at least 0")
 
 
 if __name__ == "__main__":

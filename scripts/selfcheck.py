@@ -6,7 +6,8 @@ from pathlib import Path
 
 from genarena import cli
 from genarena.errors import UserError
-from genarena.options.values import from_environment
+from genarena.options.script import FEATURES, Option, features
+from genarena.options.values import Folder, from_environment
 
 USAGE = """python scripts/selfcheck.py [data.root=<folder with cifar-10-batches-py>] [features.inception_weights=<file>]
 
@@ -15,7 +16,7 @@ The last check, FID of CIFAR-10 train against test, needs the data and torch-fid
 
 def main() -> None:
     root = str(from_environment("GENARENA_DATA") or "data")
-    options = cli.options({"data.root": root, **cli.FEATURE_OPTIONS}, USAGE)
+    options = cli.options({"data.root": Option(Folder, root), **FEATURES}, USAGE)
 
     if options["data.root"] != root and not Path(options["data.root"]).is_dir():
         raise UserError(f"data.root={options['data.root']}: there is no such folder")
@@ -24,7 +25,7 @@ def main() -> None:
     from genarena.published import selfcheck
     from genarena.published.checks import Check
 
-    networks = FeatureSettings(**cli.features(options))
+    networks = FeatureSettings(**features(options))
     started, wrong, checked = time.perf_counter(), 0, 0
     cifar10 = [lambda: selfcheck.fid_of_cifar10(options["data.root"], networks)]
     for make in [*selfcheck.OFFLINE, *cifar10]:

@@ -6,16 +6,19 @@ from omegaconf import OmegaConf
 
 from genarena import cli
 from genarena.errors import UserError
+from genarena.options.script import Option
+from genarena.options.values import Folder
 from genarena.search import sweep_report
 
 USAGE = """python scripts/sweep_status.py sweep=<name or folder> [runs_dir=runs] [storage=<url>]
 
 A name shows every sweep of that name below runs_dir; storage is the database it was started with, if it was (also
 GENARENA_SWEEP_STORAGE)."""
+OPTIONS = {"sweep": Option(str, ...), "runs_dir": Option(Folder, "runs"), "storage": Option(str | None)}
 
 
 def main() -> None:
-    options = cli.options({"sweep": ..., "runs_dir": "runs", "storage": None}, USAGE)
+    options = cli.options(OPTIONS, USAGE)
     for folder in _folders(options["sweep"], Path(options["runs_dir"])):
         _, study = sweep_report.open_study(folder, options["storage"])
         print(sweep_report.report(folder, study).text)

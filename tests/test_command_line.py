@@ -1,5 +1,6 @@
 """What people type: folders of any name go through every hand, and what is wrong is one line that says what to type."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from genarena.errors import Untrusted, UserError
 from genarena.jobs import benchmark
 from genarena.jobs.job import jobs_of
 from genarena.options import words
+from genarena.options.script import FEATURES, Option
+from genarena.options.values import Count, Folder
 from genarena.runs import results
 
 ROOT = Path(__file__).parents[1]
@@ -80,13 +83,55 @@ def test_a_search_lies_in_a_folder_of_any_name(tmp_path: Path) -> None:
 def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    defaults = {"run": ..., "out": "x.png", "data_root": None, "num_samples": 3, **cli.FEATURE_OPTIONS}
+    known = {
+        "run": Option(Folder, ...),
+        "out": Option(Folder, "x.png"),
+        "data_root": Option(Folder | None),
+        "num_samples": Option(Count, 3),
+        **FEATURES,
+    }
     given = [f"run=~/{ODD}", "out=null", "data_root=1e3", "features.inception_weights=download", "num_samples=4"]
-    read = cli.options(defaults, "", given)
+    read = cli.options(known, "", given)
     assert (read["run"], read["out"], read["data_root"]) == (f"{tmp_path}/{ODD}", f"{tmp_path}/null", f"{tmp_path}/1e3")
     assert (read["features.inception_weights"], read["num_samples"]) == ("download", 4)
     with pytest.raises(UserError, match="run=: expected a path"):
-        cli.options(defaults, "", ["run="])
+        cli.options(known, "", ["run="])
+
+
+@pytest.mark.parametrize(
+    ("program", "given", "said"),
+    [
+        ("sample", "run=r seed=-1", "seed=-1: expected 0 to 4294967295"),
+        ("sample", "run=r num_samples=0", "num_samples=0: expected at least 1"),
+        ("sample", "run=r device=gpu", "device=gpu: expected cpu, cuda, cuda:<number> or mps"),
+        ("sample", "num_samples=1", "run=... is missing; --help says what there is"),
+        ("compress", "run=r out=o num_images=two", "num_images=two: expected int"),
+        ("evaluate", "run=r features.space=vgg", "features.space=vgg: expected domain, inception, dinov2, clip"),
+        ("evaluate", "run=r ais_steps=0.5", "ais_steps=0.5: expected int"),
+        ("evaluate", "run=r split=train", "split=train: expected test, val"),
+        ("evaluate", "run=r metrics=fid", "metrics=fid: expected a list"),
+        ("score", "samples=s name=n data=digits metrics=[fid] seed=1.5", "seed=1.5: expected int"),
+        ("leaderboard", "logger=csv", "logger=csv: expected none, wandb"),
+        ("make_shards", "pictures=p out=o on_error=stop", "on_error=stop: expected raise, skip"),
+        ("benchmark", "suite=digits preview=maybe", "preview=maybe: expected bool"),
+        ("sweep_status", "sweep=", "sweep=: expected a value"),
+        ("reproduce", "name=vae_mnist", "name=vae_mnist: there is no such experiment"),
+        ("prepare_data", "date=digits", "date=digits: expected one of data=..., out=...; did you mean data?"),
+        ("selfcheck", "features.inception_weights=", "features.inception_weights=: expected a path"),
+    ],
+)
+def test_a_wrong_option_of_a_script_is_one_line(
+    program: str, given: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [f"{program}.py", *given.split()])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(config.SOURCE / "scripts" / f"{program}.py"), run_name="__main__")
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert told.startswith(f"error: {said}"), told
+    assert len(told.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

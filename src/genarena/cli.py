@@ -5,13 +5,9 @@ import runpy
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from genarena import config, metrics, plugins
 from genarena.errors import ArenaError, UserError, printable
@@ -20,7 +16,7 @@ from genarena.files.atomic import check_writable
 from genarena.jobs import launcher, local_jobs
 from genarena.options import words
 from genarena.options.overrides import OF_THE_LINE, key_of, path_in
-from genarena.options.values import Place
+from genarena.options.script import Option, read
 from genarena.runs import interruption, stored_config
 from genarena.runs.interruption import Interrupted
 from genarena.startup import threads
@@ -161,64 +157,22 @@ def _help() -> str:
     )
 
 
-FEATURES = ("space", "inception_weights", "dinov2_weights", "clip_weights")  # fields of FeatureSettings
-FEATURE_OPTIONS = {f"features.{name}": None for name in FEATURES}  # for a script's `defaults`
-
-
-def features(options: dict[str, Any]) -> dict[str, str]:
-    """The given `features.*` options, as fields of FeatureSettings."""
-    return {name: str(options[f"features.{name}"]) for name in FEATURES if options[f"features.{name}"] is not None}
-
-
-PLACES = {  # options of scripts whose values are paths
-    **dict.fromkeys(("run", "out", "samples", "reference", "pictures", "shards", "runs_dir"), Place()),
-    **dict.fromkeys(("data_root", "data.root"), Place()),
-    **{f"features.{name}": Place(words=("download",)) for name in FEATURES if name.endswith("_weights")},
-}
-
-
 def options(
-    defaults: dict[str, Any], usage: str, arguments: list[str] | None = None, out_is_folder: bool = False
+    known: Mapping[str, Option], usage: str, arguments: list[str] | None = None, out_is_folder: bool = False
 ) -> dict[str, Any]:
-    """`key=value` arguments of a script, merged into `defaults`; the default `...` marks a required option.
+    """The options of a script from its command line; `--help` prints `usage` and ends the process.
 
     arguments: the arguments to read, if not all of sys.argv.
-    Raises UserError for an unknown key, a missing option, a value of another type than the default's, or an `out` that
-    cannot be written.
+    Raises UserError for options as `script.read` does, and for an `out` that cannot be written.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(usage)
         sys.exit(0)
-    given = {}
-    for argument in sys.argv[1:] if arguments is None else arguments:
-        if argument in ("debug=true", "debug=false"):  # for `guard`
-            continue
-        key = argument.partition("=")[0]
-        if "=" not in argument or key not in defaults:
-            hint = config.nearest(key, defaults)
-            raise UserError(f"{argument}: expected one of {', '.join(f'{name}=...' for name in defaults)}{hint}")
-        given[key] = path_in(argument, PLACES[key]) if key in PLACES else _value(argument, defaults[key])
-    missing = [key for key, default in defaults.items() if default is ... and given.get(key) is None]
-    if missing:
-        raise UserError(f"{', '.join(f'{key}=...' for key in missing)} is missing\n{usage}")
-    chosen = defaults | given
+    given = sys.argv[1:] if arguments is None else arguments
+    chosen = read([text for text in given if text not in ("debug=true", "debug=false")], known)  # debug is for `guard`
     if chosen.get("out") is not None:
         check_writable(Path(chosen["out"]), out_is_folder)
     return chosen
-
-
-def _value(argument: str, default: Any) -> Any:
-    """The value in `key=value`, with the type of the option's default. Raises UserError."""
-    value = argument.partition("=")[2]
-    if not value and default is not None:
-        raise UserError(f"{argument}: expected a value")
-    try:
-        read = OmegaConf.to_container(OmegaConf.from_dotlist([f"v={value}"]))["v"] if value else None
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"{argument}: is not a value that can be read, e.g. [a,b]") from error
-    if isinstance(default, int) and not isinstance(read, int):
-        raise UserError(f"{argument}: expected a whole number")
-    return value if (isinstance(default, str) or default is ...) and read is not None else read
 
 
 def expand_resume(overrides: list[str]) -> list[str]:

@@ -7,6 +7,8 @@ import pytest
 from genarena import cli
 from genarena.errors import UserError
 from genarena.files.atomic import check_writable
+from genarena.options.script import Option
+from genarena.options.values import Folder
 
 
 def test_what_can_be_written_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,6 +30,6 @@ def test_what_cannot_is_one_line_for_every_script(tmp_path: Path, monkeypatch: p
         assert "\n" not in str(refused.value)
         monkeypatch.setattr("sys.argv", ["evaluate.py", f"out={path}"])
         with pytest.raises(UserError, match="cannot be written"):
-            cli.options({"out": None}, "usage")
+            cli.options({"out": Option(Folder | None)}, "usage")
     with pytest.raises(UserError, match="cannot be written"):
         check_writable(tmp_path / "file", is_folder=True)

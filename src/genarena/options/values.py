@@ -89,6 +89,7 @@ Folder = Annotated[str, Place()]
 FolderOrAddress = Annotated[str, Place(address=True)]
 BelowRoot = Annotated[str, Place(address=True, below=True)]
 Project = Annotated[str, Form(r"([^/\\#?%:]+/)?[^/\\#?%:]+", "<project> or <entity>/<project>, without \\ # ? % :")]
+Device = Annotated[str, Form(r"cpu|mps|cuda(:\d+)?", "cpu, cuda, cuda:<number> or mps")]
 Weights = Annotated[str, Place(words=("download",))]
 
 
@@ -136,7 +137,7 @@ def refusal(value: Any, kind: Any) -> str:
     reasons = [_refusal(value, part) for part in known]
     if not known or len(known) < len(alternatives(kind)) or "" in reasons:
         return ""
-    ranges = [reason for reason, part in zip(reasons, known, strict=True) if _fits(value, _base(part))]
+    ranges = [reason for reason, part in zip(reasons, known, strict=True) if _fits(value, base_of(part))]
     if ranges:
         return ranges[0]
     return " or ".join(dict.fromkeys(_name(part) for part in known))
@@ -145,7 +146,7 @@ def refusal(value: Any, kind: Any) -> str:
 def _refusal(value: Any, kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "" if value in get_args(kind) else _name(kind)
-    if not _fits(value, _base(kind)):
+    if not _fits(value, base_of(kind)):
         return _name(kind)
     marks = getattr(kind, "__metadata__", ())
     return next((said for mark in marks if isinstance(mark, Range | Form) and (said := mark.refusal(value))), "")
@@ -159,14 +160,15 @@ def _fits(value: Any, base: Any) -> bool:
     return base in SCALARS and isinstance(value, base)
 
 
-def _base(kind: Any) -> Any:
+def base_of(kind: Any) -> Any:
+    """The type without its range or form: int for `Count`."""
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _name(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return ", ".join("null" if value is None else str(value) for value in get_args(kind))
-    return SCALARS.get(_base(kind), str(kind))
+    return SCALARS.get(base_of(kind), str(kind))
 
 
 def _is_union(kind: Any) -> bool:
