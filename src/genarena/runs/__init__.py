@@ -1,1 +1,1 @@
-"""A run folder on disk: its row, checkpoints, lock, status, and how a run is interrupted."""
+"""Run folders on disk: rows, checkpoints, locks, status, resuming and interruption of runs."""

@@ -1,7 +1,7 @@
-"""Checkpoints: files of tensors that are written whole, sealed with their sha256, and hold nothing but tensors.
+"""Checkpoints: files with only tensors and plain containers, written atomically and sealed with their sha256.
 
-A file without a seal that fits (`genarena.runs.seals`) is not loaded. Temporary files lie beside their target; TMPDIR, which
-may be another disk, is not used.
+A file without a matching seal (`genarena.runs.seals`) is not loaded. Temporary files are written in the folder of the target,
+not in TMPDIR, which may be on another disk.
 """
 
 import hashlib
@@ -24,19 +24,19 @@ from genarena.files.atomic import NO_ROOM, flush_folder, no_room
 from genarena.runs import seals
 from genarena.runs.seals import seal
 
-TEMPORARY = re.compile(r"\.\w+\.(ckpt|safetensors)(\.sha256)?\.\d+")  # as `_beside` and `replace_atomically` name them
+TEMPORARY = re.compile(r"\.\w+\.(ckpt|safetensors)(\.sha256)?\.\d+")  # from `_beside` and `replace_atomically`
 
 
 def save(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors and plain containers, read the file back, and only then let it take the place of the old one.
+    """Write tensors and plain containers, read the file back, and only then replace the old file.
 
-    Raises DiskFull, with the size that is needed; the old file is then as it was.
+    Raises DiskFull, with the needed size; the old file is then unchanged. Raises Untrusted if the file read back differs.
     """
     _write(path, lambda file: torch.save(content, file), _open)
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write a state dict in the same way, in the format of safetensors."""
+    """Write a state dict in the format of safetensors, in the same way as `save`."""
     plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
     _write(path, lambda file: file.write(safetensors.save(plain)), safetensors.load_file)
 
@@ -44,8 +44,8 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
 def load(path: str | Path, map_location: Any | None = None) -> dict[str, Any]:
     """The content of a sealed local file (`{"state_dict": ...}` of a .safetensors file), on the CPU by default.
 
-    Raises Untrusted when the file is absent, damaged or unsealed, or holds more than tensors and plain containers:
-    whatever the environment says, nothing is unpickled and nothing is fetched.
+    Raises Untrusted if the file is missing, damaged or unsealed, or contains anything but tensors and plain containers. No
+    other object is unpickled and nothing is downloaded, whatever the environment variables say.
     """
     path = Path(path)
     with _opened(path) as file:
@@ -58,7 +58,7 @@ def load(path: str | Path, map_location: Any | None = None) -> dict[str, Any]:
 
 
 def verify(path: Path) -> None:
-    """Raise Untrusted when `load` would, without reading the tensors into memory."""
+    """Raise Untrusted if `load` would raise it, without reading the tensors into memory."""
     with _opened(path) as file:
         seals.check(hashlib.file_digest(file, "sha256").hexdigest(), path)
     with _refused(path):
@@ -66,9 +66,9 @@ def verify(path: Path) -> None:
 
 
 def promote(source: Path, target: Path, copy: bool = False) -> None:
-    """Give the sealed file `source` the name `target` as well. At any moment `target` is the old file or the new one.
+    """Make the sealed file `source` available under the name `target` too. The old `target` is replaced atomically.
 
-    copy: copy the bytes, so that damage to one file does not reach the other; else it is a hard link.
+    copy: copy the bytes, so that damage to one file does not affect the other; else make a hard link if possible.
     """
     temporary = _beside(target)
     temporary.unlink(missing_ok=True)
@@ -87,9 +87,9 @@ def remove(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left half-written in the folder of a run that this process holds.
+    """Remove incomplete files of killed processes from the checkpoints of a run. This process must hold the run folder.
 
-    That is `new.ckpt` and temporary files, `.<name>.<process id>`, of checkpoints and seals; nothing else is touched.
+    Removes `new.ckpt` and the temporary files (`.<name>.<process id>`) of checkpoints and seals, and nothing else.
     """
     for path in folder.glob(".*"):
         if TEMPORARY.fullmatch(path.name) and path.is_file() and not path.is_symlink():
@@ -98,15 +98,15 @@ def sweep(folder: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Whether the file was ever written: it or its seal is there."""
+    """Whether the file was ever written: the file or its seal exists."""
     return path.exists() or seal(path).exists()
 
 
 def newest_sound(*paths: Path, set_aside: bool = True) -> Path | None:
-    """The first of `paths` that can be loaded; None when none of them was ever written.
+    """The first of `paths` that can be loaded; None if none of them was ever written.
 
-    Damaged ones before it are named on stderr. set_aside: they are also renamed to `<name>.damaged`, so that they are not
-    taken again; only the process that holds the run folder may do so. Raises Untrusted when all that exist are damaged.
+    Prints a warning for each damaged file before it. set_aside: also rename these files to `<name>.damaged`, so that they are
+    not tried again; only the process that holds the run folder may do this. Raises Untrusted if all existing files are damaged.
     """
     broken = []
     for path in filter(exists, paths):
@@ -128,7 +128,7 @@ def newest_sound(*paths: Path, set_aside: bool = True) -> Path | None:
 
 
 class _Recorder:
-    """A file that hashes and counts what is written. On a full disk it goes on counting, so that the size needed is known."""
+    """A file that hashes and counts the written bytes. On a full disk it continues to count, to find the needed size."""
 
     file: BinaryIO
 
@@ -144,12 +144,12 @@ class _Recorder:
         try:
             while rest.nbytes and self.error is None:
                 rest = rest[self.file.write(rest) :]
-        except OSError as error:  # torch's writer does not survive an exception here
+        except OSError as error:  # torch's writer cannot handle an exception here
             self.error = error
         return size
 
     def flush(self) -> None:
-        """The file is flushed once, at the end."""
+        """Do nothing: `_write` flushes the file once, at the end."""
 
 
 def _write(path: Path, write: Callable[[_Recorder], object], read: Callable[[Path], object]) -> None:
@@ -162,7 +162,7 @@ def _write(path: Path, write: Callable[[_Recorder], object], read: Callable[[Pat
             if recorder.error is not None:
                 raise recorder.error
             os.fsync(file.fileno())
-            if hasattr(os, "posix_fadvise"):  # so that it is read from the disk itself
+            if hasattr(os, "posix_fadvise"):  # drops the page cache, so that the file is read back from the disk
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         sha256 = recorder.digest.hexdigest()
         if seals.digest(temporary) != sha256:
@@ -201,7 +201,7 @@ def _install(temporary: Path, path: Path, sha256: str) -> None:
 def _refused(path: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # torch raises half a dozen kinds for one broken file
+    except Exception as error:  # torch raises many kinds of exceptions for damaged files
         lines = str(error).strip().splitlines()
         raise Untrusted(f"{path} is damaged or holds more than tensors ({lines[0] if lines else error!r})") from error
 

@@ -1,4 +1,4 @@
-"""What building a stranger's model may cost: a share of tensors and operations that goes with the size of its weights."""
+"""Limits the memory and time for building a model from a foreign configuration, in proportion to the size of its weights."""
 
 import os
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from genarena.errors import Untrusted
 
-UNKNOWN = 1_000_000_000  # elements of a model whose run has no weights yet
-FREE = 50_000_000  # elements that any model may make: a schedule of a million steps, masks, buffers
-TIMES = 16  # as many elements as the checkpoint holds: weights, their first values, copies for averages
-PER_OPERATION = 1_000  # elements that an operation counts for, so that a hundred million small ones end too
+UNKNOWN = 1_000_000_000  # allowed elements if the run has no weights yet
+FREE = 50_000_000  # elements allowed for every model: noise schedules, masks, buffers
+TIMES = 16  # allowed elements per element of the checkpoint: weights, their initialisation, averaged copies
+PER_OPERATION = 1_000  # elements counted per operation, so that endless small operations are stopped too
 
 
 @contextmanager
 def bounded(checkpoint: Path | None) -> Iterator[None]:
-    """Raise Untrusted when more is built inside than a model with weights of this file's size can need.
+    """Raise Untrusted if the block creates more tensor elements than a model with weights of this file's size needs.
 
     checkpoint: None for a run that has no weights yet.
     """
@@ -27,13 +27,13 @@ def bounded(checkpoint: Path | None) -> Iterator[None]:
         elements, weights = UNKNOWN, "its run has none yet; start it anew"
     else:
         size = os.path.getsize(checkpoint)
-        elements, weights = FREE + TIMES * size // 4, f"{checkpoint}, {size:,} bytes"  # four bytes are one float
+        elements, weights = FREE + TIMES * size // 4, f"{checkpoint}, {size:,} bytes"  # four bytes per float
     with _Counter(elements, weights):
         yield
 
 
 class _Counter(TorchDispatchMode):
-    """Counts the elements of every tensor that is made; a tensor that would be too large is not made."""
+    """Counts the elements of all new tensors. Raises Untrusted before a tensor that exceeds the limit is allocated."""
 
     def __init__(self, elements: int, weights: str) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if "device" in kwargs:  # a new tensor: a tensor without storage tells its size
+        if "device" in kwargs:  # a new tensor: first make it on `meta`, without storage, to count its elements
             self._count(func(*args, **(kwargs | {"device": torch.device("meta")})))
             return func(*args, **kwargs)
         result = func(*args, **kwargs)

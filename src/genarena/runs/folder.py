@@ -1,4 +1,4 @@
-"""`runs/<data>/<model>/<time>-seed<k>/`: where one run keeps everything, and how a run is opened again."""
+"""The folder of one run, `runs/<data>/<model>/<time>-seed<k>/`: its paths, and how a stored run is opened."""
 
 import time
 from contextlib import AbstractContextManager
@@ -21,13 +21,13 @@ from genarena.runs.lock import locked
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of one run. `chosen` holds the weights that were evaluated."""
+    """Paths of one run. `chosen` contains the evaluated weights."""
 
     path: Path
 
     @classmethod
     def create(cls, runs_dir: Path, data: str, model: str, seed: int) -> "RunFolder":
-        """A folder nobody else has, however many runs start in the same second."""
+        """Create a new folder with a unique name, also if several runs start in the same second. Raises UserError."""
         stem = runs_dir / data / model / f"{time.strftime('%Y%m%d-%H%M%S')}-seed{seed}"
         for attempt in range(1, 1000):
             path = stem if attempt == 1 else stem.with_name(f"{stem.name}-{attempt}")
@@ -42,7 +42,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
-        """Raises UserError when there is no run at that path, and Untrusted when a part of it leads out of the folder."""
+        """The folder of a stored run. Raises UserError if there is none at `path`, and Untrusted if a link leads out of it."""
         folder = cls(Path(path))
         if not folder.config.is_file():
             raise UserError(f"{path}: there is no run (no config.yaml) in that folder")
@@ -59,7 +59,7 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether it has a sound row of a run that came to its end."""
+        """Whether the folder has a valid row of a finished run."""
         return results.is_finished(self.result)
 
     @property
@@ -72,7 +72,7 @@ class RunFolder:
 
     @property
     def safetensors(self) -> Path:
-        """The same weights, for other programs, and for us when `chosen` is damaged."""
+        """The weights of `chosen` for other programs; also read here if `chosen` is damaged."""
         return self.checkpoints / "chosen.safetensors"
 
     @property
@@ -92,21 +92,21 @@ class RunFolder:
         return self.path / "samples"
 
     def locked(self) -> AbstractContextManager[None]:
-        """Hold the folder. Raises FolderInUse at once when another process does; a dead process holds nothing."""
+        """Lock the folder for this process. Raises FolderInUse if another live process holds it; does not wait."""
         return locked(self.path)
 
     def bounded(self) -> AbstractContextManager[None]:
-        """Inside, building the model may cost no more than its newest weights say. Raises Untrusted when it does."""
+        """Raise Untrusted if the block builds a model that is far larger than the newest weights of the run."""
         return bounded(next((path for path in (self.last, self.previous, self.chosen) if path.is_file()), None))
 
     def write_config(self, resolved: dict[str, Any]) -> None:
         replace_atomically(self.config, lambda temporary: OmegaConf.save(OmegaConf.create(resolved), temporary))
 
     def rebuild(self, device: str | torch.device = "cpu") -> tuple[dict[str, Any], Any]:
-        """The configuration and the model with the weights that were evaluated; of an unfinished run, the newest ones.
+        """The configuration, and the model with the evaluated weights; for an unfinished run, with the newest weights.
 
-        Raises UserError when no weights were written yet or there is no such device, Untrusted when they are damaged, do not
-        fit, or are far smaller than the model that the configuration describes.
+        Raises UserError if there are no weights yet or no such device. Raises Untrusted if the weights are damaged, do not fit
+        the model, or are far smaller than the model in the configuration.
         """
         cfg = stored_config.load(self.config)
         try:
@@ -125,7 +125,7 @@ class RunFolder:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load `state_dict` (the averaged weights where there is averaging). Raises Untrusted when it does not fit."""
+    """Load `state_dict` (the averaged weights, if the model averages). Raises Untrusted if it does not fit the model."""
     try:
         model.load_state_dict(checkpoint.load(path)["state_dict"])
     except (KeyError, RuntimeError) as error:

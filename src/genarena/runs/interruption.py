@@ -1,7 +1,8 @@
-"""SIGINT, SIGTERM and SIGHUP raise `Interrupted`, but not before work that must not be cut is finished. No torch here.
+"""SIGINT, SIGTERM and SIGHUP raise `Interrupted`; in a block under `held`, only at its end. Imports no torch.
 
-Python runs a signal handler only between two of its own instructions. A thread, which the signal wakes too, therefore ends
-the process when the main thread hangs in foreign code or takes longer than `GRACE` for its last checkpoint.
+Python runs signal handlers in the main thread, between two bytecode instructions; while C code runs there, no handler is
+called. Therefore a second thread is also woken by the signal. It ends the process if the main thread hangs, or needs longer
+than `GRACE` for its last checkpoint.
 """
 
 import contextlib
@@ -14,12 +15,12 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-GRACE = 27.0  # seconds from a signal to the end; a process that waits for others that end gives itself longer
-ECHO = 0.5  # seconds; a second signal within them is the first, passed on by a launcher or a terminal
+GRACE = 27.0  # seconds from a signal to the forced end; the launcher, which waits for its jobs, sets a larger value
+ECHO = 0.5  # seconds; a signal so soon after the first is taken for the same one, sent by launcher and terminal
 
 
 class Interrupted(BaseException):
-    """The process was asked to end. It is no `Exception`, so that `except Exception` does not catch it."""
+    """A signal asked the process to end. Not an `Exception`, so that `except Exception` does not catch it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted ({signal.Signals(number).name})")
@@ -27,26 +28,26 @@ class Interrupted(BaseException):
 
 
 class _State:
-    first: tuple[int, float] | None = None  # signal and time
+    first: tuple[int, float] | None = None  # number of the signal, time
     listening = False
     held = 0
     last_words: list[Callable[[str], object]] = []
 
 
 def pending() -> int | None:
-    """The signal that asked this process to end; None when there was none."""
+    """The number of the signal that asked this process to end; None if there was none."""
     return _State.first and _State.first[0]
 
 
 def check() -> None:
-    """Raise Interrupted when a signal came and nothing is held."""
+    """Raise Interrupted if a signal has arrived, except in a block under `held`."""
     if _State.first and not _State.held:
         raise Interrupted(_State.first[0])
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """The block is not interrupted; a signal that comes meanwhile raises Interrupted at its end."""
+    """Do not interrupt the block. A signal that arrives in it raises Interrupted at the end of the block."""
     outside = _State.held
     _State.held = outside + 1
     try:
@@ -58,7 +59,7 @@ def held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def allowed(condition: bool = True) -> Iterator[None]:
-    """Within a block under `held`: this part may be interrupted after all."""
+    """Allow interruption of this block inside a block under `held`. condition: False changes nothing."""
     if not condition:
         yield
         return
@@ -72,7 +73,7 @@ def allowed(condition: bool = True) -> Iterator[None]:
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Handle the signals inside; a signal that the process was started to ignore, as by nohup, stays ignored."""
+    """Handle the signals in this block. A signal that was ignored from the start (for example by nohup) stays ignored."""
     _State.first = None
     former = {number: signal.getsignal(number) for number in SIGNALS}
     watched, woken = os.pipe()
@@ -94,14 +95,14 @@ def listening() -> Iterator[None]:
 
 
 def handle() -> None:
-    """Install our handlers again while listening: Lightning installs its own, which save no checkpoint."""
+    """Install our handlers while listening. Called again after Lightning installed its own, which save no checkpoint."""
     for number in SIGNALS if _State.listening else ():
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _on_signal)
 
 
 def at_the_end(say: Callable[[str], object]) -> None:
-    """Call `say(reason)` before a process ends without raising anything."""
+    """Register `say`: `leave` calls `say(reason)` before it ends the process."""
     _State.last_words.append(say)
 
 
@@ -110,7 +111,7 @@ def forget(say: Callable[[str], object]) -> None:
 
 
 def leave(code: int, reason: str) -> None:
-    """End the process now, wherever its threads are; never returns."""
+    """End the process at once, whatever its threads are doing. Never returns."""
     with contextlib.suppress(Exception):
         for say in _State.last_words:
             say(reason)
@@ -122,9 +123,8 @@ def leave(code: int, reason: str) -> None:
 def _on_signal(number: int, frame: FrameType | None) -> None:
     if _State.first is None:
         _State.first = number, time.monotonic()
-    if not _State.last_words and _imports(
-        frame
-    ):  # half-imported modules swallow exceptions; there is nothing to save yet
+    # An exception inside an import may be swallowed by the module. At that time there is nothing to save yet.
+    if not _State.last_words and _imports(frame):
         leave(128 + number, str(Interrupted(number)))
     check()
 
@@ -138,7 +138,7 @@ def _imports(frame: FrameType | None) -> bool:
 
 
 def _watch(watched: int) -> None:
-    """Reads the numbers of arriving signals, which the C handler writes at once."""
+    """Read the numbers of arriving signals from the wakeup pipe. Python's C handler writes them at once."""
     first = None
     with contextlib.suppress(OSError), open(watched, "rb", buffering=0) as pipe:
         while data := pipe.read(1):
@@ -147,7 +147,7 @@ def _watch(watched: int) -> None:
                 continue
             if first is None:
                 first = now
-                _State.first = _State.first or (number, now)  # the handler may never get to run
+                _State.first = _State.first or (number, now)  # the Python handler may never run
                 threading.Thread(target=_deadline, args=(number,), daemon=True, name="deadline").start()
             elif now - first > ECHO:
                 leave(128 + number, f"{Interrupted(number)}: the second signal ends it at once")
@@ -155,7 +155,7 @@ def _watch(watched: int) -> None:
 
 def _deadline(number: int) -> None:
     time.sleep(GRACE)
-    if _State.first is None:  # it came to an end, and the process does something else now
+    if _State.first is None:  # a new `listening` has begun: the signal was handled
         return
     leave(
         128 + number, f"{Interrupted(number)}: it did not come to an end within {GRACE:g} s; the last checkpoint stands"
@@ -163,7 +163,7 @@ def _deadline(number: int) -> None:
 
 
 def _in_child() -> None:
-    """In a forked loader worker: no handlers of ours. Its parent ends it, and it has no checkpoint to write."""
+    """Remove our handlers in a forked loader worker: it has no checkpoint to write, and its parent ends it."""
     if signal.getsignal(signal.SIGTERM) is _on_signal:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:

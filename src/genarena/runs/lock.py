@@ -1,4 +1,4 @@
-"""One process per run folder. No torch here."""
+"""The lock of a run folder: only one process may work in it. Imports no torch."""
 
 import errno
 import fcntl
@@ -15,15 +15,15 @@ from genarena.errors import FolderInUse, printable
 from genarena.files import foreign
 from genarena.runs import status
 
-_held: set[int] = set()  # descriptors
+_held: set[int] = set()  # file descriptors of the held locks
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder. Raises FolderInUse at once when another process does; what a dead one held is taken over.
+    """Hold the lock of a run folder. Raises FolderInUse if another live process holds it; does not wait.
 
-    The kernel's lock ends with its process. Where the file system has none, or does not share it with another machine that
-    works in the folder, the last sign of life in `status.json` decides.
+    The kernel releases the lock when its process ends. Some file systems have no locks, or do not share them between machines;
+    then the last heartbeat in `status.json` decides whether the other process is alive.
     """
     path = folder / ".lock"
     foreign.check_link(path)
@@ -34,7 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise FolderInUse(f"{folder} is in use by {_holder(file)}") from error
-            shared = False  # no locks here
+            shared = False  # the file system has no locks
         _refuse_the_living(folder, shared)
         _say_who(file)
         _held.add(file.fileno())
@@ -45,15 +45,15 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _say_who(file: TextIO) -> None:
-    """Write into the lock file which process holds it; `status.json` says so only later."""
-    with suppress(OSError):  # a full disk is reported by whoever needs it
+    """Write id and host of this process into the lock file, because `status.json` is written only later."""
+    with suppress(OSError):  # the disk may be full; later writes report that
         file.truncate(0)
         file.write(f"{os.getpid()} {status.socket.gethostname()}\n")
         file.flush()
 
 
 def _holder(file: TextIO) -> str:
-    """The process that holds the lock. Until it has written its name the file may name one that is dead: that is not told."""
+    """The process that holds the lock, as text. A dead process is not named: the new holder has not written its id yet."""
     file.seek(0)
     pid, _, host = file.read(300).strip().partition(" ")
     here = host == status.socket.gethostname()
@@ -62,9 +62,9 @@ def _holder(file: TextIO) -> str:
 
 
 def _refuse_the_living(folder: Path, locks: bool) -> None:
-    """Raise FolderInUse when a living process works in the folder without a lock that we can see.
+    """Raise FolderInUse if `status.json` names a live process whose lock is not visible to this process.
 
-    locks: the kernel's lock was got, so nobody on this machine works here.
+    locks: this process got the kernel's lock, so that no other process on this machine holds the folder.
     """
     facts = status.read(folder)
     if facts is None or facts.get("state") not in status.RUNNING or facts["pid"] == os.getpid():
@@ -77,7 +77,7 @@ def _refuse_the_living(folder: Path, locks: bool) -> None:
 
 
 def _in_child() -> None:
-    """A forked loader worker must not keep the folder when its parent is killed."""
+    """Close the locks in a forked loader worker. Otherwise the folder would stay locked after its parent was killed."""
     for descriptor in _held:
         with suppress(OSError):
             os.close(descriptor)

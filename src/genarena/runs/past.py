@@ -1,4 +1,4 @@
-"""Finds the run of a configuration among those on disk, and waits for its folder to be free. No torch here."""
+"""Finds the stored run of a configuration, and waits until its folder is free. Imports no torch."""
 
 import hashlib
 import json
@@ -13,18 +13,18 @@ from genarena.runs import results, stored_config
 from genarena.runs.lock import locked
 from genarena.runs.same_data import is_same
 
-# Runs that agree in these are the same experiment. `extended`: the budgets that a run had before its budget was changed.
+# Runs with equal values of these are the same experiment. `extended`: earlier budgets of a run whose budget was changed.
 SETTING = ("model", "data", "budget", "evaluation", "metrics", "seed", "extended")
-EXACTLY = (*SETTING, "callbacks", "trainer")  # runs that agree in these are the same job: trained in the same way, too
-LEFT_OUT = {  # options that change no number: where files lie, what is shown
-    "data": ("mirror", "num_workers", "timeout"),  # not the root: another folder may hold other pictures
-    "evaluation": ("features",),  # paths, which differ from machine to machine
+EXACTLY = (*SETTING, "callbacks", "trainer")  # equal values of these: the same job, trained in the same way
+LEFT_OUT = {  # options that change no result: paths, and what is displayed
+    "data": ("mirror", "num_workers", "timeout"),  # `root` is not left out: another folder may contain other images
+    "evaluation": ("features",),  # paths, which differ between machines
     "callbacks": ("progress", "grid_size"),
 }
 
 
 def pinned(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> dict[str, Any]:
-    """The parts of a resolved configuration that are compared to tell whether two runs are the same."""
+    """The parts of a resolved configuration that must be equal for two runs to be the same."""
     own = {
         part: {key: value for key, value in cfg[part].items() if key not in names} for part, names in LEFT_OUT.items()
     }
@@ -32,20 +32,20 @@ def pinned(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> dict[str, A
 
 
 def fingerprint(cfg: dict[str, Any]) -> str:
-    """Eight hexadecimal digits; equal for the same job."""
+    """A hash of eight hexadecimal digits, equal for configurations of the same job."""
     return hashlib.sha256(json.dumps(pinned(cfg, EXACTLY), sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
 def find_run(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> Path | None:
-    """The newest run folder of this setting and this data below `runs_dir`, a finished one before an unfinished one.
+    """The newest finished run folder with this setting and data in `runs_dir`, else the newest unfinished one.
 
-    A folder whose `config.yaml` cannot be read is none of this setting; it is named on stderr, once.
+    A folder is skipped if its `config.yaml` cannot be read; a warning is printed once.
     """
     found = []
     for path in Path(cfg["runs_dir"]).glob(f"{cfg['choices']['data']}/{cfg['choices']['model']}/*/config.yaml"):
         try:
             changed = path.stat().st_mtime_ns
-        except OSError:  # a link to nothing, or just removed
+        except OSError:  # a broken link, or removed meanwhile
             continue
         stored = _load(path, changed)
         same = all(isinstance(stored.get(part), dict) for part in LEFT_OUT) and pinned(stored, parts) == pinned(
@@ -58,7 +58,7 @@ def find_run(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> Path | No
 
 @lru_cache(4096)
 def _load(path: Path, changed: int) -> dict[str, Any]:
-    """The stored configuration as it was at the time `changed`; {} where it cannot be read."""
+    """The stored configuration; {} if it cannot be read. changed: the file's modification time, part of the cache key."""
     try:
         return stored_config.load(path)
     except (UserError, Untrusted) as error:
@@ -67,7 +67,7 @@ def _load(path: Path, changed: int) -> dict[str, Any]:
 
 
 def wait_until_free(folder: Path, seconds: float) -> bool:
-    """Wait for a process that holds the run folder, e.g. to write its last checkpoint; False when it still does afterwards."""
+    """Wait at most `seconds` until no other process holds the run folder. Returns False if one still does."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Where a row comes from: versions, commit, hardware, and the source of the model. torch is imported where it is asked."""
+"""The origin of a row: versions, commit, hardware, and source files of the model. torch is imported only when needed."""
 
 import hashlib
 import platform
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("genarena", "torch", "pytorch-lightning", "hydra-core", "torchmetrics", "torch-fidelity", "numpy")
-ROOT = Path(__file__).parents[3]  # of a checkout
-SOURCES = ("src", "conf", "scripts", "train.py")  # what decides the numbers
+ROOT = Path(__file__).parents[3]  # the root of a checkout
+SOURCES = ("src", "conf", "scripts", "train.py")  # files that affect the results
 
 
 @cache
@@ -39,8 +39,8 @@ def processor() -> str:
 def commit(root: Path = ROOT) -> str | None:
     """The commit of the source tree; None outside a checkout.
 
-    It ends in `-dirty` when a tracked file differs from it, or when there is a source file that git does not know: the
-    commit does not hold what ran.
+    It ends in `-dirty` if a tracked file was changed or a source file is untracked, because then the commit is not the code
+    that ran.
     """
     if not (root / ".git").exists():
         return None
@@ -58,7 +58,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def sources(model: type) -> dict[str, str]:
-    """Module -> sha256 of its source file: the model's own, and those of genarena (or its package) that it extends."""
+    """Module -> sha256 of its source file, for the model and its base classes in genarena or in the model's package."""
     ours = ("genarena", model.__module__.partition(".")[0])
     names = dict.fromkeys(base.__module__ for base in model.__mro__ if base.__module__.partition(".")[0] in ours)
     files = {name: getattr(sys.modules[name], "__file__", None) for name in names}

@@ -1,4 +1,4 @@
-"""A row of the leaderboard and its JSON schema: one sealed `result.json` per run folder is the database. No torch here."""
+"""Rows of the leaderboard, checked against a JSON schema: each run folder has a sealed `result.json`. Imports no torch."""
 
 import hashlib
 import json
@@ -14,13 +14,13 @@ from genarena.runs import schema, seals
 
 SCHEMA_VERSION = 1
 SCHEMA = Path(__file__).parent / "result.schema.json"
-SIZE = 4_000_000  # bytes of a row; a usual one has ten thousand
+SIZE = 4_000_000  # bytes of a row; usually about ten thousand
 
 
 def write_row(row: dict[str, Any], path: Path) -> None:
-    """Validate a row, write it whole or not at all, and seal it (`<file>.sha256` beside it).
+    """Validate a row, write it atomically, and seal it (`<file>.sha256` in the same folder).
 
-    Raises ValueError for what is no row. A NaN is refused: JSON has none, and the caller says null with a reason.
+    Raises ValueError if it does not match the schema or contains NaN, which JSON does not have: use null and a reason.
     """
     schema.check(row, SCHEMA)
     content = (json.dumps(row, indent=2, allow_nan=False) + "\n").encode()
@@ -29,10 +29,10 @@ def write_row(row: dict[str, Any], path: Path) -> None:
 
 
 def read_row(path: Path) -> dict[str, Any]:
-    """A row, with control characters in its texts written out.
+    """Read a row. Control characters in its texts are escaped.
 
-    Raises UserError in one line when the file is missing, truncated or no row, and Untrusted when its seal does not fit,
-    when it is a link out of its folder, or too large.
+    Raises UserError, with one line of text, if the file is missing, truncated or not a row. Raises Untrusted if its seal does
+    not match, if it is a link out of its folder, or if it is too large.
     """
     try:
         content = foreign.read(path, SIZE)
@@ -45,7 +45,7 @@ def read_row(path: Path) -> dict[str, Any]:
 
 
 def sound_row(path: Path) -> dict[str, Any] | None:
-    """The row, None where there is none; a damaged one is named on stderr and counts as none."""
+    """The row; None if it does not exist. If it is damaged, a warning is printed and the result is None."""
     if not os.path.lexists(path):
         return None
     try:
@@ -56,6 +56,6 @@ def sound_row(path: Path) -> dict[str, Any] | None:
 
 
 def is_finished(path: Path) -> bool:
-    """Whether there is a sound row of a run that came to its end."""
+    """Whether `path` is a valid row of a finished run."""
     row = sound_row(path)
     return row is not None and row["status"] == "ok"

@@ -1,6 +1,6 @@
-"""Going on with a run: what the new command line must share with the stored run, and how its budget may change.
+"""Resuming a run: which options must equal those of the stored run, and how the budget may change.
 
-The stored configuration, the row and the newest checkpoint agree about budget and data, before a resume and after it.
+Before and after resuming, budget and data are the same in the stored configuration, the row and the newest checkpoint.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from genarena.runs import checkpoint, status, stored_config
 from genarena.runs.folder import RunFolder
 from genarena.runs.past import LEFT_OUT
 
-# Options of a data set that say where it lies and how it is read. They may differ: the data id is compared instead.
+# Options for the location and the reading of a data set. They may differ, because the data id is compared instead.
 READING = ("root", "num_val", "mirror", "decode", "num_workers", "timeout")
-LIMITS = ("minutes", "examples")  # of a budget
+LIMITS = ("minutes", "examples")  # the limits of a budget
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """Where a run goes on.
+    """How a run is resumed.
 
-    checkpoint: the newest one; None: nothing was saved yet, and the run starts from scratch.
-    extended: limits that the budget had before, the oldest first: `minutes`, `examples`, and `examples_seen` when they
-        were changed.
-    changed: whether the budget differs from the one that the stored configuration and row name.
+    checkpoint: the newest checkpoint; None: none was saved yet, and training starts from scratch.
+    extended: earlier limits of the budget, the oldest first: `minutes`, `examples`, and `examples_seen` at the time of the
+        change.
+    changed: whether the budget differs from the budget in the stored configuration and row.
     """
 
     checkpoint: Path | None
@@ -33,11 +33,11 @@ class Continuation:
 
 
 def go_on(folder: RunFolder, resolved: dict[str, Any], data_id: str) -> Continuation:
-    """Compare the stored run with the configuration that is to go on with it. Writes neither row nor configuration.
+    """Compare a stored run with the configuration that resumes it. Writes neither row nor configuration.
 
-    resolved: the composed configuration of this command line. data_id: of the data that is there now.
-    Raises UserError when model, data, seed or (of a finished run) the evaluation differ or the budget is smaller than what
-    was seen, Untrusted when the checkpoints are damaged or gone.
+    resolved: the composed configuration of this command line. data_id: the id of the present data.
+    Raises UserError if model, data, seed or (for a finished run) evaluation differ, or if the new budget is smaller than what
+    the run has already used. Raises Untrusted if the checkpoints are damaged or missing.
     """
     stored = stored_config.load(folder.config)
     _refuse_another(stored, resolved, folder.path)
@@ -54,9 +54,10 @@ def go_on(folder: RunFolder, resolved: dict[str, Any], data_id: str) -> Continua
 
 
 def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, Any]]:
-    """Limits that a checkpoint was trained under and that are others now.
+    """The limits of a checkpoint's budget before the present `limits`, the oldest first.
 
-    Raises UserError when the new ones do not cover what was seen.
+    Raises UserError if a new limit is smaller than what the run has already used. Raises Untrusted if the checkpoint does not
+    tell.
     """
     try:
         callbacks = checkpoint.load(path)["callbacks"]
@@ -66,7 +67,7 @@ def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, A
         seen = {"examples": budget["examples_seen"], "minutes": budget["seconds"] / 60.0}
     except (KeyError, TypeError) as error:
         raise Untrusted(f"{path} does not say how much was seen, and of which budget") from error
-    for name, limit in limits.items():  # one that stays may have been passed by a part of the last batch
+    for name, limit in limits.items():  # an unchanged limit may be exceeded by less than one batch
         if limit is not None and limit != former[name] and seen[name] > limit:
             raise UserError(
                 f"resume={run}: budget.{name}={limit} is less than the {seen[name]:,.6g} {name} that the run has seen, of "
@@ -76,7 +77,7 @@ def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, A
 
 
 def shown(limits: dict[str, Any]) -> str:
-    """The limits of a budget as on the command line."""
+    """The limits of a budget in the form of command-line options."""
     return " ".join(f"budget.{name}={limits[name]}" for name in LIMITS if limits[name] is not None)
 
 
@@ -88,7 +89,7 @@ def _newest(folder: RunFolder) -> Path | None:
 
 
 def _refuse_another(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:
-    """Another budget or logger is no other run; another model, data set or seed is."""
+    """Raise UserError if model, data set or seed differ. Budget or logger may differ."""
     for key in ("seed", "model", "data"):
         there, here = stored.get(key), resolved[key]
         if isinstance(there, dict):
@@ -114,7 +115,7 @@ def _refuse_other_data(stored: dict[str, Any], data_id: str, path: Path) -> None
 
 
 def _refuse_other_evaluation(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:
-    """The row of a finished run keeps its metrics: other ones are measured beside it."""
+    """Raise UserError if metrics or evaluation differ. The row of a finished run keeps its metrics."""
     for part in ("metrics", "evaluation"):
         there, here = (_own(cfg.get(part), LEFT_OUT.get(part, ())) for cfg in (stored, resolved))
         if there != here:

@@ -1,7 +1,7 @@
-"""Whether a stored run was trained on the data that a command line names now. No torch here.
+"""Tells whether a stored run was trained on the data of the present command line. Imports no torch.
 
-The data id of a run is in its `config.yaml`, with a stamp of the files that the data was read from. While the stamp stays,
-so does the data. Where it has changed, another process reads the data and says its id: `python -m genarena.runs.same_data`.
+The `config.yaml` of a run contains the data id and a stamp of the files of the data. If the stamp is unchanged, the data is
+taken to be unchanged. Otherwise another process reads the data and prints its id: `python -m genarena.runs.same_data`.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from typing import Any
 
 
 def facts(data_id: str, node: dict[str, Any], location: Path | None) -> dict[str, Any]:
-    """What `config.yaml` holds about the data.
+    """The entries of `config.yaml` about the data: `data_id` and `data_files`.
 
-    node: the configuration of the data set. location: what it is read from; None where it is made, comes with a library or
-    is a file that the option `path` names.
+    node: the configuration of the data set. location: the file or folder of the data; None if the data is generated, comes
+    with a library, or is the file in the option `path`.
     """
     place = location or next((path for path in _places(node) if path.is_file()), None)
     files = {"path": str(place.absolute()), "stamp": stamp(place)} if place else None
@@ -27,7 +27,7 @@ def facts(data_id: str, node: dict[str, Any], location: Path | None) -> dict[str
 
 
 def is_same(stored: dict[str, Any], node: dict[str, Any]) -> bool:
-    """Whether `node` describes the data of a stored run, as far as its files on this machine tell."""
+    """Whether `node` describes the data of a stored run. True if the run did not store the files of its data."""
     files = stored.get("data_files")
     if not isinstance(files, dict):
         return True
@@ -38,7 +38,7 @@ def is_same(stored: dict[str, Any], node: dict[str, Any]) -> bool:
 
 
 def stamp(place: Path) -> str:
-    """A hash of names, sizes and times of a file, or of all files below a folder; links are followed, each folder once."""
+    """A hash of names, sizes and times of a file or of all files in a folder. Links are followed; each folder is read once."""
     digest = hashlib.sha256()
     for path in sorted(_files(place)):
         found = path.stat()
@@ -47,7 +47,7 @@ def stamp(place: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-_stamp = lru_cache(stamp)  # a launcher asks again and again
+_stamp = lru_cache(stamp)  # a launcher calls it many times
 
 
 def _files(place: Path) -> Iterator[Path]:
@@ -64,21 +64,21 @@ def _files(place: Path) -> Iterator[Path]:
 
 
 def _places(node: dict[str, Any]) -> list[Path]:
-    """Where the files of a data set may lie: `path`, alone or below `root`, else `root`."""
+    """Possible places of the files of a data set: `path`, with and without `root` before it; without `path`, `root`."""
     root, path = Path(node.get("root") or "."), node.get("path")
     return [root / path, Path(path)] if path else [root]
 
 
 @lru_cache
 def _data_id(node: str) -> str | None:
-    """The id of a data set, read by another process; None where it cannot be read."""
+    """The id of a data set, read by another process; None if the data cannot be read."""
     command = [sys.executable, "-m", "genarena.runs.same_data"]
     done = subprocess.run(command, input=node, capture_output=True, text=True)
     return done.stdout.strip().splitlines()[-1] if done.returncode == 0 and done.stdout.strip() else None
 
 
 def main() -> None:
-    """Read the configuration of a data set from stdin, and print its id."""
+    """Read the configuration of a data set from stdin and print the data id."""
     from genarena.build import build
 
     data = build(json.load(sys.stdin), "data")

@@ -1,4 +1,4 @@
-"""Files of JSON against their schema. No torch here."""
+"""Checks JSON values against a schema. Imports no torch."""
 
 import json
 from functools import cache
@@ -9,11 +9,11 @@ from jsonschema.exceptions import best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-LENGTH = 300  # letters of a complaint: it may quote the whole file
+LENGTH = 300  # characters of an error text, which may quote the whole file
 
 
 def check(value: Any, schema: Path) -> None:
-    """Raise ValueError, in one line, for the most telling thing in which `value` differs from the schema in that file."""
+    """Raise ValueError, with one line of text, if `value` does not match the schema in the file `schema`."""
     error = best_match(_validator(schema).iter_errors(value))
     if error is not None:
         where = "".join(f"{part}: " for part in error.absolute_path)

@@ -1,7 +1,7 @@
-"""Seals: beside `last.ckpt` lies `last.ckpt.sha256`, which holds its sha256 in the format of `sha256sum`. No torch here.
+"""Seals: `last.ckpt.sha256`, next to `last.ckpt`, has the sha256 of the file in the format of `sha256sum`. Imports no torch.
 
-A file is put in its place in three steps: the seal names the coming file beside the present one, the coming file takes the
-place, the seal names it alone. A kill at any moment leaves a file that its seal knows.
+A file is replaced in three steps. First the digest of the new file is added to the seal, then the new file replaces the old
+one, then the old digest is removed from the seal. After a kill at any moment the file therefore matches its seal.
 """
 
 import hashlib
@@ -13,16 +13,16 @@ from genarena.errors import Untrusted
 from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
 
-SIZE = 10_000  # bytes of a seal
+SIZE = 10_000  # bytes that a seal may have
 
 
 def seal(path: Path) -> Path:
-    """Where the sha256 of a file lies."""
+    """The path of the seal of a file."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def digests(path: Path) -> list[str]:
-    """The sums that the seal of a file names: one, or two while the file is being replaced; [] without a seal."""
+    """The digests in the seal of a file: one, or more while the file is being replaced; [] without a readable seal."""
     try:
         text = foreign.read(seal(path), SIZE).decode("ascii")
     except (OSError, UnicodeDecodeError):
@@ -31,21 +31,21 @@ def digests(path: Path) -> list[str]:
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file, in 64 hexadecimal digits."""
+    """The sha256 of a file, 64 hexadecimal digits."""
     with foreign.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def replaced(path: Path, sha256: str) -> Iterator[None]:
-    """Inside, a file with this sum takes the place of `path`."""
+    """Keep the seal correct while the block replaces `path` with a file that has this sha256."""
     _write(path, [sha256, *digests(path)])
     yield
     _write(path, [sha256])
 
 
 def check(sha256: str, path: Path) -> None:
-    """Raise Untrusted unless the seal of `path` names the sum that its content has."""
+    """Raise Untrusted unless `sha256`, the digest of the content of `path`, is in the seal."""
     if sha256 not in digests(path):
         raise Untrusted(
             f"{path} is damaged, or not sealed by genarena (its sha256 is not the one in {seal(path).name})"

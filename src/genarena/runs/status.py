@@ -1,4 +1,4 @@
-"""`status.json`: what a run is doing and whether it lives. Written atomically, by a thread. No torch here."""
+"""`status.json`: the state, progress and heartbeat of a run, written atomically by a thread. Imports no torch."""
 
 import contextlib
 import json
@@ -17,23 +17,23 @@ from genarena.files.atomic import replace_atomically
 from genarena.runs import interruption
 
 FILE = "status.json"
-SIZE = 100_000  # bytes
-EVERY = 5.0  # seconds between two signs of life
-DEAD = 60.0  # seconds without one after which a run on another machine counts as gone
+SIZE = 100_000  # bytes that the file may have
+EVERY = 5.0  # seconds between two heartbeats
+DEAD = 60.0  # seconds without a heartbeat after which a run on another machine counts as dead
 RUNNING = ("starting", "training", "evaluating")
 ENDS = ("finished", "diverged", "interrupted", "failed")
 
 
 class Status:
-    """The state of the run of this process, written every few seconds while the `with` block runs.
+    """The state of this process's run, written every few seconds while the `with` block runs.
 
-    `facts` may be changed at any time (progress, examples_seen, checkpoint); the next sign of life tells them. Where `limit`
-    is set, a process that does not call `moved` for so many seconds is ended with exit code 1: its loader workers or the
-    other ranks are dead or stopped, and what waits for them never raises.
+    `facts` (progress, examples_seen, checkpoint) may be changed at any time and are written with the next heartbeat. If
+    `limit` is set and `moved` is not called for so many seconds, the process is ended with exit code 1. Then its loader
+    workers or other ranks are dead or stopped, and waiting for them would never end.
     """
 
     def __init__(self, folder: Path | None, on_hang: Any = None) -> None:
-        """folder: None for a rank other than 0, which writes nothing but must not hang either."""
+        """folder: None for ranks other than 0, which write nothing. on_hang: called with a TimeoutError before the end."""
         self.path = folder / FILE if folder else None
         self.facts: dict[str, Any] = {
             "state": "starting",
@@ -44,7 +44,7 @@ class Status:
             "examples_seen": 0,
         }
         before = read(folder) if folder else None
-        self.facts["checkpoint"] = (before or {}).get("checkpoint", 0)  # examples seen when the newest was written
+        self.facts["checkpoint"] = (before or {}).get("checkpoint", 0)  # examples seen at the newest checkpoint
         self.limit: float | None = None
         self._moved, self._on_hang = time.monotonic(), on_hang
         self._lock, self._stop = threading.Lock(), threading.Event()
@@ -64,7 +64,7 @@ class Status:
             self.write(state=end_of(error), **({"error": str(error).split("\n")[0]} if error else {}))
 
     def write(self, **facts: Any) -> None:
-        """Change `facts` and write them now."""
+        """Change `facts` and write them at once."""
         with self._lock:
             self.facts |= facts
             if self.path is not None:
@@ -72,17 +72,17 @@ class Status:
                 replace_atomically(self.path, lambda temporary: temporary.write_text(text + "\n"))
 
     def moved(self) -> None:
-        """Something was done; the limit counts from here."""
+        """Note progress: the time for `limit` starts again."""
         self._moved = time.monotonic()
 
     def watch(self, limit: float | None) -> None:
-        """Set the limit, in seconds; None: there is none."""
+        """Set the limit in seconds; None: no limit."""
         self.moved()
         self.limit = limit
 
     def _beat(self) -> None:
         while not self._stop.wait(min(EVERY, self.limit / 4) if self.limit else EVERY):
-            with contextlib.suppress(OSError, ArenaError):  # a full disk is reported by whoever needs it
+            with contextlib.suppress(OSError, ArenaError):  # the disk may be full; other writes report that
                 self.write()
             limit = self.limit
             if limit and time.monotonic() - self._moved > limit:
@@ -96,7 +96,7 @@ class Status:
         with contextlib.suppress(Exception):
             if self._on_hang:
                 self._on_hang(TimeoutError(reason))
-        for child in psutil.Process().children(recursive=True):  # a stopped worker would stay for ever
+        for child in psutil.Process().children(recursive=True):  # a stopped worker would never end
             with contextlib.suppress(psutil.Error):
                 child.kill()
         interruption.leave(1, reason)
@@ -110,7 +110,7 @@ class Status:
 
 
 def end_of(error: BaseException | None) -> str:
-    """The state in which a run ends."""
+    """The final state of a run that ends with `error`."""
     if error is None:
         return "finished"
     if isinstance(error, interruption.Interrupted | KeyboardInterrupt):
@@ -119,7 +119,7 @@ def end_of(error: BaseException | None) -> str:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """What `status.json` of a run folder says; None where there is none that can be read."""
+    """The content of `status.json` of a run folder; None if it is missing or invalid."""
     try:
         facts = foreign.parse_json(foreign.read(folder / FILE, SIZE))
     except (OSError, ValueError, Untrusted):
@@ -129,7 +129,7 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 
 def is_alive(folder: Path, facts: dict[str, Any]) -> bool:
-    """Whether the process that wrote `facts` runs: by its id on this machine, else by the age of its last sign of life."""
+    """Whether the process that wrote `facts` runs: on this machine by its id, on others by the age of its last heartbeat."""
     if facts.get("state") not in RUNNING:
         return False
     if facts.get("host") == socket.gethostname():
@@ -142,7 +142,7 @@ def who(facts: dict[str, Any] | None) -> str:
 
 
 def _age(folder: Path) -> float:
-    """Seconds since the last sign of life, by the clock of the file system: those of two machines differ."""
+    """Seconds since the last heartbeat, by the clock of the file system, because the clocks of two machines differ."""
     touched = folder / ".lock"
     touched.touch()
     try:

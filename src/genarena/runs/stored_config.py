@@ -1,7 +1,6 @@
-"""`config.yaml` of a run folder, which is somebody else's file. No torch here.
+"""Reads `config.yaml` of a run folder, which may come from somebody else. Imports no torch.
 
-Its size, its depth and the numbers in it are limited before anything is made of it: whoever opens a run must not wait, or run
-out of memory, because of what a stranger wrote.
+Its size, nesting depth and numbers are limited before it is used, so that a foreign file cannot exhaust time or memory.
 """
 
 import re
@@ -18,9 +17,9 @@ from genarena.errors import Untrusted, UserError
 from genarena.files import foreign
 from genarena.trust import refuse_foreign, stored_overrides
 
-SIZE = 100_000  # bytes; a run writes about five thousand
-DEPTH = 30  # of nested lists and mappings
-LARGEST = {"model": 10**6, "evaluation": 10**7, "data": 10**9}  # whole number in this part of a configuration
+SIZE = 100_000  # bytes; usually about five thousand
+DEPTH = 30  # levels of nested lists and mappings
+LARGEST = {"model": 10**6, "evaluation": 10**7, "data": 10**9}  # largest whole number in each part of a configuration
 OPENS = (
     yaml.BlockMappingStartToken,
     yaml.BlockSequenceStartToken,
@@ -34,9 +33,9 @@ NUMBER = re.compile(r"(?<![\w.])[\d_]+(?![\w.])")  # a whole number in an option
 def load(path: Path) -> dict[str, Any]:
     """The resolved configuration of a run folder.
 
-    Raises UserError for a broken file. Raises Untrusted for a link out of the folder, for a file that is too large, nested
-    too deeply or asks for too much, and for what genarena never writes: interpolations, which may name secrets, YAML's tags
-    and aliases, and targets that are not ours.
+    Raises UserError for a broken file. Raises Untrusted for a link out of the folder; for a file that is too large, is nested
+    too deeply or contains too large numbers; and for content that genarena never writes: interpolations (they may name
+    secrets), YAML tags and aliases, and targets that are not allowed.
     """
     try:
         text = foreign.read(path, SIZE).decode()
@@ -56,7 +55,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def _check_tokens(text: str, path: Path) -> None:
-    """Raise Untrusted for tags, which may make objects, aliases, of which a few lines make gigabytes, and deep nesting."""
+    """Raise Untrusted for tags (they may create objects), aliases (a few lines may expand to gigabytes) and deep nesting."""
     depth = 0
     for token in yaml.scan(text):
         if isinstance(token, yaml.TagToken | yaml.AliasToken):
@@ -69,7 +68,7 @@ def _check_tokens(text: str, path: Path) -> None:
 
 
 def _check_numbers(loaded: dict[str, Any], path: Path) -> None:
-    """Raise Untrusted for a whole number that asks for too much, in a part of the configuration or in an override."""
+    """Raise Untrusted for a whole number above `LARGEST` in a part of the configuration or in an override."""
     for part, largest in LARGEST.items():
         for key, value in _numbers(loaded.get(part), part):
             if abs(value) > largest:
