@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, downloaded, cached, walked, read within limits; progress of long reading; streams."""
+"""Files: atomic writing, downloads, cache, listing of folders, safe reading, progress bars, stdout and stderr."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there. No torch here."""
+"""Atomic writing of files. Imports no torch."""
 
 import errno
 import os
@@ -13,10 +13,10 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write(temporary path)` and rename the result to `path`; a reader sees the old file or the new one.
+    """Call `write(temporary path)` and rename the result to `path`. A reader sees either the old or the new file.
 
-    The temporary file lies in the same folder, and file and folder are flushed to disk, so that neither a kill nor a
-    power cut leaves half a file under the real name. Raises DiskFull where there is no room.
+    The temporary file is in the same folder, and file and folder are flushed to disk, so that a kill or a power cut leaves
+    no incomplete file at `path`. Raises DiskFull if there is no space.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -35,7 +35,7 @@ def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def check_writable(path: Path, is_folder: bool = False) -> None:
-    """Raise UserError, before the work whose result it is for, when a file (a folder of files) cannot be written there."""
+    """Raise UserError if a file (is_folder: files in a folder) cannot be written at `path`. Called before long work."""
     if path.is_dir() and not is_folder:
         raise UserError(f"{path} cannot be written: it is a folder")
     folder = path if is_folder else path.parent
@@ -48,7 +48,7 @@ def check_writable(path: Path, is_folder: bool = False) -> None:
 
 
 def no_room(path: Path, temporary: Path, size: int, at_least: str = "") -> DiskFull:
-    """What to raise when `path`, of `size` bytes, cannot be written; what `temporary` took is free again."""
+    """The error for a `path` of `size` bytes that cannot be written. Removes `temporary` first, which frees its space."""
     temporary.unlink(missing_ok=True)
     free = shutil.disk_usage(path.parent).free
     return DiskFull(
@@ -58,7 +58,7 @@ def no_room(path: Path, temporary: Path, size: int, at_least: str = "") -> DiskF
 
 
 def flush_folder(folder: Path) -> None:
-    """Make renames in a folder last through a power cut."""
+    """Flush a folder to disk, so that renames in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

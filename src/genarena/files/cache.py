@@ -1,4 +1,4 @@
-"""The folder of what is made once and can be made again, and lock files for it. No torch here."""
+"""The cache folder, whose files can always be made again, and lock files. Imports no torch."""
 
 import fcntl
 import os
@@ -14,9 +14,9 @@ ADVICE = "set GENARENA_CACHE to a folder that can be written"
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for a process that does; it is gone afterwards. A dead process holds nothing.
+    """Hold the lock file `path`; wait while another process holds it. The file is removed at the end.
 
-    Raises UserError for a path in the cache, where that cannot be written.
+    The lock of a process that dies is released. Raises UserError if `path` is in the cache and the cache cannot be written.
     """
     if path.is_relative_to(cache_folder()):
         writable_cache(*path.parent.relative_to(cache_folder()).parts)
@@ -26,7 +26,7 @@ def alone(path: Path) -> Iterator[None]:
         fcntl.flock(file, fcntl.LOCK_EX)
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             break
-        file.close()  # the one who had it has removed it
+        file.close()  # the last holder has removed the file
     try:
         yield
     finally:
@@ -35,7 +35,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """What is made once and can be made again: $GENARENA_CACHE, default ~/.cache/genarena. Raises UserError without a home."""
+    """The cache: $GENARENA_CACHE, else ~/.cache/genarena. Raises UserError if there is no home folder."""
     try:
         return from_environment("GENARENA_CACHE") or Path.home() / ".cache" / "genarena"
     except RuntimeError as error:
@@ -43,7 +43,7 @@ def cache_folder() -> Path:
 
 
 def writable_cache(*below: str) -> Path:
-    """A folder in the cache, made where it is not there. Raises UserError, naming GENARENA_CACHE, where it cannot be."""
+    """A folder in the cache, created if missing. Raises UserError, which names GENARENA_CACHE, if it cannot be written."""
     folder = cache_folder().joinpath(*below)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def writable_cache(*below: str) -> Path:
 
 
 def advice(path: str | os.PathLike | None) -> str:
-    """What to do about a `path` that cannot be written; "" where it has nothing to do with the cache."""
+    """The advice for a `path` that cannot be written; "" if the path is not related to the cache."""
     if path is None or not isinstance(path, str | os.PathLike):
         return ""
     folder, there = cache_folder(), Path(path)

@@ -1,7 +1,7 @@
-"""Files from the network: checked by the published sum, resumable, and whole or not there. No torch here.
+"""Downloads of files: resumable, atomic, and checked with the published checksum. Imports no torch.
 
-A server may answer anything (a quota page with status 200, half a file): what does not have the published checksum is
-never given its name. What came so far is kept as `<name>.part`, and the next attempt asks for the rest.
+A server may send something else (a quota page with status 200, half a file). Only a file with the published checksum gets
+its final name. An incomplete file is kept as `<name>.part`, and the next attempt requests the rest.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from genarena.files.cache import alone
 from genarena.files.progress import Bars
 
 BLOCK = 2**20
-TIMEOUT = 30.0  # seconds without a byte
-ATTEMPTS = 5  # each goes on where the one before was cut off
+TIMEOUT = 30.0  # seconds without any data
+ATTEMPTS = 5  # each continues where the last one was cut off
 
 
 @dataclass(frozen=True)
 class Published:
-    """A file as its owner publishes it.
+    """A published file.
 
-    checksum: sha256 (64 hex digits) where that is known, else the owner's md5 (32), else None.
-    url: None where the owner's server does not hand it to programs. size: in bytes, where it is known.
+    checksum: sha256 (64 hex digits) if it is known, else the owner's md5 (32), else None.
+    url: None if the owner's server refuses downloads by programs. size: in bytes; None: unknown.
     """
 
     file: str
@@ -38,7 +38,7 @@ class Published:
     size: int | None = None
 
     def check(self, path: Path) -> None:
-        """Raise UserError when a file there is not this one."""
+        """Raise UserError if the file at `path` is not the published file."""
         if self.size is not None and path.stat().st_size != self.size:
             raise UserError(f"{path} has {path.stat().st_size:,} bytes, the published {self.file} has {self.size:,}")
         if self.checksum is None:
@@ -58,17 +58,17 @@ class Published:
 
 
 def looks_like_html(path: Path) -> bool:
-    """Whether a file begins like a web page."""
+    """Whether a file begins like an HTML or XML page."""
     with open(path, "rb") as file:
         beginning = file.read(512).lstrip().lower()
     return beginning.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml"))
 
 
 def download(published: Published, path: Path, mirror: str | None = None) -> None:
-    """Put the published file at `path`; a right one that is there is kept.
+    """Download the published file to `path`. An existing file is checked and kept.
 
-    mirror: a folder, or an address, that has a file of this name. Raises UserError, and leaves nothing under the name
-    `path`, when it cannot be had whole.
+    mirror: a folder or an address with a file of this name. Raises UserError if there is no complete file; then nothing is
+    written at `path`.
     """
     if path.is_file():
         published.check(path)
@@ -95,20 +95,20 @@ def download(published: Published, path: Path, mirror: str | None = None) -> Non
 
 @contextmanager
 def _folder_for(path: Path) -> Iterator[None]:
-    """Make the folders of a file; those that are still empty after an error are removed again."""
+    """Create the folders of a file. After an error, those that are still empty are removed again."""
     made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # something is in it
+        with suppress(OSError):  # a folder is not empty
             for folder in made:
                 folder.rmdir()
         raise
 
 
 def _address(mirror: str) -> str:
-    """A mirror as an address without its last slash. Raises UserError for anything but a folder or http, https and file."""
+    """The address of a mirror, without the last slash. Raises UserError if it is neither a folder nor http, https or file."""
     if Path(mirror).is_dir():
         return Path(mirror).resolve().as_uri()
     if urllib.parse.urlsplit(mirror).scheme not in ("http", "https", "file"):
@@ -119,7 +119,7 @@ def _address(mirror: str) -> str:
 
 
 def _fetch_all(url: str, part: Path, size: int | None) -> None:
-    """Fetch until the server has no more, each attempt from where the last one stopped."""
+    """Fetch the whole file, in several attempts if needed; each continues where the last one stopped. Raises UserError."""
     for attempt in range(1, ATTEMPTS + 1):
         before = part.stat().st_size if part.exists() else 0
         try:
@@ -143,7 +143,7 @@ def _fetch(url: str, part: Path, size: int | None) -> None:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if there and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # nothing is left: the checksum decides
+            return  # the file is complete; the checksum is verified later
         raise
     with response:
         _refuse_page(response, url)
@@ -162,7 +162,7 @@ def _fetch(url: str, part: Path, size: int | None) -> None:
 
 
 def _starts_at(response: http.client.HTTPResponse) -> int:
-    """The first byte that a partial answer holds, from `Content-Range: bytes <first>-<last>/<size>`."""
+    """The first byte of a partial response, from `Content-Range: bytes <first>-<last>/<size>`; -1 if it is not given."""
     first = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     return int(first) if first.isdigit() else -1
 

@@ -1,7 +1,7 @@
-"""Files of a folder that somebody else made, such as a run folder. No torch here.
+"""Safe reading of files in a folder from somebody else, such as a run folder. Imports no torch.
 
-Only regular files that lie inside the folder are opened, and only so many bytes of them are read: a link may lead to a
-secret, a pipe or a device never ends, and a few bytes of JSON may be nested deeper than Python can follow.
+Only regular files inside the folder are opened, and only up to a size limit: a link may lead to a secret, and a pipe or a
+device may never end. JSON is read with a depth limit, because a small file may be nested deeper than Python allows.
 """
 
 import json
@@ -13,17 +13,17 @@ from typing import Any, BinaryIO
 
 from genarena.errors import DataError, Untrusted, printable
 
-SIZE = 16_000_000  # bytes of a file that is read whole
-NUM_ENTRIES = 100_000  # files and folders of one run
-DEPTH = 40  # of nested lists and objects
-LARGEST = 1e100  # its square is still a number
+SIZE = 16_000_000  # bytes that a file may have by default
+NUM_ENTRIES = 100_000  # files and folders that a run folder may contain
+DEPTH = 40  # levels of nested lists and objects
+LARGEST = 1e100  # small enough that its square is finite
 
 
 def check_folder(folder: Path) -> None:
-    """Raise Untrusted, with the name, when a link below `folder` leads out of it or something is no file and no folder.
+    """Raise Untrusted if `folder` contains a link out of it, an entry that is neither file nor folder, or too many entries.
 
-    The folders in `wandb/` are passed over: W&B keeps links of its own there, and nothing here reads them. Raises DataError
-    where a folder cannot be read.
+    The folders in `wandb/` are skipped: W&B keeps its own links there, and genarena does not read them. Raises DataError if
+    a folder cannot be read.
     """
     home = os.path.realpath(folder)
     for count, entry in enumerate(_entries(folder)):
@@ -37,7 +37,7 @@ def check_folder(folder: Path) -> None:
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry]:
-    """Everything below a folder but the content of `wandb/*/`; links are named and not followed."""
+    """All entries below a folder, except the content of `wandb/*/`. Links are listed but not followed."""
     waiting, of_wandb = [os.fspath(folder)], os.path.join(folder, "wandb")
     while waiting:
         path = waiting.pop()
@@ -52,15 +52,15 @@ def _entries(folder: Path) -> Iterator[os.DirEntry]:
 
 
 def check_link(path: Path) -> None:
-    """Raise Untrusted when a file is a link that leads out of the folder it lies in."""
+    """Raise Untrusted if a file is a link out of its folder."""
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(path.parent)):
         raise Untrusted(f"{path} is a link that leads out of its folder")
 
 
 def opened(path: Path, size: int | None = None) -> BinaryIO:
-    """A regular file of at most `size` bytes, to be read. Raises Untrusted for others, OSError where it cannot be opened."""
+    """Open a regular file of at most `size` bytes for reading. Raises Untrusted for other files, OSError if opening fails."""
     check_link(path)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its other end
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would otherwise wait
     facts = os.fstat(descriptor)
     if stat.S_ISREG(facts.st_mode) and (size is None or facts.st_size <= size):
         return os.fdopen(descriptor, "rb")
@@ -69,18 +69,18 @@ def opened(path: Path, size: int | None = None) -> BinaryIO:
 
 
 def read(path: Path, size: int = SIZE) -> bytes:
-    """The content of a regular file of at most `size` bytes. Raises Untrusted for others, and OSError."""
+    """The content of a regular file of at most `size` bytes. Raises Untrusted for other files, OSError if reading fails."""
     with opened(path, size) as file:
-        content = file.read(size + 1)  # a file may grow, and those of the kernel claim to be empty
+        content = file.read(size + 1)  # the file may grow, and files in /proc have size 0
     if len(content) > size:
         raise Untrusted(f"{path} is larger than {size:,} bytes")
     return content
 
 
 def parse_json(content: bytes) -> Any:
-    """What JSON says, with control characters in its texts written out.
+    """Parse JSON. Control characters in its texts are escaped.
 
-    Raises ValueError for what is no JSON, NaN, numbers beyond 1e100, and nesting beyond 40 levels.
+    Raises ValueError for invalid JSON, NaN, numbers beyond 1e100, and more than 40 nested levels.
     """
     try:
         return _checked(json.loads(content.decode(), parse_constant=_refuse_constant))

@@ -1,4 +1,4 @@
-"""One progress display for a whole job; nothing is shown where stdout is not a terminal."""
+"""Progress bars, shown only if stdout is a terminal."""
 
 from collections.abc import Iterable, Iterator
 from typing import Self, TypeVar
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 class Bars:
-    """`with Bars(shown) as bars: for item in bars.track(items, "title"): ...`; bars may be nested."""
+    """`with Bars(shown) as bars: for item in bars.track(items, "title"): ...`. Calls of `track` may be nested."""
 
     def __init__(self, shown: bool = True) -> None:
         console = Console()
@@ -25,7 +25,7 @@ class Bars:
         self.display.stop()
 
     def track(self, items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:
-        """Yield the items; `total` is needed where they have no length."""
+        """Yield the items and show the progress. total: needed if the items have no length."""
         task = self.display.add_task(title, total=len(items) if total is None else total)
         try:
             for item in items:

@@ -1,4 +1,4 @@
-"""Reading files that others left: regular ones only, of bounded size. No torch here."""
+"""Reads regular files of bounded size. Imports no torch."""
 
 import os
 import stat
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
-    """The content of a file, or of the file that a link leads to.
+    """The content of a file; links are followed.
 
-    Raises ValueError for what is no file (a device or a pipe may never end) and for a file larger than `max_bytes`; OSError
-    where there is nothing to open.
+    Raises ValueError if it is not a regular file (a device or a pipe may never end) or is larger than `max_bytes`. Raises
+    OSError if it cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe to which nobody writes would wait
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # opening a pipe would otherwise wait
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

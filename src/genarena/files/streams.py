@@ -1,4 +1,4 @@
-"""Standard output and error that outlive their reader: `train.py ... 2>&1 | head -1` goes on. No torch here."""
+"""stdout and stderr that ignore a closed pipe: `train.py ... 2>&1 | head -1` continues to train. Imports no torch."""
 
 import io
 import os
@@ -6,10 +6,10 @@ import sys
 
 
 class _Pipe(io.FileIO):
-    """A file descriptor for writing. After its first error, what is written to it is thrown away.
+    """A file descriptor for writing. After the first error, all output is discarded.
 
-    A reader that has gone away is no error. Others, such as a full disk, are raised once: not again at the end of the
-    process, where Python prints a traceback.
+    A closed pipe raises no error. Other errors, such as a full disk, are raised once, and not again at the end of the process,
+    where Python would print a traceback.
     """
 
     def write(self, data: bytes) -> int | None:
@@ -18,10 +18,9 @@ class _Pipe(io.FileIO):
         except BlockingIOError:
             raise
         except OSError as error:
+            # The descriptor itself is replaced, so that child processes and C libraries discard their output too.
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(
-                nowhere, self.fileno()
-            )  # also for what this process starts, and for libraries that print by themselves
+            os.dup2(nowhere, self.fileno())
             os.close(nowhere)
             if not isinstance(error, BrokenPipeError):
                 raise
@@ -29,11 +28,11 @@ class _Pipe(io.FileIO):
 
 
 def unbreakable() -> None:
-    """Let a closed pipe at stdout or stderr end nothing, and show a character that the terminal lacks as its code."""
+    """Make stdout and stderr ignore a closed pipe, and escape characters that their encoding does not have."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None or stream is not getattr(sys, f"__{name}__") or isinstance(_raw(stream), _Pipe):
-            continue  # closed, or taken by a test or a notebook
+            continue  # closed, replaced by a test or a notebook, or already done
         stream.flush()
         pipe = io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False))
         lines = name == "stderr" or stream.isatty()

@@ -1,6 +1,6 @@
-"""The one walk of folders: for pictures, samples, manifests and rows alike. No torch here.
+"""Lists all files in a folder: images, samples, manifests. Imports no torch.
 
-Never entered or taken: hidden folders and files (`.git`, `.ipynb_checkpoints`, `._picture.png`), and `__MACOSX`.
+Hidden folders and files (`.git`, `.ipynb_checkpoints`, `._picture.png`) and `__MACOSX` are skipped.
 """
 
 import os
@@ -13,9 +13,9 @@ from genarena.errors import DataError
 
 @dataclass
 class Walk:
-    """What lies below a folder.
+    """The content of a folder and all its subfolders.
 
-    files: paths from that folder, with `/`, sorted. repeated: links to folders that were entered under another name.
+    files: sorted paths relative to the folder, with `/`. repeated: links to folders that are listed under another path.
     """
 
     files: list[str] = field(default_factory=list)
@@ -23,26 +23,25 @@ class Walk:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is passed over."""
+    """Whether a file or folder with this name is skipped."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def refuse(error: OSError) -> None:
-    """Raise DataError for a folder that cannot be read."""
+    """Raise DataError: a folder cannot be read."""
     raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def walk(root: Path, unreadable: Callable[[OSError], None] = refuse) -> Walk:
-    """Everything below `root`. Linked folders are followed, each real folder is entered once, so circles end.
+    """All files below `root`. Links to folders are followed, but each real folder is read only once, so that cycles end.
 
-    A folder is listed under its real name where it has one below `root`, else under the first of its links.
-    unreadable: what to do about a folder that cannot be read; by default DataError is raised.
+    A folder inside `root` is listed under its real path, another one under the first link to it.
+    unreadable: called for a folder that cannot be read; by default DataError is raised.
     """
     found = Walk()
-    entered = {
-        _identity(folder) for folder in root.resolve().parents if folder.is_dir()
-    }  # a link to one of these leads back here
-    waiting, links = [""], []  # folders to enter, as "a/b/"; real ones come first
+    # A link to a parent of `root` would lead back to `root`.
+    entered = {_identity(folder) for folder in root.resolve().parents if folder.is_dir()}
+    waiting, links = [""], []  # folders to read, as "a/b/"; real folders come first
     while waiting or links:
         if not waiting:
             links.sort(reverse=True)
@@ -75,5 +74,5 @@ def _identity(folder: Path) -> tuple[int, int]:
 def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself: whoever reads the file hears of it
+    except OSError:  # a link to itself: an error is raised when it is read as a file
         return False
