@@ -1,1 +1,1 @@
-"""Numbers in, numbers out: Frechet distances, kernels, neighbours, intervals."""
+"""Statistics of arrays and numbers: Frechet distance, kernel distance, nearest neighbours, confidence intervals."""

@@ -21,13 +21,13 @@ def gaussian_statistics(features: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _chunks(features: Tensor) -> Iterator[np.ndarray]:
-    """Some rows at a time, float64."""
+    """Chunks of at most `ROWS` rows, float64."""
     for rows in features.detach().cpu().split(ROWS):
         yield rows.double().numpy()
 
 
 def frechet_distance(mean_1: np.ndarray, cov_1: np.ndarray, mean_2: np.ndarray, cov_2: np.ndarray) -> float:
-    """The squared distance d^2 above, which is what papers call FID; never below 0."""
+    """The squared distance d^2 of the module docstring, which papers call FID; never negative."""
     factor = _factor(cov_1)
     eigenvalues = np.linalg.eigvalsh(factor.T @ cov_2 @ factor)
     trace_root = np.sqrt(eigenvalues.clip(min=0.0)).sum()
@@ -36,7 +36,7 @@ def frechet_distance(mean_1: np.ndarray, cov_1: np.ndarray, mean_2: np.ndarray, 
 
 
 def _factor(cov: np.ndarray) -> np.ndarray:
-    """A with A A^T = cov: Cholesky, or from the eigenvectors where cov is singular."""
+    """A with A A^T = cov, by Cholesky decomposition, or from the eigenvectors if cov is singular."""
     try:
         return np.linalg.cholesky(cov)
     except np.linalg.LinAlgError:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-LEVEL = 0.05  # two-sided; intervals are 1 - LEVEL
+LEVEL = 0.05  # of two-sided tests; confidence intervals have level 1 - LEVEL
 
 
 def mean(values: Sequence[float]) -> float:
@@ -13,7 +13,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def variance(values: Sequence[float]) -> float:
-    """Unbiased; at least two values."""
+    """The unbiased variance of at least two values."""
     centre = mean(values)
     return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
 
@@ -24,11 +24,11 @@ def t_half_width(values: Sequence[float]) -> float:
 
 
 def sampling_half_width(groups: Sequence[Sequence[float]]) -> float | None:
-    """Half the 95% interval of the mean of the groups' means, from the scatter inside the groups alone.
+    """Half the 95% interval of the mean of the groups' means, from the variance within the groups alone.
 
-    A group holds one trained model's values under different sampling seeds, so this is the uncertainty that sampling
-    alone leaves, whatever training does. The variance is pooled over the groups: t_f s_p sqrt(sum_i 1/m_i) / r with
-    f = sum_i (m_i - 1), for r groups of m_i values. None when no group has two values.
+    A group has the values of one trained model under different sampling seeds, so this is the uncertainty from sampling
+    alone, without that from training. The variance is pooled over the groups: t_f s_p sqrt(sum_i 1/m_i) / r with
+    f = sum_i (m_i - 1), for r groups of m_i values. None if no group has two values.
     """
     freedom = sum(len(group) - 1 for group in groups)
     if freedom < 1:
@@ -42,13 +42,13 @@ def t_quantile(freedom: int) -> float:
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """p-value of Welch's t-test of equal means (Welch 1947, doi 10.1093/biomet/34.1-2.28); None with one value a side."""
+    """p-value of Welch's t-test of equal means (Welch 1947, doi 10.1093/biomet/34.1-2.28); None if a side has one value."""
     if min(len(first), len(second)) < 2:
         return None
     parts = variance(first) / len(first), variance(second) / len(second)
     difference = mean(first) - mean(second)
-    if sum(parts) == 0.0:  # both repeat exactly
+    if sum(parts) == 0.0:  # no variance on either side
         return 1.0 if difference == 0.0 else 0.0
-    share = parts[0] / sum(parts)  # squares of shares, where those of the variances might be too large for a number
+    share = parts[0] / sum(parts)  # squares of shares cannot overflow, unlike those of variances
     freedom = 1.0 / (share**2 / (len(first) - 1) + (1.0 - share) ** 2 / (len(second) - 1))
     return 2.0 * float(stats.t.sf(abs(difference) / math.sqrt(sum(parts)), freedom))

@@ -18,7 +18,7 @@ def kernel_sum(a: Tensor, b: Tensor) -> float:
 
 
 def squared_mmd(x: Tensor, y: Tensor) -> float:
-    """Unbiased estimate of MMD^2 (Gretton et al. 2012, JMLR 13, eq. 3); no example is paired with itself."""
+    """Unbiased estimate of MMD^2 (Gretton et al. 2012, JMLR 13, eq. 3), without pairs of an example with itself."""
     within = []
     for points in (x, y):
         norms = torch.cat([rows.double().square().sum(1) for rows in points.split(ROWS)])

@@ -1,7 +1,7 @@
-"""Nearest neighbours in chunks of bounded memory: k-th neighbour radii, membership in balls, nearest training images.
+"""Nearest neighbours in chunks of bounded memory: distances to k-th neighbours, points in balls, nearest training images.
 
 Balls are closed, as in Kynkaanniemi et al. 2019 (arXiv 1904.06991, eq. 1): a point at exactly the radius is inside. A small
-slack keeps such points inside although the distances are rounded.
+tolerance keeps such points inside despite rounding.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ COLUMNS = 8192
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """(N, D) and (M, D) to (N, M)."""
+    """Squared Euclidean distances (N, M) between the rows of a (N, D) and b (M, D)."""
     norms = a.square().sum(1, keepdim=True) + b.square().sum(1)
     return torch.addmm(norms, a, b.T, alpha=-2.0).clamp_min_(0.0)
 
@@ -23,14 +23,14 @@ def squared_radii(points: Tensor, k: int) -> Tensor:
     """Squared distance of each point (N, D) to its k-th nearest other point, (N,) float64."""
     if len(points) <= k:
         raise ValueError(f"k={k}: needs more than {k} points, there are {len(points)}")
-    points = points - points.mean(
-        0
-    )  # centred: far from the origin the rounding of the products would exceed the distances
-    return torch.cat([_smallest(rows, points, k + 1)[0][:, -1] for rows in points.split(ROWS)])  # the nearest is itself
+    # Far from the origin the rounding errors of the products would exceed the distances; therefore centred.
+    points = points - points.mean(0)
+    # k + 1, because the nearest point is the point itself.
+    return torch.cat([_smallest(rows, points, k + 1)[0][:, -1] for rows in points.split(ROWS)])
 
 
 def inside(points: Tensor, centres: Tensor, radii: Tensor) -> Iterator[Tensor]:
-    """Boolean blocks (n, M): which of the M balls each of the next n points lies in."""
+    """Boolean blocks (n, M), for n points at a time: which points are in which of the M balls. radii: squared, (M,)."""
     middle = centres.mean(0)
     points, centres = points - middle, centres - middle
     largest = max(rows.double().square().sum(1).max().item() for part in (points, centres) for rows in part.split(ROWS))
@@ -41,18 +41,18 @@ def inside(points: Tensor, centres: Tensor, radii: Tensor) -> Iterator[Tensor]:
 
 
 def share_inside_any(points: Tensor, centres: Tensor, radii: Tensor) -> float:
-    """Share of the points that lie in at least one ball: precision, or recall with the roles exchanged."""
+    """Share of the points in at least one ball: precision, or recall if the two sets are swapped."""
     hits = sum(int(block.any(dim=1).sum()) for block in inside(points, centres, radii))
     return hits / len(points)
 
 
 def mean_balls_entered(points: Tensor, centres: Tensor, radii: Tensor) -> float:
-    """Mean over the points of the number of balls that hold them."""
+    """Mean over the points of the number of balls that contain the point."""
     return sum(int(block.sum()) for block in inside(points, centres, radii)) / len(points)
 
 
 def share_balls_entered(points: Tensor, centres: Tensor, radii: Tensor) -> float:
-    """Share of the balls that hold at least one point."""
+    """Share of the balls with at least one point inside."""
     entered = torch.zeros(len(centres), dtype=torch.bool)
     for block in inside(points, centres, radii):
         entered |= block.any(dim=0)
@@ -67,8 +67,8 @@ def nearest_distances(queries: Tensor, reference: Tensor) -> Tensor:
 def nearest(queries: Tensor, reference: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
     """Distances (N, k), float64, and indices (N, k) of the k nearest rows of the reference, the nearest first.
 
-    Searched in float64, which is exact for integer levels, and the distances to the neighbours found are computed again
-    without cancellation, so a copy has distance 0.
+    The search uses float64, which is exact for integer levels. The distances to the neighbours that were found are computed
+    again without cancellation, so that a copy has distance 0.
     """
     queries, reference = queries.flatten(1), reference.flatten(1)
     distances, indices = [], []
@@ -81,7 +81,7 @@ def nearest(queries: Tensor, reference: Tensor, k: int = 1) -> tuple[Tensor, Ten
 
 
 def _smallest(rows: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k smallest squared distances from each row to the points, ascending, and which points they are."""
+    """The k smallest squared distances (N, k) of each row to the points, ascending, and the indices (N, k) of these points."""
     values, index = torch.empty(len(rows), 0, dtype=torch.float64), torch.empty(len(rows), 0, dtype=torch.long)
     for first in range(0, len(points), COLUMNS):
         block = squared_distances(rows.double(), points[first : first + COLUMNS].double())
