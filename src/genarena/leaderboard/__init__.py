@@ -1,1 +1,1 @@
-"""Rows of finished runs to tables: HTML, Markdown, CSV, JSON, LaTeX, terminal. No torch here."""
+"""Tables from the rows of finished runs: HTML, Markdown, CSV, JSON, LaTeX, terminal. Imports no torch."""

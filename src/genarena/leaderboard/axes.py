@@ -1,4 +1,4 @@
-"""Axes: from values to positions on a canvas of fixed size, and the round numbers that are written beside them."""
+"""Axes of plots: map values to positions on a canvas of fixed size, and choose ticks."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -8,8 +8,8 @@ from genarena.leaderboard.numbers import prefixed
 
 WIDTH, HEIGHT = 420.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 12.0, 40.0
-DECADES = 1e30  # a logarithmic axis reaches no further down than this below its upper end
-TINY = 1e-200  # a smaller difference is none
+DECADES = 1e30  # largest ratio between the ends of a logarithmic axis
+TINY = 1e-200  # a smaller difference counts as 0
 
 
 @dataclass
@@ -21,9 +21,9 @@ class Axis:
     ticks: list[tuple[float, str]] = field(default_factory=list)  # position on the canvas, label
 
     def scale(self, start: float, end: float) -> Callable[[float], float]:
-        """The function from a value to its position, where the axis reaches from `start` to `end` on the canvas.
+        """The function from a value to its position, for an axis from `start` to `end` on the canvas.
 
-        What lies beyond an end of the axis is put at that end.
+        Values outside the range of the axis are placed at its nearer end.
         """
 
         def position(value: float) -> float:
@@ -43,9 +43,10 @@ class Axis:
 
 
 def make_axis(title: str, values: list[float], spread: Iterable[float] = (), may_be_log: bool = True) -> Axis:
-    """An axis with room for all values. `spread`: ends of intervals.
+    """An axis whose range includes all values, with a margin. spread: ends of intervals, included too.
 
-    It is logarithmic where all values are positive and differ more than fivefold, if it may be.
+    The axis is logarithmic if `may_be_log`, all values are positive, and the largest is more than 5 times the smallest. Then
+    interval ends below half the smallest value are ignored.
     """
     low, high = min(values), max(values)
     log = may_be_log and low > 0 and high / low > 5
@@ -55,25 +56,25 @@ def make_axis(title: str, values: list[float], spread: Iterable[float] = (), may
         low = max(low, high / DECADES)
         margin = (high / low) ** 0.06
         return Axis(title, low / margin, high * margin, True)
-    around = 0.5 * abs(high) if abs(high) > TINY else 1.0  # where there is one value alone
+    around = 0.5 * abs(high) if abs(high) > TINY else 1.0  # used if all values are equal
     margin = 0.06 * (high - low) if high - low > TINY else around
     return Axis(title, low - margin, high + margin, False)
 
 
 def across(axis: Axis, room: float = 0.0) -> Callable[[float], float]:
-    """Lay an axis along the lower edge, `room` short of the right one, with its ticks; its positions."""
+    """Place an axis and its ticks along the lower edge, `room` shorter at the right. Returns its `scale` function."""
     axis.place_ticks(LEFT, WIDTH - RIGHT - room)
     return axis.scale(LEFT, WIDTH - RIGHT - room)
 
 
 def upwards(axis: Axis) -> Callable[[float], float]:
-    """Lay an axis along the left edge, with its ticks; its positions."""
+    """Place an axis and its ticks along the left edge. Returns its `scale` function."""
     axis.place_ticks(HEIGHT - BOTTOM, TOP)
     return axis.scale(HEIGHT - BOTTOM, TOP)
 
 
 def _linear_ticks(axis: Axis) -> list[float]:
-    """About five round numbers."""
+    """About five round numbers in the range of the axis."""
     rough = (axis.high - axis.low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1, 2, 2.5, 5, 10, 20) if power * m >= rough)
@@ -81,7 +82,7 @@ def _linear_ticks(axis: Axis) -> list[float]:
 
 
 def _log_ticks(axis: Axis) -> list[float]:
-    """Powers of ten, with 2 and 5 between them where that gives no more than seven."""
+    """At most seven ticks: 1, 2 and 5 times powers of ten, or fewer of these if there are too many."""
     powers = range(math.floor(math.log10(axis.low)), math.ceil(math.log10(axis.high)) + 1)
     inside = [
         [m * 10.0**p for p in powers for m in marks if axis.low <= m * 10.0**p <= axis.high]

@@ -1,4 +1,4 @@
-"""Training curves from `metrics.csv`, few enough points to draw."""
+"""Reads training curves from `metrics.csv`, averaged to few points."""
 
 import csv
 import io
@@ -10,17 +10,17 @@ from genarena.errors import ArenaError, DataError, printable
 from genarena.files import foreign
 
 NUM_POINTS = 50
-NUM_CURVES = 40  # of one run
-SIZE = 200_000_000  # bytes of a file
-LARGEST = 1e100  # the square is still a number
+NUM_CURVES = 40  # largest number of curves per run
+SIZE = 200_000_000  # bytes that a file may have
+LARGEST = 1e100  # small enough that its square is finite
 Curve = list[tuple[float, float]]
 
 
 def read(path: Path) -> dict[str, Curve]:
-    """Key -> [(share of the budget, value)]: means over equal parts of the budget; {} where there is no file.
+    """Key -> [(share of the budget, value)]: means over `NUM_POINTS` equal parts of the budget; {} if there is no file.
 
-    Losses in training, and everything of validation, are kept. What is not finite is left out. Raises DataError or Untrusted
-    where the file cannot be read.
+    Only training losses and validation values are read; non-finite values are left out. Raises DataError or Untrusted if the
+    file cannot be read.
     """
     sums: dict[str, dict[int, list[float]]] = {}
     with _rows(path) as reader:
@@ -46,9 +46,9 @@ def _is_shown(key: str) -> bool:
 
 
 def validations(path: Path, key: str) -> list[float]:
-    """The values of `key` in the order of training; what comes after damage in the file, or without a file, is not there.
+    """The values of `key` in the order of training, up to the first damage in the file; [] if there is no file.
 
-    What a resumed run did again counts once.
+    Steps that a resumed run has repeated are counted once, with the new value.
     """
     values: dict[float, float] = {}
     with suppress(ArenaError), _rows(path) as reader:
@@ -63,7 +63,7 @@ def validations(path: Path, key: str) -> list[float]:
 
 @contextmanager
 def _rows(path: Path) -> Iterator[Iterator[list[str]]]:
-    """The lines of a CSV file; none where there is no file."""
+    """The rows of a CSV file; none if there is no file. Raises DataError or Untrusted."""
     try:
         with foreign.opened(path, SIZE) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
             yield csv.reader(text)

@@ -1,4 +1,4 @@
-"""What a plot is made of, as positions on a canvas with y downwards; `plot.html.jinja` turns it into SVG."""
+"""The parts of a plot, with positions on a canvas whose y axis points down. `plot.html.jinja` draws them as SVG."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from genarena.leaderboard.tables import Table
 
 FONT = 11.0
 NUM_COLOURS = 10
-MANY = 14  # points or curves beyond which only some are named; the others say their name when pointed at
+MANY = 14  # with more points or curves than this, not all have a label; every one has a tooltip
 
 
 @dataclass
 class Mark:
-    """A point. `bar`: the ends of its interval. `text`: where its name stands (x, y, text-anchor), None: nowhere."""
+    """A point. bar: the ends of its interval. text: position of its label (x, y, text-anchor); None: no label."""
 
     line: Line
     x: float
@@ -28,7 +28,7 @@ class Mark:
 
 @dataclass
 class Trace:
-    """A curve. `text`: the y of its name, which stands right of its end; None: it has none."""
+    """A curve. text: the y of its label, which is right of its end; None: no label."""
 
     line: Line
     points: str
@@ -40,7 +40,7 @@ class Trace:
 
 @dataclass
 class Plot:
-    """Axes with marks, traces and a Pareto front (`front`: the points of its staircase)."""
+    """Axes with points, curves and a Pareto front. front: the points of its staircase line."""
 
     title: str
     note: str
@@ -59,12 +59,12 @@ def families(table: Table) -> list[str]:
 
 
 def colour(family: str, families: Sequence[str]) -> int:
-    """A number in [0, NUM_COLOURS)."""
+    """The number of the family's colour, in [0, NUM_COLOURS)."""
     return families.index(family) % NUM_COLOURS
 
 
 def short_name(line: Line, table: Table) -> str:
-    """The model's name where it tells the lines apart, else the whole name, cut."""
+    """The name of the model if no other line has this model, else the full name; at most 24 characters."""
     alone = sum(other.model == line.model for other in table.lines) == 1
     name = line.model if alone else line.name
     return name if len(name) <= 24 else f"{name[:23]}…"

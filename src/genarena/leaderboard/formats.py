@@ -1,4 +1,4 @@
-"""A table as Markdown, CSV, JSON, LaTeX and as a terminal table."""
+"""Tables as Markdown, CSV, JSON, LaTeX and for the terminal."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ TEX = {
 
 
 def heading(column: Column) -> str:
-    """Title, unit, and an arrow towards better."""
+    """Title, unit, and an arrow up or down for the better direction."""
     unit = f" ({column.unit})" if column.unit and column.unit != column.title else ""
     arrow = "" if column.is_cost or column.higher_is_better is None else (" ↑" if column.higher_is_better else " ↓")
     return f"{column.title}{unit}{arrow}"
@@ -83,10 +83,10 @@ def _md(text: str) -> str:
 
 
 def comma_separated(tables: list[Table]) -> str:
-    """All tables as one CSV file with a line per table line.
+    """All tables in one CSV file, with one row per line of a table.
 
-    Each column holds means; `<column>_ci95` holds half the interval over training seeds. Where rows were scored again,
-    `<column>_sampling` and `<column>_sampling_ci95` hold the same over sampling seeds.
+    A column has the mean, and `<column>_ci95` half the interval over training seeds. For rows that were scored again,
+    `<column>_sampling` and `<column>_sampling_ci95` have the same over sampling seeds.
     """
     file = io.StringIO()
     rows = [flat(record) for record in records(tables)]
@@ -111,7 +111,7 @@ def comma_separated(tables: list[Table]) -> str:
 
 
 def flat(record: dict[str, Any]) -> dict[str, Any]:
-    """One of `records` without its nested cells."""
+    """One of `records` as a flat dictionary; its cells become several entries each."""
     row = {name: value for name, value in record.items() if name not in ("cells", "rank_note")}
     for key, cell in record["cells"].items():
         row |= {key: cell["value"], f"{key}_ci95": cell["ci95_half_width"]}
@@ -125,7 +125,7 @@ def flat(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _formula_safe(value: Any) -> Any:
-    """The value with `'` before text that a spreadsheet would take for a formula and run."""
+    """The value, with `'` before a text that a spreadsheet would execute as a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
@@ -173,7 +173,7 @@ def as_json(tables: list[Table]) -> str:
 
 
 def latex(tables: list[Table]) -> str:
-    """One booktabs `tabular` per table, metrics only."""
+    """One booktabs `tabular` per table, with the metrics but not the costs."""
     parts = ["% needs \\usepackage{booktabs}"]
     for table in tables:
         columns = [column for column in table.columns if not column.is_cost]
@@ -191,7 +191,7 @@ def _tex(text: str) -> str:
 
 
 def terminal(table: Table) -> RichTable:
-    """The table with those columns that fit a terminal; the page has all."""
+    """The table with the most important columns, to fit a terminal. The page has all columns."""
     wanted = (
         "bits_per_dim",
         "nll_nats",

@@ -1,6 +1,6 @@
-"""What the page shows of a run beside its row: pictures, training curves and the configuration.
+"""Content of the page from the folder of a run: pictures, training curves and the configuration.
 
-What cannot be read is left out, and said; it takes neither the row nor the page with it.
+A file that cannot be read is left out and reported; the row and the page are still shown.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ Content = TypeVar("Content")
 
 @dataclass
 class Illustrations:
-    """By the folder of the run. `complaints`: one line of text for each file that cannot be read."""
+    """Pictures, curves and configurations by run folder. complaints: one line of text per unreadable file."""
 
     pictures: dict[Path, dict[str, Picture]] = field(default_factory=dict)
     losses: dict[Path, dict[str, curves.Curve]] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Illustrations:
 
 
 def collect(runs: Sequence[Run], track: Callable[[Iterable, str], Iterable] = lambda items, _: items) -> Illustrations:
-    """Read them; `track` may show progress."""
+    """Read the illustrations of all runs. track: may show progress."""
     paths = {run.folder: _pictures(run) for run in runs}
     gallery, made = Gallery(sum(map(len, paths.values()))), Illustrations()
     for run in track(runs, "pictures and curves"):
@@ -55,7 +55,7 @@ def _read(read: Callable[[Path], Content], path: Path, made: Illustrations) -> C
         return read(path)
     except ArenaError as error:
         made.complaints.append(str(error))
-    except FileNotFoundError:  # imported rows have no configuration
+    except FileNotFoundError:  # for example, imported rows have no configuration
         pass
     except OSError as error:
         made.complaints.append(printable(f"{path} cannot be read: {error.strerror}"))

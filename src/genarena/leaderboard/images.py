@@ -1,4 +1,4 @@
-"""Pictures of runs as data URIs that are small enough for a page of hundreds of runs."""
+"""Encodes the pictures of runs as data URIs, small enough for a page with hundreds of runs."""
 
 import base64
 import io
@@ -12,10 +12,10 @@ from genarena.errors import ArenaError, DataError
 from genarena.files import foreign
 
 FILE_BYTES = 50_000_000
-SIDE = 16_383  # pixels of WebP
+SIDE = 16_383  # largest width and height of WebP, in pixels
 PIXELS = 40_000_000
-PAGE_BYTES = 8_000_000  # of all pictures of a page together, as text
-LEVELS = ((1, None), (1, 85), (1, 60), (1, 30), (2, 50), (4, 50))  # shrunk by, quality of WebP (None: without loss)
+PAGE_BYTES = 8_000_000  # all pictures of a page together, encoded in base64
+LEVELS = ((1, None), (1, 85), (1, 60), (1, 30), (2, 50), (4, 50))  # reduction, WebP quality (None: lossless)
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,17 @@ class Picture:
 
 
 class Gallery:
-    """Encodes pictures as WebP, each within its share of the page: without loss where that fits, else as well as it does.
+    """Encodes pictures as WebP, each with an equal share of the page: lossless if that is small enough, else lossy.
 
-    Pictures of one size are encoded alike: what one of them could not afford is not tried for the next.
+    `LEVELS` are tried in their order. For pictures of the same size the search starts at the level of the last one.
     """
 
     def __init__(self, num_pictures: int) -> None:
-        self.limit = 3 * PAGE_BYTES // 4 // max(1, num_pictures)  # base64 makes 4 letters of 3 bytes
+        self.limit = 3 * PAGE_BYTES // 4 // max(1, num_pictures)  # base64 encodes 3 bytes as 4 characters
         self.levels: dict[tuple[int, int], int] = {}
 
     def picture(self, path: Path) -> Picture:
-        """Raises DataError or Untrusted for a file that is no picture of a run."""
+        """Encode the PNG file `path`. Raises DataError or Untrusted if it is not a valid picture of a run."""
         image = _decoded(path)
         level = self.levels.get(image.size, 0)
         data = _encode(image, *LEVELS[level])
@@ -57,7 +57,7 @@ def _decoded(path: Path) -> Image.Image:
             return opened.convert("RGB")
     except ArenaError:
         raise
-    except Exception as error:  # Pillow raises a dozen kinds for a damaged picture
+    except Exception as error:  # Pillow raises many kinds of exceptions for damaged files
         raise DataError(f"{path} cannot be read as a picture: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""One line of a table: the runs (seeds) of one model with the same overrides, and its cells."""
+"""A line of a table, which has the runs (seeds) of one model with the same overrides, and its cells."""
 
 from dataclasses import dataclass, field
 
@@ -11,11 +11,11 @@ LIKELIHOOD_SIGNS = {"exact": "=", "lower_bound": "≤", "estimate": "~", "none":
 
 @dataclass(frozen=True)
 class Resampling:
-    """Mean over runs and sampling seeds, and half the 95% interval that comes from sampling alone."""
+    """Mean over runs and sampling seeds, and half the 95% interval from sampling alone."""
 
     value: float
     half_width: float
-    num_seeds: int  # of the run with the most sampling seeds
+    num_seeds: int  # largest number of sampling seeds of a run
 
     @property
     def text(self) -> str:
@@ -28,9 +28,10 @@ class Resampling:
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean over seeds, half the width of its 95% interval (None for one seed), sign of a likelihood, or a reason.
+    """The mean over seeds and half the width of its 95% interval (None for one seed), or the reason why there is no value.
 
-    unmeasured_seeds: how many runs of the line were never asked; what was measured apart from the protocol (bits_on_disk).
+    sign: sign of a likelihood (=, ≤, ~).
+    unmeasured_seeds: number of runs in the line without this metric; for metrics outside the protocol, such as bits_on_disk.
     """
 
     value: float | None
@@ -57,9 +58,10 @@ class Cell:
 
 @dataclass
 class Line:
-    """One model with one set of overrides. `place` orders the table; `rank` is what is printed, `rank_note` why.
+    """One model with one set of overrides.
 
-    apart: what tells it from other lines of this name; empty where there are none.
+    apart: the device, if another line has the same name; else empty.
+    place: the number of the rank; None: not ranked. rank: the printed rank. rank_note: the reason for the rank.
     """
 
     runs: list[Run]
@@ -97,12 +99,12 @@ class Line:
         return sorted(run.seed for run in self.runs)
 
     def values(self, key: str) -> list[float | None]:
-        """The values of a metric or a cost, one per run for which it was computed."""
+        """The values of a metric or a cost, one for each run that has computed it."""
         return [run.value(key) for run in self.runs if run.has(key)]
 
     @property
     def is_reference(self) -> bool:
-        """Whether it is a baseline: a floor or a ceiling of the table."""
+        """Whether the model is a baseline: a lower or upper reference for the table."""
         return self.family == "baseline"
 
     @property
@@ -119,7 +121,7 @@ class Line:
 
 
 def cell(name: str, line: Line) -> Cell:
-    """The cell of a metric or a cost. Where one run has no value the cell has none: leaving that run out would be a choice."""
+    """The cell of a metric or a cost. It has no value if that of any run is null: without this run the mean would be biased."""
     asked = [run for run in line.runs if run.has(name)]
     records = [run.record(name) for run in asked or line.runs]
     nulls = [record for record in records if record.get("value") is None]
@@ -128,7 +130,7 @@ def cell(name: str, line: Line) -> Cell:
     if len({record.get("n") for record in records}) > 1:
         return Cell(None, reason="measured on another number of examples for each seed")
     values = [record["value"] for record in records]
-    kind = records[0].get("likelihood", "none")  # that of this number; the model may have another
+    kind = records[0].get("likelihood", "none")  # the kind of this number; that of the model may differ
     half_width = t_half_width(values) if len(values) > 1 else None
     return Cell(
         mean(values),
@@ -147,8 +149,7 @@ def _resampling(name: str, runs: list[Run]) -> Resampling | None:
         again = [metrics.get(name, {}).get("value") for metrics in run.resampled.values()]
         groups.append([run.value(name), *(value for value in again if value is not None)])
     half_width = sampling_half_width(groups)
-    if half_width is None or half_width <= 1e-12 * abs(
-        groups[0][0]
-    ):  # not scored again, or the same at every sampling seed
+    # Not scored again, or the same value for every sampling seed.
+    if half_width is None or half_width <= 1e-12 * abs(groups[0][0]):
         return None
     return Resampling(mean([mean(group) for group in groups]), half_width, max(len(group) for group in groups))

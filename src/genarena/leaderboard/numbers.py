@@ -1,10 +1,10 @@
-"""How numbers are printed."""
+"""Formats numbers as text."""
 
 import math
 
 
 def number(value: float) -> str:
-    """Four significant digits, thousands separated, no exponent for ordinary sizes."""
+    """A number with four significant digits and thousands separators; with an exponent only below 1e-4."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     if float(value).is_integer() and abs(value) >= 100:
@@ -15,7 +15,7 @@ def number(value: float) -> str:
 
 
 def prefixed(value: float) -> str:
-    """Three significant digits, with an SI prefix above a thousand: 1795464 is `1.8 M`. No milli: `m` reads as minutes."""
+    """Three significant digits, with an SI prefix from a thousand: 1795464 is `1.8 M`. No milli: `m` looks like minutes."""
     if abs(value) < 1 or not math.isfinite(value):
         return f"{value:.3g}"
     power = min(6, math.floor(math.log10(abs(value)) / 3 + 1e-12))
@@ -36,5 +36,5 @@ def rounded(half_width: float) -> str:
 
 
 def _decimals(half_width: float) -> int:
-    """How many decimals show two significant digits of the half-width."""
+    """The number of decimals that show two significant digits of the half-width."""
     return 0 if half_width >= 10 else min(8, 1 - math.floor(math.log10(half_width)))

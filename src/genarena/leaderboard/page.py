@@ -1,4 +1,4 @@
-"""The leaderboard as one self-contained HTML page: opens from disk, needs no network, runs no script but its own."""
+"""The leaderboard as one self-contained HTML page: opens from disk, needs no network, runs only its own script."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ PLAIN = ("value", "title", "unit", "higher_is_better", "n", "sign", "likelihood"
 
 
 def runs_of(tables: list[Table]) -> list[Run]:
-    """Every run that the page has a section for, once."""
+    """All runs that have a section on the page, each once."""
     found = {run.folder: run for table in tables for run in [*_shown(table), *table.failed, *table.repeated]}
     return list(found.values())
 
@@ -40,10 +40,10 @@ def render(
     searches: Sequence[sweeps.Sweep] = (),
     illustrations: Illustrations | None = None,
 ) -> str:
-    """The page. `broken`: a line for everything that was left out. `illustrations`: read here when they are not given.
+    """The HTML of the page. broken: a line of text for each file that was left out. illustrations: None: they are read here.
 
-    Everything that comes from a run folder is escaped; the Content-Security-Policy allows one script and one style, by
-    hash, and no request at all.
+    All content from run folders is escaped. The Content-Security-Policy allows one script and one style, by hash, and no
+    requests.
     """
     script, style = ((HERE / name).read_text() for name in ("page.js", "page.css"))
     beside = illustrations or collect(runs_of(tables))
@@ -105,7 +105,7 @@ def _digest(text: str) -> str:
 
 
 def _facts(run: Run) -> dict[str, str]:
-    """The facts at the top of the section of a run, by their titles."""
+    """Title -> text of the facts at the top of a run's section."""
     row, cost = run.row, run.row.get("cost", {})
     versions = ", ".join(f"{name} {version}" for name, version in row.get("versions", {}).items())
     hardware = ", ".join(f"{key} {value}" for key, value in row.get("hardware", {}).items())
@@ -133,7 +133,7 @@ def _facts(run: Run) -> dict[str, str]:
 
 
 def _metrics(run: Run) -> list[tuple[str, str, str, str]]:
-    """(metric, value or reason, n, the rest of its record) of one run."""
+    """(metric, value or reason, n, other entries of its record) for each metric of a run."""
     rows = []
     for name, record in run.row["metrics"].items():
         rest = _compact({key: value for key, value in record.items() if key not in PLAIN})
@@ -152,7 +152,7 @@ def _compact(content: Any) -> str:
 
 
 def _best(table: Table, key: str) -> set[str]:
-    """Lines with the best value of a column, and those that tie with it; references and imported rows are left out."""
+    """Names of the lines with the best value of a column, and of those that tie with it (Welch's t-test); only contenders."""
     column = table.column[key]
     contenders: list[Line] = [line for line in table.lines if line.competes and line.cells[key].value is not None]
     if column.is_cost or column.higher_is_better is None or not contenders:

@@ -1,4 +1,4 @@
-"""Which plots a table has. No script and no library draws them; texts are escaped in `plot.html.jinja`."""
+"""Chooses the plots of a table. They are drawn in SVG without a plotting library; `plot.html.jinja` escapes the texts."""
 
 from genarena.leaderboard import traces
 from genarena.leaderboard.curves import Curve
@@ -6,11 +6,11 @@ from genarena.leaderboard.drawing import Plot
 from genarena.leaderboard.scatter import scatter
 from genarena.leaderboard.tables import Table
 
-QUALITY = ("fid", "fd_domain", "fd_dinov2", "fd_clip", "kid")  # the first that the table has
+QUALITY = ("fid", "fd_domain", "fd_dinov2", "fd_clip", "kid")  # the first of these in the table is plotted
 
 
 def of_table(table: Table, curves: dict[str, dict[str, Curve]]) -> list[Plot]:
-    """The plots of a table; `curves` are the training curves by the name of the line. What has no data is left out."""
+    """The plots of a table, without those that have no data. curves: name of a line -> its training curves."""
     quality = next((key for key in QUALITY if key in table.column), None)
     plots = []
     if quality:

@@ -1,17 +1,17 @@
-"""Ranks: models that Welch's t-test does not tell apart from the best of a rank share that rank."""
+"""Ranks. A model shares a rank if Welch's t-test finds no significant difference from the best model of that rank."""
 
 import math
 
 from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
 from genarena.statistics.intervals import LEVEL, welch
 
-# A table is ordered by the first of them that at least half of its contenders have.
+# A table is ordered by the first of these metrics for which at least half of its contenders have a value.
 RANKING = ("fid", "fd_domain", "bits_per_dim", "nll_nats")
 REFERENCES = {"uniform": "floor", "gaussian": "floor", "memoriser": "ceiling", "heldout": "ceiling"}
 
 
 def ranking_key(lines: list[Line], metrics: list[str]) -> str | None:
-    """The metric that orders a table. A metric that few contenders have must not leave the others without a rank."""
+    """The metric that orders a table: the first in `RANKING` with values for at least half of the contenders."""
     contenders = [line for line in lines if line.competes]
     known = [key for key in RANKING if key in metrics]
     common = (
@@ -21,7 +21,7 @@ def ranking_key(lines: list[Line], metrics: list[str]) -> str | None:
 
 
 def ranked(lines: list[Line], key: str | None) -> list[Line]:
-    """The lines in the order of `key`, lower first, with ranks for the models that compete."""
+    """The lines, sorted by `key` (lower first), with ranks for the contenders. key: None: sorted by name, no ranks."""
     if key is None:
         return sorted(lines, key=lambda line: line.name)
     missing = math.inf
@@ -30,10 +30,8 @@ def ranked(lines: list[Line], key: str | None) -> list[Line]:
     )
     contenders = [line for line in lines if _unranked(line, key) is None]
     values = [line.values(key) for line in contenders]
-    first, tests = (
-        0,
-        [],
-    )  # each is tested against the best of its rank: tested against its neighbour, all could tie with all
+    # Each line is tested against the best of its rank. In tests against the line above, a chain of ties could join all lines.
+    first, tests = 0, []
     for index, line in enumerate(contenders):
         p_value = welch(values[first], values[index]) if index else None
         tests.append((p_value, contenders[first].name))
@@ -67,7 +65,7 @@ def _verdict(p_value: float) -> str:
 
 
 def _unranked(line: Line, key: str) -> tuple[str, str] | None:
-    """What is printed instead of a rank, and why; None for a line that has a rank."""
+    """The text in place of a rank, and the reason; None for a line that has a rank."""
     if line.is_reference:
         return REFERENCES.get(line.model, "reference"), "a reference, not a contender"
     if line.imported:

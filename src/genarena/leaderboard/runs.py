@@ -1,4 +1,4 @@
-"""The rows of a folder of runs, and the evaluations that lie beside them: what was scored again, or later."""
+"""Reads the rows in a folder of runs, and the later evaluations of these runs."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from genarena.errors import ArenaError, UserError
 from genarena.files import foreign
 from genarena.runs.results import read_row
 
-COSTS = {  # key in `cost` -> heading, unit, what it is
+COSTS = {  # key in `cost` -> heading, unit, description
     "parameters": ("Parameters", "", "trained numbers"),
     "train_seconds": ("Training", "s", "time in training steps; validation and start-up not counted"),
     "examples_seen": ("Examples", "", "training examples seen"),
@@ -23,12 +23,12 @@ COSTS = {  # key in `cost` -> heading, unit, what it is
     "peak_memory_mb": ("Peak memory", "MB", "of the process, or of the GPU where there is one"),
     "evaluation_seconds": ("Evaluation", "s", "all metrics together"),
 }
-EVALUATIONS = "evaluations"  # of a run folder: rows scored again under other sampling seeds
+EVALUATIONS = "evaluations"  # subfolder of a run folder: rows scored later, with other sampling seeds or metrics
 
 
 @dataclass(frozen=True)
 class Run:
-    """One row and its folder. `resampled`: sampling seed -> metrics of the same weights under that seed."""
+    """One row and its folder. resampled: sampling seed -> metrics of the same weights with that seed."""
 
     row: dict[str, Any]
     folder: Path
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def error(self) -> str:
-        """Why a failed run failed; empty for others."""
+        """The reason for the failure of a run; empty for other runs."""
         return "" if self.row["status"] == "ok" else self.row.get("error", "no reason given")
 
     @property
@@ -65,13 +65,13 @@ class Run:
 
     @property
     def anchor(self) -> str:
-        """The id of its section. It is made of the row, so that links to it stay good on the next page."""
+        """The HTML id of the run's section. It depends on the row only, so that links still work on a new page."""
         row = self.row
         return anchor(row["data"]["id"], row["model"], str(row.get("run", self.folder.name)))
 
     @property
     def classifier(self) -> str:
-        """Digest of the domain classifier that its metrics used; empty where none did, as in failed runs."""
+        """Digest of the domain classifier that the metrics used; empty if none did, as in failed runs."""
         backbones = [record.get("backbone", {}) for record in self.row["metrics"].values()]
         return next(
             (backbone["weights"] for backbone in backbones if backbone.get("name", "").startswith("domain-classifier")),
@@ -94,13 +94,13 @@ class Run:
 
 
 def anchor(*parts: str) -> str:
-    """An id for an HTML element that two different names never share, and that is the same on the next page."""
+    """The id of an HTML element: a readable name and a hash of `parts`, so that it is unique and the same on every page."""
     slug = "-".join("".join(c if c.isascii() and c.isalnum() else "-" for c in part) for part in parts)
     return f"{slug}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:6]}"
 
 
 def found(runs_dir: Path, name: str) -> list[Path]:
-    """Files of that name below a folder, sorted. Hidden folders and `__MACOSX` are passed over; links are not followed."""
+    """All files with this name below a folder, sorted. Hidden folders and `__MACOSX` are skipped; links are not followed."""
     paths = []
     for folder, below, files in os.walk(runs_dir):
         below[:] = [each for each in below if not each.startswith(".") and each != "__MACOSX"]
@@ -109,7 +109,7 @@ def found(runs_dir: Path, name: str) -> list[Path]:
 
 
 def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
-    """Every readable row below `runs_dir`, and one line of text for each unreadable one. Raises UserError if none."""
+    """All readable rows below `runs_dir`, and a line of text for each unreadable one. Raises UserError if there are none."""
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder")
     runs, broken, of_searches = [], [], 0
@@ -122,7 +122,7 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         except ArenaError as error:
             broken.append(str(error))
             continue
-        if row["data"]["split"] == "val":  # models were chosen by it, so it is no result
+        if row["data"]["split"] == "val":  # models were selected on this split, so it is not a result
             of_searches += 1
             continue
         resampled, others, complaints = _evaluations(row, path.parent / EVALUATIONS)
@@ -136,7 +136,7 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
 
 
 def _evaluations(row: dict[str, Any], folder: Path) -> tuple[dict[int, dict[str, Any]], dict[str, Any], list[str]]:
-    """What `folder` holds beside the row: sampling seed -> metrics under it, metrics that the row has not, and complaints."""
+    """Evaluations in `folder`: sampling seed -> metrics, metrics that the row does not have, and a text per unreadable file."""
     resampled, others, complaints = {}, {}, []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -148,15 +148,15 @@ def _evaluations(row: dict[str, Any], folder: Path) -> tuple[dict[int, dict[str,
         seed = _sample_seed(again)
         if seed != _sample_seed(row):
             resampled[seed] = resampled.get(seed, {}) | again["metrics"]
-        else:  # the same seed again: only metrics that the row does not have are new
+        else:  # the same seed: only metrics that the row does not have are used
             others |= again["metrics"]
     return resampled, others, complaints
 
 
 def _must_fit(row: dict[str, Any], again: dict[str, Any], path: Path) -> None:
-    """Raise UserError when `again` is not an evaluation of the same run under the same protocol.
+    """Raise UserError unless `again` is an evaluation of the same run with the same protocol.
 
-    A setting that only one of two protocols names belongs to a metric that the other does not have.
+    A setting in only one of the two protocols is ignored: it belongs to a metric that the other does not have.
     """
     if again.get("run") != row.get("run"):
         raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
@@ -174,7 +174,7 @@ def _sample_seed(row: dict[str, Any]) -> int:
 
 
 def differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Dotted key -> both values, for each entry in which two nested dictionaries differ."""
+    """Dotted key -> both values, for each entry that differs between two nested dictionaries."""
     if isinstance(one, dict) and isinstance(other, dict):
         return {
             name: pair

@@ -1,4 +1,4 @@
-"""Plots with a point per model: two columns of a table against each other, with the Pareto front."""
+"""Scatter plots of two columns of a table, one point per model, with the Pareto front."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from genarena.leaderboard.lines import Line
 from genarena.leaderboard.tables import Table
 
 NOTE = "Down and left is better. Bars are 95% intervals over training seeds, the line is the Pareto front."
-PLACES = (  # of a name beside its point: dx, dy, text-anchor; the first that is free is taken
+PLACES = (  # positions of a label relative to its point: dx, dy, text-anchor; the first free one is used
     (7, 4, "start"),
     (-7, 4, "end"),
     (0, -8, "middle"),
@@ -24,7 +24,7 @@ PLACES = (  # of a name beside its point: dx, dy, text-anchor; the first that is
 
 @dataclass(frozen=True)
 class Value:
-    """One model: its place, and half its 95% interval upwards where there is one."""
+    """The values of one line. half_width: half the 95% interval of y; None: no interval."""
 
     line: Line
     x: float
@@ -33,9 +33,9 @@ class Value:
 
 
 def scatter(table: Table, x: str, y: str, title: str) -> Plot | None:
-    """Column `y` against column `x`; None for fewer than two points.
+    """The plot of column `y` against column `x`; None if there are fewer than two points.
 
-    A model without parameters has no place on the axis of sizes.
+    Lines with x = 0 are left out, for example models without parameters.
     """
     values = [
         Value(line, line.cells[x].value, line.cells[y].value, line.cells[y].half_width)
@@ -58,7 +58,7 @@ def scatter(table: Table, x: str, y: str, title: str) -> Plot | None:
 
 
 def pareto_front(values: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices, by growing x, of the points that no other is below or left of without being above or right."""
+    """Indices of the points that no other point dominates (lower is better in x and y), in the order of x."""
     front: list[int] = []
     for index in sorted(range(len(values)), key=lambda i: values[i]):
         if not front or values[index][1] < values[front[-1]][1]:
@@ -92,7 +92,7 @@ def _staircase(points: list[tuple[float, float]]) -> str:
 
 
 def place_names(plot: Plot, order: Iterable[int]) -> None:
-    """Give the marks their names in this order, each where no other name or point is; a name without a place is left out."""
+    """Place the labels of the marks, in this order, without overlap with other labels or points. Some may not find a place."""
     left, top, right, bottom = plot.frame
     taken = [(mark.x - 4, mark.y - 4, mark.x + 4, mark.y + 4) for mark in plot.marks]
     for index in order:
@@ -110,5 +110,5 @@ def place_names(plot: Plot, order: Iterable[int]) -> None:
 
 
 def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Whether two boxes (left, top, right, bottom) share a part."""
+    """Whether two boxes (left, top, right, bottom) overlap."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

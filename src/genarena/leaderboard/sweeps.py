@@ -1,6 +1,6 @@
-"""Searches for hyperparameters as the page shows them: the best trials, what mattered, and every trial as one line.
+"""Hyperparameter searches on the page: the best trials, the importance of the options, and a line for each trial.
 
-They are read from `trials.json`; values are those of the validation split and never stand in a table of results.
+They are read from `trials.json`. Their values are from the validation split and are never shown in a table of results.
 """
 
 import json
@@ -18,13 +18,13 @@ from genarena.runs import schema
 
 TRIALS = "trials.json"
 SCHEMA = Path(__file__).parent / "trials.schema.json"
-LEFT, TOP, GAP, HEIGHT, BOTTOM = 60.0, 14.0, 130.0, 290.0, 40.0  # of the plot of trials
-BAR, LABEL, BARS = 20.0, 190.0, 420.0  # height of a bar with its margin, room for names, width in all
+LEFT, TOP, GAP, HEIGHT, BOTTOM = 60.0, 14.0, 130.0, 290.0, 40.0  # sizes in the plot of trials
+BAR, LABEL, BARS = 20.0, 190.0, 420.0  # height of a bar with its margin, width of its label, total width
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One search. `trials`: records with number, state, params, values, run, error, seconds."""
+    """One search. trials: records with number, state, params, values, run, error, seconds. best: numbers of trials."""
 
     folder: str
     about: dict[str, Any]
@@ -49,7 +49,7 @@ class Sweep:
 
 @dataclass
 class Scale:
-    """One upright axis. `ticks`: y on the canvas and label."""
+    """One vertical axis. ticks: y on the canvas and label."""
 
     title: str
     full: str
@@ -59,7 +59,7 @@ class Scale:
 
 @dataclass
 class Thread:
-    """One trial in the plot; `shade` from 0 (the worst) to 1."""
+    """The line of one trial in the plot. shade: from 0 (the worst) to 1."""
 
     number: int
     points: str
@@ -79,7 +79,7 @@ class Parallel:
 
 
 def find_sweeps(runs_dir: Path) -> tuple[list[Sweep], list[str]]:
-    """Every readable search below `runs_dir`, and one line of text for each unreadable one."""
+    """All readable searches below `runs_dir`, and a line of text for each unreadable one."""
     sweeps, broken = [], []
     for path in found(runs_dir, TRIALS):
         try:
@@ -92,7 +92,7 @@ def find_sweeps(runs_dir: Path) -> tuple[list[Sweep], list[str]]:
 
 
 def _read(path: Path) -> Sweep:
-    """One search. Raises what reading, the schema or drawing raise for a file that holds none."""
+    """Read one search. Raises the errors of reading, of the schema or of drawing if the file is invalid."""
     content = foreign.parse_json(foreign.read(path))
     schema.check(content, SCHEMA)
     folder = printable(path.parent.name)
@@ -101,7 +101,7 @@ def _read(path: Path) -> Sweep:
     for trial in sweep.trials:
         if len(trial["values"] or ()) not in (0, objectives):
             raise ValueError(f"trial {trial['number']} has {len(trial['values'])} values for {objectives} objectives")
-    _ = sweep.counts, parallel(sweep), bars(sweep)  # drawn once here, where an error can still be told
+    _ = sweep.counts, parallel(sweep), bars(sweep)  # drawn once here, where errors are reported
     return sweep
 
 
@@ -110,7 +110,7 @@ def _read(path: Path) -> Sweep:
 
 @dataclass(frozen=True)
 class Quantity:
-    """An option or an objective with its value in each finished trial. `ends`: of its range, or all choices."""
+    """An option or an objective, with its value in each finished trial. ends: the ends of its range, or all choices."""
 
     key: str
     values: Sequence[Any]
@@ -120,7 +120,7 @@ class Quantity:
 
 
 def parallel(sweep: Sweep) -> Parallel | None:
-    """Options from left to right, then objectives; None for fewer than two finished trials."""
+    """The plot of trials as lines through parallel axes: options, then objectives. None for fewer than two finished trials."""
     done = sweep.done
     if len(done) < 2:
         return None
@@ -128,7 +128,7 @@ def parallel(sweep: Sweep) -> Parallel | None:
     drawn = [_upright(each, LEFT + GAP * at) for at, each in enumerate([*options, *_objectives(sweep)])]
     scales, columns = [scale for scale, _ in drawn], [column for _, column in drawn]
     threads = [_thread(sweep, at, trial, scales, columns) for at, trial in enumerate(done)]
-    threads.sort(key=lambda thread: (thread.is_best, thread.shade))  # the best on top
+    threads.sort(key=lambda thread: (thread.is_best, thread.shade))  # the best are drawn last, on top
     return Parallel(2 * LEFT + GAP * (len(scales) - 1), scales, threads)
 
 
@@ -146,10 +146,10 @@ def _objectives(sweep: Sweep) -> list[Quantity]:
 
 
 def _upright(quantity: Quantity, x: float) -> tuple[Scale, list[float]]:
-    """The axis of a quantity at `x`, and the height of each value on it."""
+    """The axis of a quantity at `x`, and the y of each value on the canvas."""
     scale = Scale(quantity.key.split(".")[-1], quantity.key, x)
     ends, values, log = quantity.ends, quantity.values, quantity.log
-    if quantity.discrete:  # the trials may hold choices that have left the YAML since
+    if quantity.discrete:  # trials may have choices that are no longer in the YAML
         names = list(dict.fromkeys([*map(_text, ends), *map(str, values)]))
         places = {name: _height(index / max(1, len(names) - 1)) for index, name in enumerate(names)}
         scale.ticks = [(y, name) for name, y in places.items()]
@@ -192,11 +192,11 @@ def shown(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A choice as the trials name it."""
+    """A choice in the notation of the trials."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
-# -- what mattered -----------------------------------------------------------------------------------------------------
+# -- importance of the options -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class Bar:
 
 
 def bars(sweep: Sweep) -> dict[str, list[Bar]]:
-    """Objective -> a bar per option, the longest first: its share of the variance over the trials (fANOVA)."""
+    """Objective -> a bar per option, the longest first: the option's share of the variance over the trials (fANOVA)."""
     return {
         name: [
             Bar(key, 4 + BAR * index, round(float(share) * (BARS - LABEL - 50.0), 1), f"{float(share):.0%}")

@@ -1,10 +1,10 @@
-"""From rows to tables: comparable runs share a table, seeds become a mean with an interval, and the order is tested.
+"""Makes tables from rows: comparable runs are in one table, with means and intervals over seeds, and tested ranks.
 
-A table holds runs of one data id, one protocol id and one budget. A line of it holds the seeds of one model with the
-same overrides. Intervals are 95% t intervals of the mean over training seeds; there is no aggregate score and no
-best-of: a run repeated with the same seed counts once, the newest. Rows scored again under other sampling seeds
-(`<run folder>/evaluations/*.json`, written by scripts/evaluate.py) give an interval of their own. Imported rows, images
-made elsewhere, stand in every table of their data and protocol, unranked: their budget is not known.
+A table has the runs with one data id, one protocol id and one budget. A line of it has the seeds of one model with the
+same overrides. Intervals are 95% t intervals of the mean over training seeds. There is no aggregate score, and no best of
+several runs: if a seed was repeated, only the newest run counts. Rows scored again with other sampling seeds
+(`<run folder>/evaluations/*.json`, written by scripts/evaluate.py) give a separate interval. Imported rows (images made
+elsewhere) are in every table with their data and protocol, without a rank, because their budget is not known.
 """
 
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ from genarena.leaderboard.lines import Line, cell
 from genarena.leaderboard.ranking import ranked, ranking_key
 from genarena.leaderboard.runs import COSTS, Run, anchor, differences
 
-SAME_AS_COST = {"sampling_seconds": "sample_seconds_per_image"}  # metric -> the column of costs that says the same
+SAME_AS_COST = {"sampling_seconds": "sample_seconds_per_image"}  # metric -> column of costs with the same value
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `higher_is_better`: None where neither direction is better."""
+    """One column. higher_is_better: None if neither direction is better."""
 
     key: str
     title: str
@@ -39,11 +39,11 @@ class Column:
 
 @dataclass
 class Table:
-    """Lines that may be compared with each other, and the failed runs of the same kind.
+    """Lines that may be compared with each other, and the failed runs with the same data, protocol and budget.
 
-    classifier: digest of the domain classifier that the metrics looked through. It is trained where it is first needed, and
-        another machine rounds another way: its features are others, though the protocol is the same.
-    apart: one sentence on why these lines do not stand in the table before this one; empty for the first.
+    classifier: digest of the domain classifier whose features the metrics used. Each machine trains its own at first use, and
+        rounding differs between machines. Its features may therefore differ although the protocol is the same.
+    apart: one sentence on why these lines are not in the table before this one; empty for the first table.
     """
 
     data_id: str
@@ -52,7 +52,7 @@ class Table:
     columns: list[Column]
     lines: list[Line]
     failed: list[Run]
-    repeated: list[Run]  # finished runs that a newer run with the same seed replaces in its line
+    repeated: list[Run]  # finished runs replaced by a newer run with the same seed
     empty: dict[str, str]  # metric without a value in any line -> reason
     ranked_by: str | None
     classifier: str = ""
@@ -68,7 +68,7 @@ class Table:
 
 
 def make_tables(runs: Iterable[Run]) -> list[Table]:
-    """One table per (data, protocol, budget), in that order; imported rows join those of their data and protocol."""
+    """One table per (data, protocol, budget), sorted by these. Imported rows are in all tables with their data and protocol."""
     groups: dict[tuple[str, str, str], list[Run]] = {}
     imported = []
     for run in runs:
@@ -93,13 +93,13 @@ def make_tables(runs: Iterable[Run]) -> list[Table]:
 
 
 def _by_classifier(runs: list[Run]) -> dict[str, list[Run]]:
-    """The runs by the domain classifier that their metrics used. Runs that used none join the first group."""
+    """The runs, grouped by the domain classifier of their metrics. Runs without one are in the first group."""
     found = sorted({run.classifier for run in runs if run.classifier}) or [""]
     return {classifier: [run for run in runs if (run.classifier or found[0]) == classifier] for classifier in found}
 
 
 def budget_text(budget: dict[str, Any]) -> str:
-    """For example `cpu_1min: 1 min`; a limit on the number of examples is added."""
+    """The name and the limits of a budget, for example `cpu_1min: 1 min`."""
     limits = [f"{budget['minutes']:g} min"] if budget["minutes"] else []
     limits += [f"{budget['examples']:,} examples"] if budget["examples"] else []
     return f"{budget['name']}: {', '.join(limits)}"
@@ -169,13 +169,13 @@ def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> 
 
 
 def _identity(run: Run) -> tuple[Any, ...]:
-    """Runs with the same identity are seeds of one line. Under a budget in minutes the device is a part of it."""
+    """The identity of a run: equal for seeds of one line. For a budget in minutes it includes the device."""
     timed = run.row.get("budget", {}).get("minutes") is not None
     return run.imported, run.model, run.overrides, run.device if timed else ""
 
 
 def _time(text: str) -> float:
-    """Seconds since the epoch. Times are compared as such because they may be written in different time zones."""
+    """Seconds since the epoch, for comparison of times in different time zones; 0 if `text` is not a time."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
@@ -183,7 +183,7 @@ def _time(text: str) -> float:
 
 
 def _diverged(run: Run) -> bool:
-    """Whether the training diverged. Other failures, such as an interruption, say nothing about the model."""
+    """Whether training diverged. Other failures, such as an interruption, are not due to the model."""
     return run.row["status"] == "diverged"
 
 

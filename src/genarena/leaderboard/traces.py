@@ -1,4 +1,4 @@
-"""Plots with a curve per model: validation in training, the likelihood bound against k, and the losses of one run."""
+"""Plots of curves: validation during training, the likelihood bound against k, and the losses of one run."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from genarena.leaderboard.lines import Line
 from genarena.leaderboard.numbers import number
 from genarena.leaderboard.tables import Table
 
-ROOM = 90.0  # right of the curves, for their names
+ROOM = 90.0  # space right of the curves, for their labels
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is written at a plot. `may_be_log`: of its horizontal axis."""
+    """The texts of a plot. may_be_log: whether its horizontal axis may be logarithmic."""
 
     title: str
     note: str
@@ -41,13 +41,13 @@ BOUNDS = Labels(
 
 
 def validation(table: Table, curves: dict[str, dict[str, Curve]]) -> Plot | None:
-    """Validation bits/dim, the one training curve that models share; None where there is none."""
+    """Validation bits/dim during training, comparable between models; None if no line has it."""
     found = [(line, curves.get(line.name, {}).get("val/bits_per_dim", [])) for line in table.lines]
     return _plot(table, [(line, curve) for line, curve in found if len(curve) > 1], VALIDATION)
 
 
 def bounds(table: Table) -> Plot | None:
-    """The importance-weighted bound of each model that was asked for it; None where there is none."""
+    """The importance-weighted bound of each model that has it, against k; None if no model has it."""
     found = [(line, _bound(line.runs[0].record("iw_bounds"))) for line in table.lines]
     return _plot(table, [(line, curve) for line, curve in found if len(curve) > 1], BOUNDS)
 
@@ -66,7 +66,7 @@ def _plot(table: Table, chosen: Sequence[tuple[Line, Curve]], labels: Labels) ->
     x_axis = make_axis(labels.x, [x for _, curve in chosen for x, _ in curve], may_be_log=labels.may_be_log)
     values = sorted(y for _, curve in chosen for _, y in curve)
     last = max(curve[-1][1] for _, curve in chosen)
-    high = max(last, values[int(0.95 * (len(values) - 1))])  # a first wild value does not flatten all curves
+    high = max(last, values[int(0.95 * (len(values) - 1))])  # large first values must not flatten all curves
     y_axis = make_axis(labels.y, [min(y, high) for y in values])
     plot = Plot(labels.title, labels.note, x_axis, y_axis)
     room = ROOM if len(chosen) <= MANY else 0.0
@@ -82,7 +82,7 @@ def _plot(table: Table, chosen: Sequence[tuple[Line, Curve]], labels: Labels) ->
 
 
 def _name(traces: Sequence[Trace]) -> None:
-    """Names right of the ends of curves, from the top, none over another; all move up where the last would fall out."""
+    """Place labels right of the ends of the curves, without overlap. All are moved up if the lowest is outside the frame."""
     height, below = FONT + 2, TOP
     for trace in sorted(traces, key=lambda trace: trace.end[1]):
         trace.text = max(trace.end[1] + 4, below + height)
@@ -93,7 +93,7 @@ def _name(traces: Sequence[Trace]) -> None:
 
 
 def sparkline(curves: dict[str, Curve]) -> list[tuple[str, str, str, str]]:
-    """(key, points in 0..100 x 0..30, first value, last value) of each loss of one run, each on its own scale."""
+    """(key, points in 0..100 x 0..30, first value, last value) for each loss of a run, each with its own scale."""
     drawn = []
     for key, curve in curves.items():
         if len(curve) < 2 or not key.endswith("loss"):
