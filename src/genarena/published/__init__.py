@@ -1,1 +1,1 @@
-"""Published numbers, images made elsewhere, and checks of our own numbers."""
+"""Reproduction of published numbers, scores of images made elsewhere, and checks of genarena's own numbers."""

@@ -1,4 +1,4 @@
-"""What a check of the numbers says: what was compared with what, and whether it agrees."""
+"""Results of checks: a computed value, its reference, and whether they agree."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Check:
-    """`value`, what it was compared with, and the largest difference that is still agreement.
+    """A computed value, a reference, and the tolerance: the largest difference that still counts as agreement.
 
-    one_sided: `value` is a bound that must not exceed `reference` by more than the tolerance.
+    against: the source of the reference, as text.
+    one_sided: `value` is a lower bound; it may not exceed `reference` by more than the tolerance.
     """
 
     title: str
@@ -39,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Missing:
-    """A check that cannot be made here, and what it needs."""
+    """A check that cannot be made on this machine, and the reason."""
 
     title: str
     reason: str
@@ -51,5 +52,5 @@ class Missing:
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
-    """Standard normal numbers, float64, the same at every call."""
+    """Standard normal numbers of this shape, float64; the same at every call with the same seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""A published setting, `conf/experiment/<name>.yaml`, and which options may be given with it. No torch here."""
+"""A published setting, `conf/experiment/<name>.yaml`, and the options that may be changed. Imports no torch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ ELSEWHERE = (
 
 
 def setting(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The resolved configuration of an experiment. Raises UserError for an override that would change its setting."""
+    """The resolved configuration of an experiment. Raises UserError for an override that would change the setting."""
     for text in overrides:
         key = text.partition("=")[0]
         if not key.startswith(tuple(part for part in ELSEWHERE if part.endswith("."))) and key not in ELSEWHERE:

@@ -1,4 +1,4 @@
-"""Images made elsewhere, scored by the protocol of the table: they stand where a model's own samples would."""
+"""Scores images made elsewhere with the protocol of the table; they take the place of a model's samples."""
 
 import re
 import time
@@ -22,7 +22,7 @@ FAMILY = "imported"
 
 
 class ImportedSamples(GenerativeModel):
-    """Hands out given images (N, C, H, W) in their order, each once."""
+    """Returns given images (N, C, H, W) as samples, in their order, each once."""
 
     family = FAMILY
     likelihood = Likelihood.NONE
@@ -36,7 +36,7 @@ class ImportedSamples(GenerativeModel):
         raise TypeError("images made elsewhere have no loss")
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """The next `num_samples` images; raises ValueError when there are not so many left."""
+        """The next `num_samples` images. Raises ValueError if fewer are left."""
         part = self.images[self.handed_out : self.handed_out + num_samples]
         if len(part) < num_samples:
             raise ValueError(f"{num_samples} more images were asked for, {len(part)} are left")
@@ -45,7 +45,7 @@ class ImportedSamples(GenerativeModel):
 
 
 class ImportedReference(ArenaDataModule):
-    """Given images (N, C, H, W) as what samples are compared with. There are no labels and nothing to train on."""
+    """A data set of given images (N, C, H, W), the reference for samples. All splits are the same; there are no labels."""
 
     name = "reference"
 
@@ -58,12 +58,12 @@ class ImportedReference(ArenaDataModule):
 
 
 def about_images(metric: str) -> bool:
-    """Whether a metric asks for nothing that only the model could give."""
+    """Whether a metric needs only images (and the data), but no model."""
     return all(name.startswith(("real", "fake", "train", "spec")) for name in needed(load_metric(metric)))
 
 
 def check_askable(metrics: Sequence[str], has_training_set: bool) -> None:
-    """Raise UserError when images alone cannot answer for one of the metrics."""
+    """Raise UserError if a metric needs a model, or a training set that is not given."""
     for name in metrics:
         if not about_images(name):
             raise UserError(
@@ -76,7 +76,7 @@ def check_askable(metrics: Sequence[str], has_training_set: bool) -> None:
 def score(
     images: Tensor, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings
 ) -> dict[str, dict[str, Any]]:
-    """Records of the metrics on the first `settings.num_samples` images; null for what only a model could give."""
+    """Records of the metrics on the first `settings.num_samples` images; null for metrics that need a model."""
     if len(images) < settings.num_samples:
         raise UserError(f"there are {len(images):,} images, and the protocol takes {settings.num_samples:,}")
     answerable = [name for name in metrics if about_images(name)]
@@ -87,7 +87,7 @@ def score(
 
 
 def check_name(name: str) -> None:
-    """Raise UserError for a name that cannot be a folder or is a model's of genarena."""
+    """Raise UserError for a name that cannot be the name of a folder or is that of a model in genarena."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", name):
         raise UserError(f"name={name}: expected letters, digits and . _ + -")
     if name in config.available("model"):
@@ -103,7 +103,7 @@ def imported_row(
     seed: int,
     run: str,
 ) -> dict[str, Any]:
-    """A row of the leaderboard, marked `imported`; what the training cost is not known and stays null."""
+    """A row of the leaderboard, marked `imported`. The costs are unknown and therefore null."""
     return {
         "schema_version": results.SCHEMA_VERSION,
         "status": "ok",

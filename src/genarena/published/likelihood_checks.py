@@ -1,4 +1,4 @@
-"""Checks of likelihoods: models whose density is known, and masses that must add up to one."""
+"""Checks of likelihoods: models with a known density, and probabilities that must sum to one."""
 
 import itertools
 import math
@@ -28,7 +28,7 @@ def uniform_model() -> Iterator[Check]:
 
 
 class _Affine(nn.Module):
-    """x -> (weight x + bias, log-variance): an encoder or decoder with a known posterior."""
+    """x -> (weight x + bias, log-variance): the encoder or decoder of a model with a known posterior."""
 
     def __init__(self, weight: Tensor, bias: Tensor, log_var: Tensor) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class _Affine(nn.Module):
 
 @torch.no_grad()
 def bounds_of_a_linear_gaussian_model() -> Iterator[Check]:
-    """x = W z + b + s eps has log p(x) = log N(x; b, W W^T + s^2 I); q is made twice as wide as the true posterior."""
+    """x = W z + b + s eps has log p(x) = log N(x; b, W W^T + s^2 I); the standard deviation of q is twice the posterior's."""
     torch.manual_seed(0)
     scales, noise, bias = torch.tensor([1.5, 0.4]), 0.6, torch.tensor([0.2, -0.3, 0.1, 0.5])
     weight = torch.linalg.qr(normal(4, 2, seed=6).float()).Q * scales
@@ -71,9 +71,8 @@ def bounds_of_a_linear_gaussian_model() -> Iterator[Check]:
         else:
             yield Check("  and the bound of the smaller k", last, "the one of this k", value, error, one_sided=True)
         last = value
-    many = (
-        model.log_prob(x, num_samples=50_000).mean().item()
-    )  # 4 standard errors are 0.008: 4 (1.4 / 50,000 / 8)^(1/2)
+    # 4 standard errors are 0.008: 4 (1.4 / 50,000 / 8)^(1/2)
+    many = model.log_prob(x, num_samples=50_000).mean().item()
     yield Check("  and k=50,000", many, "exact", exact, 0.01)
 
 
@@ -97,7 +96,7 @@ def discretised_logistic_masses() -> Iterator[Check]:
 
 
 def dequantisation_bound() -> Iterator[Check]:
-    """p(u) = 2u on [0, 1) gives level x the mass (2x + 1) / L^2; E[log 2u] - log L is a bound on its logarithm."""
+    """p(u) = 2u on [0, 1) gives level x of L the probability (2x + 1) / L^2; E[log 2u] - log L is a lower bound on its log."""
     levels, repeats = 4, 200_000
     spec = DataSpec((1,), levels)
     torch.manual_seed(0)
@@ -115,7 +114,7 @@ def dequantisation_bound() -> Iterator[Check]:
 
 
 def autoregressive_masses() -> Iterator[Check]:
-    """An autoregressive model's masses over all binary images of 2x3 pixels."""
+    """The probabilities of all binary images of 2x3 pixels under an autoregressive model must sum to one."""
     torch.manual_seed(1)
     model = MADE(DataSpec((1, 2, 3), 2), hidden=[32], num_masks=2, order_agnostic=True).eval()
     images = torch.tensor(list(itertools.product((0, 1), repeat=6)), dtype=torch.uint8).view(-1, 1, 2, 3)

@@ -1,4 +1,4 @@
-"""Checks of the measures of sample quality: closed forms, torch-fidelity, and plain loops."""
+"""Checks of the metrics of sample quality, against closed forms, torch-fidelity and plain loops."""
 
 import math
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from genarena.statistics.frechet import frechet_distance
 
 
 def _measure(name: str, real: Tensor, fake: Tensor) -> float:
-    """A two-sample metric of the protocol on given features."""
+    """The value of a two-sample metric on given features (N, F)."""
     metric = load_metric(name)()
     metric.update(real, fake)
     return metric.compute()
 
 
 def frechet_of_known_gaussians() -> Iterator[Check]:
-    """Commuting covariances: |m1 - m2|^2 + sum_i (s1_i - s2_i)^2, in a rotated basis."""
+    """For commuting covariances d^2 = |m1 - m2|^2 + sum_i (s1_i - s2_i)^2, with standard deviations s; in a rotated basis."""
     rotation = torch.linalg.qr(normal(64, 64)).Q.numpy()
     m1, m2, s1, s2 = (normal(64, seed=seed).numpy() for seed in range(1, 5))
     (c1, c2) = (rotation @ np.diag(s**2) @ rotation.T for s in (s1, s2))
@@ -46,7 +46,7 @@ def fid_of_a_set_with_itself() -> Iterator[Check]:
 
 
 def fid_and_kid_of_torch_fidelity() -> Iterator[Check]:
-    """The same features through torch-fidelity's own functions; its KID with one subset, the whole set."""
+    """FID and KID of the same features by torch-fidelity; its KID uses a single subset, the whole set."""
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_kid import kid_features_to_metric
 
@@ -61,12 +61,13 @@ def fid_and_kid_of_torch_fidelity() -> Iterator[Check]:
 
 
 def neighbours_by_brute_force() -> Iterator[Check]:
-    """Equations 1-2 of Kynkaanniemi et al. 2019 and 4-5 of Naeem et al. 2020, by plain loops."""
+    """Precision and recall (Kynkaanniemi et al. 2019, eq. 1-2), density and coverage (Naeem et al. 2020, eq. 4-5), by loops."""
     real, fake = normal(60, 4, seed=4).tolist(), (0.8 * normal(50, 4, seed=5) + 0.3).tolist()
 
     def inside(k: int, centres: list[list[float]], points: list[list[float]]) -> list[list[bool]]:
-        """[centre][point]: whether the point is as near as the k-th of the other centres."""
-        radii = [sorted(math.dist(centre, other) for other in centres)[k] for centre in centres]  # [0] is itself
+        """[centre][point]: whether the point is at most as far from the centre as the k-th nearest other centre."""
+        # Index 0 of the sorted distances is the centre itself.
+        radii = [sorted(math.dist(centre, other) for other in centres)[k] for centre in centres]
         return [
             [math.dist(centre, point) <= radius for point in points]
             for centre, radius in zip(centres, radii, strict=True)

@@ -1,6 +1,6 @@
-"""Published settings run again: `conf/experiment/<name>.yaml` pins a setting and the number that it must reach.
+"""Reproduces published numbers: `conf/experiment/<name>.yaml` has a setting and the number that it must reach.
 
-A run of exactly this setting that is finished is used as it is, and one that was interrupted goes on.
+If there is a finished run with exactly this setting, it is used; an unfinished one is resumed.
 """
 
 import json
@@ -27,15 +27,16 @@ from genarena.runs import results
 from genarena.runs.folder import RunFolder
 from genarena.runs.past import find_run
 
-TO_TRAIN = "reproduced.json"  # in the run folder: the published metric against the training images
+TO_TRAIN = "reproduced.json"  # file in the run folder: the metric with the training images as reference
 
 
 @dataclass(frozen=True)
 class Published:
     """The published number of an experiment.
 
-    value, tolerance: it is reached by a number that is at most `tolerance` worse than `value`.
-    reference: the split that samples are compared with; "train" is the official training file, as in papers' FID.
+    value, tolerance: a result reaches `value` if it is at most `tolerance` worse.
+    reference: the images that samples are compared with: "test", or "train" for all official training images, which papers
+        use for FID.
     """
 
     metric: str
@@ -59,12 +60,12 @@ class Published:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one experiment: the record of its metric, which holds a value or the reason why there is none."""
+    """The result of one experiment. record: the record of its metric, with a value, or null and a reason."""
 
     name: str
     published: Published
     record: dict[str, Any]
-    folder: Path | None = None  # of the run that the number is from
+    folder: Path | None = None  # folder of the run
 
     @property
     def reached(self) -> bool:
@@ -81,12 +82,12 @@ class Outcome:
 
 
 def published(cfg: dict[str, Any]) -> Published:
-    """The pinned number of a composed experiment."""
+    """The published number in the configuration of an experiment."""
     return Published(**cfg["published"])
 
 
 def reproduce(name: str, overrides: Sequence[str] = ()) -> Outcome:
-    """Run, resume or reuse one experiment and measure its published metric. Errors of the run are in the outcome."""
+    """Run, resume or reuse one experiment and measure its published metric. An ArenaError becomes the reason in the outcome."""
     cfg = setting(name, overrides)
     wanted = published(cfg)
     try:
@@ -102,7 +103,7 @@ def reproduce(name: str, overrides: Sequence[str] = ()) -> Outcome:
         return Outcome(name, wanted, {"value": None, "reason": str(error)})
 
 
-# -- against the training images ---------------------------------------------------------------------------------------
+# -- training images as the reference ----------------------------------------------------------------------------------
 
 
 def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict
 
 
 def _stored(path: Path) -> dict[str, Any]:
-    """The record of an earlier measurement. Raises UserError, or Untrusted, for anything else."""
+    """The record of an earlier measurement. Raises UserError or Untrusted if it is invalid."""
     try:
         record = foreign.parse_json(foreign.read(path))
         float(record["value"])
@@ -136,7 +137,7 @@ def _stored(path: Path) -> dict[str, Any]:
 
 
 def _training_images(cfg: dict[str, Any]) -> ImportedReference:
-    """The official training file: what a run trains on and what it keeps for validation."""
+    """All official training images: a run's training set and its validation set."""
     data = build(cfg["data"], "data")
     data.setup()
     reference = ImportedReference(torch.cat([data.train.x, data.val.x]), data.spec)
@@ -149,7 +150,7 @@ def _networks(cfg: dict[str, Any]) -> FeatureSettings:
 
 
 def _probe(cfg: dict[str, Any], wanted: Published) -> None:
-    """Raise UserError before days of training when the features of the metric cannot be had here."""
+    """Raise UserError, before a long training, if the features of the metric cannot be computed on this machine."""
     images = _training_images(cfg)
     few = ImportedReference(images.test.x[:4], images.spec)
     few.setup()

@@ -1,7 +1,7 @@
-"""Checks of the numbers themselves: what the evaluation computes against closed forms and independent implementations.
+"""Checks of the evaluation's numbers, against closed forms and independent implementations.
 
-Each check is a function that yields what was compared with what. The checks call the functions that score models, on data
-small enough for a minute in all. `scripts/selfcheck.py` prints them.
+Each check is a function that yields `Check` or `Missing`. It calls the functions that score models, on small data: all checks
+together take about a minute. `scripts/selfcheck.py` prints the results.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from genarena.published.imported import ImportedReference, score
 from genarena.spec import DataSpec
 
 CIFAR10_TRAIN_TEST_FID = 3.15  # 3.1508 by the official TensorFlow code; ports give 3.1457 to 3.1525
-OFFLINE: list[Callable[[], Iterator[Check]]] = [  # without arguments, weights or data
+OFFLINE: list[Callable[[], Iterator[Check]]] = [  # checks that need no arguments, weights or data files
     quality_checks.frechet_of_known_gaussians,
     quality_checks.fid_of_a_set_with_itself,
     quality_checks.fid_and_kid_of_torch_fidelity,
