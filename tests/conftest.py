@@ -1,4 +1,4 @@
-"""What all tests share: one torch thread per worker, no key and no network for trackers, the checkout as a start."""
+"""Settings for all tests: one torch thread per worker, offline trackers, and private cache and data folders."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ SHARED_DATA = Path(os.environ.get("GENARENA_TEST_DATA") or ROOT.parent / "shared
 
 @pytest.fixture(autouse=True)
 def private_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test reads or fills the user's cache or data folders; one cache per worker, so a classifier is trained once."""
+    """Keep tests away from the user's cache and data. The cache is shared per worker, so that a classifier is trained once."""
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("GENARENA_DATA", raising=False)
     for name in ("GENARENA_INCEPTION", "GENARENA_DINOV2", "GENARENA_CLIP"):
@@ -26,7 +26,7 @@ def private_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
 
 @pytest.fixture
 def shared_data() -> Path:
-    """The folder with real data sets; a test that needs it is skipped where it is absent."""
+    """The folder with real data sets. The test is skipped if there is none."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real data sets are not at {SHARED_DATA.name} beside the checkout")
     return SHARED_DATA

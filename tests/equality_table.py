@@ -1,4 +1,4 @@
-"""Markdown table of what two processes measure against one: `python -m tests.equality_table <empty folder>`."""
+"""Prints a Markdown table of metrics from one process and from two: `python -m tests.equality_table <empty folder>`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Jobs that end at once, and run folders as runs leave them behind."""
+"""A launcher whose jobs end at once, and run folders in the form in which runs leave them."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from genarena.runs import results
 
 
 def stored_run(job: Job, name: str, row: dict | None) -> Path:
-    """A folder with the job's config.yaml and, where there is one, the row."""
+    """Write a run folder with the job's config.yaml and, unless it is None, the row."""
     folder = Path(job.cfg["runs_dir"]) / job.cfg["choices"]["data"] / job.cfg["choices"]["model"] / name
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(json.dumps(job.cfg))  # JSON is YAML
@@ -40,9 +40,10 @@ def stored_run(job: Job, name: str, row: dict | None) -> Path:
 
 
 class Instant:
-    """A launcher whose jobs end at once with given codes (None: they run until they are stopped).
+    """A launcher whose jobs end at once with given exit codes.
 
-    codes: an exit code per job, or a function that makes the job's files and returns its exit code.
+    codes: for each job, its exit code (None: the job runs until it is stopped), or a function that writes the job's files and
+        returns the code. The last one is used for all further jobs.
     """
 
     def __init__(self, *codes: int | Callable[[Job], int | None] | None, slots: int = 1) -> None:

@@ -1,10 +1,10 @@
-"""Pixels in the place of Inception's features."""
+"""A replacement for the Inception network that returns pixels."""
 
 from torch import Tensor
 
 
 class Pixels:
-    """Stands in for Inception."""
+    """Replaces the Inception network: features and logits are the pixels / 255."""
 
     digest, facts, libraries = "0" * 64, {"name": "pixels"}, ()
 

@@ -1,4 +1,4 @@
-"""A package of somebody else, with a model, a data set and a metric, as files."""
+"""Writes a plugin package with a model, a data set and a metric."""
 
 from pathlib import Path
 
@@ -83,7 +83,7 @@ num_val: ${{budget.num_val}}
 
 
 def write(folder: Path, package: str, installed: bool) -> Path:
-    """The package `package` in `folder`; installed: with the entry point that declares it. Returns its `conf`."""
+    """Write the plugin `package` into `folder`. installed: with an entry point. Returns the path of its `conf`."""
     files = {
         "__init__.py": "",
         "models/baseline/dim.py": MODEL,

@@ -1,4 +1,4 @@
-"""The rooms of src/genarena and who imports whom. `python -m tests.rooms` writes the picture of docs/architecture.md anew."""
+"""The rooms (folders) of src/genarena and their imports. `python -m tests.rooms` updates docs/architecture.md."""
 
 import ast
 import re
@@ -11,17 +11,17 @@ Graph = dict[str, set[str]]
 
 
 def files() -> dict[str, Path]:
-    """Module below `genarena` -> its file; a package stands for its `__init__.py`."""
+    """Module below `genarena` -> its file; for a package, its `__init__.py`."""
     found = {}
     for path in sorted(SOURCE.rglob("*.py")):
         parts = path.relative_to(SOURCE).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    found.pop("", None)  # genarena/__init__.py holds the version
+    found.pop("", None)  # genarena/__init__.py only has the version
     return found
 
 
 def imported(path: Path) -> set[str]:
-    """Dotted names that a file imports, wherever in the file it does."""
+    """Dotted names of all imports in a file, also those inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -32,7 +32,7 @@ def imported(path: Path) -> set[str]:
 
 
 def arrows() -> Graph:
-    """Module -> the modules of genarena that it imports, in functions too."""
+    """Module -> the modules of genarena that it imports, also inside functions."""
     known = files()
     graph: Graph = {}
     for module, path in known.items():
@@ -43,7 +43,7 @@ def arrows() -> Graph:
 
 
 def room(module: str) -> str:
-    """The folder that a module lies in, or its own name where it stands at the root."""
+    """The top folder of a module below `genarena`; for a module at the root, its own name."""
     return module.partition(".")[0]
 
 
@@ -56,7 +56,7 @@ def room_arrows() -> Graph:
 
 
 def circles(graph: Graph) -> list[list[str]]:
-    """Paths that lead back to where they began; one for each arrow that closes a circle."""
+    """Cycles of the graph, as lists of nodes; one for each arrow that closes a cycle."""
     found: list[list[str]] = []
     done: set[str] = set()
 
@@ -74,7 +74,7 @@ def circles(graph: Graph) -> list[list[str]]:
 
 
 def reachable(graph: Graph, start: str) -> set[str]:
-    """What a node reaches by one arrow or more."""
+    """All nodes that can be reached from `start` by one or more arrows."""
     found, waiting = set(), list(graph[start])
     while waiting:
         node = waiting.pop()
@@ -85,7 +85,7 @@ def reachable(graph: Graph, start: str) -> set[str]:
 
 
 def drawn(graph: Graph) -> Graph:
-    """The graph without the arrows that follow from others: a -> c where a -> b and b -> ... -> c."""
+    """The transitive reduction of the graph: without arrows a -> c for which there are a -> b and b -> ... -> c."""
     return {
         node: {target for target in targets if not any(target in reachable(graph, other) for other in targets)}
         for node, targets in graph.items()
@@ -93,7 +93,7 @@ def drawn(graph: Graph) -> Graph:
 
 
 def floors(graph: Graph) -> dict[str, int]:
-    """Room -> its floor: 1 for one that imports no other, else one above the highest that it imports."""
+    """Room -> its floor: 1 if it imports no other room, else one more than the highest floor of its imports."""
     heights: dict[str, int] = {}
 
     def height(node: str) -> int:
@@ -107,7 +107,7 @@ def floors(graph: Graph) -> dict[str, int]:
 
 
 def picture(graph: Graph) -> str:
-    """The Mermaid text of the rooms, a box per floor, with the arrows of `drawn`."""
+    """A Mermaid diagram of the rooms, with a box per floor and the arrows of `drawn`."""
     heights = floors(graph)
     lines = ["flowchart TD"]
     for floor in range(max(heights.values()), 0, -1):
@@ -120,13 +120,13 @@ def picture(graph: Graph) -> str:
 
 
 def table() -> Graph:
-    """What the page's table says: room -> the rooms that it imports."""
+    """Room -> the rooms that it imports, according to the table in docs/architecture.md."""
     rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", PAGE.read_text(), re.MULTILINE)
     return {name: set(re.findall(r"\w+", imports)) for name, imports in rows}
 
 
 def written(graph: Graph) -> str:
-    """The page with the picture and the last column of the table as the code has them."""
+    """The text of docs/architecture.md with the diagram and the last column of the table updated from `graph`."""
     text = re.sub(r"(?s)(?<=```mermaid\n).*?(?=\n```)", lambda _: picture(graph), PAGE.read_text())
 
     def row(match: re.Match) -> str:

@@ -1,4 +1,4 @@
-"""What tests ask a run folder for."""
+"""Finds run folders and their tensors, for tests."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from genarena.runs.folder import RunFolder
 
 
 def the_folder(runs_dir: Path) -> RunFolder:
-    """The only run of the digits there."""
+    """The only run on digits below `runs_dir`."""
     (path,) = runs_dir.glob("digits/*/*")
     return RunFolder.open(path)
 
 
 def tensors(value: object, prefix: str = "") -> dict[str, torch.Tensor]:
-    """All tensors in nested containers, by their place."""
+    """Path -> tensor, for all tensors in nested containers."""
     if isinstance(value, torch.Tensor):
         return {prefix: value}
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()

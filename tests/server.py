@@ -1,4 +1,4 @@
-"""A web server on this machine that misbehaves as real ones do."""
+"""A local web server that can fail in the ways of real servers."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Behaviour:
-    """What the server does. content: of each path. cut_after: bytes after which an answer ends early, once per entry."""
+    """The behaviour of the server. content: by path. cut_after: each entry ends one answer after so many bytes."""
 
     def __init__(self, content: dict[str, bytes]) -> None:
         self.content = content
@@ -20,7 +20,7 @@ class Behaviour:
 
 @contextmanager
 def serving(content: dict[str, bytes]) -> Iterator[tuple[str, Behaviour]]:
-    """The address without a last slash, and the behaviour, which a test may change."""
+    """The address of a running server, without a last slash, and its behaviour, which a test may change."""
     behaviour = Behaviour(content)
 
     class Handler(BaseHTTPRequestHandler):

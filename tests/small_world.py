@@ -1,4 +1,4 @@
-"""A small world in which every metric can be computed in seconds: data, a model, and small networks for the large ones."""
+"""A data set, a model and small stand-ins for the large networks, so that every metric takes only seconds."""
 
 import math
 from pathlib import Path
@@ -33,7 +33,7 @@ SETTINGS = EvaluationSettings(
 
 
 class Projection(nn.Module):
-    """Stands in for a large network: a fixed random projection of the pixels, and logits where they are asked for."""
+    """Replaces a large network: features from a fixed random projection of the pixels, and the first 10 of them as logits."""
 
     def __init__(self, seed: int, num_features: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Projection(nn.Module):
 
 
 class Halves(ArenaDataModule):
-    """Noise with a brighter upper or lower half as its class."""
+    """Noise images of two classes; in class 1 the upper half is brighter."""
 
     name = "halves-of-a-small-world"
 
@@ -59,7 +59,7 @@ class Halves(ArenaDataModule):
 
 
 class Drawn(GenerativeModel, Weighs, Integrates, Emits):
-    """Hands out stored samples, in the order given; can do all that evidence asks for, without chance."""
+    """Returns stored samples in their order. Has every capability that metrics need; all results are deterministic."""
 
     family = "baseline"
     likelihood = Likelihood.LOWER_BOUND
@@ -96,8 +96,8 @@ def some_samples() -> Tensor:
 
 
 def furnished(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Halves:
-    """The data, with an empty cache, small networks behind files of weights that the environment names, and no metric that
-    wants more examples than there are."""
+    """The data, set up. Also sets an empty cache, replaces the large networks by small ones (with weight files that the
+    environment variables name), and lowers the number of examples that metrics require."""
     monkeypatch.setenv("GENARENA_CACHE", str(folder / "cache"))
     monkeypatch.setitem(features.RECIPE, "examples", 2000)
     for name in names():

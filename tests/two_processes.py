@@ -1,4 +1,4 @@
-"""What two ranks do together: `python -m tests.two_processes <folder> families|more`, started twice by a test."""
+"""Runs with two ranks: `python -m tests.two_processes <folder> families|more`, started twice by a test."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ FAMILIES = {
     "injective_flow": ["model.hidden_features=32"],
     "gaussian": [],
 }
-RESUMED = {  # state that each rank has for itself: chains, averaged and normalised weights, a reservoir
+RESUMED = {  # models with state that differs between ranks: chains, averaged and normalised weights, a reservoir
     "ebm": FAMILIES["ebm"],
     "sngan": FAMILIES["sngan"],
     "memoriser": ["model.capacity=24"],

@@ -1,4 +1,4 @@
-"""Untrained models of a few hundred weights, and their own samples as images."""
+"""Small untrained models, and images sampled from them."""
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def pixelcnn(shape: tuple[int, ...], num_levels: int, pixels: str) -> PixelCNN:
     )
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(1.5)  # so that nothing is close to uniform
+            parameter.mul_(1.5)  # so that no distribution is close to uniform
     return model.eval()
 
 
@@ -49,7 +49,7 @@ def made(shape: tuple[int, ...], num_levels: int, pixels: str) -> MADE:
 def vae(shape: tuple[int, ...], num_levels: int, pixels: str) -> VAE:
     torch.manual_seed(3)
     model = VAE(DataSpec(shape, num_levels), latent_dim=5, channels=8, hidden=32, pixels=pixels, num_mixtures=3)
-    with torch.no_grad():  # posteriors that differ between images, and from the prior
+    with torch.no_grad():  # posteriors that differ between images and from the prior
         model.encoder[-1].weight.mul_(4.0)
         model.encoder[-1].bias[5:] = -2.0
     return model.eval()

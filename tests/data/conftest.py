@@ -1,4 +1,4 @@
-"""Each test of a data set decodes into a cache of its own."""
+"""Gives each test of a data set its own cache."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The files of sets that have to be downloaded, made small: `MAKERS[<data>](root)` writes them and gives the options."""
+"""Small data sets in the file formats of the real ones. `MAKERS[<data>](root)` writes one and returns the needed options."""
 
 import io
 import tarfile

@@ -1,4 +1,4 @@
-"""Trials and failures per promise, printed at the end of `make test-faults`."""
+"""Prints trials and failures for each promise at the end of `make test-faults`. A promise is a test's docstring."""
 
 from collections import Counter
 from pathlib import Path
@@ -43,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[RunFolder, float]]:
-    """Per model, the uninterrupted run and the seconds it took."""
+    """Model -> its uninterrupted run and the duration in seconds."""
     runs = {}
     for model in MODELS:
         runs_dir = tmp_path_factory.mktemp(f"whole-{model}")

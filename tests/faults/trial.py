@@ -1,4 +1,4 @@
-"""A real `train.py` process to kill, stop and starve; forked, so that only the first pays for importing torch."""
+"""Real `train.py` processes that tests kill, stop and starve. They are forked, so that torch is imported only once."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def command(runs_dir: Path, model: str, *more: str) -> list[str]:
-    """24 batches, a validation and a checkpoint after every second one, averaged weights, then an evaluation."""
+    """Arguments for 24 batches, with validation and checkpoint after every second batch, averaged weights, and evaluation."""
     return [
         f"model={model}",
         "data=digits",
@@ -50,7 +50,7 @@ class Process:
     def __init__(
         self, arguments: list[str], log: Path, tmpdir: Path | None = None, prepare: Callable[[], object] | None = None
     ) -> None:
-        """prepare: called in the process before anything else."""
+        """prepare: called in the new process before training."""
         self.log, self.began = log, time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
@@ -61,13 +61,13 @@ class Process:
             os.kill(self.pid, number)
 
     def state(self, runs_dir: Path) -> str:
-        """What it is doing, as far as it says."""
+        """The state in `status.json`; "starting up" until this process has written it."""
         folder = folder_of(runs_dir)
         facts = status.read(folder.path) if folder else None
         return facts["state"] if facts and facts["pid"] == self.pid else "starting up"
 
     def wait(self, timeout: float = 240.0) -> int:
-        """The exit code, negative for a signal that ended it; a process that takes longer is killed: TimeoutError."""
+        """The exit code, or minus the number of the signal that ended it. After `timeout` s it is killed: TimeoutError."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             pid, ended = os.waitpid(self.pid, os.WNOHANG)
@@ -85,7 +85,7 @@ class Process:
 
 
 def _be_train(arguments: list[str], log: Path, tmpdir: Path | None, prepare: Callable[[], object] | None) -> None:
-    """In the child: never returns."""
+    """Run `train.py` in the forked child. Never returns."""
     code = 1
     try:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -110,20 +110,20 @@ def _be_train(arguments: list[str], log: Path, tmpdir: Path | None, prepare: Cal
 
 
 def fresh(arguments: list[str], log: Path) -> Process:
-    """The same without the short cut: a new interpreter, which imports everything."""
+    """`python train.py <arguments>` in a new interpreter, which imports everything itself."""
     path = [sys.executable, str(Path(train.__file__)), *arguments]
     return Process([], log, prepare=lambda: os.execv(sys.executable, path))
 
 
 def folder_of(runs_dir: Path) -> RunFolder | None:
-    """The run below `runs_dir`; None when the process ended before it made one."""
+    """The only run below `runs_dir`; None if the process ended before it made one."""
     found = [path for path in runs_dir.glob("digits/*/*") if (path / "config.yaml").is_file()]
     assert len(found) <= 1
     return RunFolder(found[0]) if found else None
 
 
 def finish(runs_dir: Path, model: str, log: Path, tmpdir: Path | None = None) -> RunFolder:
-    """Go on with a run (or start it, where there is none) to its end."""
+    """Resume the run below `runs_dir`, or start one if there is none, and wait for its end."""
     folder = folder_of(runs_dir)
     process = Process(command(runs_dir, model, *([f"resume={folder.path}"] if folder else [])), log, tmpdir)
     assert process.wait() == 0, process.output
@@ -131,7 +131,7 @@ def finish(runs_dir: Path, model: str, log: Path, tmpdir: Path | None = None) ->
 
 
 def differences(one: RunFolder, other: RunFolder) -> list[str]:
-    """Names of tensors that are not bitwise the same: weights, averages and optimisers; last and chosen (and best)."""
+    """Names of tensors that differ bitwise between last, chosen and best checkpoints: weights, averages, optimiser states."""
     names = [name for name in ("last.ckpt", "chosen.ckpt", "best.ckpt") if (one.checkpoints / name).exists()]
     found = []
     for name in names:
@@ -155,5 +155,5 @@ def _tensors(value: object, prefix: str) -> dict[str, torch.Tensor]:
 
 
 def moment(draw: random.Random, whole: float) -> float:
-    """A random time in the life of a process that lives `whole` seconds."""
+    """A random time, in seconds, from the start of a process that takes `whole` seconds to just after its end."""
     return draw.uniform(0.0, 1.02) * whole

@@ -1,4 +1,4 @@
-"""Rows made by hand, for the tests of tables and page."""
+"""Makes rows of runs for the tests of tables and page."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from genarena.runs.seals import digest, seal
 
 
 def make_row(model: str = "vae", seed: int = 0, value: float | None = 1.0, **changes: Any) -> dict[str, Any]:
-    """A complete row with two metrics; `changes` replace top-level entries."""
+    """A complete row with two metrics. changes: replace top-level entries."""
     fd = (
         {"value": None, "reason": "no labels"}
         if value is None
@@ -60,6 +60,6 @@ def write_rows(folder: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def write_sealed(path: Path, row: Any) -> None:
-    """Write a row that need not be one, with the seal that genarena would give it."""
+    """Write a row, which may be invalid, with a matching seal."""
     path.write_text(json.dumps(row))
     seal(path).write_text(f"{digest(path)}  {path.name}\n")

@@ -1,4 +1,4 @@
-"""As much of a W&B server as a run and its artifact need, on this machine."""
+"""A local W&B server with only the requests that a run and its artifact need."""
 
 import json
 import re
@@ -11,10 +11,10 @@ VIEWER = {"id": "dXNlcg==", "entity": "someone", "username": "someone", "flags":
 
 
 class FakeServer:
-    """Says yes to every run and keeps what it was told. `answering` off: takes requests and never answers.
+    """Accepts every run and records all requests. answering: if it is cleared, requests are not answered.
 
-    runs: variables of the requests that begin one or change it; streamed: what came of its history and state;
-    files: content of an artifact by name; committed: artifacts that are whole; bodies: everything that came.
+    runs: variables of the requests that create or change a run. streamed: requests with history and state of a run.
+    files: name -> content of the files of an artifact. committed: number of complete artifacts. bodies: of all requests.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class FakeServer:
             self.streamed.append(body.decode(errors="replace"))
         return {}
 
-    # Named after the queries of wandb 0.31.
+    # The methods below have the names of the GraphQL queries of wandb 0.31.
 
     def _Viewer(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"viewer": VIEWER}

@@ -1,4 +1,4 @@
-"""Reads what an offline W&B run holds: records in a LevelDB log, each a protobuf message."""
+"""Reads the file of an offline W&B run: a log in LevelDB's format, whose records are protobuf messages."""
 
 import json
 import struct
@@ -27,7 +27,7 @@ class Logged:
 
 def read(folder: Path) -> Logged:
     """The content of the one `.wandb` file in `folder`."""
-    wandb.teardown()  # as at the end of the process: all is written
+    wandb.teardown()  # flushes the file, as at the end of the process
     (path,) = folder.glob("*.wandb")
     logged = Logged()
     for record in _records(path.read_bytes()):
@@ -48,7 +48,7 @@ def _key(item: Any) -> str:
 
 
 def _records(content: bytes) -> Iterator[Record]:
-    place, parts = HEADER, b""  # the file begins with a header of its own, of the same length
+    place, parts = HEADER, b""  # the file begins with a header of the same length
     while place + HEADER <= len(content):
         left = BLOCK - place % BLOCK
         if left < HEADER:
@@ -57,7 +57,7 @@ def _records(content: bytes) -> Iterator[Record]:
         length, kind = struct.unpack_from("<HB", content, place + 4)
         parts += content[place + HEADER : place + HEADER + length]
         place += HEADER + length
-        if kind in (1, 4):  # whole, or the last part
+        if kind in (1, 4):  # a whole record, or the last part of one
             record = Record()
             record.ParseFromString(parts)
             parts = b""

@@ -1,4 +1,4 @@
-"""A model small enough to follow by hand, and data for it."""
+"""Models so small that their training can be checked by hand, and data for them."""
 
 import torch
 from pytorch_lightning import Trainer
@@ -26,7 +26,7 @@ class ToyData(ArenaDataModule):
 
 
 class Mean(GenerativeModel):
-    """loss = ||x - mean||^2; `broken` batches give NaN."""
+    """loss = mean of (x - mean)^2. broken: numbers of the batches whose loss is NaN."""
 
     family, likelihood, paper = "toy", Likelihood.NONE, "-"
     selection = "val/loss"
