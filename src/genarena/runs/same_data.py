@@ -34,7 +34,8 @@ def is_same(stored: dict[str, Any], node: dict[str, Any]) -> bool:
     place = Path(str(files.get("path")))
     if any(place.is_relative_to(own.absolute()) for own in _places(node)) and _stamp(place) == files.get("stamp"):
         return True
-    return _data_id(json.dumps(node, sort_keys=True)) == stored.get("data_id")
+    known = stored.get("data_id")
+    return known is not None and _data_id(json.dumps(node, sort_keys=True)) == known
 
 
 def stamp(place: Path) -> str:
