@@ -186,7 +186,7 @@ def test_flags_of_hydra_keep_their_values() -> None:
             "model.training.optimizer=null",
             "model.training.optimizer=null: it has options of its own, e.g. model.training.opt",
         ),
-        ("model.training=null", "these options do not fit together"),
+        ("model.training=null", "model.training=null: other options refer to it, e.g. data.batch_size"),
         ("data=null", "data=null: there is no such data"),
         ("model.latent_dims=2", r"did you mean model\.latent_dim\?"),
         ("metrics=null", r"metrics=null: expected a list, e\.g\. metrics=\[bits_per_dim\]"),

@@ -183,6 +183,9 @@ def expand_resume(overrides: list[str]) -> list[str]:
     path = Path(path_in(given[-1], OF_THE_LINE["resume"])) / "config.yaml"
     if not path.is_file():
         raise UserError(f"{given[-1]}: there is no run (no config.yaml) in that folder")
+    for text in (text for text in overrides if key_of(text) == "runs_dir"):
+        if not path.resolve().is_relative_to(Path(path_in(text, OF_THE_LINE["runs_dir"])).resolve()):
+            raise UserError(f"{text}: {given[-1]} goes on in its own folder, which is not in there; leave it out")
     stored = stored_config.load(path)["choices"]["overrides"]
     keys = {key_of(text) for text in overrides}
     return [text for text in stored if key_of(text) not in keys] + overrides

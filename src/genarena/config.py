@@ -6,6 +6,7 @@ with the composed configuration, and with the types of the constructor that the 
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ from genarena.errors import UserError
 from genarena.options import values
 from genarena.options.devices import check_devices
 from genarena.options.groups import GROUPS
-from genarena.options.hints import flat, misspelt, nearest, told, written
+from genarena.options.hints import flat, misspelt, nearest, told, unresolved, written
 from genarena.options.overrides import OF_THE_LINE, key_of, literal_path, parse
 from genarena.options.overrides import values as values_of
 from genarena.options.signatures import parameters
+from genarena.tracking import wandb_settings
 from genarena.trust import refuse_foreign
 
 SOURCE = Path(__file__).parent
@@ -173,12 +175,14 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
                 raise UserError(f"{group}.{key}=<value> is missing: {group}={cfg.choices[group]} needs it")
     if cfg.budget.minutes is None and cfg.budget.examples is None:
         raise UserError("budget.minutes=null, budget.examples=null: a budget needs one of them")
+    wandb_settings.check_environment(OmegaConf.to_container(cfg.logger, resolve=True))
     if any(override.is_sweep_override() for override in given):
         return  # the sweep gives the missing values
     try:
         resolved = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"these options do not fit together: {told(error)}") from error
+        empty = [override.key_or_group for override in given if values_of(override) == [None]]
+        raise UserError(unresolved(error, empty)) from error
     for group, node in resolved.items():
         refuse_foreign(node, group)
     check_devices(resolved["trainer"])
@@ -189,7 +193,9 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
 
 def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
     key = override.key_or_group
-    if is_group(key) or key.startswith(("hydra.", "hydra/")):  # Hydra checks its own
+    if re.match(r"hydra\b", key):
+        raise UserError(f"{text}: Hydra's own settings are fixed; runs_dir=<folder> says where runs are kept")
+    if is_group(key):
         return text
     if override.is_delete():
         raise UserError(f"~{key}: options cannot be removed")

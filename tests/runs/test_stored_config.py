@@ -75,6 +75,14 @@ def test_a_broken_one_is_one_line(content: bytes, tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("content", ["# \xe9".encode("latin-1"), "model: {}".encode("utf-16"), b"model: {}\0"])
+def test_bytes_that_are_no_text_are_damage(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(Untrusted, match="holds bytes that are no text") as refused:
+        stored_config.load(tmp_path / "config.yaml")
+    assert refused.value.exit_code == 4
+
+
 def test_a_model_far_larger_than_its_weights_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genarena.runs.cost.FREE", 2_000_000)
     path = tmp_path / "chosen.ckpt"

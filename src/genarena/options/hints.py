@@ -37,6 +37,17 @@ def told(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
+def unresolved(error: Exception, empty: Iterable[str]) -> str:
+    """Why OmegaConf cannot resolve a reference from one option to another, in one line.
+
+    empty: the options that were set to null.
+    """
+    text, source = told(error), getattr(error, "full_key", None)
+    if key := next((key for key in empty if f"{key}." in text), None):
+        return f"{key}=null: other options refer to it{f', e.g. {source}' if source else ''}"
+    return f"these options do not fit together: {text}"
+
+
 def flat(cfg: DictConfig, prefix: str = "") -> list[str]:
     """All options of a configuration, including those that a YAML leaves to the constructor's default."""
     keys = []

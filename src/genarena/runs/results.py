@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,14 @@ def sound_row(path: Path) -> dict[str, Any] | None:
     try:
         return read_row(path)
     except (UserError, Untrusted) as error:
-        print(f"warning: {error}", file=sys.stderr, flush=True)
+        _warn(str(error), os.lstat(path).st_mtime_ns)
         return None
+
+
+@lru_cache(4096)
+def _warn(text: str, changed: int) -> None:
+    """Name a damaged row, once per change of its file."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def is_finished(path: Path) -> bool:

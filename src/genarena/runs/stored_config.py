@@ -12,6 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
+from yaml.reader import ReaderError
 
 from genarena.errors import Untrusted, UserError
 from genarena.files import foreign
@@ -33,15 +34,17 @@ NUMBER = re.compile(r"(?<![\w.])[\d_]+(?![\w.])")  # a whole number in an option
 def load(path: Path) -> dict[str, Any]:
     """The resolved configuration of a run folder.
 
-    Raises UserError for a broken file. Raises Untrusted for a link out of the folder; for a file that is too large, is nested
-    too deeply or contains too large numbers; and for content that genarena never writes: interpolations (they may name
+    Raises UserError for a broken file. Raises Untrusted for a link out of the folder; for a file that is no text, is too large,
+    is nested too deeply or contains too large numbers; and for content that genarena never writes: interpolations (they may name
     secrets), YAML tags and aliases, and targets that are not allowed.
     """
     try:
         text = foreign.read(path, SIZE).decode()
         _check_tokens(text, path)
         loaded = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException, ValueError) as error:
+    except (UnicodeDecodeError, ReaderError) as error:
+        raise Untrusted(f"{path} is damaged: it holds bytes that are no text") from error
+    except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
         raise UserError(f"{path} cannot be read: {(str(error).strip().splitlines() or [''])[0]}") from error
     parts = [loaded.get(key) for key in ("model", "data", "choices")] if isinstance(loaded, dict) else [None]
     if not all(isinstance(part, dict) for part in parts):

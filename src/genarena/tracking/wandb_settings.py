@@ -28,17 +28,25 @@ def disabled(settings: dict[str, Any]) -> bool:
     return settings["offline"] is None and os.environ.get("WANDB_MODE") == "disabled"
 
 
-def check(settings: dict[str, Any]) -> None:
-    """Raise UserError for settings or an environment that W&B would refuse. Called before a run has a folder."""
+def check_environment(settings: dict[str, Any]) -> None:
+    """Raise UserError for settings, or an address in a variable, that no W&B run could use. Imports nothing of W&B."""
     if settings["kind"] != "wandb" or disabled(settings):
         return
-    entity, project = names(settings)
+    names(settings)
     if settings["offline"] is False and not _has_key(_server()):
         raise UserError(
             "logger.offline=false: W&B has no API key; set WANDB_API_KEY, or `wandb login`, or leave it out"
         )
-    prepare(settings)
     _address()
+
+
+def check(settings: dict[str, Any]) -> None:
+    """Raise UserError for settings or an environment that W&B would refuse. Called before a run has a folder."""
+    check_environment(settings)
+    if settings["kind"] != "wandb" or disabled(settings):
+        return
+    entity, project = names(settings)
+    prepare(settings)
     try:
         import wandb
 
