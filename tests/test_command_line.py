@@ -189,6 +189,7 @@ def test_flags_of_hydra_keep_their_values() -> None:
         ("model.training=null", "model.training=null: other options refer to it, e.g. data.batch_size"),
         ("data=null", "data=null: there is no such data"),
         ("model.latent_dims=2", r"did you mean model\.latent_dim\?"),
+        ("model.training.lr=1", r"did you mean model\.training\.optimizer\.lr\?"),
         ("metrics=null", r"metrics=null: expected a list, e\.g\. metrics=\[bits_per_dim\]"),
         (
             "metrics=[fid",

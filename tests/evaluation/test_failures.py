@@ -133,6 +133,7 @@ def test_a_metric_that_fails_has_a_reason_and_the_others_their_values(
 def test_a_number_that_is_not_finite_inside_a_record_is_null(data: Halves, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first draws of a bound may be -inf: the value is finite all the same, and the row can be written."""
     record = {
+        "n": 5,
         "nats": [math.inf, torch.tensor(2.5)],
         "deep": {"numpy": np.float32("nan"), 3: np.arange(2)},
         "ok": (1, True),
@@ -146,3 +147,22 @@ def test_a_number_that_is_not_finite_inside_a_record_is_null(data: Halves, monke
     assert (found["nats"], found["deep"], found["ok"]) == ([None, 2.5], {"numpy": None, "3": [0, 1]}, [1, True])
     with pytest.raises(TypeError, match="object is no data"):
         plain([object()])
+
+
+RECORDS = [
+    ({}, "lacks n"),
+    ({"n": 2.5}, "n is 2.5"),
+    ({"n": 3, "k": "five"}, "'five' is not of type"),
+    ({"n": 3, "x": object()}, "no data"),
+]
+
+
+@pytest.mark.parametrize(("record", "said"), RECORDS, ids=lambda value: str(value)[:20])
+def test_a_record_that_no_row_can_hold_is_a_reason(
+    record: dict, said: str, data: Halves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NearestNeighbourRatio, "record", lambda self: record)
+    names = ["nearest_neighbour_ratio", "bits_per_dim"]
+    broken, sound = evaluate(Drawn(some_samples()).eval(), data, names, FEW, progress=False).metrics.values()
+    assert broken["value"] is None and said in broken["reason"]
+    assert sound["value"] > 0

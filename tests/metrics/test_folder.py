@@ -30,5 +30,18 @@ def test_listing_does_not_import_torch() -> None:
 
 def test_a_metric_without_a_title_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(load_metric("recall"), "title")
-    with pytest.raises(TypeError, match="recall has no title, the heading of its column"):
+    with pytest.raises(UserError, match="metrics=recall: its class has no title, the heading of its column"):
         load_metric("recall")
+
+
+def test_a_metric_that_misses_a_part_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    metric = load_metric("nearest_neighbour_ratio")
+    with monkeypatch.context() as patch:
+        patch.delattr(metric, "record")
+        with pytest.raises(
+            UserError, match="^metrics=nearest_neighbour_ratio: its class has no `record`, which gives n"
+        ):
+            load_metric("nearest_neighbour_ratio")
+    monkeypatch.setattr(metric, "update", lambda self, reals: None)
+    with pytest.raises(UserError, match="its `update` asks for reals; there are .*real"):
+        load_metric("nearest_neighbour_ratio")

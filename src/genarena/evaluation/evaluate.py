@@ -27,6 +27,7 @@ from genarena.metrics import check
 from genarena.metrics.base import ArenaMetric, Unavailable
 from genarena.models.base import GenerativeModel
 from genarena.ranks import exchange, world
+from genarena.runs import results
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,15 @@ def evaluate(
     if model.training:
         raise ValueError("evaluate takes a model in eval mode: call model.eval()")
     classes, rules = {name: load_metric(name) for name in check(metrics)}, protocol(metrics, settings)
-    results = {}
+    records = {}
     devices = [model.device] if model.device.type == "cuda" else []
     with Bars(progress and world.rank() == 0) as bars, torch.random.fork_rng(devices), torch.no_grad():
         evidence = Evidence(Subject(model, data, settings, bars))
         for name in bars.track(classes, "metrics"):
-            results[name] = _record(name, classes[name], evidence, debug)
+            records[name] = _record(name, classes[name], evidence, debug)
     drawn = evidence.found("drawn")
     return Evaluation(
-        metrics=results,
+        metrics=records,
         protocol=rules,
         fake=drawn and drawn.samples,
         seconds_per_image=drawn and drawn.seconds,
@@ -112,7 +113,9 @@ def _computed(metric_class: type[ArenaMetric], pieces: dict[str, Any]) -> dict[s
     if not math.isfinite(value):
         raise Unavailable(f"the value is {value}")
     meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better")}
-    return plain({"value": value, **metric.record(), **meaning})
+    record = plain({**metric.record(), "value": value, **meaning})
+    results.check_metric(metric_class.__name__, record)
+    return record
 
 
 def _failed(name: str, error: Exception, debug: bool) -> str:

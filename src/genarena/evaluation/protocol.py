@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from genarena.errors import UserError
 from genarena.evaluation import networks
 from genarena.evaluation.evidence import base as evidence
 from genarena.evaluation.gathered import Evidence
@@ -56,8 +57,8 @@ def _version(library: str) -> str | None:
 
 
 def load_metric(name: str) -> type[ArenaMetric]:
-    """The metric class of `genarena/metrics/<name>.py`. Raises UserError if there is no such file; TypeError if it has not
-    exactly one metric class, or the class has no title or needs unknown evidence."""
+    """The metric class of `genarena/metrics/<name>.py`. Raises UserError if there is no such file, if it has not
+    exactly one metric class, or if the class has no title or record, or needs unknown evidence."""
     check([name])
     module = importlib.import_module(module_of(name))
     members = [
@@ -65,12 +66,15 @@ def load_metric(name: str) -> type[ArenaMetric]:
     ]
     found = [member for member in members if issubclass(member, ArenaMetric)]
     if len(found) != 1:
-        raise TypeError(f"{module_of(name)} has {len(found)} metric classes, expected one")
+        raise UserError(f"metrics={name}: {module_of(name)} has {len(found)} metric classes, expected one")
     if not getattr(found[0], "title", ""):
-        raise TypeError(f"{name} has no title, the heading of its column")
+        raise UserError(f"metrics={name}: its class has no title, the heading of its column")
+    if found[0].record is ArenaMetric.record:
+        raise UserError(f"metrics={name}: its class has no `record`, which gives n, the number of examples")
     unknown = set(needed(found[0])) - set(Evidence.names())
     if unknown:
-        raise TypeError(f"{name}.update asks for {', '.join(sorted(unknown))}; there are {', '.join(Evidence.names())}")
+        asked, there = ", ".join(sorted(unknown)), ", ".join(Evidence.names())
+        raise UserError(f"metrics={name}: its `update` asks for {asked}; there are {there}")
     return found[0]
 
 

@@ -65,7 +65,7 @@ class ArenaMetric(torchmetrics.Metric):
       (N, F) in `features.space`; `log_prob` (N,) nats, with `likelihood`; `spec`; and the others of
       `genarena.evaluation.evidence` (the error for a wrong name lists all).
     - `compute`: returns the number. Raises `Unavailable(reason)` if there is none.
-    - `record`: further facts (n, k, ...).
+    - `record`: further facts: `n`, the number of examples, always; k, ...
     Sums are in float64, so that the result depends neither on batch size nor on order.
     """
 
@@ -80,8 +80,8 @@ class ArenaMetric(torchmetrics.Metric):
         super().__init__(sync_on_compute=False)  # `evaluate` gathers the evidence of all ranks
 
     def record(self) -> dict[str, Any]:
-        """Facts that are recorded with the value; JSON-able."""
-        return {}
+        """Facts that are recorded with the value, `n` among them; JSON-able. Every metric writes its own."""
+        raise NotImplementedError
 
 
 class TwoSampleMetric(ArenaMetric):

@@ -13,9 +13,10 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     """`; did you mean <the closest candidate>?`, or "" if none is close."""
     candidates = list(candidates)
     others = [name for name in candidates if not word.startswith(f"{name}.")]
-    close = difflib.get_close_matches(word, others, 1, 0.65) or [c for c in others if c.lower() == word.lower()]
+    close = difflib.get_close_matches(word, others, 1, 0.85) or [c for c in others if c.lower() == word.lower()]
     if not close:  # perhaps only the last part is right
         close = [c for c in candidates if c.split(".")[-1] == word.split(".")[-1]][:1]
+    close = close or difflib.get_close_matches(word, others, 1, 0.65)
     return f"; did you mean {close[0]}?" if close else ""
 
 

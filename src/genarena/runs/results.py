@@ -29,6 +29,14 @@ def write_row(row: dict[str, Any], path: Path) -> None:
         replace_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
+def check_metric(name: str, record: dict[str, Any]) -> None:
+    """Raise ValueError, in one line, if no row could hold this record of a metric."""
+    number = record.get("n")
+    if record.get("value") is not None and (not isinstance(number, int) or isinstance(number, bool)):
+        raise ValueError("its record lacks n, the number of examples" if number is None else f"n is {number!r}")
+    schema.check({name: record}, SCHEMA, "metrics")
+
+
 def read_row(path: Path) -> dict[str, Any]:
     """Read a row. Control characters in its texts are escaped.
 

@@ -35,8 +35,8 @@ def load(path: Path) -> dict[str, Any]:
     """The resolved configuration of a run folder.
 
     Raises UserError for a broken file. Raises Untrusted for a link out of the folder; for a file that is no text, is too large,
-    is nested too deeply or contains too large numbers; and for content that genarena never writes: interpolations (they may name
-    secrets), YAML tags and aliases, and targets that are not allowed.
+    is nested too deeply or contains too large numbers; and for content that genarena never writes: interpolations (they may
+    name secrets), YAML tags and aliases, and targets that are not allowed.
     """
     try:
         text = foreign.read(path, SIZE).decode()
