@@ -37,7 +37,8 @@ def fitted(name: str, data: Halves) -> GenerativeModel:
     torch.manual_seed(0)
     model = build(compose([f"model={name}", "data=digits", "data.spec.num_levels=16"]).model, "model")
     with torch.no_grad():
-        model.train().loss(Batch(data.train.x[:32]))
+        model.train().observe(Batch(data.train.x[:32]))
+        model.loss(Batch(data.train.x[:32]))
     if isinstance(model, Withholds):
         model.withhold(data.val.x)
     return model.eval()

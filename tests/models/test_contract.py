@@ -42,7 +42,9 @@ def fitted(name: str, **options: str) -> GenerativeModel:
     model = make(name, **options)
     with torch.no_grad():
         for seed in range(3):
-            model.train().loss(Batch(images(model, 32, seed)))
+            batch = Batch(images(model, 32, seed))
+            model.train().observe(batch)
+            model.loss(batch)
     if isinstance(model, Withholds):
         model.withhold(images(model, 32, 3))
     return model.eval()
@@ -91,6 +93,17 @@ def test_loss_is_finite_and_reaches_every_parameter(name: str) -> None:
     blind = [key for key, p in parameters.items() if p.requires_grad and (p.grad is None or not p.grad.abs().sum() > 0)]
     assert not blind, "parameters that the loss does not reach"
     assert all(torch.isfinite(p.grad).all() for p in parameters.values() if p.requires_grad)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_loss_in_eval_mode_changes_no_weight_and_no_buffer(name: str) -> None:
+    """Statistics, chains and starts change in training only, so a loss after the evaluation leaves the model as it was."""
+    model = fitted(name)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model.loss(Batch(images(model, 8, seed=9)))
+    for player in model.players():
+        player.loss(Batch(images(model, 8, seed=9)))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize("name", MODELS)

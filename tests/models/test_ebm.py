@@ -168,12 +168,14 @@ def test_resumed_model_moves_the_same_chains() -> None:
     torch.manual_seed(0)
     model = EBM(DIGITS, buffer_size=32, langevin_steps=2)
     batch = Batch(torch.randint(17, (8, 1, 8, 8), dtype=torch.uint8))
+    model.observe(batch)
     model.loss(batch)
     twin = EBM(DIGITS, buffer_size=32, langevin_steps=2)
     twin.load_state_dict(model.state_dict())
     outcomes = []
     for each in (model, twin):
         torch.manual_seed(5)
+        each.observe(batch)
         outcomes.append(each.loss(batch)["loss"])
     assert torch.equal(*outcomes)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), twin.state_dict().values(), strict=True))

@@ -12,8 +12,8 @@ def numbered(num: int) -> torch.Tensor:
 def test_everything_is_kept_while_there_is_room_and_samples_are_copies():
     model, data = Memoriser(DataSpec((1,)), capacity=100), numbered(60)
     for part in data.split(25):
-        model.loss(Batch(part))
-    model.eval().loss(Batch(data - 1000))  # validation data must not be remembered
+        model.observe(Batch(part))
+    model.loss(Batch(data - 1000))  # a loss remembers nothing
     assert torch.equal(model.memory[:60], data)
     assert set(model.sample(2000).flatten().tolist()) == set(range(60))
 
@@ -24,7 +24,7 @@ def test_every_example_is_equally_likely_to_be_kept():
     for _ in range(runs):
         model = Memoriser(DataSpec((1,)), capacity=10)
         for part in numbered(40).split(16):
-            model.loss(Batch(part))
+            model.observe(Batch(part))
         assert len(set(model.memory.flatten().tolist())) == 10
         kept[model.memory.flatten().long()] += 1
     torch.testing.assert_close(kept / runs, torch.full((40,), 0.25), atol=0.045, rtol=0)

@@ -33,11 +33,11 @@ def test_one_step_of_each_player(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model: GenerativeModel = build(tiny(name), "model")
     before = {key: value.clone() for key, value in model.named_parameters()}
-    num_batches = model.settings.accumulate * getattr(model, "n_critic", 1)
+    num_batches = model.settings.accumulate * max(player.every for player in model.players())
     trained(model, num_batches, tmp_path)
     assert (model.batches_seen, model.nonfinite_steps) == (num_batches, 0)
     assert all(torch.isfinite(value).all() for value in model.parameters())
-    groups = [parameters for _, parameters in model.optimizer_groups() if parameters]
+    groups = [player.owned for player in model.players() if player.owned]
     names = {id(parameter): key for key, parameter in model.named_parameters()}
     for parameters in groups:
         assert any(not torch.equal(parameter, before[names[id(parameter)]]) for parameter in parameters)

@@ -25,8 +25,8 @@ def test_all_levels_are_drawn_equally_often():
 def test_a_continuous_box_has_volume_one_and_holds_the_data_it_saw():
     model, data = Uniform(DataSpec((2,))), torch.rand(500, 2) * torch.tensor([3.0, 0.5]) + 7
     for part in data.split(100):
-        model.loss(Batch(part))
-    model.eval().loss(Batch(data + 100))  # validation data must not move the box
+        model.observe(Batch(part))
+    model.loss(Batch(data + 100))  # a loss must not move the box
     axis = torch.linspace(5, 12, 1401)
     density = model.log_prob(torch.cartesian_prod(axis, axis)).exp()
     assert density.sum() * 0.005**2 == pytest.approx(1, abs=0.02)

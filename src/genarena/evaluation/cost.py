@@ -16,9 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
-from genarena.models.gan.adversarial import AdversarialModel
 from genarena.runs.provenance import processor
 from genarena.spec import Batch
+from genarena.training.players import constant, outside
 
 NUM_EXAMPLES = 16  # size of the training batch whose FLOPs are counted; FLOPs are proportional to it
 PATIENCE = 2.0  # seconds per sample above which FLOPs are not counted: counting takes up to 15 times as long
@@ -41,8 +41,7 @@ class FlopCounter(FlopCounterMode):
 def measure(model: GenerativeModel, data: ArenaDataModule, examples_seen: int, train_seconds: float) -> dict[str, Any]:
     """Entries of `cost`. One that cannot be measured is None, and its reason is in `unmeasured`.
 
-    Afterwards the model is in eval mode, without gradients. Buffers that a training step changes (batch statistics, replay
-    buffers) have changed; weights and the random state have not.
+    Afterwards the model is in eval mode, without gradients. Weights, buffers and the random state have not changed.
     """
     cost: dict[str, Any] = {
         "examples_per_second": examples_seen / train_seconds if train_seconds else None,
@@ -78,21 +77,24 @@ def device_name(device: torch.device) -> str:
 
 
 def train_flops_per_example(model: GenerativeModel, batch: Batch) -> float:
-    """FLOPs of the forward and backward passes of one training batch, per example.
+    """FLOPs of what the model observes and of the forward and backward passes of one training batch, per example.
 
-    An adversarial model's generator step counts once per `n_critic` batches.
+    A player that moves in every k-th step counts once per k batches.
     """
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]  # statistics, chains, ...
     model.train()
     try:
-        if not isinstance(model, AdversarialModel):
-            return _descent(lambda: model.loss(batch)["loss"]) / len(batch.x)
-        critic = _descent(lambda: model.discriminator_loss(batch)["loss"])
-        model.discriminator.requires_grad_(False)
-        generator = _descent(lambda: model.generator_loss(batch)["loss"])
-        return (critic + generator / model.n_critic) / len(batch.x)
+        with torch.no_grad(), FlopCounter() as observed:
+            model.observe(batch)
+        total = float(observed.get_total_flops())
+        for player in model.players():
+            with constant(outside(model, player)):
+                total += _descent(lambda player=player: player.loss(batch)["loss"]) / player.every
+        return total / len(batch.x)
     finally:
-        if isinstance(model, AdversarialModel):
-            model.discriminator.requires_grad_(True)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
         model.zero_grad(set_to_none=True)
         model.eval()
 

@@ -17,6 +17,7 @@ from genarena.jobs.job import Job
 from genarena.jobs.launcher import final_code
 from genarena.runs import results
 from genarena.runs.past import fingerprint
+from genarena.training.validations import number
 
 STARTUP = 10.0  # seconds until a run begins, if not measured
 PICTURES = 2**20  # bytes of pictures and text in a run folder
@@ -116,7 +117,7 @@ def _estimate(cfg: dict[str, Any], trial: dict[str, Any]) -> Estimate:
         training = min(training, trial["passes"] * ONE_PASS * trial["example_seconds"])
     if budget["minutes"] is not None:
         training = min(training, 60.0 * budget["minutes"])
-    grids = budget["validations"] * (
+    grids = number(budget["validations"]) * (
         cfg["callbacks"]["grid_size"] * trial["sample_seconds"] + budget["num_val"] * trial["likelihood_seconds"]
     )
     scoring = evaluation["num_samples"] * trial["sample_seconds"] + evaluation["num_test"] * trial["likelihood_seconds"]

@@ -19,7 +19,6 @@ from genarena.build import build
 from genarena.evaluation import memory
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
-from genarena.models.gan.adversarial import AdversarialModel
 from genarena.ranks.threads import take
 from genarena.spec import Batch, DataSpec
 from genarena.startup import threads
@@ -50,7 +49,7 @@ def measure(cfg: dict[str, Any]) -> dict[str, Any]:
             x[:16]
         )
     weights = _bytes(model.state_dict())
-    copies = 2 if model.settings.ema_decay else 1
+    copies = 2 if model.settings.averages else 1
     return {
         "example_seconds": step / len(x),
         "sample_seconds": sampling,
@@ -71,11 +70,11 @@ def _noise(spec: DataSpec, num: int, device: torch.device) -> tuple[Tensor, Tens
 
 
 def _descend(model: GenerativeModel, batch: Batch, optimizers: list[torch.optim.Optimizer]) -> None:
-    """Train on one batch. A GAN makes a generator step in every batch here."""
-    adversarial = isinstance(model, AdversarialModel)
-    losses = [model.discriminator_loss, model.generator_loss] if adversarial else [model.loss]
-    for loss in losses:
-        value = loss(batch)["loss"]
+    """Train on one batch. Every player moves in every batch here."""
+    with torch.no_grad():
+        model.observe(batch)
+    for player in model.players():
+        value = player.loss(batch)["loss"]
         if value.requires_grad:
             value.backward()
     for optimizer in optimizers:

@@ -19,8 +19,8 @@ class GenerativeModel(TrainedModule, ABC):
     """A distribution p(x | y) over the data a `DataSpec` describes.
 
     A subclass names its `family` (the folder), `likelihood` and `paper`, and writes `loss`, `sample` and, unless its
-    likelihood is `NONE`, `log_prob`. If the kind of likelihood depends on the data, the constructor sets
-    `self.likelihood`: a flow has a `LOWER_BOUND` for dequantised levels and is `EXACT` for vectors.
+    likelihood is `NONE`, `log_prob`. Where the kind of likelihood depends on the data or an option, `likelihood` is a
+    property: a flow has a `LOWER_BOUND` for dequantised levels and is `EXACT` for vectors.
     `selection` names the value of `validate` that chooses the best weights: `val/loss`, `val/<term>`, or, if the likelihood
     is exact or a bound, `val/bits_per_dim`.
 

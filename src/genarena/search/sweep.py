@@ -29,6 +29,7 @@ from genarena.options.overrides import written
 from genarena.runs import results
 from genarena.search import sweep_report
 from genarena.search.settings import folder_of, prepared
+from genarena.training.validations import EARLY, number
 
 BEAT = 60.0  # seconds between two heartbeats for other machines
 SILENT = 600.0  # seconds without a heartbeat after which a trial of another machine counts as dead
@@ -111,7 +112,8 @@ class Search(Queue):
         return job_of([*self.fixed, *drawn, written("runs_dir", self.folder / "runs")])
 
     def unwanted(self, job: Job) -> bool:
-        """Whether the trial is pruned: the median of the other trials was better at the same share of the budget."""
+        """Whether the trial is pruned: the median of the other trials was better at the same share of the budget. The early
+        validations (`genarena.training.validations`) decide nothing alone."""
         if job in self.pruned or time.monotonic() - self.looked.get(job, 0.0) < LOOK:
             return job in self.pruned
         self.looked[job] = time.monotonic()
@@ -128,7 +130,8 @@ class Search(Queue):
                 for other in self.study.get_trials(deepcopy=False)
                 if other.state.is_finished()
             ]
-            if len(values) < job.cfg["budget"]["validations"] and is_hopeless(values, others):
+            total = number(job.cfg["budget"]["validations"])
+            if len(EARLY) < len(values) < total and is_hopeless(values, others):
                 self.pruned.add(job)
                 self._tell(job, {"run": str(folder), "exit_code": 0}, None, "PRUNED")
         return job in self.pruned

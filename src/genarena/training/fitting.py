@@ -82,8 +82,7 @@ class Fitting:
     ) -> None:
         """data: a data set that is set up. folder: the folder of checkpoints."""
         self.model, self.data, self.plan = model, data, plan
-        minutes = plan.budget["minutes"]
-        self.budget = Budget(minutes, self._most_examples(), plan.budget["validations"] if minutes else None)
+        self.budget = Budget(plan.budget["minutes"], self._most_examples(), plan.budget["validations"])
         self.checkpoints = Checkpoints(folder, model.selection)
         self.threads = Threads(threads.keeps_number(plan.budget))
         self._trainer = trainer(
@@ -93,7 +92,7 @@ class Fitting:
             default_root_dir=folder.parent,
             callbacks=self._callbacks(observers),
             logger=observers.trackers,
-            val_check_interval=self._interval(),
+            val_check_interval=NEVER,  # `Budget` decides
         )
 
     def fit(self, resume: Path | None = None) -> None:
@@ -114,7 +113,7 @@ class Fitting:
         """The trained model in eval mode on its device, the same on every rank, and a description of its weights.
 
         The weights are the best on validation if the model has a `selection`, else the last; they are averaged if the model
-        has an `ema_decay`. build_again: makes an untrained copy, needed if the model is sharded.
+        has an EMA. build_again: makes an untrained copy, needed if the model is sharded.
         """
         model = self._whole(build_again()) if self.model.lockstep else self.model
         weights = exchange.from_zero(lambda: self._load_best(model))
@@ -150,12 +149,6 @@ class Fitting:
         enough = self.model.max_epochs * (size // batch_size or 1) * min(batch_size, size)  # whole batches only
         return min(examples or enough, enough)
 
-    def _interval(self) -> int:
-        """Training batches between two validations. With a budget in minutes, `Budget` decides when to validate."""
-        if self.plan.budget["minutes"]:
-            return NEVER
-        return max(1, math.ceil(self.budget.examples / self.data.batch_size / self.plan.budget["validations"]))
-
     def _callbacks(self, observers: Observers) -> list[Callback]:
         """The callbacks, in the order in which Lightning calls them; the order matters."""
         options, settings = self.plan.callbacks, self.model.settings
@@ -163,13 +156,13 @@ class Fitting:
         self.checkpoints.saved = pulse.saved
         chain: list[Callback] = [RandomState(self.plan.seed)]  # first: it seeds before others draw
         chain += [observers.pictures] if observers.pictures else []  # draws while the averaged weights are in place
-        chain += [EMA(settings.ema_decay, settings.accumulate)] if settings.ema_decay else []
+        chain += [EMA.of(settings)] if settings.averages else []
         chain += [Curves(), Limits(self.plan.budget, self.plan.extended or [])]
         limits = {name: options[name] for name in ("max_skips", "max_rollbacks", "lr_factor")}
         chain += [DivergenceGuard(self.checkpoints, **limits), self.checkpoints]
         chain += [ProgressBar(observers.title, self.budget)] if options["progress"] else []
         chain += [self.budget]  # after the others, so that its clock does not count them
-        chain += [pulse, Interruption(self.checkpoints, self._interval())]  # last: its checkpoint has all their state
+        chain += [pulse, Interruption(self.checkpoints, self.budget)]  # last: its checkpoint has all their state
         return [*chain, self.threads]
 
     def _whole(self, fresh: TrainedModule) -> TrainedModule:
@@ -179,7 +172,7 @@ class Fitting:
         return fresh
 
     def _load_best(self, model: TrainedModule) -> str:
-        kind = f"EMA {model.settings.ema_decay:g}" if model.settings.ema_decay else "plain"
+        kind = model.settings.averages or "plain"
         if not model.selection or self.checkpoints.best_value == math.inf:
             return f"{kind}, last"
         try:

@@ -1,5 +1,6 @@
 """Means of named values over many batches, for the lines of a training log."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor
@@ -44,6 +45,17 @@ class Means:
 
     def _state(self) -> State:
         return {name: (float(value), self._weights[name]) for name, value in self._sums.items()}
+
+
+def mean_over(parts: Sequence[Sequence[tuple[int, dict[str, float]]]]) -> dict[str, float]:
+    """Means over all examples. parts: per rank, the number of examples and the means of each of its blocks.
+
+    The blocks are summed in an order that does not depend on the number of ranks.
+    """
+    blocks = [block for turn in itertools.zip_longest(*parts) for block in turn if block is not None]
+    num_examples = sum(size for size, _ in blocks)
+    names = (blocks or [(0, {})])[0][1]
+    return {name: sum(size * terms[name] for size, terms in blocks) / num_examples for name in names}
 
 
 def minimised(terms: Mapping[str, Tensor], what: str) -> Tensor:

@@ -76,12 +76,12 @@ def _belongs(value: Any, parameter: Tensor) -> bool:
     return isinstance(value, Tensor) and value.shape == parameter.shape and value.dim() > 0
 
 
-def by_kind(parameters: Iterable[nn.Parameter]) -> list[Any]:
-    """Parameters for an optimiser: one list, or two groups, because no operation mixes sharded and plain tensors."""
+def by_kind(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """One list of parameters, or two, because no operation mixes sharded and plain tensors."""
     parts: dict[bool, list[nn.Parameter]] = {False: [], True: []}
     for parameter in parameters:
         parts[is_sharded(parameter)].append(parameter)
-    return [{"params": part} for part in parts.values() if part] if parts[True] else parts[False]
+    return [part for part in parts.values() if part]
 
 
 def total_norm(gradients: Sequence[Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ from genarena.training.callbacks.ema import EMA
 
 
 class Replicas(DDPStrategy):
-    """Every rank has the whole network and a share of each batch; `TrainedModule.descend` averages the gradients.
+    """Every rank has the whole network and a share of each batch; `Steps.descend` averages the gradients.
 
     Torch's DistributedDataParallel is not used. It expects one forward and one backward pass of all parameters per step,
     and gives every rank the buffers of rank 0. Neither fits two players in turn, chains in a replay buffer, moments in

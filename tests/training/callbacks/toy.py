@@ -8,10 +8,10 @@ from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
-from genarena.models.gan.adversarial import AdversarialModel
 from genarena.spec import Batch, DataSpec
 from genarena.training.callbacks.checkpoints import SealedCheckpointIO
 from genarena.training.module import Training
+from genarena.training.players import Player, joint
 from genarena.training.schedule import constant
 
 SPEC = DataSpec((2,))
@@ -45,14 +45,27 @@ class Mean(GenerativeModel):
         return self.mean.detach() + torch.randn(num_samples, 2)
 
 
-class TwoPlayers(AdversarialModel):
-    paper = "-"
+class TwoPlayers(GenerativeModel):
+    family, likelihood, paper = "toy", Likelihood.NONE, "-"
+    n_critic = 1
 
     def __init__(self, ema_decay: float | None = None) -> None:
         super().__init__(
             SPEC, Training(lambda p: torch.optim.SGD(p, lr=0.1), constant, batch_size=8, ema_decay=ema_decay)
         )
         self.generator, self.discriminator = nn.Linear(1, 2), nn.Linear(2, 1)
+
+    def players(self) -> list[Player]:
+        return [
+            Player("discriminator", self.discriminator.parameters(), self.discriminator_loss),
+            Player("generator", self.generator.parameters(), self.generator_loss, every=self.n_critic),
+        ]
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        return joint(self.players(), batch)
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        return {}
 
     def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
         fake = self.generator(torch.ones(len(batch.x), 1)).detach()

@@ -73,8 +73,6 @@ class MADE(GenerativeModel, Factorises):
         if not hidden and not direct:
             raise ValueError("hidden=[]: without hidden layers the outputs need direct=true")
         self.num_masks, self.hidden = num_masks, tuple(hidden)
-        self.factorises = num_masks == 1
-        self.mixed_precision = spec.num_levels == 2  # bfloat16 cannot resolve many levels
         dims, per_dim = spec.num_dims, 3 * num_mixtures
         self.pixel: PixelHead | None = None
         if spec.is_discrete:
@@ -91,6 +89,14 @@ class MADE(GenerativeModel, Factorises):
             self.register_buffer(f"degrees_{level}", degrees)
         self._keep_masks()
         self.register_load_state_dict_post_hook(lambda model, _: model._keep_masks())
+
+    @property
+    def factorises(self) -> bool:
+        return self.num_masks == 1
+
+    @property
+    def mixed_precision(self) -> bool:
+        return self.spec.num_levels == 2  # bfloat16 cannot resolve many levels
 
     @torch.no_grad()
     def _spread_mixtures(self, num_mixtures: int) -> None:

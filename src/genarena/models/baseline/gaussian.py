@@ -34,7 +34,6 @@ class Gaussian(GenerativeModel, Weighs):
     """
 
     family = "baseline"
-    likelihood = Likelihood.LOWER_BOUND
     paper = "10.1007/978-3-642-51461-6_3"
     max_epochs = 1
 
@@ -49,17 +48,21 @@ class Gaussian(GenerativeModel, Weighs):
         if shrinkage <= 0:
             raise ValueError(f"shrinkage={shrinkage}: expected a positive number")
         self.is_full, self.shrinkage = covariance == "full", shrinkage
-        if not (self.is_full and spec.is_discrete):
-            self.likelihood = Likelihood.EXACT
         dims, centre = spec.num_dims, (spec.num_levels - 1) / 2 if spec.is_discrete else 0.0
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.full((dims,), centre, dtype=torch.float64))
         self.register_buffer("scatter", torch.zeros((dims, dims) if self.is_full else (dims,), dtype=torch.float64))
 
+    @property
+    def likelihood(self) -> Likelihood:
+        return Likelihood.LOWER_BOUND if self.is_full and self.spec.is_discrete else Likelihood.EXACT
+
+    def observe(self, batch: Batch) -> None:
+        """Adds the batch to the statistics."""
+        self._update(exchange.whole_batch(batch.x).flatten(1).double())
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` is 0: nothing is minimised. In training mode the batch is added to the statistics."""
-        if self.training:
-            self._update(exchange.whole_batch(batch.x).flatten(1).double())
+        """`loss` is 0: nothing is minimised."""
         return {"loss": torch.zeros((), device=self.device)}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -31,10 +31,12 @@ class Memoriser(GenerativeModel):
         self.register_buffer("memory", torch.zeros(capacity, *spec.shape, dtype=dtype))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
+    def observe(self, batch: Batch) -> None:
+        """Offers the batch to the memory."""
+        self._offer(exchange.whole_batch(batch.x))
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` is 0: nothing is minimised. In training mode the batch is offered to the memory."""
-        if self.training:
-            self._offer(exchange.whole_batch(batch.x))
+        """`loss` is 0: nothing is minimised."""
         return {"loss": torch.zeros((), device=self.device)}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -34,12 +34,15 @@ class Uniform(GenerativeModel):
         self.register_buffer("lowest", torch.full(shape, math.inf))
         self.register_buffer("highest", torch.full(shape, -math.inf))
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss`: log-volume of the support, nats per example; no gradient. In training mode the box grows by the batch."""
-        if self.training and not self.spec.is_discrete:
+    def observe(self, batch: Batch) -> None:
+        """The box of continuous data grows by the batch."""
+        if not self.spec.is_discrete:
             x = exchange.whole_batch(batch.x)
             self.lowest.copy_(torch.minimum(self.lowest, x.amin(0)))
             self.highest.copy_(torch.maximum(self.highest, x.amax(0)))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss`: log-volume of the support, nats per example; no gradient."""
         return {"loss": self._log_volume()}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

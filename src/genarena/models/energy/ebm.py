@@ -130,11 +130,14 @@ class EBM(GenerativeModel):
 
     # -- training ---------------------------------------------------------------------------------------------------
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        if self.levels and self.training:
+    def observe(self, batch: Batch) -> None:
+        if self.levels:
             self.levels.observe(exchange.whole_batch(batch.x))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """In training mode the reference and the chains of the buffer advance; in eval mode no buffer changes."""
         v = self.noisy(batch.x)
-        if self.training:
+        if self.training:  # not in `observe`: it takes the noise of this step
             self.reference.observe(exchange.whole_batch(v))
         fake = self.advance_chains(len(v))
         outputs = self.net(torch.cat([v, fake.detach()])).float()
@@ -155,13 +158,15 @@ class EBM(GenerativeModel):
         return terms
 
     def advance_chains(self, num: int) -> Tensor:
-        """Run chains of the buffer, write them back and return them (n, *shape), n = min(num, capacity)."""
-        index, chains = self.buffer.draw(num, self.reference.sample)
+        """Run chains of the buffer and return them (n, *shape), n = min(num, capacity). In training mode the buffer keeps
+        them."""
+        index, chains = self.buffer.draw(num, self.reference.sample, keep=self.training)
         if self.jitter and self.spec.is_image:
             chains = shifted(chains, self.jitter)
         with frozen(self.net):
             chains = langevin(self.energy, chains, self.langevin_steps, self.step_size, self.drift_clamp)
-        self.buffer.write(index, chains)
+        if self.training:
+            self.buffer.write(index, chains)
         return torch.where(torch.isfinite(chains), chains, 0.0)
 
     @torch.no_grad()

@@ -37,13 +37,17 @@ class ReplayBuffer(nn.Module):
         self.register_buffer("age", torch.zeros(capacity, dtype=torch.int64))
         self.register_buffer("drawn", torch.zeros((), dtype=torch.int64))
 
-    def draw(self, num: int, start: Start) -> tuple[Tensor, Tensor]:
-        """Distinct chains, some of them restarted: index (n,) and state (n, *shape), float32; n = min(num, capacity)."""
+    def draw(self, num: int, start: Start, keep: bool = True) -> tuple[Tensor, Tensor]:
+        """Distinct chains, some of them restarted: index (n,) and state (n, *shape), float32; n = min(num, capacity).
+
+        keep: restarts and the number of draws are noted in the buffer.
+        """
         size = min(len(self.age), max(num, int(self.drawn) // self.visits))
         index = torch.randperm(size, device=self.age.device)[:num]
-        self.drawn += len(index)
-        self.age[index[torch.rand(len(index), device=index.device) < self.restart]] = 0
-        afresh = self.age[index] == 0
+        afresh = (self.age[index] == 0) | (torch.rand(len(index), device=index.device) < self.restart)
+        if keep:
+            self.drawn += len(index)
+            self.age[index[afresh]] = 0
         return index, torch.where(like(afresh, self.chains), start(len(index)), self.chains[index].float())
 
     def write(self, index: Tensor, state: Tensor) -> None:

@@ -22,7 +22,6 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
     """
 
     family = "flow"
-    likelihood = Likelihood.LOWER_BOUND
     mixed_precision = True
     selection = "val/bits_per_dim"
 
@@ -38,8 +37,10 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
         if not 0.0 <= temperature:
             raise ValueError(f"temperature={temperature}: expected 0 or more")
         self.flow, self.dequantisation, self.temperature = flow, dequantisation, temperature
-        if not spec.is_discrete:
-            self.likelihood = Likelihood.EXACT
+
+    @property
+    def likelihood(self) -> Likelihood:
+        return Likelihood.LOWER_BOUND if self.spec.is_discrete else Likelihood.EXACT
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` is in bits per dimension; `latent` and `log_det` are its parts in nats, log p = latent + log_det."""

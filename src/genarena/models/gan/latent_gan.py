@@ -1,21 +1,30 @@
-"""The base of image GANs with a Gaussian latent vector: draws images, and prepares the discriminator's inputs."""
+"""The base of image GANs with a Gaussian latent vector: two players, images, and the discriminator's inputs."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from genarena.likelihood import from_unit, nearest_level, to_unit
+from genarena.likelihood import Likelihood, from_unit, nearest_level, to_unit
+from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Emits
-from genarena.models.gan.adversarial import AdversarialModel
 from genarena.models.gan.augmentation import DiffAugment
-from genarena.spec import DataSpec
+from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
+from genarena.training.players import Player, joint
 
 
-class LatentGAN(AdversarialModel, Emits):
-    """x = G(z), z ~ N(0, I): a subclass sets `generator` and `discriminator` and writes the two losses."""
+class LatentGAN(GenerativeModel, Emits):
+    """x = G(z), z ~ N(0, I): a subclass sets `generator` and `discriminator` and writes the two losses.
 
+    `n_critic` discriminator steps are made per generator step. In each batch the discriminator is updated first, and the
+    generator's loss uses the updated one. With gradient accumulation the discriminator is updated in the last batch of a
+    group only; in the batches before, the generator's loss uses the discriminator of the previous update.
+    """
+
+    family = "gan"
+    likelihood = Likelihood.NONE
     mixed_precision = True
     shardable = True
 
@@ -28,10 +37,36 @@ class LatentGAN(AdversarialModel, Emits):
         latent_dim: int,
         augmentation: DiffAugment | None,
     ) -> None:
-        super().__init__(spec, training, discriminator_optimizer, n_critic)
+        super().__init__(spec, training)
+        if n_critic < 1:
+            raise ValueError(f"n_critic={n_critic}: must be at least 1")
+        self.discriminator_optimizer, self.n_critic = discriminator_optimizer, n_critic
         spec.require_image(type(self).__name__)
         self.latent_dim = latent_dim
         self.augmentation = augmentation
+
+    @abstractmethod
+    def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars; `loss` is minimised by the discriminator. The fake images must be detached."""
+
+    @abstractmethod
+    def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars; `loss` is minimised by the generator."""
+
+    def players(self) -> list[Player]:
+        discriminator, generator = self.discriminator.parameters(), self.generator.parameters()
+        return [
+            Player("discriminator", discriminator, self.discriminator_loss, self.discriminator_optimizer),
+            Player("generator", generator, self.generator_loss, every=self.n_critic),
+        ]
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Both losses at once, for inspection; training alternates them."""
+        return joint(self.players(), batch)
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        """Empty: adversarial losses say nothing about held-out data."""
+        return {}
 
     def generate(self, num_samples: int) -> Tensor:
         """(num_samples, C, H, W) in [-1, 1], rounded to the levels of the data with a straight-through gradient."""

@@ -41,7 +41,6 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
     """
 
     family = "invertible_ae"
-    likelihood = Likelihood.NONE
     paper = "2306.01843"
 
     def __init__(
@@ -63,8 +62,6 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
             raise ValueError(f"latent_dim={latent_dim}: expected at least 1")
         if not 1 <= num_probes <= self.latent_dim:
             raise ValueError(f"num_probes={num_probes}: expected 1 to latent_dim={self.latent_dim}")
-        if not spec.is_discrete and self.latent_dim == spec.num_dims:
-            self.likelihood = Likelihood.ESTIMATE
         if noise < 0.0:
             raise ValueError(f"noise={noise}: must be at least 0")
         self.num_probes, self.noise = num_probes, noise
@@ -74,6 +71,11 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
             enter, leave = _vector_ends(spec.num_dims, self.latent_dim, hidden_features, num_blocks)
         self.encoder = nn.Sequential(enter, ResidualMLP(self.latent_dim, hidden_features, num_blocks))
         self.decoder = nn.Sequential(ResidualMLP(self.latent_dim, hidden_features, num_blocks), leave)
+
+    @property
+    def likelihood(self) -> Likelihood:
+        fills = self.latent_dim == self.spec.num_dims and not self.spec.is_discrete
+        return Likelihood.ESTIMATE if fills else Likelihood.NONE
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`latent`: 1/2 ||z||^2, nats. `volume`: a surrogate with the gradient of log vol f', but not its value.

@@ -6,6 +6,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from genarena.ranks import exchange
+from genarena.training.validations import passed
 
 NEVER = 10**12  # interval between validations, in batches
 
@@ -14,7 +15,8 @@ class Budget(Callback):
     """Minutes of training (without validation, checkpoints and start-up) or examples seen, whichever is used up first.
 
     minutes, examples: at least one of them; examples count over all ranks.
-    validations: number of validations, at equal shares of the budget; None leaves it to the trainer.
+    validations: number of validations at equal shares of the budget; earlier ones come before them, see
+        `genarena.training.validations`. None leaves it to the trainer.
     Raises ValueError if there are neither minutes nor examples.
     """
 
@@ -23,6 +25,7 @@ class Budget(Callback):
             raise ValueError("a budget needs minutes, examples, or both")
         self.minutes, self.examples, self.validations = minutes, examples, validations
         self.seconds, self.examples_seen = 0.0, 0
+        self.due = 0  # batches seen when the last validation was due
         self._clock = 0.0
 
     @property
@@ -50,14 +53,16 @@ class Budget(Callback):
         # The ranks' clocks differ, but all must validate and stop at the same batch.
         progress = exchange.largest(self.share) if self.minutes else self.share
         if self.validations:
-            due = int(progress * self.validations) > int(pl_module.progress * self.validations)
+            due = passed(progress, self.validations) > passed(pl_module.progress, self.validations)
             trainer.val_check_batch = 1 if due else NEVER
+            self.due = pl_module.batches_seen if due else self.due
         pl_module.progress = progress
         if progress >= 1.0:
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "examples_seen": self.examples_seen}
+        return {"seconds": self.seconds, "examples_seen": self.examples_seen, "due": self.due}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.seconds, self.examples_seen = state_dict["seconds"], state_dict["examples_seen"]
+        for name, value in state_dict.items():
+            setattr(self, name, value)

@@ -12,14 +12,21 @@ from genarena.training.sharding import load, local
 class EMA(WeightAveraging):
     """theta_ema <- d theta_ema + (1 - d) theta with d = min(decay, (1 + n) / (10 + n)) after the n-th update.
 
+    half_life: examples, over all ranks, after which a weight counts half; then decay = 2^(-examples of a step / half_life),
+    which does not depend on the batch size (Karras et al. 2024, arXiv 2312.02696, use examples too).
     Lightning's own EMA counts optimiser steps, and a GAN makes several per batch. Buffers are copied, not averaged.
     The update does not use `AveragedModel`'s, which groups all tensors anew at every step.
     """
 
-    def __init__(self, decay: float, accumulate: int = 1) -> None:
+    def __init__(self, decay: float | None, accumulate: int = 1, half_life: float | None = None) -> None:
         super().__init__(use_buffers=False)
-        self.decay, self.accumulate = decay, accumulate
+        self.decay, self.accumulate, self.half_life = decay, accumulate, half_life
         self._swapped = False  # whether the model has the averaged weights
+
+    @classmethod
+    def of(cls, settings: Any) -> "EMA":
+        """settings: a `Training` with `ema_decay` or `ema_half_life`."""
+        return cls(settings.ema_decay, settings.accumulate, settings.ema_half_life)
 
     @property
     def model(self) -> torch.nn.Module:
@@ -44,7 +51,10 @@ class EMA(WeightAveraging):
         if pl_module.nonfinite_in_a_row or pl_module.batches_seen % self.accumulate:
             return
         num = int(self._average_model.n_averaged)
-        decay = min(self.decay, (1.0 + num) / (10.0 + num)) if num else 0.0
+        decay = self.decay
+        if self.half_life is not None:
+            decay = 0.5 ** (len(batch.x) * trainer.world_size * self.accumulate / self.half_life)
+        decay = min(decay, (1.0 + num) / (10.0 + num)) if num else 0.0
         torch._foreach_lerp_(*self._parameters, 1.0 - decay)
         for averaged, current in self._buffers:
             averaged.copy_(current)

@@ -7,6 +7,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from genarena.ranks import exchange
 from genarena.runs import interruption
 from genarena.runs.interruption import Interrupted
+from genarena.training.callbacks.budget import Budget
 from genarena.training.callbacks.checkpoints import Checkpoints
 
 
@@ -15,9 +16,9 @@ class Interruption(Callback):
     the resumed run repeats that validation. With several processes all stop after the same step.
     """
 
-    def __init__(self, checkpoints: Checkpoints, interval: int) -> None:
-        """interval: training batches between two validations."""
-        self.checkpoints, self.interval = checkpoints, interval
+    def __init__(self, checkpoints: Checkpoints, budget: Budget) -> None:
+        """budget: decides when to validate."""
+        self.checkpoints, self.budget = checkpoints, budget
         self._window: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -32,8 +33,7 @@ class Interruption(Callback):
     def _owes_a_validation(self, pl_module: LightningModule) -> bool:
         if not pl_module.batches_seen or self.checkpoints.validated == pl_module.batches_seen:
             return False
-        regular = pl_module.batches_seen % self.interval == 0
-        return regular or pl_module.progress >= 1.0
+        return self.budget.due == pl_module.batches_seen or pl_module.progress >= 1.0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -1,4 +1,4 @@
-"""Two players under one training step: who moves when, what is frozen, and what a broken step counts as."""
+"""Several players: who moves when, what is frozen, what a broken step counts as."""
 
 from functools import partial
 
@@ -8,24 +8,39 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from genarena.models.gan.adversarial import AdversarialModel
+from genarena.likelihood import Likelihood
+from genarena.models.base import GenerativeModel
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
+from genarena.training.players import Player, joint
 
 NAN = float("nan")
 
 
-class Duel(AdversarialModel):
+class Duel(GenerativeModel):
     """Affine G on a fixed z, linear D, Wasserstein losses: no randomness, every gradient can be written down."""
 
-    paper = "none"
+    family, likelihood, paper = "toy", Likelihood.NONE, "none"
 
     def __init__(self, training: Training, n_critic: int = 1, broken_generator: bool = False) -> None:
-        super().__init__(DataSpec((2,)), training, n_critic=n_critic)
+        super().__init__(DataSpec((2,)), training)
+        self.n_critic = n_critic
         torch.manual_seed(0)
         self.generator, self.discriminator = nn.Linear(2, 2), nn.Linear(2, 1)
         self.broken_generator = broken_generator
         self.seen: list[dict[str, Tensor]] = []
+
+    def players(self) -> list[Player]:
+        return [
+            Player("discriminator", self.discriminator.parameters(), self.discriminator_loss),
+            Player("generator", self.generator.parameters(), self.generator_loss, every=self.n_critic),
+        ]
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        return joint(self.players(), batch)
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        return {}
 
     def fake(self, n: int) -> Tensor:
         return self.generator(torch.ones(n, 2))
@@ -144,6 +159,7 @@ def test_a_player_that_breaks_in_a_row_is_counted_though_the_other_one_is_sound(
     assert fit(broken, batches(2, 4)).streak[-1] == 0
 
 
-def test_n_critic_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="n_critic=0"):
-        Duel(sgd(), n_critic=0)
+@pytest.mark.parametrize("options", [{"every": 0}, {"clip": 0.0}, {"clip": -1.0}])
+def test_a_player_needs_a_turn_and_a_limit(options: dict) -> None:
+    with pytest.raises(ValueError, match="critic: every=.*expected at least 1"):
+        Player("critic", [], print, **options)
