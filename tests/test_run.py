@@ -65,10 +65,7 @@ def test_folder_and_row(finished: tuple[dict, RunFolder]) -> None:
     assert row["metrics"]["bits_per_dim"]["value"] > 0
     assert folder.path.name.endswith("-seed0")
     pictures = {
-        "050.png",
-        "050-reconstructions.png",
-        "100.png",
-        "100-reconstructions.png",
+        *(f"{at}{what}.png" for at in ("025", "050", "100") for what in ("", "-reconstructions")),
         "final.png",
         "neighbours.png",
         "reconstructions.png",

@@ -84,6 +84,25 @@ def test_the_measurement_changes_neither_weights_nor_random_state(data: ToyData)
     assert not model.training
 
 
+def test_the_measurement_changes_no_buffer(data: ToyData) -> None:
+    class Observes(Network):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = torch.nn.BatchNorm1d(2)
+            self.register_buffer("count", torch.zeros(()))
+
+        def observe(self, batch: Batch) -> None:
+            self.count += 1
+
+        def loss(self, batch: Batch) -> dict[str, Tensor]:
+            return super().loss(Batch(self.norm(batch.x)))
+
+    model = Observes()
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    assert cost.measure(model, data, 64, 2.0)["unmeasured"] == {}
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
+
+
 def test_what_cannot_be_measured_is_null_with_its_reason(data: ToyData) -> None:
     class Broken(Mean):
         def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -46,20 +46,20 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_an_estimate_adds_up(tmp_path: Path, trials: list[str]) -> None:
-    """smoke: 1,024 examples, 2 validations of 64 and 64 samples, 64 samples and 64 likelihoods at the end."""
+    """smoke: 1,024 examples, 2 validations and 3 early ones of 64 and 64 samples, 64 samples and 64 likelihoods at the end."""
     (group,) = preview.preview(jobs(tmp_path, "model=vae", "seed=0,1,2"), no_bar)
     assert len(group.missing) == 3 and trials == ["vae"]  # seeds cost the same
     validation = 64 * 0.1 + 64 * 0.02
-    assert group.estimate.seconds == pytest.approx(7.0 + 1024 * 0.01 + 2 * validation + validation)
+    assert group.estimate.seconds == pytest.approx(7.0 + 1024 * 0.01 + 5 * validation + validation)
     assert group.estimate.disk_bytes == (3 * 4 + 2 + 1) * 2**20
     (minutes,) = preview.preview(jobs(tmp_path, "model=vae", "budget.minutes=0.1"), no_bar)
-    assert minutes.estimate.seconds == pytest.approx(7.0 + 6.0 + 3 * validation)
+    assert minutes.estimate.seconds == pytest.approx(7.0 + 6.0 + 6 * validation)
 
 
 def test_one_that_ends_after_a_pass_takes_no_minutes(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(preview, "_trials", lambda cfgs: [TRIAL | {"passes": 1, "example_seconds": 1e-5}])
     (group,) = preview.preview(jobs(tmp_path, "model=uniform", "budget=cpu_10min", "callbacks.grid_size=1"), no_bar)
-    validations, scoring = 8 * (0.1 + 1000 * 0.02), 10_000 * 0.1 + 10_000 * 0.02
+    validations, scoring = (8 + 3) * (0.1 + 1000 * 0.02), 10_000 * 0.1 + 10_000 * 0.02
     assert group.estimate.seconds - 7.0 - 0.6 == pytest.approx(validations + scoring)
 
 

@@ -227,12 +227,12 @@ def test_hopeless_is_worse_than_the_median_at_the_same_share_of_the_budget() -> 
 
 
 def test_what_is_hopeless_is_stopped_and_told_so(tmp_path: Path) -> None:
-    """The fifth trial is far above the others: it is stopped at its first validation. The sixth too, but it has come to
-    its end when that is seen."""
+    """The fifth trial is far above the others: it is stopped at its first regular validation. The sixth too, but it has
+    come to its end when that is seen. The seventh is above them at its early validations only."""
 
     def trains(job: Job) -> int | None:
         number = len(list((tmp_path / "sweeps").glob("*/runs/digits/vae/*")))
-        values = {4: [9.0], 5: [9.0, 9.0]}.get(number, [3.0, 2.0])
+        values = {4: [9.0] * 4, 5: [9.0] * 5, 6: [9.0] * 3}.get(number, [3.0, 3.0, 3.0, 3.0, 2.0])
         scores(job)
         folder = job.folder
         if number == 4:
@@ -249,12 +249,12 @@ def test_what_is_hopeless_is_stopped_and_told_so(tmp_path: Path) -> None:
             handle.poll = iter([None, handle.code]).__next__ if handle.code == 0 else handle.poll
             return handle
 
-    found, starts = search(tmp_path, "sweep.trials=6"), Slow(trains)
+    found, starts = search(tmp_path, "sweep.trials=7"), Slow(trains)
     launcher.work(found, starts)
-    assert states(found) == ["COMPLETE"] * 4 + ["PRUNED", "COMPLETE"]
+    assert states(found) == ["COMPLETE"] * 4 + ["PRUNED", "COMPLETE", "COMPLETE"]
     assert starts.stopped == [starts.jobs[4]]
     report = sweep_report.report(found.folder, found.study)
-    assert report.trials[4]["validation"] == [9.0] and report.trials[4]["exit_code"] == 0
+    assert report.trials[4]["validation"] == [9.0] * 4 and report.trials[4]["exit_code"] == 0
     assert launcher.worst(trial["exit_code"] for trial in report.trials) == 0
 
 

@@ -9,11 +9,13 @@ import torch
 from genarena.errors import Diverged
 from genarena.files.atomic import replace_atomically
 from genarena.runs.checkpoint import load
-from genarena.training.callbacks.budget import Budget
+from genarena.training.callbacks.budget import NEVER, Budget
 from genarena.training.callbacks.checkpoints import Checkpoints
 from genarena.training.callbacks.divergence import DivergenceGuard
 from genarena.training.callbacks.ema import EMA
 from genarena.training.callbacks.random_state import RandomState
+from genarena.training.module import Training
+from genarena.training.validations import number, passed
 from tests.training.callbacks.toy import Mean, TwoPlayers, fit
 
 
@@ -223,3 +225,54 @@ def test_validation_draws_nothing_from_the_training_generator(tmp_path: Path) ->
         fit(model, [RandomState(3), Budget(None, 80)], tmp_path, every=every)
         ends.append(model.mean.detach().clone())
     assert torch.equal(*ends)
+
+
+SHARES = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0]  # of a budget with validations=2
+
+
+class Validated(RandomState):
+    """The progress at each validation."""
+
+    def on_validation_end(self, trainer, pl_module):
+        self.at = [*getattr(self, "at", []), pl_module.progress]
+
+
+def test_validations_are_early_and_then_at_equal_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Validated(0)
+    fit(Mean(), [seen, Budget(None, 8 * 64, validations=2)], tmp_path, every=NEVER)
+    assert seen.at == SHARES
+    clock = iter(range(10_000))  # a second per batch and per look at the clock after a validation
+    monkeypatch.setattr("genarena.training.callbacks.budget.time.perf_counter", lambda: next(clock))
+    seen = Validated(0)
+    fit(Mean(), [seen, Budget(64 / 60, None, validations=2)], tmp_path, every=NEVER)
+    assert seen.at == pytest.approx(SHARES)
+
+
+def test_shares_are_passed_once_each_and_those_on_one_batch_together() -> None:
+    assert [passed(share, 2) for share in SHARES] == [1, 2, 3, 4, 5]
+    assert [passed(share - 1e-6, 2) for share in SHARES] == [0, 1, 2, 3, 4]
+    assert passed(0.29, 100) == 29 + 3  # 0.29 * 100 is 28.999999999999996
+    assert passed(1.0, 7) == number(7) == 10
+
+
+def test_three_batches_are_three_validations(tmp_path: Path) -> None:
+    seen = Validated(0)
+    fit(Mean(), [seen, Budget(None, 24, validations=2)], tmp_path, every=NEVER)
+    assert seen.at == pytest.approx([1 / 3, 2 / 3, 1.0])
+
+
+def test_a_half_life_counts_examples(tmp_path: Path) -> None:
+    trace, model = Trace(0), Mean()
+    fit(model, [trace, EMA(None, half_life=40.0), Budget(None, 80)], tmp_path)
+    average = trace.weights[0][0]
+    for num, (weight,) in enumerate(trace.weights[1:], 1):
+        decay = min(0.5 ** (8 / 40), (1.0 + num) / (10.0 + num))
+        average = decay * average + (1.0 - decay) * weight
+    torch.testing.assert_close(model.mean.detach(), average)
+
+
+def test_a_decay_and_a_half_life_are_not_both_taken() -> None:
+    with pytest.raises(ValueError, match=r"ema_decay=0.9, ema_half_life=500: expected at most one"):
+        Training(ema_decay=0.9, ema_half_life=500.0)
+    assert Training(ema_half_life=500.0).averages == "EMA half-life 500"
+    assert Training(ema_decay=0.0).averages is None

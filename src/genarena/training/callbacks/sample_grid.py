@@ -33,7 +33,9 @@ class SampleGrid(Callback):
 
     def _draw(self, trainer: Trainer, pl_module: LightningModule, folder: Path) -> None:
         torch.manual_seed(0)
-        path = folder / f"{round(100 * pl_module.progress):03d}.png"
+        percent = 100.0 * pl_module.progress
+        early = "06.2f" if percent < 10.0 else "03.0f"  # early validations may be less than one percent apart
+        path = folder / f"{percent:{early}}.png"
         with interruption.allowed(trainer.world_size == 1):  # may take minutes
             drawn = self.draw(pl_module, self.num_samples, trainer.datamodule.val[: self.num_samples // 2 or 1].x, path)
         for tracker in trainer.loggers:
