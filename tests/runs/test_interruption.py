@@ -27,7 +27,7 @@ BATCH = 16
 
 
 def command(runs_dir: Path, *more: str) -> list[str]:
-    """Eight batches, validated after four and eight; averaged weights, and the best on validation are chosen."""
+    """Eight batches, validated after one, two, four and eight; averaged weights, and the best on validation are chosen."""
     return [
         "model=vae",
         "data=digits",
@@ -88,12 +88,12 @@ def at_call(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, call: int, 
 @pytest.mark.parametrize(
     ("owner", "method", "call", "seen", "validated"),
     [
-        (Budget, "on_train_batch_end", 3, 3, 0),  # an ordinary step
-        (Budget, "on_train_batch_end", 4, 4, 0),  # a step that a validation follows
+        (Budget, "on_train_batch_end", 3, 3, 2),  # an ordinary step
+        (Budget, "on_train_batch_end", 4, 4, 2),  # a step that a validation follows
         (Budget, "on_train_batch_end", 8, 8, 4),  # the last step
-        (GenerativeModel, "validation_step", 1, 4, 0),  # the first validation
-        (GenerativeModel, "validation_step", 2, 8, 4),  # the last validation
-        (VAE, "sample", 1, 4, 0),  # the picture of a validation
+        (GenerativeModel, "validation_step", 1, 1, 0),  # the first validation
+        (GenerativeModel, "validation_step", 4, 8, 4),  # the last validation
+        (VAE, "sample", 3, 4, 2),  # the picture of a validation
     ],
 )
 def test_a_signal_saves_and_the_resumed_run_is_the_uninterrupted_one(
@@ -129,7 +129,7 @@ def test_an_evaluation_that_is_cut_short_is_made_again(
 ) -> None:
     asked = "metrics=[nearest_neighbour_ratio]"
     with monkeypatch.context() as patch, pytest.raises(Interrupted, match="SIGHUP") as caught:
-        at_call(patch, VAE, "sample", 3, signal.SIGHUP)  # after the pictures of two validations
+        at_call(patch, VAE, "sample", 5, signal.SIGHUP)  # after the pictures of four validations
         run(compose(command(tmp_path, asked)))
     assert caught.value.exit_code == 129
     folder = the_folder(tmp_path)

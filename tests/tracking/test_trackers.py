@@ -120,7 +120,7 @@ def test_wandb_has_what_the_csv_has(in_wandb: tuple[Path, dict]) -> None:
     logged_keys = {key for line in logged.history for key in line if "/" in key and "." not in key}
     assert logged_keys == {key for key in expected if "/" in key}
     assert [step for step, _ in expected["train/loss"]] == [1, 21]
-    assert [step for step, _ in expected["val/loss"]] == [12, 24]
+    assert [step for step, _ in expected["val/loss"]] == [2, 3, 6, 12, 24]
 
 
 def test_wandb_summary_is_flat_and_config_is_whole(in_wandb: tuple[Path, dict]) -> None:
@@ -151,9 +151,10 @@ def test_wandb_has_the_pictures_as_they_are(in_wandb: tuple[Path, dict]) -> None
     path, _ = in_wandb
     (folder,) = (path / "wandb").glob("offline-run-*")
     logged = offline_file.read(folder)
+    shares = ["008.33", "012", "025", "050", "100"]
     samples = {
-        "samples": ["050", "100"],
-        "reconstructions": ["050-reconstructions", "100-reconstructions"],
+        "samples": shares,
+        "reconstructions": [f"{share}-reconstructions" for share in shares],
         "test/samples": ["final"],
         "test/reconstructions": ["reconstructions"],
         "test/neighbours": ["neighbours"],

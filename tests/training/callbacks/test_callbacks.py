@@ -261,6 +261,18 @@ def test_three_batches_are_three_validations(tmp_path: Path) -> None:
     assert seen.at == pytest.approx([1 / 3, 2 / 3, 1.0])
 
 
+def test_a_validation_waits_for_the_end_of_a_group_of_accumulated_batches(tmp_path: Path) -> None:
+    """It would clear the gradients of the group."""
+    ends = []
+    for validations in (None, 2):
+        seen, model = Validated(0), Mean()
+        model.settings = replace(model.settings, accumulate=3)
+        fit(model, [seen, Budget(None, 8 * 24, validations)], tmp_path, every=NEVER)
+        ends.append(model.mean.detach())
+    assert seen.at == pytest.approx([3 / 24, 6 / 24, 12 / 24, 1.0])
+    assert torch.equal(*ends)
+
+
 def test_a_half_life_counts_examples(tmp_path: Path) -> None:
     trace, model = Trace(0), Mean()
     fit(model, [trace, EMA(None, half_life=40.0), Budget(None, 80)], tmp_path)

@@ -16,7 +16,8 @@ class Budget(Callback):
 
     minutes, examples: at least one of them; examples count over all ranks.
     validations: number of validations at equal shares of the budget; earlier ones come before them, see
-        `genarena.training.validations`. None leaves it to the trainer.
+        `genarena.training.validations`. One that falls into a group of accumulated batches comes at its end, because a
+        validation clears gradients. None leaves it to the trainer.
     Raises ValueError if there are neither minutes nor examples.
     """
 
@@ -27,6 +28,7 @@ class Budget(Callback):
         self.seconds, self.examples_seen = 0.0, 0
         self.due = 0  # batches seen when the last validation was due
         self._clock = 0.0
+        self._passed = 0  # shares of the budget that are validated or about to be
 
     @property
     def share(self) -> float:
@@ -37,6 +39,7 @@ class Budget(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._clock = time.perf_counter()
+        self._passed = passed(self._progress(), self.validations or 1)
         if self.share >= 1.0:  # a finished run was resumed
             trainer.should_stop = True
 
@@ -50,15 +53,23 @@ class Budget(Callback):
         self.seconds += now - self._clock
         self._clock = now
         self.examples_seen += len(batch.x) * trainer.world_size
-        # The ranks' clocks differ, but all must validate and stop at the same batch.
-        progress = exchange.largest(self.share) if self.minutes else self.share
+        pl_module.progress = self._progress()
         if self.validations:
-            due = passed(progress, self.validations) > passed(pl_module.progress, self.validations)
-            trainer.val_check_batch = 1 if due else NEVER
-            self.due = pl_module.batches_seen if due else self.due
-        pl_module.progress = progress
-        if progress >= 1.0:
+            self._validate(trainer, pl_module)
+        if pl_module.progress >= 1.0:
             trainer.should_stop = True
+
+    def _progress(self) -> float:
+        """The ranks' clocks differ, but all must validate and stop at the same batch."""
+        return exchange.largest(self.share) if self.minutes else self.share
+
+    def _validate(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the trainer validate after this batch if it is time."""
+        now = passed(pl_module.progress, self.validations)
+        due = now > self._passed and not pl_module.batches_seen % pl_module.settings.accumulate
+        trainer.val_check_batch = 1 if due else NEVER
+        if due:
+            self._passed, self.due = now, pl_module.batches_seen
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds, "examples_seen": self.examples_seen, "due": self.due}

@@ -12,8 +12,9 @@ from genarena.training.callbacks.checkpoints import Checkpoints
 
 
 class Interruption(Callback):
-    """A signal during a training step takes effect at the end of the step. A signal during a validation interrupts it, and
-    the resumed run repeats that validation. With several processes all stop after the same step.
+    """A signal during a training step takes effect at the end of the step, after all of its accumulated batches. A signal
+    during a validation interrupts it, and the resumed run repeats that validation. With several processes all stop after the
+    same step.
     """
 
     def __init__(self, checkpoints: Checkpoints, budget: Budget) -> None:
@@ -39,7 +40,7 @@ class Interruption(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         number = int(exchange.largest(interruption.pending() or 0))
-        if number:
+        if number and not pl_module.batches_seen % pl_module.settings.accumulate:  # a checkpoint holds no gradients
             self._save(trainer, pl_module)
             raise Interrupted(number)
 
