@@ -7,10 +7,15 @@ import torch
 from genarena.runs.folder import RunFolder
 
 
+def only_run(runs_dir: Path, model: str = "*") -> Path:
+    """The folder of the only run of the digits there, of that model."""
+    (path,) = runs_dir.glob(f"digits/{model}/*")
+    return path
+
+
 def the_folder(runs_dir: Path) -> RunFolder:
     """The only run on digits below `runs_dir`."""
-    (path,) = runs_dir.glob("digits/*/*")
-    return RunFolder.open(path)
+    return RunFolder.open(only_run(runs_dir))
 
 
 def tensors(value: object, prefix: str = "") -> dict[str, torch.Tensor]:

@@ -33,7 +33,8 @@ from genarena.files.progress import Bars
 from genarena.models.base import GenerativeModel
 from genarena.ranks import seeds
 from genarena.run import prepare, quiet
-from genarena.runs.folder import RunFolder
+from genarena.runs import first_stage
+from genarena.runs.folder import RunFolder, build_model
 from genarena.training.fitting import Fitting, Observers, Plan
 from genarena.training.trainer import check_model, num_processes
 
@@ -96,7 +97,7 @@ def fit(
     with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
         torch.manual_seed(resolved["seed"])
         data = build(resolved["data"], "data") if isinstance(data, str) else data
-        model = build(resolved["model"], "model") if isinstance(model, str) else model
+        model = build_model(first_stage.resolved(resolved)) if isinstance(model, str) else model
         _check_pair(model, data)
         if num_processes(resolved["trainer"]) > 1:
             raise UserError("fit trains in one process: for several, python train.py trainer=ddp")
@@ -207,6 +208,6 @@ def _trained(model: GenerativeModel, data: ArenaDataModule, plan: Plan) -> Fitte
         fitting.fit()
         model, weights = fitting.choose()
     model.trainer = data.trainer = None  # so that the module can be copied
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     cost = fitting.cost | {"peak_memory_mb": memory.peak_mb(), "parameters": parameters}
     return Fitted(model, data, weights, cost, fitting.nonfinite)

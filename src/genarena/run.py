@@ -23,9 +23,10 @@ from genarena.evaluation.row import new_row, summary
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
+from genarena.models.first_stage import TwoStage
 from genarena.ranks import exchange, processes, threads, world
-from genarena.runs import checkpoint, results, same_data
-from genarena.runs.folder import RunFolder
+from genarena.runs import checkpoint, first_stage, results, same_data
+from genarena.runs.folder import RunFolder, build_model
 from genarena.runs.interruption import Interrupted
 from genarena.runs.resuming import Continuation, go_on, shown
 from genarena.runs.status import Status
@@ -45,6 +46,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
 def run_resolved(resolved: dict[str, Any]) -> dict[str, Any]:
     """`run` of a resolved configuration, in this process or in several, as the configuration asks for."""
+    resolved = first_stage.resolved(resolved)
     node, num_ranks = resolved["trainer"], num_processes(resolved["trainer"])
     if num_ranks > 1 and not world.started_elsewhere():
         return processes.launch(resolved, num_ranks)
@@ -84,7 +86,7 @@ class Run:
         self.resolved = dict(resolved)
         self.data: ArenaDataModule = build(resolved["data"], "data")
         with RunFolder.open(resolved["resume"]).bounded() if resolved["resume"] else nullcontext():
-            self.model: GenerativeModel = build(resolved["model"], "model")
+            self.model: GenerativeModel = build_model(resolved)
         self.settings: EvaluationSettings = build(resolved["evaluation"], "evaluation")
         protocol(resolved["metrics"], self.settings)  # loads the metrics
         wandb_run.check(resolved["logger"])
@@ -219,6 +221,8 @@ def prepare(model: GenerativeModel, data: ArenaDataModule) -> None:
     """
     exchange.zero_first(data.setup)
     check_batch(data.batch_size, data.train.size)
+    if isinstance(model, TwoStage):
+        model.first_stage.check_data(data.facts["id"])
     if isinstance(model, Withholds):
         model.withhold(data.val.x)
 

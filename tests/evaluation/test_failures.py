@@ -19,6 +19,7 @@ from genarena.metrics.nearest_neighbour_ratio import NearestNeighbourRatio
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
 from genarena.spec import Batch
+from tests.first_stages import standing
 from tests.small_world import SETTINGS, SPEC, Drawn, Halves, some_samples
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
@@ -35,7 +36,7 @@ def data() -> Halves:
 def fitted(name: str, data: Halves) -> GenerativeModel:
     """A model that has seen a batch of the small data set."""
     torch.manual_seed(0)
-    model = build(compose([f"model={name}", "data=digits", "data.spec.num_levels=16"]).model, "model")
+    model = build(standing(compose([f"model={name}", "data=digits", "data.spec.num_levels=16"])), "model")
     with torch.no_grad():
         model.train().observe(Batch(data.train.x[:32]))
         model.loss(Batch(data.train.x[:32]))

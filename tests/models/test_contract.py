@@ -15,6 +15,7 @@ from genarena.likelihood import Likelihood, from_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Emits, Weighs, Withholds
 from genarena.spec import Batch
+from tests.first_stages import standing
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
 PAPER_SIZE = [name for name in available("model") if name.endswith("_paper")]
@@ -24,7 +25,7 @@ CHEAPER = {"ais_steps": 20}  # where a model has this option: the contract does 
 
 def make(name: str, *overrides: str, data: str = "digits") -> GenerativeModel:
     torch.manual_seed(0)
-    node = compose([f"model={name}", f"data={data}", *overrides]).model
+    node = standing(compose([f"model={name}", f"data={data}", *overrides]))
     node.update({option: value for option, value in CHEAPER.items() if option in node})
     return build(node, "model")
 

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from genarena.config import compose
+from tests.first_stages import standing
 
 LARGEST = {  # pattern of an option's name -> largest value; a name has the same meaning in every model
     r"channels|\w+_channels|hidden|hidden_features": 8,
@@ -13,7 +14,7 @@ LARGEST = {  # pattern of an option's name -> largest value; a name has the same
 
 def tiny(name: str, *overrides: str, data: str = "digits") -> dict[str, Any]:
     """The configuration of a model with narrower layers and fewer blocks. Other options, also `training`, are unchanged."""
-    node = compose([f"model={name}", f"data={data}", *overrides]).model
+    node = standing(compose([f"model={name}", f"data={data}", *overrides]))
     for key, value in node.items():
         for largest in [size for pattern, size in LARGEST.items() if re.fullmatch(pattern, key)]:
             node[key] = min(value, largest) if isinstance(value, int) else [min(item, largest) for item in value]

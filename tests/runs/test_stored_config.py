@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 from genarena.build import build
 from genarena.config import available, compose
 from genarena.errors import ArenaError, Untrusted
 from genarena.runs import checkpoint, cost, stored_config
 from genarena.runs.cost import bounded
+from tests.first_stages import standing
 
 SOUND = {
     "model": {"num_steps": 1000, "widths": [1, 2]},
@@ -107,9 +107,9 @@ def test_a_model_far_larger_than_its_weights_is_not_built(tmp_path: Path, monkey
 def test_every_model_of_ours_is_well_within_the_bound(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cfg = OmegaConf.to_container(compose([f"model={name}", "data=digits"]), resolve=True)
+    model = standing(compose([f"model={name}", "data=digits"]))
     path = tmp_path / "chosen.safetensors"
-    checkpoint.save_weights(build(cfg["model"], "model").state_dict(), path)
+    checkpoint.save_weights(build(model, "model").state_dict(), path)
     monkeypatch.setattr("genarena.runs.cost.FREE", cost.FREE // 10)
     with bounded(path):
-        build(cfg["model"], "model")
+        build(model, "model")

@@ -1,5 +1,6 @@
 """The DataModule that every data set extends: its splits, its loaders, its identity."""
 
+import copy
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -99,6 +100,19 @@ class ArenaDataModule(LightningDataModule, ABC):
         """The split from which training batches are drawn, before `augment`. Usually `train`; another one if `augment`
         computes the levels, as binarisation does."""
         return self.train
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether training shows the examples of `train` as they are, so that what is computed from them can be kept."""
+        kind = type(self)
+        changed = self.flip or self.training_split is not self.train or kind.augment is not ArenaDataModule.augment
+        return not changed and kind.train_dataloader is ArenaDataModule.train_dataloader
+
+    def with_training(self, x: Tensor) -> "ArenaDataModule":
+        """This set with `x`, one row per example, in place of its training examples; labels and other splits are shared."""
+        other = copy.copy(self)
+        other.train = Split(x, self.train.y)
+        return other
 
     def location(self) -> Path | None:
         """The folder from which the set is read; None if the set is generated or comes with a library."""

@@ -8,11 +8,13 @@ from genarena.evaluation.evaluate import protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
 from genarena.ranks import world
-from genarena.runs import provenance, results
+from genarena.runs import first_stage, provenance, results
 
 # Options that change the trained model, and so make another line of the table; other data has another data id.
 VARIANT = ("model.", "callbacks.", "experiment=", "data.flip=", "data.batch_size=", "trainer.precision=")
 ONLY_SHOWN = ("callbacks.progress=", "callbacks.grid_size=")  # change only what is shown
+
+FIRST = ("model", "run", "sha256", "seed", "line")  # of the run that a model stands on
 
 
 def new_row(
@@ -22,6 +24,7 @@ def new_row(
 
     resolved: the composed configuration; `extended` in it lists earlier budgets of the run.
     """
+    first = resolved.get(first_stage.OPTION)
     return {
         "schema_version": results.SCHEMA_VERSION,
         "status": "failed",
@@ -36,7 +39,8 @@ def new_row(
         "overrides": _variant(resolved),
         "likelihood": str(model.likelihood),
         "metrics": {},
-        "cost": _known_cost(model, data),
+        "cost": _known_cost(model, data) | ({first_stage.OPTION: first["cost"]} if first else {}),
+        **({first_stage.OPTION: {key: first[key] for key in FIRST}} if first else {}),
         "sources": provenance.sources(type(model)),
         **provenance.environment(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -51,6 +55,9 @@ def _budget(resolved: dict[str, Any]) -> dict[str, Any]:
 def _variant(resolved: dict[str, Any]) -> list[str]:
     """How this line of a table differs from the shipped model: options, and changes of the budget during training."""
     given = [override.lstrip("+") for override in resolved["choices"]["overrides"]]
+    if first := resolved.get(first_stage.OPTION):  # which model it stands on, not where that lies
+        option = f"model.{first_stage.OPTION}="
+        given = [f"{option}{first['line']}" if text.startswith(option) else text for text in given]
     shown = [override for override in given if override.startswith(VARIANT) and not override.startswith(ONLY_SHOWN)]
     return shown + [f"extended at {former['examples_seen']:,} examples" for former in resolved.get("extended") or []]
 
@@ -61,7 +68,7 @@ def _known_cost(model: GenerativeModel, data: ArenaDataModule) -> dict[str, Any]
     return {
         "examples_seen": 0,
         "train_seconds": 0.0,
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "sample_seconds_per_image": None,
         "peak_memory_mb": 0.0,
         "nfe": model.nfe,

@@ -89,8 +89,19 @@ class Run:
     def record(self, key: str) -> dict[str, Any]:
         if key in COSTS:
             cost = self.row.get("cost", {})
-            return {"value": cost.get(key), "reason": cost.get("unmeasured", {}).get(key, "not measured")}
+            return {
+                "value": _with_first_stage(cost, key),
+                "reason": cost.get("unmeasured", {}).get(key, "not measured"),
+            }
         return self.row["metrics"].get(key, {"value": None, "reason": "not measured"})
+
+
+def _with_first_stage(cost: dict[str, Any], key: str) -> float | None:
+    """A cost, with that of the run that the model stands on; None where one of the two is not known."""
+    own, first = cost.get(key), cost.get("first_stage", {})
+    if own is None or key not in first:
+        return own
+    return None if first[key] is None else own + first[key]
 
 
 def anchor(*parts: str) -> str:

@@ -73,6 +73,10 @@ class Infers(ABC):
     def likelihood_of(self, z: Tensor) -> PixelDistribution | DiagonalNormal:
         """p(x|z) of codes (N, latent_dim)."""
 
+    def render(self, z: Tensor) -> Tensor:
+        """x ~ p(x|z) of codes (N, latent_dim): data (N, *shape)."""
+        return self.likelihood_of(z).sample()
+
 
 class Weighs(ABC):
     @abstractmethod

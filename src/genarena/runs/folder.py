@@ -14,7 +14,7 @@ from genarena.build import build
 from genarena.errors import Untrusted, UserError
 from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
-from genarena.runs import checkpoint, results, stored_config
+from genarena.runs import checkpoint, first_stage, results, stored_config
 from genarena.runs.cost import bounded
 from genarena.runs.lock import locked
 
@@ -122,6 +122,21 @@ class RunFolder:
             model = build(cfg["model"], "model")
         load_weights(model, path)
         return cfg, model.to(device).eval()
+
+
+def build_model(cfg: dict[str, Any]) -> Any:
+    """The untrained model of a configuration; where it stands on a first stage, with the weights of that run.
+
+    Raises Untrusted for weights that are damaged, do not fit, or are far smaller than their model.
+    """
+    path = (cfg.get(first_stage.OPTION) or {}).get("path")
+    if path:
+        with torch.random.fork_rng(devices=[]):
+            first = RunFolder.open(path).rebuild()[1]
+    model = build(cfg["model"], "model")
+    if path:
+        model.first_stage.model.load_state_dict(first.state_dict())
+    return model
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genarena.errors import FolderInUse, Untrusted, UserError
-from genarena.runs import results, stored_config
+from genarena.runs import first_stage, results, stored_config
 from genarena.runs.lock import locked
 from genarena.runs.same_data import is_same
 
@@ -28,6 +28,8 @@ def pinned(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> dict[str, A
     own = {
         part: {key: value for key, value in cfg[part].items() if key not in names} for part, names in LEFT_OUT.items()
     }
+    if first_stage.OPTION in (model := cfg.get("model") or {}):  # the weights that it stands on, wherever they lie
+        own["model"] = model | {first_stage.OPTION: first_stage.identity(model[first_stage.OPTION])}
     return {part: own.get(part, cfg.get(part)) for part in parts}
 
 

@@ -28,6 +28,7 @@ OPENS = (
     yaml.FlowSequenceStartToken,
 )
 CLOSES = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+FOLDERS = "model.first_stage="  # an option whose numbers are the date in the name of a folder
 NUMBER = re.compile(r"(?<![\w.])[\d_]+(?![\w.])")  # a whole number in an option
 
 
@@ -77,7 +78,7 @@ def _check_numbers(loaded: dict[str, Any], path: Path) -> None:
             if abs(value) > largest:
                 raise Untrusted(f"{path}: {key}: {value} is more than the {largest:,} that a stored run may ask for")
         for text in loaded["choices"]["overrides"]:
-            of_part = text.lstrip("+").startswith(f"{part}.")
+            of_part = text.lstrip("+").startswith(f"{part}.") and not text.lstrip("+").startswith(FOLDERS)
             if of_part and any(int(number.replace("_", "") or 0) > largest for number in NUMBER.findall(text)):
                 raise Untrusted(f"{path}: {text}: more than the {largest:,} that a stored run may ask for")
 

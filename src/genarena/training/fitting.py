@@ -105,7 +105,8 @@ class Fitting:
             return
         try:
             with interruption.held():
-                self._trainer.fit(self.model, datamodule=self.data, ckpt_path=resume)
+                data = self.model.training_data(self.data, self._trainer.strategy.root_device)
+                self._trainer.fit(self.model, datamodule=data, ckpt_path=resume)
         except SystemExit:  # how Lightning ends after Ctrl-C
             raise KeyboardInterrupt from None
 

@@ -89,6 +89,10 @@ class TrainedModule(Steps):
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars averaged over the validation set and logged as `val/<name>`."""
 
+    def training_data(self, data: Any, device: torch.device) -> Any:
+        """The data set that training reads. A model that learns from codes of the data has them made here, once."""
+        return data
+
     # -- progress -----------------------------------------------------------------------------------------------------
 
     @property

@@ -84,7 +84,10 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """x ~ p(x|z) for z ~ p(z), or its mode where `sample_pixels` is off; `y` is not used."""
-        z = torch.randn(num_samples, self.latent_dim, device=self.device)
+        return self.render(torch.randn(num_samples, self.latent_dim, device=self.device))
+
+    def render(self, z: Tensor) -> Tensor:
+        """x ~ p(x|z) of codes (N, latent_dim), or its mode where `sample_pixels` is off."""
         parts = [self.likelihood_of(part) for part in z.split(self.max_rows)]
         return torch.cat([part.sample() if self.sample_pixels else part.mode() for part in parts])
 

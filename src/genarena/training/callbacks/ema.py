@@ -1,5 +1,6 @@
 """Exponential moving average of the weights, counted in batches."""
 
+import itertools
 from typing import Any
 
 import torch
@@ -34,8 +35,10 @@ class EMA(WeightAveraging):
         return self._average_model.module
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        learnt = [weight.requires_grad for weight in pl_module.parameters()]  # frozen weights are the same in both
         self._parameters = tuple(
-            [local(weight.data) for weight in model.parameters()] for model in (self.model, pl_module)
+            [local(weight.data) for weight in itertools.compress(model.parameters(), learnt)]
+            for model in (self.model, pl_module)
         )
         averaged, current, saved = (
             dict(self.model.named_buffers()),

@@ -1,0 +1,35 @@
+"""Latent diffusion (Rombach et al. 2022, arXiv 2112.10752): a DDPM on the codes of a finished autoencoder.
+
+Differs from the paper: the first stage is a run of this arena, e.g. a `vae`, without adversarial or perceptual losses; codes
+of a `vae` are vectors, and their network is an MLP; where the first stage has q(z|x) and p(x|z), the pair has a bound on
+log p(x).
+"""
+
+from collections.abc import Callable
+
+from genarena.likelihood import Likelihood
+from genarena.models.base import GenerativeModel
+from genarena.models.first_stage import FirstStage, TwoStage
+from genarena.options.values import Folder
+from genarena.spec import DataSpec
+from genarena.training.module import Training
+
+
+class LatentDDPM(TwoStage):
+    """min_theta E_{q(z|x), t, eps} |target_t - f_theta(a_t z / s + s_t eps, t)|^2, s the standard deviation of the codes.
+
+    first_stage: the folder of a finished run whose model has codes. prior: the diffusion model of the codes.
+    """
+
+    family = "diffusion"
+    likelihood = Likelihood.LOWER_BOUND
+    paper = "2112.10752"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        prior: Callable[..., GenerativeModel],
+        first_stage: Folder | FirstStage,
+        training: Training | None = None,
+    ) -> None:
+        super().__init__(spec, training, first_stage, prior)

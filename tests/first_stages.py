@@ -1,0 +1,36 @@
+"""What a model of two stages stands on in tests: an untrained `vae`, or a finished run of one."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from genarena.config import compose
+from genarena.run import run
+from tests.run_folders import only_run
+
+TINY = {"hidden": 16, "channels": 4, "latent_dim": 4}
+
+
+def stands(name: str) -> bool:
+    """Whether the model of that name needs a first stage."""
+    return OmegaConf.is_missing(compose([f"model={name}", "data=digits"]).model, "first_stage")
+
+
+def standing(cfg: DictConfig, name: str = "vae") -> Any:
+    """The model's node; where it needs a first stage, with a small untrained one of the same data."""
+    if OmegaConf.is_missing(cfg.model, "first_stage"):
+        first = OmegaConf.load(Path(__file__).parents[1] / "conf" / "model" / f"{name}.yaml")
+        plain = {key: first[key] for key in first if key not in ("training", "spec")}
+        first = {**plain, **TINY, "spec": OmegaConf.to_container(cfg.model.spec, resolve=True)}
+        cfg.model.first_stage = {"_target_": "genarena.models.first_stage.FirstStage", "model": first, "name": name}
+    return cfg.model
+
+
+def finished_run(runs_dir: Path, name: str = "vae", *more: str) -> Path:
+    """The folder of a finished run, of 64 digits."""
+    sizes = [f"model.{option}={value}" for option, value in TINY.items()]
+    options = ["budget=smoke", "budget.examples=64", "metrics=[bits_per_dim]", "callbacks.progress=false"]
+    quiet = ["callbacks.grid_size=1", "logger=none", "model.training.batch_size=32", f"runs_dir={runs_dir}"]
+    run(compose([f"model={name}", "data=digits", *sizes, *options, *quiet, *more]))
+    return only_run(runs_dir, name)
