@@ -11,13 +11,13 @@ from genarena.distributions import PixelDistribution
 class Encodes(ABC):
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
-        """Data (N, *shape) to latent codes (N, latent_dim)."""
+        """Data (N, *shape) to latent codes: vectors (N, latent_dim), or maps (N, C, h, w)."""
 
 
 class Decodes(ABC):
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
-        """Latent codes (N, latent_dim) to data (N, *shape), the most likely or mean image."""
+        """Latent codes, as `encode` gives them, to data (N, *shape), the most likely or mean image."""
 
 
 class Withholds(ABC):

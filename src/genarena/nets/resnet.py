@@ -112,6 +112,41 @@ class ConvDecoder(nn.Sequential):
         initialise(self)
 
 
+class SpatialEncoder(nn.Sequential):
+    """Image (N, in_channels, H, W) to a map (N, out_channels, h, w), with sides halved `halvings` times, rounding up."""
+
+    def __init__(self, in_channels: int, out_channels: int, channels: int, num_blocks: int, halvings: int) -> None:
+        layers: list[nn.Module] = []
+        for level in range(halvings):
+            layers += [
+                nn.Conv2d(in_channels, channels, 3 if level else 5, stride=2, padding=1 if level else 2),
+                nn.SiLU(),
+            ]
+            in_channels = channels
+        layers += [
+            nn.Conv2d(in_channels, channels, 3, padding=1),
+            *(ResidualBlock(channels) for _ in range(num_blocks)),
+        ]
+        super().__init__(*layers, nn.SiLU(), nn.Conv2d(channels, out_channels, 1))
+        initialise(self)
+
+
+class SpatialDecoder(nn.Sequential):
+    """A map (N, in_channels, h, w) to an image (N, out_channels, *size): the mirror image of `SpatialEncoder`."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, channels: int, num_blocks: int, halvings: int, size: tuple[int, int]
+    ) -> None:
+        sizes = [_divide(*size, 2**level) for level in range(halvings)]
+        widths = [out_channels] + [channels] * (halvings - 1)
+        layers: list[nn.Module] = [nn.Conv2d(in_channels, channels, 3, padding=1)]
+        layers += [ResidualBlock(channels) for _ in range(num_blocks)]
+        for level in reversed(range(halvings)):
+            layers += [nn.SiLU(), Upsample(channels, widths[level], sizes[level], 3, 2)]
+        super().__init__(*layers)
+        initialise(self)
+
+
 def initialise(network: nn.Module, gain: float = 2.0**0.5) -> None:
     """He initialisation (normal, zero bias) of all layers but the last, which keeps PyTorch's smaller weights.
 
