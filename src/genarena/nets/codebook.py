@@ -5,7 +5,7 @@ A.1. Restart of unused codes: Dhariwal et al. 2020, arXiv 2005.00341, sec. 3.1. 
 arXiv 2309.15505, sec. 3.
 
 Differs from the papers: the first codes are centres found by k-means with counts to match (averages that start at zero give
-huge codes); the input of tanh is shifted by atanh instead of tan, so that zero stays zero.
+huge codes); an even number of levels lies symmetric about zero, where the paper shifts them so that zero is a level.
 """
 
 import math
@@ -120,20 +120,16 @@ class FiniteScalar(nn.Module):
 
     def forward(self, x: Tensor) -> Quantised:
         """x (N, D, h, w), unbounded, to its codes."""
-        last = x.movedim(1, -1).float()
-        half = (self.levels - 1) * (1.0 + 1e-3) / 2.0  # the outermost levels are reached
-        offset = 0.5 * (self.levels % 2 == 0)
-        bounded = torch.tanh(last + torch.atanh(offset / half)) * half - offset
-        whole = bounded.round() + self.levels // 2  # 0 .. levels - 1
-        codes = (whole.detach().nan_to_num().long().clamp_min(0) * self.basis).sum(-1)
-        scaled = (bounded / (self.levels // 2)).movedim(-1, 1)
-        exact = ((whole - self.levels // 2) / (self.levels // 2)).movedim(-1, 1)
-        return _straight_through(scaled, exact, codes)
+        middle = 0.5 * (self.levels - 1)
+        bounded = torch.tanh(x.movedim(1, -1).float()) * 1.001  # so that the outermost levels are reached
+        whole = (bounded * middle + middle).round()  # 0 .. levels - 1
+        codes = (whole.detach().nan_to_num().long() * self.basis).sum(-1)
+        return _straight_through(bounded.movedim(-1, 1), (whole / middle - 1.0).movedim(-1, 1), codes)
 
     def lookup(self, codes: Tensor) -> Tensor:
         """The vectors (N, D, h, w) of codes (N, h, w)."""
         whole = codes.unsqueeze(-1) // self.basis % self.levels
-        return ((whole - self.levels // 2) / (self.levels // 2)).movedim(-1, 1)
+        return (2.0 * whole / (self.levels - 1) - 1.0).movedim(-1, 1)
 
     def start(self, x: Tensor) -> None:
         """Its levels are fixed."""
