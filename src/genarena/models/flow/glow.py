@@ -11,14 +11,14 @@ Differs from the paper
 """
 
 import math
+from functools import partial
 
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import NormalisedConv
 from genarena.models.flow.couplings import ConvNetwork, SplitCoupling
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
-from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_halvings, squeezed
-from genarena.models.flow.priors import LearnedPrior, SplitPrior
+from genarena.models.flow.multiscale import steps_of_flow
 from genarena.options.values import Count, NonNegative
 from genarena.spec import DataSpec
 from genarena.training.module import Training
@@ -52,21 +52,10 @@ class Glow(NormalisingFlow):
         temperature: NonNegative = 1.0,
     ) -> None:
         spec.require_image("glow")
-        if num_halvings(spec.shape) == 0:
-            raise ValueError(
-                f"glow halves height and width, and this data set is {spec.shape[1]}x{spec.shape[2]}: "
-                "expected even sizes"
-            )
-        levels, shapes, shape = [], [], spec.shape
-        num_levels = min(num_levels, num_halvings(spec.shape))
-        for index in range(num_levels):
-            shape = squeezed(shape)
-            steps = [glow_step(shape, hidden_channels, patch, position_bias) for _ in range(num_steps)]
-            prior = SplitPrior(shape[0]) if index < num_levels - 1 else LearnedPrior(shape)
-            levels.append(Chain(Squeeze(), *steps, prior))
-            shapes.append(shape)
-            shape = halved(shape)
-        flow = Chain(pixel_bijection(pixels, logit_margin, spec), MultiScale(levels, shapes))
+        step = partial(glow_step, hidden_channels=hidden_channels, patch=patch, position_bias=position_bias)
+        flow = Chain(
+            pixel_bijection(pixels, logit_margin, spec), steps_of_flow(spec.shape, num_levels, num_steps, step)
+        )
         super().__init__(spec, training, flow, build_dequantisation(dequantisation, spec), temperature)
 
 

@@ -1,12 +1,14 @@
 """Squeeze, and the multi-scale architecture that factors out half of the channels (RealNVP, sec. 3.6)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena.models.flow.bijection import Bijection
+from genarena.models.flow.bijection import Bijection, Chain
+from genarena.models.flow.priors import LearnedPrior, SplitPrior
 
 
 class Squeeze(Bijection):
@@ -63,3 +65,25 @@ class MultiScale(Bijection):
         for level, part in zip(reversed(self.levels[:-1]), reversed(parts[:-1]), strict=True):
             x = level.inverse(torch.cat([x, part], 1))
         return x
+
+
+def steps_of_flow(
+    shape: tuple[int, int, int], num_levels: int, num_steps: int, step: Callable[[tuple[int, int, int]], Bijection]
+) -> MultiScale:
+    """Squeeze, `num_steps` times `step(shape)`, and a learned prior, on each of `num_levels` scales (Glow, fig. 2b).
+
+    There are fewer scales if the image cannot be halved that often. Raises ValueError if it cannot be halved at all.
+    """
+    if num_halvings(shape) == 0:
+        raise ValueError(
+            f"height and width are halved, and this data set is {shape[1]}x{shape[2]}: expected even sizes"
+        )
+    num_levels, levels, shapes = min(num_levels, num_halvings(shape)), [], []
+    for index in range(num_levels):
+        shape = squeezed(shape)
+        steps = [step(shape) for _ in range(num_steps)]
+        prior = SplitPrior(shape[0]) if index < num_levels - 1 else LearnedPrior(shape)
+        levels.append(Chain(Squeeze(), *steps, prior))
+        shapes.append(shape)
+        shape = halved(shape)
+    return MultiScale(levels, shapes)
