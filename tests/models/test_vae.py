@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from genarena.models.vae.vae import VAE
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
 from genarena.spec import Batch, DataSpec
+from tests.analytic import LinearGaussian
 
 ALL_BINARY_2X2 = torch.tensor(list(itertools.product((0, 1), repeat=4)), dtype=torch.uint8).view(16, 1, 2, 2)
 
@@ -70,35 +71,18 @@ def test_samples_follow_the_integral_and_modes_do_not(tiny: VAE) -> None:
     assert {tuple(image.tolist()) for image in modes.flatten(1)} <= reachable
 
 
-class Affine(nn.Module):
-    """x -> (weight x + bias, constants): an encoder or decoder whose posterior is known."""
-
-    def __init__(self, weight: Tensor, bias: Tensor, log_var: Tensor) -> None:
-        super().__init__()
-        self.weight, self.bias, self.log_var = weight, bias, log_var
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x @ self.weight.T + self.bias, self.log_var.expand(len(x), -1)], 1)
-
-
 @torch.no_grad()
 def test_bound_is_the_likelihood_of_a_linear_gaussian_model_at_its_true_posterior() -> None:
     """x = W z + b + s eps with orthogonal columns: q can be exact, then every importance weight is p(x)."""
     torch.manual_seed(4)
-    scales, noise, bias = torch.tensor([1.5, 0.3]), 0.7, torch.randn(4)
-    weight = torch.linalg.qr(torch.randn(4, 2)).Q * scales
-    variance = 1.0 / (1.0 + scales**2 / noise**2)
-    gain = variance.diag() @ weight.T / noise**2
-    model = VAE(DataSpec((4,)), latent_dim=2, hidden=4)
-    model.decoder = Affine(weight, bias, torch.full((4,), 2.0 * math.log(noise)))
-    model.encoder = Affine(gain, -gain @ bias, variance.log())
+    world, model = LinearGaussian(), VAE(DataSpec((4,)), latent_dim=2, hidden=4)
+    model.decoder, model.encoder = world.decoder(), world.encoder()
     x = 2.0 * torch.randn(6, 4)
-    covariance = weight @ weight.T + noise**2 * torch.eye(4)
-    exact = torch.distributions.MultivariateNormal(bias, covariance).log_prob(x)
+    exact = world.log_prob(x)
     torch.testing.assert_close(model.log_prob(x, num_samples=3), exact, atol=1e-4, rtol=1e-4)
     elbo = model.log_prob(x.repeat(20000, 1)).view(20000, 6).mean(0)
     torch.testing.assert_close(elbo, exact, atol=0.05, rtol=0.0)
-    model.encoder.log_var = (4.0 * variance).log()
+    model.encoder.log_var = (4.0 * world.variance).log()
     worse = model.log_prob(x.repeat(20000, 1)).view(20000, 6).mean(0)
     torch.testing.assert_close(exact - worse, torch.full((6,), 2 * 0.5 * (3.0 - math.log(4.0))), atol=0.1, rtol=0.0)
 

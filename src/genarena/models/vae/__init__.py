@@ -15,6 +15,8 @@ Conventions of this family
     encode, decode  the posterior mean; the mode of p(x|z)
     sample          z ~ p(z), then x ~ p(x|z): a draw from the model, pixel noise included
 
+`iwae` trains on the second bound, with its own gradient of the encoder; `vae` on the first.
+
 Files: `latent_variable` the base class (bounds, samples, codes), `networks` encoders and decoders, `diagonal_normal` the
 distribution of codes and vectors, and one file per model.
 """

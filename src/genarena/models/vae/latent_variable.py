@@ -76,6 +76,11 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     def _log_weights(self, x: Tensor, posterior: Gaussian, size: int) -> Tensor:
         """log p(x|z) p(z) / q(z|x) for `size` draws of z ~ q(z|x) per example; (size, N) nats."""
         z = torch.stack([posterior.sample() for _ in range(size)])  # one by one: the same noise for any chunk size
+        return self.log_weights_of(x, z, posterior)
+
+    def log_weights_of(self, x: Tensor, z: Tensor, posterior: Gaussian) -> Tensor:
+        """log p(x|z) p(z) / q(z|x) of codes z (k, N, latent_dim), `posterior` q; (k, N) nats."""
+        size = len(z)
         prior = Gaussian(torch.zeros_like(z), torch.zeros_like(z))
         repeated = x.expand(size, *x.shape).flatten(0, 1)
         log_likelihood = self.likelihood_of(z.flatten(0, 1)).log_prob(repeated).flatten(1).sum(1)

@@ -43,7 +43,7 @@ class ImageNetworks(NamedTuple):
 
     def build(self, spec: DataSpec, latent_dim: int) -> Networks:
         """Raises ValueError for data that is no image of integer levels."""
-        spec.require_image("vae")
+        spec.require_image("a vae")
         in_channels, height, width = spec.shape
         head = PixelHead(self.pixels, spec, self.num_mixtures)
         patch = self.patch or (4 if spec.num_levels == 2 else 2)
@@ -54,11 +54,16 @@ class ImageNetworks(NamedTuple):
         return Networks(encoder, decoder, head, max_rows)
 
 
+def networks_for(spec: DataSpec, latent_dim: int, images: ImageNetworks) -> Networks:
+    """Convolutional networks for images, and perceptrons of width `images.hidden` for vectors of floats."""
+    return images.build(spec, latent_dim) if spec.is_image else vector_networks(spec, latent_dim, images.hidden)
+
+
 def vector_networks(spec: DataSpec, latent_dim: int, hidden: int) -> Networks:
     """Two hidden layers each way, and a Gaussian p(x|z). Raises ValueError for data of integer levels."""
     if spec.is_discrete:
         raise ValueError(
-            f"vae models images or continuous vectors, and this data set has shape {spec.shape} "
+            f"a vae models images or continuous vectors, and this data set has shape {spec.shape} "
             f"with num_levels={spec.num_levels}"
         )
     encoder = _mlp(spec.num_dims, hidden, 2 * latent_dim)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from genarena.models.vae.latent_variable import LatentVariableModel
-from genarena.models.vae.networks import ImageNetworks, vector_networks
+from genarena.models.vae.networks import ImageNetworks, networks_for
 from genarena.options.values import Count, NonNegative, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -54,11 +54,8 @@ class VAE(LatentVariableModel):
             raise ValueError(f"latent_dim={latent_dim}, hidden={hidden}: both must be at least 1")
         if beta < 0.0 or free_bits < 0.0 or not 0.0 <= warmup <= 1.0:
             raise ValueError(f"beta={beta}, free_bits={free_bits}, warmup={warmup}: expected >= 0, >= 0 and 0 to 1")
-        if spec.is_image:
-            networks = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures).build(spec, latent_dim)
-        else:
-            networks = vector_networks(spec, latent_dim, hidden)
-        super().__init__(spec, training, networks, latent_dim, sample_pixels)
+        images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures)
+        super().__init__(spec, training, networks_for(spec, latent_dim, images), latent_dim, sample_pixels)
         self.beta, self.ramp, self.free_bits = beta, warmup, free_bits
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
