@@ -2,6 +2,7 @@
 
     uniform     p(x) = L^-D                  the floor: knows only the number of levels L and of dimensions D
     gaussian    p(x) = N(mean, covariance)   what means and covariances alone explain
+    gmm         p(x) = sum_k pi_k N(mean_k, covariance_k)   the floor of every table of densities, fitted by EM
     memoriser   x ~ training images          the ceiling of image quality; memorisation metrics must detect it
     heldout     x ~ validation images        the ceiling without copying: the score of unseen real data
 

@@ -1,0 +1,223 @@
+"""Mixture of Gaussians, fitted by expectation-maximisation (Dempster, Laird & Rubin 1977).
+
+EM runs on batches (Cappe & Moulines 2009, arXiv 0712.4273): the responsibilities of a batch under the present parameters are
+averaged into running statistics, from which the parameters follow in closed form. Batch t enters with the weight
+t^-forgetting. The start is k-means++ (Arthur & Vassilvitskii 2007) and a few steps of k-means on the first batch.
+
+Integer data is modelled through its dequantised version u = x + U[0, 1)^D, and no noise is drawn in training: the
+responsibilities use E log N(u), and the moments of u are those of x + 1/2, plus I/12. That is EM on a lower bound of
+E log p(u) (Jensen). With `covariance: diagonal` the mass of a level is exact, with `full` it is bounded, as in `Gaussian`.
+
+Differs from the paper
+- A covariance is mixed with the average over all components, and with its own average variance. EM alone gives a component
+  with few examples a singular covariance, and images a likelihood that only constant pixels decide.
+- The weights of the evaluated model are the best on validation, because a mixture with many parameters overfits.
+"""
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from genarena.distributions import discretised_gaussian_log_prob
+from genarena.likelihood import Likelihood, bits_per_dim, log_mean_exp, quantise
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Weighs
+from genarena.options.values import Count, Share
+from genarena.ranks import exchange
+from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
+
+LARGEST_FULL = 2**24  # numbers in all covariances: 128 MiB of float64
+LEAST_WEIGHT = 1e-8  # of a component, and of the examples that belong to it
+KMEANS_STEPS = 10
+
+
+class GMM(GenerativeModel, Weighs):
+    """p(u) = sum_k pi_k N(u; mean_k, C_k),  C_k = (1 - shrinkage) ((1 - pooling) S_k + pooling S) + shrinkage v I  (+ I/12).
+
+    S_k: covariance of the examples of component k, S = sum_k pi_k S_k, v: the average variance of the mixed S_k.
+    num_components: number K of Gaussians. covariance: "full" or "diagonal".
+    shrinkage, pooling: see above; they do not shrink as the examples get more, because passes over the data repeat them.
+    forgetting: the exponent above, 0.5 to 1; 1 weighs all batches alike.
+    Raises ValueError for full covariances of more than 2^24 numbers.
+    """
+
+    family = "baseline"
+    likelihood = Likelihood.LOWER_BOUND
+    paper = "0712.4273"
+    selection = "val/bits_per_dim"
+    max_epochs = 30
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        num_components: Count = 100,
+        covariance: Literal["full", "diagonal"] = "diagonal",
+        shrinkage: Share = 0.001,
+        pooling: Share = 0.2,
+        forgetting: Share = 0.7,
+    ) -> None:
+        super().__init__(spec, training)
+        dims, self.is_full = spec.num_dims, covariance == "full"
+        if self.is_full and num_components * dims**2 > LARGEST_FULL:
+            raise ValueError(
+                f"covariance=full: {num_components} components of {dims} dimensions have more than {LARGEST_FULL} "
+                "numbers; use diagonal, or fewer components"
+            )
+        if not (self.is_full and spec.is_discrete):
+            self.likelihood = Likelihood.EXACT
+        self.num_components, self.shrinkage, self.pooling = num_components, shrinkage, pooling
+        self.forgetting = forgetting
+        shape = (num_components, dims, dims) if self.is_full else (num_components, dims)
+        levels = spec.num_levels or 0
+        start = torch.full(
+            (dims,), levels**2 / 12 if levels else 1.0, dtype=torch.float64
+        )  # the uniform, before any data
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("weight", torch.full((num_components,), 1.0 / num_components, dtype=torch.float64))
+        self.register_buffer("mean", torch.full((num_components, dims), levels / 2, dtype=torch.float64))
+        self.register_buffer("spread", (start.diag() if self.is_full else start).expand(shape).clone())
+
+    # -- fitting
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss` is the bound that EM raises, in bits/dim, without a gradient. In training mode EM takes a step."""
+        x = self._points(exchange.whole_batch(batch.x) if self.training else batch.x)
+        if self.training and self.count == 0:
+            self._update(x, k_means(x, self.num_components), 1.0)
+        log_joint = self._expected_log_joint(x)
+        log_prob = torch.logsumexp(log_joint, 1)
+        if self.training:
+            self.count += len(x)
+            self._update(x, torch.exp(log_joint - log_prob[:, None]), (len(x) / self.count) ** self.forgetting)
+        return {"loss": bits_per_dim(log_prob, self.spec.num_dims).mean().float()}
+
+    def _update(self, x: Tensor, share: Tensor, step: float | Tensor) -> None:
+        """Average the moments of x (N, D), with responsibilities `share` (N, K), into the running ones, with weight `step`.
+
+        Moments (n, m, S) of a batch with the weight g: n' = (1 - g) n + g n_b, r = g n_b / n', m' = m + r (m_b - m),
+        S' = (1 - r) S + r S_b + r (1 - r) (m_b - m)(m_b - m)^T  (Chan, Golub & LeVeque 1979).
+        """
+        size = share.mean(0)
+        mean = share.T @ x / (len(x) * size.clamp_min(LEAST_WEIGHT))[:, None]
+        total = (1.0 - step) * self.weight + step * size
+        rate = step * size / total.clamp_min(LEAST_WEIGHT)
+        delta = mean - self.mean
+        for k in range(self.num_components):
+            centred, weights = x - mean[k], share[:, k] / (len(x) * size[k].clamp_min(LEAST_WEIGHT))
+            if self.is_full:
+                new = (centred * weights[:, None]).T @ centred + (1.0 - rate[k]) * torch.outer(delta[k], delta[k])
+            else:
+                new = weights @ centred.square() + (1.0 - rate[k]) * delta[k].square()
+            self.spread[k].lerp_(new, rate[k])
+        self.mean += rate[:, None] * delta
+        self.weight.copy_(total)
+
+    def covariances(self) -> Tensor:
+        """C_k (K, D, D), or their diagonals (K, D); for integers, of the dequantised data."""
+        average = torch.tensordot(self.weight, self.spread, 1)
+        mixed = torch.lerp(self.spread, average.expand_as(self.spread), self.pooling)
+        variances = mixed.diagonal(dim1=1, dim2=2) if self.is_full else mixed
+        ridge = self.shrinkage * variances.mean(1, keepdim=True).expand_as(variances)
+        ridge = ridge + (1 / 12 if self.spec.is_discrete else 1e-12)
+        return (1.0 - self.shrinkage) * mixed + (ridge.diag_embed() if self.is_full else ridge)
+
+    # -- density
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """(N,) nats. Diagonal, or continuous data: exact. Full on integers: the importance-weighted bound of
+        `num_samples` draws of dequantisation noise."""
+        if self.likelihood is Likelihood.EXACT:
+            return torch.logsumexp(self._log_masses(x) if self.spec.is_discrete else self._log_joint(x), 1).float()
+        return log_mean_exp(self.log_weights(x, y, num_samples))
+
+    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """log p(x + noise) for draws of uniform noise, (num_samples, N) nats; equal rows where the likelihood is exact."""
+        if self.likelihood is Likelihood.EXACT:
+            return self.log_prob(x).expand(num_samples, -1)
+        factors, levels = self._factors(), x.flatten(1).double()
+        draws = (levels + torch.rand_like(levels) for _ in range(num_samples))
+        return torch.stack([torch.logsumexp(self._log_joint(u, factors), 1) for u in draws]).float()
+
+    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        if self.likelihood is Likelihood.EXACT:
+            return {"method": "closed form"}
+        method = "importance-weighted over dequantisation noise"
+        return {"method": method, "dequantisation": "uniform", "dequantisation_draws": num_samples}
+
+    def _points(self, x: Tensor) -> Tensor:
+        """(N, D) float64; an integer level stands for the middle of its bin."""
+        return x.flatten(1).double() + (0.5 if self.spec.is_discrete else 0.0)
+
+    def _factors(self) -> Tensor:
+        """Cholesky factors (K, D, D), or standard deviations (K, D). NaN if the statistics of damaged weights have none."""
+        if not self.is_full:
+            return self.covariances().sqrt()
+        factors, failed = torch.linalg.cholesky_ex(self.covariances())
+        return torch.where(failed[:, None, None] > 0, math.nan, factors)
+
+    def _log_joint(self, u: Tensor, factors: Tensor | None = None) -> Tensor:
+        """log pi_k + log N(u; mean_k, C_k), (N, K) nats, of u (N, D)."""
+        factors = self._factors() if factors is None else factors
+        u = u.flatten(1).double()
+        scales = factors.diagonal(dim1=1, dim2=2) if self.is_full else factors
+        if self.is_full:
+            centred = (u - self.mean[:, None]).mT  # (K, D, N)
+            white = torch.linalg.solve_triangular(factors, centred, upper=False).square().sum(1).T
+        else:  # without a tensor (K, N, D)
+            origin, precision = self.mean.mean(0), factors.pow(-2)
+            u, mean = u - origin, self.mean - origin
+            white = u.square() @ precision.T - 2.0 * u @ (precision * mean).T + (precision * mean.square()).sum(1)
+        constant = self._log_weight() - scales.log().sum(1) - 0.5 * self.spec.num_dims * math.log(2 * math.pi)
+        return constant - 0.5 * white
+
+    def _expected_log_joint(self, u: Tensor) -> Tensor:
+        """log pi_k + E log N(u + noise), noise ~ U[-1/2, 1/2)^D for integers: its variance costs tr(C_k^-1) / 24."""
+        factors = self._factors()
+        log_joint = self._log_joint(u, factors)
+        if not self.spec.is_discrete:
+            return log_joint
+        precision = torch.cholesky_inverse(factors).diagonal(dim1=1, dim2=2) if self.is_full else factors.pow(-2)
+        return log_joint - precision.sum(1) / 24
+
+    def _log_masses(self, x: Tensor) -> Tensor:
+        """log pi_k + sum_d log of the mass of the level under a Gaussian, the edge levels open-ended; (N, K) nats."""
+        levels, scale = x.flatten(1).double(), 2.0 / (self.spec.num_levels - 1)
+        unit = levels * scale - 1.0  # as `to_unit`, in float64
+        masses = [
+            discretised_gaussian_log_prob(unit, (mean - 0.5) * scale - 1.0, (std * scale).log(), self.spec.num_levels)
+            for mean, std in zip(self.mean, self._factors(), strict=True)
+        ]
+        return torch.stack([mass.sum(1) for mass in masses], 1) + self._log_weight()
+
+    def _log_weight(self) -> Tensor:
+        return self.weight.clamp_min(LEAST_WEIGHT).log() + 0.0 * self.weight  # NaN stays NaN
+
+    # -- samples
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        chosen = torch.multinomial(self.weight.nan_to_num().clamp_min(LEAST_WEIGHT), num_samples, replacement=True)
+        noise = torch.randn(num_samples, self.spec.num_dims, device=self.device, dtype=torch.float64)
+        x, factors = self.mean[chosen], self._factors()
+        for k in chosen.unique().tolist():
+            rows = chosen == k
+            x[rows] += noise[rows] @ factors[k].T if self.is_full else noise[rows] * factors[k]
+        x = x.unflatten(1, self.spec.shape)
+        return quantise(x / self.spec.num_levels, self.spec.num_levels) if self.spec.is_discrete else x.float()
+
+
+def k_means(x: Tensor, num_clusters: int) -> Tensor:
+    """Memberships (N, K), one-hot, of x (N, D): seeds of k-means++, then `KMEANS_STEPS` steps of k-means."""
+    chosen = [int(torch.randint(len(x), ()))]
+    for _ in range(1, num_clusters):
+        distance = torch.cdist(x, x[chosen]).amin(1).square()
+        chosen.append(int(torch.multinomial(distance + 1e-12 * (1.0 + distance.sum()), 1)))
+    centres = x[chosen]
+    for _ in range(KMEANS_STEPS):
+        members = torch.nn.functional.one_hot(torch.cdist(x, centres).argmin(1), num_clusters).to(x.dtype)
+        sizes = members.sum(0)[:, None]
+        centres = torch.where(sizes > 0, members.T @ x / sizes.clamp_min(1.0), centres)
+    return members
