@@ -1,0 +1,138 @@
+"""Neural spline flow (Durkan, Bekasov, Murray & Papamakarios 2019, arXiv 1906.04032).
+
+Differs from the paper
+- On vectors the order of the dimensions is reversed between layers, instead of a random permutation and a learned linear
+  map, and the networks are perceptrons without residual blocks and dropout.
+- Couplings read asinh(x_a), so that no coupling amplifies what another one passes outside the spline.
+- On images: Glow's steps (one affine map for activation normalisation and 1x1 convolution, networks on patches of pixels
+  with a learned bias per position, split priors), and pixels first pass a learned elementwise map to a normal distribution
+  (`Gaussianise`). `nsf_paper` turns off the patches, the position bias and the elementwise map.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from genarena.models.flow.autoregressive import Flatten, Reverse, autoregressive_flow
+from genarena.models.flow.bijection import Bijection, Chain
+from genarena.models.flow.convolutions import ActNorm, NormalisedConv
+from genarena.models.flow.couplings import ConvNetwork, VectorNetwork
+from genarena.models.flow.density import NormalisingFlow
+from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
+from genarena.models.flow.elementwise import Elementwise, Spline
+from genarena.models.flow.multiscale import steps_of_flow
+from genarena.options.values import Count, NonNegative, Positive
+from genarena.spec import DataSpec
+from genarena.training.module import Training
+
+Shape = tuple[int, int, int]
+
+
+class NSF(NormalisingFlow):
+    """log p(x) = log N(z; 0, I) + sum over layers of sum_d log g_d'(x_d),  z_d = g_d(x_d): splines with knots from a network.
+
+    The network of layer `mode: coupling` sees the half of the dimensions that the layer keeps; that of `mode:
+    autoregressive` sees x_1 .. x_(d-1), and images are vectors in the order of the raster scan.
+
+    num_bins, bound: every spline has so many bins on [-bound, bound], and is the identity outside.
+    num_levels, num_steps: scales, and couplings per scale, of `mode: coupling` on images.
+    hidden_channels, patch, position_bias: their networks, as in Glow.
+    num_layers, hidden: layers and the width of each hidden layer of their networks, elsewhere; couplings of vectors have two
+        hidden layers of the first width.
+    pixels, logit_margin, dequantisation, temperature: as in Glow.
+    Raises ValueError below two dimensions, for vectors of integer levels, and for images that a coupling cannot halve.
+    """
+
+    paper = "1906.04032"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        mode: Literal["coupling", "autoregressive"] = "coupling",
+        num_bins: Count = 8,
+        bound: Positive = 3.0,
+        num_levels: Count = 2,
+        num_steps: Count = 8,
+        hidden_channels: Count = 128,
+        patch: Count = 2,
+        position_bias: bool = True,
+        num_layers: Count = 5,
+        hidden: Sequence[int] = (128, 128),
+        pixels: Literal["gaussianised", "logit", "centred"] = "gaussianised",
+        logit_margin: Positive = 0.5,
+        dequantisation: Literal["uniform", "variational"] = "uniform",
+        temperature: NonNegative = 1.0,
+    ) -> None:
+        elementwise, dequantiser = Spline(num_bins, bound), None
+        if spec.is_image or spec.is_discrete:
+            spec.require_image("nsf, beside vectors of floats,")
+            dequantiser = build_dequantisation(dequantisation, spec)
+        if mode == "autoregressive":
+            flow = autoregressive_flow(spec.num_dims, num_layers, hidden, elementwise)
+            flow = Chain(Flatten(spec.shape), flow) if spec.is_image else flow
+        elif spec.is_image:
+            options = {"hidden_channels": hidden_channels, "patch": patch, "position_bias": position_bias}
+            flow = steps_of_flow(
+                spec.shape, num_levels, num_steps, partial(image_step, elementwise=elementwise, **options)
+            )
+        else:
+            flow = vector_flow(spec.num_dims, num_layers, hidden[0], elementwise)
+        if spec.is_image:
+            flow = Chain(pixel_bijection(pixels, logit_margin, spec), flow)
+        super().__init__(spec, training, flow, dequantiser, temperature)
+        self.num_passes = spec.num_dims if mode == "autoregressive" else 1
+
+    @property
+    def nfe(self) -> int:
+        return self.num_passes
+
+
+class SplineCoupling(Bijection):
+    """The first half of dimension 1 is kept and is the condition, every value of the rest passes its own function."""
+
+    def __init__(self, network: nn.Module, elementwise: Elementwise) -> None:
+        super().__init__()
+        self.network, self.elementwise = network, elementwise
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        kept, changed = self._halves(x)
+        z, log_slope = self.elementwise.forward(changed, self.conditioned(kept, changed))
+        return torch.cat([kept, z], 1), log_slope.flatten(1).sum(1)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        kept, changed = self._halves(z)
+        return torch.cat([kept, self.elementwise.inverse(changed, self.conditioned(kept, changed))], 1)
+
+    @staticmethod
+    def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.tensor_split((x.shape[1] // 2,), 1)
+
+    def conditioned(self, kept: Tensor, changed: Tensor) -> Tensor:
+        outputs = self.network(torch.asinh(kept)).to(kept.dtype)
+        return outputs.unflatten(1, (self.elementwise.num_parameters, changed.shape[1]))
+
+
+def vector_flow(num_dims: int, num_layers: int, hidden_features: int, elementwise: Elementwise) -> Chain:
+    """Couplings on (D,) that change the second and the first half in turn. Raises ValueError below 2 dimensions."""
+    if num_dims < 2:
+        raise ValueError(f"nsf needs at least 2 dimensions, and this data set has {num_dims}")
+    kept, layers = num_dims // 2, []
+    for _ in range(num_layers):
+        network = VectorNetwork(kept, hidden_features, elementwise.num_parameters * (num_dims - kept))
+        layers += [ActNorm(num_dims), SplineCoupling(network, elementwise), Reverse()]
+    return Chain(*layers, ActNorm(num_dims))
+
+
+def image_step(
+    shape: Shape, elementwise: Elementwise, hidden_channels: int, patch: int, position_bias: bool
+) -> Bijection:
+    """Actnorm, invertible 1x1 convolution, and a coupling, on (C, H, W) with an even C."""
+    patch, kept = math.gcd(patch, *shape[1:]), shape[0] // 2
+    size = shape[1:] if position_bias else None
+    network = ConvNetwork(kept, hidden_channels, elementwise.num_parameters * kept, patch, size)
+    return Chain(NormalisedConv(shape[0]), SplineCoupling(network, elementwise))
