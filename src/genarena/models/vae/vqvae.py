@@ -90,16 +90,6 @@ class VQVAE(GenerativeModel, Encodes, Decodes):
             "usage": usage(quantised.codes, self.codebook.num_codes),
         }
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """A step between the two hooks below."""
-        skipped = self.nonfinite_steps
-        with torch.no_grad():
-            self.observe(batch)
-        super().training_step(batch, batch_idx)
-        if self.batches_seen % self.settings.accumulate == 0 and self.nonfinite_steps == skipped:
-            with torch.no_grad():
-                self.after_step()
-
     def observe(self, batch: Batch) -> None:
         """Before the first step the codes are put at centres of the encoder's outputs, of all ranks."""
         if self.batches_seen % self.settings.accumulate == 0:
