@@ -5,15 +5,17 @@ from pathlib import Path
 from genarena import cli
 from genarena.errors import UserError
 from genarena.options.script import Option
-from genarena.options.values import Count, Device, Folder, Seed
+from genarena.options.values import Count, Device, Folder, Seed, Whole
 
 USAGE = (
-    "python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [seed=0] [device=cpu]"
+    "python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [label=<number>] [seed=0] "
+    "[device=cpu]"
 )
 OPTIONS = {
     "run": Option(Folder, ...),
     "num_samples": Option(Count, 64),
     "out": Option(Folder, "samples.png"),
+    "label": Option(Whole | None, None),  # of a conditional model; default: all labels in turn
     "seed": Option(Seed, 0),
     "device": Option(Device, "cpu"),
 }
@@ -30,13 +32,25 @@ def main() -> None:
     from genarena.files.atomic import replace_atomically
 
     model = api.load(options["run"], options["device"])
-    samples = api.sample(model, options["num_samples"], seed=options["seed"], progress=True)
+    y = None if options["label"] is None else labels(model, options["label"], options["num_samples"])
+    samples = api.sample(model, options["num_samples"], y, seed=options["seed"], progress=True)
     if out.suffix == ".png":
         replace_atomically(out, lambda temporary: save_samples(samples, model.spec, temporary))
     else:
         replace_atomically(out, lambda temporary: _save_npz(temporary, samples))
     broken = int((~samples.isfinite()).flatten(1).any(dim=1).sum())
     print(f"{options['num_samples']} samples: {out}" + (f" ({broken} of them are not finite)" if broken else ""))
+
+
+def labels(model, label: int, num_samples: int):
+    """(num_samples,) the label of each sample. Raises UserError if the model has no labels, or not this one."""
+    import torch
+
+    condition = model.spec.condition
+    if condition is None or condition.kind != "label" or label >= condition.size:
+        known = f"labels 0 to {condition.size - 1}" if condition and condition.kind == "label" else "no labels"
+        raise UserError(f"label={label}: the model has {known}")
+    return torch.full((num_samples,), label)
 
 
 def _save_npz(path: Path, samples) -> None:

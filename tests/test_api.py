@@ -1,6 +1,7 @@
 """The API trains and measures what the command line does, in memory, and leaves nothing behind."""
 
 import copy
+import dataclasses
 import os
 import subprocess
 import sys
@@ -106,14 +107,21 @@ def test_samples_are_those_of_the_script(folder: RunFolder, tmp_path: Path) -> N
 
 def test_a_conditional_model_is_given_its_conditions() -> None:
     class Labels(Gaussian):
+        conditional = True
+
         def sample(self, num_samples: int, y: torch.Tensor | None = None) -> torch.Tensor:
             return y.view(-1, 1, 1, 1).expand(num_samples, *self.spec.shape).to(torch.uint8)
 
-    model = Labels(SPEC).eval()
+    model = Labels(dataclasses.replace(SPEC, num_classes=10, condition="label")).eval()
     y = torch.arange(api.BATCH + 5) % 10
     assert torch.equal(api.sample(model, len(y), y)[:, 0, 0, 0], y.to(torch.uint8))
-    with pytest.raises(UserError, match="y has 3 conditions for 2 samples"):
+    assert api.sample(model, 12)[:, 0, 0, 0].tolist() == [*range(10), 0, 1], "without y, labels in turn"
+    with pytest.raises(UserError, match=r"y is torch.int64 \(3,\), expected label"):
         api.sample(model, 2, y[:3])
+    with pytest.raises(UserError, match="y has label 10: expected 0 to 9"):
+        api.sample(model, 2, torch.tensor([0, 10]))
+    with pytest.raises(UserError, match="Gaussian was trained without conditions"):
+        api.sample(Gaussian(SPEC).eval(), 2, y[:2])
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,10 @@ def test_no_decay_is_constant() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (((1, 2), 2), "shape"),
+        (((1, 2, 3, 4), 2), "shape"),
         (((0,), 2), "shape"),
         (((1, 2, 2), 1), "num_levels=1"),
-        (((1, 2, 2), 257), "num_levels=257"),
+        (((1, 2, 2), 65_537), "num_levels=65537"),
     ],
 )
 def test_impossible_specs_are_refused(arguments: tuple, message: str) -> None:

@@ -35,6 +35,7 @@ from genarena.ranks import seeds
 from genarena.run import prepare, quiet
 from genarena.runs import first_stage
 from genarena.runs.folder import RunFolder, build_model
+from genarena.spec import Condition
 from genarena.training.fitting import Fitting, Observers, Plan
 from genarena.training.trainer import check_model, num_processes
 
@@ -128,15 +129,14 @@ def sample(
 ) -> Tensor:
     """Samples (num_samples, *shape) in the space of the data (uint8 levels, or floats), on the CPU.
 
-    model: in eval mode, or a run folder. y: conditions (num_samples, ...) of a conditional model. The same seed gives the
-    same samples; the random state of torch does not change. Raises UserError if `num_samples` is not positive or `y` has
-    another length.
+    model: in eval mode, or a run folder. y: conditions (num_samples, ...) of a conditional model; default: all labels (or
+    attributes) in turn. The same seed gives the same samples; the random state of torch does not change. Raises UserError if
+    `num_samples` is not positive, or `y` does not fit the model.
     """
     model = model if isinstance(model, GenerativeModel) else load(model)
     if num_samples < 1:
         raise UserError(f"num_samples={num_samples}: expected at least 1")
-    if y is not None and len(y) != num_samples:
-        raise UserError(f"y has {len(y)} conditions for {num_samples} samples")
+    y = _conditions(model, num_samples, y)
     parts = []
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.no_grad(), Bars(progress) as bars:
@@ -146,6 +146,18 @@ def sample(
             own = None if y is None else y[part].to(model.device)
             parts.append(model.sample(part.stop - part.start, own).cpu())
     return torch.cat(parts)
+
+
+def _conditions(model: GenerativeModel, num_samples: int, y: Tensor | None) -> Tensor | None:
+    condition = model.spec.condition
+    try:
+        if condition is None and y is not None:
+            raise ValueError(f"y: {type(model).__name__} was trained without conditions")
+        if y is not None:
+            condition.check(y, num_samples)
+        return condition.in_turn(num_samples) if condition and y is None else y
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 # -- names and options to a configuration ------------------------------------------------------------------------------
@@ -159,7 +171,7 @@ def _composed(model: Model, data: Data, options: list[str]) -> dict[str, Any]:
         names += [f"data.batch_size={model.settings.batch_size}"]
     checked = config.check([*names, *options])
     if isinstance(data, ArenaDataModule):
-        spec = asdict(data.spec) | {"shape": list(data.spec.shape)}
+        spec = asdict(data.spec) | {"shape": list(data.spec.shape), "condition": _word(data.spec.condition)}
         checked += [f"++data.spec.{name}={_text(value)}" for name, value in spec.items()]
     return OmegaConf.to_container(config.compose(checked), resolve=True)
 
@@ -191,6 +203,13 @@ def _text(value: Any) -> str:
     if isinstance(value, str) and not re.fullmatch(r"[\w./+-]+", text):
         return "'" + re.sub(r"(\\*)'", r"\1\1\\'", text) + "'"
     return text
+
+
+def _word(condition: Condition | None) -> Any:
+    """A condition as its YAML says it."""
+    if condition is None or condition.kind in ("label", "attributes"):
+        return condition and condition.kind
+    return {"_target_": "genarena.spec.Condition", **asdict(condition)}
 
 
 def _check_pair(model: GenerativeModel, data: ArenaDataModule) -> None:

@@ -7,6 +7,7 @@ the number of outputs that it needs per pixel.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,9 @@ from genarena.spec import DataSpec
 
 
 class PixelDistribution(ABC):
-    """One independent distribution over levels for each dimension of (N, C, H, W)."""
+    """One independent distribution over `num_levels` levels for each dimension of (N, C, H, W)."""
+
+    num_levels: int
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
@@ -39,12 +42,12 @@ class PixelDistribution(ABC):
         """The probability of every level, (N, L, C, H, W) in float64."""
 
     def sample(self) -> Tensor:
-        """A sample (N, C, H, W), uint8; floats with NaN where a parameter is not finite (`as_levels`)."""
-        return as_levels(self.draw())
+        """A sample (N, C, H, W), integers; floats with NaN where a parameter is not finite (`as_levels`)."""
+        return as_levels(self.draw(), self.num_levels)
 
     def mode(self) -> Tensor:
-        """The most likely levels (N, C, H, W), uint8; floats with NaN where a parameter is not finite (`as_levels`)."""
-        return as_levels(self.likeliest())
+        """The most likely levels (N, C, H, W), integers; floats with NaN where a parameter is not finite (`as_levels`)."""
+        return as_levels(self.likeliest(), self.num_levels)
 
 
 @dataclass
@@ -52,6 +55,7 @@ class Bernoulli(PixelDistribution):
     """Binary pixels; `logits` (N, C, H, W). Two levels only."""
 
     logits: Tensor
+    num_levels: ClassVar[int] = 2
 
     def log_prob(self, x: Tensor) -> Tensor:
         return -F.binary_cross_entropy_with_logits(self.logits, x.float(), reduction="none")
@@ -72,6 +76,10 @@ class Categorical(PixelDistribution):
     """Any number of levels L; `logits` (N, L, C, H, W)."""
 
     logits: Tensor
+
+    @property
+    def num_levels(self) -> int:
+        return self.logits.shape[1]
 
     def log_prob(self, x: Tensor) -> Tensor:
         rows = self.logits.movedim(1, -1).flatten(0, -2)  # classes last: twice as fast on channels-last outputs

@@ -12,7 +12,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from genarena.spec import DataSpec
+from genarena.spec import DataSpec, level_dtype
 
 
 class Likelihood(StrEnum):
@@ -48,16 +48,17 @@ def nearest_level(x: Tensor, num_levels: int) -> Tensor:
 
 def from_unit(x: Tensor, num_levels: int) -> Tensor:
     """Floats, clamped to [-1, 1], to the nearest level 0 .. L-1, converted by `as_levels`: the project's only quantiser."""
-    return as_levels(nearest_level(x, num_levels))
+    return as_levels(nearest_level(x, num_levels), num_levels)
 
 
-def as_levels(levels: Tensor) -> Tensor:
-    """Whole numbers 0 .. L-1 as floats to uint8, the type of samples of integer data.
+def as_levels(levels: Tensor, num_levels: int) -> Tensor:
+    """Whole numbers 0 .. L-1 as floats to the type of samples of integer data: uint8, or int32 above 256 levels.
 
-    If one of them is NaN, all stay floats, because uint8 has no NaN and a NaN must not become a level. Floats for integer
+    If one of them is NaN, all stay floats, because integers have no NaN and a NaN must not become a level. Floats for integer
     data therefore mean that a sample is broken; `genarena.evaluation` counts and shows these samples.
     """
-    return levels if torch.isnan(levels.sum()) else levels.to(torch.uint8)  # the sum is NaN if one of them is
+    broken = torch.isnan(levels.sum())  # the sum is NaN if one of them is
+    return levels if broken else levels.to(level_dtype(num_levels))
 
 
 def dequantise(x: Tensor, num_levels: int) -> Tensor:
@@ -71,7 +72,8 @@ def dequantise(x: Tensor, num_levels: int) -> Tensor:
 def quantise(u: Tensor, num_levels: int) -> Tensor:
     """Inverse of `dequantise`: u in [0, 1) to levels floor(u L), converted by `as_levels`; values outside are clamped."""
     u = u.float()
-    return as_levels(_nan_where_not_finite((u * num_levels).floor_().clamp_(0, num_levels - 1), u))
+    levels = (u * num_levels).floor_().clamp_(0, num_levels - 1)
+    return as_levels(_nan_where_not_finite(levels, u), num_levels)
 
 
 def _nan_where_not_finite(levels: Tensor, source: Tensor) -> Tensor:

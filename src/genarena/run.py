@@ -18,7 +18,13 @@ from genarena.data.base import ArenaDataModule
 from genarena.errors import DiskFull, Diverged, printable
 from genarena.evaluation import cost, memory
 from genarena.evaluation.evaluate import evaluate, protocol
-from genarena.evaluation.pictures import save_neighbours, save_progress, save_reconstructions, save_samples
+from genarena.evaluation.pictures import (
+    draw_samples,
+    save_neighbours,
+    save_progress,
+    save_reconstructions,
+    save_samples,
+)
 from genarena.evaluation.row import new_row, summary
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
@@ -30,6 +36,7 @@ from genarena.runs.folder import RunFolder, build_model
 from genarena.runs.interruption import Interrupted
 from genarena.runs.resuming import Continuation, go_on, shown
 from genarena.runs.status import Status
+from genarena.spec import Batch
 from genarena.tracking import loggers, wandb_run
 from genarena.tracking.base import Tracker
 from genarena.training.callbacks.sample_grid import SampleGrid
@@ -192,16 +199,17 @@ class Run:
     def draw(self, fake: Tensor | None) -> None:
         """Draw samples, the training images nearest to them, and reconstructions."""
         spec, folder = self.data.spec, self.folder.samples
-        if spec.is_drawable:
-            if fake is None:
-                torch.manual_seed(self.settings.sample_seed)
-                with torch.no_grad():
-                    fake = self.model.sample(GRID).cpu()
+        held_out = Batch(*getattr(self.data, self.settings.split)[:GRID])
+        if spec.is_drawable and (fake is None or spec.condition):
+            torch.manual_seed(self.settings.sample_seed)
+            drawn = draw_samples(self.model, GRID, held_out.y, folder / "final.png")
+            fake = drawn if fake is None else fake
+        elif spec.is_drawable:
             save_samples(fake[: GRID if spec.is_image else None], spec, folder / "final.png")
         if spec.is_image and spec.is_discrete and self.data.shown_beside_samples is not None:
             save_neighbours(fake, self.data.shown_beside_samples, spec, folder / "neighbours.png")
-        held_out = getattr(self.data, self.settings.split)[: GRID // 2].x
-        save_reconstructions(self.model, held_out, folder / "reconstructions.png")
+        halves = (None if part is None else part[: GRID // 2] for part in held_out)
+        save_reconstructions(self.model, Batch(*halves), folder / "reconstructions.png")
 
     def fail(self, error: BaseException) -> None:
         """Write the row of a failed run. The row of a finished run stays, even if its extension fails."""

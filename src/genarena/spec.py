@@ -1,40 +1,132 @@
-"""`DataSpec`, the description of a data set for models, and `Batch`, a mini-batch."""
+"""What data is: `DataSpec`, `Condition`, and `Batch`, a mini-batch."""
 
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+
+KINDS = ("label", "attributes", "caption", "mel", "picture")
+MAX_LEVELS = 65_536
 
 
 class Batch(NamedTuple):
-    """One mini-batch: `x` (N, *shape), integer levels (uint8) or floats; `y` (N,) int64 labels or None."""
+    """One mini-batch: `x` (N, *shape) of `DataSpec.dtype`; `y` (N, ...) labels or other conditions, or None."""
 
     x: Tensor
     y: Tensor | None = None
 
 
+def level_dtype(num_levels: int) -> torch.dtype:
+    """The type of integer levels: uint8 up to 256 levels, int32 above."""
+    return torch.uint8 if num_levels <= 256 else torch.int32
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a model is conditional on: the meaning of `y`. Raises ValueError for a wrong kind or size.
+
+    kind: label: y (N,) in 0 .. size - 1. attributes: y (N, size), each 0 or 1. caption: y (N, length) token ids in
+        0 .. size - 1. mel: y (N, bands, frames) floats. picture: y (N, C, H, W) levels in 0 .. size - 1.
+    size: number of labels, attributes, tokens of the vocabulary, bands, or levels.
+    shape: of the y of one example. Labels and attributes need none: it follows from the size.
+    """
+
+    kind: str
+    size: int
+    shape: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"condition={self.kind!r}: expected one of {', '.join(KINDS)}")
+        shape = tuple(self.shape) or ((self.size,) if self.kind == "attributes" else ())
+        object.__setattr__(self, "shape", shape)
+        if self.size < 1 or min(shape, default=1) < 1:
+            raise ValueError(f"condition {self.kind}: size={self.size}, shape={shape}: expected sizes of at least 1")
+        if len(shape) != {"label": 0, "attributes": 1, "caption": 1, "mel": 2, "picture": 3}[self.kind]:
+            raise ValueError(f"condition {self.kind}: its y cannot have shape {shape}")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of y."""
+        return {"mel": torch.float32, "picture": torch.int32}.get(self.kind, torch.int64)
+
+    @property
+    def null(self) -> float:
+        """The value that, in all places of a y, stands for "no condition"; no y of the data has it."""
+        return {"label": self.size, "caption": self.size, "mel": math.nan}.get(self.kind, -1)
+
+    def nulls(self, num: int, device: torch.device | str | None = None) -> Tensor:
+        """(num, *shape): no condition."""
+        return torch.full((num, *self.shape), self.null, dtype=self.dtype, device=device)
+
+    def is_null(self, y: Tensor) -> Tensor:
+        """(N,) whether a row of y is "no condition"."""
+        equal = y.isnan() if self.kind == "mel" else y == self.null
+        return equal.flatten(1).all(1) if self.shape else equal
+
+    def in_turn(self, num: int, device: torch.device | str | None = None) -> Tensor:
+        """(num, ...) a fixed list: labels 0, 1, 2, ... in turn; of attributes, one at a time. Raises ValueError for others."""
+        if self.kind not in ("label", "attributes"):
+            raise ValueError(f"there is no list of {self.kind} conditions: give y")
+        labels = torch.arange(num, device=device) % self.size
+        return labels if self.kind == "label" else torch.eye(self.size, dtype=self.dtype, device=device)[labels]
+
+    def check(self, y: Tensor, num: int | None = None) -> None:
+        """Raise ValueError for a y of another shape or type, with values out of range, or not of `num` examples."""
+        if y.dtype != self.dtype or tuple(y.shape[1:]) != self.shape or (num is not None and len(y) != num):
+            wanted = f"{self.dtype} ({'N' if num is None else num}, {', '.join(map(str, self.shape))})"
+            raise ValueError(f"y is {y.dtype} {tuple(y.shape)}, expected {self.kind} {wanted}")
+        high = 1 if self.kind == "attributes" else self.size - 1
+        known = y[~self.is_null(y)]
+        if self.kind != "mel" and known.numel() and (int(known.min()) < 0 or int(known.max()) > high):
+            worst = int(known.min()) if int(known.min()) < 0 else int(known.max())
+            raise ValueError(f"y has {self.kind} {worst}: expected 0 to {high}")
+
+
 @dataclass(frozen=True)
 class DataSpec:
-    """Shape and levels of one example. Raises ValueError for a shape or a number of levels that is not supported.
+    """Shape, levels and condition of one example. Raises ValueError for what is not supported.
 
-    shape: (C, H, W) for images, (D,) for vectors.
-    num_levels: number of levels of each dimension, 2 to 256 (256 for 8-bit images); None for continuous data.
-    num_classes: number of labels; None if the set has no labels.
-    condition: the kind of `y`: "label" (N,), or "attributes" (N, K) of 0 and 1; None for unconditional models.
+    shape: (C, H, W) for images, (C, T) for sound, (D,) for vectors.
+    num_levels: number of levels of each dimension, 2 to 65,536 (256 for 8-bit images); None for continuous data.
+    num_classes: number of labels; None if the set has no labels. num_attributes: the same for attributes.
+    condition: what models are conditional on; the words "label" and "attributes" take their size from the two numbers.
+        None for unconditional models, also if there are labels.
     """
 
     shape: tuple[int, ...]
     num_levels: int | None = None
     num_classes: int | None = None
-    condition: str | None = None
+    num_attributes: int | None = None
+    condition: Condition | str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
-        if len(self.shape) not in (1, 3) or min(self.shape) < 1:
-            raise ValueError(f"shape={self.shape}: expected (C, H, W) or (D,), every size at least 1")
-        if self.num_levels is not None and not 2 <= self.num_levels <= 256:
-            raise ValueError(f"num_levels={self.num_levels}: expected 2 to 256, or null for continuous data")
+        if len(self.shape) not in (1, 2, 3) or min(self.shape) < 1:
+            raise ValueError(f"shape={self.shape}: expected (C, H, W), (C, T) or (D,), every size at least 1")
+        if self.num_levels is not None and not 2 <= self.num_levels <= MAX_LEVELS:
+            raise ValueError(f"num_levels={self.num_levels}: expected 2 to {MAX_LEVELS:,}, or null for continuous data")
+        if isinstance(self.condition, str):
+            object.__setattr__(self, "condition", self._named(self.condition))
+
+    def _named(self, kind: str) -> Condition:
+        sizes = {"label": "num_classes", "attributes": "num_attributes"}
+        if kind not in sizes:
+            raise ValueError(f"data.condition={kind}: expected label, attributes or null")
+        size = getattr(self, sizes[kind])
+        if size is None:
+            raise ValueError(
+                f"data.condition={kind}: no number of {'classes' if kind == 'label' else kind} is known for this data "
+                f"set; if it has them, add data.spec.{sizes[kind]}=<number>"
+            )
+        return Condition(kind, size)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of x everywhere: uint8 or int32 levels, or float32."""
+        return level_dtype(self.num_levels) if self.num_levels else torch.float32
 
     @property
     def num_dims(self) -> int:
@@ -46,9 +138,17 @@ class DataSpec:
         return len(self.shape) == 3
 
     @property
+    def is_sound(self) -> bool:
+        return len(self.shape) == 2
+
+    @property
+    def is_vector(self) -> bool:
+        return len(self.shape) == 1
+
+    @property
     def is_drawable(self) -> bool:
-        """Whether examples can be drawn: images, and points in the plane."""
-        return self.is_image or self.num_dims == 2
+        """Whether examples can be drawn: images of levels, and points in the plane."""
+        return (self.is_image and self.is_discrete) or self.shape == (2,)
 
     @property
     def is_discrete(self) -> bool:

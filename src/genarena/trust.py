@@ -14,7 +14,7 @@ OF_A_PACKAGE = r"models\.(\w+\.){1,2}[A-Z]\w*|(data|nets)\.[a-z]\w*\.[A-Z]\w*"  
 TARGETS = re.compile(
     rf"genarena\.({OF_A_PACKAGE})"
     r"|genarena\.training\.schedule\.[a-z]\w*"
-    r"|genarena\.(spec\.DataSpec|training\.module\.Training)"
+    r"|genarena\.(spec\.(DataSpec|Condition)|training\.module\.Training)"
     r"|genarena\.(evaluation\.(settings\.EvaluationSettings|weights\.FeatureSettings)|search\.settings\.Settings)"
     r"|torch\.optim\.[A-Z]\w*"
     r"|pytorch_lightning\.(Trainer|strategies\.[A-Z]\w*Strategy)"

@@ -31,7 +31,7 @@ def reading(content: bytes, model: GenerativeModel, data: str = DATA) -> torch.T
 def test_round_trip(build) -> None:
     model = build((1, 8, 8), 17, "categorical")
     x, content = written(model)
-    assert len(content) > HEADER_BYTES == 31
+    assert len(content) > HEADER_BYTES == 32
     assert torch.equal(reading(content, model), x)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)

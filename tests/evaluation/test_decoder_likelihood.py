@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from genarena.evaluation.decoder_likelihood import Annealing, NoisyDecoder, decoder_log_prob
 from genarena.files.progress import Bars
 from genarena.models.capabilities import Emits
-from genarena.spec import DataSpec
+from genarena.spec import Batch, DataSpec
 
 
 class Decoder(nn.Module, Emits):
@@ -23,7 +23,7 @@ class Decoder(nn.Module, Emits):
         self.linear = nn.Linear(latent_dim, math.prod(shape))
         nn.init.normal_(self.linear.weight, std=0.5)
 
-    def emit(self, z: Tensor) -> Tensor:
+    def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         self.rows = max(self.rows, len(z))
         out = self.linear(z)
         return (out.tanh() if self.squash else out).unflatten(1, self.shape)
@@ -45,7 +45,7 @@ def run(
     rows: int = 500,
     seed: int = 0,
 ) -> tuple[Tensor, dict]:
-    return decoder_log_prob(decoder, spec, x, Annealing(sigma, num_chains, num_steps, rows, seed), Bars(False))
+    return decoder_log_prob(decoder, spec, Batch(x), Annealing(sigma, num_chains, num_steps, rows, seed), Bars(False))
 
 
 def assert_unbiased(log_ratios: Tensor) -> None:
@@ -107,7 +107,7 @@ def test_levels_are_masses_that_sum_to_one_and_agree_with_quadrature() -> None:
     log_prior = -0.5 * z.squeeze(1) ** 2 - 0.5 * math.log(2.0 * math.pi)
     density = NoisyDecoder(decoder.emit, spec, sigma)
     with torch.no_grad():
-        joint = torch.stack([density.log_prob(row.expand(len(z), -1, -1, -1), z) for row in x]) + log_prior
+        joint = torch.stack([density.log_prob(Batch(row.expand(len(z), -1, -1, -1)), z) for row in x]) + log_prior
     exact = torch.logsumexp(joint.double(), 1) + math.log(16.0 / 2000)
     assert exact.exp().sum().item() == pytest.approx(1.0, abs=1e-4)
     values, _ = run(decoder, spec, x.repeat(60, 1, 1, 1), sigma, num_chains=8, num_steps=25, rows=4320)
@@ -116,11 +116,11 @@ def test_levels_are_masses_that_sum_to_one_and_agree_with_quadrature() -> None:
 
 def test_simulated_levels_follow_the_masses() -> None:
     spec, sigma = DataSpec((1, 1, 1), 4), 0.5
-    density = NoisyDecoder(lambda z: 0.3 + 0.0 * z.view(-1, 1, 1, 1), spec, sigma)
+    density = NoisyDecoder(lambda z, y: 0.3 + 0.0 * z.view(-1, 1, 1, 1), spec, sigma)
     z = torch.zeros(40_000, 1)
-    counts = torch.bincount(density.sample(z, torch.Generator().manual_seed(0)).flatten(), minlength=4) / len(z)
+    counts = torch.bincount(density.sample(z, None, torch.Generator().manual_seed(0)).flatten(), minlength=4) / len(z)
     levels = torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1)
-    torch.testing.assert_close(counts.double(), density.log_prob(levels, z[:4]).exp(), atol=0.01, rtol=0)
+    torch.testing.assert_close(counts.double(), density.log_prob(Batch(levels), z[:4]).exp(), atol=0.01, rtol=0)
 
 
 def test_memory_is_bounded_and_the_seed_decides() -> None:

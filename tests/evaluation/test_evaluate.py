@@ -201,7 +201,7 @@ def test_a_decoder_alone_has_an_estimate_with_its_noise_stated(data: Halves) -> 
 
         likelihood, latent_dim = Likelihood.NONE, 2
 
-        def emit(self, z: Tensor) -> Tensor:
+        def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
             return 0.0 * z[:, :1, None, None].expand(-1, 1, 8, 8)
 
     settings = EvaluationSettings(ais_num_test=30, ais_chains=3, ais_steps=4, ais_sigma=0.5, batch_size=20)
@@ -221,7 +221,7 @@ def test_a_decoder_alone_has_an_estimate_with_its_noise_stated(data: Halves) -> 
 def test_a_probability_flow_is_an_estimate_with_its_solver_stated(data: Halves) -> None:
     class Flow(Noise, Integrates):
         def ode_log_prob(
-            self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str
+            self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str, y: Tensor | None = None
         ) -> tuple[Tensor, dict]:
             self.calls.append((len(x), tolerance, num_probes, dequantisation))
             return torch.full((len(x),), -64 * math.log(2.0)), {"method": "ODE", "nfe": len(x)}

@@ -18,7 +18,7 @@ PLAIN = {"shrinkage": 0.0, "pooling": 0.0, "covariance": "full"}
 def fitted(model: GMM | Gaussian, x: Tensor, passes: int = 1, size: int = 50) -> GMM | Gaussian:
     for _ in range(passes):
         for part in x.split(size):
-            model.loss(Batch(part))
+            model.observe(Batch(part))
     return model.eval()
 
 
@@ -66,11 +66,11 @@ def test_every_step_of_em_over_all_the_data_raises_the_likelihood_to_a_fixed_poi
     torch.manual_seed(3)
     x = from_known_mixture(600)
     model = GMM(DataSpec((2,)), num_components=4, forgetting=0.0, **PLAIN)
-    model.loss(Batch(x))
+    model.observe(Batch(x))
     values = []
     for _ in range(300):
         values.append(model.log_prob(x).double().mean())
-        model.loss(Batch(x))
+        model.observe(Batch(x))
     steps = torch.stack(values).diff()
     assert (steps > -1e-6).all() and steps[:5].sum() > 1e-3 and steps[-1].abs() < 1e-6
 
@@ -163,7 +163,7 @@ def test_fewer_examples_than_components() -> None:
 def test_in_eval_mode_nothing_is_learnt_and_untrained_it_is_about_the_uniform() -> None:
     model = GMM(DataSpec((1, 8, 8), 256)).eval()
     x = torch.randint(256, (64, 1, 8, 8), dtype=torch.uint8)
-    model.loss(Batch(x))
+    model.observe(Batch(x))
     assert model.count == 0
     assert 8 < -model.log_prob(x).mean() / (64 * math.log(2)) < 8.5
 

@@ -46,7 +46,7 @@ def test_bound_rises_with_k_and_stays_below_the_exact_likelihood() -> None:
     for k in (1, 2, 5, 20, 100):
         model, world = inexact("plain", k)
         torch.manual_seed(2)
-        values = log_mean_exp(model.importance(X.expand(20_000, -1)))
+        values = log_mean_exp(model.importance(Batch(X.expand(20_000, -1))))
         assert -model.loss(Batch(X.expand(20_000, -1)))["loss"].item() == pytest.approx(values.mean().item(), abs=0.05)
         bounds.append(values.mean().item())
         errors.append(values.std().item() / 20_000**0.5)

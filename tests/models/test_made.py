@@ -7,8 +7,9 @@ import torch
 from scipy.stats import chisquare, kstest
 from torch import Tensor
 
+from genarena.models.autoregressive.degrees import raster_degrees
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
-from genarena.models.autoregressive.made import MADE, raster_degrees
+from genarena.models.autoregressive.made import MADE
 from genarena.spec import Batch, DataSpec
 
 TWO_LAYERS = {"hidden": [24, 20], "num_masks": 3, "order_agnostic": True, "direct": True}

@@ -110,7 +110,7 @@ def test_free_bits_and_warm_up_by_hand() -> None:
     """Batch KLs (0.5, 4.5) and (0, 0): their means 2.5 and 0 become 2.5 and 0.25; half the warm-up halves beta=2."""
     model = VAE(DataSpec((2,)), latent_dim=2, hidden=4, beta=2.0, warmup=0.4, free_bits=0.25)
     means = nn.Parameter(torch.tensor([[1.0, 0.0], [3.0, 0.0]]))
-    model.encoder.forward = lambda x: torch.cat([means, torch.zeros(2, 2)], 1)
+    model.encoder.forward = lambda x, context: torch.cat([means, torch.zeros(2, 2)], 1)
     for parameter in model.decoder.parameters():
         parameter.data.zero_()  # p(x|z) = N(0, I): the reconstruction is constant
     model.progress = 0.2

@@ -62,7 +62,7 @@ class BitsBackCoder(Coder):
             bins = decoded(ans, PRIOR, self.model.latent_dim)
             bins = (bins - _noise(index, len(bins))) % NUM_BINS
             levels = decoded(ans, TABLES, self._pixel_table(bins))
-            images.append(torch.from_numpy(levels.astype(np.uint8)).view(1, *self.model.spec.shape))
+            images.append(torch.from_numpy(levels).to(self.model.spec.dtype).view(1, *self.model.spec.shape))
             push_bins(ans, bins, self.model.posterior(images[-1].to(self.model.device)))
         return torch.cat(images)
 

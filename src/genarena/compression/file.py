@@ -1,7 +1,7 @@
-"""The format: a header of 31 bytes, little-endian, then the words of a coder.
+"""The format: a header of 32 bytes, little-endian, then the words of a coder.
 
     3 bytes  "gab"                       2 x 3    C, H, W
-    1        version                     1        number of levels - 1
+    1        version                     2        number of levels - 1
     4        hash of the data id         4        CRC-32 of the decoded levels
     4        hash of configuration and weights of the model
     4        number of images            4        CRC-32 of all the above and of the words
@@ -29,8 +29,8 @@ from genarena.files.progress import Bars
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Factorises, Infers
 
-MAGIC, VERSION = b"gab", 1
-FACTS, CHECKSUM = struct.Struct("<3sB4s4sI3HBI"), struct.Struct("<I")
+MAGIC, VERSION = b"gab", 2
+FACTS, CHECKSUM = struct.Struct("<3sB4s4sI3HHI"), struct.Struct("<I")
 HEADER_BYTES = FACTS.size + CHECKSUM.size
 
 
@@ -41,6 +41,10 @@ def coder_for(model: GenerativeModel) -> Coder:
         raise UserError(
             f"{name} was trained on data of shape {model.spec.shape} with num_levels="
             f"{model.spec.num_levels}: only images of integer levels can be compressed"
+        )
+    if model.spec.condition:
+        raise UserError(
+            f"{name} is conditional on {model.spec.condition.kind}: only p(x) without a condition compresses"
         )
     if isinstance(model, Factorises) and model.factorises:
         return RangeCoder(model)
@@ -101,12 +105,13 @@ class Codec:
         """Number of images and CRC-32 of their levels. Raises as `decompress`."""
         if content[: len(MAGIC)] != MAGIC:
             raise Untrusted("this is not a file of compressed images")
+        version = content[len(MAGIC)] if len(content) > len(MAGIC) else VERSION
+        if version != VERSION:
+            raise UserError(f"the file of compressed images has version {version}, and this genarena reads {VERSION}")
         facts, checksum, words = content[: FACTS.size], content[FACTS.size : HEADER_BYTES], content[HEADER_BYTES:]
         if len(content) < HEADER_BYTES or checksum != CHECKSUM.pack(zlib.crc32(facts + words)):
             raise Untrusted("the file of compressed images is damaged: its checksum is wrong")
-        _, version, data, weights, num_images, *shape, last_level, pixels = FACTS.unpack(facts)
-        if version != VERSION:
-            raise UserError(f"the file of compressed images has version {version}, and this genarena reads {VERSION}")
+        _, _, data, weights, num_images, *shape, last_level, pixels = FACTS.unpack(facts)
         if data != _short_hash(self.data_id):
             raise UserError(f"the compressed images are not of the data set {self.data_id}")
         spec = self.model.spec

@@ -47,7 +47,7 @@ class RangeCoder(Coder):
 
         def choose(distribution: PixelDistribution, *, channel: int, row: int, column: int) -> Tensor:
             levels = decoded(decoder, TABLES, table(distribution))
-            return torch.from_numpy(levels.astype(np.uint8)).to(self.model.device)
+            return torch.from_numpy(levels).to(self.model.device, self.model.spec.dtype)
 
         sizes = [min(CHUNK, num_images - first) for first in range(0, num_images, CHUNK)]
         return torch.cat([self._traverse(size, choose, bars, "decode").cpu() for size in sizes])

@@ -5,13 +5,14 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from genarena.data.batches import Batches, Split, mirrored, seeded_generator
+from genarena.data.checks import refuse_broken
 from genarena.data.reading.lazy import Lazy
 from genarena.errors import DataError
 from genarena.options.values import Count, Folder, Seed
@@ -26,7 +27,7 @@ class ArenaDataModule(LightningDataModule, ABC):
 
     A subclass writes
     - `name`: the name of its file and of its YAML.
-    - `load`: three `Split`s. `x` (N, *shape) is uint8 levels below `spec.num_levels`, or float32 if that is null; `y` (N,) is
+    - `load`: three `Split`s. `x` (N, *shape) has the type `spec.dtype`: levels below `spec.num_levels`, or floats; `y` (N,) is
       int64 labels, or None. No example may be in two splits; `seeded_split` and `tenths` below make splits for a set
       without official ones.
     - `augment`, if training batches are changed at random.
@@ -36,6 +37,7 @@ class ArenaDataModule(LightningDataModule, ABC):
     `seed` only decides the order of the training batches and their augmentation.
     `num_val` limits the number of validation examples used during training. `max_train`, `max_val` and `max_test` make a
     smaller data set with an id of its own: the first examples of an order that is the same for every seed.
+    `condition` says what models are conditional on, and is no part of the data id; `spec.condition` holds it with its size.
     """
 
     name: ClassVar[str]
@@ -50,6 +52,7 @@ class ArenaDataModule(LightningDataModule, ABC):
     max_train: Count | None = None
     max_val: Count | None = None
     max_test: Count | None = None
+    condition: Literal["label", "attributes"] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -61,6 +64,11 @@ class ArenaDataModule(LightningDataModule, ABC):
             limit = getattr(self, option)
             if limit is not None and limit < 1:
                 raise DataError(f"data.{option}={limit}: expected at least 1")
+        if self.condition and (self.spec.condition is None or self.spec.condition.kind != self.condition):
+            raise DataError(
+                f"data.condition={self.condition}: conf/data/{self.name}.yaml does not pass it on to its spec "
+                '(condition: "${data.condition}")'
+            )
         self.train: Split | None = None
         self.val: Split | None = None
         self.test: Split | None = None
@@ -144,30 +152,8 @@ class ArenaDataModule(LightningDataModule, ABC):
             self.cut(name, split) for name, split in zip(("train", "val", "test"), self.load(), strict=True)
         )
         for name in ("train", "val", "test"):
-            self._refuse_broken(name, getattr(self, name))
+            refuse_broken(self.name, self.spec, name, getattr(self, name))
         self._checksum = self._hash()
-
-    def _refuse_broken(self, name: str, split: Split) -> None:
-        """Raise DataError for a split that is empty, of another shape, or with labels outside 0 .. num_classes - 1."""
-        if split.size < 1:
-            raise DataError(f"{self.name}: one of its splits is empty")
-        if tuple(split.x.shape[1:]) != self.spec.shape:
-            raise DataError(f"{self.name}: examples have shape {tuple(split.x.shape[1:])}, expected {self.spec.shape}")
-        if split.y is None:
-            return
-        if split.y.dtype != torch.int64 or split.y.dim() not in (1, 2) or len(split.y) != split.size:
-            raise DataError(
-                f"{self.name}: the labels of its {name} split are {split.y.dtype} {tuple(split.y.shape)}, expected int64, "
-                f"one or a row of attributes for each of {split.size:,} examples"
-            )
-        classes = 2 if split.y.dim() == 2 else self.spec.num_classes  # attributes are 0 or 1
-        wrong = (split.y < 0) | (split.y >= classes) if classes else split.y < 0
-        if wrong.any():
-            place = int(wrong.nonzero()[0, 0])
-            allowed = f"0 to {classes - 1}" if classes else "0 or more"
-            raise DataError(
-                f"{self.name}: label {int(split.y[wrong][0])} of {name} example {place} is none of the labels, {allowed}"
-            )
 
     def cut(self, name: str, split: Any) -> Any:
         """The first `max_<name>` rows of a Split or Listing, in a fixed random order that does not depend on the seed."""

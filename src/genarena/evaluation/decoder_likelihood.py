@@ -24,21 +24,21 @@ from genarena.likelihood import from_unit, log_mean_exp, to_unit
 from genarena.models.capabilities import Emits
 from genarena.models.energy.annealed_importance_sampling import Annealed, anneal, effective_number
 from genarena.models.energy.langevin import frozen
-from genarena.spec import DataSpec
+from genarena.spec import Batch, DataSpec
 
 LEAPFROG_STEPS = 5
 
 
 class NoisyDecoder(NamedTuple):
-    """p(x|z): x = emit(z) + sigma N(0, I); for integers, rounded to levels by `from_unit`."""
+    """p(x|z, y): x = emit(z, y) + sigma N(0, I); for integers, rounded to levels by `from_unit`."""
 
-    emit: Callable[[Tensor], Tensor]
+    emit: Callable[[Tensor, Tensor | None], Tensor]
     spec: DataSpec
     sigma: float
 
-    def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z) (N,) nats."""
-        mean = self.emit(z)
+    def log_prob(self, batch: Batch, z: Tensor) -> Tensor:
+        """log p(x|z, y) (N,) nats."""
+        x, mean = batch.x, self.emit(z, batch.y)
         if self.spec.is_discrete:
             unit, log_scale = to_unit(x, self.spec.num_levels), torch.tensor(math.log(self.sigma), device=x.device)
             terms = discretised_gaussian_log_prob(unit, mean, log_scale, self.spec.num_levels)
@@ -46,9 +46,9 @@ class NoisyDecoder(NamedTuple):
             terms = -0.5 * ((x - mean) / self.sigma).square() - math.log(self.sigma * math.sqrt(2.0 * math.pi))
         return terms.double().flatten(1).sum(1)  # with small noise terms reach 1e4 nats: too large for float32
 
-    def sample(self, z: Tensor, generator: torch.Generator) -> Tensor:
-        """x ~ p(x|z) (N, *shape)."""
-        mean = self.emit(z)
+    def sample(self, z: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        """x ~ p(x|z, y) (N, *shape)."""
+        mean = self.emit(z, y)
         x = mean + self.sigma * torch.randn(mean.shape, generator=generator, device=mean.device)
         return from_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
 
@@ -77,28 +77,29 @@ class Chains:
     def __init__(self, decoder: NoisyDecoder, annealing: Annealing, generator: torch.Generator, bars: Bars) -> None:
         self.decoder, self.annealing, self.generator, self.bars = decoder, annealing, generator, bars
 
-    def pilot(self, x: Tensor, start: Tensor) -> list[float]:
+    def pilot(self, batch: Batch, start: Tensor) -> list[float]:
         """Step size of each transition, found by one pilot chain per example, from `start` (N, latent_dim)."""
-        return self._anneal("AIS: pilot chains", x, start, self.annealing.path, None).steps
+        return self._anneal("AIS: pilot chains", batch, start, self.annealing.path, None).steps
 
     def log_weights(
-        self, title: str, x: Tensor, start: Tensor, path: Sequence[float], steps: Sequence[float]
+        self, title: str, batch: Batch, start: Tensor, path: Sequence[float], steps: Sequence[float]
     ) -> tuple[Tensor, float]:
         """Log weights (num_chains, N) of chains from `start` (N * num_chains, latent_dim), and their acceptance rate."""
         num_chains, rows = self.annealing.num_chains, self.annealing.rows
-        example = torch.arange(len(x), device=x.device).repeat_interleave(num_chains)
+        num_examples = len(batch.x)
+        example = torch.arange(num_examples, device=start.device).repeat_interleave(num_chains)
         parts = [
-            self._anneal(title, x[index], z, path, steps)
+            self._anneal(title, _rows(batch, index), z, path, steps)
             for index, z in zip(example.split(rows), start.split(rows), strict=True)
         ]
         acceptance = sum(part.acceptance * len(part.log_weights) for part in parts) / len(start)
-        return torch.cat([part.log_weights for part in parts]).view(len(x), num_chains).T, acceptance
+        return torch.cat([part.log_weights for part in parts]).view(num_examples, num_chains).T, acceptance
 
     def _anneal(
-        self, title: str, x: Tensor, start: Tensor, path: Sequence[float], steps: Sequence[float] | None
+        self, title: str, batch: Batch, start: Tensor, path: Sequence[float], steps: Sequence[float] | None
     ) -> Annealed:
         def tilt(z: Tensor) -> Tensor:
-            return -self.decoder.log_prob(x, z)
+            return -self.decoder.log_prob(batch, z)
 
         def track(path: Iterable) -> Iterable:
             return self.bars.track(path, title)
@@ -106,15 +107,21 @@ class Chains:
         return anneal(tilt, start, path, self.generator, LEAPFROG_STEPS, steps, track=track)
 
 
+def _rows(batch: Batch, index: Tensor | slice) -> Batch:
+    return Batch(batch.x[index], None if batch.y is None else batch.y[index])
+
+
 @torch.no_grad()
 def decoder_log_prob(
-    model: Emits, spec: DataSpec, x: Tensor, annealing: Annealing, bars: Bars
+    model: Emits, spec: DataSpec, batch: Batch, annealing: Annealing, bars: Bars
 ) -> tuple[Tensor, dict[str, Any]]:
-    """log p(x) (N,) float64 nats of examples x (N, *shape), too low on average, and its facts. `model` is a module too.
+    """log p(x) (N,) float64 nats of examples x (N, *shape), given y if there is one, too low on average, and its
+    facts. `model` is a module too.
 
     In addition N examples are simulated from the model. The fact `sandwich` has the means of the lower and the upper bound
     on their log p(x), in nats.
     """
+    x = batch.x
     decoder = NoisyDecoder(model.emit, spec, annealing.sigma)
     generator = torch.Generator(x.device).manual_seed(annealing.seed)
     chains, path = Chains(decoder, annealing, generator, bars), annealing.path
@@ -124,11 +131,13 @@ def decoder_log_prob(
         return torch.randn(number, model.latent_dim, generator=generator, device=x.device)
 
     with frozen(model):
-        steps = chains.pilot(x[:rows], codes(len(x[:rows])))
+        steps = chains.pilot(_rows(batch, slice(rows)), codes(len(x[:rows])))
         start = codes(len(x) * num_chains)
-        forward, acceptance = chains.log_weights("AIS: test data", x, start, path, steps)
+        forward, acceptance = chains.log_weights("AIS: test data", batch, start, path, steps)
         z = codes(len(x))
-        simulated = torch.cat([decoder.sample(part, generator) for part in z.split(rows)])
+        parts = torch.arange(len(x), device=x.device).split(rows)
+        drawn = [decoder.sample(z[index], _rows(batch, index).y, generator) for index in parts]
+        simulated = Batch(torch.cat(drawn), batch.y)
         start = codes(len(x) * num_chains)
         lower = log_mean_exp(chains.log_weights("AIS: simulated data", simulated, start, path, steps)[0])
         back = [steps[0], *steps[:-1]][::-1]  # transitions at the temperatures below 1, down to 0

@@ -14,10 +14,11 @@ from torch import Tensor
 from genarena.errors import UserError
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes
-from genarena.spec import DataSpec
+from genarena.spec import Batch, DataSpec
 from genarena.statistics.neighbours import nearest
 
 NEIGHBOUR_ROWS, NEIGHBOURS = 10, 7
+MOST_CLASSES = 20  # rows of a grid with a row per class
 MIN_SIDE = 28  # smaller images are enlarged by a whole factor
 
 
@@ -47,12 +48,28 @@ def _cross(height: int, width: int) -> Tensor:
     return (((across.abs() - down.abs()).abs() < 0.1) * 255).to(torch.uint8)
 
 
-def save_samples(samples: Tensor, spec: DataSpec, path: Path) -> None:
-    """Write a PNG: a grid for images, a scatter plot for 2-D points. Raises UserError for other vectors."""
+def draw_samples(model: GenerativeModel, num_samples: int, given: Tensor | None, path: Path) -> Tensor:
+    """Draw samples (N, *shape), and write them to a PNG. A model with labels gets a row per class, at most
+    `MOST_CLASSES` rows and about `num_samples` images. given: the conditions of examples,
+    for other conditional models."""
+    condition, columns = model.spec.condition, None
+    y = None if condition is None or given is None else given[:num_samples].to(model.device)
+    if condition and condition.kind == "label":
+        classes = min(condition.size, MOST_CLASSES)
+        columns = max(1, num_samples // classes)
+        y = torch.arange(classes, device=model.device).repeat_interleave(columns)
+    with torch.no_grad():
+        samples = model.sample(num_samples if y is None else len(y), y).cpu()
+    save_samples(samples, model.spec, path, columns)
+    return samples
+
+
+def save_samples(samples: Tensor, spec: DataSpec, path: Path, columns: int | None = None) -> None:
+    """Write a PNG: a grid for images, a scatter plot for 2-D points. Raises UserError for other data."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if spec.is_image:
-        _save(grid(samples, spec.num_levels), path)
-    elif spec.num_dims == 2:
+        _save(grid(samples, spec.num_levels, columns), path)
+    elif spec.is_drawable:
         _scatter(samples.numpy(), path)
     else:
         raise UserError(f"samples of shape {spec.shape} cannot be drawn; write them to an .npz file")
@@ -66,18 +83,20 @@ def save_pairs(above: Tensor, below: Tensor, spec: DataSpec, path: Path) -> None
     _save(grid(torch.cat(rows), spec.num_levels, columns=min(8, len(above))), path)
 
 
-def save_reconstructions(model: GenerativeModel, x: Tensor, path: Path) -> bool:
+def save_reconstructions(model: GenerativeModel, held_out: Batch, path: Path) -> bool:
     """Write a PNG of images (N, C, H, W), each row above its reconstructions. Returns False if the model has none."""
     if not (model.spec.is_image and isinstance(model, Encodes) and isinstance(model, Decodes)):
         return False
+    x, y = held_out
+    y = y.to(model.device) if model.spec.condition else None
     with torch.no_grad():
-        save_pairs(x, model.decode(model.encode(x.to(model.device))).cpu(), model.spec, path)
+        save_pairs(x, model.decode(model.encode(x.to(model.device), y), y).cpu(), model.spec, path)
     return True
 
 
-def save_progress(model: GenerativeModel, num_samples: int, held_out: Tensor, path: Path) -> dict[str, Path]:
+def save_progress(model: GenerativeModel, num_samples: int, held_out: Batch, path: Path) -> dict[str, Path]:
     """Write samples to `path` and, if the model encodes and decodes, reconstructions beside it. Returns the paths by name."""
-    save_samples(model.sample(num_samples).cpu(), model.spec, path)
+    draw_samples(model, num_samples, held_out.y, path)
     pairs = path.with_name(f"{path.stem}-reconstructions.png")
     drawn = {"samples": path}
     return drawn | {"reconstructions": pairs} if save_reconstructions(model, held_out, pairs) else drawn

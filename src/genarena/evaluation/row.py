@@ -58,7 +58,9 @@ def _variant(resolved: dict[str, Any]) -> list[str]:
     if first := resolved.get(first_stage.OPTION):  # which model it stands on, not where that lies
         option = f"model.{first_stage.OPTION}="
         given = [f"{option}{first['line']}" if text.startswith(option) else text for text in given]
+    condition = resolved["data"].get("condition")
     shown = [override for override in given if override.startswith(VARIANT) and not override.startswith(ONLY_SHOWN)]
+    shown += [f"data.condition={condition}"] if condition else []  # also where a YAML sets it
     return shown + [f"extended at {former['examples_seen']:,} examples" for former in resolved.get("extended") or []]
 
 

@@ -95,6 +95,22 @@ class Subject:
         if not isinstance(self.model, Weighs):
             raise Unavailable(f"more draws do not tighten the bound of {self.model_name}")
 
+    @property
+    def given(self) -> dict[str, str]:
+        """`given`: what likelihoods are conditional on, for their records; empty for an unconditional model."""
+        condition = self.data.spec.condition
+        return {"given": condition.kind} if condition else {}
+
+    def conditions(self, start: int, count: int) -> Tensor | None:
+        """Conditions of `count` samples from sample `start` on, on the CPU; None for an unconditional model.
+
+        Sample i has that of test example i. If there are more samples than test examples, these start again.
+        """
+        if not self.data.spec.condition:
+            return None
+        y = self._held_out.y
+        return y[torch.arange(start, start + count) % len(y)]
+
     def on_device(self, split: Split) -> tuple[Tensor, Tensor | None]:
         """x and, if models are conditional, y, on the model's device."""
         device = self.model.device

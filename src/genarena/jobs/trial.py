@@ -42,8 +42,8 @@ def measure(cfg: dict[str, Any]) -> dict[str, Any]:
     x, y = _noise(model.spec, cfg["data"]["batch_size"], device)
     step = _median_seconds(lambda: _descend(model.train(), Batch(x, y), optimizers), device)
     model.eval().requires_grad_(False)
-    num = 16 if _median_seconds(lambda: model.sample(1, y[:1] if model.spec.condition else None), device) < 0.1 else 1
-    sampling = _median_seconds(lambda: model.sample(num, y[:num] if model.spec.condition else None), device) / num
+    num = 16 if _median_seconds(lambda: _sample(model, 1), device) < 0.1 else 1
+    sampling = _median_seconds(lambda: _sample(model, num), device) / num
     likelihood = 0.0
     if model.likelihood in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
         likelihood = _median_seconds(lambda: model.log_prob(x[:16], None if y is None else y[:16]), device) / len(
@@ -63,10 +63,15 @@ def measure(cfg: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _sample(model: GenerativeModel, num: int) -> Tensor:
+    condition = model.spec.condition
+    return model.sample(num, condition.in_turn(num, model.device) if condition else None)
+
+
 def _noise(spec: DataSpec, num: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
     shape = (num, *spec.shape)
-    x = torch.randint(spec.num_levels, shape, dtype=torch.uint8) if spec.is_discrete else torch.randn(shape)
-    y = torch.randint(spec.num_classes, (num,)) if spec.num_classes else None
+    x = torch.randint(spec.num_levels, shape, dtype=spec.dtype) if spec.is_discrete else torch.randn(shape)
+    y = spec.condition.in_turn(num) if spec.condition else None
     return x.to(device), None if y is None else y.to(device)
 
 

@@ -6,7 +6,8 @@ from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
 from genarena.statistics.intervals import LEVEL, welch
 
 # A table is ordered by the first of these metrics for which at least half of its contenders have a value.
-RANKING = ("fid", "fd_domain", "bits_per_dim", "nll_nats")
+LIKELIHOODS = ("bits_per_dim", "nll_nats")
+RANKING = ("fid", "fd_domain", *LIKELIHOODS, *(f"{name}_given_label" for name in LIKELIHOODS))
 REFERENCES = {"uniform": "floor", "gaussian": "floor", "memoriser": "ceiling", "heldout": "ceiling"}
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ class Run:
     def imported(self) -> bool:
         return self.row.get("imported", False)
 
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """Key -> record; see `keyed`."""
+        return keyed(self.row["metrics"])
+
     @property
     def name(self) -> str:
         return " ".join((self.model, *self.overrides))
@@ -84,7 +90,7 @@ class Run:
 
     def has(self, key: str) -> bool:
         """Whether a metric or a cost was computed for this run; its value may still be null."""
-        return key in COSTS or key in self.row["metrics"]
+        return key in COSTS or key in self.metrics
 
     def record(self, key: str) -> dict[str, Any]:
         if key in COSTS:
@@ -93,7 +99,14 @@ class Run:
                 "value": _with_first_stage(cost, key),
                 "reason": cost.get("unmeasured", {}).get(key, "not measured"),
             }
-        return self.row["metrics"].get(key, {"value": None, "reason": "not measured"})
+        return self.metrics.get(key, {"value": None, "reason": "not measured"})
+
+
+def keyed(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Key of a column -> record. A conditional likelihood has a column of its own: log p(x | y) is not log p(x)."""
+    return {
+        f"{name}_given_{record['given']}" if record.get("given") else name: record for name, record in metrics.items()
+    }
 
 
 def _with_first_stage(cost: dict[str, Any], key: str) -> float | None:
@@ -158,7 +171,7 @@ def _evaluations(row: dict[str, Any], folder: Path) -> tuple[dict[int, dict[str,
             continue
         seed = _sample_seed(again)
         if seed != _sample_seed(row):
-            resampled[seed] = resampled.get(seed, {}) | again["metrics"]
+            resampled[seed] = resampled.get(seed, {}) | keyed(again["metrics"])
         else:  # the same seed: only metrics that the row does not have are used
             others |= again["metrics"]
     return resampled, others, complaints

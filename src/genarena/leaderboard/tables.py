@@ -146,7 +146,7 @@ def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> 
         identity = _identity(run)
         if identity in lines and (*identity, run.seed) not in newest and _diverged(run):
             lines[identity].diverged[run.seed] = run.error
-    metrics = list(dict.fromkeys(name for run in newest.values() for name in run.row["metrics"]))
+    metrics = list(dict.fromkeys(name for run in newest.values() for name in run.metrics))
     for line in lines.values():
         line.runs.sort(key=lambda run: run.seed)
         line.cells = {name: cell(name, line) for name in (*metrics, *COSTS)}
@@ -189,6 +189,6 @@ def _diverged(run: Run) -> bool:
 
 def _column(name: str, runs: list[Run]) -> Column:
     record = next(run.record(name) for run in runs if run.value(name) is not None)
-    title = record.get("title", name.replace("_", " "))
+    title = record.get("title", name.replace("_", " ")) + (f" | {record['given']}" if record.get("given") else "")
     group = "likelihood" if "likelihood" in record else "samples"
     return Column(name, title, record.get("unit", ""), record.get("higher_is_better"), group)

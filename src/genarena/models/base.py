@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from genarena.likelihood import Likelihood, bits_per_dim
+from genarena.nets.conditioning import Conditioning, conditioning
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import TrainedModule, Training
 
@@ -24,18 +25,38 @@ class GenerativeModel(TrainedModule, ABC):
     `selection` names the value of `validate` that chooses the best weights: `val/loss`, `val/<term>`, or, if the likelihood
     is exact or a bound, `val/bits_per_dim`.
 
-    Raises TypeError for a class without `family`, `likelihood` or `paper`.
+    If `spec.condition` is set, the model is p(x | y). A class that can be conditional says `conditional = True`, builds its
+    networks for vectors of `self.conditioning.out_features` entries (None for an unconditional model) and gives them
+    `self.context(y, num_examples)`. `condition_dropout`: share of the training examples that lose
+    their condition, for guidance.
+
+    Raises TypeError for a class without `family`, `likelihood` or `paper`; ValueError if the data is sound or
+    conditional and the class is not made for it.
     """
 
     family: ClassVar[str]
     likelihood: ClassVar[Likelihood]
     paper: ClassVar[str]  # arXiv id, or a DOI
+    takes_sound: ClassVar[bool] = False  # True: data of shape (C, T) too
+    conditional: ClassVar[bool] = False  # True: it uses y where `spec.condition` is set
 
-    def __init__(self, spec: DataSpec, training: Training | None = None) -> None:
+    def __init__(self, spec: DataSpec, training: Training | None = None, condition_dropout: float = 0.0) -> None:
         super().__init__(training)
         if missing := [fact for fact in FACTS if not hasattr(type(self), fact)]:
             raise TypeError(f"the class {type(self).__name__} has no {' and no '.join(missing)}: it has to name them")
+        if spec.is_sound and not self.takes_sound:
+            raise ValueError(f"{type(self).__name__} does not model sound, and this data set has shape {spec.shape}")
+        if spec.condition and not self.conditional:
+            raise ValueError(f"data.condition={spec.condition.kind}: {type(self).__name__} cannot be conditional")
         self.spec = spec
+        self.conditioning: Conditioning | None = conditioning(spec.condition, condition_dropout)
+
+    def context(self, y: Tensor | None, num_examples: int) -> Tensor | None:
+        """The condition as vectors (num_examples, F); None for an unconditional model, whatever y is.
+
+        y=None is "no condition". Raises ValueError if the model has not learned it (`condition_dropout` 0), or y does not fit.
+        """
+        return None if self.conditioning is None else self.conditioning(y, num_examples, self.device)
 
     @abstractmethod
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -43,7 +64,7 @@ class GenerativeModel(TrainedModule, ABC):
 
     @abstractmethod
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, *shape) in the space of the data: uint8 levels, or floats for continuous data."""
+        """(num_samples, *shape) in the space of the data, of type `spec.dtype`; y: conditions (num_samples, ...)."""
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """log p(x | y), (N,) nats, of x (N, *shape) in the space of the data: integer levels, or floats.

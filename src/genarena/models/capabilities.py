@@ -1,4 +1,7 @@
-"""Capabilities: what a model can do beyond the contract of `base.py`. A model inherits from the classes that apply to it."""
+"""Capabilities: what a model can do beyond the contract of `base.py`. A model inherits from the classes that apply to it.
+
+y is the condition of each example, None for an unconditional model.
+"""
 
 from abc import ABC, abstractmethod
 from typing import Protocol
@@ -10,13 +13,13 @@ from genarena.distributions import PixelDistribution
 
 class Encodes(ABC):
     @abstractmethod
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Data (N, *shape) to latent codes: vectors (N, latent_dim), or maps (N, C, h, w)."""
 
 
 class Decodes(ABC):
     @abstractmethod
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Latent codes, as `encode` gives them, to data (N, *shape), the most likely or mean image."""
 
 
@@ -36,7 +39,7 @@ class Scores(ABC):
 
 class Choose(Protocol):
     def __call__(self, distribution: PixelDistribution, *, channel: int, row: int, column: int) -> Tensor:
-        """Levels (N,), uint8, of one dimension; `distribution` (N, 1, 1, 1) is conditional on the dimensions before it."""
+        """Levels (N,) of one dimension; `distribution` (N, 1, 1, 1) is conditional on the dimensions before it."""
 
 
 class Factorises(ABC):
@@ -48,8 +51,8 @@ class Factorises(ABC):
     factorises = True
 
     @abstractmethod
-    def traverse(self, num_images: int, choose: Choose) -> Tensor:
-        """Images (num_images, C, H, W), uint8, whose levels `choose` gives.
+    def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
+        """Images (num_images, C, H, W), of type `spec.dtype`, whose levels `choose` gives.
 
         The distributions depend on the levels chosen so far only, and are reproduced bit for bit.
         """
@@ -66,16 +69,16 @@ class Infers(ABC):
     latent_dim: int
 
     @abstractmethod
-    def posterior(self, x: Tensor) -> DiagonalNormal:
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
         """q(z|x) of data (N, *shape)."""
 
     @abstractmethod
-    def likelihood_of(self, z: Tensor) -> PixelDistribution | DiagonalNormal:
+    def likelihood_of(self, z: Tensor, y: Tensor | None = None) -> PixelDistribution | DiagonalNormal:
         """p(x|z) of codes (N, latent_dim)."""
 
-    def render(self, z: Tensor) -> Tensor:
+    def render(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """x ~ p(x|z) of codes (N, latent_dim): data (N, *shape)."""
-        return self.likelihood_of(z).sample()
+        return self.likelihood_of(z, y).sample()
 
 
 class Weighs(ABC):
@@ -90,7 +93,9 @@ class Weighs(ABC):
 
 class Integrates(ABC):
     @abstractmethod
-    def ode_log_prob(self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str) -> tuple[Tensor, dict]:
+    def ode_log_prob(
+        self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str, y: Tensor | None = None
+    ) -> tuple[Tensor, dict]:
         """log p(x), (N,) nats, through an ordinary differential equation that maps p to a known density; and the facts of
         its solution (solver, tolerance, evaluations), JSON-able."""
 
@@ -101,5 +106,5 @@ class Emits(ABC):
     latent_dim: int
 
     @abstractmethod
-    def emit(self, z: Tensor) -> Tensor:
+    def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """(N, latent_dim) to (N, *shape), differentiable, not rounded: levels in [-1, 1], continuous data in its units."""

@@ -140,8 +140,11 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
             raise ValueError(f"model.first_stage={first_stage}: expected the folder of a finished run")
         self.first_stage = first_stage
         self.prior = prior(spec=first_stage.code_spec(spec))
+
+    @property
+    def likelihood(self) -> Likelihood:
         bounded = self.prior.likelihood in (Likelihood.EXACT, Likelihood.LOWER_BOUND)
-        self.likelihood = Likelihood.LOWER_BOUND if first_stage.has_density and bounded else Likelihood.NONE
+        return Likelihood.LOWER_BOUND if self.first_stage.has_density and bounded else Likelihood.NONE
 
     @torch.no_grad()
     def training_data(self, data: Any, device: torch.device) -> Any:
@@ -179,11 +182,11 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
         method = f"evidence lower bound of two stages, one code; log p(z): {prior.pop('method')}"
         return {"method": method, "draws": num_samples, **prior}
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The codes (N, *code_shape) of data, without noise, as the first stage gives them."""
         return self.first_stage.model.encode(x)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return self.first_stage.model.decode(z)
 
     @property

@@ -10,7 +10,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from genarena.nets.conditioning import linear
 from genarena.nets.pyramid import pyramid
+
+
+class ConditionalNorm(nn.Module):
+    """Batch normalisation whose gain and shift are linear in a context (N, F): for labels, one of each per class and channel
+    (Dumoulin et al. 2017, arXiv 1610.07629, eq. 5)."""
+
+    def __init__(self, channels: int, context_features: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.context = linear(context_features, 2 * channels)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        gain, shift = self.context(context)[:, :, None, None].chunk(2, 1)
+        return self.norm(x) * (1.0 + gain) + shift
 
 
 class GeneratorBlock(nn.Module):
@@ -19,17 +34,17 @@ class GeneratorBlock(nn.Module):
     The shortcut is convolved before it is upsampled: the result is the same, at a quarter of the cost.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int]) -> None:
+    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int], context_features: int = 0) -> None:
         super().__init__()
         self.size = size
-        self.norm1, self.norm2 = nn.BatchNorm2d(in_channels), nn.BatchNorm2d(out_channels)
+        self.norm1, self.norm2 = (batch_norm(width, context_features) for width in (in_channels, out_channels))
         self.conv1 = convolution(in_channels, out_channels, 3, bias=False)
         self.conv2 = convolution(out_channels, out_channels, 3)
         self.shortcut = convolution(in_channels, out_channels, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = F.interpolate(F.relu(self.norm1(x)), size=self.size)
-        h = self.conv2(F.relu(self.norm2(self.conv1(h))))
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
+        h = F.interpolate(F.relu(self.norm1(x, *context)), size=self.size)
+        h = self.conv2(F.relu(self.norm2(self.conv1(h), *context)))
         return h + F.interpolate(self.shortcut(x), size=self.size)
 
 
@@ -56,12 +71,14 @@ class DiscriminatorBlock(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """Latent vectors (N, latent_dim) to images (N, C, H, W) in [-1, 1].
+    """Latent vectors (N, latent_dim), and a context (N, F) where there is one, to images (N, C, H, W) in [-1, 1].
 
     channels: width at full size; each halving multiplies it by `growth`.
     """
 
-    def __init__(self, latent_dim: int, shape: tuple[int, ...], channels: int, growth: int = 2) -> None:
+    def __init__(
+        self, latent_dim: int, shape: tuple[int, ...], channels: int, growth: int = 2, context_features: int = 0
+    ) -> None:
         super().__init__()
         sizes = pyramid(*shape[1:])[::-1]  # coarsest first
         widths = [channels * growth**level for level in reversed(range(len(sizes)))]
@@ -69,26 +86,29 @@ class ResNetGenerator(nn.Module):
         self.project = glorot(nn.Linear(latent_dim, widths[0] * sizes[0][0] * sizes[0][1]))
         self.blocks = nn.Sequential(
             *(
-                GeneratorBlock(before, after, size)
+                GeneratorBlock(before, after, size, context_features)
                 for before, after, size in zip(widths, widths[1:], sizes[1:], strict=False)
             )
         )
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = batch_norm(channels, context_features)
         self.to_image = convolution(channels, shape[0], 3)
         self.to(memory_format=torch.channels_last)  # up to 1.4x faster convolutions on a CPU
 
-    def forward(self, z: Tensor) -> Tensor:
-        h = self.blocks(self.project(z).unflatten(1, self.start))
-        return torch.tanh(self.to_image(F.relu(self.norm(h))))
+    def forward(self, z: Tensor, *context: Tensor) -> Tensor:
+        h = self.project(z).unflatten(1, self.start)
+        for block in self.blocks:
+            h = block(h, *context)
+        return torch.tanh(self.to_image(F.relu(self.norm(h, *context))))
 
 
 class ResNetDiscriminator(nn.Module):
-    """Images (N, C, H, W) to unbounded scores (N,): residual blocks, ReLU, sum over pixels, linear.
+    """Images (N, C, H, W) to unbounded scores (N,): residual blocks, ReLU, sum over pixels h, linear.
 
+    With a context c (N, F) the projection (V c)^T h is added, V of spectral norm one (Miyato & Koyama 2018, fig. 1d).
     channels: width of the first block; each further halving multiplies it by `growth`.
     """
 
-    def __init__(self, shape: tuple[int, ...], channels: int, growth: int = 2) -> None:
+    def __init__(self, shape: tuple[int, ...], channels: int, growth: int = 2, context_features: int = 0) -> None:
         super().__init__()
         depth = len(pyramid(*shape[1:])) - 1
         widths = [shape[0]] + [channels * growth**level for level in range(depth)]
@@ -98,10 +118,18 @@ class ResNetDiscriminator(nn.Module):
         ]
         self.blocks = nn.Sequential(*blocks, DiscriminatorBlock(widths[-1], widths[-1], down=False))
         self.score = spectral_norm(glorot(nn.Linear(widths[-1], 1)))
+        projection = nn.Linear(context_features, widths[-1], bias=False) if context_features else None
+        self.projection = spectral_norm(glorot(projection)) if projection else None
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.score(F.relu(self.blocks(x)).sum((2, 3))).squeeze(1)
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        h = F.relu(self.blocks(x)).sum((2, 3))
+        score = self.score(h).squeeze(1)
+        return score if self.projection is None else score + (self.projection(context) * h).sum(1)
+
+
+def batch_norm(channels: int, context_features: int) -> nn.Module:
+    return ConditionalNorm(channels, context_features) if context_features else nn.BatchNorm2d(channels)
 
 
 def convolution(in_channels: int, out_channels: int, kernel: int, bias: bool = True) -> nn.Module:

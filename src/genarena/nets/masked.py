@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena.nets.conditioning import linear
+
 
 def shift_down(x: Tensor) -> Tensor:
     """(N, C, H, W): row r holds what was row r - 1; the first row is zero."""
@@ -67,18 +69,27 @@ class HorizontalConv2d(nn.Conv2d):
 class GatedBlock(nn.Module):
     """One layer of the Gated PixelCNN (van den Oord et al. 2016, arXiv 1606.05328, fig. 2) on both stacks."""
 
-    def __init__(self, channels: int, kernel_size: int, dilation: int = 1) -> None:
+    def __init__(self, channels: int, kernel_size: int, dilation: int = 1, context_features: int = 0) -> None:
         super().__init__()
         self.vertical = VerticalConv2d(channels, 2 * channels, kernel_size, dilation)
         self.link = nn.Conv2d(channels, 2 * channels, 1)
         self.horizontal = HorizontalConv2d(channels, 2 * channels, kernel_size, dilation)
         self.residual = nn.Conv2d(channels, channels, 1)
+        self.context = linear(context_features, 4 * channels)
 
-    def forward(self, vertical: Tensor, horizontal: Tensor) -> tuple[Tensor, Tensor]:
-        """The vertical and the horizontal stack, (N, channels, H, W) each, in and out."""
-        vertical = vertical + gate(self.vertical(vertical))
-        gated = gate(self.horizontal(horizontal) + self.link(vertical))
+    def forward(self, vertical: Tensor, horizontal: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The vertical and the horizontal stack, (N, channels, H, W) each, in and out; context (N, F)."""
+        for_vertical, for_horizontal = (part[:, :, None, None] for part in self.shifts(context, len(vertical)))
+        vertical = vertical + gate(self.vertical(vertical) + for_vertical)
+        gated = gate(self.horizontal(horizontal) + self.link(vertical) + for_horizontal)
         return vertical, horizontal + self.residual(gated)
+
+    def shifts(self, context: Tensor | None, num: int) -> tuple[Tensor, Tensor]:
+        """What the context adds before each gate, the same everywhere (eq. 4): (num, 2 channels) each."""
+        if self.context is None:
+            zero = self.residual.weight.new_zeros(1, 1)
+            return zero, zero
+        return self.context(context).chunk(2, 1)
 
 
 class GatedPixelStack(nn.Module):
@@ -101,6 +112,7 @@ class GatedPixelStack(nn.Module):
         first_kernel_size: int,
         dilations: Sequence[int],
         size: tuple[int, int],
+        context_features: int = 0,
     ) -> None:
         super().__init__()
         for name, taps in (("kernel_size", kernel_size), ("first_kernel_size", first_kernel_size)):
@@ -115,16 +127,17 @@ class GatedPixelStack(nn.Module):
         self.horizontal = HorizontalConv2d(in_channels, channels, first_kernel_size)
         self.position = nn.Parameter(torch.zeros(1, channels, *size))
         self.blocks = nn.ModuleList(
-            GatedBlock(channels, kernel_size, dilations[index % len(dilations)]) for index in range(num_blocks)
+            GatedBlock(channels, kernel_size, dilations[index % len(dilations)], context_features)
+            for index in range(num_blocks)
         )
         self.in_channels, self.out_channels = in_channels, channels * num_blocks
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         vertical = (self.vertical(shift_down(x)) + self.position).contiguous(memory_format=torch.channels_last)
         horizontal = self.horizontal(shift_right(x)).contiguous(memory_format=torch.channels_last)
         features = []
         for block in self.blocks:
-            vertical, horizontal = block(vertical, horizontal)
+            vertical, horizontal = block(vertical, horizontal, context)
             features.append(horizontal)
         return torch.cat(features, 1)

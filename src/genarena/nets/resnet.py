@@ -7,7 +7,10 @@ channels, which are shuffled into place. Layers at full resolution would take mo
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
+
+from genarena.nets.conditioning import WithContext
 
 
 class ResidualBlock(nn.Module):
@@ -69,9 +72,14 @@ class ConvPyramid:
 
 
 class ConvEncoder(nn.Sequential):
-    """Image (N, in_channels, H, W) to features (N, out_features)."""
+    """Image (N, in_channels, H, W), and a context (N, F) where there is one, to features (N, out_features).
 
-    def __init__(self, in_channels: int, out_features: int, plan: ConvPyramid, hidden: int) -> None:
+    The dense layers read the context beside the features of the image.
+    """
+
+    def __init__(
+        self, in_channels: int, out_features: int, plan: ConvPyramid, hidden: int, context_features: int = 0
+    ) -> None:
         layers: list[nn.Module] = []
         for level, (width, blocks) in enumerate(zip(plan.widths, plan.blocks, strict=True)):
             stride = plan.factors[level]
@@ -82,7 +90,7 @@ class ConvEncoder(nn.Sequential):
         super().__init__(
             *layers,
             nn.Flatten(),
-            nn.Linear(plan.num_features, hidden),
+            nn.Linear(plan.num_features + context_features, hidden),
             nn.SiLU(),
             nn.Linear(hidden, hidden),
             nn.SiLU(),
@@ -90,9 +98,17 @@ class ConvEncoder(nn.Sequential):
         )
         initialise(self)
 
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        for layer in self:
+            x = layer(x)
+            if context is not None and isinstance(layer, nn.Flatten):
+                x = torch.cat([x, context], 1)
+        return x
 
-class ConvDecoder(nn.Sequential):
-    """Features (N, in_features) to an image (N, out_channels, H, W): the mirror image of `ConvEncoder`."""
+
+class ConvDecoder(WithContext):
+    """Features (N, in_features), of which the last may be a context, to an image (N, out_channels, H, W): the
+    mirror image of `ConvEncoder`."""
 
     def __init__(self, in_features: int, out_channels: int, plan: ConvPyramid, hidden: int) -> None:
         layers: list[nn.Module] = []

@@ -34,7 +34,7 @@ class _Affine(nn.Module):
         super().__init__()
         self.weight, self.bias, self.log_var = weight, bias, log_var
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: None = None) -> Tensor:
         return torch.cat([x @ self.weight.T + self.bias, self.log_var.expand(len(x), -1)], 1)
 
 

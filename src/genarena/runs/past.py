@@ -30,7 +30,15 @@ def pinned(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> dict[str, A
     }
     if first_stage.OPTION in (model := cfg.get("model") or {}):  # the weights that it stands on, wherever they lie
         own["model"] = model | {first_stage.OPTION: first_stage.identity(model[first_stage.OPTION])}
-    return {part: own.get(part, cfg.get(part)) for part in parts}
+    return {part: _without_null(own.get(part, cfg.get(part))) for part in parts}
+
+
+def _without_null(node: Any) -> Any:
+    """The node without conditions that are null, at any depth: runs of earlier versions do not name them."""
+    if not isinstance(node, dict):
+        return node
+    absent = ("condition", "num_attributes") if node.get("condition") is None else ()
+    return {key: _without_null(value) for key, value in node.items() if key not in absent}
 
 
 def fingerprint(cfg: dict[str, Any]) -> str:

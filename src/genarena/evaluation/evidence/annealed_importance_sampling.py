@@ -12,6 +12,7 @@ from genarena.metrics.base import Unavailable
 from genarena.models.capabilities import Emits
 from genarena.options.values import Count, Positive
 from genarena.ranks import exchange
+from genarena.spec import Batch
 
 Estimate = tuple[Tensor, dict[str, Any]]  # log-probabilities (N,), and the facts of the estimate
 
@@ -38,12 +39,12 @@ class AnnealedImportanceSampling(Kind):
         subject, settings = self.subject, self.settings
         if not isinstance(subject.model, Emits):
             raise Unavailable(f"{subject.model_name} is no decoder of a Gaussian latent code")
-        x, _ = subject.on_device(subject.test(settings.ais_num_test))
+        x, y = subject.on_device(subject.test(settings.ais_num_test))
         annealing = Annealing(
             settings.ais_sigma, settings.ais_chains, settings.ais_steps, settings.batch_size, settings.sample_seed
         )
         return exchange.from_zero(
-            lambda: decoder_log_prob(subject.model, subject.data.spec, x, annealing, subject.bars)
+            lambda: decoder_log_prob(subject.model, subject.data.spec, Batch(x, y), annealing, subject.bars)
         )
 
     @piece
@@ -52,4 +53,5 @@ class AnnealedImportanceSampling(Kind):
         return ais_estimate[0]
 
     def facts(self, piece: str) -> dict[str, Any]:
-        return {"split": self.subject.split_name(self.settings.ais_num_test), "estimator": self.get("ais_estimate")[1]}
+        split = self.subject.split_name(self.settings.ais_num_test)
+        return self.subject.given | {"split": split, "estimator": self.get("ais_estimate")[1]}

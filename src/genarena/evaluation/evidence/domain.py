@@ -33,6 +33,11 @@ class Domain(Kind):
         """(N,) int64."""
         return self._classes("fake", fake_domain)
 
+    @piece
+    def domain_accuracy(self) -> float:
+        """Share of the test images whose class the classifier predicts right."""
+        return self.subject.networks["domain"].accuracy
+
     def _classes(self, name: str, features: Tensor) -> Tensor:
         return self.subject.networks["domain"].logits(finite_rows(name, features)).argmax(1)
 

@@ -55,4 +55,5 @@ class ImportanceCurve(Kind):
     def facts(self, piece: str) -> dict[str, Any]:
         draws, split = self.settings.iw_bounds_k[-1], self.subject.split_name(self.settings.iw_bounds_num_test)
         estimator = self.subject.model.estimator(draws)
-        return {"split": split, "draws": draws, "estimator": estimator} if piece == "iw_log_weights" else {}
+        facts = {"split": split, "draws": draws, "estimator": estimator}
+        return self.subject.given | facts if piece == "iw_log_weights" else {}

@@ -32,4 +32,4 @@ class ImportanceWeighted(Kind):
 
     def facts(self, piece: str) -> dict[str, Any]:
         draws, split = self.settings.iw_samples, self.subject.split_name(self.settings.iw_num_test)
-        return {"split": split, "draws": draws, "estimator": self.subject.model.estimator(draws)}
+        return self.subject.given | {"split": split, "draws": draws, "estimator": self.subject.model.estimator(draws)}

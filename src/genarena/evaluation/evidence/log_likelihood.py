@@ -30,4 +30,4 @@ class LogLikelihood(Kind):
         if piece != "log_prob":
             return {}
         split = self.subject.split_name(self.settings.num_test)
-        return {"split": split, "draws": 1, "estimator": self.subject.model.estimator(1)}
+        return self.subject.given | {"split": split, "draws": 1, "estimator": self.subject.model.estimator(1)}

@@ -43,9 +43,9 @@ class ProbabilityFlow(Kind):
         split = self.subject.test(settings.ode_num_test)
 
         def solved(start: int) -> Solution:
-            x, _ = self.subject.on_device(split[start : start + BATCH])
+            x, y = self.subject.on_device(split[start : start + BATCH])
             values, facts = model.ode_log_prob(
-                x, settings.ode_tolerance, settings.ode_probes, settings.ode_dequantisation
+                x, settings.ode_tolerance, settings.ode_probes, settings.ode_dequantisation, y
             )
             return values.cpu(), facts
 
@@ -60,4 +60,5 @@ class ProbabilityFlow(Kind):
         return ode_solution[0]
 
     def facts(self, piece: str) -> dict[str, Any]:
-        return {"split": self.subject.split_name(self.settings.ode_num_test), "estimator": self.get("ode_solution")[1]}
+        split = self.subject.split_name(self.settings.ode_num_test)
+        return self.subject.given | {"split": split, "estimator": self.get("ode_solution")[1]}

@@ -26,8 +26,8 @@ class Samples(Kind):
     def drawn(self) -> Drawn:
         """All samples of the model, including those that are not finite."""
         batch_size, num_samples = self.settings.batch_size, self.settings.num_samples
-        counts = [min(batch_size, num_samples - start) for start in range(0, num_samples, batch_size)]
-        chunks = self.subject.blocks(self._draw, counts, f"samples, batches of {batch_size}")
+        firsts = range(0, num_samples, batch_size)
+        chunks = self.subject.blocks(self._draw, firsts, f"samples, batches of {batch_size}")
         parts, seconds = zip(*chunks, strict=True)
         samples = torch.cat(parts)
         nonfinite = int((~torch.isfinite(samples.flatten(1))).any(dim=1).sum())
@@ -64,10 +64,27 @@ class Samples(Kind):
             "nonfinite_samples": drawn.nonfinite,
         }
 
-    def _draw(self, count: int) -> tuple[Tensor, float]:
-        """`count` samples (count, *shape), and the seconds that they took."""
+    @piece
+    def paired(self, drawn: Drawn) -> Tensor:
+        """(N, ...) the conditions of the samples: sample i has that of test example i, in turn."""
+        y = self.subject.conditions(0, len(drawn.samples))
+        if y is None:
+            raise Unavailable(f"{self.subject.model_name} was trained without conditions (data.condition=label)")
+        return y
+
+    def facts(self, piece: str) -> dict[str, Any]:
+        """`conditions`: under which ones the samples were drawn."""
+        condition = self.subject.data.spec.condition
+        if piece != "drawn" or condition is None:
+            return {}
+        return {"conditions": f"{condition.kind} of the {self.subject.settings.split} split, in turn"}
+
+    def _draw(self, first: int) -> tuple[Tensor, float]:
+        """A batch of samples (count, *shape) from sample `first` on, and the seconds that they took."""
+        count = min(self.settings.batch_size, self.settings.num_samples - first)
+        y = self.subject.conditions(first, count)
         began = time.perf_counter()
-        samples = self.subject.model.sample(count, self._conditions(count))
+        samples = self.subject.model.sample(count, None if y is None else y.to(self.subject.model.device))
         self._check(samples, count)
         return samples.cpu(), time.perf_counter() - began
 
@@ -77,18 +94,11 @@ class Samples(Kind):
         spec, name = self.subject.data.spec, self.subject.model_name
         expected, discrete = (count, *spec.shape), spec.is_discrete
         marked = samples.is_floating_point() and not bool(torch.isfinite(samples).all())
-        right_type = marked or samples.dtype == torch.uint8 if discrete else samples.is_floating_point()
+        right_type = marked or samples.dtype == spec.dtype if discrete else samples.is_floating_point()
         if tuple(samples.shape) != expected or not right_type:
-            wanted = "uint8" if discrete else "floats"
+            wanted = str(spec.dtype).removeprefix("torch.") if discrete else "floats"
             shape = tuple(samples.shape)
             raise ContractBroken(f"{name}.sample gave {samples.dtype} {shape}, expected {wanted} {expected}")
         if discrete and (highest := int(samples.nan_to_num(posinf=0.0, neginf=0.0).max())) >= spec.num_levels:
             levels = f"0 to {spec.num_levels - 1}"
             raise ContractBroken(f"{name}.sample gave level {highest}, the data has levels {levels}")
-
-    def _conditions(self, count: int) -> Tensor | None:
-        """Labels (count,) to sample under, drawn from the training labels; None for an unconditional model."""
-        if self.subject.data.spec.condition is None:
-            return None
-        labels = self.subject.data.train.y
-        return labels[torch.randint(len(labels), (count,))].to(self.subject.model.device)

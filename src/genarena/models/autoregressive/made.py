@@ -3,7 +3,7 @@
 Differs from the paper: trained with Adam; inputs in [-1, 1]; pixels may have any distribution of
 `genarena.distributions`, vectors have mixtures of Gaussians; the natural order is the raster scan of this family; a sample
 costs the arithmetic of one pass instead of D. Without hidden layers and with direct connections it is the fully visible
-sigmoid belief network (Neal 1992). Unconditional.
+sigmoid belief network (Neal 1992). A linear map of the condition is added to every layer, as the paper does not do.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,21 +15,16 @@ from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim, log_mean_exp, to_unit
+from genarena.models.autoregressive.degrees import draw_degrees
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises
+from genarena.nets.conditioning import linear, num_features
 from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
-MASKS_SEED = 1502  # fixed: the masks belong to the model and do not depend on the seed of a run
 SAMPLE_CHUNK = 512
-
-
-def raster_degrees(shape: Sequence[int]) -> Tensor:
-    """Position 1 .. D of every dimension in the raster scan, channels last; (D,) in the order of `x.flatten(1)`."""
-    channels, positions = (shape[0], shape[1] * shape[2]) if len(shape) == 3 else (1, shape[0])
-    return (torch.arange(positions) * channels + torch.arange(channels)[:, None] + 1).flatten()
 
 
 class MADE(GenerativeModel, Factorises):
@@ -43,6 +38,7 @@ class MADE(GenerativeModel, Factorises):
     likelihood = Likelihood.EXACT
     paper = "1502.03509"
     selection = "val/bits_per_dim"
+    conditional = True
 
     def __init__(
         self,
@@ -83,9 +79,12 @@ class MADE(GenerativeModel, Factorises):
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
         self.out = nn.Linear(widths[-1], per_dim * dims) if hidden else None
         self.direct = nn.Linear(dims, per_dim * dims, bias=not hidden) if direct else None
+        context = num_features(spec.condition)
+        widths = [*hidden, per_dim * dims] if context else []
+        self.contexts = nn.ModuleList(linear(context, width) for width in widths)
         if per_dim == 3 * num_mixtures and (not spec.is_discrete or self.pixel.kind == "logistic_mixture"):
             self._spread_mixtures(num_mixtures)
-        for level, degrees in enumerate(self._draw_degrees(order_agnostic)):
+        for level, degrees in enumerate(draw_degrees(spec, self.hidden, num_masks, order_agnostic)):
             self.register_buffer(f"degrees_{level}", degrees)
         self._keep_masks()
         self.register_load_state_dict_post_hook(lambda model, _: model._keep_masks())
@@ -104,21 +103,6 @@ class MADE(GenerativeModel, Factorises):
         bias = (self.out or self.direct).bias.view(3, num_mixtures, -1)
         bias[1] = torch.linspace(-1.0, 1.0, num_mixtures)[:, None] if num_mixtures > 1 else 0.0
         bias[2] = -2.0 if self.spec.is_discrete else -1.0
-
-    def _draw_degrees(self, order_agnostic: bool) -> list[Tensor]:
-        """Degrees (num_masks, width) of the inputs, then of every hidden layer."""
-        generator, dims = torch.Generator().manual_seed(MASKS_SEED), self.spec.num_dims
-        orders = raster_degrees(self.spec.shape).expand(self.num_masks, -1)
-        if order_agnostic:
-            orders = torch.stack([order[torch.randperm(dims, generator=generator)] for order in orders])
-        degrees = [orders.to(torch.int16 if dims < 2**15 else torch.int32)]
-        for width in self.hidden:
-            lowest = degrees[-1].min(1).values  # a unit of a lower degree would have no inputs
-            rows = [
-                torch.randint(int(low), max(dims - 1, int(low)) + 1, (width,), generator=generator) for low in lowest
-            ]
-            degrees.append(torch.stack(rows).to(degrees[0].dtype))
-        return degrees
 
     def degrees(self, mask: int) -> list[Tensor]:
         """Degrees of the inputs, then of every hidden layer, under one mask; (width,) each."""
@@ -142,20 +126,20 @@ class MADE(GenerativeModel, Factorises):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` in bits/dim under the mask whose turn it is, the same scale for every data set; `nll` in nats."""
-        nll = -self.mask_log_prob(batch.x, self.batches_seen % self.num_masks).mean()
+        nll = -self.mask_log_prob(batch.x, self.batches_seen % self.num_masks, batch.y).mean()
         return {"loss": bits_per_dim(-nll, self.spec.num_dims), "nll": nll}
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
-        value = bits_per_dim(self.log_prob(batch.x), self.spec.num_dims).mean()
+        value = bits_per_dim(self.log_prob(*batch), self.spec.num_dims).mean()
         return {"loss": value, "bits_per_dim": value}
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """Exact, (N,) nats: the mixture over all masks; x levels (N, C, H, W), or floats (N, D)."""
-        return log_mean_exp(torch.stack([self.mask_log_prob(x, mask) for mask in range(self.num_masks)]))
+        return log_mean_exp(torch.stack([self.mask_log_prob(x, mask, y) for mask in range(self.num_masks)]))
 
-    def mask_log_prob(self, x: Tensor, mask: int) -> Tensor:
+    def mask_log_prob(self, x: Tensor, mask: int, y: Tensor | None = None) -> Tensor:
         """(N,) nats under one mask."""
-        outputs = self.outputs(self.inputs(x), mask)
+        outputs = self.outputs(self.inputs(x), mask, self.context(y, len(x)))
         values = x.flatten(1) if self.pixel is None else x.reshape(len(x), 1, 1, -1)
         return self.distribution(outputs).log_prob(values).flatten(1).sum(1)
 
@@ -163,20 +147,25 @@ class MADE(GenerativeModel, Factorises):
         """Inputs of the network, (N, D): levels scaled to [-1, 1], or floats."""
         return to_unit(x, self.spec.num_levels).flatten(1) if self.spec.is_discrete else x.float().flatten(1)
 
-    def outputs(self, values: Tensor, mask: int) -> Tensor:
+    def outputs(self, values: Tensor, mask: int, context: Tensor | None = None) -> Tensor:
         """Parameters (N, P, D) of every dimension's distribution, from inputs (N, D)."""
         kept = [
             getattr(self, f"mask_{index}") for index in range(len(self.layers) + 2) if hasattr(self, f"mask_{index}")
         ]
         masks = iter(kept or self._make_masks(mask))
-        hidden = values
-        for layer in self.layers:
-            hidden = F.relu(F.linear(hidden, layer.weight * next(masks), layer.bias))
-        outputs = 0.0
+        hidden, (*shifts, outputs) = values, self._shifts(context)
+        for layer, shift in zip(self.layers, shifts, strict=True):
+            hidden = F.relu(F.linear(hidden, layer.weight * next(masks), layer.bias) + shift)
         for layer, source in ((self.out, hidden), (self.direct, values)):
             if layer is not None:
                 outputs = outputs + F.linear(source, layer.weight * next(masks), layer.bias)
         return outputs.unflatten(1, (-1, self.spec.num_dims))
+
+    def _shifts(self, context: Tensor | None) -> list[Tensor]:
+        """What the condition adds to each hidden layer and to the outputs, (N, width) each; (1, 1) zeros without one."""
+        if context is None:
+            return [torch.zeros(1, 1, device=self.device)] * (len(self.layers) + 1)
+        return [layer(context) for layer in self.contexts]
 
     def distribution(self, outputs: Tensor) -> PixelDistribution | GaussianMixture:
         """The distribution of D' dimensions with parameters (N, P, D')."""
@@ -189,17 +178,18 @@ class MADE(GenerativeModel, Factorises):
         """(num_samples, *shape): uint8 levels, or floats. D small steps, which compute each unit of the network once."""
         masks = torch.randint(self.num_masks, (num_samples,), device=self.device)
         samples = torch.empty(num_samples, self.spec.num_dims, device=self.device)
+        shifts = [shift.expand(num_samples, -1) for shift in self._shifts(self.context(y, num_samples))]
         for mask in masks.unique().tolist():
             for rows in (masks == mask).nonzero().squeeze(1).split(SAMPLE_CHUNK):
-                samples[rows] = self._one_by_one(len(rows), mask, self._drawn)
+                samples[rows] = self._one_by_one([shift[rows] for shift in shifts], mask, self._drawn)
         samples = samples.view(num_samples, *self.spec.shape)
-        return as_levels(samples) if self.spec.is_discrete else samples
+        return as_levels(samples, self.spec.num_levels) if self.spec.is_discrete else samples
 
     def _drawn(self, distribution: PixelDistribution | GaussianMixture, dim: int) -> Tensor:
         return distribution.sample() if self.pixel is None else distribution.draw()
 
     @torch.no_grad()
-    def traverse(self, num_images: int, choose: Choose) -> Tensor:
+    def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
         """Images (num_images, C, H, W), uint8, whose levels `choose` gives, one dimension after the other. Raises ValueError
         for several masks: a mixture does not factorise."""
         if not self.factorises:
@@ -210,22 +200,25 @@ class MADE(GenerativeModel, Factorises):
             channel, place = divmod(dim, height * width)
             return choose(distribution, channel=channel, row=place // width, column=place % width)
 
-        return self._one_by_one(num_images, 0, at).to(torch.uint8).view(num_images, *self.spec.shape)
+        shifts = [shift.expand(num_images, -1) for shift in self._shifts(self.context(y, num_images))]
+        return self._one_by_one(shifts, 0, at).to(self.spec.dtype).view(num_images, *self.spec.shape)
 
     def _one_by_one(
-        self, num_samples: int, mask: int, value_of: Callable[[PixelDistribution | GaussianMixture, int], Tensor]
+        self, shifts: list[Tensor], mask: int, value_of: Callable[[PixelDistribution | GaussianMixture, int], Tensor]
     ) -> Tensor:
-        """(N, D) under one mask, in its order of dimensions; `value_of(distribution, dimension)` gives each value.
+        """(N, D) under one mask, in its order of dimensions; `value_of(distribution, dimension)` gives each value. shifts: of
+        `_shifts`, (N, 1) or (N, width) each.
 
         A unit of degree t depends on the dimensions at positions 1 .. t. It is computed when these are drawn, and is zero
         until then. Inputs that a unit or an output must not see are therefore still zero, and no mask is needed.
         """
         order, *hidden_degrees = self.degrees(mask)
+        num_samples, (*of_hidden, of_outputs) = len(shifts[0]), shifts
         units = [[(own == t).nonzero().squeeze(1) for t in range(1, len(order) + 1)] for own in hidden_degrees]
         activations = [torch.zeros(num_samples, len(own), device=self.device) for own in (order, *hidden_degrees)]
         drawn = torch.zeros_like(activations[0])
         for t, dim in enumerate(order.argsort().tolist()):
-            outputs = 0.0
+            outputs = of_outputs[:, dim :: len(order)] if self.contexts else 0.0
             for layer, source in ((self.out, activations[-1]), (self.direct, activations[0])):
                 if layer is not None:
                     bias = None if layer.bias is None else layer.bias[dim :: len(order)]
@@ -237,7 +230,8 @@ class MADE(GenerativeModel, Factorises):
                 ready = units[level][t]
                 if len(ready):
                     new = F.linear(activations[level], layer.weight[ready], layer.bias[ready])
-                    activations[level + 1][:, ready] = F.relu(new)
+                    shift = of_hidden[level][:, ready] if self.contexts else 0.0
+                    activations[level + 1][:, ready] = F.relu(new + shift)
         return drawn
 
     @property

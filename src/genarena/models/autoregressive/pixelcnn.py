@@ -6,7 +6,7 @@ Differs from the paper
 - Levels enter as values and as learned embeddings.
 - 8-bit colours have a mixture of discretised logistics (Salimans et al. 2017, arXiv 1701.05517) instead of 256 classes.
 - The channels of a pixel are chained in the head, not by groups of features.
-Unconditional.
+A condition is added to every gate, the same at all places (sec. 2.3, eq. 4).
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ from genarena.likelihood import Likelihood, as_levels, bits_per_dim, to_unit
 from genarena.models.autoregressive.row_cache import RowCache
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises
+from genarena.nets.conditioning import num_features
 from genarena.nets.masked import GatedPixelStack
 from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
@@ -74,6 +75,7 @@ class PixelCNN(GenerativeModel, Factorises):
     likelihood = Likelihood.EXACT
     paper = "1606.05328"
     mixed_precision = True
+    conditional = True
     selection = "val/bits_per_dim"
 
     def __init__(
@@ -117,6 +119,7 @@ class PixelCNN(GenerativeModel, Factorises):
             first_kernel_size,
             tuple(dilations),
             (height, width),
+            num_features(spec.condition),
         )
         precise = pixels.startswith("logistic")  # bfloat16 cannot tell the means of neighbouring levels apart
         self.heads = nn.ModuleList(
@@ -136,7 +139,7 @@ class PixelCNN(GenerativeModel, Factorises):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` in bits/dim, the same scale for every data set; `nll` in nats."""
-        nll = -self.log_prob(batch.x).mean()
+        nll = -self.log_prob(*batch).mean()
         return {"loss": bits_per_dim(-nll, self.spec.num_dims), "nll": nll}
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
@@ -150,15 +153,15 @@ class PixelCNN(GenerativeModel, Factorises):
             return unit
         return torch.cat([unit, self.embedding(x.nan_to_num().long()).movedim(-1, 2).flatten(1, 2)], 1)
 
-    def outputs(self, x: Tensor) -> list[Tensor]:
+    def outputs(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
         """Per channel the parameters (N, P, H, W) of every pixel's distribution; x (N, C, H, W) levels."""
-        features = self.stack(self.inputs(x)).permute(0, 2, 3, 1)
+        features = self.stack(self.inputs(x), self.context(y, len(x))).permute(0, 2, 3, 1)
         values = to_unit(x, self.spec.num_levels).permute(0, 2, 3, 1)
         return [head(features, values[..., :k]).permute(0, 3, 1, 2) for k, head in enumerate(self.heads)]
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """Exact, (N,) nats; x (N, C, H, W) levels."""
-        outputs = self.outputs(x)
+        outputs = self.outputs(x, y)
         return sum(self.pixel(output).log_prob(x[:, k : k + 1]).flatten(1).sum(1) for k, output in enumerate(outputs))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
@@ -175,15 +178,18 @@ class PixelCNN(GenerativeModel, Factorises):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, C, H, W) levels, uint8. One small step per pixel; see `row_cache.py`."""
-        sizes = [min(self.sample_chunk, num_samples - first) for first in range(0, num_samples, self.sample_chunk)]
-        return as_levels(torch.cat([self.traverse(size, draw) for size in sizes]))
+        """(num_samples, C, H, W) levels. One small step per pixel; see `row_cache.py`."""
+        parts = [
+            range(num_samples)[first : first + self.sample_chunk] for first in range(0, num_samples, self.sample_chunk)
+        ]
+        drawn = [self.traverse(len(part), draw, None if y is None else y[part.start : part.stop]) for part in parts]
+        return as_levels(torch.cat(drawn), self.spec.num_levels)
 
     @torch.no_grad()
-    def traverse(self, num_images: int, choose: Choose) -> Tensor:
+    def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
         """Levels (num_images, C, H, W) that `choose` gives: rows first, then columns, then channels."""
         _, height, width = self.spec.shape
-        cache = RowCache(self.stack, num_images, width)
+        cache = RowCache(self.stack, num_images, width, self.context(y, num_images))
         above, rows = cache.zeros(num_images, self.in_channels, width), []
         for row in range(height):
             cache.start_row(above)

@@ -13,7 +13,7 @@ class RowCache:
     of a full pass; an image costs one full pass in all instead of one per pixel.
     """
 
-    def __init__(self, stack: GatedPixelStack, num_images: int, width: int) -> None:
+    def __init__(self, stack: GatedPixelStack, num_images: int, width: int, context: Tensor | None = None) -> None:
         self.stack = stack
         self.zeros = stack.vertical.weight.new_zeros
         layers = [stack, *stack.blocks]
@@ -25,6 +25,7 @@ class RowCache:
         ]
         self.kernels = [_as_matrix(layer.horizontal) for layer in layers]
         self.residuals = [block.residual.weight.flatten(1).t().contiguous() for block in stack.blocks]
+        self.shifts = [block.shifts(context, num_images) for block in stack.blocks]
         self.offsets: list[Tensor] = []
         self.row = -1
 
@@ -35,8 +36,11 @@ class RowCache:
         vertical = vertical + self.stack.position[:, :, self.row : self.row + 1]
         self.offsets = []
         for index, block in enumerate(self.stack.blocks):
-            vertical = vertical + gate(block.vertical.last_row(self._push(index + 1, vertical)))
-            offset = block.link(vertical).squeeze(2) + block.horizontal.bias[:, None]
+            for_vertical, for_horizontal = self.shifts[index]
+            vertical = vertical + gate(
+                block.vertical.last_row(self._push(index + 1, vertical)) + for_vertical[:, :, None, None]
+            )
+            offset = block.link(vertical).squeeze(2) + block.horizontal.bias[:, None] + for_horizontal[:, :, None]
             self.offsets.append(offset.permute(2, 0, 1).contiguous())  # (W, N, 2 channels)
 
     def step(self, column: int, left: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ class Gaussian(GenerativeModel, Weighs):
     """
 
     family = "baseline"
+    takes_sound = True
     paper = "10.1007/978-3-642-51461-6_3"
     max_epochs = 1
 

@@ -45,7 +45,6 @@ class GMM(GenerativeModel, Weighs):
     """
 
     family = "baseline"
-    likelihood = Likelihood.LOWER_BOUND
     paper = "0712.4273"
     selection = "val/bits_per_dim"
     max_epochs = 30
@@ -67,8 +66,6 @@ class GMM(GenerativeModel, Weighs):
                 f"covariance=full: {num_components} components of {dims} dimensions have more than {LARGEST_FULL} "
                 "numbers; use diagonal, or fewer components"
             )
-        if not (self.is_full and spec.is_discrete):
-            self.likelihood = Likelihood.EXACT
         self.num_components, self.shrinkage, self.pooling = num_components, shrinkage, pooling
         self.forgetting = forgetting
         shape = (num_components, dims, dims) if self.is_full else (num_components, dims)
@@ -81,18 +78,24 @@ class GMM(GenerativeModel, Weighs):
         self.register_buffer("mean", torch.full((num_components, dims), levels / 2, dtype=torch.float64))
         self.register_buffer("spread", (start.diag() if self.is_full else start).expand(shape).clone())
 
+    @property
+    def likelihood(self) -> Likelihood:
+        return Likelihood.LOWER_BOUND if self.is_full and self.spec.is_discrete else Likelihood.EXACT
+
     # -- fitting
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` is the bound that EM raises, in bits/dim, without a gradient. In training mode EM takes a step."""
-        x = self._points(exchange.whole_batch(batch.x) if self.training else batch.x)
-        if self.training and self.count == 0:
+    def observe(self, batch: Batch) -> None:
+        """EM takes a step with the batches of all ranks; the first one starts at the clusters of k-means."""
+        x = self._points(exchange.whole_batch(batch.x))
+        if self.count == 0:
             self._update(x, k_means(x, self.num_components), 1.0)
         log_joint = self._expected_log_joint(x)
-        log_prob = torch.logsumexp(log_joint, 1)
-        if self.training:
-            self.count += len(x)
-            self._update(x, torch.exp(log_joint - log_prob[:, None]), (len(x) / self.count) ** self.forgetting)
+        self.count += len(x)
+        self._update(x, torch.softmax(log_joint, 1), (len(x) / self.count) ** self.forgetting)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss` is the bound that EM raises, in bits/dim, without a gradient."""
+        log_prob = torch.logsumexp(self._expected_log_joint(self._points(batch.x)), 1)
         return {"loss": bits_per_dim(log_prob, self.spec.num_dims).mean().float()}
 
     def _update(self, x: Tensor, share: Tensor, step: float | Tensor) -> None:

@@ -21,6 +21,7 @@ class Heldout(GenerativeModel, Withholds):
     """
 
     family = "baseline"
+    takes_sound = True
     likelihood = Likelihood.NONE
     paper = "1706.08500"
     max_epochs = 0
@@ -29,8 +30,7 @@ class Heldout(GenerativeModel, Withholds):
         super().__init__(spec, training)
         if capacity < 1:
             raise ValueError(f"capacity={capacity}: expected at least 1")
-        dtype = torch.uint8 if spec.is_discrete else torch.float32
-        self.register_buffer("examples", torch.zeros(capacity, *spec.shape, dtype=dtype))
+        self.register_buffer("examples", torch.zeros(capacity, *spec.shape, dtype=spec.dtype))
         self.register_buffer("count", torch.ones((), dtype=torch.int64))
 
     def withhold(self, x: Tensor) -> None:

@@ -18,6 +18,7 @@ class Memoriser(GenerativeModel):
     """x ~ the empirical distribution of at most `capacity` training examples. No likelihood: unseen data has mass 0."""
 
     family = "baseline"
+    takes_sound = True
     likelihood = Likelihood.NONE
     paper = "10.1145/3147.3165"
     max_epochs = 1
@@ -27,8 +28,7 @@ class Memoriser(GenerativeModel):
         if capacity < 1:
             raise ValueError(f"capacity={capacity}: expected at least 1")
         self.capacity = capacity
-        dtype = torch.uint8 if spec.is_discrete else torch.float32
-        self.register_buffer("memory", torch.zeros(capacity, *spec.shape, dtype=dtype))
+        self.register_buffer("memory", torch.zeros(capacity, *spec.shape, dtype=spec.dtype))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
     def observe(self, batch: Batch) -> None:

@@ -24,6 +24,7 @@ class Uniform(GenerativeModel):
     """log P(x) = -D log L for L integer levels;  log p(x) = -sum_i log width_i inside the box for continuous data."""
 
     family = "baseline"
+    takes_sound = True
     likelihood = Likelihood.EXACT
     paper = "1511.01844"
     max_epochs = 1
@@ -48,7 +49,7 @@ class Uniform(GenerativeModel):
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         size = (num_samples, *self.spec.shape)
         if self.spec.is_discrete:
-            return torch.randint(self.spec.num_levels, size, dtype=torch.uint8, device=self.device)
+            return torch.randint(self.spec.num_levels, size, dtype=self.spec.dtype, device=self.device)
         low, high = self._box()
         return low + (high - low) * torch.rand(size, device=self.device)
 

@@ -154,7 +154,9 @@ class DDPM(GenerativeModel, Scores, Integrates):
             "num_steps": num_steps,
         }
 
-    def ode_log_prob(self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str) -> tuple[Tensor, dict]:
+    def ode_log_prob(
+        self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str, y: Tensor | None = None
+    ) -> tuple[Tensor, dict]:
         """(N,) nats under the probability flow from N(0, I) at step T to step 1 (Song et al. 2021, arXiv 2011.13456,
         sec. 4.3 and app. D.2), and the facts of its solution. Raises ValueError for an unknown `dequantisation` of levels.
 

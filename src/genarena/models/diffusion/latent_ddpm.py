@@ -7,7 +7,6 @@ log p(x).
 
 from collections.abc import Callable
 
-from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.models.first_stage import FirstStage, TwoStage
 from genarena.options.values import Folder
@@ -22,7 +21,6 @@ class LatentDDPM(TwoStage):
     """
 
     family = "diffusion"
-    likelihood = Likelihood.LOWER_BOUND
     paper = "2112.10752"
 
     def __init__(

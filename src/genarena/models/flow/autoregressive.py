@@ -24,11 +24,11 @@ class MaskedAutoregressive(Bijection):
         super().__init__()
         self.network, self.elementwise = network, elementwise
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z, log_slope = self.elementwise.forward(x, self.network(x).to(x.dtype))
         return z, log_slope.sum(1)
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Incremental: every unit of the network is computed once."""
         return self.network.unroll(lambda outputs, d: self.elementwise.inverse(z[:, d], outputs.to(z.dtype)), len(z))
 
@@ -40,21 +40,21 @@ class Inverted(Bijection):
         super().__init__()
         self.bijection = bijection
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.bijection.inverse(x)
-        return z, -self.bijection(z)[1]
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z = self.bijection.inverse(x, context)
+        return z, -self.bijection(z, context)[1]
 
-    def inverse(self, z: Tensor) -> Tensor:
-        return self.bijection(z)[0]
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.bijection(z, context)[0]
 
 
 class Reverse(Bijection):
     """The dimensions (N, D) in reverse order."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x.flip(1), x.new_zeros(len(x))
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         return z.flip(1)
 
 
@@ -65,10 +65,10 @@ class Flatten(Bijection):
         super().__init__()
         self.rows = (*shape[1:], shape[0])
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x.permute(0, 2, 3, 1).flatten(1), x.new_zeros(len(x))
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         return z.unflatten(1, self.rows).permute(0, 3, 1, 2)
 
 

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 
 class Bijection(nn.Module, ABC):
-    """An invertible, differentiable map x -> z."""
+    """An invertible, differentiable map x -> z. It may depend on a context (N, F), made of the condition."""
 
     @abstractmethod
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Data to latent: `(z, log_det)`, log_det = log |det dz/dx| (N,) in nats."""
 
     @abstractmethod
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Latent to data."""
 
 
@@ -24,14 +24,14 @@ class Chain(Bijection):
         super().__init__()
         self.bijections = nn.ModuleList(bijections)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total = x.new_zeros(len(x))
         for bijection in self.bijections:
-            x, log_det = bijection(x)
+            x, log_det = bijection(x, context)
             total = total + log_det
         return x, total
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         for bijection in reversed(self.bijections):
-            z = bijection.inverse(z)
+            z = bijection.inverse(z, context)
         return z

@@ -23,12 +23,12 @@ class ActNorm(Bijection):
         self.log_scale = nn.Parameter(torch.zeros(channels))
         self.register_buffer("initialised", torch.tensor(False))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.initialise(x)
         bias, log_scale = self._broadcast(self.bias, x), self._broadcast(self.log_scale, x)
         return torch.exp(log_scale) * (x + bias), (x[0, 0].numel() * self.log_scale.sum()).expand(len(x))
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         return z * torch.exp(-self._broadcast(self.log_scale, z)) - self._broadcast(self.bias, z)
 
     @torch.no_grad()
@@ -79,11 +79,11 @@ class InvertibleConv(Bijection):
         half = torch.linalg.solve_triangular(lower, self.permutation.T, upper=False, unitriangular=True)
         return torch.linalg.solve_triangular(upper, half, upper=True)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         with torch.autocast(x.device.type, enabled=False):
             return per_pixel(x, self.matrix()), (x[0, 0].numel() * self.log_diagonal.sum()).expand(len(x))
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
             return per_pixel(z, self.inverse_matrix())
 
@@ -96,7 +96,7 @@ class NormalisedConv(Bijection):
         self.actnorm = ActNorm(channels)
         self.conv = InvertibleConv(channels)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.actnorm.initialise(x)
         with torch.autocast(x.device.type, enabled=False):
             weight = self.conv.matrix() * torch.exp(self.actnorm.log_scale)
@@ -104,7 +104,7 @@ class NormalisedConv(Bijection):
             log_det = x[0, 0].numel() * (self.actnorm.log_scale.sum() + self.conv.log_diagonal.sum())
         return z, log_det.expand(len(x))
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         return self.actnorm.inverse(self.conv.inverse(z))
 
 

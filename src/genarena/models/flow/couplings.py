@@ -3,7 +3,8 @@
     z_a = x_a,    z_b = (x_b + t(x_a)) * exp(s(x_a)),    log |det| = sum s(x_a)
 
 `SplitCoupling` divides channels in halves (Glow), `MaskedCoupling` divides by a binary mask (RealNVP). A network
-returns s and t stacked over channels and starts at zero, so that a new coupling is the identity.
+returns s and t stacked over channels and starts at zero, so that a new coupling is the identity. With a condition, a linear
+map of the context is added to the features after the first layer of a network.
 """
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from genarena.models.flow.bijection import Bijection
+from genarena.nets.conditioning import WithContext, linear
 
 LIMIT = 1.0  # upper limit of |s| in a chain of couplings
 LARGEST = 3.0  # upper limit of |s| in a prior, and of a learned limit: the inverse stays finite in float32
@@ -29,18 +31,18 @@ class SplitCoupling(Bijection):
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, changed = x.chunk(2, 1)
-        log_scale, shift = self.scale_and_shift(kept)
+        log_scale, shift = self.scale_and_shift(kept, context)
         return torch.cat([kept, (changed + shift) * torch.exp(log_scale)], 1), log_scale.sum((1, 2, 3))
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         kept, changed = z.chunk(2, 1)
-        log_scale, shift = self.scale_and_shift(kept)
+        log_scale, shift = self.scale_and_shift(kept, context)
         return torch.cat([kept, changed * torch.exp(-log_scale) - shift], 1)
 
-    def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        raw, shift = self.network(torch.asinh(kept)).to(kept.dtype).chunk(2, 1)
+    def scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        raw, shift = self.network(torch.asinh(kept), context).to(kept.dtype).chunk(2, 1)
         return LIMIT * torch.tanh(raw / LIMIT), shift
 
 
@@ -53,17 +55,17 @@ class MaskedCoupling(Bijection):
         self.register_buffer("mask", mask, persistent=False)
         self.scale = nn.Parameter(torch.ones(len(mask), *[1] * (mask.dim() - 1)))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self.scale_and_shift(x)
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        log_scale, shift = self.scale_and_shift(x, context)
         return (x + shift) * torch.exp(log_scale), log_scale.flatten(1).sum(1)
 
-    def inverse(self, z: Tensor) -> Tensor:
-        log_scale, shift = self.scale_and_shift(z)
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        log_scale, shift = self.scale_and_shift(z, context)
         return z * torch.exp(-log_scale) - shift
 
-    def scale_and_shift(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def scale_and_shift(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """s and t, same shape as x, zero where the mask is 1. They are the same for x and z, which agree there."""
-        raw, shift = self.network(x * self.mask).to(x.dtype).chunk(2, 1)
+        raw, shift = self.network(x * self.mask, context).to(x.dtype).chunk(2, 1)
         changed = 1.0 - self.mask
         return self.scale.clamp(-LARGEST, LARGEST) * torch.tanh(raw) * changed, shift * changed
 
@@ -103,7 +105,7 @@ class ZeroConv(nn.Conv2d):
 class ConvNetwork(nn.Module):
     """3x3, 1x1, 3x3 convolutions with ReLU (Glow, sec. 4), on `patch` x `patch` pixels at a time.
 
-    size: (H, W) of the input, for a learned bias per position; None leaves it out.
+    size: (H, W) of the input, for a learned bias per position; None leaves it out. context_features: size of the context.
     """
 
     def __init__(
@@ -113,20 +115,22 @@ class ConvNetwork(nn.Module):
         out_channels: int,
         patch: int = 1,
         size: tuple[int, int] | None = None,
+        context_features: int = 0,
     ) -> None:
         super().__init__()
         self.fold, self.unfold = folding(patch)
         self.first = nn.Conv2d(in_channels * patch**2, hidden_channels, 3, padding=1)
         self.position = PositionBias(hidden_channels, size[0] // patch, size[1] // patch) if size else nn.Identity()
+        self.context = linear(context_features, hidden_channels)
         self.second = nn.Conv2d(hidden_channels, hidden_channels, 1)
         self.last = ZeroConv(hidden_channels, out_channels * patch**2)
         for layer in (self.first, self.second):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         x = self.fold(x).contiguous(memory_format=torch.channels_last)
-        x = F.relu(self.position(self.first(x)), inplace=True)
+        x = F.relu(with_context(self.position(self.first(x)), self.context, context), inplace=True)
         x = F.relu(self.second(x), inplace=True)
         return self.unfold(self.last(x))
 
@@ -142,18 +146,25 @@ class ResidualNetwork(nn.Module):
         num_blocks: int,
         patch: int = 1,
         size: tuple[int, int] | None = None,
+        context_features: int = 0,
     ) -> None:
         super().__init__()
         self.fold, self.unfold = folding(patch)
         self.first = weight_norm(nn.Conv2d(in_channels * patch**2, hidden_channels, 3, padding=1))
         self.position = PositionBias(hidden_channels, size[0] // patch, size[1] // patch) if size else nn.Identity()
+        self.context = linear(context_features, hidden_channels)
         self.blocks = nn.Sequential(*[ResidualBlock(hidden_channels) for _ in range(num_blocks)])
         self.last = ZeroConv(hidden_channels, out_channels * patch**2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         x = self.fold(x).contiguous(memory_format=torch.channels_last)
-        x = self.blocks(self.position(self.first(x)))
+        x = self.blocks(with_context(self.position(self.first(x)), self.context, context))
         return self.unfold(self.last(F.relu(x)))
+
+
+def with_context(features: Tensor, layer: nn.Linear | None, context: Tensor | None) -> Tensor:
+    """features (N, C, H, W) + layer(context), the same at all places; unchanged without a context."""
+    return features if layer is None or context is None else features + layer(context)[:, :, None, None]
 
 
 class PositionBias(nn.Module):
@@ -181,15 +192,15 @@ class ResidualBlock(nn.Module):
         return x + self.second(F.relu(self.first(F.relu(x)), inplace=True))
 
 
-class VectorNetwork(nn.Sequential):
+class VectorNetwork(WithContext):
     """Two hidden layers with SiLU, for vectors; the last layer starts at zero."""
 
-    def __init__(self, in_features: int, hidden_features: int, out_features: int) -> None:
+    def __init__(self, in_features: int, hidden_features: int, out_features: int, context_features: int = 0) -> None:
         last = nn.Linear(hidden_features, out_features)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         super().__init__(
-            nn.Linear(in_features, hidden_features),
+            nn.Linear(in_features + context_features, hidden_features),
             nn.SiLU(),
             nn.Linear(hidden_features, hidden_features),
             nn.SiLU(),

@@ -17,12 +17,15 @@ from genarena.training.module import Training
 class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
     """log p(x) = log N(f(x); 0, I) + log |det df/dx|; for integers the bound E_q[log p(u) - log q(u|x)].
 
+    With a condition y, the flow f depends on it. The noise of dequantisation does not.
+
     flow: maps (N, *shape) to (N, D). dequantisation: for integer data, levels to u in [0, 1); None for floats.
     temperature: samples are drawn with z ~ N(0, temperature^2 I).
     """
 
     family = "flow"
     mixed_precision = True
+    conditional = True
     selection = "val/bits_per_dim"
 
     def __init__(
@@ -44,7 +47,7 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` is in bits per dimension; `latent` and `log_det` are its parts in nats, log p = latent + log_det."""
-        latent, log_det = self._terms(batch.x)
+        latent, log_det = self._terms(*batch)
         loss = bits_per_dim(latent + log_det, self.spec.num_dims).mean()
         return {"loss": loss, "latent": latent.mean(), "log_det": log_det.mean()}
 
@@ -55,15 +58,15 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """(N,) nats. Integers: the importance-weighted bound over `num_samples` draws of noise, one draw in memory at a
         time. Floats: exact; `num_samples` is not used."""
-        total = sum(self._terms(x))
+        total = sum(self._terms(x, y))
         for _ in range(1, num_samples if self.spec.is_discrete else 1):
-            total = torch.logaddexp(total, sum(self._terms(x)))
+            total = torch.logaddexp(total, sum(self._terms(x, y)))
         return total - math.log(num_samples) if self.spec.is_discrete else total
 
     def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """log p(u) - log q(u|x), u = x + noise; (num_samples, N) nats, all draws in memory at once."""
-        repeated = x.expand(num_samples, *x.shape).flatten(0, 1)
-        return sum(self._terms(repeated)).view(num_samples, len(x))
+        repeated = (None if part is None else part.expand(num_samples, *part.shape).flatten(0, 1) for part in (x, y))
+        return sum(self._terms(*repeated)).view(num_samples, len(x))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         if self.dequantisation is None:
@@ -77,19 +80,20 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         z = self.temperature * torch.randn(num_samples, self.spec.num_dims, device=self.device)
-        return self.decode(z)
+        return self.decode(z, y)
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Data (N, *shape) to z (N, D); an integer level stands for the middle of its bin."""
-        return self.flow((x.float() + 0.5) / self.spec.num_levels if self.spec.is_discrete else x)[0]
+        u = (x.float() + 0.5) / self.spec.num_levels if self.spec.is_discrete else x
+        return self.flow(u, self.context(y, len(x)))[0]
 
-    def decode(self, z: Tensor) -> Tensor:
-        x = self.flow.inverse(z)
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        x = self.flow.inverse(z, self.context(y, len(z)))
         return quantise(x, self.spec.num_levels) if self.spec.is_discrete else x
 
-    def _terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _terms(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """log N(z; 0, I), and log |det| plus the terms of dequantisation; (N,) nats each."""
         u, log_q = self.dequantisation(x) if self.dequantisation else (x, 0.0)
-        z, log_det = self.flow(u)
+        z, log_det = self.flow(u, self.context(y, len(x)))
         latent = -0.5 * (z.square() + math.log(2.0 * math.pi)).sum(1)
         return latent, log_det - log_q + dequantisation_log_det(self.spec)

@@ -85,10 +85,10 @@ def _log_logistic(x: Tensor) -> Tensor:
 class Centre(Bijection):
     """z = u - 1/2 (Glow)."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x - 0.5, x.new_zeros(len(x))
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         return z + 0.5
 
 
@@ -99,12 +99,12 @@ class Logit(Bijection):
         super().__init__()
         self.alpha = alpha
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z = torch.logit(self.alpha + (1.0 - 2.0 * self.alpha) * x)
         log_det = math.log(1.0 - 2.0 * self.alpha) - _log_logistic(z)
         return z, log_det.flatten(1).sum(1)
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         return ((torch.sigmoid(z) - self.alpha) / (1.0 - 2.0 * self.alpha)).clamp(0.0, 1.0)
 
 
@@ -125,7 +125,7 @@ class Gaussianise(Bijection):
         self.log_mass = nn.Parameter(torch.zeros(num_levels))
         self.register_buffer("initialised", torch.tensor(False))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         scaled = x * self.num_levels
         level = scaled.detach().long().clamp(0, self.num_levels - 1)
         self.initialise(level)
@@ -136,7 +136,7 @@ class Gaussianise(Bijection):
         constant = math.log(self.num_levels * (1.0 - 2.0 * self.MARGIN)) + 0.5 * math.log(2.0 * math.pi)
         return z, (slope + constant).flatten(1).sum(1)
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         log_mass, below = self._distribution()
         share = (torch.special.ndtr(z) - self.MARGIN) / (1.0 - 2.0 * self.MARGIN)
         level = (torch.searchsorted(below, share.contiguous(), right=True) - 1).clamp_min(0)

@@ -6,6 +6,7 @@ Differs from the paper
 - Coupling networks read asinh(x_a), and a tanh limits s instead of a sigmoid, so that couplings cannot amplify each other.
 - The last prior has a mean and a scale per position.
 - Pixels first pass a learned elementwise map to a normal distribution (`Gaussianise`).
+- With a condition, the networks of the couplings depend on it, and not the last prior alone.
 - The noise of dequantisation may be learned (Flow++).
 `glow_paper` turns off the elementwise map, the patches and the position bias.
 """
@@ -19,6 +20,7 @@ from genarena.models.flow.couplings import ConvNetwork, SplitCoupling
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.multiscale import steps_of_flow
+from genarena.nets.conditioning import num_features
 from genarena.options.values import Count, NonNegative
 from genarena.spec import DataSpec
 from genarena.training.module import Training
@@ -52,23 +54,36 @@ class Glow(NormalisingFlow):
         temperature: NonNegative = 1.0,
     ) -> None:
         spec.require_image("glow")
-        step = partial(glow_step, hidden_channels=hidden_channels, patch=patch, position_bias=position_bias)
+        context = num_features(spec.condition)
+        step = partial(
+            glow_step,
+            hidden_channels=hidden_channels,
+            patch=patch,
+            position_bias=position_bias,
+            context_features=context,
+        )
         flow = Chain(
-            pixel_bijection(pixels, logit_margin, spec), steps_of_flow(spec.shape, num_levels, num_steps, step)
+            pixel_bijection(pixels, logit_margin, spec), steps_of_flow(spec.shape, num_levels, num_steps, step, context)
         )
         super().__init__(spec, training, flow, build_dequantisation(dequantisation, spec), temperature)
 
 
 def glow_step(
-    shape: tuple[int, int, int], hidden_channels: int, patch: int = 1, position_bias: bool = False
+    shape: tuple[int, int, int],
+    hidden_channels: int,
+    patch: int = 1,
+    position_bias: bool = False,
+    context_features: int = 0,
 ) -> Bijection:
     """One step of flow on (C, H, W), C even."""
-    return Chain(
-        NormalisedConv(shape[0]), SplitCoupling(coupling_network(shape, hidden_channels, patch, position_bias))
-    )
+    network = coupling_network(shape, hidden_channels, patch, position_bias, context_features)
+    return Chain(NormalisedConv(shape[0]), SplitCoupling(network))
 
 
-def coupling_network(shape: tuple[int, int, int], hidden_channels: int, patch: int, position_bias: bool) -> ConvNetwork:
+def coupling_network(
+    shape: tuple[int, int, int], hidden_channels: int, patch: int, position_bias: bool, context_features: int
+) -> ConvNetwork:
     """From one half of the channels of (C, H, W) to s and t of the other half."""
     patch = math.gcd(patch, *shape[1:])
-    return ConvNetwork(shape[0] // 2, hidden_channels, shape[0], patch, shape[1:] if position_bias else None)
+    size = shape[1:] if position_bias else None
+    return ConvNetwork(shape[0] // 2, hidden_channels, shape[0], patch, size, context_features)

@@ -36,6 +36,7 @@ class MAF(NormalisingFlow):
     """
 
     paper = "1705.07057"
+    conditional = False
 
     def __init__(
         self,

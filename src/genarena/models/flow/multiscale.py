@@ -10,14 +10,16 @@ from torch import Tensor, nn
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.priors import LearnedPrior, SplitPrior
 
+Shape = tuple[int, int, int]
+
 
 class Squeeze(Bijection):
     """(N, C, H, W) to (N, 4C, H/2, W/2): every 2x2 patch becomes four channels."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return F.pixel_unshuffle(x, 2), x.new_zeros(len(x))
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         return F.pixel_shuffle(z, 2)
 
 
@@ -48,27 +50,27 @@ class MultiScale(Bijection):
         self.levels = nn.ModuleList(levels)
         self.latent_shapes = [halved(shape) for shape in shapes[:-1]] + [shapes[-1]]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total, latents = x.new_zeros(len(x)), []
         for index, level in enumerate(self.levels):
-            x, log_det = level(x)
+            x, log_det = level(x, context)
             total = total + log_det
             if index < len(self.levels) - 1:
                 x, z = x.chunk(2, 1)
                 latents.append(z.flatten(1))
         return torch.cat([*latents, x.flatten(1)], 1), total
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         parts = z.split([math.prod(shape) for shape in self.latent_shapes], 1)
         parts = [part.unflatten(1, shape) for part, shape in zip(parts, self.latent_shapes, strict=True)]
-        x = self.levels[-1].inverse(parts[-1])
+        x = self.levels[-1].inverse(parts[-1], context)
         for level, part in zip(reversed(self.levels[:-1]), reversed(parts[:-1]), strict=True):
-            x = level.inverse(torch.cat([x, part], 1))
+            x = level.inverse(torch.cat([x, part], 1), context)
         return x
 
 
 def steps_of_flow(
-    shape: tuple[int, int, int], num_levels: int, num_steps: int, step: Callable[[tuple[int, int, int]], Bijection]
+    shape: Shape, num_levels: int, num_steps: int, step: Callable[[Shape], Bijection], context_features: int = 0
 ) -> MultiScale:
     """Squeeze, `num_steps` times `step(shape)`, and a learned prior, on each of `num_levels` scales (Glow, fig. 2b).
 
@@ -82,7 +84,7 @@ def steps_of_flow(
     for index in range(num_levels):
         shape = squeezed(shape)
         steps = [step(shape) for _ in range(num_steps)]
-        prior = SplitPrior(shape[0]) if index < num_levels - 1 else LearnedPrior(shape)
+        prior = SplitPrior(shape[0]) if index < num_levels - 1 else LearnedPrior(shape, context_features)
         levels.append(Chain(Squeeze(), *steps, prior))
         shapes.append(shape)
         shape = halved(shape)

@@ -48,6 +48,7 @@ class NSF(NormalisingFlow):
     """
 
     paper = "1906.04032"
+    conditional = False
 
     def __init__(
         self,
@@ -99,12 +100,12 @@ class SplineCoupling(Bijection):
         super().__init__()
         self.network, self.elementwise = network, elementwise
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, changed = self._halves(x)
         z, log_slope = self.elementwise.forward(changed, self.conditioned(kept, changed))
         return torch.cat([kept, z], 1), log_slope.flatten(1).sum(1)
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         kept, changed = self._halves(z)
         return torch.cat([kept, self.elementwise.inverse(changed, self.conditioned(kept, changed))], 1)
 

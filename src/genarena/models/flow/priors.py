@@ -1,25 +1,42 @@
 """Learned priors, written as bijections to a standard normal."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from genarena.models.flow.bijection import Bijection
 from genarena.models.flow.couplings import LARGEST, SplitCoupling, ZeroConv
+from genarena.nets.conditioning import linear
 
 
 class LearnedPrior(Bijection):
-    """p(x) = N(mean, exp(2 log_scale)) with a mean and a scale per dimension: z = (x - mean) exp(-log_scale)."""
+    """p(x) = N(mean, exp(2 log_scale)) with a mean and a scale per dimension: z = (x - mean) exp(-log_scale).
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    With a context, a linear map of it is added to both, as in the reference code (`ycond`).
+    """
+
+    def __init__(self, shape: tuple[int, ...], context_features: int = 0) -> None:
         super().__init__()
+        self.context = linear(context_features, 2 * math.prod(shape))
         self.mean = nn.Parameter(torch.zeros(shape))
         self.log_scale = nn.Parameter(torch.zeros(shape))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return (x - self.mean) * torch.exp(-self.log_scale), -self.log_scale.sum().expand(len(x))
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, log_scale = self.moments(len(x), context)
+        return (x - mean) * torch.exp(-log_scale), -log_scale.flatten(1).sum(1)
 
-    def inverse(self, z: Tensor) -> Tensor:
-        return z * torch.exp(self.log_scale) + self.mean
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        mean, log_scale = self.moments(len(z), context)
+        return z * torch.exp(log_scale) + mean
+
+    def moments(self, num: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and log-scale, (num, *shape) each."""
+        mean, log_scale = (part.expand(num, *part.shape) for part in (self.mean, self.log_scale))
+        if self.context is None:
+            return mean, log_scale
+        shift, log_factor = self.context(context).view(num, 2, *self.mean.shape).unbind(1)
+        return mean + shift, log_scale + log_factor
 
 
 class SplitPrior(SplitCoupling):
@@ -31,7 +48,7 @@ class SplitPrior(SplitCoupling):
     def __init__(self, channels: int) -> None:
         super().__init__(ZeroConv(channels // 2, channels))
 
-    def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+    def scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """No later layer reads the output of a prior and could amplify it: s has a wider range, and t is linear in x_a."""
         raw, shift = self.network(kept).to(kept.dtype).chunk(2, 1)
         return LARGEST * torch.tanh(raw / LARGEST), shift

@@ -6,6 +6,7 @@ Differs from the paper
 - The networks see patches of pixels as channels (same masks, a fraction of the cost) and have a learned bias per position.
 - Pixels first pass a learned elementwise map to a normal distribution (`Gaussianise`), unless the paper's logit is chosen.
 - The noise of dequantisation may be learned (Flow++).
+- With a condition, the networks of the couplings depend on it.
 - On vectors the masks alternate between even and odd dimensions, and the networks are perceptrons.
 `realnvp_paper` turns off the elementwise map, the patches and the position bias.
 """
@@ -22,6 +23,7 @@ from genarena.models.flow.couplings import MaskedCoupling, ResidualNetwork, Vect
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_halvings, squeezed
+from genarena.nets.conditioning import num_features
 from genarena.options.values import Count, NonNegative
 from genarena.spec import DataSpec
 from genarena.training.module import Training
@@ -58,8 +60,10 @@ class RealNVP(NormalisingFlow):
         hidden_features: int = 128,
         temperature: NonNegative = 1.0,
     ) -> None:
-        if not spec.is_image and not spec.is_discrete:
-            flow, dequantiser = vector_flow(spec.num_dims, num_couplings, hidden_features), None
+        context_features = num_features(spec.condition)
+        if spec.is_vector and not spec.is_discrete:
+            flow = vector_flow(spec.num_dims, num_couplings, hidden_features, context_features)
+            dequantiser = None
         else:
             spec.require_image("realnvp, beside vectors of floats,")
             network = partial(
@@ -68,19 +72,20 @@ class RealNVP(NormalisingFlow):
                 num_blocks=num_blocks,
                 patch=patch,
                 position_bias=position_bias,
+                context_features=context_features,
             )
             flow = Chain(pixel_bijection(pixels, logit_margin, spec), image_flow(spec.shape, num_levels, network))
             dequantiser = build_dequantisation(dequantisation, spec)
         super().__init__(spec, training, flow, dequantiser, temperature)
 
 
-def vector_flow(num_dims: int, num_couplings: int, hidden_features: int) -> Chain:
+def vector_flow(num_dims: int, num_couplings: int, hidden_features: int, context_features: int = 0) -> Chain:
     """Couplings on (D,) that change the odd and the even dimensions in turn. Raises ValueError below 2 dimensions."""
     if num_dims < 2:
         raise ValueError(f"realnvp needs at least 2 dimensions, and this data set has {num_dims}")
     layers = []
     for index in range(num_couplings):
-        network = VectorNetwork(num_dims, hidden_features, 2 * num_dims)
+        network = VectorNetwork(num_dims, hidden_features, 2 * num_dims, context_features)
         layers += [ActNorm(num_dims), MaskedCoupling(network, checkerboard((num_dims,), flip=index % 2 == 1))]
     return Chain(*layers, ActNorm(num_dims))
 
@@ -108,8 +113,8 @@ def couplings(shape: Shape, masks: list[Tensor], network: Callable[[Shape], Resi
 
 
 def coupling_network(
-    shape: Shape, hidden_channels: int, num_blocks: int, patch: int, position_bias: bool
+    shape: Shape, hidden_channels: int, num_blocks: int, patch: int, position_bias: bool, context_features: int = 0
 ) -> ResidualNetwork:
     """From the masked (C, H, W) to s and t; `patch` is lowered to the greatest common divisor with the size."""
     patch, size = math.gcd(patch, *shape[1:]), shape[1:] if position_bias else None
-    return ResidualNetwork(shape[0], hidden_channels, 2 * shape[0], num_blocks, patch, size)
+    return ResidualNetwork(shape[0], hidden_channels, 2 * shape[0], num_blocks, patch, size, context_features)

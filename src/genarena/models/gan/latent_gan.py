@@ -68,14 +68,15 @@ class LatentGAN(GenerativeModel, Emits):
         """Empty: adversarial losses say nothing about held-out data."""
         return {}
 
-    def generate(self, num_samples: int) -> Tensor:
+    def generate(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, C, H, W) in [-1, 1], rounded to the levels of the data with a straight-through gradient."""
-        x = self.emit(torch.randn(num_samples, self.latent_dim, device=self.device))
+        x = self.emit(torch.randn(num_samples, self.latent_dim, device=self.device), y)
         return x + (to_unit(nearest_level(x, self.spec.num_levels), self.spec.num_levels) - x).detach()
 
-    def emit(self, z: Tensor) -> Tensor:
+    def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """G(z) (N, C, H, W) in [-1, 1], before rounding."""
-        return self.generator(z).float()
+        context = self.context(y, len(z))
+        return (self.generator(z) if context is None else self.generator(z, context)).float()
 
     def real(self, x: Tensor) -> Tensor:
         """Levels of the data to [-1, 1]."""
@@ -87,6 +88,8 @@ class LatentGAN(GenerativeModel, Emits):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, C, H, W) uint8 levels; unconditional, `y` is not used. Drawn 250 at a time to bound memory."""
+        """(num_samples, C, H, W) levels. Drawn 250 at a time to bound memory."""
         sizes = [min(250, num_samples - first) for first in range(0, num_samples, 250)]
-        return torch.cat([from_unit(self.generate(size), self.spec.num_levels) for size in sizes])
+        given = [None] * len(sizes) if y is None else y.split(250)
+        drawn = (self.generate(size, part) for size, part in zip(sizes, given, strict=True))
+        return torch.cat([from_unit(x, self.spec.num_levels) for x in drawn])

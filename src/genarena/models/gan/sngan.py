@@ -3,6 +3,9 @@
 Differs from the paper: the number of blocks depends on the image size; by default one discriminator step per generator
 step, with a higher learning rate (Heusel et al. 2017, arXiv 1706.08500), instead of five; the learning rate decays to zero
 and samples come from an averaged generator; generated images are rounded to the levels of the data.
+
+With a condition: the projection discriminator and conditional batch normalisation of Miyato & Koyama 2018 (arXiv
+1802.05637). Generated images have the conditions of the real ones in their batch.
 """
 
 from collections.abc import Callable
@@ -14,6 +17,7 @@ from torch import Tensor
 from genarena.models.gan.augmentation import DiffAugment
 from genarena.models.gan.latent_gan import LatentGAN
 from genarena.models.gan.objectives import hinge_discriminator, hinge_generator
+from genarena.nets.conditioning import num_features
 from genarena.nets.gan_resnet import ResNetDiscriminator, ResNetGenerator
 from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
@@ -26,9 +30,13 @@ PAPER_TRAINING = Training(
 
 
 class SNGAN(LatentGAN):
-    """min_D E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))],   min_G -E[D(G(z))],   each layer of D of spectral norm 1."""
+    """min_D E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))],   min_G -E[D(G(z))],   each layer of D of spectral norm 1.
+
+    With a condition c: D(x, c) = w^T h(x) + (V c)^T h(x) (Miyato & Koyama 2018, eq. 3), and G(z, c).
+    """
 
     paper = "1802.05957"
+    conditional = True
 
     def __init__(
         self,
@@ -43,14 +51,17 @@ class SNGAN(LatentGAN):
         augmentation: DiffAugment | None = None,
     ) -> None:
         super().__init__(spec, training or PAPER_TRAINING, discriminator_optimizer, n_critic, latent_dim, augmentation)
-        self.generator = ResNetGenerator(latent_dim, spec.shape, generator_channels, growth)
-        self.discriminator = ResNetDiscriminator(spec.shape, discriminator_channels, growth)
+        context = num_features(spec.condition)
+        self.generator = ResNetGenerator(latent_dim, spec.shape, generator_channels, growth, context)
+        self.discriminator = ResNetDiscriminator(spec.shape, discriminator_channels, growth, context)
 
     def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
-            fake = self.generate(len(batch.x))
+            fake = self.generate(len(batch.x), batch.y)
         # One pass: D has no batch statistics, and the power iterations of spectral normalisation advance once per step.
-        real_score, fake_score = self.discriminator(self.view(torch.cat([self.real(batch.x), fake]))).float().chunk(2)
+        seen, context = self.view(torch.cat([self.real(batch.x), fake])), self.context(batch.y, len(batch.x))
+        context = None if context is None else torch.cat([context, context])
+        real_score, fake_score = self.discriminator(seen, context).float().chunk(2)
         return {
             "loss": hinge_discriminator(real_score, fake_score),
             "real": real_score.mean(),
@@ -58,4 +69,5 @@ class SNGAN(LatentGAN):
         }
 
     def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": hinge_generator(self.discriminator(self.view(self.generate(len(batch.x)))))}
+        fake, context = self.generate(len(batch.x), batch.y), self.context(batch.y, len(batch.x))
+        return {"loss": hinge_generator(self.discriminator(self.view(fake), context))}

@@ -112,15 +112,15 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         return self.decode(torch.randn(num_samples, self.latent_dim, device=self.device))
 
     @torch.no_grad()
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.encoder(self._centre(x))
 
     @torch.no_grad()
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         u = self.decoder(z)
         return quantise(u, self.spec.num_levels) if self.spec.is_discrete else u
 
-    def emit(self, z: Tensor) -> Tensor:
+    def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """g(z) (N, *shape), not rounded; for integer levels from u = (level + 1/2) / L to [-1, 1]."""
         u, levels = self.decoder(z), self.spec.num_levels
         return (u * levels - 0.5) * (2.0 / (levels - 1)) - 1.0 if self.spec.is_discrete else u

@@ -59,24 +59,24 @@ class IWAE(LatentVariableModel):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` is -L_k, `elbo` the mean of log w, nats."""
-        log_weights = self.importance(batch.x)
+        log_weights = self.importance(batch)
         bound = log_mean_exp(log_weights).mean()
         return {"loss": -bound, "elbo": log_weights.detach().mean()}
 
-    def importance(self, x: Tensor) -> Tensor:
+    def importance(self, batch: Batch) -> Tensor:
         """log w (k, N) nats of k draws; the log of their mean has the chosen gradient.
 
         The log-mean-exp gives each log w_i the weight v_i. Doubly reparameterised, log q does not see the parameters of q
         directly, and what flows back into z_i has the weight v_i once more: so it is v_i^2, while the decoder keeps v_i.
         """
-        posterior = self.posterior(x)
+        posterior = self.posterior(*batch)
         z = torch.stack([posterior.sample() for _ in range(self.num_importance)])
         if self.gradient == "plain":
-            return self.log_weights_of(x, z, posterior)
+            return self.log_weights_of(batch, z, posterior)
         density = Gaussian(posterior.mean.detach(), posterior.log_var.detach())
         normalised: list[Tensor] = []  # v (k, N), known when the gradient arrives
         if z.requires_grad:
             z.register_hook(lambda gradient: gradient * normalised[0].unsqueeze(2))
-        log_weights = self.log_weights_of(x, z, density)
+        log_weights = self.log_weights_of(batch, z, density)
         normalised.append(torch.softmax(log_weights.detach(), 0))
         return log_weights

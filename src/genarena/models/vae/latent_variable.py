@@ -1,5 +1,6 @@
 """The base of the latent-variable models of this family: q(z|x), p(x|z), the bounds on log p(x), and samples."""
 
+import itertools
 from typing import Any
 
 import torch
@@ -11,12 +12,14 @@ from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Infers, Weighs
 from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.models.vae.networks import Networks
-from genarena.spec import DataSpec
+from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 
 class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     """p(x) = E_{z ~ N(0, I)} p(x|z), bounded through q(z|x) = N(mean, exp(log_var)); a subclass writes the loss.
+
+    With a condition: p(x|y) = E_{z ~ N(0, I)} p(x|z, y) and q(z|x, y) (Sohn, Lee & Yan 2015, eq. 4, with p(z|y) = p(z)).
 
     latent_dim: size D of z.
     sample_pixels: True draws x ~ p(x|z), a sample of the model; False returns the mode of p(x|z), which is smoother, but
@@ -25,6 +28,7 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
 
     family = "vae"
     likelihood = Likelihood.LOWER_BOUND
+    conditional = True
 
     def __init__(
         self, spec: DataSpec, training: Training | None, networks: Networks, latent_dim: int, sample_pixels: bool
@@ -33,16 +37,17 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
         self.encoder, self.decoder, self.head, self.max_rows = networks
         self.latent_dim, self.sample_pixels = latent_dim, sample_pixels
 
-    def posterior(self, x: Tensor) -> Gaussian:
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> Gaussian:
         """q(z|x) of data (N, *shape)."""
-        return GaussianHead()(self.encoder(to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x.float()))
+        x = to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x.float()
+        return GaussianHead()(self.encoder(x, self.context(y, len(x))))
 
-    def likelihood_of(self, z: Tensor) -> PixelDistribution | Gaussian:
+    def likelihood_of(self, z: Tensor, y: Tensor | None = None) -> PixelDistribution | Gaussian:
         """p(x|z) of codes (N, latent_dim)."""
-        return self.head(self.decoder(z))
+        return self.head(self.decoder(z, self.context(y, len(z))))
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
-        """Importance-weighted bound (Burda et al. 2016, eq. 8), (N,) nats; `y` is not used.
+        """Importance-weighted bound (Burda et al. 2016, eq. 8), (N,) nats.
 
         num_samples=1 is the ELBO with the analytic KL and one draw of z; both are lower bounds on log p(x) in
         expectation over the draws. At most `max_rows` codes are decoded at once, whatever N and num_samples are
@@ -50,14 +55,20 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
         """
         if num_samples < 1:
             raise ValueError(f"num_samples={num_samples}: must be at least 1")
-        return torch.cat([self._bound(part, num_samples) for part in x.split(self.max_rows)])
+        return torch.cat([self._bound(part, num_samples) for part in self._parts(x, y)])
 
-    def _bound(self, x: Tensor, num_samples: int) -> Tensor:
-        posterior = self.posterior(x)
+    def _parts(self, x: Tensor, y: Tensor | None) -> list[Batch]:
+        """At most `max_rows` examples each; y is left out if it is no condition of this model."""
+        given = y.split(self.max_rows) if self.conditioning and y is not None else itertools.repeat(None)
+        return [Batch(*part) for part in zip(x.split(self.max_rows), given, strict=False)]
+
+    def _bound(self, batch: Batch, num_samples: int) -> Tensor:
+        x, y = batch
+        posterior = self.posterior(x, y)
         if num_samples == 1:
-            log_likelihood = self.likelihood_of(posterior.sample()).log_prob(x).flatten(1).sum(1)
+            log_likelihood = self.likelihood_of(posterior.sample(), y).log_prob(x).flatten(1).sum(1)
             return log_likelihood - posterior.kl().sum(1)
-        return log_mean_exp(self._chunked_log_weights(x, posterior, num_samples))
+        return log_mean_exp(self._chunked_log_weights(batch, posterior, num_samples))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         method = "evidence lower bound, analytic KL" if num_samples == 1 else "importance-weighted bound"
@@ -65,41 +76,41 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
 
     def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """log p(x|z) p(z) / q(z|x) for z ~ q(z|x); (num_samples, N) nats, at most `max_rows` codes decoded at once."""
-        parts = [self._chunked_log_weights(part, self.posterior(part), num_samples) for part in x.split(self.max_rows)]
+        parts = [self._chunked_log_weights(part, self.posterior(*part), num_samples) for part in self._parts(x, y)]
         return torch.cat(parts, 1)
 
-    def _chunked_log_weights(self, x: Tensor, posterior: Gaussian, num_samples: int) -> Tensor:
-        at_once = max(1, self.max_rows // len(x))
+    def _chunked_log_weights(self, batch: Batch, posterior: Gaussian, num_samples: int) -> Tensor:
+        at_once = max(1, self.max_rows // len(batch.x))
         chunks = [min(at_once, num_samples - first) for first in range(0, num_samples, at_once)]
-        return torch.cat([self._log_weights(x, posterior, size) for size in chunks])
+        return torch.cat([self._log_weights(batch, posterior, size) for size in chunks])
 
-    def _log_weights(self, x: Tensor, posterior: Gaussian, size: int) -> Tensor:
+    def _log_weights(self, batch: Batch, posterior: Gaussian, size: int) -> Tensor:
         """log p(x|z) p(z) / q(z|x) for `size` draws of z ~ q(z|x) per example; (size, N) nats."""
         z = torch.stack([posterior.sample() for _ in range(size)])  # one by one: the same noise for any chunk size
-        return self.log_weights_of(x, z, posterior)
+        return self.log_weights_of(batch, z, posterior)
 
-    def log_weights_of(self, x: Tensor, z: Tensor, posterior: Gaussian) -> Tensor:
+    def log_weights_of(self, batch: Batch, z: Tensor, posterior: Gaussian) -> Tensor:
         """log p(x|z) p(z) / q(z|x) of codes z (k, N, latent_dim), `posterior` q; (k, N) nats."""
         size = len(z)
         prior = Gaussian(torch.zeros_like(z), torch.zeros_like(z))
-        repeated = x.expand(size, *x.shape).flatten(0, 1)
-        log_likelihood = self.likelihood_of(z.flatten(0, 1)).log_prob(repeated).flatten(1).sum(1)
+        x, y = (None if part is None else part.expand(size, *part.shape).flatten(0, 1) for part in batch)
+        log_likelihood = self.likelihood_of(z.flatten(0, 1), y).log_prob(x).flatten(1).sum(1)
         return log_likelihood.view(size, -1) + (prior.log_prob(z) - posterior.log_prob(z)).sum(2)
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """x ~ p(x|z) for z ~ p(z), or its mode where `sample_pixels` is off; `y` is not used."""
-        return self.render(torch.randn(num_samples, self.latent_dim, device=self.device))
+        """x ~ p(x|z) for z ~ p(z), or its mode where `sample_pixels` is off."""
+        return self.render(torch.randn(num_samples, self.latent_dim, device=self.device), y)
 
-    def render(self, z: Tensor) -> Tensor:
+    def render(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """x ~ p(x|z) of codes (N, latent_dim), or its mode where `sample_pixels` is off."""
-        parts = [self.likelihood_of(part) for part in z.split(self.max_rows)]
+        parts = [self.likelihood_of(*part) for part in self._parts(z, y)]
         return torch.cat([part.sample() if self.sample_pixels else part.mode() for part in parts])
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The posterior mean (N, latent_dim)."""
-        return self.posterior(x).mean
+        return self.posterior(x, y).mean
 
-    def decode(self, z: Tensor) -> Tensor:
-        """The mode of p(x|z): uint8 (N, C, H, W), or the Gaussian's mean (N, D)."""
-        return self.likelihood_of(z).mode()
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The mode of p(x|z): levels (N, C, H, W), or the Gaussian's mean (N, D)."""
+        return self.likelihood_of(z, y).mode()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
+from genarena.nets.conditioning import WithContext, num_features
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
 from genarena.spec import DataSpec
 
@@ -14,9 +15,10 @@ MAX_ROWS, MAX_OUTPUTS = 1024, 2**24  # largest number of codes, and of decoder o
 
 
 class Networks(NamedTuple):
-    """encoder: data, levels scaled to [-1, 1], to (N, 2 latent_dim): mean and log-variance of q(z|x).
+    """encoder: data, levels scaled to [-1, 1], and a context to (N, 2 latent_dim): mean and log-variance of q(z|x).
 
-    decoder, head: codes (N, latent_dim) to p(x|z). max_rows: how many codes may be decoded at once.
+    decoder, head: codes (N, latent_dim) and a context to p(x|z). The context (N, F) is None without a condition.
+    max_rows: how many codes may be decoded at once.
     """
 
     encoder: nn.Module
@@ -48,8 +50,9 @@ class ImageNetworks(NamedTuple):
         head = PixelHead(self.pixels, spec, self.num_mixtures)
         patch = self.patch or (4 if spec.num_levels == 2 else 2)
         plan = ConvPyramid(height, width, self.channels, self.blocks, patch)
-        encoder = ConvEncoder(in_channels, 2 * latent_dim, plan, self.hidden)
-        decoder = ConvDecoder(latent_dim, head.out_channels, plan, self.hidden)
+        context = num_features(spec.condition)
+        encoder = ConvEncoder(in_channels, 2 * latent_dim, plan, self.hidden, context)
+        decoder = ConvDecoder(latent_dim + context, head.out_channels, plan, self.hidden)
         max_rows = max(1, min(MAX_ROWS, MAX_OUTPUTS // (head.out_channels * height * width)))
         return Networks(encoder, decoder, head, max_rows)
 
@@ -61,18 +64,19 @@ def networks_for(spec: DataSpec, latent_dim: int, images: ImageNetworks) -> Netw
 
 def vector_networks(spec: DataSpec, latent_dim: int, hidden: int) -> Networks:
     """Two hidden layers each way, and a Gaussian p(x|z). Raises ValueError for data of integer levels."""
-    if spec.is_discrete:
+    if spec.is_discrete or not spec.is_vector:
         raise ValueError(
             f"a vae models images or continuous vectors, and this data set has shape {spec.shape} "
             f"with num_levels={spec.num_levels}"
         )
-    encoder = _mlp(spec.num_dims, hidden, 2 * latent_dim)
-    decoder = _mlp(latent_dim, hidden, 2 * spec.num_dims)
+    context = num_features(spec.condition)
+    encoder = _mlp(spec.num_dims + context, hidden, 2 * latent_dim)
+    decoder = _mlp(latent_dim + context, hidden, 2 * spec.num_dims)
     return Networks(encoder, decoder, GaussianHead(), 16 * MAX_ROWS)
 
 
-def _mlp(in_features: int, hidden: int, out_features: int) -> nn.Sequential:
-    network = nn.Sequential(
+def _mlp(in_features: int, hidden: int, out_features: int) -> WithContext:
+    network = WithContext(
         nn.Linear(in_features, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, out_features)
     )
     initialise(network)

@@ -3,7 +3,7 @@
 Differs from the paper: residual convolutional networks (an MLP for vectors), Bernoulli or discretised-logistic pixels,
 KL warm-up over the first share of the budget, optional free bits (Kingma et al. 2016, arXiv 1606.04934, eq. 15) and KL
 weight beta (Higgins et al. 2017), and the importance-weighted bound of Burda et al. 2016 (arXiv 1509.00519) at
-evaluation only.
+evaluation only. With a condition, a vector of it is an input of the dense layers of encoder and decoder.
 """
 
 from collections.abc import Sequence
@@ -60,8 +60,8 @@ class VAE(LatentVariableModel):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """-E_q[log p(x|z)] + beta_t sum_j max(free_bits, KL_j), averaged over the batch, nats."""
-        posterior = self.posterior(batch.x)
-        reconstruction = -self.likelihood_of(posterior.sample()).log_prob(batch.x).flatten(1).sum(1).mean()
+        posterior = self.posterior(*batch)
+        reconstruction = -self.likelihood_of(posterior.sample(), batch.y).log_prob(batch.x).flatten(1).sum(1).mean()
         kl = posterior.kl().mean(0)  # (latent_dim,)
         loss = reconstruction + self.beta * self.ramped * kl.clamp_min(self.free_bits).sum()
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl.sum()}

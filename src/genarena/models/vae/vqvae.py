@@ -122,7 +122,7 @@ class VQVAE(GenerativeModel, Encodes, Decodes):
         codes = torch.randint(self.codebook.num_codes, (num_samples, *self.code_size), device=self.device)
         return torch.cat([self.likelihood_of(self.codebook.lookup(part)).sample() for part in codes.split(ROWS)])
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The encoder's output z(x) (N, D, h, w), before it is quantised."""
         return self.encoder(to_unit(x, self.spec.num_levels)).float()
 
@@ -130,7 +130,7 @@ class VQVAE(GenerativeModel, Encodes, Decodes):
         """The indices of the codes of images, (N, h, w) int64."""
         return self.codebook(self.encode(x)).codes
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """z (N, D, h, w) is quantised; the mode of p(x|e), uint8 (N, C, H, W)."""
         return self.likelihood_of(self.codebook(z).vectors).mode()
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from genarena.runs import interruption
+from genarena.spec import Batch
 
-# (model, number of samples, validation examples, path of the grid) -> the pictures that were written, by name
-Draw = Callable[[LightningModule, int, Tensor, Path], dict[str, Path]]
+# (model, number of samples, validation examples with labels, path of the grid) -> the pictures that were written, by name
+Draw = Callable[[LightningModule, int, Batch, Path], dict[str, Path]]
 
 
 class SampleGrid(Callback):
@@ -37,7 +37,8 @@ class SampleGrid(Callback):
         early = "06.2f" if percent < 10.0 else "03.0f"  # early validations may be less than one percent apart
         path = folder / f"{percent:{early}}.png"
         with interruption.allowed(trainer.world_size == 1):  # may take minutes
-            drawn = self.draw(pl_module, self.num_samples, trainer.datamodule.val[: self.num_samples // 2 or 1].x, path)
+            held_out = Batch(*trainer.datamodule.val[: self.num_samples // 2 or 1])
+            drawn = self.draw(pl_module, self.num_samples, held_out, path)
         for tracker in trainer.loggers:
             for name, picture in drawn.items():
                 tracker.log_picture(name, picture, pl_module.batches_seen)

@@ -1,0 +1,87 @@
+"""From conditions y to vectors: the only place that knows what kinds of conditions there are.
+
+    c = [ one-hot label, or attributes as -1 and 1 ; 1 where there is no condition ]
+
+A linear map of c without bias is an embedding of labels. Each network has its own map, so that its norm can be
+limited, or it can start at zero. The last entry exists only with `dropout` > 0: then training examples lose their
+condition with that probability, and the network learns p(x) beside p(x | y) (Ho & Salimans 2022, arXiv 2207.12598).
+Guidance of strength s combines the two outputs: s = 0 is unconditional, s = 1 conditional.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genarena.spec import Condition
+
+VECTORS = ("label", "attributes")  # kinds that become one vector
+
+
+class Conditioning(nn.Module):
+    """Conditions y to vectors (N, out_features); it has no weights.
+
+    dropout: share of the training examples that lose their condition. Raises ValueError for a kind that is no vector.
+    """
+
+    def __init__(self, condition: Condition, dropout: float = 0.0) -> None:
+        super().__init__()
+        if condition.kind not in VECTORS:
+            raise ValueError(f"condition {condition.kind}: this model takes {' or '.join(VECTORS)}")
+        self.condition, self.dropout = condition, dropout
+        self.out_features = num_features(condition, dropout)
+
+    def forward(self, y: Tensor | None, num: int, device: torch.device | None = None) -> Tensor:
+        """y (N, ...), or None: no condition for all `num` examples. Raises ValueError if y does not fit, and for
+        no condition where the network has not learned it."""
+        condition = self.condition
+        if y is None:
+            self._require_null("y=None")
+            y = condition.nulls(num, device)
+        elif y.device.type == "cpu" and not torch.compiler.is_compiling():  # elsewhere a check waits for the device
+            condition.check(y, num)
+        if self.training and self.dropout:
+            lost = torch.rand(num, device=y.device) < self.dropout
+            y = torch.where(lost.view(-1, *[1] * (y.dim() - 1)), condition.nulls(1, y.device), y)
+        null = condition.is_null(y)
+        if not self.dropout and null.any():
+            self._require_null("a null condition")
+        return self._encoded(y, null)
+
+    def _encoded(self, y: Tensor, null: Tensor) -> Tensor:
+        if self.condition.kind == "label":
+            return F.one_hot(y, self.condition.size + 1)[:, : self.out_features].float()
+        values = torch.where(null[:, None], 0.0, 2.0 * y.float() - 1.0)
+        return torch.cat([values, null[:, None].float()], 1)[:, : self.out_features]
+
+    def _require_null(self, what: str) -> None:
+        if not self.dropout:
+            raise ValueError(
+                f"{what}: this model is conditional on {self.condition.kind} and was trained without dropout of conditions, "
+                "so y is needed"
+            )
+
+
+def num_features(condition: Condition | None, dropout: float = 0.0) -> int:
+    """Entries of c; 0 for an unconditional model."""
+    return condition.size + (dropout > 0.0) if condition else 0
+
+
+def conditioning(condition: Condition | None, dropout: float = 0.0) -> Conditioning | None:
+    """None for an unconditional model."""
+    return Conditioning(condition, dropout) if condition else None
+
+
+class WithContext(nn.Sequential):
+    """Layers in sequence; the context (N, F), if there is one, is appended to the input (N, D)."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return super().forward(x if context is None else torch.cat([x, context], 1))
+
+
+def linear(context_features: int, out_features: int) -> nn.Linear | None:
+    """A map of c without bias, which starts at zero; None for an unconditional network."""
+    if not context_features:
+        return None
+    layer = nn.Linear(context_features, out_features, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
