@@ -163,7 +163,7 @@ def test_fewer_examples_than_components() -> None:
 def test_in_eval_mode_nothing_is_learnt_and_untrained_it_is_about_the_uniform() -> None:
     model = GMM(DataSpec((1, 8, 8), 256)).eval()
     x = torch.randint(256, (64, 1, 8, 8), dtype=torch.uint8)
-    model.observe(Batch(x))
+    model.loss(Batch(x))
     assert model.count == 0
     assert 8 < -model.log_prob(x).mean() / (64 * math.log(2)) < 8.5
 
