@@ -42,7 +42,7 @@ class IWAE(LatentVariableModel):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        num_importance: Count = 8,
+        num_importance: Count = 4,
         gradient: Literal["plain", "doubly_reparameterised"] = "doubly_reparameterised",
         latent_dim: Count = 32,
         channels: Count = 32,
