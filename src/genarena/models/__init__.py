@@ -7,6 +7,11 @@ To add a model
 - Write `conf/model/<name>.yaml` with `_target_`, `spec: ${data.spec}`, the options, and `training`.
 - Nothing else is edited. The tests go over all files of `conf/model`.
 
+To stand on a finished run (a VAE's codes, a tokenizer)
+- Extend `TwoStage` (`first_stage.py`), which keeps the bound on log p(x), caches the codes and decodes samples. In the YAML:
+  `first_stage: ???`, and the model of the codes as a partial node (`conf/model/latent_ddpm.yaml`).
+- A model can be a first stage if it `Encodes` and `Decodes`; the pair has a likelihood if it `Infers`.
+
 Rules
 - The module docstring names the paper and says what differs from it; the class docstring is the objective, an equation.
 - A new family is a new folder. Its `__init__.py` holds one docstring of at least 200 characters and no code: what the family

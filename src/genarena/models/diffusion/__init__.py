@@ -17,5 +17,6 @@ T (SNR_{t-1} - SNR_t) / 2. A model that is good in one of these numbers therefor
 Conventions. Steps are integers 0 .. T here and reach the network as t / T. Integer data is scaled to [-1, 1] by `to_unit`.
 `schedules.py` has every coefficient, computed in float64; `samplers.py` the samplers, all with one signature;
 `variational_bound.py` the terms of the bound; `probability_flow.py` integrates the log-density along the probability-flow
-ODE; a model has its network and its loss. `nfe` is the number of network evaluations per sample.
+ODE; a model has its network and its loss. `latent_ddpm` has a diffusion of the codes of a finished run
+(`models/first_stage.py`). `nfe` is the number of network evaluations per sample.
 """

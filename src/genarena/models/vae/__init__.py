@@ -13,6 +13,7 @@ Conventions of this family
     log_prob        the ELBO at num_samples=1, the importance-weighted bound beyond; both are lower bounds in
                     expectation. A loss with a KL weight other than one, or with free bits, is never called ELBO
     encode, decode  the posterior mean; the mode of p(x|z)
+    vqvae           its codes are discrete and q is deterministic: the bound is log p(x | codes) - M log K, prior uniform
     sample          z ~ p(z), then x ~ p(x|z): a draw from the model, pixel noise included
 
 `iwae` trains on the second bound, with its own gradient of the encoder; `vae` on the first.
