@@ -146,6 +146,11 @@ def stranger(first: Path) -> None:
     (first / "config.yaml").write_text(text.replace("genarena.models.vae.vae.VAE", "os.system"))
 
 
+def without_data_id(first: Path) -> None:
+    text = (first / "config.yaml").read_text()
+    (first / "config.yaml").write_text(text.replace("data_id:", "other_id:"))
+
+
 WRONG = {  # what was done to the folder -> the error, and a part of its text
     "failed": (failed, UserError, "that run has no result: failed, killed"),
     "unfinished": (rowless, UserError, "is not a row"),
@@ -153,6 +158,7 @@ WRONG = {  # what was done to the folder -> the error, and a part of its text
     "damaged weights": (lambda path: flip(RunFolder(path).chosen), Untrusted, "is damaged"),
     "damaged row": (lambda path: flip(path / "result.json"), ArenaError, "result.json"),
     "no weights": (lambda path: RunFolder(path).chosen.unlink(), Untrusted, "cannot be read"),
+    "unknown data": (without_data_id, UserError, "does not say which data"),
     "not ours": (stranger, Untrusted, "os.system"),
 }
 

@@ -71,6 +71,8 @@ def _opened(path: Path, spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str,
         if own.get(key) != spec.get(key):
             raise UserError(f"that run is of other data: {key} was {own.get(key)}, is {spec.get(key)}")
     name, data_id = cfg["choices"].get("model"), cfg.get("data_id")
+    if not isinstance(data_id, str):
+        raise UserError("its config.yaml does not say which data it was trained on (data_id)")
     node = {
         "_target_": TARGET,
         "model": cfg["model"],
