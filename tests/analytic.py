@@ -1,8 +1,14 @@
-"""Worlds with known answers."""
+"""Worlds with known answers: linear-Gaussian data, and data with exact denoisers on any Gaussian path."""
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
+
+from genarena.models.diffusion.paths import Level
+from genarena.models.diffusion.samplers import Denoised
 
 
 class Affine(nn.Module):
@@ -41,3 +47,61 @@ class LinearGaussian:
     def encoder(self) -> Affine:
         """x to mean and log-variance of the true posterior."""
         return Affine(self.gain, -self.gain @ self.bias, self.variance.log())
+
+
+@dataclass(frozen=True)
+class Normal:
+    """N(mean, spread^2) in each dimension."""
+
+    mean: float = 0.4
+    spread: float = 0.5
+
+    def denoise(self, x: Tensor, level: Level) -> Denoised:
+        """E[x_0 | x]."""
+        gain = self.spread**2 * level.a / self.deviation(level) ** 2
+        return Denoised(self.mean + gain * (x - level.a * self.mean))
+
+    def deviation(self, level: Level) -> float:
+        """Of the marginal of x."""
+        return math.hypot(level.a * self.spread, level.s)
+
+    def flow(self, x: Tensor, start: Level, end: Level) -> Tensor:
+        """Where the probability-flow ODE takes x: quantiles of the marginals are kept."""
+        scale = self.deviation(end) / self.deviation(start)
+        return end.a * self.mean + scale * (x - start.a * self.mean)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """sum_k weights_k N(means_k, spread^2) in one dimension."""
+
+    weights: tuple[float, ...] = (0.3, 0.7)
+    means: tuple[float, ...] = (-1.0, 0.5)
+    spread: float = 0.2
+
+    def marginal(self, level: Level) -> torch.distributions.MixtureSameFamily:
+        """The density of x."""
+        means = torch.tensor(self.means, dtype=torch.float64)
+        deviation = math.hypot(level.a * self.spread, level.s)
+        return torch.distributions.MixtureSameFamily(
+            torch.distributions.Categorical(torch.tensor(self.weights, dtype=torch.float64)),
+            torch.distributions.Normal(level.a * means, torch.full_like(means, deviation)),
+        )
+
+    def denoise(self, x: Tensor, level: Level) -> Denoised:
+        """E[x_0 | x], the components' posterior means weighed by their posterior probabilities."""
+        means, weights = (torch.tensor(part, dtype=x.dtype) for part in (self.means, self.weights))
+        variance = (level.a * self.spread) ** 2 + level.s**2
+        off = x[..., None] - level.a * means
+        chosen = (weights.log() - 0.5 * off.square() / variance).softmax(-1)
+        return Denoised((chosen * (means + self.spread**2 * level.a / variance * off)).sum(-1))
+
+    def flow(self, x: Tensor, start: Level, end: Level) -> Tensor:
+        """Where the probability-flow ODE takes x: quantiles are kept, by bisection of the distribution function."""
+        wanted, low, high = self.marginal(start).cdf(x), torch.full_like(x, -200.0), torch.full_like(x, 200.0)
+        target = self.marginal(end)
+        for _ in range(80):
+            middle = 0.5 * (low + high)
+            above = target.cdf(middle) > wanted
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        return 0.5 * (low + high)

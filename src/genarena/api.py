@@ -42,7 +42,15 @@ from genarena.training.trainer import check_model, num_processes
 __all__ = ["EvaluationSettings", "Fitted", "evaluate", "fit", "load", "load_data", "rescore", "sample"]
 
 BATCH = 500  # samples drawn at once; each batch has its own seed
-OPTIONS = ("model", "data", "budget", "trainer", "callbacks", "seed")  # parts of a configuration that training reads
+OPTIONS = (
+    "model",
+    "sampler",
+    "data",
+    "budget",
+    "trainer",
+    "callbacks",
+    "seed",
+)  # parts of a configuration that training reads
 
 Model = GenerativeModel | str
 Data = ArenaDataModule | str

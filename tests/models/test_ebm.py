@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from genarena.models.energy.annealed_importance_sampling import Partition
 from genarena.models.energy.ebm import EBM
+from genarena.models.energy.langevin import Langevin
 from genarena.models.energy.replay_buffer import ReplayBuffer
 from genarena.models.energy.sampler_kl import sampler_kl
 from genarena.spec import Batch, DataSpec
@@ -202,7 +203,7 @@ def test_trained_on_two_dimensions_it_finds_the_density() -> None:
         ais_chains=200,
         ais_steps=40,
         langevin_steps=10,
-        sample_steps=20,
+        sampler=Langevin(steps=20),
         step_size=0.02,
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3, betas=(0.0, 0.999))

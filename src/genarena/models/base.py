@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from genarena.likelihood import Likelihood, bits_per_dim
+from genarena.models.sampler import Sampler
 from genarena.nets.conditioning import Conditioning, conditioning
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import TrainedModule, Training
@@ -39,6 +40,8 @@ class GenerativeModel(TrainedModule, ABC):
     paper: ClassVar[str]  # arXiv id, or a DOI
     takes_sound: ClassVar[bool] = False  # True: data of shape (C, T) too
     conditional: ClassVar[bool] = False  # True: it uses y where `spec.condition` is set
+    samplers: ClassVar[type[Sampler] | None] = None  # those that fit; None: samples can be drawn in one way only
+    sampler: Any = None  # the one in use, an instance of `samplers`
 
     def __init__(self, spec: DataSpec, training: Training | None = None, condition_dropout: float = 0.0) -> None:
         super().__init__(training)
@@ -65,6 +68,12 @@ class GenerativeModel(TrainedModule, ABC):
     @abstractmethod
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, *shape) in the space of the data, of type `spec.dtype`; y: conditions (num_samples, ...)."""
+
+    def use(self, sampler: Sampler) -> None:
+        """Draw samples with this sampler from now on; the weights do not change. Raises ValueError if it does not fit."""
+        if self.samplers is None or not isinstance(sampler, self.samplers):
+            raise ValueError(f"sampler: {type(sampler).__name__} does not fit {type(self).__name__}")
+        self.sampler = sampler
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """log p(x | y), (N,) nats, of x (N, *shape) in the space of the data: integer levels, or floats.

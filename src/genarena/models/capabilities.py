@@ -31,10 +31,25 @@ class Withholds(ABC):
         """Validation examples (N, *shape), before training."""
 
 
-class Scores(ABC):
+class Denoises(ABC):
+    """x_t = a(t) x_0 + s(t) eps for t in [0, 1], 0 = data, in the model's own scaled space (levels in [-1, 1])."""
+
     @abstractmethod
-    def score(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """grad_x log p_t(x_t) for noise level t (N,) in [0, 1]; (N, *shape), in the model's own scaled space."""
+    def denoise(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """E[x_0 | x_t] (N, *shape) at times t (N,): not clamped, differentiable in x_t.
+
+        The score is grad log p_t(x_t) = (a E[x_0 | x_t] - x_t) / s^2 (Tweedie's formula).
+        """
+
+    @abstractmethod
+    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """a and s (N,) at times t (N,)."""
+
+
+class Differentiates(ABC):
+    @abstractmethod
+    def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:
+        """log p(u) (N,) nats up to a constant, differentiable in u (N, *shape), in the model's own continuous space."""
 
 
 class Choose(Protocol):

@@ -155,10 +155,16 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
         stage.settle(encoded)
         return data.with_training(encoded) if data.is_fixed else data
 
+    def observe(self, batch: Batch) -> None:
+        self.prior.observe(self._codes(batch))
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The loss of the prior on codes of `x`, which are data (N, *shape) or encoded examples."""
         self.prior.progress = self.progress
-        return self.prior.loss(Batch(self.first_stage.draw(self.first_stage.encoded(batch.x)), batch.y))
+        return self.prior.loss(self._codes(batch))
+
+    def _codes(self, batch: Batch) -> Batch:
+        return Batch(self.first_stage.draw(self.first_stage.encoded(batch.x)), batch.y)
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -1,8 +1,7 @@
 """Denoising diffusion probabilistic model (Ho, Jain & Abbeel 2020, arXiv 2006.11239).
 
 With the cosine schedule and the learned reverse variance of Nichol & Dhariwal 2021 (arXiv 2102.09672), v-prediction
-(Salimans & Ho 2022, arXiv 2202.00512), DDIM (Song et al. 2020, arXiv 2010.02502) and DPM-Solver++ (Lu et al. 2022,
-arXiv 2211.01095) samplers.
+(Salimans & Ho 2022, arXiv 2202.00512). Samples are drawn by any sampler of `samplers.py`.
 
 Differs from the papers
 - The steps of a training batch are spread evenly over 1 .. T from one random start (Kingma et al. 2021, arXiv 2107.00630,
@@ -10,6 +9,10 @@ Differs from the papers
 - A learned variance is interpolated by a sigmoid of the network's output. At t = 1 the posterior variance is zero; there a
   learned standard deviation may shrink to a tenth of a bin. With the variance of step 2 as its lower limit, every black
   pixel would cost a third of a bit. A fixed variance on levels is that of step 2 at t = 1, as in Ho et al.'s code.
+- On coarse levels, with a learned variance, the schedule starts at more noise: s_1 / a_1 is 0.3 bins (0.1 of the two bins of
+  binary data). Below it the decoder has nothing to tell apart, and the bound pays for steps that no data needs. 256 levels
+  keep the schedule of the paper.
+- Samplers clip predictions of continuous data to the range of the training data, as those of levels to [-1, 1].
 - The network folds blocks of pixels into channels (`patch`).
 - The steps of the bound are drawn from a fixed proposal distribution instead of one estimated from past losses.
 """
@@ -18,38 +21,44 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from genarena.likelihood import Likelihood, bits_per_dim, from_unit
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Integrates, Scores
-from genarena.models.diffusion.probability_flow import log_density
-from genarena.models.diffusion.samplers import SAMPLERS, Denoised, respaced
-from genarena.models.diffusion.schedules import PREDICTIONS, SCHEDULES, NoiseSchedule
+from genarena.models.capabilities import Denoises
+from genarena.models.diffusion.data_range import DataRange
+from genarena.models.diffusion.ode_likelihood import ODELikelihood
+from genarena.models.diffusion.paths import Level
+from genarena.models.diffusion.samplers import Denoised, DiffusionSampler, DPMSolver
+from genarena.models.diffusion.schedules import (
+    PREDICTIONS,
+    SCHEDULES,
+    NoiseSchedule,
+    respaced,
+    with_least_noise,
+)
 from genarena.models.diffusion.variational_bound import VariationalBound
 from genarena.nets.mlp import TimeMLP
 from genarena.nets.unet import UNet
 from genarena.options.values import Count, Share
+from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 # Reverse log-variance, between the posterior's (0) and beta's (1); None: learned
 VARIANCES = {"learned": None, "posterior": 0.0, "beta": 1.0}
-DEQUANTISATIONS = ("model", "uniform")
 BOUND_WEIGHT = 1e-3  # lambda of L_hybrid (Nichol & Dhariwal, eq. 16); T L_t in bits/dim, at one drawn t
 
 
-class DDPM(GenerativeModel, Scores, Integrates):
+class DDPM(GenerativeModel, Denoises, ODELikelihood):
     """min_theta E_{t, eps} |target_t - f_theta(a_t x_0 + s_t eps, t)|^2  +  lambda T E_t L_t  (mean in L_t detached),
 
     -log p(x) <= KL(q(x_T|x_0) || N(0, I)) + sum_{t>1} KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t)) - E log p(x_0|x_1).
 
-    prediction: eps, v or x. schedule: cosine or linear. variance: learned, posterior or beta. sampler: ancestral, ddim or
-    dpm_solver, at `nfe` steps. Vectors get a TimeMLP of `num_layers` blocks, images the U-Net. Continuous data has a
-    Gaussian decoder, and should have about unit scale. Raises ValueError for an unknown name, and for an `nfe` outside
-    1 .. num_steps.
+    prediction: eps, v or x. schedule: cosine or linear. variance: learned, posterior or beta. Vectors get a TimeMLP of
+    `num_layers` blocks, images the U-Net. Continuous data has a Gaussian decoder, and should have about unit scale. Raises
+    ValueError for an unknown name, and for a sampler with more evaluations than num_steps allows.
     """
 
     family = "diffusion"
@@ -57,6 +66,7 @@ class DDPM(GenerativeModel, Scores, Integrates):
     paper = "2006.11239"
     mixed_precision = True
     shardable = True
+    samplers = DiffusionSampler
 
     def __init__(
         self,
@@ -66,8 +76,7 @@ class DDPM(GenerativeModel, Scores, Integrates):
         schedule: str = "cosine",
         prediction: str = "v",
         variance: str = "learned",
-        sampler: str = "dpm_solver",
-        nfe: Count = 20,
+        sampler: DiffusionSampler = DPMSolver(),  # noqa: B008 - frozen
         hidden_channels: Count = 48,
         multipliers: Sequence[int] = (1, 2),
         num_blocks: Count = 1,
@@ -81,18 +90,19 @@ class DDPM(GenerativeModel, Scores, Integrates):
             ("schedule", schedule, SCHEDULES),
             ("prediction", prediction, PREDICTIONS),
             ("variance", variance, VARIANCES),
-            ("sampler", sampler, SAMPLERS),
         ):
             if value not in allowed:
                 raise ValueError(f"{name}={value!r}: expected one of {', '.join(allowed)}")
-        if not 1 <= nfe <= num_steps:
-            raise ValueError(f"nfe={nfe}: expected 1 to num_steps={num_steps}")
         self.fixed_share = VARIANCES[variance]
-        may_be_sharp = self.fixed_share is None and spec.is_discrete
-        sharpest = (0.2 / (spec.num_levels - 1)) ** 2 if may_be_sharp else math.inf
-        self.schedule = NoiseSchedule(SCHEDULES[schedule](num_steps), sharpest)
+        alpha_bar, sharpest = SCHEDULES[schedule](num_steps), math.inf
+        if self.fixed_share is None and spec.is_discrete:
+            bin_width = 2.0 / (spec.num_levels - 1)
+            sharpest = (0.1 * bin_width) ** 2
+            alpha_bar = with_least_noise(alpha_bar, bin_width * (0.3 if spec.num_levels > 2 else 0.1))
+        self.schedule = NoiseSchedule(alpha_bar, sharpest)
         self.bound = VariationalBound(self.schedule, spec)
-        self.prediction, self.sampler, self.num_evaluations = prediction, sampler, nfe
+        self.prediction = prediction
+        self.range = None if spec.is_discrete else DataRange(spec.shape)
         channels = spec.shape[0]
         out_channels = channels * (2 if self.fixed_share is None else 1)
         if spec.is_image:
@@ -103,6 +113,21 @@ class DDPM(GenerativeModel, Scores, Integrates):
             )
         else:
             self.network = TimeMLP(channels, out_channels, hidden_channels, num_layers)
+        self.use(sampler)
+
+    def use(self, sampler: DiffusionSampler) -> None:
+        super().use(sampler)
+        sampler.num_steps(self.schedule.num_steps)  # raises ValueError
+        if sampler.guidance != 1.0:
+            raise ValueError(
+                f"sampler.guidance={sampler.guidance}: the model was trained without conditions that are dropped at "
+                "random, and has no prediction without them; expected 1"
+            )
+
+    def observe(self, batch: Batch) -> None:
+        """Continuous data: the range of the training examples, for the samplers."""
+        if self.range:
+            self.range.observe(exchange.whole_batch(batch.x))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`simple`: mean squared error of the prediction, per dimension. `bound`: T L_t in bits/dim, trains the variance."""
@@ -121,11 +146,20 @@ class DDPM(GenerativeModel, Scores, Integrates):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, *shape): uint8 levels, or floats for continuous data; `nfe` evaluations of the network."""
+        """(num_samples, *shape): uint8 levels, or floats for continuous data."""
+        steps = respaced(self.schedule.num_steps, self.sampler.num_steps(self.schedule.num_steps))
+        levels = [self.schedule.level(step) for step in steps]
         noise = torch.randn(num_samples, *self.spec.shape, device=self.device)
-        steps = respaced(self.schedule.num_steps, self.num_evaluations)
-        x = SAMPLERS[self.sampler](self._denoise_at, noise, self.schedule, steps)
+        x = self.sampler.draw(self.denoised, noise, levels, self.range.ends() if self.range else (-1.0, 1.0))
         return from_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
+
+    def denoised(self, x: Tensor, level: Level) -> Denoised:
+        """The prediction, not clipped, for x (N, *shape) at a level of any path; it has the noise of a step if s / a does."""
+        step = self.schedule.step_of(level)
+        own = self.schedule.level(step)
+        x = x * (own.s / level.s)
+        output, share = self._outputs(x, torch.full((len(x),), step, device=x.device))
+        return Denoised(PREDICTIONS[self.prediction][1](output, x, *own), share)
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int | None = 1) -> Tensor:
         """(N,) nats: an unbiased estimate of the variational bound, whose *expectation* is at most log p(x).
@@ -154,44 +188,29 @@ class DDPM(GenerativeModel, Scores, Integrates):
             "num_steps": num_steps,
         }
 
-    def ode_log_prob(
-        self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str, y: Tensor | None = None
-    ) -> tuple[Tensor, dict]:
-        """(N,) nats under the probability flow from N(0, I) at step T to step 1 (Song et al. 2021, arXiv 2011.13456,
-        sec. 4.3 and app. D.2), and the facts of its solution. Raises ValueError for an unknown `dequantisation` of levels.
-
-        Levels: log P(x) >= E_q(u|x)[log p_1(u) + log P(x|u) - log q(u|x)]. With dequantisation="model", q is N(a_1 x_0,
-        s_1^2 I) and P(x|u) the decoder, as in the variational bound: noise that the network was trained on (Zheng et al.
-        2023, arXiv 2305.03935, explain why). With "uniform", q is uniform on the bin, as in Song et al.: loose for coarse
-        levels, because p_1 has a narrow peak at each level. Continuous data: log p_1(x).
-        """
-        if self.spec.is_discrete and dequantisation not in DEQUANTISATIONS:
-            raise ValueError(f"dequantisation={dequantisation!r}: expected one of {', '.join(DEQUANTISATIONS)}")
-        angles = self.schedule.angles
-        u, correction = self._dequantised(x, dequantisation) if self.spec.is_discrete else (x, 0.0)
-        flow = log_density(self._velocity, u, (angles[1], angles[-1]), tolerance, num_probes)
-        noise = {"dequantisation": dequantisation, "dequantisation_draws": 1} if self.spec.is_discrete else {}
-        return flow.log_prob + correction, flow.facts | noise
-
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """The training loss on held-out data; the whole bound is computed in the evaluation only."""
         return self.loss(batch)
 
-    def score(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """grad log q_t(x_t) = -eps / s_t at the step nearest to t T, but at least 1; data in [-1, 1] (N, *shape)."""
-        step = (t * self.schedule.num_steps).round().long().clamp_min(1)
-        eps = self.schedule.to_eps(self._denoise(x_t, step).x_0, x_t, step)
-        return -eps / self.schedule.at("noise", step, x_t)
+    def denoise(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """E[x_0 | x_t] (N, *shape) at times t (N,) in [0, 1]; below step 1 the network sees step 1."""
+        a, s = (part.view(-1, *[1] * (x_t.dim() - 1)) for part in self.marginal(t))
+        output, _ = self._outputs(x_t, (t * self.schedule.num_steps).clamp_min(1.0))
+        return PREDICTIONS[self.prediction][1](output, x_t, a, s)
+
+    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """a and s (N,) at times t (N,) in [0, 1], t T steps."""
+        return self.schedule.marginal(t * self.schedule.num_steps)
 
     def _drawn_term(self, x: Tensor, t: Tensor) -> Tensor:
         """L_{t-1} (N,) nats at steps t (N,), with one draw of x_t."""
         x_0 = self.bound.scaled(x)
         x_t = self.schedule.diffuse(x_0, torch.randn_like(x_0), t)
-        return self.bound.term(x, x_t, self._denoise(x_t, t), t)
+        return self.bound.term(x, x_t, self.reverse(x_t, t), t)
 
     @property
     def nfe(self) -> int:
-        return self.num_evaluations
+        return self.sampler.evaluations(self.schedule.num_steps)
 
     # -- the network ------------------------------------------------------------------------------------------------
 
@@ -206,20 +225,10 @@ class DDPM(GenerativeModel, Scores, Integrates):
         output, share = output.chunk(2, 1)
         return output, torch.sigmoid(share)
 
-    def _denoise(self, x_t: Tensor, t: Tensor) -> Denoised:
+    def reverse(self, x_t: Tensor, t: Tensor) -> Denoised:
+        """Mean and variance of the reverse step at steps t (N,); levels are clipped to their range."""
         output, share = self._outputs(x_t, t)
         return Denoised(self._clip(self.schedule.to_x_0(self.prediction, output, x_t, t)), share)
-
-    def _denoise_at(self, x_t: Tensor, step: int) -> Denoised:
-        return self._denoise(x_t, torch.full((len(x_t),), step, device=x_t.device))
-
-    def _velocity(self, x_t: Tensor, angle: float) -> Tensor:
-        """v = dx/d(angle) = (cos(angle) x - x_0) / sin(angle), at the fractional step that has this angle."""
-        angles = self.schedule.angles
-        step = float(np.interp(angle, angles, np.arange(len(angles))))
-        output, _ = self._outputs(x_t, torch.full((len(x_t),), step, device=x_t.device))
-        a, s = math.cos(angle), math.sin(angle)
-        return (a * x_t - self._clip(PREDICTIONS[self.prediction][1](output, x_t, a, s))) / s
 
     def _clip(self, x_0: Tensor) -> Tensor:
         return x_0.clamp(-1.0, 1.0) if self.spec.is_discrete else x_0
@@ -229,19 +238,3 @@ class DDPM(GenerativeModel, Scores, Integrates):
     def _even_steps(self, num: int) -> Tensor:
         u = (torch.rand(1, device=self.device) + torch.arange(num, device=self.device) / num) % 1.0
         return 1 + (u * self.schedule.num_steps).long().clamp_max(self.schedule.num_steps - 1)
-
-    # -- the probability flow ---------------------------------------------------------------------------------------
-
-    def _dequantised(self, x: Tensor, dequantisation: str) -> tuple[Tensor, Tensor]:
-        """u, and log P(x|u) - log q(u|x) (N,) nats."""
-        x_0 = self.bound.scaled(x)
-        if dequantisation == "uniform":
-            width = 2.0 / (self.spec.num_levels - 1)
-            log_volume = torch.full((len(x),), self.spec.num_dims * math.log(width), device=x.device)
-            return x_0 + width * (torch.rand_like(x_0) - 0.5), log_volume
-        eps, step = torch.randn_like(x_0), torch.ones(len(x), dtype=torch.long, device=x.device)
-        u = self.schedule.diffuse(x_0, eps, step)
-        denoised = self._denoise(u, step)
-        decoder = self.bound.decoder_log_prob(x, denoised.x_0, self.schedule.log_variance(denoised.share, step))
-        log_q = -0.5 * (eps.square() + math.log(2.0 * math.pi)) - self.schedule.noise[1].log()
-        return u, (decoder - log_q).flatten(1).sum(1)

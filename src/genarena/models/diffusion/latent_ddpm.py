@@ -8,6 +8,7 @@ log p(x).
 from collections.abc import Callable
 
 from genarena.models.base import GenerativeModel
+from genarena.models.diffusion.samplers import DiffusionSampler
 from genarena.models.first_stage import FirstStage, TwoStage
 from genarena.options.values import Folder
 from genarena.spec import DataSpec
@@ -22,6 +23,7 @@ class LatentDDPM(TwoStage):
 
     family = "diffusion"
     paper = "2112.10752"
+    samplers = DiffusionSampler
 
     def __init__(
         self,
@@ -31,3 +33,6 @@ class LatentDDPM(TwoStage):
         training: Training | None = None,
     ) -> None:
         super().__init__(spec, training, first_stage, prior)
+
+    def use(self, sampler: DiffusionSampler) -> None:
+        self.prior.use(sampler)

@@ -1,14 +1,17 @@
-"""Noise schedules alpha_bar_0 = 1 > alpha_bar_1 > ... > alpha_bar_T, and every coefficient that follows from them.
+"""Noise schedules alpha_bar_0 = 1 > alpha_bar_1 > ... > alpha_bar_T, and every coefficient that follows from them: a
+variance-preserving path in T steps.
 
 Linear: Ho, Jain & Abbeel 2020, arXiv 2006.11239, sec. 4. Cosine: Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 17.
 v: Salimans & Ho 2022, arXiv 2202.00512, appendix D.
 """
 
 import math
-from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from genarena.models.diffusion.paths import Jump, Level, jump
 
 
 def linear_alpha_bar(num_steps: int) -> Tensor:
@@ -38,16 +41,23 @@ PREDICTIONS = {
 }
 
 
-class Jump(NamedTuple):
-    """q(x_s | x_t, x_0) = N(weight_x_0 x_0 + weight_x_t x_t, exp(log_variance)), s < t (Ho et al., eq. 6 and 7).
+def respaced(num_steps: int, taken: int) -> list[int]:
+    """taken + 1 steps from num_steps to 0, as even as integers can be; 1 <= taken <= num_steps."""
+    return [num_steps * (taken - k) // taken for k in range(taken + 1)]
 
-    `log_beta` is the log-variance of q(x_t | x_s), an upper limit of sensible reverse variances.
+
+def with_least_noise(alpha_bar: Tensor, least: float) -> Tensor:
+    """The schedule with s_1 / a_1 = `least`, if its own is smaller; (T + 1,) float64.
+
+    In the angle phi (a = cos phi, s = sin phi) the steps 1 .. T are squeezed evenly into what is left.
     """
-
-    weight_x_0: float
-    weight_x_t: float
-    log_variance: float
-    log_beta: float
+    angles = alpha_bar.sqrt().acos()
+    first, last = angles[1].item(), angles[-1].item()
+    wanted = math.atan(least)
+    if wanted <= first:
+        return alpha_bar
+    angles = wanted + (angles[1:] - first) * ((last - wanted) / (last - first))
+    return torch.cat([alpha_bar[:1], angles.cos().square()])
 
 
 class NoiseSchedule(nn.Module):
@@ -77,24 +87,28 @@ class NoiseSchedule(nn.Module):
             "weight_x_0": jumps[:, 0],
             "low": jumps[:, 2],
             "high": jumps[:, 3],
+            "angle": torch.tensor(self.angles, dtype=torch.float64),
         }
         for name, column in columns.items():
             self.register_buffer(name, column.float(), persistent=False)
 
     def jump(self, t: int, s: int) -> Jump:
         """Coefficients of the reverse step from t to s < t; t - s may be larger than 1."""
-        at_t, at_s = self.alpha_bar[t], self.alpha_bar[s]
-        beta, kept = 1.0 - at_t / at_s, 1.0 - at_t
-        variance = beta * (1.0 - at_s) / kept
-        if s == 0:
-            at_2 = self.alpha_bar[2]
-            variance = min((1.0 - at_2 / self.alpha_bar[1]) * (1.0 - self.alpha_bar[1]) / (1.0 - at_2), self.sharpest)
-        return Jump(
-            math.sqrt(at_s) * beta / kept,
-            math.sqrt(at_t / at_s) * (1.0 - at_s) / kept,
-            math.log(variance),
-            math.log(beta),
+        found = jump(self.level(t), self.level(s))
+        if s > 0:
+            return found
+        return found._replace(
+            log_variance=min(jump(self.level(2), self.level(1)).log_variance, math.log(self.sharpest))
         )
+
+    def level(self, step: float) -> Level:
+        """(a, s) at a step in [0, T]; between whole steps the angle is interpolated."""
+        angle = float(np.interp(step, np.arange(self.num_steps + 1), self.angles))
+        return Level(math.cos(angle), math.sin(angle))
+
+    def step_of(self, level: Level) -> float:
+        """The step with this ratio s / a, on whatever path the level lies; T for more noise than the schedule has."""
+        return float(np.interp(math.atan2(level.s, level.a), self.angles, np.arange(self.num_steps + 1)))
 
     def diffuse(self, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """x_t = a_t x_0 + s_t eps for steps t (N,)."""
@@ -108,9 +122,11 @@ class NoiseSchedule(nn.Module):
         """x_0 (N, *shape) from the network's output at steps t (N,)."""
         return PREDICTIONS[prediction][1](output, x_t, self.at("signal", t, x_t), self.at("noise", t, x_t))
 
-    def to_eps(self, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """eps (N, *shape) from a prediction of x_0 at steps t (N,)."""
-        return (x_t - self.at("signal", t, x_t) * x_0) / self.at("noise", t, x_t)
+    def marginal(self, step: Tensor) -> tuple[Tensor, Tensor]:
+        """a and s (N,) at steps (N,) in [0, T], as `level`."""
+        low = step.long().clamp_max(self.num_steps - 1)
+        angle = self.angle[low] + (step - low) * (self.angle[low + 1] - self.angle[low])
+        return angle.cos(), angle.sin()
 
     def log_variance(self, share: Tensor, t: Tensor) -> Tensor:
         """Reverse log-variance, `share` of the way from the posterior variance to beta_t (Nichol & Dhariwal, eq. 15)."""

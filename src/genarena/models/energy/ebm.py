@@ -5,7 +5,7 @@ chains work); Du et al. 2021, arXiv 2012.01316 (KL term through the sampler, tra
 
 Differs from the paper: the temperature is explicit and the noise of a step fits its size, so that the chain samples
 the density whose likelihood is reported; a Gaussian reference measure makes that density proper; the noise on the data
-is part of the model, and a sample is denoised with the model's own score (Saremi & Hyvarinen 2019, arXiv 1903.02334).
+is part of the model, and a sample is drawn from P(x | v), the distribution of levels that the likelihood speaks of.
 """
 
 import math
@@ -14,14 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.likelihood import Likelihood, from_unit, log_mean_exp, to_unit
+from genarena.likelihood import Likelihood, log_mean_exp, to_unit
 from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Differentiates
 from genarena.models.energy.annealed_importance_sampling import (
     LEAPFROG_STEPS,
     Partition,
     annealed_importance_sampling,
 )
-from genarena.models.energy.langevin import energy_and_gradient, frozen, langevin, shifted
+from genarena.models.energy.langevin import Langevin, energy_and_gradient, frozen, langevin, shifted
 from genarena.models.energy.level_posterior import LevelPosterior
 from genarena.models.energy.reference import Reference
 from genarena.models.energy.replay_buffer import ReplayBuffer
@@ -33,7 +34,7 @@ from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 
-class EBM(GenerativeModel):
+class EBM(GenerativeModel, Differentiates):
     """p(v) = N(v; m, S) exp(-f(v)) / Z;  minimise E_data f(v) - E_model f(v),  v = x + data_noise N(0, I).
 
     data_noise: sigma, in units of [-1, 1] for levels; None is 0.3 for levels and 0.05 for continuous data.
@@ -45,15 +46,14 @@ class EBM(GenerativeModel):
     kl_weight: of the KL term, through the last step of each chain; 0 leaves it (and its second derivatives) out.
     jitter: share of the image by which a chain is shifted and rescaled at random between updates; images only.
     ais_chains, ais_steps: of the annealed importance sampling; `partition()` gives its result and standard error.
-    sample_steps, sample_from: Langevin steps from the start of a chain to a sample. "buffer" starts at the chains of
-        training, which cover the modes already and only settle under the evaluated (EMA) weights. "noise" starts at the
-        reference measure, and needs several hundred steps.
     """
 
     family = "energy"
     likelihood = Likelihood.ESTIMATE
     paper = "1903.08689"
     mixed_precision = True
+
+    samplers = Langevin
 
     def __init__(
         self,
@@ -73,14 +73,11 @@ class EBM(GenerativeModel):
         max_gap: float = 0.3,
         kl_weight: float = 0.0,
         jitter: float = 0.0,
-        sample_steps: int = 60,
-        sample_from: str = "buffer",
+        sampler: Langevin = Langevin(),  # noqa: B008 - frozen
         ais_chains: int = 32,
         ais_steps: int = 1500,
     ) -> None:
         super().__init__(spec, training)
-        if sample_from not in ("buffer", "noise"):
-            raise ValueError(f"sample_from={sample_from!r}: expected 'buffer' or 'noise'")
         if spec.is_image and not spec.is_discrete:
             spec.require_image("ebm")
         self.sigma = data_noise if data_noise is not None else (0.3 if spec.is_discrete else 0.05)
@@ -95,7 +92,6 @@ class EBM(GenerativeModel):
         self.energy_penalty, self.max_gap = energy_penalty, max_gap
         self.langevin_steps, self.drift_clamp = langevin_steps, drift_clamp
         self.kl_weight, self.jitter = kl_weight, jitter
-        self.sample_steps, self.sample_from = sample_steps, sample_from
         self.ais_chains, self.ais_steps = ais_chains, ais_steps
         if spec.is_image:
             self.net = ConvEnergy(spec.shape, hidden_channels, num_blocks=num_blocks, spectral=spectral_norm)
@@ -107,6 +103,7 @@ class EBM(GenerativeModel):
         self.levels = LevelPosterior(spec.num_levels, self.sigma) if spec.is_discrete else None
         self.register_buffer("constant", torch.zeros(4))  # a Partition; valid for weights with the checksum below
         self.register_buffer("constant_of", torch.zeros((), dtype=torch.int64))
+        self.use(sampler)
 
     # -- the density ------------------------------------------------------------------------------------------------
 
@@ -117,6 +114,10 @@ class EBM(GenerativeModel):
     def energy(self, v: Tensor) -> Tensor:
         """U(v) = f(v) - log N(v; m, S), (N,) nats, the energy that chains follow. log p(v) = -U(v) - log Z."""
         return self.tilt(v) + self.reference.energy(v)
+
+    def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:
+        """-U(u) = log p(u) + log Z, (N,) nats, of noisy data u; levels in [-1, 1]."""
+        return -self.energy(u)
 
     def noisy(self, x: Tensor) -> Tensor:
         """Data (N, *shape) to v in R^D."""
@@ -179,19 +180,19 @@ class EBM(GenerativeModel):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, *shape): the ends of chains; for levels, denoised and quantised. `y` is not used."""
-        from_buffer = self.sample_from == "buffer"
+        """(num_samples, *shape): the ends v of chains; for levels, x ~ P(x | v). `y` is not used."""
+        from_buffer = self.sampler.start == "buffer"
         v = self.buffer.pick(num_samples) if from_buffer else self.reference.sample(num_samples)
         return torch.cat([self._finish(part) for part in v.split(500)])
 
     def _finish(self, v: Tensor) -> Tensor:
         with frozen(self.net):
-            v = langevin(self.energy, v, self.sample_steps, self.step_size, self.drift_clamp)
-        return from_unit(self.denoise(v), self.spec.num_levels) if self.spec.is_discrete else v
+            v = langevin(self.energy, v, self.sampler.steps, self.step_size, self.drift_clamp)
+        return self.levels.sample(v) if self.spec.is_discrete else v
 
     @property
     def nfe(self) -> int:
-        return self.sample_steps + self.spec.is_discrete
+        return max(1, self.sampler.steps)
 
     # -- likelihood -------------------------------------------------------------------------------------------------
 

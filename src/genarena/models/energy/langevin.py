@@ -5,12 +5,30 @@ Papers: Welling & Teh 2011; Du & Mordatch 2019, arXiv 1903.08689, eq. 1; Nijkamp
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena.models.sampler import Sampler
+from genarena.options.values import Whole
+
 Energy = Callable[[Tensor], Tensor]  # (N, *shape) to (N,) nats; no row depends on another
+
+
+@dataclass(frozen=True)
+class Langevin(Sampler):
+    """Chains to samples of an energy-based model.
+
+    steps: Langevin steps from the start of a chain to a sample.
+    start: "buffer" starts at the chains of training, which cover the modes already and only settle under the evaluated
+        (EMA) weights. "noise" starts at the reference measure, and needs several hundred steps.
+    """
+
+    steps: Whole = 60
+    start: Literal["buffer", "noise"] = "buffer"
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from genarena.likelihood import to_unit
+from genarena.likelihood import as_levels, to_unit
 
 
 class LevelPosterior(nn.Module):
@@ -18,13 +18,24 @@ class LevelPosterior(nn.Module):
         """Count the levels of a training batch (N, *shape)."""
         self.counts += torch.bincount(x.flatten().long(), minlength=self.num_levels)
 
+    def sample(self, v: Tensor) -> Tensor:
+        """x ~ P(x | v), uint8, the shape of v; floats with NaN where v is not finite."""
+        parts = []
+        for part in v.flatten().split(2**14):
+            finite = torch.isfinite(part)
+            drawn = torch.distributions.Categorical(logits=self._logits(torch.where(finite, part, 0.0))).sample()
+            parts.append(torch.where(finite, drawn.float(), torch.nan))
+        return as_levels(torch.cat(parts).view_as(v))
+
+    def _logits(self, v: Tensor) -> Tensor:
+        """(N, levels) of v (N,)."""
+        units = to_unit(torch.arange(self.num_levels, device=v.device), self.num_levels)
+        return self.counts.float().log() - (v[:, None] - units).square() / (2.0 * self.sigma**2)
+
     def log_prob(self, x: Tensor, v: Tensor) -> Tensor:
         """Nats per dimension, same shape: softmax over levels of log count - (v - level)^2 / (2 sigma^2)."""
         log_counts, precision = self.counts.float().log(), 1.0 / (2.0 * self.sigma**2)
         units = to_unit(torch.arange(self.num_levels, device=v.device), self.num_levels)
-        totals = [
-            torch.logsumexp(log_counts - precision * (part[:, None] - units).square(), 1)
-            for part in v.flatten().split(2**14)
-        ]
+        totals = [torch.logsumexp(self._logits(part), 1) for part in v.flatten().split(2**14)]
         chosen = log_counts[x.long()] - precision * (v - units[x.long()]).square()
         return chosen - torch.cat(totals).view_as(v)
