@@ -206,7 +206,7 @@ def test_samples_of_vectors_stay_in_the_range_of_the_data(prediction):
     torch.manual_seed(0)
     model = DDPM(DataSpec((2,)), prediction=prediction).train()
     x = torch.rand(64, 2) * torch.tensor([2.0, 5.0]) - 1.0
-    model.loss(Batch(x))
+    model.observe(Batch(x))
     samples = model.eval().sample(500)
     assert (samples >= x.amin(0)).all() and (samples <= x.amax(0)).all()
 

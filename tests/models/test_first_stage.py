@@ -17,7 +17,7 @@ from genarena.models.first_stage import FirstStage
 from genarena.models.vae.vae import VAE
 from genarena.spec import Batch, DataSpec
 from tests.first_stages import standing
-from tests.models.test_vae import Affine
+from tests.analytic import Affine
 
 SPEC = DataSpec((4,))
 SCALE, NOISE = 2.5, 0.7

@@ -33,7 +33,7 @@ def draws(gradient: str, k: int, repeats: int = 20_000) -> dict[str, Tensor]:
     row has its own copy of the encoder's outputs. The decoder's gradient is only known as a mean."""
     model, _ = inexact(gradient, k)
     outputs = model.encoder(X).detach().repeat(repeats, 1).requires_grad_()
-    model.encoder.forward = lambda x: outputs
+    model.encoder.forward = lambda x, context: outputs
     torch.manual_seed(1)
     loss = model.loss(Batch(X.expand(repeats, -1)))["loss"]
     encoder, decoder = torch.autograd.grad(loss, (outputs, model.decoder.bias))
@@ -85,11 +85,11 @@ def test_the_plain_gradient_is_that_of_the_bound_itself() -> None:
     for step in (1e-2, -1e-2):
         shifted = outputs.clone()
         shifted[0, 2] += step
-        model.encoder.forward = lambda x, shifted=shifted: shifted
+        model.encoder.forward = lambda x, context, shifted=shifted: shifted
         torch.manual_seed(5)
         values.append(model.loss(Batch(X))["loss"])
     parameter = outputs.clone().requires_grad_()
-    model.encoder.forward = lambda x: parameter
+    model.encoder.forward = lambda x, context: parameter
     torch.manual_seed(5)
     (gradient,) = torch.autograd.grad(model.loss(Batch(X))["loss"], parameter)
     assert gradient[0, 2].item() == pytest.approx(((values[0] - values[1]) / 2e-2).item(), rel=1e-2)
@@ -110,8 +110,8 @@ def test_by_hand() -> None:
     """k = 2, one dimension: sum_i v_i^2 (d log w_i / dz_i), with log q not seeing the parameters of q."""
     model = IWAE(DataSpec((1,)), num_importance=2, latent_dim=1, hidden=4)
     outputs = torch.tensor([[0.5, 0.2]], requires_grad=True)  # mean, log-variance of q
-    model.encoder.forward = lambda x: outputs
-    model.decoder.forward = lambda z: torch.cat([2.0 * z, torch.zeros_like(z)], 1)
+    model.encoder.forward = lambda x, context: outputs
+    model.decoder.forward = lambda z, context: torch.cat([2.0 * z, torch.zeros_like(z)], 1)
     torch.manual_seed(0)
     (gradient,) = torch.autograd.grad(model.loss(Batch(torch.tensor([[1.0]])))["loss"], outputs)
     torch.manual_seed(0)

@@ -95,7 +95,7 @@ def test_the_row_says_what_two_ranks_did(folder: Path) -> None:
         "checkpoints",
         "samples",
     }
-    assert len((path / "metrics.csv").read_text().splitlines()) == 1 + 1 + 2 + 1  # header, a step, validations, the row
+    assert len((path / "metrics.csv").read_text().splitlines()) == 1 + 1 + 4 + 1  # header, a step, validations, the row
 
 
 @pytest.mark.parametrize("name", ["made", "gaussian"])  # no noise in the loss: only the sum over the batch is left

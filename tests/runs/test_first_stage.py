@@ -81,9 +81,9 @@ def test_training_examples_are_encoded_once(first: Path, tmp_path: Path, monkeyp
     seen: list[int] = []
     posterior = VAE.posterior
 
-    def counted(self: VAE, x: torch.Tensor) -> object:
+    def counted(self: VAE, x: torch.Tensor, y: torch.Tensor | None = None) -> object:
         seen.append(len(x))
-        return posterior(self, x)
+        return posterior(self, x, y)
 
     monkeypatch.setattr(VAE, "posterior", counted)
     monkeypatch.setattr("genarena.training.module.TrainedModule.validation_step", lambda self, batch, batch_idx: None)

@@ -116,10 +116,13 @@ def test_stored_options_do_not_reach_beyond_the_run(folder: RunFolder) -> None:
 
 
 def test_a_broken_configuration_is_one_line(folder: RunFolder) -> None:
-    for content in (b"\xff\xfe\x00", b"a: [", b"model: 1\ndata: 2\nchoices: 3\n", b""):
+    for content in (b"a: [", b"model: 1\ndata: 2\nchoices: 3\n", b""):
         folder.config.write_bytes(content)
         with pytest.raises(UserError):
             stored_config.load(folder.config)
+    folder.config.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(Untrusted):
+        stored_config.load(folder.config)
 
 
 def test_scripts_execute_no_pickle(folder: RunFolder, tmp_path: Path) -> None:

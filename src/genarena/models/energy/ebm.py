@@ -52,7 +52,6 @@ class EBM(GenerativeModel, Differentiates):
     likelihood = Likelihood.ESTIMATE
     paper = "1903.08689"
     mixed_precision = True
-
     samplers = Langevin
 
     def __init__(

@@ -19,13 +19,13 @@ class LevelPosterior(nn.Module):
         self.counts += torch.bincount(x.flatten().long(), minlength=self.num_levels)
 
     def sample(self, v: Tensor) -> Tensor:
-        """x ~ P(x | v), uint8, the shape of v; floats with NaN where v is not finite."""
+        """x ~ P(x | v), integer levels, the shape of v; floats with NaN where v is not finite."""
         parts = []
         for part in v.flatten().split(2**14):
             finite = torch.isfinite(part)
             drawn = torch.distributions.Categorical(logits=self._logits(torch.where(finite, part, 0.0))).sample()
             parts.append(torch.where(finite, drawn.float(), torch.nan))
-        return as_levels(torch.cat(parts).view_as(v))
+        return as_levels(torch.cat(parts).view_as(v), self.num_levels)
 
     def _logits(self, v: Tensor) -> Tensor:
         """(N, levels) of v (N,)."""
