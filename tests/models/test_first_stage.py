@@ -16,8 +16,8 @@ from genarena.models.diffusion.latent_ddpm import LatentDDPM
 from genarena.models.first_stage import FirstStage
 from genarena.models.vae.vae import VAE
 from genarena.spec import Batch, DataSpec
-from tests.first_stages import standing
 from tests.analytic import Affine
+from tests.first_stages import standing
 
 SPEC = DataSpec((4,))
 SCALE, NOISE = 2.5, 0.7
