@@ -1,13 +1,14 @@
 """Score a finished run again, with other metrics or sample counts, without training."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from genarena import cli
 from genarena.errors import UserError
 from genarena.metrics import check as check_metrics
-from genarena.options.script import FEATURES, Option, features
+from genarena.options.script import FEATURES, Option, features, of_sampler
 from genarena.options.signatures import parameters
 from genarena.options.values import Device, Folder
 
@@ -22,10 +23,13 @@ USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samp
     [iw_bounds_k=[1,10,100]] [iw_bounds_num_test=N]
     [ode_num_test=N] [ode_tolerance=1e-5] [ode_probes=N] [ode_dequantisation=model|uniform]
     [ais_num_test=N] [ais_chains=N] [ais_steps=N] [ais_sigma=0.2]
+    [sampler=<name>] [sampler.<option>=<value>]
     [features.space=domain|inception|dinov2|clip] [features.{inception,dinov2,clip}_weights=<file>|download]
 
 Started by torchrun, the processes share the work, and the numbers are the same. Without out, the numbers are printed and
-the run folder's result.json stays as it is. The device is that of the run: another one draws other random numbers."""
+the run folder's result.json stays as it is. With sampler=, e.g. sampler=ddim sampler.nfe=10, the same weights are scored with
+another sampler, and the row, a line of its own on the leaderboard, is written to <run folder>/evaluations/<name>/result.json;
+with other metrics or settings as well, only to out. The device is that of the run: another one draws other random numbers."""
 OPTIONS = {
     "run": Option(Folder, ...),
     "metrics": Option(list[str] | None),
@@ -38,7 +42,8 @@ OPTIONS = {
 
 
 def main() -> None:
-    options = cli.options(OPTIONS, USAGE)
+    sampler, others = of_sampler(sys.argv[1:])
+    options = cli.options(OPTIONS, USAGE, others)
     metrics = options["metrics"]
     if metrics is not None:
         check_metrics(metrics)
@@ -46,15 +51,17 @@ def main() -> None:
 
     from genarena import api
     from genarena.ranks import world
-    from genarena.runs import results
+    from genarena.runs import evaluations, results
     from genarena.runs.folder import RunFolder
 
     _refuse_failed(results.read_row(RunFolder.open(options["run"]).result), options)
     changes = settings | {"features": features(options)}
     with world.together("cpu" if options["device"] == "cpu" else "gpu", TIMEOUT):
-        row = api.rescore(options["run"], metrics, changes, options["data_root"], options["device"])
+        row = api.rescore(options["run"], metrics, changes, options["data_root"], options["device"], sampler)
         if world.rank() == 0:
-            show(row, options["out"])
+            keep = sampler and not options["out"] and metrics is None and not settings and row["status"] == "ok"
+            out = Path(options["run"], evaluations.FOLDER, row["evaluation"], "result.json") if keep else options["out"]
+            show(row, out)
 
 
 def _refuse_failed(row: dict[str, Any], options: dict[str, Any]) -> None:
@@ -64,13 +71,14 @@ def _refuse_failed(row: dict[str, Any], options: dict[str, Any]) -> None:
         )
 
 
-def show(row: dict[str, Any], out: str | None) -> None:
+def show(row: dict[str, Any], out: str | Path | None) -> None:
     """Print the row, and write it to a file where one is named."""
     from genarena.evaluation.row import summary
     from genarena.runs import results
 
     print(summary(row))
     if out:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
         results.write_row(row, Path(out))
         print(f"row: {out}")
     else:

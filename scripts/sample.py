@@ -1,16 +1,16 @@
 """Draw samples from a finished run, as a picture or an array."""
 
+import sys
 from pathlib import Path
 
 from genarena import cli
 from genarena.errors import UserError
-from genarena.options.script import Option
+from genarena.options.script import Option, of_sampler
 from genarena.options.values import Count, Device, Folder, Seed, Whole
 
-USAGE = (
-    "python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [label=<number>] [seed=0] "
-    "[device=cpu]"
-)
+USAGE = """python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [label=<number>] [seed=0]
+    [device=cpu]
+    [sampler=<name>] [sampler.<option>=<value>]     another sampler than the run's, e.g. sampler=ddim sampler.nfe=10"""
 OPTIONS = {
     "run": Option(Folder, ...),
     "num_samples": Option(Count, 64),
@@ -22,7 +22,8 @@ OPTIONS = {
 
 
 def main() -> None:
-    options = cli.options(OPTIONS, USAGE)
+    sampler, others = of_sampler(sys.argv[1:])
+    options = cli.options(OPTIONS, USAGE, others)
     out = Path(options["out"])
     if out.suffix not in (".png", ".npz"):
         raise UserError(f"out={out}: expected a name that ends in .png or .npz")
@@ -31,7 +32,7 @@ def main() -> None:
     from genarena.evaluation.pictures import save_samples
     from genarena.files.atomic import replace_atomically
 
-    model = api.load(options["run"], options["device"])
+    model = api.load(options["run"], options["device"], sampler)
     y = None if options["label"] is None else labels(model, options["label"], options["num_samples"])
     samples = api.sample(model, options["num_samples"], y, seed=options["seed"], progress=True)
     if out.suffix == ".png":

@@ -26,7 +26,7 @@ from genarena.build import build
 from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
 from genarena.evaluation import evaluate as evaluation
-from genarena.evaluation import memory
+from genarena.evaluation import memory, samplers
 from genarena.evaluation.rescoring import load_data, rescore
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.files.progress import Bars
@@ -77,13 +77,18 @@ class Fitted:
     nonfinite: dict[str, Any]
 
 
-def load(run: Run, device: str = "cpu") -> GenerativeModel:
+def load(run: Run, device: str = "cpu", sampler: Options = None) -> GenerativeModel:
     """The model of a run folder, in eval mode, with the weights that were evaluated; for an unfinished run, the newest ones.
+
+    sampler: another way to draw samples, e.g. {"sampler": "ddim", "sampler.nfe": 10}; its name, options of it, or both.
 
     A run folder may come from anybody: nothing in it is executed, and only sealed files of tensors are read. Raises
     UserError if there is no run, no weights or no such device; Untrusted for damaged files and for code in them.
     """
-    return RunFolder.open(run).rebuild(device)[1]
+    cfg, model = RunFolder.open(run).rebuild(device)
+    if sampler:
+        samplers.use(model, samplers.chosen(cfg, sampler))
+    return model
 
 
 def fit(
@@ -105,6 +110,8 @@ def fit(
     resolved = _composed(model, data, [*_budget(budget, limits), *_texts(options or {}, model, data)])
     with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
         torch.manual_seed(resolved["seed"])
+        if isinstance(model, str):
+            samplers.check(resolved)
         data = build(resolved["data"], "data") if isinstance(data, str) else data
         model = build_model(first_stage.resolved(resolved)) if isinstance(model, str) else model
         _check_pair(model, data)

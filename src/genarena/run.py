@@ -16,7 +16,7 @@ from torch import Tensor
 from genarena.build import build
 from genarena.data.base import ArenaDataModule
 from genarena.errors import DiskFull, Diverged, printable
-from genarena.evaluation import cost, memory
+from genarena.evaluation import cost, memory, samplers
 from genarena.evaluation.evaluate import evaluate, protocol
 from genarena.evaluation.pictures import (
     draw_samples,
@@ -91,6 +91,7 @@ class Run:
     def __init__(self, resolved: dict[str, Any]) -> None:
         """Build and check everything, so that mistakes are found before anything is written or trained."""
         self.resolved = dict(resolved)
+        samplers.check(resolved)
         self.data: ArenaDataModule = build(resolved["data"], "data")
         with RunFolder.open(resolved["resume"]).bounded() if resolved["resume"] else nullcontext():
             self.model: GenerativeModel = build_model(resolved)

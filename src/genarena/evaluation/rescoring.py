@@ -1,5 +1,6 @@
 """Evaluates a run on disk again, on its own data, with other metrics or settings."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 from genarena.build import build
 from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
-from genarena.evaluation.evaluate import evaluate, protocol
+from genarena.evaluation import cost, samplers
+from genarena.evaluation.evaluate import Evaluation, evaluate, protocol
 from genarena.evaluation.settings import EvaluationSettings
+from genarena.models.base import GenerativeModel
 from genarena.ranks import exchange, world
-from genarena.runs import provenance, results, stored_config
+from genarena.runs import evaluations, provenance, results, stored_config
 from genarena.runs.folder import RunFolder
 
 Names = Sequence[str] | None
@@ -31,7 +34,12 @@ def load_data(run: str | Path, root: str | None = None) -> ArenaDataModule:
 
 
 def rescore(
-    run: str | Path, metrics: Names = None, changes: Changes = None, root: str | None = None, device: str | None = None
+    run: str | Path,
+    metrics: Names = None,
+    changes: Changes = None,
+    root: str | None = None,
+    device: str | None = None,
+    sampler: Changes = None,
 ) -> dict[str, Any]:
     """The row of a run, with its metrics evaluated again. Files on disk do not change.
 
@@ -39,22 +47,46 @@ def rescore(
     changes: fields of EvaluationSettings that differ from the run's; for `features`, only the entries that differ.
     root: see `load_data`.
     device: None means that of the run; another one draws other random numbers.
+    sampler: another one for the same weights, e.g. {"sampler": "ddim", "sampler.nfe": 10}. The row then says so in `overrides`
+        and `evaluation`, and has the costs of sampling with it: it is another line of the leaderboard.
     Raises UserError for missing weights of features, before anything is measured.
     """
     folder = RunFolder.open(run)
     row = results.read_row(folder.result)
     device = device or row["cost"].get("device_type", "cpu")
     cfg, model = folder.rebuild(f"cuda:{world.rank_here()}" if device == "cuda" and world.joined() else device)
+    choice = samplers.chosen(cfg, sampler) if sampler else None
+    if choice:
+        samplers.use(model, choice)
     metrics = cfg["metrics"] if metrics is None else metrics
     settings = _settings(cfg["evaluation"], changes or {})
     protocol(metrics, settings)  # a missing file of weights is found before the evaluation
-    evaluation = evaluate(model, load_data(run, root), metrics, settings)
+    data, started = load_data(run, root), time.perf_counter()
+    evaluation = evaluate(model, data, metrics, settings)
+    seconds = round(time.perf_counter() - started, 3)
     row["data"]["split"] = settings.split
-    return row | {
+    measured = {
         "metrics": evaluation.metrics,
         "protocol": evaluation.protocol,
         "evaluated": provenance.environment(),
     }
+    if choice is None:
+        return row | measured
+    measured["cost"] = exchange.from_zero(lambda: _cost(row["cost"], model, data, evaluation, seconds))
+    name = evaluations.folder_of(folder.path, choice.name, choice.variant).name
+    return evaluations.row_of(row, choice.variant, name, measured)
+
+
+def _cost(
+    before: dict[str, Any], model: GenerativeModel, data: ArenaDataModule, evaluation: Evaluation, seconds: float
+) -> dict[str, Any]:
+    """The cost of the run, with that of its samples under the model's present sampler."""
+    of_samples = {
+        "nfe": model.nfe,
+        "sample_seconds_per_image": evaluation.seconds_per_image,
+        "evaluation_seconds": seconds,
+    }
+    return before | of_samples | cost.measure(model, data, before["examples_seen"], before["train_seconds"])
 
 
 def _settings(stored: dict[str, Any], changes: Mapping[str, Any]) -> EvaluationSettings:

@@ -10,17 +10,9 @@ from genarena.models.base import GenerativeModel
 from genarena.ranks import world
 from genarena.runs import first_stage, provenance, results
 
-# Options that change the trained model or its samples, and so make another line of the table; other data has another data id.
-VARIANT = (
-    "model.",
-    "sampler=",
-    "sampler.",
-    "callbacks.",
-    "experiment=",
-    "data.flip=",
-    "data.batch_size=",
-    "trainer.precision=",
-)
+# Options that change the trained model or its samples make another line of the table; other data has another data id.
+VARIANT = ("model.", "sampler=", "sampler.", "callbacks.", "experiment=", "data.flip=", "data.batch_size=")
+VARIANT += ("trainer.precision=",)
 ONLY_SHOWN = ("callbacks.progress=", "callbacks.grid_size=")  # change only what is shown
 
 FIRST = ("model", "run", "sha256", "seed", "line")  # of the run that a model stands on

@@ -9,6 +9,7 @@ from typing import Any
 
 from genarena.errors import ArenaError, UserError
 from genarena.files import foreign
+from genarena.runs import evaluations
 from genarena.runs.results import read_row
 
 COSTS = {  # key in `cost` -> heading, unit, description
@@ -24,7 +25,6 @@ COSTS = {  # key in `cost` -> heading, unit, description
     "peak_memory_mb": ("Peak memory", "MB", "of the process, or of the GPU where there is one"),
     "evaluation_seconds": ("Evaluation", "s", "all metrics together"),
 }
-EVALUATIONS = "evaluations"  # subfolder of a run folder: rows scored later, with other sampling seeds or metrics
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,12 @@ class Run:
     def anchor(self) -> str:
         """The HTML id of the run's section. It depends on the row only, so that links still work on a new page."""
         row = self.row
-        return anchor(row["data"]["id"], row["model"], str(row.get("run", self.folder.name)))
+        return anchor(
+            row["data"]["id"],
+            row["model"],
+            str(row.get("run", self.folder.name)),
+            *([row["evaluation"]] if "evaluation" in row else []),
+        )
 
     @property
     def classifier(self) -> str:
@@ -138,18 +143,20 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         raise UserError(f"runs_dir={runs_dir}: there is no such folder")
     runs, broken, of_searches = [], [], 0
     for path in found(runs_dir, "result.json"):
-        if path.parent.name == EVALUATIONS:
+        if path.parent.name == evaluations.FOLDER:
             continue
         try:
             foreign.check_folder(path.parent)
             row = read_row(path)
+            if evaluations.is_evaluation(path):
+                evaluations.check_weights(row, path)
         except ArenaError as error:
             broken.append(str(error))
             continue
         if row["data"]["split"] == "val":  # models were selected on this split, so it is not a result
             of_searches += 1
             continue
-        resampled, others, complaints = _evaluations(row, path.parent / EVALUATIONS)
+        resampled, others, complaints = _evaluations(row, path.parent / evaluations.FOLDER)
         broken += complaints
         row["metrics"] = others | row["metrics"]
         runs.append(Run(row, path.parent, resampled))

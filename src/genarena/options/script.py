@@ -12,7 +12,7 @@ from genarena.errors import UserError
 from genarena.options.hints import nearest
 from genarena.options.overrides import path_in
 from genarena.options.signatures import parameters
-from genarena.options.values import alternatives, base_of, place_of, refusal
+from genarena.options.values import Something, alternatives, base_of, place_of, refusal
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,17 @@ FEATURES = {  # the options `features.*`: the fields of FeatureSettings
 def features(options: Mapping[str, Any]) -> dict[str, str]:
     """The given options `features.*`, as fields of FeatureSettings."""
     return {name.partition(".")[2]: options[name] for name in FEATURES if options[name] is not None}
+
+
+def of_sampler(arguments: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
+    """The values of `sampler=<name>` and `sampler.<option>=<value>`, and all other arguments. Raises UserError.
+
+    Whether the sampler has such an option is checked when the sampler is known.
+    """
+    arguments = list(arguments)
+    own = [text for text in arguments if text.startswith(("sampler=", "sampler."))]
+    found = read(own, {text.partition("=")[0]: Option(Something) for text in own})
+    return found, [text for text in arguments if text not in own]
 
 
 def read(arguments: Iterable[str], options: Mapping[str, Option]) -> dict[str, Any]:

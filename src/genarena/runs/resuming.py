@@ -94,6 +94,11 @@ def _refuse_another(stored: dict[str, Any], resolved: dict[str, Any], path: Path
         there, here = stored.get(key), resolved[key]
         if isinstance(there, dict):
             there, here = ({k: v for k, v in node.items() if k not in READING} for node in (there, here))
+            if key == "model" and there != here and {**there, "sampler": here.get("sampler")} == here:
+                raise UserError(
+                    f"resume={path}: that run draws samples with another sampler; to score it with this one: "
+                    f"python scripts/evaluate.py run={path} sampler=<name>"
+                )
         if there != here:
             raise UserError(f"resume={path}: that run was started with another {key}: {_difference(there, here)}")
 
