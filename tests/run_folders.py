@@ -15,12 +15,7 @@ def only_run(runs_dir: Path, model: str = "*") -> Path:
 
 def the_folder(runs_dir: Path) -> RunFolder:
     """The only run on digits below `runs_dir`."""
-<<<<<<< ours
     return RunFolder.open(only_run(runs_dir))
-=======
-    (path,) = runs_dir.glob("digits/*/*")
-    return RunFolder.open(path)
->>>>>>> theirs
 
 
 def tensors(value: object, prefix: str = "") -> dict[str, torch.Tensor]:

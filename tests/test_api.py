@@ -118,8 +118,8 @@ def test_a_conditional_model_is_given_its_conditions() -> None:
     assert api.sample(model, 12)[:, 0, 0, 0].tolist() == [*range(10), 0, 1], "without y, labels in turn"
     with pytest.raises(UserError, match=r"y is torch.int64 \(3,\), expected label"):
         api.sample(model, 2, y[:3])
-    with pytest.raises(UserError, match="y has label 10: expected 0 to 9"):
-        api.sample(model, 2, torch.tensor([0, 10]))
+    with pytest.raises(UserError, match="y has label 11: expected 0 to 9"):
+        api.sample(model, 2, torch.tensor([0, 11]))
     with pytest.raises(UserError, match="Gaussian was trained without conditions"):
         api.sample(Gaussian(SPEC).eval(), 2, y[:2])
 

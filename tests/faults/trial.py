@@ -22,13 +22,9 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def command(runs_dir: Path, model: str, *more: str) -> list[str]:
-<<<<<<< ours
     """Arguments for 24 batches, averaged weights, and evaluation; validation and checkpoint after the first and after every
     second batch.
     """
-=======
-    """Arguments for 24 batches, with validation and checkpoint after every second batch, averaged weights, and evaluation."""
->>>>>>> theirs
     return [
         f"model={model}",
         "data=digits",

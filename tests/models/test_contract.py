@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.utils import get_object
 from torch import Tensor
 
 from genarena.build import build
@@ -19,6 +20,13 @@ from tests.first_stages import standing
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
 PAPER_SIZE = [name for name in available("model") if name.endswith("_paper")]
+CONDITIONAL = [
+    name for name in MODELS if get_object(compose([f"model={name}", "data=digits"]).model._target_).conditional
+]
+CASES = [*((name, False) for name in MODELS), *((name, True) for name in CONDITIONAL)]
+EVERY_CASE = pytest.mark.parametrize(
+    ("name", "given"), CASES, ids=[f"{name}{'-label' * given}" for name, given in CASES]
+)
 SMALL_BATCH = 4
 CHEAPER = {"ais_steps": 20}  # where a model has this option: the contract does not depend on how good an estimate is
 
@@ -38,12 +46,17 @@ def images(model: GenerativeModel, num: int = SMALL_BATCH, seed: int = 1) -> Ten
     return (smooth * model.spec.num_levels).floor().clamp_max(model.spec.num_levels - 1).to(torch.uint8)
 
 
-def fitted(name: str, **options: str) -> GenerativeModel:
-    """A model that has seen a batch: baselines count it, data-dependent initialisation has happened."""
-    model = make(name, **options)
+def labels(model: GenerativeModel, num: int = SMALL_BATCH) -> Tensor | None:
+    """All labels in turn; None for an unconditional model."""
+    return model.spec.condition.in_turn(num) if model.spec.condition else None
+
+
+def fitted(name: str, given: bool = False) -> GenerativeModel:
+    """A model that has seen a batch: baselines count it, data-dependent initialisation has happened. given: labels."""
+    model = make(name, *["data.condition=label"] * given)
     with torch.no_grad():
         for seed in range(3):
-            batch = Batch(images(model, 32, seed))
+            batch = Batch(images(model, 32, seed), labels(model, 32))
             model.train().observe(batch)
             model.loss(batch)
     if isinstance(model, Withholds):
@@ -74,10 +87,10 @@ def test_class_facts(name: str) -> None:
     assert model.nfe >= 1
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_loss_is_finite_and_reaches_every_parameter(name: str) -> None:
-    model = make(name).train()
-    batch = Batch(images(model, 8))
+@EVERY_CASE
+def test_loss_is_finite_and_reaches_every_parameter(name: str, given: bool) -> None:
+    model = make(name, *["data.condition=label"] * given).train()
+    batch = Batch(images(model, 10), labels(model, 10))
     model.loss(batch)  # data-dependent initialisation happens here
     with torch.no_grad():
         generator = torch.Generator().manual_seed(0)
@@ -96,45 +109,47 @@ def test_loss_is_finite_and_reaches_every_parameter(name: str) -> None:
     assert all(torch.isfinite(p.grad).all() for p in parameters.values() if p.requires_grad)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_loss_in_eval_mode_changes_no_weight_and_no_buffer(name: str) -> None:
+@EVERY_CASE
+def test_a_loss_in_eval_mode_changes_no_weight_and_no_buffer(name: str, given: bool) -> None:
     """Statistics, chains and starts change in training only, so a loss after the evaluation leaves the model as it was."""
-    model = fitted(name)
+    model = fitted(name, given)
+    batch = Batch(images(model, 8, seed=9), labels(model, 8))
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    model.loss(Batch(images(model, 8, seed=9)))
+    model.loss(batch)
     for player in model.players():
-        player.loss(Batch(images(model, 8, seed=9)))
+        player.loss(batch)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_samples_live_in_the_space_of_the_data(name: str) -> None:
-    model = fitted(name)
+@EVERY_CASE
+def test_samples_live_in_the_space_of_the_data(name: str, given: bool) -> None:
+    model = fitted(name, given)
+    y = labels(model, 5)
     torch.manual_seed(3)
-    samples = model.sample(5)
+    samples = model.sample(5, y)
     assert samples.shape == (5, *model.spec.shape)
     assert samples.dtype == torch.uint8
     assert samples.max() < model.spec.num_levels
     torch.manual_seed(3)
-    assert torch.equal(model.sample(5), samples)
+    assert torch.equal(model.sample(5, y), samples)
     torch.manual_seed(4)
-    assert not torch.equal(model.sample(5), samples)
+    assert not torch.equal(model.sample(5, y), samples)
     assert all(p.grad is None for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_log_prob_where_it_is_claimed(name: str) -> None:
-    model = fitted(name)
-    x = images(model)
+@EVERY_CASE
+def test_log_prob_where_it_is_claimed(name: str, given: bool) -> None:
+    model = fitted(name, given)
+    x, y = images(model), labels(model)
     if model.likelihood is Likelihood.NONE:
         with pytest.raises(TypeError, match="no likelihood"):
-            model.log_prob(x)
+            model.log_prob(x, y)
         return
     with torch.no_grad():
         torch.manual_seed(0)
-        log_prob = model.log_prob(x)
+        log_prob = model.log_prob(x, y)
         torch.manual_seed(0)
-        again = model.log_prob(x)
+        again = model.log_prob(x, y)
     assert log_prob.shape == (SMALL_BATCH,)
     assert log_prob.dtype == torch.float32
     assert torch.isfinite(log_prob).all()
@@ -148,64 +163,64 @@ def test_log_prob_where_it_is_claimed(name: str) -> None:
         assert 7 in made.values() or 8 in made.values(), draws
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_weights_average_to_the_bound(name: str) -> None:
+@EVERY_CASE
+def test_weights_average_to_the_bound(name: str, given: bool) -> None:
     """E[log w] is the bound of one draw, example by example, for models whose bound draws can tighten."""
-    model = fitted(name)
+    model = fitted(name, given)
     if not isinstance(model, Weighs):
         pytest.skip("no importance weights")
-    x = images(model, 2)
+    x, y = images(model, 2), labels(model, 2)
     torch.manual_seed(0)
     with torch.no_grad():
-        weights = model.log_weights(x, num_samples=100)
-        single = torch.stack([model.log_prob(x) for _ in range(30)])
+        weights = model.log_weights(x, y, num_samples=100)
+        single = torch.stack([model.log_prob(x, y) for _ in range(30)])
     assert weights.shape == (100, 2)
     error = (weights.var(0) / 100 + single.var(0) / 30).sqrt() + 1e-3
     assert ((weights.mean(0) - single.mean(0)).abs() < 4.0 * error).all()
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_what_a_decoder_emits_is_what_it_samples(name: str) -> None:
-    model = fitted(name)
+@EVERY_CASE
+def test_what_a_decoder_emits_is_what_it_samples(name: str, given: bool) -> None:
+    model = fitted(name, given)
     if not isinstance(model, Emits):
         pytest.skip("no decoder of a Gaussian latent code alone")
     torch.manual_seed(0)
-    samples = model.sample(4)
+    samples = model.sample(4, labels(model))
     torch.manual_seed(0)
     z = torch.randn(4, model.latent_dim, requires_grad=True)
-    emitted = model.emit(z)
+    emitted = model.emit(z, labels(model))
     assert torch.equal(from_unit(emitted, model.spec.num_levels), samples)
     assert torch.autograd.grad(emitted.sum(), z)[0].abs().sum() > 0
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_exact_likelihoods_do_not_depend_on_the_batch(name: str) -> None:
-    model = fitted(name)
+@EVERY_CASE
+def test_exact_likelihoods_do_not_depend_on_the_batch(name: str, given: bool) -> None:
+    model = fitted(name, given)
     if model.likelihood is not Likelihood.EXACT:
         pytest.skip("random numbers differ between one batch and its rows")
-    x = images(model)
+    x, y = images(model), labels(model)
     with torch.no_grad():
-        alone = torch.cat([model.log_prob(row[None]) for row in x])
-        torch.testing.assert_close(model.log_prob(x), alone, rtol=1e-5, atol=1e-3)
+        alone = torch.cat([model.log_prob(x[i : i + 1], y[i : i + 1] if given else None) for i in range(len(x))])
+        torch.testing.assert_close(model.log_prob(x, y), alone, rtol=1e-5, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_saved_and_loaded_is_the_same_model(name: str, tmp_path: Path) -> None:
-    model = fitted(name)
+@EVERY_CASE
+def test_saved_and_loaded_is_the_same_model(name: str, given: bool, tmp_path: Path) -> None:
+    model = fitted(name, given)
     torch.save(model.state_dict(), tmp_path / "weights.pt")
-    other = make(name)
+    other = make(name, *["data.condition=label"] * given)
     other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     other.eval()
     torch.manual_seed(5)
-    expected = model.sample(3)
+    expected = model.sample(3, labels(model, 3))
     torch.manual_seed(5)
-    assert torch.equal(other.sample(3), expected)
+    assert torch.equal(other.sample(3, labels(model, 3)), expected)
     if model.likelihood in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
-        x = images(model)
+        x, y = images(model), labels(model)
         torch.manual_seed(5)
-        expected = model.log_prob(x)
+        expected = model.log_prob(x, y)
         torch.manual_seed(5)
-        assert torch.equal(other.log_prob(x), expected)
+        assert torch.equal(other.log_prob(x, y), expected)
 
 
 @pytest.mark.parametrize("name", MODELS)

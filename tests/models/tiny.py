@@ -14,11 +14,7 @@ LARGEST = {  # pattern of an option's name -> largest value; a name has the same
 
 def tiny(name: str, *overrides: str, data: str = "digits") -> dict[str, Any]:
     """The configuration of a model with narrower layers and fewer blocks. Other options, also `training`, are unchanged."""
-<<<<<<< ours
     node = standing(compose([f"model={name}", f"data={data}", *overrides]))
-=======
-    node = compose([f"model={name}", f"data={data}", *overrides]).model
->>>>>>> theirs
     for key, value in node.items():
         for largest in [size for pattern, size in LARGEST.items() if re.fullmatch(pattern, key)]:
             node[key] = min(value, largest) if isinstance(value, int) else [min(item, largest) for item in value]

@@ -78,10 +78,18 @@ class WithContext(nn.Sequential):
         return super().forward(x if context is None else torch.cat([x, context], 1))
 
 
-def linear(context_features: int, out_features: int) -> nn.Linear | None:
-    """A map of c without bias, which starts at zero; None for an unconditional network."""
-    if not context_features:
-        return None
-    layer = nn.Linear(context_features, out_features, bias=False)
-    nn.init.zeros_(layer.weight)
-    return layer
+class ContextLinear(nn.Linear):
+    """sqrt(F) W c without bias, which starts at zero. Of one-hot vectors c only one entry in F is not zero: with the factor,
+    a step of Adam changes the output as much as with inputs of variance one."""
+
+    def __init__(self, context_features: int, out_features: int) -> None:
+        super().__init__(context_features, out_features, bias=False)
+        nn.init.zeros_(self.weight)
+
+    def forward(self, context: Tensor) -> Tensor:
+        return self.in_features**0.5 * super().forward(context)
+
+
+def linear(context_features: int, out_features: int) -> ContextLinear | None:
+    """None for an unconditional network."""
+    return ContextLinear(context_features, out_features) if context_features else None

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from genarena.likelihood import Likelihood, bits_per_dim, dequantisation_log_det, quantise
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Weighs
-from genarena.models.flow.bijection import Bijection
+from genarena.models.flow.bijection import Bijection, Chain
+from genarena.models.flow.priors import LearnedPrior
+from genarena.nets.conditioning import num_features
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -17,7 +19,8 @@ from genarena.training.module import Training
 class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
     """log p(x) = log N(f(x); 0, I) + log |det df/dx|; for integers the bound E_q[log p(u) - log q(u|x)].
 
-    With a condition y, the flow f depends on it. The noise of dequantisation does not.
+    With a condition y, the flow f depends on it, and so does the distribution of z before it: N(mean_y, scale_y^2), as in
+    Glow's reference code (`ycond`), here over all of z. The noise of dequantisation does not depend on y.
 
     flow: maps (N, *shape) to (N, D). dequantisation: for integer data, levels to u in [0, 1); None for floats.
     temperature: samples are drawn with z ~ N(0, temperature^2 I).
@@ -39,7 +42,9 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
         super().__init__(spec, training)
         if not 0.0 <= temperature:
             raise ValueError(f"temperature={temperature}: expected 0 or more")
-        self.flow, self.dequantisation, self.temperature = flow, dequantisation, temperature
+        prior = LearnedPrior((spec.num_dims,), num_features(spec.condition)) if spec.condition else None
+        self.flow = Chain(flow, prior) if prior else flow
+        self.dequantisation, self.temperature = dequantisation, temperature
 
     @property
     def likelihood(self) -> Likelihood:

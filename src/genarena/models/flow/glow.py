@@ -6,7 +6,7 @@ Differs from the paper
 - Coupling networks read asinh(x_a), and a tanh limits s instead of a sigmoid, so that couplings cannot amplify each other.
 - The last prior has a mean and a scale per position.
 - Pixels first pass a learned elementwise map to a normal distribution (`Gaussianise`).
-- With a condition, the networks of the couplings depend on it, and not the last prior alone.
+- With a condition, the networks of the couplings depend on it, and a mean and a scale of all latents, not of the last alone.
 - The noise of dequantisation may be learned (Flow++).
 `glow_paper` turns off the elementwise map, the patches and the position bias.
 """
@@ -63,7 +63,7 @@ class Glow(NormalisingFlow):
             context_features=context,
         )
         flow = Chain(
-            pixel_bijection(pixels, logit_margin, spec), steps_of_flow(spec.shape, num_levels, num_steps, step, context)
+            pixel_bijection(pixels, logit_margin, spec), steps_of_flow(spec.shape, num_levels, num_steps, step)
         )
         super().__init__(spec, training, flow, build_dequantisation(dequantisation, spec), temperature)
 

@@ -69,9 +69,7 @@ class MultiScale(Bijection):
         return x
 
 
-def steps_of_flow(
-    shape: Shape, num_levels: int, num_steps: int, step: Callable[[Shape], Bijection], context_features: int = 0
-) -> MultiScale:
+def steps_of_flow(shape: Shape, num_levels: int, num_steps: int, step: Callable[[Shape], Bijection]) -> MultiScale:
     """Squeeze, `num_steps` times `step(shape)`, and a learned prior, on each of `num_levels` scales (Glow, fig. 2b).
 
     There are fewer scales if the image cannot be halved that often. Raises ValueError if it cannot be halved at all.
@@ -84,7 +82,7 @@ def steps_of_flow(
     for index in range(num_levels):
         shape = squeezed(shape)
         steps = [step(shape) for _ in range(num_steps)]
-        prior = SplitPrior(shape[0]) if index < num_levels - 1 else LearnedPrior(shape, context_features)
+        prior = SplitPrior(shape[0]) if index < num_levels - 1 else LearnedPrior(shape)
         levels.append(Chain(Squeeze(), *steps, prior))
         shapes.append(shape)
         shape = halved(shape)

@@ -6,7 +6,7 @@ Differs from the paper
 - The networks see patches of pixels as channels (same masks, a fraction of the cost) and have a learned bias per position.
 - Pixels first pass a learned elementwise map to a normal distribution (`Gaussianise`), unless the paper's logit is chosen.
 - The noise of dequantisation may be learned (Flow++).
-- With a condition, the networks of the couplings depend on it.
+- With a condition, the networks of the couplings depend on it, and a mean and a scale of all latents.
 - On vectors the masks alternate between even and odd dimensions, and the networks are perceptrons.
 `realnvp_paper` turns off the elementwise map, the patches and the position bias.
 """

@@ -1,0 +1,81 @@
+"""Conditions: their null value, their checks, and the vector that a network sees."""
+
+import pytest
+import torch
+
+from genarena.nets.conditioning import Conditioning
+from genarena.spec import Condition, DataSpec, level_dtype
+
+LABEL, ATTRIBUTES = Condition("label", 3), Condition("attributes", 2)
+
+
+def test_labels_are_one_hot_and_attributes_are_signs() -> None:
+    assert Conditioning(LABEL)(torch.tensor([2, 0]), 2).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert Conditioning(ATTRIBUTES)(torch.tensor([[1, 0], [0, 0]]), 2).tolist() == [[1, -1], [-1, -1]]
+
+
+def test_no_condition_is_an_entry_of_its_own_where_it_was_learned() -> None:
+    labels, attributes = Conditioning(LABEL, 0.1).eval(), Conditioning(ATTRIBUTES, 0.1).eval()
+    assert labels(None, 2).tolist() == [[0, 0, 0, 1], [0, 0, 0, 1]]
+    assert labels(torch.tensor([1, 3]), 2).tolist() == [[0, 1, 0, 0], [0, 0, 0, 1]], "3 is the null label"
+    assert attributes(None, 1).tolist() == [[0, 0, 1]]
+    assert attributes(torch.tensor([[0, 1]]), 1).tolist() == [[-1, 1, 0]]
+
+
+@pytest.mark.parametrize("y", [None, torch.tensor([3, 0])])
+def test_no_condition_is_refused_where_it_was_not_learned(y: torch.Tensor | None) -> None:
+    with pytest.raises(ValueError, match="trained without dropout of conditions, so y is needed") as error:
+        Conditioning(LABEL)(y, 2)
+    assert "\n" not in str(error.value)
+
+
+def test_dropout_loses_its_share_in_training_only() -> None:
+    torch.manual_seed(0)
+    layer, y = Conditioning(LABEL, 0.25), torch.arange(3).repeat(2000)
+    lost = layer.train()(y, len(y))[:, -1]
+    assert lost.mean().item() == pytest.approx(0.25, abs=0.02)  # four standard errors
+    assert layer.eval()(y, len(y))[:, -1].sum() == 0
+
+
+@pytest.mark.parametrize("condition", [LABEL, ATTRIBUTES, Condition("caption", 9, (4,)), Condition("mel", 5, (5, 7))])
+def test_null_is_no_condition_of_the_data(condition: Condition) -> None:
+    assert condition.nulls(3).shape == (3, *condition.shape)
+    assert condition.nulls(3).dtype == condition.dtype
+    assert condition.is_null(condition.nulls(3)).all()
+    assert not condition.is_null(torch.zeros(3, *condition.shape, dtype=condition.dtype)).any()
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (torch.tensor([0.0, 1.0]), "float32"),
+        (torch.tensor([0, 1, 2]), "expected label"),
+        (torch.tensor([[0], [1]]), "expected label"),
+        (torch.tensor([0, 4]), "y has label 4: expected 0 to 2"),
+        (torch.tensor([-1, 0]), "y has label -1: expected 0 to 2"),
+    ],
+)
+def test_what_does_not_fit_is_refused(y: torch.Tensor, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        LABEL.check(y, 2)
+
+
+def test_the_spec_gives_the_size_of_a_condition() -> None:
+    spec = DataSpec((1, 8, 8), 17, 10, condition="label")
+    assert spec.condition == Condition("label", 10)
+    assert DataSpec((1, 8, 8), num_attributes=40, condition="attributes").condition.shape == (40,)
+    with pytest.raises(ValueError, match="data.condition=label: no number of classes is known"):
+        DataSpec((1, 8, 8), 17, condition="label")
+    with pytest.raises(ValueError, match="data.condition=lable: expected label, attributes or null"):
+        DataSpec((1, 8, 8), 17, 10, condition="lable")
+
+
+def test_the_type_follows_the_levels() -> None:
+    assert [level_dtype(levels) for levels in (2, 256, 257, 65_536)] == [
+        torch.uint8,
+        torch.uint8,
+        torch.int32,
+        torch.int32,
+    ]
+    assert DataSpec((1, 16_000), 65_536).dtype == torch.int32
+    assert DataSpec((3,)).dtype == torch.float32
