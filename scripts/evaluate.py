@@ -59,7 +59,8 @@ def main() -> None:
     with world.together("cpu" if options["device"] == "cpu" else "gpu", TIMEOUT):
         row = api.rescore(options["run"], metrics, changes, options["data_root"], options["device"], sampler)
         if world.rank() == 0:
-            keep = sampler and not options["out"] and metrics is None and not settings and row["status"] == "ok"
+            others = [options["out"], metrics, *settings, *changes["features"], options["device"]]
+            keep = sampler and not any(others) and row["status"] == "ok"
             out = Path(options["run"], evaluations.FOLDER, row["evaluation"], "result.json") if keep else options["out"]
             show(row, out)
 

@@ -32,25 +32,18 @@ from genarena.evaluation.settings import EvaluationSettings
 from genarena.files.progress import Bars
 from genarena.models.base import GenerativeModel
 from genarena.ranks import seeds
-from genarena.run import prepare, quiet
+from genarena.run import prepare
 from genarena.runs import first_stage
 from genarena.runs.folder import RunFolder, build_model
 from genarena.spec import Condition
 from genarena.training.fitting import Fitting, Observers, Plan
-from genarena.training.trainer import check_model, num_processes
+from genarena.training.trainer import check_model, num_processes, quiet
 
 __all__ = ["EvaluationSettings", "Fitted", "evaluate", "fit", "load", "load_data", "rescore", "sample"]
 
 BATCH = 500  # samples drawn at once; each batch has its own seed
-OPTIONS = (
-    "model",
-    "sampler",
-    "data",
-    "budget",
-    "trainer",
-    "callbacks",
-    "seed",
-)  # parts of a configuration that training reads
+# Parts of a configuration that training reads
+OPTIONS = ("model", "sampler", "data", "budget", "trainer", "callbacks", "seed")
 
 Model = GenerativeModel | str
 Data = ArenaDataModule | str

@@ -6,7 +6,6 @@ with the composed configuration, and with the types of the constructor that the 
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -181,8 +180,9 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
     try:
         resolved = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        empty = [override.key_or_group for override in given if values_of(override) == [None]]
-        raise UserError(unresolved(error, empty)) from error
+        raise UserError(
+            unresolved(error, [each.key_or_group for each in given if values_of(each) == [None]])
+        ) from error
     for group, node in resolved.items():
         refuse_foreign(node, group)
     check_devices(resolved["trainer"])
@@ -193,7 +193,7 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
 
 def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
     key = override.key_or_group
-    if re.match(r"hydra\b", key):
+    if key.split(".")[0].split("/")[0] == "hydra":
         raise UserError(f"{text}: Hydra's own settings are fixed; runs_dir=<folder> says where runs are kept")
     if is_group(key):
         return text

@@ -1,9 +1,7 @@
 """One run, from a composed configuration to a row: build, fit, choose the weights, evaluate, record."""
 
-import logging
 import sys
 import time
-import warnings
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -41,7 +39,7 @@ from genarena.tracking import loggers, wandb_run
 from genarena.tracking.base import Tracker
 from genarena.training.callbacks.sample_grid import SampleGrid
 from genarena.training.fitting import Fitting, Observers, Plan
-from genarena.training.trainer import check_batch, check_model, num_processes
+from genarena.training.trainer import check_batch, check_model, num_processes, quiet
 
 GRID = 64  # images in final.png
 
@@ -234,13 +232,6 @@ def prepare(model: GenerativeModel, data: ArenaDataModule) -> None:
         model.first_stage.check_data(data.facts["id"])
     if isinstance(model, Withholds):
         model.withhold(data.val.x)
-
-
-def quiet() -> None:
-    """Silence warnings of Lightning and torch about their usage."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
 
 
 def _reason(error: BaseException) -> str:

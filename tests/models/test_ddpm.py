@@ -191,7 +191,6 @@ def test_least_noise_follows_the_bins_and_the_bound_still_closes(num_levels):
     x = torch.multinomial(mass, 1000, True).view(-1, 1, 1, 1)
     with torch.no_grad():
         gap = (mass.log()[x.flatten()] - model.log_prob(x.to(torch.uint8), num_samples=None)).mean().item()
-    print(num_levels, gap)
     assert -0.05 < gap < 0.2
 
 

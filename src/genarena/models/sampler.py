@@ -7,7 +7,6 @@ A sampler is a frozen dataclass, and a file of `conf/sampler` describes it. A mo
 from dataclasses import dataclass
 
 from genarena.options import values
-from genarena.options.values import NonNegative
 
 
 @dataclass(frozen=True)
@@ -16,14 +15,3 @@ class Sampler:
 
     def __post_init__(self) -> None:
         values.check_fields(self, "sampler")
-
-
-@dataclass(frozen=True)
-class Direct(Sampler):
-    """One pass of the model, with no options but a temperature T.
-
-    temperature: the prior p(z) is N(0, T^2 I) (flows, decoders); logits are divided by T (autoregressive models).
-        1 draws from the model itself.
-    """
-
-    temperature: NonNegative = 1.0

@@ -1,5 +1,7 @@
 """Builds a Lightning trainer from `conf/trainer/*.yaml`: devices, precision, and checks of combinations."""
 
+import logging
+import warnings
 from typing import Any
 
 import torch
@@ -144,3 +146,10 @@ def _fast_bf16(accelerator: str) -> bool:
     if accelerator != "cpu" and torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported()
+
+
+def quiet() -> None:
+    """Silence warnings of Lightning and torch about their usage."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")

@@ -12,7 +12,7 @@ Differs from the papers
   zero noise, which is h = infinity, it returns the last prediction.
 - Heun's method is on the straight line instead of in sigma = s / a, where the first step of a variance-preserving schedule,
   from sigma of thousands, would ruin it.
-- Third order: D_2 is twice the second divided difference. Without the factor, as in the authors' code, the order is 2.
+- Third order: D_2 is twice the second divided difference; without the factor the order is 2.
 """
 
 import math
