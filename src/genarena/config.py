@@ -180,9 +180,7 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
     try:
         resolved = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(
-            unresolved(error, [each.key_or_group for each in given if values_of(each) == [None]])
-        ) from error
+        raise UserError(unresolved(error, given)) from error
     for group, node in resolved.items():
         refuse_foreign(node, group)
     check_devices(resolved["trainer"])

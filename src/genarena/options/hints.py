@@ -4,8 +4,10 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
+from genarena.options.overrides import values
 from genarena.options.signatures import parameters
 
 
@@ -38,12 +40,13 @@ def told(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-def unresolved(error: Exception, empty: Iterable[str]) -> str:
+def unresolved(error: Exception, given: Iterable[Override]) -> str:
     """Why OmegaConf cannot resolve a reference from one option to another, in one line.
 
-    empty: the options that were set to null.
+    given: the options of the command line; the reference may lead into one that was set to null.
     """
     text, source = told(error), getattr(error, "full_key", None)
+    empty = [override.key_or_group for override in given if values(override) == [None]]
     if key := next((key for key in empty if f"{key}." in text), None):
         return f"{key}=null: other options refer to it{f', e.g. {source}' if source else ''}"
     return f"these options do not fit together: {text}"
