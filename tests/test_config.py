@@ -70,6 +70,8 @@ GOOD = ["model=vae", "data=digits"]
         ([*GOOD, "evaluation.split=train"], ["test, val"]),
         ([*GOOD, "features.space=vgg"], ["features.space=vgg", "domain, inception, dinov2, clip"]),
         (["model=vae,gan", "data=digits"], ["model=gan"]),
+        ([*GOOD, "data.condition=lable"], ["data.condition=lable", "label, attributes or null"]),
+        ([*GOOD, "+data.spec.condition=label"], ["data.spec.condition: say data.condition=label"]),
         ([*GOOD, "resume=nowhere"], ["resume=nowhere", "config.yaml"]),
     ],
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else None,

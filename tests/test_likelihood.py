@@ -8,7 +8,7 @@ import torch
 
 from genarena import likelihood
 from genarena.likelihood import Likelihood, bits_per_dim, dequantise, from_unit, log_mean_exp, quantise, to_unit
-from genarena.spec import DataSpec
+from genarena.spec import DataSpec, level_dtype
 from genarena.training import schedule
 
 
@@ -33,8 +33,8 @@ def test_both_quantisers_give_the_levels_back(levels: int) -> None:
 def test_noise_never_leaves_the_bin_of_its_level(noise: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """For every alphabet and level; in float32 255 + 0.9999999 is 256, and 15 / 22 * 22 is below 15."""
     monkeypatch.setattr(torch, "rand", lambda shape, device: torch.full(shape, noise))
-    for levels in range(2, 257):
-        x = torch.arange(levels, dtype=torch.uint8)
+    for levels in (*range(2, 257), 512, 65_536):
+        x = torch.arange(levels, dtype=level_dtype(levels))
         u = dequantise(x, levels)
         assert u.min() >= 0.0
         assert u.max() < 1.0

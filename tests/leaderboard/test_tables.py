@@ -366,3 +366,17 @@ def test_offline_wandb_gets_the_tables_and_the_files(
     assert (first["model"], first["rank"], first["fd_domain"]) == ("vae", "1?", 1.0)
     wandb.teardown()  # as at the end of the process: the log is flushed
     assert b"leaderboard.md" in next(run.glob("*.wandb")).read_bytes()  # the artifact's manifest
+
+
+def test_a_conditional_likelihood_has_a_column_of_its_own(tmp_path: Path) -> None:
+    """log p(x | y) is not log p(x): they share no column, and no rank."""
+    plain, given = make_row("vae", value=None), make_row("made", value=None, overrides=["data.condition=label"])
+    given["metrics"]["bits_per_dim"]["given"] = "label"
+    (table,) = tables(tmp_path, plain, given)
+    assert table.ranked_by == "bits_per_dim"
+    titles = {column.key: column.title for column in table.columns}
+    assert titles["bits_per_dim"] == "Bits/dim" and titles["bits_per_dim_given_label"] == "Bits/dim | label"
+    lines = {line.model: line for line in table.lines}
+    assert lines["made"].cells["bits_per_dim"].value is None and lines["made"].place is None
+    assert lines["made"].cells["bits_per_dim_given_label"].value == 2.0
+    assert lines["vae"].cells["bits_per_dim_given_label"].value is None and lines["vae"].place == 1

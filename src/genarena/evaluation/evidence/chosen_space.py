@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
+from genarena.metrics.base import Unavailable
 
 
 class ChosenSpace(Kind):
@@ -25,12 +26,18 @@ class ChosenSpace(Kind):
     @piece
     def train_features(self, train: Tensor) -> Tensor:
         """(N, F), of all training examples."""
+        self._refuse_sound()
         if not self.subject.data.spec.is_image:
             return train
         return self.subject.networks.of_training_examples(self.settings.features.space, train)
 
+    def _refuse_sound(self) -> None:
+        if self.subject.data.spec.is_sound:
+            raise Unavailable(f"features are of images and vectors, and {self.subject.data.name} is sound")
+
     def _source(self, whose: str) -> str:
-        """The name of the piece that has these features."""
+        """The name of the piece that has these features. Raises Unavailable for sound."""
+        self._refuse_sound()
         return f"{whose}_{self.settings.features.space}" if self.subject.data.spec.is_image else whose
 
     def facts(self, piece: str) -> dict[str, Any]:
