@@ -195,8 +195,6 @@ def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
         raise UserError(f"{text}: Hydra's own settings are fixed; runs_dir=<folder> says where runs are kept")
     if is_group(key):
         return text
-    if key.startswith("data.spec.condition"):
-        raise UserError(f"{key}: say data.condition=label or data.condition=attributes")
     if override.is_delete():
         raise UserError(f"~{key}: options cannot be removed")
     parent, last = _descend(cfg, key)

@@ -19,7 +19,8 @@ def key_of(text: str) -> str:
 
 
 def parse(text: str) -> Override:
-    """Parse an override. Raises UserError, which tells how lists and texts are written."""
+    """Parse an override. Raises UserError, which tells how lists and texts are written; and for a key that is derived."""
+    refuse_derived(key_of(text))
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException as error:
@@ -86,3 +87,9 @@ def _unquoted(value: str) -> list[str]:
 
 
 OF_THE_LINE = {key: place for key, kind in GROUPS[""].items() if (place := place_of(kind))}  # resume, runs_dir
+
+
+def refuse_derived(key: str) -> None:
+    """Raise UserError for a key that follows from another option, which has to be set instead."""
+    if key.startswith("data.spec.condition"):
+        raise UserError(f"{key}: say data.condition=label or data.condition=attributes")
