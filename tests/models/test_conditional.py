@@ -15,6 +15,8 @@ from genarena.likelihood import Likelihood
 from genarena.models.autoregressive.made import MADE
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
+from genarena.models.diffusion.ddpm import DDPM
+from genarena.models.diffusion.samplers import DDIM
 from genarena.models.flow.glow import Glow
 from genarena.models.flow.realnvp import RealNVP
 from genarena.models.gan.sngan import SNGAN
@@ -165,3 +167,39 @@ def test_data_condition_is_used_or_refused_in_one_line(name: str) -> None:
         x = torch.randint(17, (2, 1, 8, 8), dtype=torch.uint8)
         with pytest.raises(ValueError, match="expected label"):
             model.log_prob(x, torch.zeros(3, dtype=torch.long))
+
+
+@torch.no_grad()
+def test_guidance_interpolates_between_no_condition_and_the_condition() -> None:
+    """s = 0: the samples without a condition, s = 1: those with it, whatever y the others have; s = 2 is beyond."""
+    torch.manual_seed(0)
+    model, y = shaken(DDPM(DIGITS, hidden_channels=8, num_steps=10, sampler=DDIM(nfe=5)), 0.1), torch.arange(4)
+    x, level = torch.randn(4, 1, 8, 8), model.schedule.level(5)
+
+    def predicted(guidance: float, y: Tensor | None) -> Tensor:
+        model.use(DDIM(nfe=5, guidance=guidance))
+        return model._guided(y, 4)(x, level).x_0
+
+    without, with_y = predicted(1.0, None), predicted(1.0, y)
+    assert (with_y - without).abs().max() > 1e-3
+    torch.testing.assert_close(predicted(0.0, y), without)
+    torch.testing.assert_close(predicted(2.0, y), 2.0 * with_y - without)
+
+
+def test_guidance_without_dropout_is_refused_in_one_line() -> None:
+    for spec, dropout in ((DIGITS, 0.0), (DataSpec((1, 8, 8), 17), 0.1)):
+        with pytest.raises(ValueError, match="guidance=2.0: the model was trained without conditions that are dropped"):
+            DDPM(spec, hidden_channels=8, sampler=DDIM(guidance=2.0), condition_dropout=dropout)
+
+
+def test_no_condition_has_a_likelihood_where_it_was_learned() -> None:
+    torch.manual_seed(0)
+    model = shaken(DDPM(DIGITS, hidden_channels=8, num_steps=5, sampler=DDIM(nfe=5)), 0.1)
+    x, y = torch.randint(17, (3, 1, 8, 8), dtype=torch.uint8), torch.tensor([1, 2, 10])  # 10: no condition
+    values = []
+    for given in (None, y):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            values.append(model.log_prob(x, given))
+    assert values[0][2] == pytest.approx(values[1][2].item(), rel=1e-5)
+    assert (values[0] - values[1])[:2].abs().min() > 1e-3

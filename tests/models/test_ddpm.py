@@ -222,7 +222,7 @@ def test_draws_of_a_batch_are_stratified():
 def test_training_steps_are_spread_evenly():
     torch.manual_seed(0)
     model = DDPM(DataSpec(PIXEL, 2), hidden_channels=8)
-    t = model._even_steps(100).sort().values
+    t = model.schedule.even_steps(100, torch.device("cpu")).sort().values
     assert t.min() >= 1 and t.max() <= 1000
     assert t.diff().max() <= 11 and t[0] + 1000 - t[-1] <= 11
 

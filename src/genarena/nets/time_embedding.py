@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from genarena.nets.conditioning import linear
+
 SCALE = 1000.0  # t = 1 has the phase of step 1000 in DDPM, whatever the number of steps
 
 
@@ -20,11 +22,12 @@ def sinusoidal_features(t: Tensor, num_features: int) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """t (N,) in [0, 1] -> (N, embedding_channels), after a final SiLU."""
+    """t (N,) in [0, 1] -> (N, embedding_channels), after a final SiLU; a linear map of a context (N, F) is added before it."""
 
-    def __init__(self, embedding_channels: int, num_features: int = 64) -> None:
+    def __init__(self, embedding_channels: int, num_features: int = 64, context_features: int = 0) -> None:
         super().__init__()
         self.num_features = num_features
+        self.context = linear(context_features, embedding_channels)
         self.layers = nn.Sequential(
             nn.Linear(num_features, embedding_channels),
             nn.SiLU(),
@@ -32,5 +35,8 @@ class TimeEmbedding(nn.Module):
             nn.SiLU(),
         )
 
-    def forward(self, t: Tensor) -> Tensor:
-        return self.layers(sinusoidal_features(t, self.num_features))
+    def forward(self, t: Tensor, context: Tensor | None = None) -> Tensor:
+        features = sinusoidal_features(t, self.num_features)
+        if self.context is None:
+            return self.layers(features)
+        return self.layers[-1](self.layers[:-1](features) + self.context(context))

@@ -81,7 +81,7 @@ class Stage(nn.Module):
 
 
 class UNet(nn.Module):
-    """(N, in_channels, H, W), t (N,) in [0, 1] -> (N, out_channels, H, W), any H and W.
+    """(N, in_channels, H, W), t (N,) in [0, 1], and a context (N, F) -> (N, out_channels, H, W), any H and W.
 
     size: (H, W) of the images.
     hidden_channels, multipliers: level k has hidden_channels * multipliers[k] channels and half the size of level k - 1.
@@ -104,6 +104,7 @@ class UNet(nn.Module):
         attention: Sequence[int] = (),
         patch: int = 1,
         dropout: float = 0.0,
+        context_features: int = 0,
     ) -> None:
         super().__init__()
         if hidden_channels < GROUPS or hidden_channels % GROUPS:
@@ -125,7 +126,7 @@ class UNet(nn.Module):
             )
 
         levels = range(len(widths))
-        self.embedding = TimeEmbedding(embedding_channels)
+        self.embedding = TimeEmbedding(embedding_channels, context_features=context_features)
         self.stem = nn.Conv2d(in_channels * patch**2, widths[0], 3, padding=1)
         self.down = nn.ModuleList(stages(level) for level in levels)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
@@ -139,10 +140,10 @@ class UNet(nn.Module):
         self.head_norm = nn.GroupNorm(GROUPS, widths[0])
         self.head = _scaled(nn.Conv2d(widths[0], out_channels * patch**2, 3, padding=1), 0.1)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         height, width = x.shape[-2:]
         h = self.stem(F.pixel_unshuffle(F.pad(x, (0, -width % self.patch, 0, -height % self.patch)), self.patch))
-        embedding, skips = self.embedding(t), []
+        embedding, skips = self.embedding(t, context), []
         for level, stages in enumerate(self.down):
             if level:
                 h = self.shrink[level - 1](h)

@@ -14,11 +14,14 @@ Differs from the papers
   keep the schedule of the paper.
 - Samplers clip predictions of continuous data to the range of the training data, as those of levels to [-1, 1].
 - The network folds blocks of pixels into channels (`patch`).
+- A condition is added to the time embedding; `condition_dropout` of the training examples lose it (guidance: Ho & Salimans
+  2022, arXiv 2207.12598).
 - The steps of the bound are drawn from a fixed proposal distribution instead of one estimated from past losses.
 """
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,7 +33,7 @@ from genarena.models.capabilities import Denoises
 from genarena.models.diffusion.data_range import DataRange
 from genarena.models.diffusion.ode_likelihood import ODELikelihood
 from genarena.models.diffusion.paths import Level
-from genarena.models.diffusion.samplers import Denoised, DiffusionSampler, DPMSolver
+from genarena.models.diffusion.samplers import Denoised, Denoiser, DiffusionSampler, DPMSolver, guided
 from genarena.models.diffusion.schedules import (
     PREDICTIONS,
     SCHEDULES,
@@ -39,6 +42,7 @@ from genarena.models.diffusion.schedules import (
     with_least_noise,
 )
 from genarena.models.diffusion.variational_bound import VariationalBound
+from genarena.nets.conditioning import num_features
 from genarena.nets.mlp import TimeMLP
 from genarena.nets.unet import UNet
 from genarena.options.values import Count, Share
@@ -66,6 +70,7 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
     paper = "2006.11239"
     mixed_precision = True
     shardable = True
+    conditional = True
     samplers = DiffusionSampler
 
     def __init__(
@@ -84,8 +89,9 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
         patch: int | None = None,
         dropout: Share = 0.0,
         num_layers: Count = 3,
+        condition_dropout: Share = 0.1,
     ) -> None:
-        super().__init__(spec, training)
+        super().__init__(spec, training, condition_dropout)
         for name, value, allowed in (
             ("schedule", schedule, SCHEDULES),
             ("prediction", prediction, PREDICTIONS),
@@ -103,22 +109,21 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
         self.bound = VariationalBound(self.schedule, spec)
         self.prediction = prediction
         self.range = None if spec.is_discrete else DataRange(spec.shape)
-        channels = spec.shape[0]
+        channels, context = spec.shape[0], num_features(spec.condition, condition_dropout)
         out_channels = channels * (2 if self.fixed_share is None else 1)
         if spec.is_image:
             size = spec.shape[1:]
             patch = patch or (2 if min(size) >= 16 else 1)
-            self.network = UNet(
-                channels, out_channels, size, hidden_channels, multipliers, num_blocks, attention, patch, dropout
-            )
+            sizes = (size, hidden_channels, multipliers, num_blocks, attention, patch, dropout, context)
+            self.network = UNet(channels, out_channels, *sizes)
         else:
-            self.network = TimeMLP(channels, out_channels, hidden_channels, num_layers)
+            self.network = TimeMLP(channels, out_channels, hidden_channels, num_layers, context)
         self.use(sampler)
 
     def use(self, sampler: DiffusionSampler) -> None:
         super().use(sampler)
         sampler.num_steps(self.schedule.num_steps)  # raises ValueError
-        if sampler.guidance != 1.0:
+        if sampler.guidance != 1.0 and not (self.conditioning and self.conditioning.dropout):
             raise ValueError(
                 f"sampler.guidance={sampler.guidance}: the model was trained without conditions that are dropped at "
                 "random, and has no prediction without them; expected 1"
@@ -132,10 +137,10 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`simple`: mean squared error of the prediction, per dimension. `bound`: T L_t in bits/dim, trains the variance."""
         x_0 = self.bound.scaled(batch.x)
-        t = self._even_steps(len(x_0))
+        t = self.schedule.even_steps(len(x_0), x_0.device)
         eps = torch.randn_like(x_0)
         x_t = self.schedule.diffuse(x_0, eps, t)
-        output, share = self._outputs(x_t, t)
+        output, share = self._outputs(x_t, t, self.context(batch.y, len(x_0)))
         simple = (output - self.schedule.target(self.prediction, x_0, eps, t)).square().mean()
         if self.fixed_share is not None:
             return {"loss": simple, "simple": simple}
@@ -150,15 +155,24 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
         steps = respaced(self.schedule.num_steps, self.sampler.num_steps(self.schedule.num_steps))
         levels = [self.schedule.level(step) for step in steps]
         noise = torch.randn(num_samples, *self.spec.shape, device=self.device)
-        x = self.sampler.draw(self.denoised, noise, levels, self.range.ends() if self.range else (-1.0, 1.0))
+        ends = self.range.ends() if self.range else (-1.0, 1.0)
+        x = self.sampler.draw(self._guided(y, num_samples), noise, levels, ends)
         return from_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
 
-    def denoised(self, x: Tensor, level: Level) -> Denoised:
+    def _guided(self, y: Tensor | None, num: int) -> Denoiser:
+        """The prediction given y, under the sampler's guidance."""
+        s = self.sampler.guidance
+        given = partial(self.denoised, context=self.context(y if s else None, num))
+        if s in (0.0, 1.0):
+            return given
+        return guided(given, partial(self.denoised, context=self.context(None, num)), s)
+
+    def denoised(self, x: Tensor, level: Level, context: Tensor | None = None) -> Denoised:
         """The prediction, not clipped, for x (N, *shape) at a level of any path; it has the noise of a step if s / a does."""
         step = self.schedule.step_of(level)
         own = self.schedule.level(step)
         x = x * (own.s / level.s)
-        output, share = self._outputs(x, torch.full((len(x),), step, device=x.device))
+        output, share = self._outputs(x, torch.full((len(x),), step, device=x.device), context)
         return Denoised(PREDICTIONS[self.prediction][1](output, x, *own), share)
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int | None = 1) -> Tensor:
@@ -168,15 +182,16 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
         `num_samples` of the steps 2 .. T are drawn per example, stratified: num_samples + 1 network evaluations. With None,
         or at least T, all steps are summed: T evaluations, and only the noise is random. A log-density for continuous data.
         """
-        num_steps = self.schedule.num_steps
-        nats = self.bound.prior(x) + self._drawn_term(x, torch.ones(len(x), dtype=torch.long, device=x.device))
+        num_steps, context = self.schedule.num_steps, self.context(y, len(x))
+        first = torch.ones(len(x), dtype=torch.long, device=x.device)
+        nats = self.bound.prior(x) + self._drawn_term(x, first, context)
         if num_samples is None or num_samples >= num_steps:
             for step in range(2, num_steps + 1):
-                nats = nats + self._drawn_term(x, torch.full((len(x),), step, device=x.device))
+                nats = nats + self._drawn_term(x, torch.full((len(x),), step, device=x.device), context)
             return -nats
         for k in range(num_samples):
             t, weight = self.bound.draw_steps(len(x), k, num_samples)
-            nats = nats + weight * self._drawn_term(x, t) / num_samples
+            nats = nats + weight * self._drawn_term(x, t, context) / num_samples
         return -nats
 
     def estimator(self, num_samples: int | None = 1) -> dict[str, Any]:
@@ -195,18 +210,18 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
     def denoise(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """E[x_0 | x_t] (N, *shape) at times t (N,) in [0, 1]; below step 1 the network sees step 1."""
         a, s = (part.view(-1, *[1] * (x_t.dim() - 1)) for part in self.marginal(t))
-        output, _ = self._outputs(x_t, (t * self.schedule.num_steps).clamp_min(1.0))
+        output, _ = self._outputs(x_t, (t * self.schedule.num_steps).clamp_min(1.0), self.context(y, len(x_t)))
         return PREDICTIONS[self.prediction][1](output, x_t, a, s)
 
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """a and s (N,) at times t (N,) in [0, 1], t T steps."""
         return self.schedule.marginal(t * self.schedule.num_steps)
 
-    def _drawn_term(self, x: Tensor, t: Tensor) -> Tensor:
+    def _drawn_term(self, x: Tensor, t: Tensor, context: Tensor | None) -> Tensor:
         """L_{t-1} (N,) nats at steps t (N,), with one draw of x_t."""
         x_0 = self.bound.scaled(x)
         x_t = self.schedule.diffuse(x_0, torch.randn_like(x_0), t)
-        return self.bound.term(x, x_t, self.reverse(x_t, t), t)
+        return self.bound.term(x, x_t, self.reverse(x_t, t, context), t)
 
     @property
     def nfe(self) -> int:
@@ -214,9 +229,9 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
 
     # -- the network ------------------------------------------------------------------------------------------------
 
-    def _outputs(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def _outputs(self, x_t: Tensor, t: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Prediction and variance share at steps t (N,), float32 (N, *shape)."""
-        output = self.network(x_t, t / self.schedule.num_steps).float()
+        output = self.network(x_t, t / self.schedule.num_steps, *(() if context is None else (context,))).float()
         if self.fixed_share is not None:
             share = torch.full_like(output, self.fixed_share)
             if self.spec.is_discrete:  # at t = 1 always the posterior variance of step 2
@@ -225,16 +240,10 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
         output, share = output.chunk(2, 1)
         return output, torch.sigmoid(share)
 
-    def reverse(self, x_t: Tensor, t: Tensor) -> Denoised:
+    def reverse(self, x_t: Tensor, t: Tensor, context: Tensor | None = None) -> Denoised:
         """Mean and variance of the reverse step at steps t (N,); levels are clipped to their range."""
-        output, share = self._outputs(x_t, t)
+        output, share = self._outputs(x_t, t, context)
         return Denoised(self._clip(self.schedule.to_x_0(self.prediction, output, x_t, t)), share)
 
     def _clip(self, x_0: Tensor) -> Tensor:
         return x_0.clamp(-1.0, 1.0) if self.spec.is_discrete else x_0
-
-    # -- steps ------------------------------------------------------------------------------------------------------
-
-    def _even_steps(self, num: int) -> Tensor:
-        u = (torch.rand(1, device=self.device) + torch.arange(num, device=self.device) / num) % 1.0
-        return 1 + (u * self.schedule.num_steps).long().clamp_max(self.schedule.num_steps - 1)

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ class ODELikelihood(Integrates):
     bound: VariationalBound
 
     @abstractmethod
-    def denoised(self, x: Tensor, level: Level) -> Denoised:
+    def denoised(self, x: Tensor, level: Level, context: Tensor | None = None) -> Denoised:
         """The prediction, not clipped, for x (N, *shape) at a level; differentiable."""
 
     def ode_log_prob(
@@ -41,23 +42,23 @@ class ODELikelihood(Integrates):
         """
         if self.spec.is_discrete and dequantisation not in DEQUANTISATIONS:
             raise ValueError(f"dequantisation={dequantisation!r}: expected one of {', '.join(DEQUANTISATIONS)}")
-        angles = self.schedule.angles
-        u, correction = self._dequantised(x, dequantisation) if self.spec.is_discrete else (x, 0.0)
-        flow = log_density(self._velocity, u, (angles[1], angles[-1]), tolerance, num_probes)
+        angles, context = self.schedule.angles, self.context(y, len(x))
+        u, correction = self._dequantised(x, dequantisation, context) if self.spec.is_discrete else (x, 0.0)
+        flow = log_density(partial(self._velocity, context=context), u, (angles[1], angles[-1]), tolerance, num_probes)
         noise = {"dequantisation": dequantisation, "dequantisation_draws": 1} if self.spec.is_discrete else {}
         return flow.log_prob + correction, flow.facts | noise
 
     @abstractmethod
-    def reverse(self, x_t: Tensor, t: Tensor) -> Denoised:
+    def reverse(self, x_t: Tensor, t: Tensor, context: Tensor | None = None) -> Denoised:
         """Mean and variance of the reverse step at steps t (N,)."""
 
-    def _velocity(self, x_t: Tensor, angle: float) -> Tensor:
+    def _velocity(self, x_t: Tensor, angle: float, context: Tensor | None) -> Tensor:
         """v = dx/d(angle) = (cos(angle) x - x_0) / sin(angle), with levels clipped to their range, as samplers do."""
         a, s = math.cos(angle), math.sin(angle)
-        x_0 = self.denoised(x_t, Level(a, s)).x_0
+        x_0 = self.denoised(x_t, Level(a, s), context).x_0
         return (a * x_t - (x_0.clamp(-1.0, 1.0) if self.spec.is_discrete else x_0)) / s
 
-    def _dequantised(self, x: Tensor, dequantisation: str) -> tuple[Tensor, Tensor]:
+    def _dequantised(self, x: Tensor, dequantisation: str, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """u, and log P(x|u) - log q(u|x) (N,) nats."""
         x_0 = self.bound.scaled(x)
         if dequantisation == "uniform":
@@ -66,7 +67,7 @@ class ODELikelihood(Integrates):
             return x_0 + width * (torch.rand_like(x_0) - 0.5), log_volume
         eps, step = torch.randn_like(x_0), torch.ones(len(x), dtype=torch.long, device=x.device)
         u = self.schedule.diffuse(x_0, eps, step)
-        denoised = self.reverse(u, step)
+        denoised = self.reverse(u, step, context)
         decoder = self.bound.decoder_log_prob(x, denoised.x_0, self.schedule.log_variance(denoised.share, step))
         log_q = -0.5 * (eps.square() + math.log(2.0 * math.pi)) - self.schedule.noise[1].log()
         return u, (decoder - log_q).flatten(1).sum(1)

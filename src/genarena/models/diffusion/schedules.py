@@ -92,6 +92,11 @@ class NoiseSchedule(nn.Module):
         for name, column in columns.items():
             self.register_buffer(name, column.float(), persistent=False)
 
+    def even_steps(self, num: int, device: torch.device) -> Tensor:
+        """Steps (num,) in 1 .. T, spread evenly from one random start."""
+        u = (torch.rand(1, device=device) + torch.arange(num, device=device) / num) % 1.0
+        return 1 + (u * self.num_steps).long().clamp_max(self.num_steps - 1)
+
     def jump(self, t: int, s: int) -> Jump:
         """Coefficients of the reverse step from t to s < t; t - s may be larger than 1."""
         found = jump(self.level(t), self.level(s))
