@@ -22,7 +22,8 @@ def standing(cfg: DictConfig, name: str = "vae") -> Any:
     if OmegaConf.is_missing(cfg.model, "first_stage"):
         first = OmegaConf.load(Path(__file__).parents[1] / "conf" / "model" / f"{name}.yaml")
         plain = {key: first[key] for key in first if key not in ("training", "spec")}
-        first = {**plain, **TINY, "spec": OmegaConf.to_container(cfg.model.spec, resolve=True)}
+        spec = OmegaConf.to_container(cfg.model.spec, resolve=True) | {"condition": None}
+        first = {**plain, **TINY, "spec": spec}
         cfg.model.first_stage = {"_target_": "genarena.models.first_stage.FirstStage", "model": first, "name": name}
     return cfg.model
 

@@ -83,10 +83,12 @@ class Drawn(GenerativeModel, Weighs, Integrates, Emits):
     def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         return self.log_prob(x).expand(num_samples, -1)
 
-    def ode_log_prob(self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str) -> tuple[Tensor, dict]:
+    def ode_log_prob(
+        self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str, y: Tensor | None = None
+    ) -> tuple[Tensor, dict]:
         return self.log_prob(x), {"method": "ODE", "nfe": 7}
 
-    def emit(self, z: Tensor) -> Tensor:
+    def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return 0.0 * z[:, :1, None, None].expand(-1, *self.spec.shape)
 
 

@@ -64,10 +64,12 @@ def test_another_model_data_set_or_version_is_refused() -> None:
     with pytest.raises(UserError, match="another model"):
         Codec(model, {"latent_dim": 6}, DATA).decompress(content, QUIET)
     facts = bytearray(content[: FACTS.size])
-    facts[3] = 2
+    facts[3] = 3
     newer = facts + CHECKSUM.pack(zlib.crc32(facts + content[HEADER_BYTES:])) + content[HEADER_BYTES:]
-    with pytest.raises(UserError, match="version 2"):
+    with pytest.raises(UserError, match="version 3"):
         reading(bytes(newer), model)
+    with pytest.raises(UserError, match="version 1"):  # it had a shorter header
+        reading(bytes([*content[:3], 1, *content[4:]]), model)
     with torch.no_grad():
         model.heads[0].out.bias[0] += 1e-6
     with pytest.raises(UserError, match="other weights"):

@@ -11,6 +11,7 @@ from genarena.errors import UserError
 from genarena.models.baseline.gaussian import Gaussian
 from genarena.models.baseline.uniform import Uniform
 from genarena.spec import Batch, DataSpec
+from tests.first_stages import standing
 
 SOUND = DataSpec((2, 8), 512)
 
@@ -25,7 +26,7 @@ def waves(num: int) -> torch.Tensor:
 @pytest.mark.parametrize("make", [Uniform, Gaussian], ids=lambda make: make.__name__)
 def test_baselines_model_sound_of_512_levels(make: type) -> None:
     model = make(SOUND)
-    model.train().loss(Batch(waves(200)))
+    model.observe(Batch(waves(200)))
     samples = model.eval().sample(300)
     assert samples.shape == (300, 2, 8) and samples.dtype == torch.int32
     assert 256 < samples.max() < 512
@@ -39,7 +40,7 @@ def test_baselines_model_sound_of_512_levels(make: type) -> None:
 
 @pytest.mark.parametrize("name", [name for name in available("model") if not name.endswith("_paper")])
 def test_sound_is_modelled_or_refused_in_one_line(name: str) -> None:
-    node = compose([f"model={name}", "data=digits"]).model
+    node = standing(compose([f"model={name}", "data=digits"]))
     node.spec = {"_target_": "genarena.spec.DataSpec", "shape": [2, 8], "num_levels": 512}
     if name in ("uniform", "gaussian", "memoriser", "heldout"):
         assert build(node, "model").sample(2).shape == (2, 2, 8)

@@ -40,6 +40,6 @@ def test_untracked_sources_make_a_commit_dirty(tmp_path: Path) -> None:
 def test_sources_are_those_of_the_model_and_of_what_it_extends() -> None:
     found = provenance.sources(dcgan.DCGAN)
     assert found["genarena.models.gan.dcgan"] == hashlib.sha256(Path(dcgan.__file__).read_bytes()).hexdigest()
-    assert {"genarena.models.gan.adversarial", "genarena.models.base"} <= set(found)
+    assert {"genarena.models.gan.latent_gan", "genarena.models.base"} <= set(found)
     assert all(name.startswith("genarena.") for name in found)
     assert "genarena.models.flow.glow" in provenance.sources(glow.Glow)
