@@ -105,3 +105,31 @@ class Mixture:
             above = target.cdf(middle) > wanted
             low, high = torch.where(above, low, middle), torch.where(above, middle, high)
         return 0.5 * (low + high)
+
+
+class BinaryJoint:
+    """Any distribution p of {0, 1}^3, with exact conditionals. A state (x_1, x_2, x_3) has the index 4 x_1 + 2 x_2 + x_3."""
+
+    def __init__(self, masses: Tensor) -> None:
+        """masses (8,): of all states; they sum to one."""
+        self.masses = masses.double()
+        self.states = torch.cartesian_prod(*[torch.arange(2)] * 3)  # (8, 3)
+
+    def entropy(self) -> float:
+        """In nats."""
+        return -(self.masses * self.masses.log()).sum().item()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """(N,) nats of states x (N, 3)."""
+        return self.masses.log()[self.index(x)]
+
+    def index(self, x: Tensor) -> Tensor:
+        """(N,) of states x (N, 3)."""
+        return x.long() @ torch.tensor([4, 2, 1])
+
+    def conditionals(self, x: Tensor, masked: Tensor) -> Tensor:
+        """log p(x_i = v | the dimensions of x that are not masked), (N, 2, 3); x and masked (N, 3)."""
+        agrees = ((self.states == x[:, None]) | masked[:, None]).all(2)  # (N, 8)
+        posterior = agrees * self.masses
+        ones = posterior @ self.states.double() / posterior.sum(1, keepdim=True)
+        return torch.stack([1.0 - ones, ones], 1).clamp_min(1e-300).log()

@@ -8,7 +8,7 @@ from tests.first_stages import standing
 
 LARGEST = {  # pattern of an option's name -> largest value; a name has the same meaning in every model
     r"channels|\w+_channels|hidden|hidden_features": 8,
-    r"blocks|\w+_blocks": 2,
+    r"blocks|\w+_blocks|num_heads": 2,
 }
 
 

@@ -1,0 +1,138 @@
+"""Image GPT: a plain causal transformer on pixels (Chen et al. 2020, "Generative Pretraining from Pixels", ICML 2020).
+
+Differs from the paper
+- A token is a level of one channel, and for binary images a block of 2 x 2 pixels: bijections, so the likelihood is exact. The
+  paper's tokens are 512 colours found by k-means.
+- Weights start as PyTorch's layers do, not as those of sparse transformers; dropout is an option (the paper has none).
+- A linear map of the condition is added to every token.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genarena.distributions import Categorical, PixelDistribution
+from genarena.likelihood import Likelihood, as_levels, bits_per_dim
+from genarena.models.autoregressive.tokens import BlockTokens
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Choose, Factorises
+from genarena.nets.attention import Backend
+from genarena.nets.conditioning import num_features
+from genarena.nets.transformer import Transformer
+from genarena.options.values import Count, Share
+from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
+
+SAMPLE_CHUNK = 256  # images drawn together: bounds the memory of the caches
+
+
+def draw(distribution: PixelDistribution, channel: int, row: int, column: int) -> Tensor:
+    """A `Choose` that draws each level at random; (N,) floats, so that a NaN does not become a level."""
+    return distribution.draw().flatten()
+
+
+class ImageGPT(GenerativeModel, Factorises):
+    """log p(x) = sum_t log p(token_t | token_1, ..., token_{t-1}), tokens in raster order (`tokens.py`).
+
+    Raises ValueError for data that is not images of levels, and for more than 4096 tokens in the vocabulary.
+    """
+
+    family = "autoregressive"
+    likelihood = Likelihood.EXACT
+    paper = "https://proceedings.mlr.press/v119/chen20s.html"
+    mixed_precision = True
+    conditional = True
+    selection = "val/bits_per_dim"
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        block: Count | None = None,
+        hidden_channels: Count = 64,
+        num_blocks: Count = 4,
+        num_heads: Count = 4,
+        dropout: Share = 0.0,
+        backend: Backend = "fused",
+    ) -> None:
+        """block: side of the blocks of pixels that are one token; None: 2 for two levels, else 1.
+
+        hidden_channels: features of a token. num_blocks: layers. backend: arithmetic of attention (`nets/attention.py`).
+        """
+        super().__init__(spec, training)
+        spec.require_image("image_gpt")
+        self.tokens = BlockTokens(spec, block)
+        self.start = nn.Parameter(0.02 * torch.randn(hidden_channels))  # the input at the first position
+        self.embedding = nn.Embedding(self.tokens.vocabulary, hidden_channels)
+        self.transformer = Transformer(
+            self.tokens.num_tokens,
+            hidden_channels,
+            num_blocks,
+            num_heads,
+            True,
+            backend,
+            dropout,
+            num_features(spec.condition),
+        )
+        self.head = nn.Linear(hidden_channels, self.tokens.vocabulary, bias=False)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss` in bits/dim, the same scale for every data set; `nll` in nats."""
+        nll = -self.log_prob(*batch).mean()
+        return {"loss": bits_per_dim(-nll, self.spec.num_dims), "nll": nll}
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        terms = self.loss(batch)
+        return terms | {"bits_per_dim": terms["loss"]}  # the loss is exact bits/dim: no second pass
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+        """Exact, (N,) nats; x (N, C, H, W) levels."""
+        tokens = self.tokens.encode(x)
+        logits = self.logits(self.embedding(tokens), self.context(y, len(x)))
+        return -F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view(tokens.shape).sum(1)
+
+    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        return {"method": "product of conditionals"}
+
+    def logits(self, embedded: Tensor, context: Tensor | None = None) -> Tensor:
+        """(N, T, vocabulary) float32 from embedded tokens (N, T, features); those at t depend on the tokens before t."""
+        start = self.start.expand(len(embedded), 1, -1)
+        return self.head(self.transformer(torch.cat([start, embedded[:, :-1]], 1), context)).float()
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        """(num_samples, C, H, W) levels. One small step per token."""
+        parts = [range(num_samples)[first : first + SAMPLE_CHUNK] for first in range(0, num_samples, SAMPLE_CHUNK)]
+        drawn = [self._levels(len(part), draw, None if y is None else y[part.start : part.stop]) for part in parts]
+        return as_levels(torch.cat(drawn), self.spec.num_levels)
+
+    @torch.no_grad()
+    def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
+        """Levels (num_images, C, H, W) that `choose` gives: token after token, in a token pixel after pixel."""
+        return self._levels(num_images, choose, y)
+
+    def _levels(self, num: int, choose: Choose, y: Tensor | None) -> Tensor:
+        context, caches, blocks = self.context(y, num), self.transformer.caches(num), []
+        inputs = self.start.expand(num, -1)
+        for token in range(self.tokens.num_tokens):
+            logits = self.head(self.transformer.step(inputs, caches, context)).float()
+            blocks.append(self.choose_block(logits, token, choose))
+            inputs = self.embedding(self.tokens.join(blocks[-1].nan_to_num()))
+        return self.tokens.image(torch.stack(blocks, 1))
+
+    def choose_block(self, logits: Tensor, token: int, choose: Choose) -> Tensor:
+        """Levels (N, pixels) of one token, pixel after pixel: p(level | those before it) is a sum over the pixels after it."""
+        left, levels = logits.float(), []  # left (N, L^k): log-probabilities of the k pixels that are not chosen yet
+        for pixel in range(self.tokens.num_pixels):
+            joint = left.unflatten(1, (self.spec.num_levels, -1))
+            distribution = Categorical(joint.logsumexp(2)[:, :, None, None, None])
+            levels.append(choose(distribution, **self.tokens.place(token, pixel)))
+            left = joint[torch.arange(len(joint), device=joint.device), levels[-1].nan_to_num().long()]
+        return torch.stack(levels, 1)
+
+    @property
+    def nfe(self) -> int:
+        return self.tokens.num_tokens

@@ -1,0 +1,148 @@
+"""Masked diffusion: MDLM (Sahoo et al. 2024, arXiv 2406.07524) and MD4 (Shi et al. 2024, arXiv 2406.04329), on pixels.
+
+Differs from the papers
+- A fixed number of dimensions is masked at each time instead of each with a probability: the same bound, with the integral
+  over times of equal counts done exactly (`masking.py`). The schedule alpha does not enter.
+- The network is told the share of masked dimensions. It could count them, and MDLM does not tell it.
+- The U-Net folds blocks of pixels into channels (`patch`); the transformer has patches as tokens.
+- A condition is added to the embedding of the time.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genarena.likelihood import Likelihood, as_levels, bits_per_dim
+from genarena.models.base import GenerativeModel
+from genarena.models.discrete_diffusion.masking import draw_counts, draw_masks
+from genarena.models.discrete_diffusion.unmasking import Unmasking
+from genarena.nets.conditioning import num_features
+from genarena.nets.transformer import ImageTransformer
+from genarena.nets.unet import UNet
+from genarena.options.values import Count, Share
+from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
+
+MOST_LEVELS = 4096  # one logit per level and dimension
+AT_ONCE = 2**25  # logits in memory at once when sampling
+
+
+class MaskedDiffusion(GenerativeModel):
+    """-log p(x) <= E_{t ~ U[0, 1]} D/k E_{|M| = k} sum_{i in M} -log p_theta(x_i | x without M),  k = ceil(t D).
+
+    D: dimensions; M: the masked ones. Per dimension it is the mean cross-entropy of the masked levels.
+    Raises ValueError for data that is not images of at most 4096 levels, and for a sampler with more evaluations than D.
+    """
+
+    family = "discrete_diffusion"
+    likelihood = Likelihood.LOWER_BOUND
+    paper = "2406.07524"
+    mixed_precision = True
+    conditional = True
+    samplers = Unmasking
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        network: Literal["unet", "transformer"] = "unet",
+        sampler: Unmasking = Unmasking(),  # noqa: B008 - frozen
+        level_embedding: Count = 8,
+        hidden_channels: Count = 48,
+        num_blocks: Count = 1,
+        multipliers: Sequence[int] = (1, 2),
+        attention: Sequence[int] = (),
+        num_heads: Count = 4,
+        patch: Count | None = None,
+        dropout: Share = 0.0,
+    ) -> None:
+        """network: unet, with `multipliers` and `attention` (`nets/unet.py`), or transformer, with `num_heads`.
+
+        level_embedding: size of the learned embedding of each level and of the mask.
+        num_blocks: residual blocks per resolution, or blocks of the transformer.
+        patch: side of the squares of pixels folded into channels; None: 2 for 16 pixels and more, else 1.
+        """
+        super().__init__(spec, training)
+        spec.require_image("masked_diffusion")
+        if spec.num_levels > MOST_LEVELS:
+            raise ValueError(f"masked_diffusion: {spec.num_levels} levels; expected at most {MOST_LEVELS}")
+        channels, *size = spec.shape
+        patch = patch or (2 if min(size) >= 16 else 1)
+        self.embedding = nn.Embedding(spec.num_levels + 1, level_embedding)
+        ends, context = (channels * level_embedding, channels * spec.num_levels), num_features(spec.condition)
+        if network == "unet":
+            sizes = (hidden_channels, multipliers, num_blocks, attention, patch, dropout, context)
+            self.network = UNet(*ends, tuple(size), *sizes)
+        else:
+            sizes = (hidden_channels, num_blocks, num_heads, patch, dropout, context)
+            self.network = ImageTransformer(*ends, tuple(size), *sizes)
+        self.use(sampler)
+
+    def use(self, sampler: Unmasking) -> None:
+        super().use(sampler)
+        sampler.num_steps(self.spec.num_dims)  # raises ValueError
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss` in bits/dim, one draw of the bound; `nll` in nats."""
+        counts = draw_counts(len(batch.x), self.spec.num_dims, device=batch.x.device)
+        nll = self._drawn_bound(batch.x, counts, self.context(batch.y, len(batch.x))).mean()
+        return {"loss": bits_per_dim(-nll, self.spec.num_dims), "nll": nll}
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        terms = self.loss(batch)
+        return terms | {"bits_per_dim": terms["loss"]}  # the loss is the bound
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int | None = 1) -> Tensor:
+        """(N,) nats: an unbiased estimate of the bound, whose *expectation* is at most log p(x); a single value may be above.
+
+        `num_samples` times are drawn per example, stratified. With None, or at least D, every count of masked dimensions is
+        evaluated once, and only their places are random.
+        """
+        dims, context = self.spec.num_dims, self.context(y, len(x))
+        if num_samples is None or num_samples >= dims:
+            draws = [torch.full((len(x),), count, device=x.device) for count in range(1, dims + 1)]
+        else:
+            draws = [draw_counts(len(x), dims, part, num_samples, x.device) for part in range(num_samples)]
+        return -sum(self._drawn_bound(x, counts, context) for counts in draws) / len(draws)
+
+    def estimator(self, num_samples: int | None = 1) -> dict[str, Any]:
+        dims = self.spec.num_dims
+        drawn = dims if num_samples is None else min(num_samples, dims)
+        return {"method": "continuous-time bound, unbiased in times and masks", "times_drawn": drawn, "num_dims": dims}
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        """(num_samples, C, H, W) levels."""
+        chunk = max(1, AT_ONCE // (self.spec.num_dims * self.spec.num_levels))
+        parts = []
+        for first in range(0, num_samples, chunk):
+            num = min(chunk, num_samples - first)
+            context = self.context(None if y is None else y[first : first + num], num)
+            logits_of = partial(self.logits, context=context)
+            parts.append(self.sampler.draw(logits_of, num, self.spec.num_dims, self.device))
+        levels = torch.cat(parts).view(num_samples, *self.spec.shape)
+        return as_levels(levels, self.spec.num_levels)
+
+    def logits(self, levels: Tensor, masked: Tensor, context: Tensor | None = None) -> Tensor:
+        """Of p(x_i | visible), (N, L, D) float32; levels (N, D) int64, of which those where `masked` (N, D) are not seen."""
+        spec = self.spec
+        seen = levels.masked_fill(masked, spec.num_levels).view(-1, *spec.shape)
+        inputs = self.embedding(seen).movedim(-1, 2).flatten(1, 2)  # (N, C E, H, W)
+        share = masked.float().mean(1)
+        outputs = self.network(inputs, share, *(() if context is None else (context,)))
+        return outputs.float().unflatten(1, (spec.num_levels, spec.shape[0])).flatten(2)
+
+    def _drawn_bound(self, x: Tensor, counts: Tensor, context: Tensor | None) -> Tensor:
+        """(N,) nats: D/k times the cross-entropy of k masked dimensions, drawn at random; counts k (N,)."""
+        dims, levels = self.spec.num_dims, x.flatten(1).long()
+        masked = draw_masks(counts, dims)
+        nats = F.cross_entropy(self.logits(levels, masked, context), levels, reduction="none")
+        return dims / counts * nats.masked_fill(~masked, 0.0).sum(1)
+
+    @property
+    def nfe(self) -> int:
+        return self.sampler.num_steps(self.spec.num_dims)

@@ -1,0 +1,123 @@
+"""Transformer (Vaswani et al. 2017, arXiv 1706.03762) on sequences, causal or not, and on images cut into patches.
+
+Differs from the paper: LayerNorm before each sublayer instead of after it, GELU, learned positions (GPT-2: Radford et al.
+2019); the layers that write into the residual stream start smaller, by 1 / sqrt(2 num_blocks).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genarena.nets.attention import Backend, KeyValueCache, SelfAttention
+from genarena.nets.conditioning import linear
+from genarena.nets.time_embedding import TimeEmbedding
+
+
+class TransformerBlock(nn.Module):
+    """h = x + attention(norm(x));  h + mlp(norm(h)); x (N, T, features). The MLP is four times as wide."""
+
+    def __init__(
+        self, features: int, num_heads: int, causal: bool, backend: Backend, dropout: float, gain: float
+    ) -> None:
+        """gain: factor on the initial weights of the two layers that write into the residual stream."""
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(features)
+        self.attention = SelfAttention(features, num_heads, causal, backend)
+        self.mlp_norm = nn.LayerNorm(features)
+        self.mlp = nn.Sequential(nn.Linear(features, 4 * features), nn.GELU(), nn.Linear(4 * features, features))
+        self.dropout = nn.Dropout(dropout)
+        with torch.no_grad():
+            for layer in (self.attention.projection, self.mlp[-1]):
+                layer.weight.mul_(gain)
+                layer.bias.zero_()
+
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """With a cache, x (N, 1, features) is the next token."""
+        h = x + self.dropout(self.attention(self.attention_norm(x), cache))
+        return h + self.dropout(self.mlp(self.mlp_norm(h)))
+
+
+class Transformer(nn.Module):
+    """(N, num_tokens, features), and a context (N, F), to (N, num_tokens, features).
+
+    causal: the output at t depends on the inputs 0 .. t only; then `step` gives one output after the other.
+    Raises ValueError unless the features are a multiple of the heads.
+    """
+
+    def __init__(
+        self,
+        num_tokens: int,
+        features: int,
+        num_blocks: int,
+        num_heads: int,
+        causal: bool = False,
+        backend: Backend = "fused",
+        dropout: float = 0.0,
+        context_features: int = 0,
+    ) -> None:
+        super().__init__()
+        self.position = nn.Parameter(0.02 * torch.randn(num_tokens, features))
+        self.context = linear(context_features, features)
+        gain = 1.0 / math.sqrt(2.0 * num_blocks)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(features, num_heads, causal, backend, dropout, gain) for _ in range(num_blocks)
+        )
+        self.norm = nn.LayerNorm(features)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        h = self._placed(x, self.position, context)
+        for block in self.blocks:
+            h = block(h)
+        return self.norm(h)
+
+    def caches(self, num: int) -> list[KeyValueCache]:
+        """Empty caches of all blocks, for `num` sequences and `step`."""
+        return [block.attention.cache(num, len(self.position)) for block in self.blocks]
+
+    def step(self, x: Tensor, caches: list[KeyValueCache], context: Tensor | None = None) -> Tensor:
+        """The output (N, features) at the next position from its input x (N, features); causal only."""
+        place = caches[0].filled
+        h = self._placed(x[:, None], self.position[place : place + 1], context)
+        for block, cache in zip(self.blocks, caches, strict=True):
+            h = block(h, cache)
+        return self.norm(h).squeeze(1)
+
+    def _placed(self, x: Tensor, position: Tensor, context: Tensor | None) -> Tensor:
+        h = x + position
+        return h if self.context is None else h + self.context(context)[:, None]
+
+
+class ImageTransformer(nn.Module):
+    """(N, in_channels, H, W), t (N,) in [0, 1], and a context (N, F) -> (N, out_channels, H, W); every pixel sees all.
+
+    A token is a square of `patch` x `patch` pixels. The time is added to every token.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: tuple[int, int],
+        features: int,
+        num_blocks: int,
+        num_heads: int,
+        patch: int = 1,
+        dropout: float = 0.0,
+        context_features: int = 0,
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        num_tokens = math.prod(math.ceil(side / patch) for side in size)
+        self.stem = nn.Linear(in_channels * patch**2, features)
+        self.time = TimeEmbedding(features, context_features=context_features)
+        self.body = Transformer(num_tokens, features, num_blocks, num_heads, dropout=dropout)
+        self.head = nn.Linear(features, out_channels * patch**2)
+
+    def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
+        height, width = x.shape[-2:]
+        patches = F.pixel_unshuffle(F.pad(x, (0, -width % self.patch, 0, -height % self.patch)), self.patch)
+        tokens = self.stem(patches.flatten(2).mT) + self.time(t, context)[:, None]
+        out = self.head(self.body(tokens)).mT.unflatten(2, patches.shape[2:])
+        return F.pixel_shuffle(out, self.patch)[..., :height, :width]
