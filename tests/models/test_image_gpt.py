@@ -1,15 +1,18 @@
 """Exact normalisation, causality and sampling of Image GPT."""
 
 import itertools
+import math
 
 import pytest
 import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
+from genarena.compression.range_coding import RangeCoder
 from genarena.models.autoregressive.image_gpt import ImageGPT, draw
 from genarena.models.autoregressive.tokens import BlockTokens
 from genarena.spec import DataSpec
+from tests.compression.tiny import QUIET, images
 
 
 def small_model(shape: tuple[int, ...], num_levels: int, **options: object) -> ImageGPT:
@@ -51,17 +54,17 @@ def test_the_masses_of_all_images_sum_to_one(
 
 @pytest.mark.parametrize(("shape", "levels", "block"), [case[:3] for case in CASES])
 def test_tokens_are_a_bijection(shape: tuple[int, ...], levels: int, block: int | None) -> None:
-    images = all_images(shape, levels)
+    world = all_images(shape, levels)
     tokens = BlockTokens(DataSpec(shape, levels), block)
-    codes = tokens.encode(images)
-    assert codes.shape == (len(images), tokens.num_tokens) and int(codes.max()) == tokens.vocabulary - 1
-    assert len(codes.unique(dim=0)) == len(images)
-    blocks = torch.zeros(len(images), tokens.num_tokens, tokens.num_pixels, dtype=torch.uint8)
+    codes = tokens.encode(world)
+    assert codes.shape == (len(world), tokens.num_tokens) and int(codes.max()) == tokens.vocabulary - 1
+    assert len(codes.unique(dim=0)) == len(world)
+    blocks = torch.zeros(len(world), tokens.num_tokens, tokens.num_pixels, dtype=torch.uint8)
     for token, pixel in itertools.product(range(tokens.num_tokens), range(tokens.num_pixels)):
         at = tokens.place(token, pixel)
-        blocks[:, token, pixel] = images[:, at["channel"], at["row"], at["column"]]
+        blocks[:, token, pixel] = world[:, at["channel"], at["row"], at["column"]]
     assert torch.equal(tokens.join(blocks), codes)
-    assert torch.equal(tokens.image(blocks), images)
+    assert torch.equal(tokens.image(blocks), world)
 
 
 @pytest.mark.parametrize("backend", ["fused", "math"])
@@ -100,10 +103,10 @@ def test_cached_sampling_equals_one_full_pass_per_token(shape: tuple[int, ...], 
 @pytest.mark.parametrize(("shape", "levels"), [((1, 2, 2), 3), ((1, 2, 3), 2), ((2, 2, 2), 2)])
 @torch.no_grad()
 def test_samples_occur_as_often_as_the_likelihood_says(shape: tuple[int, ...], levels: int) -> None:
-    model, images = small_model(shape, levels), all_images(shape, levels)
-    powers = levels ** torch.arange(images[0].numel() - 1, -1, -1)
-    counts = (model.sample(40_000).flatten(1).long() @ powers).bincount(minlength=len(images)).double()
-    expected = model.log_prob(images).double().exp() * 40_000
+    model, world = small_model(shape, levels), all_images(shape, levels)
+    powers = levels ** torch.arange(world[0].numel() - 1, -1, -1)
+    counts = (model.sample(40_000).flatten(1).long() @ powers).bincount(minlength=len(world)).double()
+    expected = model.log_prob(world).double().exp() * 40_000
     order = expected.argsort()
     rare = int((expected < 10).sum())  # the test asks for 10 in every cell: the rare images share one
     cells = [
@@ -126,6 +129,18 @@ def test_the_product_of_what_traverse_meets_is_the_likelihood(shape: tuple[int, 
 
     assert torch.equal(model.traverse(7, given), x)
     torch.testing.assert_close(total, model.log_prob(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("shape", "levels"), [((1, 6, 6), 2), ((2, 5, 4), 17)])
+@torch.no_grad()
+def test_files_have_the_length_that_the_likelihood_says(shape: tuple[int, ...], levels: int) -> None:
+    model = small_model(shape, levels)
+    x, coder = images(model, 100), RangeCoder(model)
+    words = coder.encode(x, QUIET)
+    assert torch.equal(coder.decode(words, len(x), QUIET), x)
+    claimed = -model.log_prob(x).double().sum().item() / math.log(2.0)
+    assert claimed < 32 * len(words) + 32
+    assert 32 * len(words) < 1.0005 * claimed + 64
 
 
 def test_large_vocabularies_and_vectors_are_refused() -> None:

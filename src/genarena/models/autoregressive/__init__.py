@@ -17,4 +17,7 @@ Conventions.
 - `sample` caches what later pixels do not change: vertical features per row, horizontal features per pixel
   (`row_cache.py`). Noise is drawn pixel by pixel and channel by channel, so that the slow way, a full pass per pixel,
   gives the same images.
+
+`image_gpt` has a causal transformer instead of these convolutions: its input is shifted by one token, a token is a level or a
+small block of pixels (`tokens.py`), and what it caches are the keys and values of the tokens so far.
 """

@@ -29,6 +29,7 @@ from genarena.training.module import Training
 
 MOST_LEVELS = 4096  # one logit per level and dimension
 AT_ONCE = 2**25  # logits in memory at once when sampling
+SAMPLE_CHUNK = 512  # images drawn together, at most
 
 
 class MaskedDiffusion(GenerativeModel):
@@ -117,7 +118,7 @@ class MaskedDiffusion(GenerativeModel):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, C, H, W) levels."""
-        chunk = max(1, AT_ONCE // (self.spec.num_dims * self.spec.num_levels))
+        chunk = max(1, min(SAMPLE_CHUNK, AT_ONCE // (self.spec.num_dims * self.spec.num_levels)))
         parts = []
         for first in range(0, num_samples, chunk):
             num = min(chunk, num_samples - first)
