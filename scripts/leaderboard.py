@@ -29,6 +29,7 @@ def main() -> None:
 
     from genarena.files.progress import Bars
     from genarena.leaderboard import formats, page
+    from genarena.leaderboard import tasks as of_tasks
     from genarena.leaderboard.illustrations import collect
     from genarena.leaderboard.runs import find_runs
     from genarena.leaderboard.sweeps import find_sweeps
@@ -37,16 +38,19 @@ def main() -> None:
     runs, broken = find_runs(Path(options["runs_dir"]))
     searches, unreadable = find_sweeps(Path(options["runs_dir"]))
     tables = make_tables(runs)
+    tasks = of_tasks.make_task_tables(of_tasks.find_task_rows(Path(options["runs_dir"])))
     out = Path(options["out"])
     with Bars() as bars:
         illustrations = collect(page.runs_of(tables), bars.track)
     files = {
-        "leaderboard.md": formats.markdown(tables),
+        "leaderboard.md": formats.markdown(tables) + of_tasks.markdown(tasks),
         "leaderboard.csv": formats.comma_separated(tables),
         "leaderboard.json": formats.as_json(tables),
         "leaderboard.tex": formats.latex(tables),
-        "index.html": page.render(tables, [*broken, *unreadable], searches, illustrations),
+        "index.html": page.render(tables, [*broken, *unreadable], searches, illustrations, tasks),
     }
+    if tasks:
+        files["tasks.csv"] = of_tasks.comma_separated(tasks)
     for name, text in files.items():
         replace_atomically(out / name, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
     console = Console(width=None if Console().is_terminal else 160)

@@ -30,6 +30,7 @@ HELP = """Train one generative model on one data set under one budget, evaluate 
   python train.py experiment=<e>                                     a published setting
   python train.py resume=<run folder>                                go on where a run stopped
   python scripts/benchmark.py suite=<s>                              models x data x seeds, then the leaderboard
+  python scripts/task.py task=<t> run=<run folder>                   an application of a finished run
 
 What there is to choose (group=option):
 
@@ -149,7 +150,7 @@ def _take_config_dir() -> None:
 
 
 def _help() -> str:
-    groups = [group for group in config.groups() if group != "suite" and config.available(group)]
+    groups = [group for group in config.groups() if group not in ("suite", "task") and config.available(group)]
     lines = [f"  {group + '=':12s}{' '.join(config.available(group))}" for group in groups]
     return HELP.format(
         groups="\n".join(f"{textwrap.fill(line, 110, subsequent_indent=' ' * 14)}\n" for line in lines),

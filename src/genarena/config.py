@@ -149,6 +149,8 @@ def _check_choice(group: str, names: list[Any]) -> None:
 def _check_required(choices: dict[str, list[Any]], others: Sequence[str]) -> None:
     if "suite" in choices:
         raise UserError("suite=<name>: a suite is many runs: python scripts/benchmark.py suite=<name>")
+    if "task" in choices:
+        raise UserError("task=<name>: a task uses a finished run: python scripts/task.py task=<name> run=<run folder>")
     for group in REQUIRED:
         chosen_by = ("experiment", "sweep") if group == "model" else ("experiment",)
         if group not in choices and not any(name for by in chosen_by for name in choices.get(by, [])):

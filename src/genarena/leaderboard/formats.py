@@ -56,29 +56,29 @@ def markdown(tables: list[Table]) -> str:
             [line.rank, line.name, line.family, line.num_seeds, *(line.cells[c.key].text for c in table.columns)]
             for line in table.lines
         ]
-        parts.append(f"## {_md(caption(table))}\n")
-        parts += [f"{_md(table.apart)}\n"] if table.apart else []
+        parts.append(f"## {escaped(caption(table))}\n")
+        parts += [f"{escaped(table.apart)}\n"] if table.apart else []
         parts.append(
-            "\n".join("| " + " | ".join(map(_md, cells)) + " |" for cells in (head, ["---"] * len(head), *rows))
+            "\n".join("| " + " | ".join(map(escaped, cells)) + " |" for cells in (head, ["---"] * len(head), *rows))
         )
         parts += [
-            f"\n- {_md(line.name)}, {_md(table.column[key].title)}: {cell.resampling.text}"
+            f"\n- {escaped(line.name)}, {escaped(table.column[key].title)}: {cell.resampling.text}"
             for line in table.lines
             for key, cell in line.cells.items()
             if cell.resampling and key in table.column
         ]
         parts += [
-            f"\n- {_md(line.name)}, rank {_md(line.rank)}: {_md(line.rank_note)}"
+            f"\n- {escaped(line.name)}, rank {escaped(line.rank)}: {escaped(line.rank_note)}"
             for line in table.lines
             if line.rank_note and not line.is_reference
         ]
-        parts += [f"\n- no {_md(name)}: {_md(reason)}" for name, reason in table.empty.items()]
-        parts += [f"\n- failed: {_md(run.name)}, seed {run.seed}: {_md(run.error)}" for run in table.failed]
+        parts += [f"\n- no {escaped(name)}: {escaped(reason)}" for name, reason in table.empty.items()]
+        parts += [f"\n- failed: {escaped(run.name)}, seed {run.seed}: {escaped(run.error)}" for run in table.failed]
         parts.append("")
     return "\n".join(parts) + "\n"
 
 
-def _md(text: str) -> str:
+def escaped(text: str) -> str:
     return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text.replace("\n", " ")) if text != "---" else text
 
 
@@ -106,7 +106,7 @@ def comma_separated(tables: list[Table]) -> str:
     others = dict.fromkeys(name for row in rows for name in row if name not in first)
     writer = csv.DictWriter(file, [*first, *others], restval="")
     writer.writeheader()
-    writer.writerows({name: _formula_safe(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: formula_safe(value) for name, value in row.items()} for row in rows)
     return file.getvalue()
 
 
@@ -124,7 +124,7 @@ def flat(record: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _formula_safe(value: Any) -> Any:
+def formula_safe(value: Any) -> Any:
     """The value, with `'` before a text that a spreadsheet would execute as a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from genarena.errors import printable
 from genarena.leaderboard import drawing, plots, sweeps, traces
+from genarena.leaderboard import tasks as of_tasks
 from genarena.leaderboard.formats import heading
 from genarena.leaderboard.illustrations import PICTURES, Illustrations, collect
 from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
@@ -39,6 +40,7 @@ def render(
     broken: list[str],
     searches: Sequence[sweeps.Sweep] = (),
     illustrations: Illustrations | None = None,
+    tasks: Sequence[of_tasks.TaskTable] = (),
 ) -> str:
     """The HTML of the page. broken: a line of text for each file that was left out. illustrations: None: they are read here.
 
@@ -47,12 +49,13 @@ def render(
     """
     script, style = ((HERE / name).read_text() for name in ("page.js", "page.css"))
     beside = illustrations or collect(runs_of(tables))
+    task_pictures, unreadable = of_tasks.pictures(tasks)
     return (
         _environment()
         .get_template("page.html.jinja")
         .render(
             tables=tables,
-            broken=[*broken, *beside.complaints],
+            broken=[*broken, *beside.complaints, *unreadable],
             runs=runs_of(tables),
             script=script,
             style=style,
@@ -63,6 +66,8 @@ def render(
             headings=PICTURES,
             notes=NOTES,
             searches=searches,
+            tasks=tasks,
+            task_pictures=task_pictures,
             bests={
                 table.anchor: {column.key: _best(table, column.key) for column in table.columns} for table in tables
             },

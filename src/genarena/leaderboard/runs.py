@@ -153,6 +153,8 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         except ArenaError as error:
             broken.append(str(error))
             continue
+        if "task" in row:  # in a table of its own: `leaderboard.tasks`
+            continue
         if row["data"]["split"] == "val":  # models were selected on this split, so it is not a result
             of_searches += 1
             continue

@@ -131,9 +131,9 @@ def _why_apart(before: Table, table: Table, protocols: dict[str, dict[str, Any]]
 
 def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> Table:
     newest: dict[tuple[Any, ...], Run] = {}
-    for run in sorted(runs, key=lambda run: _time(run.row.get("time", ""))):
+    for run in sorted(runs, key=lambda run: time_of(run.row.get("time", ""))):
         if run.row["status"] == "ok":
-            newest[(*_identity(run), run.seed)] = run
+            newest[(*identity_of(run), run.seed)] = run
     lines: dict[tuple[Any, ...], Line] = {}
     for (*identity, _), run in newest.items():
         lines.setdefault(tuple(identity), Line([])).runs.append(run)
@@ -141,9 +141,9 @@ def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> 
     for line in lines.values():
         line.apart = line.device if names.count(line.name) > 1 else ""
     failed = [run for run in runs if run.row["status"] != "ok"]
-    repeated = [run for run in runs if run.row["status"] == "ok" and run is not newest[(*_identity(run), run.seed)]]
+    repeated = [run for run in runs if run.row["status"] == "ok" and run is not newest[(*identity_of(run), run.seed)]]
     for run in failed:
-        identity = _identity(run)
+        identity = identity_of(run)
         if identity in lines and (*identity, run.seed) not in newest and _diverged(run):
             lines[identity].diverged[run.seed] = run.error
     metrics = list(dict.fromkeys(name for run in newest.values() for name in run.metrics))
@@ -168,13 +168,13 @@ def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> 
     return Table(*key, columns, ranked(list(lines.values()), ranked_by), failed, repeated, empty, ranked_by, classifier)
 
 
-def _identity(run: Run) -> tuple[Any, ...]:
+def identity_of(run: Run) -> tuple[Any, ...]:
     """The identity of a run: equal for seeds of one line. For a budget in minutes it includes the device."""
     timed = run.row.get("budget", {}).get("minutes") is not None
     return run.imported, run.model, run.overrides, run.device if timed else ""
 
 
-def _time(text: str) -> float:
+def time_of(text: str) -> float:
     """Seconds since the epoch, for comparison of times in different time zones; 0 if `text` is not a time."""
     try:
         return datetime.fromisoformat(text).timestamp()

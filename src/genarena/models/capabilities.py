@@ -46,6 +46,14 @@ class Denoises(ABC):
         """a and s (N,) at times t (N,)."""
 
 
+class Correlates(ABC):
+    """The model is a Gaussian, which its mean and its covariance determine."""
+
+    @abstractmethod
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and covariance (D, D), or its diagonal (D,), float64: of continuous data, or of levels in [-1, 1]."""
+
+
 class Differentiates(ABC):
     @abstractmethod
     def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:

@@ -40,7 +40,15 @@ def of_sampler(arguments: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
     Whether the sampler has such an option is checked when the sampler is known.
     """
     arguments = list(arguments)
-    own = [text for text in arguments if text.startswith(("sampler=", "sampler."))]
+    named = [text for text in arguments if text.startswith("sampler=")]
+    found, rest = of_group([text for text in arguments if text not in named], "sampler")
+    return read(named, {"sampler": Option(Something)} if named else {}) | found, rest
+
+
+def of_group(arguments: Iterable[str], group: str) -> tuple[dict[str, Any], list[str]]:
+    """The values of `<group>.<option>=<value>`, and all other arguments. Raises UserError."""
+    arguments = list(arguments)
+    own = [text for text in arguments if text.startswith(f"{group}.")]
     found = read(own, {text.partition("=")[0]: Option(Something) for text in own})
     return found, [text for text in arguments if text not in own]
 

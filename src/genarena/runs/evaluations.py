@@ -1,4 +1,5 @@
-"""`<run folder>/evaluations/<name>/result.json`: rows of the same weights under another sampler, a line of their own.
+"""`<run folder>/evaluations/<name>/result.json`: rows of the same weights under another sampler, a line of their own; or of a
+task, such as denoising (`row["task"]`).
 
 They are sealed as the row of the run is. `evaluations/*.json` beside them are other things: further metrics of the run's own
 line, or its samples under other seeds. No torch here.
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from genarena.errors import UserError
-from genarena.runs import results
+from genarena.runs import results, seals
 
 FOLDER = "evaluations"
+WEIGHTS = "checkpoints/chosen.ckpt"  # of the run
 
 
 def folder_of(run: Path, sampler: str, variant: Sequence[str]) -> Path:
@@ -35,6 +37,10 @@ def is_evaluation(path: Path) -> bool:
 def check_weights(row: dict[str, Any], path: Path) -> None:
     """Raise UserError if the run in whose folder the row at `path` lies is another one, or has other weights by now."""
     run = results.read_row(path.parents[2] / "result.json")
+    weights, task = seals.digests(path.parents[2] / WEIGHTS), row.get("task")
+    program = "task" if task else "evaluate"
     same = [(each.get("run"), each.get("weights"), each.get("cost", {}).get("examples_seen")) for each in (run, row)]
-    if same[0] != same[1]:
-        raise UserError(f"{path} is about other weights than those of its run: score it again with scripts/evaluate.py")
+    if same[0] != same[1] or (task and weights and task["weights"] not in weights):
+        raise UserError(
+            f"{path} is about other weights than those of its run: score it again with scripts/{program}.py"
+        )

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood, log_mean_exp, quantise
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Weighs
+from genarena.models.capabilities import Correlates, Weighs
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -26,7 +26,7 @@ from genarena.training.module import Training
 LARGEST_FULL = 4096  # dimensions: 128 MiB of float64
 
 
-class Gaussian(GenerativeModel, Weighs):
+class Gaussian(GenerativeModel, Weighs, Correlates):
     """log p(u) = -1/2 [(u - mean)^T C^-1 (u - mean) + log det C + D log 2 pi],  C = ((n S + k v I) / (n + k)) + I/12.
 
     S is the sample covariance of n examples, v its average variance, k = shrinkage * D; I/12 for integer data only.
@@ -104,6 +104,15 @@ class Gaussian(GenerativeModel, Weighs):
         covariance = self.scatter / (self.count + prior)
         ridge = average * prior / (self.count + prior) + (1 / 12 if levels else 0.0)
         return covariance + (ridge * torch.eye(dims, device=self.device) if self.is_full else ridge)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Of the levels themselves: without the variance 1/12 of the dequantisation noise."""
+        mean, covariance = self.mean, self.covariance()
+        if not self.spec.is_discrete:
+            return mean, covariance
+        scale = 2.0 / (self.spec.num_levels - 1)
+        uniform = torch.eye(len(mean), device=self.device, dtype=mean.dtype) / 12 if self.is_full else 1 / 12
+        return scale * mean - 1.0, scale**2 * (covariance - uniform)
 
     def _update(self, x: Tensor) -> None:
         """Merge the moments of a batch: n_AB = n_A + n_B, M_AB = M_A + M_B + delta delta^T n_A n_B / n_AB."""

@@ -1,0 +1,119 @@
+"""Restores test images with a model and with the classical methods, and scores them.
+
+Restorations are clamped and rounded to 8 bit before they are scored. One that is not finite is counted, and scored as if it
+were the mean of the validation images: never dropped.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
+from genarena.models.base import GenerativeModel
+from genarena.statistics import image_quality
+from genarena.statistics.intervals import t_quantile
+from genarena.tasks import operators
+from genarena.tasks.base import Algorithm, Classical, Task
+
+BATCH = 100  # images at once
+
+
+@dataclass(frozen=True)
+class Images:
+    """x (N, C, H, W) and standard normal noise, float64; condition: of each image, or None."""
+
+    x: Tensor
+    noise: Tensor
+    condition: Tensor | None = None
+
+    @classmethod
+    def of(cls, split: Split, limit: int, seed: int, num_levels: int, conditional: bool) -> "Images":
+        """At most `limit` images of a split, drawn with a fixed seed: the first ones of a file may be easier."""
+        chosen = split[torch.randperm(split.size, generator=torch.Generator().manual_seed(0))[:limit]]
+        x, noise = operators.to_image(chosen.x, num_levels), operators.noise(chosen.x, seed)
+        return cls(x, noise, chosen.y if conditional else None)
+
+    def noisy(self, sigma: float) -> Tensor:
+        return self.x + sigma * self.noise
+
+
+@dataclass
+class Restored:
+    """What one method made of the test images, by sigma. strengths: of a classical method, chosen on validation images."""
+
+    images: dict[float, Tensor] = field(default_factory=dict)
+    failures: dict[float, int] = field(default_factory=dict)
+    strengths: dict[float, float] = field(default_factory=dict)
+    seconds: dict[float, float] = field(default_factory=dict)  # per image
+
+    def keep(self, sigma: float, x: Tensor, fill: Tensor, seconds: float) -> None:
+        broken = ~x.isfinite().flatten(1).all(1)
+        x = torch.where(broken.view(-1, 1, 1, 1), fill, x)
+        self.images[sigma], self.failures[sigma] = operators.to_8_bit(x), int(broken.sum())
+        self.seconds[sigma] = seconds / len(x)
+
+
+def splits(task: Task, data: ArenaDataModule) -> tuple[Images, Images]:
+    """Test and validation images."""
+    settings = task.seed, data.spec.num_levels, data.spec.condition is not None
+    return Images.of(data.test, task.num_images, *settings), Images.of(data.val, task.num_val, *settings)
+
+
+def with_model(task: Task, algorithm: Algorithm, model: GenerativeModel, test: Images, val: Images) -> Restored:
+    """Raises ValueError if the algorithm cannot handle a noise level."""
+    made, fill = Restored(), val.x.mean(0)
+    for sigma in task.sigma:
+        started, parts = time.perf_counter(), []
+        conditions = [None] * len(test.x) if test.condition is None else test.condition.split(BATCH)
+        for y, condition in zip(test.noisy(sigma).split(BATCH), conditions, strict=False):
+            here = None if condition is None else condition.to(model.device)
+            with torch.no_grad():
+                parts.append(algorithm.restore(model, y.to(model.device), sigma, here).double().cpu())
+        made.keep(sigma, torch.cat(parts), fill, time.perf_counter() - started)
+    return made
+
+
+def with_classical(task: Task, method: Classical, test: Images, val: Images) -> Restored:
+    made, fill = Restored(), val.x.mean(0)
+    for sigma in task.sigma:
+        errors = {
+            strength: _error(method.restore(val.noisy(sigma), sigma, strength), val.x)
+            for strength in method.strengths(sigma)
+        }
+        made.strengths[sigma] = min(errors, key=errors.__getitem__)
+        started = time.perf_counter()
+        x = method.restore(test.noisy(sigma), sigma, made.strengths[sigma])
+        made.keep(sigma, x, fill, time.perf_counter() - started)
+    return made
+
+
+def _error(restored: Tensor, x: Tensor) -> float:
+    return image_quality.mean_squared_error(operators.to_8_bit(restored), x).mean().item()
+
+
+def scores(made: Restored, x: Tensor) -> dict[str, dict[str, Any]]:
+    """`psnr_<sigma>` and `ssim_<sigma>` to a record: the mean over images, and half its 95% interval."""
+    side, found = image_quality.window_of(*x.shape[-2:]), {}
+    for sigma, images in made.images.items():
+        facts = {"sigma": sigma, "sigma_unit": "of [0, 1]", "failures": made.failures[sigma]}
+        facts |= {"strength": made.strengths[sigma]} if made.strengths else {}
+        facts |= {"seconds_per_image": made.seconds[sigma]}
+        of_ssim = {"title": f"SSIM, σ {sigma:g}", "window": side} | facts
+        found[f"psnr_{sigma:g}"] = _record(
+            image_quality.psnr(images, x), {"title": f"PSNR, σ {sigma:g}", "unit": "dB"} | facts
+        )
+        found[f"ssim_{sigma:g}"] = _record(image_quality.ssim(images, x), of_ssim)
+    return found
+
+
+def _record(values: Tensor, facts: dict[str, Any]) -> dict[str, Any]:
+    shared = {"n": len(values), "higher_is_better": True} | facts
+    if exact := int((~values.isfinite()).sum()):
+        return {"value": None, "reason": f"{exact} of {len(values)} images are restored exactly: infinite"} | shared
+    error = values.std().item() / len(values) ** 0.5 if len(values) > 1 else None
+    interval = None if error is None else t_quantile(len(values) - 1) * error
+    return {"value": values.mean().item(), "standard_error": error, "ci95_half_width": interval} | shared
