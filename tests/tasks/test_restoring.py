@@ -73,3 +73,12 @@ def test_an_infinite_value_is_no_number() -> None:
     made = restoring.with_classical(TASK, Classical("noisy", lambda y, sigma, _: y), test, test)
     record = restoring.scores(made, test.x)["psnr_0.1"]
     assert record["value"] is None and record["reason"] == "3 of 3 images are restored exactly: infinite"
+
+
+def test_the_margin_is_paired_and_over_the_best() -> None:
+    base = torch.arange(10, dtype=torch.float64) ** 2  # images differ far more than methods do
+    wobble = torch.tensor([0.5, -0.5] * 5, dtype=torch.float64)
+    found = restoring.margin(base + 2 + wobble, {"worse": base - 9, "best": base})
+    assert found["over"] == "best" and abs(found["value"] - 2.0) < 1e-12
+    assert abs(found["ci95_half_width"] - 2.2622 * (2.5 / 9) ** 0.5 / 10**0.5) < 1e-4
+    assert restoring.margin(base / 0.0, {"best": base}) is None

@@ -92,7 +92,9 @@ def test_a_gaussian_beats_the_classical_methods_and_repeats_itself(
     assert one == two
     assert (tmp_path / "one" / "sigma-0.25.png").read_bytes() == (tmp_path / "two" / "sigma-0.25.png").read_bytes()
     others = [made["metrics"]["psnr_0.25"]["value"] for made in one["task"]["classical"].values()]
-    assert one["metrics"]["psnr_0.25"]["value"] > max(others)
+    record = one["metrics"]["psnr_0.25"]
+    assert record["margin"]["value"] == pytest.approx(record["value"] - max(others))
+    assert record["margin"]["value"] > 3 * record["margin"]["ci95_half_width"]
 
 
 def test_a_row_about_other_weights_is_left_out(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,11 @@ class TaskLine:
             return Value(None, over=next((each["reason"] for each in records if each.get("reason")), "not measured"))
         if len(values) > 1:
             return Value(mean(values), t_half_width(values), f"{len(values)} training seeds")
-        return Value(values[0], records[0].get("ci95_half_width"), f"{records[0].get('n')} images")
+        gap = records[0].get("margin")
+        margin = (
+            f"; {with_interval(gap['value'], gap['ci95_half_width'])} over {gap['over']}, image by image" if gap else ""
+        )
+        return Value(values[0], records[0].get("ci95_half_width"), f"{records[0].get('n')} images{margin}")
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def find_task_rows(runs_dir: Path) -> list[Run]:
             evaluations.check_weights(row, path)
         except ArenaError:
             continue
-        runs += [Run(row, path.parent)] if "task" in row else []
+        runs += [Run(row, path.parent)] if "task" in row and row["status"] == "ok" and "budget" in row else []
     return runs
 
 
@@ -177,6 +181,13 @@ def markdown(tables: Iterable[TaskTable]) -> str:
         parts.append(f"## {escaped(caption(table))}\n")
         cells = (head, ["---"] * len(head), *rows)
         parts.append("\n".join("| " + " | ".join(map(escaped, row)) + " |" for row in cells) + "\n")
+        parts += [
+            f"- {escaped(line.name)}, {escaped(heading)}: {escaped(line.value(key).over)}"
+            for line in table.lines
+            for key, heading in table.columns.items()
+            if line.runs and line.value(key).over
+        ]
+        parts.append("")
     return "\n".join(parts)
 
 

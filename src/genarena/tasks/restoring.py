@@ -5,6 +5,7 @@ were the mean of the validation images: never dropped.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,19 +96,37 @@ def _error(restored: Tensor, x: Tensor) -> float:
     return image_quality.mean_squared_error(operators.to_8_bit(restored), x).mean().item()
 
 
+def values(made: Restored, x: Tensor) -> dict[str, Tensor]:
+    """`psnr_<sigma>` and `ssim_<sigma>` to the values of all images (N,); larger is better."""
+    found = {}
+    for sigma, images in made.images.items():
+        found |= {f"psnr_{sigma:g}": image_quality.psnr(images, x), f"ssim_{sigma:g}": image_quality.ssim(images, x)}
+    return found
+
+
 def scores(made: Restored, x: Tensor) -> dict[str, dict[str, Any]]:
     """`psnr_<sigma>` and `ssim_<sigma>` to a record: the mean over images, and half its 95% interval."""
-    side, found = image_quality.window_of(*x.shape[-2:]), {}
-    for sigma, images in made.images.items():
+    side, of_image, found = image_quality.window_of(*x.shape[-2:]), values(made, x), {}
+    for sigma in made.images:
         facts = {"sigma": sigma, "sigma_unit": "of [0, 1]", "failures": made.failures[sigma]}
         facts |= {"strength": made.strengths[sigma]} if made.strengths else {}
         facts |= {"seconds_per_image": made.seconds[sigma]}
-        of_ssim = {"title": f"SSIM, σ {sigma:g}", "window": side} | facts
-        found[f"psnr_{sigma:g}"] = _record(
-            image_quality.psnr(images, x), {"title": f"PSNR, σ {sigma:g}", "unit": "dB"} | facts
-        )
-        found[f"ssim_{sigma:g}"] = _record(image_quality.ssim(images, x), of_ssim)
+        own = {"psnr": ("PSNR", {"unit": "dB"}), "ssim": ("SSIM", {"window": side})}
+        for name, (title, more) in own.items():
+            key = f"{name}_{sigma:g}"
+            found[key] = _record(of_image[key], {"title": f"{title}, σ {sigma:g}"} | more | facts)
     return found
+
+
+def margin(of_model: Tensor, of_others: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """The mean of the differences, image by image, to the best of the others, and half its 95% interval; None if one is
+    infinite or there is only one image."""
+    best = max(of_others, key=lambda name: of_others[name].mean().item())
+    gaps = of_model - of_others[best]
+    if len(gaps) < 2 or not gaps.isfinite().all():
+        return None
+    error = gaps.std().item() / len(gaps) ** 0.5
+    return {"over": best, "value": gaps.mean().item(), "ci95_half_width": t_quantile(len(gaps) - 1) * error}
 
 
 def _record(values: Tensor, facts: dict[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,11 @@ def _row(
 ) -> dict[str, Any]:
     rules = _rules(facts["name"], task, x)
     metrics = {name: restoring.scores(restored, x) for name, restored in made.items()}
+    values = {name: restoring.values(restored, x) for name, restored in made.items()}
+    for key, record in metrics[algorithm.name].items():
+        record["margin"] = restoring.margin(
+            values[algorithm.name][key], {m.name: values[m.name][key] for m in task.classical}
+        )
     classical = {method.name: {"paper": method.paper, "metrics": metrics[method.name]} for method in task.classical}
     of_model = {"name": algorithm.name, "exactness": algorithm.exactness, "nfe": algorithm.nfe}
     facts = facts | {"algorithm": of_model, "classical": classical, "shown": ["original", *made]}
