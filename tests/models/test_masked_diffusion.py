@@ -127,6 +127,7 @@ def test_what_is_filled_stays_and_every_step_fills_its_share(network: str, monke
     seen.append((final, torch.zeros(5, 40, dtype=torch.bool)))
     assert len(seen) == 7 and model.nfe == 6
     assert seen[0][1].all()
+    assert len(seen[1][1].unique(dim=0)) > 1, "each image has an order of its own"
     for (before, masked), (after, still) in itertools.pairwise(seen):
         assert torch.equal(before[~masked], after[~masked])
         assert not (still & ~masked).any(), "what is filled is not masked again"
