@@ -1,6 +1,7 @@
 """Residual generator and spectrally normalised residual discriminator (Miyato et al. 2018, arXiv 1802.05957, app. B.4).
 
-The number of blocks follows the image size: one per halving, and in the discriminator one more at the coarsest size.
+Without spectral norm it is the critic of Gulrajani et al. 2017 (arXiv 1704.00028, app. F). The number of
+blocks follows the image size: one per halving, and in the discriminator one more at the coarsest size.
 """
 
 from itertools import pairwise
@@ -49,18 +50,22 @@ class GeneratorBlock(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """[ReLU] - conv - ReLU - conv - [down], plus a shortcut; every convolution has spectral norm one.
+    """[ReLU] - conv - ReLU - conv - [down], plus a shortcut.
 
     first: leave out the first ReLU, because the input is an image. down: average-pool by two (sizes are rounded up).
+    spectral: every convolution has spectral norm one; False: plain convolutions.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, down: bool, first: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, down: bool, first: bool = False, spectral: bool = True
+    ) -> None:
         super().__init__()
         self.down, self.first = down, first
-        self.conv1 = spectral_norm(convolution(in_channels, out_channels, 3))
-        self.conv2 = spectral_norm(convolution(out_channels, out_channels, 3))
+        limited = spectral_norm if spectral else plain
+        self.conv1 = limited(convolution(in_channels, out_channels, 3))
+        self.conv2 = limited(convolution(out_channels, out_channels, 3))
         same = in_channels == out_channels and not down
-        self.shortcut = nn.Identity() if same else spectral_norm(convolution(in_channels, out_channels, 1))
+        self.shortcut = nn.Identity() if same else limited(convolution(in_channels, out_channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))
@@ -104,28 +109,45 @@ class ResNetGenerator(nn.Module):
 class ResNetDiscriminator(nn.Module):
     """Images (N, C, H, W) to unbounded scores (N,): residual blocks, ReLU, sum over pixels h, linear.
 
-    With a context c (N, F) the projection (V c)^T h is added, V of spectral norm one (Miyato & Koyama 2018, fig. 1d).
+    With a context c (N, F) the projection (V c)^T h is added (Miyato & Koyama 2018, fig. 1d).
     channels: width of the first block; each further halving multiplies it by `growth`.
+    spectral: every layer, V too, has spectral norm one. False: plain layers, the mean over pixels, and no bias in the last
+        layer (the critic of WGAN-GP, whose loss is the same for D and D + constant).
     """
 
-    def __init__(self, shape: tuple[int, ...], channels: int, growth: int = 2, context_features: int = 0) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        channels: int,
+        growth: int = 2,
+        context_features: int = 0,
+        spectral: bool = True,
+    ) -> None:
         super().__init__()
+        self.spectral = spectral
+        limited = spectral_norm if spectral else plain
         depth = len(pyramid(*shape[1:])) - 1
         widths = [shape[0]] + [channels * growth**level for level in range(depth)]
         blocks = [
-            DiscriminatorBlock(before, after, down=True, first=level == 0)
+            DiscriminatorBlock(before, after, down=True, first=level == 0, spectral=spectral)
             for level, (before, after) in enumerate(pairwise(widths))
         ]
-        self.blocks = nn.Sequential(*blocks, DiscriminatorBlock(widths[-1], widths[-1], down=False))
-        self.score = spectral_norm(glorot(nn.Linear(widths[-1], 1)))
+        self.blocks = nn.Sequential(*blocks, DiscriminatorBlock(widths[-1], widths[-1], down=False, spectral=spectral))
+        self.score = limited(glorot(nn.Linear(widths[-1], 1, bias=spectral)))
         projection = nn.Linear(context_features, widths[-1], bias=False) if context_features else None
-        self.projection = spectral_norm(glorot(projection)) if projection else None
+        self.projection = limited(glorot(projection)) if projection else None
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = F.relu(self.blocks(x)).sum((2, 3))
+        h = F.relu(self.blocks(x))
+        h = h.sum((2, 3)) if self.spectral else h.mean((2, 3))
         score = self.score(h).squeeze(1)
         return score if self.projection is None else score + (self.projection(context) * h).sum(1)
+
+
+def plain(layer: nn.Module) -> nn.Module:
+    """The layer as it is."""
+    return layer
 
 
 def batch_norm(channels: int, context_features: int) -> nn.Module:

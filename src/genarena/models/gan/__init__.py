@@ -4,13 +4,15 @@
 
 f(a) = -softplus(-a) is the game of Goodfellow et al. 2014 (arXiv 1406.2661); its optimal discriminator is the log-odds
 D*(x) = log p_data(x) - log p_G(x). f(a) = -max(0, 1 - a) is the hinge; its optimal discriminator is the sign of
-p_data(x) - p_G(x). The generator minimises softplus(-D(G(z))) ("non-saturating") with the first, -D(G(z)) with the hinge.
+p_data(x) - p_G(x). With f(a) = a, and D held near Lipschitz constant 1 by a penalty on its gradient (`penalties.py`), the
+value is close to the Wasserstein-1 distance, and D is called a critic. The generator minimises softplus(-D(G(z)))
+("non-saturating") with the first, -D(G(z)) with the other two.
 
 Conventions
-- Discriminators return logits (N,), never probabilities; `objectives.py` holds both losses as pure functions, float32.
+- Discriminators return logits (N,), never probabilities; `objectives.py` holds the losses as pure functions, float32.
 - Images are levels mapped to [-1, 1]. A generator ends in tanh and its images are rounded to the levels of the data,
   with a straight-through gradient: the discriminator sees exactly what `sample` returns, and cannot tell fake images by
-  values between the levels.
+  values between the levels. Vectors, where a class takes them, are neither scaled nor rounded.
 - `discriminator_loss` draws its fake images without a graph; `generator_loss` draws new ones. Each training batch makes one
   discriminator step, every `n_critic`-th batch also a generator step.
 - `augmentation` (`DiffAugment`) is applied to the discriminator's inputs only, real and fake, in both losses.

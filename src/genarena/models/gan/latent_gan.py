@@ -1,7 +1,8 @@
-"""The base of image GANs with a Gaussian latent vector: two players, images, and the discriminator's inputs."""
+"""The base of GANs with a Gaussian latent vector: two players, what G draws, and the discriminator's inputs."""
 
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,12 +22,15 @@ class LatentGAN(GenerativeModel, Emits):
     `n_critic` discriminator steps are made per generator step. In each batch the discriminator is updated first, and the
     generator's loss uses the updated one. With gradient accumulation the discriminator is updated in the last batch of a
     group only; in the batches before, the generator's loss uses the discriminator of the previous update.
+
+    `takes_vectors`: the class also has networks for continuous vectors (D,), which are neither scaled nor rounded.
     """
 
     family = "gan"
     likelihood = Likelihood.NONE
     mixed_precision = True
     shardable = True
+    takes_vectors: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -41,7 +45,8 @@ class LatentGAN(GenerativeModel, Emits):
         if n_critic < 1:
             raise ValueError(f"n_critic={n_critic}: must be at least 1")
         self.discriminator_optimizer, self.n_critic = discriminator_optimizer, n_critic
-        spec.require_image(type(self).__name__)
+        if not (self.takes_vectors and spec.is_vector and not spec.is_discrete):
+            spec.require_image(type(self).__name__)
         self.latent_dim = latent_dim
         self.augmentation = augmentation
 
@@ -69,18 +74,23 @@ class LatentGAN(GenerativeModel, Emits):
         return {}
 
     def generate(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, C, H, W) in [-1, 1], rounded to the levels of the data with a straight-through gradient."""
+        """(num_samples, C, H, W) in [-1, 1], rounded to the levels of the data with a straight-through gradient.
+
+        Vectors (num_samples, D) are not rounded.
+        """
         x = self.emit(torch.randn(num_samples, self.latent_dim, device=self.device), y)
+        if not self.spec.is_discrete:
+            return x
         return x + (to_unit(nearest_level(x, self.spec.num_levels), self.spec.num_levels) - x).detach()
 
     def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """G(z) (N, C, H, W) in [-1, 1], before rounding."""
+        """G(z) (N, C, H, W) in [-1, 1], before rounding; or vectors (N, D)."""
         context = self.context(y, len(z))
         return (self.generator(z) if context is None else self.generator(z, context)).float()
 
     def real(self, x: Tensor) -> Tensor:
-        """Levels of the data to [-1, 1]."""
-        return to_unit(x, self.spec.num_levels)
+        """Levels of the data to [-1, 1]; vectors stay as they are."""
+        return to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
 
     def view(self, x: Tensor) -> Tensor:
         """The discriminator's input for real or fake images (N, C, H, W) in [-1, 1]: augmented, if that is set."""
@@ -88,8 +98,8 @@ class LatentGAN(GenerativeModel, Emits):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, C, H, W) levels. Drawn 250 at a time to bound memory."""
+        """(num_samples, C, H, W) levels, or vectors (num_samples, D). Drawn 250 at a time to bound memory."""
         sizes = [min(250, num_samples - first) for first in range(0, num_samples, 250)]
         given = [None] * len(sizes) if y is None else y.split(250)
         drawn = (self.generate(size, part) for size, part in zip(sizes, given, strict=True))
-        return torch.cat([from_unit(x, self.spec.num_levels) for x in drawn])
+        return torch.cat([from_unit(x, self.spec.num_levels) if self.spec.is_discrete else x for x in drawn])

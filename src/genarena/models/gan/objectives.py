@@ -1,4 +1,4 @@
-"""The losses of both players, for log loss and hinge: pure functions of logits (any shape), computed in float32."""
+"""The losses of both players, for log loss, hinge and Wasserstein loss: pure functions of logits (any shape), in float32."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,4 +21,14 @@ def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 def hinge_generator(fake: Tensor) -> Tensor:
     """-E[D(G(z))] (Miyato et al. 2018, eq. 17)."""
+    return -fake.float().mean()
+
+
+def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
+    """E[D(G(z))] - E[D(x)] (Arjovsky et al. 2017, arXiv 1701.07875, eq. 2). The best D with Lipschitz constant 1 gives -W1."""
+    return fake.float().mean() - real.float().mean()
+
+
+def wasserstein_generator(fake: Tensor) -> Tensor:
+    """-E[D(G(z))] (Arjovsky et al. 2017, theorem 3)."""
     return -fake.float().mean()

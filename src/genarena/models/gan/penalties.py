@@ -1,0 +1,39 @@
+"""Penalties on the gradient of a discriminator D in its input: scalars that are differentiable in its weights.
+
+D maps (N, ...) to scores (N,), each from its own row: no batch normalisation, whose rows share statistics. The inputs are
+constants here, so that no gradient reaches a generator. Everything is float32; autocast is off.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Critic = Callable[[Tensor], Tensor]
+
+
+def two_sided(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    """E[(|grad D(u)| - 1)^2], u = e x + (1 - e) G(z), e ~ U[0, 1] per pair (Gulrajani et al. 2017, arXiv 1704.00028, eq. 3).
+
+    real, fake: (N, ...) each. Not multiplied by lambda.
+    """
+    share = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
+    return (input_gradients(critic, torch.lerp(fake, real, share)).norm(dim=1) - 1.0).square().mean()
+
+
+def r1(discriminator: Critic, real: Tensor) -> Tensor:
+    """E[|grad D(x)|^2] / 2 on data x (N, ...) (Mescheder et al. 2018, arXiv 1801.04406, eq. 9). Not multiplied by gamma."""
+    return 0.5 * input_gradients(discriminator, real).square().sum(1).mean()
+
+
+def r2(discriminator: Critic, fake: Tensor) -> Tensor:
+    """E[|grad D(G(z))|^2] / 2 on generated data (N, ...) (Mescheder et al. 2018, eq. 10). Not multiplied by gamma."""
+    return 0.5 * input_gradients(discriminator, fake).square().sum(1).mean()
+
+
+def input_gradients(critic: Critic, x: Tensor) -> Tensor:
+    """Gradient of the score of each row of x (N, ...) in that row: (N, D), with a graph to the weights."""
+    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+        x = x.detach().float().requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return gradient.flatten(1)
