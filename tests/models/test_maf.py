@@ -10,6 +10,7 @@ from genarena.models.flow.elementwise import Affine
 from genarena.models.flow.maf import MAF
 from genarena.nets.masked_mlp import MaskedMLP
 from genarena.spec import Batch, DataSpec
+from tests.models.plane import check_density_on_the_plane
 
 DIRECTIONS = ("density", "sampling")
 
@@ -38,17 +39,8 @@ def on_images(direction: str = "density") -> MAF:
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_density_on_the_plane_integrates_to_one(direction: str) -> None:
-    model, side, step = on_vectors(2, direction), 600, 0.05
-    axis = step * (torch.arange(side) - side / 2 + 0.5)
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).view(-1, 2)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        log_prob = model.log_prob(grid)
-        inside = (grid.abs() < 2.0).all(1)
-        mass, expected = log_prob.exp().sum() * step**2, log_prob[inside].exp().sum() * step**2
-        share = (model.sample(20_000).abs() < 2.0).all(1).float().mean()
-    torch.testing.assert_close(mass, torch.tensor(1.0), atol=1e-3, rtol=0.0)
-    torch.testing.assert_close(share, expected, atol=0.015, rtol=0.0)  # four standard errors
+    model = on_vectors(2, direction)
+    check_density_on_the_plane(model)
     assert model.likelihood is Likelihood.EXACT
 
 

@@ -59,13 +59,13 @@ def test_a_path_arrives_as_it_was_typed(name: str, tmp_path: Path) -> None:
 
 def test_defaults_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/home/x")
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
     cfg = config.compose(config.check(["model=uniform", "data=digits", "resume=~/r", "features.clip_weights=~/w"]))
     assert (cfg.data.root, cfg.runs_dir) == (str(tmp_path / "data"), str(tmp_path / "runs"))
-    assert (cfg.resume, cfg.features.clip_weights) == ("/home/x/r", "/home/x/w")
+    assert (cfg.resume, cfg.features.clip_weights) == (f"{tmp_path}/me/r", f"{tmp_path}/me/w")
     monkeypatch.setenv("GENARENA_DATA", "~/d")
     cfg = config.compose(config.check(["model=uniform", "data=mnist", "data.mirror=https://a/b"]))
-    assert (cfg.data.root, cfg.data.mirror) == ("/home/x/d", "https://a/b")
+    assert (cfg.data.root, cfg.data.mirror) == (f"{tmp_path}/me/d", "https://a/b")
 
 
 def test_quotes_around_the_whole_are_taken_off_and_make_sweeps(tmp_path: Path) -> None:

@@ -184,9 +184,9 @@ def test_a_first_stage_of_other_data_is_refused(options: list[str], first: Path,
 
 def test_option_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
     line = ["model=latent_ddpm", "data=digits"]
     assert check([*line, "model.first_stage=a,b"])[-1].lstrip("+") == f"model.first_stage='{tmp_path}/a,b'"
-    assert check([*line, "model.first_stage=~/a"])[-1].lstrip("+") == f"model.first_stage={tmp_path}/home/a"
+    assert check([*line, "model.first_stage=~/a"])[-1].lstrip("+") == f"model.first_stage={tmp_path}/me/a"
     with pytest.raises(UserError, match=r"model\.first_stage=<value> is missing"):
         check(line)

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -79,9 +80,9 @@ class ArenaMetric(torchmetrics.Metric):
     def __init__(self) -> None:
         super().__init__(sync_on_compute=False)  # `evaluate` gathers the evidence of all ranks
 
+    @abstractmethod
     def record(self) -> dict[str, Any]:
-        """Facts that are recorded with the value, `n` among them; JSON-able. Every metric writes its own."""
-        raise NotImplementedError
+        """Facts that are recorded with the value, `n` among them; JSON-able."""
 
 
 class TwoSampleMetric(ArenaMetric):

@@ -65,6 +65,11 @@ class Choose(Protocol):
         """Levels (N,) of one dimension; `distribution` (N, 1, 1, 1) is conditional on the dimensions before it."""
 
 
+def draw(distribution: PixelDistribution, channel: int = 0, row: int = 0, column: int = 0) -> Tensor:
+    """A `Choose` that draws each level at random; (N,) floats, so that a NaN does not become a level."""
+    return distribution.draw().flatten()
+
+
 class Factorises(ABC):
     """p(x) = prod_i p(x_i | x_1, ..., x_{i-1}), dimension by dimension in an order that the model chooses.
 

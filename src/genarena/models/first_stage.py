@@ -45,9 +45,8 @@ class FirstStage(nn.Module):
         self.name, self.run, self.sha256, self.data_id = name, run, sha256, data_id
         self.register_buffer("scale", torch.ones(()))
         self.train(False)
-        kind = torch.uint8 if model.spec.is_discrete else torch.float32
         with torch.no_grad():
-            self.code_shape = tuple(model.encode(torch.zeros(2, *model.spec.shape, dtype=kind)).shape[1:])
+            self.code_shape = tuple(model.encode(torch.zeros(2, *model.spec.shape, dtype=model.spec.dtype)).shape[1:])
 
     def train(self, mode: bool = True) -> "FirstStage":
         """It stays in eval mode: no dropout, no batch statistics."""

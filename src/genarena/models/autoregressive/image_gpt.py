@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena.distributions import Categorical, PixelDistribution
+from genarena.distributions import Categorical
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim
 from genarena.models.autoregressive.tokens import BlockTokens
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Choose, Factorises
+from genarena.models.capabilities import Choose, Factorises, draw
 from genarena.nets.attention import Backend
 from genarena.nets.conditioning import num_features
 from genarena.nets.transformer import Transformer
@@ -26,11 +26,6 @@ from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 SAMPLE_CHUNK = 256  # images drawn together: bounds the memory of the caches
-
-
-def draw(distribution: PixelDistribution, channel: int, row: int, column: int) -> Tensor:
-    """A `Choose` that draws each level at random; (N,) floats, so that a NaN does not become a level."""
-    return distribution.draw().flatten()
 
 
 class ImageGPT(GenerativeModel, Factorises):

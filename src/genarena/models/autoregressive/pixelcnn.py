@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena.distributions import PixelDistribution, PixelHead
+from genarena.distributions import PixelHead
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim, to_unit
 from genarena.models.autoregressive.row_cache import RowCache
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Choose, Factorises
+from genarena.models.capabilities import Choose, Factorises, draw
 from genarena.nets.conditioning import num_features
 from genarena.nets.masked import GatedPixelStack
 from genarena.options.values import Count
@@ -61,11 +61,6 @@ def default_pixels(spec: DataSpec) -> str:
     if spec.num_levels == 2:
         return "bernoulli"
     return "categorical" if spec.num_levels <= 32 or spec.shape[0] == 1 else "logistic_mixture"
-
-
-def draw(distribution: PixelDistribution, channel: int = 0, row: int = 0, column: int = 0) -> Tensor:
-    """A `Choose` that draws each level at random; (N,) floats, so that a NaN does not become a level."""
-    return distribution.draw().flatten()
 
 
 class PixelCNN(GenerativeModel, Factorises):

@@ -197,7 +197,8 @@ class GMM(GenerativeModel, Weighs):
         return torch.stack([mass.sum(1) for mass in masses], 1) + self._log_weight()
 
     def _log_weight(self) -> Tensor:
-        return self.weight.clamp_min(LEAST_WEIGHT).log() + 0.0 * self.weight  # NaN stays NaN
+        kept = self.weight.clamp_min(LEAST_WEIGHT)
+        return (kept / kept.sum()).log() + 0.0 * self.weight  # NaN stays NaN
 
     # -- samples
 
