@@ -1,18 +1,20 @@
 """Denoising by total variation (Rudin, Osher & Fatemi 1992, doi 10.1016/0167-2789(92)90242-F).
 
-Chambolle 2004, doi 10.1023/B:JMIV.0000011325.36760.1e: the minimiser is x = y - weight div p, for the field p with |p| <= 1
-that minimises |y - weight div p|^2; p is found by a semi-implicit gradient descent (eq. 9) with step 1/8, for which the
-convergence is proved (theorem 3.1).
+The minimiser is x = y - weight div p, for the field p with |p| <= 1 that minimises |y - weight div p|^2 (Chambolle 2004, doi
+10.1023/B:JMIV.0000011325.36760.1e). p is found by projected gradient steps with momentum (Beck & Teboulle 2009, doi
+10.1109/TIP.2009.2028250, algorithm FGP): after k steps the dual objective is off by less than a constant over k^2.
 
 Differs from the paper: the number of steps is fixed, so that no image depends on the others of its batch; each channel is an
 image of its own.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-STEP, NUM_STEPS = 0.125, 400
+STEP, NUM_STEPS = 0.125, 100  # the largest step, 1 / |div|^2: theorem 3.1 of Chambolle 2004
 
 
 def denoise(y: Tensor, weight: float, num_steps: int = NUM_STEPS) -> Tensor:
@@ -22,12 +24,16 @@ def denoise(y: Tensor, weight: float, num_steps: int = NUM_STEPS) -> Tensor:
 
 def dual(y: Tensor, weight: float, num_steps: int = NUM_STEPS) -> tuple[Tensor, Tensor]:
     """The field p (down, right), each (N, C, H, W), with |p| <= 1."""
-    down, right = torch.zeros_like(y), torch.zeros_like(y)
+    p = ahead = (torch.zeros_like(y), torch.zeros_like(y))
+    momentum = 1.0
     for _ in range(num_steps):
-        along, across = gradient(divergence(down, right) - y / weight)
-        size = 1.0 + STEP * torch.hypot(along, across)
-        down, right = (down + STEP * along) / size, (right + STEP * across) / size
-    return down, right
+        slope = gradient(divergence(*ahead) - y / weight)
+        down, right = (part + STEP * change for part, change in zip(ahead, slope, strict=True))
+        length = torch.hypot(down, right).clamp_min(1.0)
+        before, p = p, (down / length, right / length)
+        last, momentum = momentum, 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * momentum**2))
+        ahead = tuple(new + (last - 1.0) / momentum * (new - old) for new, old in zip(p, before, strict=True))
+    return p
 
 
 def gradient(x: Tensor) -> tuple[Tensor, Tensor]:
