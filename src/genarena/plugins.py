@@ -1,8 +1,8 @@
-"""Plugins: packages of other people with models, data sets and metrics. Imports no torch.
+"""Plugins: packages of other people with models, data sets, metrics and tasks. Imports no torch.
 
 An installed package is declared by an entry point of the group `genarena.plugins`, any other one by
 `--config-dir <package>/conf` for one command. It has genarena's layout: `__init__.py`, `conf/`, `models/`, `data/`, `nets/`,
-`metrics/`.
+`metrics/`, `tasks/`.
 """
 
 import os

@@ -10,19 +10,18 @@ from typing import Any
 from genarena import plugins
 from genarena.errors import Untrusted
 
-OF_A_PACKAGE = r"models\.(\w+\.){1,2}[A-Z]\w*|(data|nets)\.[a-z]\w*\.[A-Z]\w*"  # genarena's, or a plugin's
+OF_A_PACKAGE = r"models\.(\w+\.){1,2}[A-Z]\w*|(data|nets|tasks)\.[a-z]\w*\.[A-Z]\w*"  # genarena's, or a plugin's
 TARGETS = re.compile(
     rf"genarena\.({OF_A_PACKAGE})"
     r"|genarena\.training\.schedule\.[a-z]\w*"
     r"|genarena\.(spec\.(DataSpec|Condition)|training\.module\.Training)"
     r"|genarena\.(evaluation\.(settings\.EvaluationSettings|weights\.FeatureSettings)|search\.settings\.Settings)"
-    r"|genarena\.tasks\.[a-z]\w*\.[A-Z]\w*"
     r"|torch\.optim\.[A-Z]\w*"
     r"|pytorch_lightning\.(Trainer|strategies\.[A-Z]\w*Strategy)"
 )
 ALLOWED = (
     "models, data sets, networks, tasks, schedules and settings of genarena, torch.optim, pytorch_lightning.Trainer, and "
-    "models, data sets and networks of a plugin, which is installed or named by --config-dir <package>/conf"
+    "models, data sets, networks and tasks of a plugin, which is installed or named by --config-dir <package>/conf"
 )
 BEYOND = ("hydra", "launcher", "sweep", "resume")  # options that are dropped from a stored command line
 

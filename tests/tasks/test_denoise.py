@@ -195,6 +195,6 @@ def test_wrong_options_are_refused() -> None:
     with pytest.raises(
         ValueError, match=r"task.algorithm=dps: there is no such algorithm; available: closed_form, one_step"
     ):
-        Denoise().algorithm_for(World(), "dps")
+        Denoise(algorithm="dps").algorithm_for(World())
     assert Denoise().algorithm_for(World()).name == "closed_form"
-    assert Denoise().algorithm_for(World(), "one_step").exactness == "asymptotic"
+    assert Denoise(algorithm="one_step").algorithm_for(World()).exactness == "asymptotic"

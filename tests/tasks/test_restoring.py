@@ -5,9 +5,9 @@ from torch import Tensor
 
 from genarena.statistics.image_quality import mean_squared_error
 from genarena.tasks import operators, restoring
-from genarena.tasks.base import Algorithm, Classical
+from genarena.tasks.base import Algorithm
 from genarena.tasks.denoise import Denoise
-from genarena.tasks.restoring import Images
+from genarena.tasks.restoring import Classical, Images
 
 TASK = Denoise(sigma=[0.1])
 SHRINK = Classical("shrink", lambda y, sigma, strength: 0.5 + strength * (y - 0.5), lambda sigma: (0.2, 0.6, 1.0))

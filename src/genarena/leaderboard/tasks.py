@@ -125,7 +125,8 @@ def _table(key: tuple[str, ...], runs: list[Run]) -> TaskTable:
     lines += [TaskLine(name, name, "classical", [made["metrics"]], [], []) for name, made in classical.items()]
     columns = {name: _heading(record) for name, record in runs[-1].row["metrics"].items()}
     first = next(iter(columns), "")
-    lines.sort(key=lambda line: -(line.value(first).value or 0.0))
+    sign = 1.0 if runs[-1].row["metrics"].get(first, {}).get("higher_is_better") is False else -1.0
+    lines.sort(key=lambda line: (line.value(first).value is None, sign * (line.value(first).value or 0.0)))
     return TaskTable(*key, columns, lines)
 
 

@@ -8,19 +8,19 @@ Classical methods: the noisy image as it is, a Gaussian blur, total variation. T
 mean squared error on noisy validation images.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from genarena.models.capabilities import Correlates, Denoises
-from genarena.options.values import Count, Seed
+from genarena.spec import DataSpec
 from genarena.statistics.image_quality import filtered, gaussian
 from genarena.tasks import total_variation
-from genarena.tasks.base import Algorithm, Classical, Task
+from genarena.tasks.base import Algorithm
+from genarena.tasks.restoring import Classical, Restoration
 
 HALVINGS = 60  # of an interval of times: beyond the precision of float64
 
@@ -70,10 +70,8 @@ def blur(y: Tensor, sigma: float, std: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Denoise(Task):
-    """sigma: standard deviations of the noise, in units of [0, 1]. num_images, num_val: test and validation images, drawn with
-    a fixed seed. seed: of the noise. algorithm: closed_form or one_step; null: the first that fits the model.
-    """
+class Denoise(Restoration):
+    """The options are those of `Restoration`. algorithm: closed_form or one_step; null: the first that fits the model."""
 
     title = "Denoising"
     algorithms: ClassVar = (
@@ -91,18 +89,5 @@ class Denoise(Task):
         ),
     )
 
-    sigma: Sequence[float] = (0.1, 0.25)
-    num_images: Count = 200
-    num_val: Count = 100
-    seed: Seed = 0
-    algorithm: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        given = self.sigma if isinstance(self.sigma, list | tuple) else (self.sigma,)
-        for value in given:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value <= 10.0:
-                raise ValueError(f"task.sigma={value}: expected numbers above 0, at most 10")
-        if not given or len(set(given)) < len(given):
-            raise ValueError(f"task.sigma={list(given)}: expected different numbers, at least one")
-        object.__setattr__(self, "sigma", tuple(sorted(map(float, given))))
+    def constants(self, spec: DataSpec) -> dict[str, Any]:
+        return super().constants(spec) | {"total_variation": [total_variation.STEP, total_variation.NUM_STEPS]}

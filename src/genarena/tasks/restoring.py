@@ -5,9 +5,9 @@ were the mean of the validation images: never dropped.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,12 +15,75 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.models.base import GenerativeModel
+from genarena.options.values import Count, Seed
+from genarena.spec import DataSpec
 from genarena.statistics import image_quality
 from genarena.statistics.intervals import t_quantile
 from genarena.tasks import operators
-from genarena.tasks.base import Algorithm, Classical, Task
+from genarena.tasks.base import COLUMNS, Algorithm, Outcome, Record, Task
 
 BATCH = 100  # images at once
+
+
+@dataclass(frozen=True)
+class Classical:
+    """A method without training. restore: (y, sigma, strength) to x; strengths: to choose from, for this sigma."""
+
+    name: str
+    restore: Callable[[Tensor, float, float], Tensor]
+    strengths: Callable[[float], Sequence[float]] = lambda sigma: (0.0,)
+    paper: str = ""
+
+
+@dataclass(frozen=True)
+class Restoration(Task):
+    """A task that gives images back: each method gets noisy images y, and is scored against the originals.
+
+    An algorithm's `apply` takes (model, y (N, C, H, W), sigma, condition of each image or None), and gives x (N, C, H, W), not
+    clamped; in [0, 1].
+
+    sigma: standard deviations of the noise, in units of [0, 1]. num_images, num_val: test and validation images, drawn with
+    a fixed seed. seed: of the noise.
+    """
+
+    classical: ClassVar[tuple[Classical, ...]]
+
+    sigma: Sequence[float] = (0.1, 0.25)
+    num_images: Count = 200
+    num_val: Count = 100
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = self.sigma if isinstance(self.sigma, list | tuple) else (self.sigma,)
+        for value in given:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value <= 10.0:
+                raise ValueError(f"task.sigma={value}: expected numbers above 0, at most 10")
+        if not given or len(set(given)) < len(given):
+            raise ValueError(f"task.sigma={list(given)}: expected different numbers, at least one")
+        object.__setattr__(self, "sigma", tuple(sorted(map(float, given))))
+
+    def constants(self, spec: DataSpec) -> dict[str, Any]:
+        return {
+            "classical": {
+                method.name: [list(method.strengths(sigma)) for sigma in self.sigma] for method in self.classical
+            },
+            "ssim": [image_quality.window_of(*spec.shape[-2:]), image_quality.STD, *image_quality.K],
+            "quantiser": "clamped, 8 bit",
+        }
+
+    def solve(self, model: GenerativeModel, algorithm: Algorithm, data: ArenaDataModule) -> Outcome:
+        test, val = splits(self, data)
+        made = {method.name: with_classical(self, method, test, val) for method in self.classical}
+        made[algorithm.name] = with_model(self, algorithm, model, test, val)
+        metrics = {name: scores(restored, test.x) for name, restored in made.items()}
+        each = {name: values(restored, test.x) for name, restored in made.items()}
+        own = metrics.pop(algorithm.name)
+        for key, record in own.items():
+            record["margin"] = margin(each[algorithm.name][key], {name: each[name][key] for name in metrics})
+        papers = {method.name: method.paper for method in self.classical}
+        classical = {name: {"paper": papers[name], "metrics": records} for name, records in metrics.items()}
+        return Outcome(own, classical, len(test.x), pictures(test, made), ("original", *made))
 
 
 @dataclass(frozen=True)
@@ -58,13 +121,13 @@ class Restored:
         self.seconds[sigma] = seconds / len(x)
 
 
-def splits(task: Task, data: ArenaDataModule) -> tuple[Images, Images]:
+def splits(task: Restoration, data: ArenaDataModule) -> tuple[Images, Images]:
     """Test and validation images."""
     settings = task.seed, data.spec.num_levels, data.spec.condition is not None
     return Images.of(data.test, task.num_images, *settings), Images.of(data.val, task.num_val, *settings)
 
 
-def with_model(task: Task, algorithm: Algorithm, model: GenerativeModel, test: Images, val: Images) -> Restored:
+def with_model(task: Restoration, algorithm: Algorithm, model: GenerativeModel, test: Images, val: Images) -> Restored:
     """Raises ValueError if the algorithm cannot handle a noise level."""
     made, fill = Restored(), val.x.mean(0)
     for sigma in task.sigma:
@@ -73,12 +136,12 @@ def with_model(task: Task, algorithm: Algorithm, model: GenerativeModel, test: I
         for y, condition in zip(test.noisy(sigma).split(BATCH), conditions, strict=False):
             here = None if condition is None else condition.to(model.device)
             with torch.no_grad():
-                parts.append(algorithm.restore(model, y.to(model.device), sigma, here).double().cpu())
+                parts.append(algorithm.apply(model, y.to(model.device), sigma, here).double().cpu())
         made.keep(sigma, torch.cat(parts), fill, time.perf_counter() - started)
     return made
 
 
-def with_classical(task: Task, method: Classical, test: Images, val: Images) -> Restored:
+def with_classical(task: Restoration, method: Classical, test: Images, val: Images) -> Restored:
     made, fill = Restored(), val.x.mean(0)
     for sigma in task.sigma:
         errors = {
@@ -104,7 +167,7 @@ def values(made: Restored, x: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def scores(made: Restored, x: Tensor) -> dict[str, dict[str, Any]]:
+def scores(made: Restored, x: Tensor) -> dict[str, Record]:
     """`psnr_<sigma>` and `ssim_<sigma>` to a record: the mean over images, and half its 95% interval."""
     side, of_image, found = image_quality.window_of(*x.shape[-2:]), values(made, x), {}
     for sigma in made.images:
@@ -136,3 +199,12 @@ def _record(values: Tensor, facts: dict[str, Any]) -> dict[str, Any]:
     error = values.std().item() / len(values) ** 0.5 if len(values) > 1 else None
     interval = None if error is None else t_quantile(len(values) - 1) * error
     return {"value": values.mean().item(), "standard_error": error, "ci95_half_width": interval} | shared
+
+
+def pictures(test: Images, made: Mapping[str, Restored]) -> dict[str, Tensor]:
+    """A row of images per method, the originals above, for each sigma: uint8 (rows * COLUMNS, C, H, W)."""
+    num, found = min(COLUMNS, len(test.x)), {}
+    for sigma in next(iter(made.values())).images:
+        rows = torch.stack([test.x[:num], *(restored.images[sigma][:num] for restored in made.values())])
+        found[f"sigma-{sigma:g}.png"] = (rows.flatten(0, 1) * 255).round().to(torch.uint8)
+    return found

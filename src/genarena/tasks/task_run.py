@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from genarena.build import build
@@ -15,16 +14,10 @@ from genarena.errors import UserError
 from genarena.evaluation.pictures import save_samples
 from genarena.evaluation.rescoring import load_data
 from genarena.files.atomic import replace_atomically
-from genarena.models.base import GenerativeModel
 from genarena.runs import evaluations, provenance, results, seals
 from genarena.runs.folder import RunFolder
 from genarena.spec import DataSpec
-from genarena.statistics import image_quality
-from genarena.tasks import restoring, total_variation
-from genarena.tasks.base import Algorithm, Task
-from genarena.tasks.restoring import Images, Restored
-
-COLUMNS = 10  # images of a picture
+from genarena.tasks.base import COLUMNS, Algorithm, Outcome, Task
 
 
 def solve(run: str | Path, node: Mapping[str, Any], root: str | None = None, device: str = "cpu") -> tuple[dict, dict]:
@@ -40,17 +33,16 @@ def solve(run: str | Path, node: Mapping[str, Any], root: str | None = None, dev
         raise UserError(f"run={run}: failed ({row.get('error', 'no reason given')}), and has no model to use")
     task: Task = build(dict(node), "task")
     model = folder.rebuild(device)[1]
-    algorithm = _checked(name, task, model)
-    sha256 = seals.digest(folder.chosen)
-    seals.check(sha256, folder.chosen)
-    test, val = restoring.splits(task, load_data(run, root))
-    made = {method.name: restoring.with_classical(task, method, test, val) for method in task.classical}
     try:
-        made[algorithm.name] = restoring.with_model(task, algorithm, model, test, val)
+        task.check(model.spec)
+        algorithm = task.algorithm_for(model)
+        sha256 = seals.digest(folder.chosen)
+        seals.check(sha256, folder.chosen)
+        outcome = task.solve(model, algorithm, load_data(run, root))
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise UserError(f"task={name}: {error}") from error
     facts = {"name": name, "title": task.title, "weights": sha256}
-    return _row(row, facts, task, algorithm, made, test.x), _pictures(test, made)
+    return _row(row, facts, _rules(name, task, model.spec), algorithm, outcome), dict(outcome.pictures)
 
 
 def write(row: Mapping[str, Any], pictures: Mapping[str, Tensor], folder: Path) -> Path:
@@ -67,66 +59,27 @@ def place_of(run: str | Path, row: Mapping[str, Any]) -> Path:
     return Path(run, evaluations.FOLDER, row["evaluation"])
 
 
-def _checked(name: str, task: Task, model: GenerativeModel) -> Algorithm:
-    """The algorithm. Raises UserError if the task cannot be done with this model."""
-    spec = model.spec
-    if not (spec.is_image and spec.is_discrete):
-        raise UserError(f"task={name}: needs images of integer levels, and the data of this run has shape {spec.shape}")
-    try:
-        return task.algorithm_for(model, getattr(task, "algorithm", None))
-    except ValueError as error:
-        raise UserError(f"task={name}: {error}") from error
-
-
 def _row(
-    row: dict[str, Any], facts: dict[str, Any], task: Task, algorithm: Algorithm, made: dict[str, Restored], x: Tensor
+    row: dict[str, Any], facts: dict[str, Any], rules: dict[str, Any], algorithm: Algorithm, outcome: Outcome
 ) -> dict[str, Any]:
-    rules = _rules(facts["name"], task, x)
-    metrics = {name: restoring.scores(restored, x) for name, restored in made.items()}
-    values = {name: restoring.values(restored, x) for name, restored in made.items()}
-    for key, record in metrics[algorithm.name].items():
-        record["margin"] = restoring.margin(
-            values[algorithm.name][key], {m.name: values[m.name][key] for m in task.classical}
-        )
-    classical = {method.name: {"paper": method.paper, "metrics": metrics[method.name]} for method in task.classical}
     of_model = {"name": algorithm.name, "exactness": algorithm.exactness, "nfe": algorithm.nfe}
-    facts = facts | {"algorithm": of_model, "classical": classical, "shown": ["original", *made]}
+    facts = facts | {"algorithm": of_model, "classical": dict(outcome.classical), "shown": list(outcome.shown)}
     return row | {
-        "metrics": metrics[algorithm.name],
+        "metrics": dict(outcome.metrics),
         "protocol": rules,
-        "data": row["data"] | {"split": f"test, {len(x):,} images"},
+        "data": row["data"] | {"split": f"test, {outcome.num_examples:,} examples"},
         "evaluation": f"{facts['name']}-{_digest([rules, algorithm.name])}",
         "evaluated": provenance.environment(),
         "task": facts,
     }
 
 
-def _rules(name: str, task: Task, x: Tensor) -> dict[str, Any]:
+def _rules(name: str, task: Task, spec: DataSpec) -> dict[str, Any]:
     """All that the numbers of a method depend on, but for the method itself, and an id of it."""
     settings = {key: value for key, value in asdict(task).items() if key != "algorithm"}
-    rules = {
-        "task": name,
-        "settings": settings,
-        "classical": {
-            method.name: [list(method.strengths(sigma)) for sigma in task.sigma] for method in task.classical
-        },
-        "total_variation": [total_variation.STEP, total_variation.NUM_STEPS],
-        "ssim": [image_quality.window_of(*x.shape[-2:]), image_quality.STD, *image_quality.K],
-        "quantiser": "clamped, 8 bit",
-    }
-    rules = json.loads(json.dumps(rules))  # tuples to lists, as a row has them
+    rules = json.loads(json.dumps({"task": name, "settings": settings, **task.constants(spec)}))  # tuples to lists
     return {"id": _digest(rules), **rules}
 
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _pictures(test: Images, made: Mapping[str, Restored]) -> dict[str, Tensor]:
-    """A row of images per method, the originals above, for each sigma: uint8 (rows * COLUMNS, C, H, W)."""
-    num = min(COLUMNS, len(test.x))
-    pictures = {}
-    for sigma in next(iter(made.values())).images:
-        rows = torch.stack([test.x[:num], *(restored.images[sigma][:num] for restored in made.values())])
-        pictures[f"sigma-{sigma:g}.png"] = (rows.flatten(0, 1) * 255).round().to(torch.uint8)
-    return pictures
