@@ -83,8 +83,8 @@ def test_divergence(model: str, tmp_path: Path) -> None:
 
         genuine = GenerativeModel.descend
 
-        def descend(self: GenerativeModel, loss: torch.Tensor, *others: object) -> None:
-            genuine(self, loss * float("nan") if self.batches_seen >= 7 else loss, *others)
+        def descend(self: GenerativeModel, loss: torch.Tensor, *others: object) -> bool | None:
+            return genuine(self, loss * float("nan") if self.batches_seen >= 7 else loss, *others)
 
         GenerativeModel.descend = descend
 
