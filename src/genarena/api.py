@@ -43,7 +43,7 @@ __all__ = ["EvaluationSettings", "Fitted", "evaluate", "fit", "load", "load_data
 
 BATCH = 500  # samples drawn at once; each batch has its own seed
 # Parts of a configuration that training reads
-OPTIONS = ("model", "sampler", "data", "budget", "trainer", "callbacks", "seed")
+OPTIONS = ("model", "net", "sampler", "data", "budget", "trainer", "callbacks", "seed")
 
 Model = GenerativeModel | str
 Data = ArenaDataModule | str

@@ -20,6 +20,7 @@ from genarena.trust import ALLOWED, refuse_foreign
 
 KINDS = {  # prefix of a target -> the class that it must extend; "": it must be a function
     "genarena.training.schedule.": "",
+    "genarena.nets.by_shape.": "",
     "genarena.data.": "pytorch_lightning.core.datamodule.LightningDataModule",
     "genarena.": "torch.nn.modules.module.Module",
     "torch.optim.": "torch.optim.optimizer.Optimizer",

@@ -29,6 +29,7 @@ from genarena.options import values
 from genarena.options.devices import check_devices
 from genarena.options.groups import GROUPS
 from genarena.options.hints import flat, misspelt, nearest, told, unresolved, written
+from genarena.options.networks import refuse_unused
 from genarena.options.overrides import OF_THE_LINE, key_of, literal_path, parse
 from genarena.options.overrides import values as values_of
 from genarena.options.signatures import parameters
@@ -185,6 +186,7 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
         raise UserError(unresolved(error, given)) from error
     for group, node in resolved.items():
         refuse_foreign(node, group)
+    refuse_unused(resolved)
     check_devices(resolved["trainer"])
 
 
@@ -233,7 +235,8 @@ def _check_value(key: str, value: Any, kind: Any, default: Any) -> None:
         metrics.check(value)
     if isinstance(default, DictConfig) and not isinstance(value, dict):
         if value is not None or type(None) not in values.alternatives(kind) or "_target_" not in default:
-            raise UserError(f"{key}={written(value)}: it has options of its own, e.g. {_example(key, default)}")
+            option = next((name for name in default if not str(name).startswith("_")), "<option>")
+            raise UserError(f"{key}={written(value)}: it has options of its own, e.g. {key}.{option}=...")
         return
     if not values.is_known(kind) and isinstance(default, bool | int | float | str):
         kind = type(default)
@@ -243,8 +246,3 @@ def _check_value(key: str, value: Any, kind: Any, default: Any) -> None:
         raise UserError(f"{key}={value}: expected a finite number")
     if OmegaConf.is_list(default) and not isinstance(value, list):
         raise UserError(f"{key}={written(value)}: expected a list, e.g. {key}=[{written(value)}]")
-
-
-def _example(key: str, node: DictConfig) -> str:
-    names = [name for name in node if not str(name).startswith("_")]
-    return f"{key}.{names[0]}=..." if names else f"{key}.<option>=..."

@@ -13,7 +13,7 @@ from genarena.errors import Untrusted
 OF_A_PACKAGE = r"models\.(\w+\.){1,2}[A-Z]\w*|(data|nets|tasks)\.[a-z]\w*\.[A-Z]\w*"  # genarena's, or a plugin's
 TARGETS = re.compile(
     rf"genarena\.({OF_A_PACKAGE})"
-    r"|genarena\.training\.schedule\.[a-z]\w*"
+    r"|genarena\.(training\.schedule|nets\.by_shape)\.[a-z]\w*"
     r"|genarena\.(spec\.(DataSpec|Condition)|training\.module\.Training)"
     r"|genarena\.(evaluation\.(settings\.EvaluationSettings|weights\.FeatureSettings)|search\.settings\.Settings)"
     r"|torch\.optim\.[A-Z]\w*"

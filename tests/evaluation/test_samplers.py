@@ -20,12 +20,14 @@ LINE = [
     "budget=smoke",
     "callbacks.progress=false",
     "logger=none",
-    "model.hidden_channels=8",
+    "net.hidden_channels=8",
 ]
 
 
 def resolved(*options: str) -> dict:
-    line = [text for text in LINE if not (text.startswith("model") and "model=vae" in options)]
+    line = [
+        text for text in LINE if not (text.startswith(("model", "net")) and options and options[0].startswith("model="))
+    ]
     return OmegaConf.to_container(config.compose([*line, *options]), resolve=True)
 
 
@@ -99,7 +101,7 @@ def test_a_run_scored_with_three_samplers_is_three_lines(tmp_path: Path) -> None
     runs, broken = find_runs(tmp_path)
     assert not broken and len({each.anchor for each in runs}) == 3
     (table,) = make_tables(runs)
-    own = "model.hidden_channels=8"
+    own = "net.hidden_channels=8"
     assert sorted(line.name for line in table.lines) == [
         f"ddpm {own}",
         f"ddpm {own} sampler.order=3",

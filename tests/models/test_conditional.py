@@ -23,6 +23,7 @@ from genarena.models.gan.sngan import SNGAN
 from genarena.models.vae.vae import VAE
 from genarena.spec import Batch, DataSpec
 from tests.first_stages import standing
+from tests.models.tiny import NARROW
 
 POINTS = DataSpec((2,), num_classes=3, condition="label")
 BINARY = DataSpec((1, 2, 3), 2, 3, condition="label")
@@ -175,7 +176,7 @@ def test_data_condition_is_used_or_refused_in_one_line(name: str) -> None:
 def test_guidance_interpolates_between_no_condition_and_the_condition() -> None:
     """s = 0: the samples without a condition, s = 1: those with it, whatever y the others have; s = 2 is beyond."""
     torch.manual_seed(0)
-    model, y = shaken(DDPM(DIGITS, hidden_channels=8, num_steps=10, sampler=DDIM(nfe=5)), 0.1), torch.arange(4)
+    model, y = shaken(DDPM(DIGITS, net=NARROW, num_steps=10, sampler=DDIM(nfe=5)), 0.1), torch.arange(4)
     x, level = torch.randn(4, 1, 8, 8), model.schedule.level(5)
 
     def predicted(guidance: float, y: Tensor | None) -> Tensor:
@@ -191,12 +192,12 @@ def test_guidance_interpolates_between_no_condition_and_the_condition() -> None:
 def test_guidance_without_dropout_is_refused_in_one_line() -> None:
     for spec, dropout in ((DIGITS, 0.0), (DataSpec((1, 8, 8), 17), 0.1)):
         with pytest.raises(ValueError, match="guidance=2.0: the model was trained without conditions that are dropped"):
-            DDPM(spec, hidden_channels=8, sampler=DDIM(guidance=2.0), condition_dropout=dropout)
+            DDPM(spec, net=NARROW, sampler=DDIM(guidance=2.0), condition_dropout=dropout)
 
 
 def test_no_condition_has_a_likelihood_where_it_was_learned() -> None:
     torch.manual_seed(0)
-    model = shaken(DDPM(DIGITS, hidden_channels=8, num_steps=5, sampler=DDIM(nfe=5)), 0.1)
+    model = shaken(DDPM(DIGITS, net=NARROW, num_steps=5, sampler=DDIM(nfe=5)), 0.1)
     x, y = torch.randint(17, (3, 1, 8, 8), dtype=torch.uint8), torch.tensor([1, 2, 10])  # 10: no condition
     values = []
     for given in (None, y):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from genarena.models.diffusion.ddpm import DDPM
 from genarena.models.diffusion.samplers import DDIM, Ancestral, Denoised, DPMSolver, Heun
 from genarena.spec import Batch, DataSpec
+from tests.models.tiny import NARROW
 
 PIXEL = (1, 1, 1)
 
@@ -21,7 +22,7 @@ class Oracle(nn.Module):
         self.share = -30.0  # a learned share of zero
         self.values, self.fixed = torch.linspace(-1, 1, len(mass)), model.fixed_share is not None
 
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, context: None) -> Tensor:
         step = (t * self.schedule.num_steps).round().long()
         a, s = self.schedule.at("signal", step, x_t), self.schedule.at("noise", step, x_t)
         logits = self.log_mass - (x_t[..., None] - a[..., None] * self.values).square() / (2 * s[..., None] ** 2)
@@ -32,7 +33,7 @@ class Oracle(nn.Module):
 
 def oracle_model(mass: list[float], bias: float = 0.0, variance: str = "posterior", **options) -> DDPM:
     torch.manual_seed(0)
-    model = DDPM(DataSpec(PIXEL, len(mass)), variance=variance, hidden_channels=8, **options).eval()
+    model = DDPM(DataSpec(PIXEL, len(mass)), variance=variance, net=NARROW, **options).eval()
     model.network = Oracle(model, mass, bias)
     return model
 
@@ -94,7 +95,7 @@ def test_steps_are_drawn_from_the_stated_proposal():
 @pytest.mark.parametrize("num_levels", [2, 5, 256])
 @pytest.mark.parametrize("log_variance", [-14.0, -6.0, 0.0])
 def test_decoder_masses_sum_to_one(num_levels, log_variance):
-    model = DDPM(DataSpec(PIXEL, num_levels), hidden_channels=8)
+    model = DDPM(DataSpec(PIXEL, num_levels), net=NARROW)
     mean = torch.tensor([-1.0, -0.31, 0.0, 0.999, 1.0]).view(1, -1, 1, 1)
     x = levels(num_levels).expand(-1, 5, -1, -1)
     mass = model.bound.decoder_log_prob(x, mean, torch.tensor(log_variance)).exp().sum(0)
@@ -102,7 +103,7 @@ def test_decoder_masses_sum_to_one(num_levels, log_variance):
 
 
 def test_decoder_far_in_the_tail_is_exact_and_finite():
-    model = DDPM(DataSpec(PIXEL, 256), hidden_channels=8)
+    model = DDPM(DataSpec(PIXEL, 256), net=NARROW)
     mean, log_variance = torch.full(PIXEL, -1.0)[None], torch.full(PIXEL, math.log(0.05**2))[None]
     mean.requires_grad_(), log_variance.requires_grad_()
     value = model.bound.decoder_log_prob(torch.full((1, *PIXEL), 128, dtype=torch.uint8), mean, log_variance)
@@ -111,7 +112,7 @@ def test_decoder_far_in_the_tail_is_exact_and_finite():
 
 
 def test_kl_terms_are_those_of_torch():
-    model = DDPM(DataSpec((1, 2, 2), 17), hidden_channels=8, num_steps=100)
+    model = DDPM(DataSpec((1, 2, 2), 17), net=NARROW, num_steps=100)
     x, t = torch.randint(17, (3, 1, 2, 2)).to(torch.uint8), torch.tensor([2, 40, 100])
     x_t = torch.randn(3, 1, 2, 2)
     denoised = model.reverse(x_t, t)
@@ -132,7 +133,7 @@ def test_kl_terms_are_those_of_torch():
 def test_variance_is_learned_from_the_bound_and_the_mean_is_not():
     """Through the bound alone the prediction's half of the head gets no gradient (Nichol & Dhariwal, sec. 3.1)."""
     torch.manual_seed(0)
-    model = DDPM(DataSpec((1, 4, 4), 17), hidden_channels=8)
+    model = DDPM(DataSpec((1, 4, 4), 17), net=NARROW)
     terms = model.loss(Batch(torch.randint(17, (8, 1, 4, 4)).to(torch.uint8)))
     bound, simple = (
         torch.autograd.grad(terms[name], model.network.head.weight, retain_graph=True)[0]
@@ -195,7 +196,7 @@ def test_least_noise_follows_the_bins_and_the_bound_still_closes(num_levels):
 
 
 def test_256_levels_keep_the_schedule_of_the_paper():
-    fine, plain = (DDPM(DataSpec(PIXEL, 256), variance=v, hidden_channels=8) for v in ("learned", "beta"))
+    fine, plain = (DDPM(DataSpec(PIXEL, 256), variance=v, net=NARROW) for v in ("learned", "beta"))
     assert fine.schedule.alpha_bar == plain.schedule.alpha_bar
 
 
@@ -221,7 +222,7 @@ def test_draws_of_a_batch_are_stratified():
 
 def test_training_steps_are_spread_evenly():
     torch.manual_seed(0)
-    model = DDPM(DataSpec(PIXEL, 2), hidden_channels=8)
+    model = DDPM(DataSpec(PIXEL, 2), net=NARROW)
     t = model.schedule.even_steps(100, torch.device("cpu")).sort().values
     assert t.min() >= 1 and t.max() <= 1000
     assert t.diff().max() <= 11 and t[0] + 1000 - t[-1] <= 11
@@ -234,7 +235,7 @@ class GaussianOracle(nn.Module):
         super().__init__()
         self.schedule = model.schedule
 
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, context: None) -> Tensor:
         step = (t * self.schedule.num_steps).round().long()
         a, s = self.schedule.at("signal", step, x_t), self.schedule.at("noise", step, x_t)
         return (a * x_t - 0.25 * a * x_t / (0.25 * a**2 + s**2)) / s
@@ -264,7 +265,7 @@ def test_a_learned_variance_makes_a_constant_edge_level_nearly_free():
 @pytest.mark.parametrize("variance", ["posterior", "beta"])
 def test_a_fixed_variance_decodes_with_the_variance_of_step_2(variance):
     """Ho et al.'s fixedsmall and fixedlarge: -log(Phi(above) - Phi(below)) with beta~_2 of the linear schedule."""
-    model = DDPM(DataSpec((1, 1, 3), 256), schedule="linear", prediction="eps", variance=variance, hidden_channels=8)
+    model = DDPM(DataSpec((1, 1, 3), 256), schedule="linear", prediction="eps", variance=variance, net=NARROW)
     beta = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
     variance_2 = beta[1] * beta[0] / (1.0 - (1.0 - beta[0]) * (1.0 - beta[1]))
     x, mean = torch.tensor([[[[0, 100, 255]]]], dtype=torch.uint8), torch.tensor([[[[-1.0, -0.2, 0.99]]]])
@@ -293,7 +294,7 @@ def test_unknown_choices_are_refused(option):
 
 def test_bounds_of_all_images_sum_to_less_than_one():
     torch.manual_seed(0)
-    model = DDPM(DataSpec((1, 1, 2), 2), num_steps=30, hidden_channels=8).eval()
+    model = DDPM(DataSpec((1, 1, 2), 2), num_steps=30, net=NARROW).eval()
     x = torch.tensor(list(itertools.product(range(2), repeat=2)), dtype=torch.uint8).view(-1, 1, 1, 2)
     with torch.no_grad():
         bound = model.log_prob(x.repeat_interleave(300, 0), num_samples=None).view(4, 300).mean(1)

@@ -50,7 +50,7 @@ class Oracle(nn.Module):
         super().__init__()
         self.schedule, self.variances = model.schedule, variances
 
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, context: None) -> Tensor:
         step = (t * self.schedule.num_steps).round().long()
         a, s = self.schedule.at("signal", step, x_t), self.schedule.at("noise", step, x_t)
         return a * self.variances / (a**2 * self.variances + s**2) * x_t

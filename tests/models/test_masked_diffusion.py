@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -11,9 +13,12 @@ from torch import Tensor
 from genarena.models.discrete_diffusion.masked_diffusion import MaskedDiffusion
 from genarena.models.discrete_diffusion.masking import draw_counts, draw_masks
 from genarena.models.discrete_diffusion.unmasking import Unmasking, draw_levels
+from genarena.nets.transformer import ImageTransformer
 from genarena.spec import DataSpec
 from tests.analytic import BinaryJoint
+from tests.models.tiny import NARROW
 
+TRANSFORMER = partial(ImageTransformer, hidden_channels=8, num_blocks=1)
 SMALL = DataSpec((1, 1, 3), 2)
 JOINT = BinaryJoint(torch.tensor([0.30, 0.02, 0.05, 0.13, 0.04, 0.21, 0.01, 0.24]))
 SUBSETS = torch.tensor(list(itertools.product([False, True], repeat=3))[1:])  # what may be masked
@@ -31,7 +36,7 @@ class Told(MaskedDiffusion):
 
 
 def told(nfe: int | None = None, wrong: float = 0.0) -> Told:
-    model = Told(SMALL, sampler=Unmasking(nfe), hidden_channels=8).eval()
+    model = Told(SMALL, sampler=Unmasking(nfe), net=NARROW).eval()
     model.wrong = wrong
     return model
 
@@ -112,10 +117,10 @@ def test_all_dimensions_at_once_sample_the_product_of_the_marginals() -> None:
     assert chisquare(found.numpy(), (JOINT.masses * 40_000).numpy()).pvalue < 1e-6
 
 
-@pytest.mark.parametrize("network", ["unet", "transformer"])
-def test_what_is_filled_stays_and_every_step_fills_its_share(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("net", [NARROW, TRANSFORMER], ids=["unet", "transformer"])
+def test_what_is_filled_stays_and_every_step_fills_its_share(net: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    model = MaskedDiffusion(DataSpec((2, 4, 5), 7), network=network, sampler=Unmasking(6), hidden_channels=8).eval()
+    model = MaskedDiffusion(DataSpec((2, 4, 5), 7), net=net, sampler=Unmasking(6)).eval()
     seen, logits = [], model.logits
 
     def watched(levels: Tensor, masked: Tensor, context: Tensor | None = None) -> Tensor:
@@ -134,10 +139,10 @@ def test_what_is_filled_stays_and_every_step_fills_its_share(network: str, monke
         assert ((masked & ~still).sum(1) - 40 / 6).abs().max() < 1
 
 
-@pytest.mark.parametrize("network", ["unet", "transformer"])
-def test_logits_depend_on_all_visible_levels_and_on_no_masked_one(network: str) -> None:
+@pytest.mark.parametrize("net", [NARROW, TRANSFORMER], ids=["unet", "transformer"])
+def test_logits_depend_on_all_visible_levels_and_on_no_masked_one(net: Callable) -> None:
     torch.manual_seed(0)
-    model = MaskedDiffusion(DataSpec((2, 4, 3), 5), network=network, sampler=Unmasking(2), hidden_channels=8).eval()
+    model = MaskedDiffusion(DataSpec((2, 4, 3), 5), net=net, sampler=Unmasking(2)).eval()
     levels, masked = torch.randint(4, (1, 24)), draw_masks(torch.tensor([10]), 24)
     changed = levels + torch.eye(24, dtype=torch.long)
     with torch.no_grad():
@@ -170,7 +175,7 @@ def test_levels_are_drawn_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
         (SMALL, {"sampler": Unmasking(4)}, "sampler.nfe=4: expected at most 3"),
         (DataSpec((1, 8, 8), 5000), {}, "5000 levels"),
         (DataSpec((2,)), {}, "masked_diffusion models images"),
-        (DataSpec((1, 8, 8), 2), {"network": "transformer", "hidden_channels": 6}, "hidden_channels=6"),
+        (DataSpec((1, 8, 8), 2), {"net": partial(ImageTransformer, hidden_channels=6)}, "hidden_channels=6"),
     ],
 )
 def test_impossible_options_are_refused(spec: DataSpec, options: dict, message: str) -> None:

@@ -11,6 +11,7 @@ from genarena.models.diffusion.ddpm import DDPM
 from genarena.models.diffusion.probability_flow import EXACT_DIMS, log_density
 from genarena.models.diffusion.schedules import PREDICTIONS
 from genarena.spec import DataSpec
+from tests.models.tiny import NARROW
 
 TIMES = (0.02, 1.55)
 
@@ -82,7 +83,7 @@ class Oracle(nn.Module):
         super().__init__()
         self.angles, self.prediction, self.posterior_mean = model.schedule.angles, model.prediction, posterior_mean
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, context: None) -> Tensor:
         step = t.double().numpy() * (len(self.angles) - 1)
         angle = torch.from_numpy(np.interp(step, np.arange(len(self.angles)), self.angles))
         a, s = (part.view(-1, *[1] * (x.dim() - 1)) for part in (angle.cos(), angle.sin()))
@@ -118,7 +119,7 @@ def test_masses_of_levels_are_bounded_and_the_models_own_noise_is_tighter() -> N
         logits = mass.log() - (x[..., None] - a[..., None] * values).square() / (2.0 * s[..., None] ** 2)
         return (logits.softmax(-1) * values).sum(-1)
 
-    model = DDPM(DataSpec((1, 1, 1), 3), variance="posterior", hidden_channels=8).eval()
+    model = DDPM(DataSpec((1, 1, 1), 3), variance="posterior", net=NARROW).eval()
     model.network = Oracle(model, posterior_mean)
     x = torch.multinomial(mass, 200, True).to(torch.uint8).view(-1, 1, 1, 1)
     exact, gaps = mass.log()[x.flatten().long()], {}
@@ -137,7 +138,7 @@ def test_masses_of_levels_are_bounded_and_the_models_own_noise_is_tighter() -> N
 def test_uniform_noise_is_right_where_the_density_is_smooth() -> None:
     """Levels of a fine grid, rounded from N(0, 0.3^2): the mean over the bin of the log-density is within 1e-3 of the mass."""
     torch.manual_seed(0)
-    model = DDPM(DataSpec((1, 1, 1), 256), variance="posterior", hidden_channels=8).eval()
+    model = DDPM(DataSpec((1, 1, 1), 256), variance="posterior", net=NARROW).eval()
     model.network = Oracle(model, lambda x, a, s: 0.09 * a * x / (0.09 * a**2 + s**2))
     x = torch.arange(64, 192, dtype=torch.uint8).view(-1, 1, 1, 1)
     values, _ = model.ode_log_prob(x, 1e-6, 1, "uniform")

@@ -18,6 +18,7 @@ from genarena.models.first_stage import FirstStage
 from genarena.models.vae.vqvae import VQVAE
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
+from tests.models.tiny import NARROW
 
 ALL_BINARY_2X2 = torch.tensor(list(itertools.product((0, 1), repeat=4)), dtype=torch.uint8).view(16, 1, 2, 2)
 
@@ -121,7 +122,7 @@ def test_sizes_of_codes(shape: tuple[int, int, int], size: tuple[int, int]) -> N
 @torch.no_grad()
 def test_a_diffusion_stands_on_its_maps_without_a_likelihood() -> None:
     first = FirstStage(VQVAE(DataSpec((1, 8, 8), 17), num_codes=8, dim=3, hidden_channels=4), "vqvae")
-    prior = lambda spec: DDPM(spec, num_steps=20, sampler=DDIM(nfe=4), hidden_channels=8)  # noqa: E731
+    prior = lambda spec: DDPM(spec, num_steps=20, sampler=DDIM(nfe=4), net=NARROW)  # noqa: E731
     model = LatentDDPM(DataSpec((1, 8, 8), 17), prior, first).eval()
     assert first.code_shape == (3, 4, 4) and model.likelihood is Likelihood.NONE
     assert torch.isfinite(model.loss(Batch(torch.randint(17, (4, 1, 8, 8), dtype=torch.uint8)))["loss"])

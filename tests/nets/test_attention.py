@@ -69,7 +69,7 @@ def test_an_output_depends_on_the_inputs_up_to_its_own_or_on_all(causal: bool) -
 def test_image_transformer_keeps_patches_in_their_places() -> None:
     """Any size; without blocks a pixel of the output depends on the pixels of its own patch only."""
     torch.manual_seed(0)
-    network = ImageTransformer(2, 3, (5, 4), 8, 1, 2, patch=2)
+    network = ImageTransformer(2, 3, (1, 5, 4), hidden_channels=8, num_blocks=1, num_heads=2, patch=2)
     network.body.blocks = torch.nn.ModuleList()
     x = torch.randn(1, 2, 5, 4, requires_grad=True)
     out = network(x, torch.tensor([0.3]))

@@ -8,7 +8,7 @@ from genarena.nets.unet import SelfAttention, UNet
 
 def unet(size, **options) -> UNet:
     torch.manual_seed(0)
-    return UNet(2, 3, size, **{"hidden_channels": 16, **options}).eval()
+    return UNet(2, 3, (1, *size), **{"hidden_channels": 16, **options}).eval()
 
 
 @pytest.mark.parametrize("size", [(28, 28), (7, 7), (1, 1), (9, 14)])
@@ -19,7 +19,7 @@ def test_any_size_comes_back(size, patch, multipliers):
     assert net(torch.randn(2, 2, *size), torch.rand(2)).shape == (2, 3, *size)
 
 
-@pytest.mark.parametrize("net,shape", [(unet((9, 9), patch=2), (2, 9, 9)), (TimeMLP(5, 4), (5,))])
+@pytest.mark.parametrize("net,shape", [(unet((9, 9), patch=2), (2, 9, 9)), (TimeMLP(5, 4, (5,)), (5,))])
 def test_output_depends_on_every_input_and_on_time(net, shape):
     x = torch.randn(2, *shape, requires_grad=True)
     t = torch.tensor([0.2, 0.7], requires_grad=True)

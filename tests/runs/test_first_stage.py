@@ -29,7 +29,7 @@ def command(runs_dir: Path, first: Path, *more: str) -> list[str]:
         "callbacks.progress=false",
         "logger=none",
     ]
-    sizes = ["model.training.batch_size=32", "model.prior.hidden_channels=16", "callbacks.grid_size=1"]
+    sizes = ["model.training.batch_size=32", "net.hidden_channels=16", "callbacks.grid_size=1"]
     return [
         "model=latent_ddpm",
         f"model.first_stage={first}",
@@ -87,7 +87,7 @@ def test_training_examples_are_encoded_once(first: Path, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(VAE, "posterior", counted)
     monkeypatch.setattr("genarena.training.module.TrainedModule.validation_step", lambda self, batch, batch_idx: None)
-    options = {"model.first_stage": str(first), "model.training.batch_size": 32, "model.prior.hidden_channels": 16}
+    options = {"model.first_stage": str(first), "model.training.batch_size": 32, "net.hidden_channels": 16}
     fitted = api.fit("latent_ddpm", "digits", examples=5000, options=options)
     assert fitted.cost["examples_seen"] >= 5000 > 3 * fitted.data.train.size
     assert sum(seen) - 2 == fitted.data.train.size

@@ -12,6 +12,7 @@ from genarena.models.diffusion.ddpm import DDPM
 from genarena.spec import Batch, DataSpec
 from genarena.tasks import operators, total_variation
 from genarena.tasks.denoise import Denoise, blur, closed_form, one_step, time_of
+from tests.models.tiny import NARROW
 
 SHAPE = (1, 2, 3)
 
@@ -82,7 +83,7 @@ def test_a_path_with_too_little_noise_is_refused() -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_the_time_of_a_ddpm_has_the_noise_asked_for(schedule: str) -> None:
-    model = DDPM(DataSpec((1, 8, 8), 17), num_steps=100, schedule=schedule, hidden_channels=8)
+    model = DDPM(DataSpec((1, 8, 8), 17), num_steps=100, schedule=schedule, net=NARROW)
     for ratio in (0.1, 0.2, 0.5, 3.0):
         a, s = model.marginal(time_of(model, ratio))
         assert (s / a).item() == pytest.approx(ratio, rel=1e-4)

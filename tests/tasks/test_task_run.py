@@ -28,7 +28,7 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for model, data, *more in (
         ("gaussian", "digits"),
-        ("ddpm", "digits", "model.hidden_channels=8"),
+        ("ddpm", "digits", "net.hidden_channels=8"),
         ("uniform", "digits"),
         ("gaussian", "toy2d"),
     ):

@@ -11,7 +11,17 @@ from genarena.ranks import world
 from genarena.runs import first_stage, provenance, results
 
 # Options that change the trained model or its samples make another line of the table; other data has another data id.
-VARIANT = ("model.", "sampler=", "sampler.", "callbacks.", "experiment=", "data.flip=", "data.batch_size=")
+VARIANT = (
+    "model.",
+    "net=",
+    "net.",
+    "sampler=",
+    "sampler.",
+    "callbacks.",
+    "experiment=",
+    "data.flip=",
+    "data.batch_size=",
+)
 VARIANT += ("trainer.precision=",)
 ONLY_SHOWN = ("callbacks.progress=", "callbacks.grid_size=")  # change only what is shown
 

@@ -1,30 +1,41 @@
 """Residual multilayer perceptron with a time input, for vectors."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from genarena.nets.time_embedding import TimeEmbedding
+from genarena.options.values import Count
 
 
 class TimeMLP(nn.Module):
-    """x (N, in_dim), t (N,) in [0, 1], and a context (N, F) -> (N, out_dim).
+    """x (N, in_channels), t (N,) in [0, 1], and a context (N, F) -> (N, out_channels).
 
-    `num_blocks` residual blocks of `hidden_channels`.
+    `num_layers` residual blocks of `hidden_channels`. Raises ValueError for other data than vectors.
     """
 
     def __init__(
-        self, in_dim: int, out_dim: int, hidden_channels: int = 128, num_blocks: int = 3, context_features: int = 0
+        self,
+        in_channels: int,
+        out_channels: int,
+        shape: Sequence[int],
+        context_features: int = 0,
+        hidden_channels: Count = 256,
+        num_layers: Count = 3,
     ) -> None:
         super().__init__()
+        if len(shape) != 1:
+            raise ValueError(f"mlp: shape={tuple(shape)}: this network is for vectors, (D,)")
         self.embedding = TimeEmbedding(hidden_channels, context_features=context_features)
-        self.stem = nn.Linear(in_dim, hidden_channels)
+        self.stem = nn.Linear(in_channels, hidden_channels)
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(2 * hidden_channels, hidden_channels), nn.SiLU(), nn.Linear(hidden_channels, hidden_channels)
             )
-            for _ in range(num_blocks)
+            for _ in range(num_layers)
         )
-        self.head = nn.Sequential(nn.LayerNorm(hidden_channels), nn.SiLU(), nn.Linear(hidden_channels, out_dim))
+        self.head = nn.Sequential(nn.LayerNorm(hidden_channels), nn.SiLU(), nn.Linear(hidden_channels, out_channels))
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         h, embedding = self.stem(x), self.embedding(t, context)

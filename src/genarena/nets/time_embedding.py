@@ -17,7 +17,7 @@ def sinusoidal_features(t: Tensor, num_features: int) -> Tensor:
     """
     half = num_features // 2
     frequencies = SCALE * torch.exp(-math.log(1e4) * torch.arange(half, device=t.device) / half)
-    phase = t.float()[:, None] * frequencies
+    phase = t.to(torch.promote_types(t.dtype, torch.float32))[:, None] * frequencies
     return torch.cat([phase.cos(), phase.sin()], 1)
 
 

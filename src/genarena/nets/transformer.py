@@ -5,14 +5,16 @@ Differs from the paper: LayerNorm before each sublayer instead of after it, GELU
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.nets.attention import Backend, KeyValueCache, SelfAttention
 from genarena.nets.conditioning import linear
+from genarena.nets.patches import fold, require_image, unfold, usual_patch
 from genarena.nets.time_embedding import TimeEmbedding
+from genarena.options.values import Count, Share
 
 
 class TransformerBlock(nn.Module):
@@ -92,32 +94,33 @@ class Transformer(nn.Module):
 class ImageTransformer(nn.Module):
     """(N, in_channels, H, W), t (N,) in [0, 1], and a context (N, F) -> (N, out_channels, H, W); every pixel sees all.
 
-    A token is a square of `patch` x `patch` pixels. The time is added to every token.
+    A token is a square of `patch` x `patch` pixels; None: 2 for 16 pixels and more, else 1. The time is added to every
+    token. Raises ValueError for other data than images.
     """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        size: tuple[int, int],
-        features: int,
-        num_blocks: int,
-        num_heads: int,
-        patch: int = 1,
-        dropout: float = 0.0,
+        shape: Sequence[int],
         context_features: int = 0,
+        hidden_channels: Count = 64,
+        num_blocks: Count = 4,
+        num_heads: Count = 4,
+        patch: Count | None = None,
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__()
-        self.patch = patch
+        size = require_image(shape, "transformer")
+        self.patch = patch = patch or usual_patch(size)
         num_tokens = math.prod(math.ceil(side / patch) for side in size)
-        self.stem = nn.Linear(in_channels * patch**2, features)
-        self.time = TimeEmbedding(features, context_features=context_features)
-        self.body = Transformer(num_tokens, features, num_blocks, num_heads, dropout=dropout)
-        self.head = nn.Linear(features, out_channels * patch**2)
+        self.stem = nn.Linear(in_channels * patch**2, hidden_channels)
+        self.time = TimeEmbedding(hidden_channels, context_features=context_features)
+        self.body = Transformer(num_tokens, hidden_channels, num_blocks, num_heads, dropout=dropout)
+        self.head = nn.Linear(hidden_channels, out_channels * patch**2)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-        height, width = x.shape[-2:]
-        patches = F.pixel_unshuffle(F.pad(x, (0, -width % self.patch, 0, -height % self.patch)), self.patch)
+        patches = fold(x, self.patch)
         tokens = self.stem(patches.flatten(2).mT) + self.time(t, context)[:, None]
         out = self.head(self.body(tokens)).mT.unflatten(2, patches.shape[2:])
-        return F.pixel_shuffle(out, self.patch)[..., :height, :width]
+        return unfold(out, self.patch, x.shape[-2:])

@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena.nets.patches import fold, require_image, unfold, usual_patch
 from genarena.nets.time_embedding import TimeEmbedding
+from genarena.options.values import Count, Share
 
 GROUPS = 8
 
@@ -83,30 +85,32 @@ class Stage(nn.Module):
 class UNet(nn.Module):
     """(N, in_channels, H, W), t (N,) in [0, 1], and a context (N, F) -> (N, out_channels, H, W), any H and W.
 
-    size: (H, W) of the images.
+    shape: (C, H, W) of the data.
     hidden_channels, multipliers: level k has hidden_channels * multipliers[k] channels and half the size of level k - 1.
     num_blocks: residual blocks per level, both on the way down and on the way up.
     attention: heights of the feature maps that get self-attention after each block. The coarsest level always has one
         self-attention, between the way down and the way up.
-    patch: side of the squares of pixels that are folded into channels.
-    Raises ValueError unless `hidden_channels` is a positive multiple of 8, there is a multiplier, and every number is at
-    least 1.
+    patch: side of the squares of pixels that are folded into channels; None: 2 for 16 pixels and more, else 1.
+    Raises ValueError for other data than images, and unless `hidden_channels` is a positive multiple of 8, there is a
+    multiplier, and every number is at least 1.
     """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        size: tuple[int, int],
-        hidden_channels: int = 64,
-        multipliers: Sequence[int] = (1, 2),
-        num_blocks: int = 1,
-        attention: Sequence[int] = (),
-        patch: int = 1,
-        dropout: float = 0.0,
+        shape: Sequence[int],
         context_features: int = 0,
+        hidden_channels: Count = 48,
+        multipliers: Sequence[int] = (1, 2),
+        num_blocks: Count = 1,
+        attention: Sequence[int] = (),
+        patch: Count | None = None,
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__()
+        size = require_image(shape, "unet")
+        patch = usual_patch(size) if patch is None else patch
         if hidden_channels < GROUPS or hidden_channels % GROUPS:
             raise ValueError(f"hidden_channels={hidden_channels}: expected a positive multiple of {GROUPS}")
         if not multipliers or min(*multipliers, num_blocks, patch) < 1:
@@ -141,8 +145,7 @@ class UNet(nn.Module):
         self.head = _scaled(nn.Conv2d(widths[0], out_channels * patch**2, 3, padding=1), 0.1)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-        height, width = x.shape[-2:]
-        h = self.stem(F.pixel_unshuffle(F.pad(x, (0, -width % self.patch, 0, -height % self.patch)), self.patch))
+        h = self.stem(fold(x, self.patch))
         embedding, skips = self.embedding(t, context), []
         for level, stages in enumerate(self.down):
             if level:
@@ -156,5 +159,4 @@ class UNet(nn.Module):
                 h = stage(fuse(torch.cat([h, skips.pop()], 1)), embedding)
             if level:
                 h = F.interpolate(self.grow[level - 1](h), size=skips[-1].shape[-2:], mode="nearest")
-        h = F.pixel_shuffle(self.head(F.silu(self.head_norm(h))), self.patch)
-        return h[..., :height, :width]
+        return unfold(self.head(F.silu(self.head_norm(h))), self.patch, x.shape[-2:])

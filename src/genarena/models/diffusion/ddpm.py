@@ -13,19 +13,19 @@ Differs from the papers
   binary data). Below it the decoder has nothing to tell apart, and the bound pays for steps that no data needs. 256 levels
   keep the schedule of the paper.
 - Samplers clip predictions of continuous data to the range of the training data, as those of levels to [-1, 1].
-- The network folds blocks of pixels into channels (`patch`).
+- The network is any of `conf/net`; the default one, `nets/unet.py`, is not the paper's.
 - A condition is added to the time embedding; `condition_dropout` of the training examples lose it (guidance: Ho & Salimans
   2022, arXiv 2207.12598).
 - The steps of the bound are drawn from a fixed proposal distribution instead of one estimated from past losses.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genarena.likelihood import Likelihood, bits_per_dim, from_unit
 from genarena.models.base import GenerativeModel
@@ -42,9 +42,8 @@ from genarena.models.diffusion.schedules import (
     with_least_noise,
 )
 from genarena.models.diffusion.variational_bound import VariationalBound
+from genarena.nets.by_shape import unet_or_mlp
 from genarena.nets.conditioning import num_features
-from genarena.nets.mlp import TimeMLP
-from genarena.nets.unet import UNet
 from genarena.options.values import Count, Share
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
@@ -60,9 +59,9 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
 
     -log p(x) <= KL(q(x_T|x_0) || N(0, I)) + sum_{t>1} KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t)) - E log p(x_0|x_1).
 
-    prediction: eps, v or x. schedule: cosine or linear. variance: learned, posterior or beta. Vectors get a TimeMLP of
-    `num_layers` blocks, images the U-Net. Continuous data has a Gaussian decoder, and should have about unit scale. Raises
-    ValueError for an unknown name, and for a sampler with more evaluations than num_steps allows.
+    prediction: eps, v or x. schedule: cosine or linear. variance: learned, posterior or beta. net: a network of `conf/net`.
+    Continuous data has a Gaussian decoder, and should have about unit scale. Raises ValueError for an unknown name, and for
+    a sampler with more evaluations than num_steps allows.
     """
 
     family = "diffusion"
@@ -82,13 +81,7 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
         prediction: str = "v",
         variance: str = "learned",
         sampler: DiffusionSampler = DPMSolver(),  # noqa: B008 - frozen
-        hidden_channels: Count = 48,
-        multipliers: Sequence[int] = (1, 2),
-        num_blocks: Count = 1,
-        attention: Sequence[int] = (),
-        patch: int | None = None,
-        dropout: Share = 0.0,
-        num_layers: Count = 3,
+        net: Callable[..., nn.Module] = unet_or_mlp,
         condition_dropout: Share = 0.1,
     ) -> None:
         super().__init__(spec, training, condition_dropout)
@@ -111,13 +104,7 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
         self.range = None if spec.is_discrete else DataRange(spec.shape)
         channels, context = spec.shape[0], num_features(spec.condition, condition_dropout)
         out_channels = channels * (2 if self.fixed_share is None else 1)
-        if spec.is_image:
-            size = spec.shape[1:]
-            patch = patch or (2 if min(size) >= 16 else 1)
-            sizes = (size, hidden_channels, multipliers, num_blocks, attention, patch, dropout, context)
-            self.network = UNet(channels, out_channels, *sizes)
-        else:
-            self.network = TimeMLP(channels, out_channels, hidden_channels, num_layers, context)
+        self.network = net(channels, out_channels, spec.shape, context)
         self.use(sampler)
 
     def use(self, sampler: DiffusionSampler) -> None:
@@ -231,7 +218,7 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
 
     def _outputs(self, x_t: Tensor, t: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Prediction and variance share at steps t (N,), float32 (N, *shape)."""
-        output = self.network(x_t, t / self.schedule.num_steps, *(() if context is None else (context,))).float()
+        output = self.network(x_t, t / self.schedule.num_steps, context).float()
         if self.fixed_share is not None:
             share = torch.full_like(output, self.fixed_share)
             if self.spec.is_discrete:  # at t = 1 always the posterior variance of step 2

@@ -4,13 +4,13 @@ Differs from the papers
 - A fixed number of dimensions is masked at each time instead of each with a probability: the same bound, with the integral
   over times of equal counts done exactly (`masking.py`). The schedule alpha does not enter.
 - The network is told the share of masked dimensions. It could count them, and MDLM does not tell it.
-- The U-Net folds blocks of pixels into channels (`patch`); the transformer has patches as tokens.
+- The network is any of `conf/net`: the U-Net folds blocks of pixels into channels, the transformer has patches as tokens.
 - A condition is added to the embedding of the time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +20,9 @@ from genarena.likelihood import Likelihood, as_levels, bits_per_dim
 from genarena.models.base import GenerativeModel
 from genarena.models.discrete_diffusion.masking import draw_counts, draw_masks
 from genarena.models.discrete_diffusion.unmasking import Unmasking
+from genarena.nets.by_shape import unet_or_mlp
 from genarena.nets.conditioning import num_features
-from genarena.nets.transformer import ImageTransformer
-from genarena.nets.unet import UNet
-from genarena.options.values import Count, Share
+from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -50,37 +49,19 @@ class MaskedDiffusion(GenerativeModel):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        network: Literal["unet", "transformer"] = "unet",
+        net: Callable[..., nn.Module] = unet_or_mlp,
         sampler: Unmasking = Unmasking(),  # noqa: B008 - frozen
         level_embedding: Count = 8,
-        hidden_channels: Count = 48,
-        num_blocks: Count = 1,
-        multipliers: Sequence[int] = (1, 2),
-        attention: Sequence[int] = (),
-        num_heads: Count = 4,
-        patch: Count | None = None,
-        dropout: Share = 0.0,
     ) -> None:
-        """network: unet, with `multipliers` and `attention` (`nets/unet.py`), or transformer, with `num_heads`.
-
-        level_embedding: size of the learned embedding of each level and of the mask.
-        num_blocks: residual blocks per resolution, or blocks of the transformer.
-        patch: side of the squares of pixels folded into channels; None: 2 for 16 pixels and more, else 1.
-        """
+        """net: a network of `conf/net`. level_embedding: size of the learned embedding of each level and of the mask."""
         super().__init__(spec, training)
         spec.require_image("masked_diffusion")
         if spec.num_levels > MOST_LEVELS:
             raise ValueError(f"masked_diffusion: {spec.num_levels} levels; expected at most {MOST_LEVELS}")
-        channels, *size = spec.shape
-        patch = patch or (2 if min(size) >= 16 else 1)
+        channels = spec.shape[0]
         self.embedding = nn.Embedding(spec.num_levels + 1, level_embedding)
-        ends, context = (channels * level_embedding, channels * spec.num_levels), num_features(spec.condition)
-        if network == "unet":
-            sizes = (hidden_channels, multipliers, num_blocks, attention, patch, dropout, context)
-            self.network = UNet(*ends, tuple(size), *sizes)
-        else:
-            sizes = (hidden_channels, num_blocks, num_heads, patch, dropout, context)
-            self.network = ImageTransformer(*ends, tuple(size), *sizes)
+        ends = (channels * level_embedding, channels * spec.num_levels)
+        self.network = net(*ends, spec.shape, num_features(spec.condition))
         self.use(sampler)
 
     def use(self, sampler: Unmasking) -> None:
@@ -134,7 +115,7 @@ class MaskedDiffusion(GenerativeModel):
         seen = levels.masked_fill(masked, spec.num_levels).view(-1, *spec.shape)
         inputs = self.embedding(seen).movedim(-1, 2).flatten(1, 2)  # (N, C E, H, W)
         share = masked.float().mean(1)
-        outputs = self.network(inputs, share, *(() if context is None else (context,)))
+        outputs = self.network(inputs, share, context)
         return outputs.float().unflatten(1, (spec.num_levels, spec.shape[0])).flatten(2)
 
     def _drawn_bound(self, x: Tensor, counts: Tensor, context: Tensor | None) -> Tensor:

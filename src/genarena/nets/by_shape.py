@@ -1,0 +1,34 @@
+"""Networks that are chosen by the shape of the data."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from genarena.nets.mlp import TimeMLP
+from genarena.nets.unet import UNet
+from genarena.options.values import Count, Share
+
+
+def unet_or_mlp(
+    in_channels: int,
+    out_channels: int,
+    shape: Sequence[int],
+    context_features: int = 0,
+    hidden_channels: Count = 48,
+    multipliers: Sequence[int] = (1, 2),
+    num_blocks: Count = 1,
+    attention: Sequence[int] = (),
+    patch: Count | None = None,
+    dropout: Share = 0.0,
+    num_layers: Count = 3,
+) -> nn.Module:
+    """The U-Net for images (C, H, W), the residual MLP for vectors (D,). Raises ValueError for another shape.
+
+    hidden_channels: of both. num_layers: of the MLP. The others are options of the U-Net.
+    """
+    ends = (in_channels, out_channels, shape, context_features)
+    if len(shape) == 1:
+        return TimeMLP(*ends, hidden_channels, num_layers)
+    if len(shape) == 3:
+        return UNet(*ends, hidden_channels, multipliers, num_blocks, attention, patch, dropout)
+    raise ValueError(f"unet: shape={tuple(shape)}: expected images (C, H, W) or vectors (D,)")

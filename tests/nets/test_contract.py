@@ -1,0 +1,60 @@
+"""Every network of `conf/net`, at a small size."""
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from genarena.build import build
+from genarena.config import available, compose
+from genarena.errors import UserError
+from tests.models.tiny import narrowed
+
+NETWORKS = available("net")
+IMAGES = (2, 9, 6)
+
+
+def make(name: str, shape: tuple[int, ...], context_features: int = 0) -> nn.Module:
+    """Three times as many channels go out as come in; all parameters are shaken, so that no layer is zero."""
+    torch.manual_seed(0)
+    node = OmegaConf.to_container(compose(["model=ddpm", "data=digits", f"net={name}"]).net, resolve=True)
+    network = build(narrowed(node), "net")(shape[0], 3 * shape[0], shape, context_features).double().eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def inputs(num: int = 2) -> tuple[Tensor, Tensor]:
+    x = torch.randn(num, *IMAGES, dtype=torch.float64)
+    return x.requires_grad_(), torch.tensor([0.2, 0.7], dtype=torch.float64)[:num].requires_grad_()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_output_depends_on_the_whole_image_on_time_and_on_the_context(name: str) -> None:
+    network, (x, t) = make(name, IMAGES, context_features=3), inputs()
+    context = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    out = network(x, t, context)
+    assert out.shape == (2, 6, 9, 6)
+    corner = out[0, 5, 0, 0]
+    gradients = torch.autograd.grad(corner, (x, t, context))
+    assert all((part[0] != 0).all() for part in gradients), "reached by everything of its own example"
+    assert not any(part[1].any() for part in gradients), "and by nothing of another"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_without_a_condition_it_is_called_without_a_context(name: str) -> None:
+    network, (x, t) = make(name, IMAGES), inputs()
+    assert torch.equal(network(x, t), network(x, t, None))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("shape", [(5,), (1, 16)])
+def test_vectors_and_sound_are_modelled_or_refused_by_name(name: str, shape: tuple[int, ...]) -> None:
+    try:
+        network = make(name, shape)
+    except (ValueError, UserError) as error:
+        assert str(shape) in str(error) and "\n" not in str(error)
+        return
+    out = network(torch.randn(2, *shape, dtype=torch.float64), torch.rand(2, dtype=torch.float64))
+    assert out.shape == (2, 3 * shape[0], *shape[1:])
