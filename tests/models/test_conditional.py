@@ -181,7 +181,7 @@ def test_guidance_interpolates_between_no_condition_and_the_condition() -> None:
 
     def predicted(guidance: float, y: Tensor | None) -> Tensor:
         model.use(DDIM(nfe=5, guidance=guidance))
-        return model._guided(y, 4)(x, level).x_0
+        return model.guided_denoiser(y, 4)(x, level).x_0
 
     without, with_y = predicted(1.0, None), predicted(1.0, y)
     assert (with_y - without).abs().max() > 1e-3

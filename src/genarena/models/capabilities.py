@@ -120,6 +120,10 @@ class Weighs(ABC):
 
 
 class Integrates(ABC):
+    """dequantisations: kinds of noise on integer levels that `ode_log_prob` knows; every model knows "uniform"."""
+
+    dequantisations: tuple[str, ...] = ("uniform",)
+
     @abstractmethod
     def ode_log_prob(
         self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str, y: Tensor | None = None

@@ -20,7 +20,8 @@ Solution = tuple[Tensor, dict[str, Any]]  # log-probabilities (N,), and the fact
 @dataclass(frozen=True)
 class ProbabilityFlowSettings(Settings):
     """ode_num_test: largest number of test examples. ode_tolerance: of the solver, absolute and relative. ode_probes: number
-    of probes of the trace estimator. ode_dequantisation: "model" or "uniform" noise on integer levels."""
+    of probes of the trace estimator. ode_dequantisation: noise on integer levels: "uniform", or "model", that of the
+    model itself, where it has one; else uniform. The record of a metric says which it was."""
 
     ode_num_test: Count = 64
     ode_tolerance: Positive = 1e-5
@@ -40,13 +41,12 @@ class ProbabilityFlow(Kind):
         model, settings = self.subject.model, self.settings
         if not isinstance(model, Integrates):
             raise Unavailable(f"{self.subject.model_name} has no probability-flow ODE")
+        noise = settings.ode_dequantisation if settings.ode_dequantisation in model.dequantisations else "uniform"
         split = self.subject.test(settings.ode_num_test)
 
         def solved(start: int) -> Solution:
             x, y = self.subject.on_device(split[start : start + BATCH])
-            values, facts = model.ode_log_prob(
-                x, settings.ode_tolerance, settings.ode_probes, settings.ode_dequantisation, y
-            )
+            values, facts = model.ode_log_prob(x, settings.ode_tolerance, settings.ode_probes, noise, y)
             return values.cpu(), facts
 
         parts = self.subject.blocks(solved, range(0, split.size, BATCH), f"probability flow, batches of {BATCH}")

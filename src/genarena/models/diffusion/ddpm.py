@@ -21,19 +21,16 @@ Differs from the papers
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from genarena.likelihood import Likelihood, bits_per_dim, from_unit
-from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Denoises
-from genarena.models.diffusion.data_range import DataRange
+from genarena.likelihood import Likelihood, bits_per_dim
+from genarena.models.diffusion.gaussian_diffusion import GaussianDiffusion
 from genarena.models.diffusion.ode_likelihood import ODELikelihood
 from genarena.models.diffusion.paths import Level
-from genarena.models.diffusion.samplers import Denoised, Denoiser, DiffusionSampler, DPMSolver, guided
+from genarena.models.diffusion.samplers import Denoised, DiffusionSampler, DPMSolver
 from genarena.models.diffusion.schedules import (
     PREDICTIONS,
     SCHEDULES,
@@ -45,7 +42,6 @@ from genarena.models.diffusion.variational_bound import VariationalBound
 from genarena.nets.by_shape import unet_or_mlp
 from genarena.nets.conditioning import num_features
 from genarena.options.values import Count, Share
-from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -54,7 +50,7 @@ VARIANCES = {"learned": None, "posterior": 0.0, "beta": 1.0}
 BOUND_WEIGHT = 1e-3  # lambda of L_hybrid (Nichol & Dhariwal, eq. 16); T L_t in bits/dim, at one drawn t
 
 
-class DDPM(GenerativeModel, Denoises, ODELikelihood):
+class DDPM(GaussianDiffusion, ODELikelihood):
     """min_theta E_{t, eps} |target_t - f_theta(a_t x_0 + s_t eps, t)|^2  +  lambda T E_t L_t  (mean in L_t detached),
 
     -log p(x) <= KL(q(x_T|x_0) || N(0, I)) + sum_{t>1} KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t)) - E log p(x_0|x_1).
@@ -64,13 +60,8 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
     a sampler with more evaluations than num_steps allows.
     """
 
-    family = "diffusion"
     likelihood = Likelihood.LOWER_BOUND
     paper = "2006.11239"
-    mixed_precision = True
-    shardable = True
-    conditional = True
-    samplers = DiffusionSampler
 
     def __init__(
         self,
@@ -101,29 +92,14 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
         self.schedule = NoiseSchedule(alpha_bar, sharpest)
         self.bound = VariationalBound(self.schedule, spec)
         self.prediction = prediction
-        self.range = None if spec.is_discrete else DataRange(spec.shape)
         channels, context = spec.shape[0], num_features(spec.condition, condition_dropout)
         out_channels = channels * (2 if self.fixed_share is None else 1)
         self.network = net(channels, out_channels, spec.shape, context)
         self.use(sampler)
 
-    def use(self, sampler: DiffusionSampler) -> None:
-        super().use(sampler)
-        sampler.num_steps(self.schedule.num_steps)  # raises ValueError
-        if sampler.guidance != 1.0 and not (self.conditioning and self.conditioning.dropout):
-            raise ValueError(
-                f"sampler.guidance={sampler.guidance}: the model was trained without conditions that are dropped at "
-                "random, and has no prediction without them; expected 1"
-            )
-
-    def observe(self, batch: Batch) -> None:
-        """Continuous data: the range of the training examples, for the samplers."""
-        if self.range:
-            self.range.observe(exchange.whole_batch(batch.x))
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`simple`: mean squared error of the prediction, per dimension. `bound`: T L_t in bits/dim, trains the variance."""
-        x_0 = self.bound.scaled(batch.x)
+        x_0 = self.scaled(batch.x)
         t = self.schedule.even_steps(len(x_0), x_0.device)
         eps = torch.randn_like(x_0)
         x_t = self.schedule.diffuse(x_0, eps, t)
@@ -136,30 +112,20 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
         bound = bits_per_dim(-nats, self.spec.num_dims).mean()
         return {"loss": simple + BOUND_WEIGHT * bound, "simple": simple, "bound": bound}
 
-    @torch.no_grad()
-    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, *shape): uint8 levels, or floats for continuous data."""
-        steps = respaced(self.schedule.num_steps, self.sampler.num_steps(self.schedule.num_steps))
-        levels = [self.schedule.level(step) for step in steps]
-        noise = torch.randn(num_samples, *self.spec.shape, device=self.device)
-        ends = self.range.ends() if self.range else (-1.0, 1.0)
-        x = self.sampler.draw(self._guided(y, num_samples), noise, levels, ends)
-        return from_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
+    @property
+    def most_steps(self) -> int:
+        return self.schedule.num_steps
 
-    def _guided(self, y: Tensor | None, num: int) -> Denoiser:
-        """The prediction given y, under the sampler's guidance."""
-        s = self.sampler.guidance
-        given = partial(self.denoised, context=self.context(y if s else None, num))
-        if s in (0.0, 1.0):
-            return given
-        return guided(given, partial(self.denoised, context=self.context(None, num)), s)
+    def levels(self, num_steps: int) -> list[Level]:
+        """At whole steps of the schedule."""
+        return [self.schedule.level(step) for step in respaced(self.schedule.num_steps, num_steps)]
 
     def denoised(self, x: Tensor, level: Level, context: Tensor | None = None) -> Denoised:
-        """The prediction, not clipped, for x (N, *shape) at a level of any path; it has the noise of a step if s / a does."""
+        """The prediction, not clipped, for x (N, *shape) at a level of any path; below step 1 the network sees step 1."""
         step = self.schedule.step_of(level)
         own = self.schedule.level(step)
         x = x * (own.s / level.s)
-        output, share = self._outputs(x, torch.full((len(x),), step, device=x.device), context)
+        output, share = self._outputs(x, torch.full((len(x),), max(step, 1.0), device=x.device), context)
         return Denoised(PREDICTIONS[self.prediction][1](output, x, *own), share)
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int | None = 1) -> Tensor:
@@ -206,13 +172,9 @@ class DDPM(GenerativeModel, Denoises, ODELikelihood):
 
     def _drawn_term(self, x: Tensor, t: Tensor, context: Tensor | None) -> Tensor:
         """L_{t-1} (N,) nats at steps t (N,), with one draw of x_t."""
-        x_0 = self.bound.scaled(x)
+        x_0 = self.scaled(x)
         x_t = self.schedule.diffuse(x_0, torch.randn_like(x_0), t)
         return self.bound.term(x, x_t, self.reverse(x_t, t, context), t)
-
-    @property
-    def nfe(self) -> int:
-        return self.sampler.evaluations(self.schedule.num_steps)
 
     # -- the network ------------------------------------------------------------------------------------------------
 

@@ -15,12 +15,11 @@ from genarena.models.diffusion.schedules import NoiseSchedule
 from genarena.models.diffusion.variational_bound import VariationalBound
 from genarena.spec import DataSpec
 
-DEQUANTISATIONS = ("model", "uniform")
-
 
 class ODELikelihood(Integrates):
     """`ode_log_prob` of a model with a schedule, a bound and a prediction of x_0."""
 
+    dequantisations = ("model", "uniform")
     spec: DataSpec
     schedule: NoiseSchedule
     bound: VariationalBound
@@ -40,8 +39,8 @@ class ODELikelihood(Integrates):
         2023, arXiv 2305.03935, explain why). With "uniform", q is uniform on the bin, as in Song et al.: loose for coarse
         levels, because p_1 has a narrow peak at each level. Continuous data: log p_1(x).
         """
-        if self.spec.is_discrete and dequantisation not in DEQUANTISATIONS:
-            raise ValueError(f"dequantisation={dequantisation!r}: expected one of {', '.join(DEQUANTISATIONS)}")
+        if self.spec.is_discrete and dequantisation not in self.dequantisations:
+            raise ValueError(f"dequantisation={dequantisation!r}: expected one of {', '.join(self.dequantisations)}")
         angles, context = self.schedule.angles, self.context(y, len(x))
         u, correction = self._dequantised(x, dequantisation, context) if self.spec.is_discrete else (x, 0.0)
         flow = log_density(partial(self._velocity, context=context), u, (angles[1], angles[-1]), tolerance, num_probes)

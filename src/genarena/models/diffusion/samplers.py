@@ -20,7 +20,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,11 +44,13 @@ Denoiser = Callable[[Tensor, Level], Denoised]
 class DiffusionSampler(Sampler):
     """What all samplers of diffusion models share.
 
-    nfe: network evaluations per sample, at most as many steps as the model's schedule has; null: every step of it.
+    nfe: network evaluations per sample, at most as many steps as the model's schedule has; null: every step of it, for models
+        that have one.
     guidance: s in E[x_0 | x] + (s - 1) (E[x_0 | x, y] - E[x_0 | x]) added to it: 0 unconditional, 1 conditional.
     clip: move predictions into the range of the data, in which every posterior mean lies.
     """
 
+    stages: ClassVar[int] = 1  # evaluations per step; the last step, to zero noise, takes one
     nfe: Count | None = 20
     guidance: NonNegative = 1.0
     clip: bool = True
@@ -61,16 +63,29 @@ class DiffusionSampler(Sampler):
         """`__call__`, with predictions clipped to `ends`, the range of the data, if `clip` is on."""
         return self(clipped(denoise, *ends) if self.clip else denoise, x, levels)
 
-    def num_steps(self, most: int) -> int:
-        """Steps that `nfe` evaluations allow, in a schedule of `most` steps. Raises ValueError for more than there are."""
-        steps = most if self.nfe is None else self.nfe
-        if steps > most:
-            raise ValueError(f"sampler.nfe={self.nfe}: expected at most {most}, the steps of the model's schedule")
+    def levels(self, path: Callable[[int], list[Level]], most: int | None) -> list[Level]:
+        """The levels to visit; path: number of steps to the levels of the model's own path."""
+        return path(self.num_steps(most))
+
+    def num_steps(self, most: int | None) -> int:
+        """Steps that `nfe` evaluations allow, in a schedule of `most` steps, or in continuous time (None).
+
+        Raises ValueError for more steps than there are, and for `nfe` null in continuous time.
+        """
+        if self.nfe is None and most is None:
+            raise ValueError("sampler.nfe=null: expected a number, because the time of the model is continuous")
+        steps = most if self.nfe is None else -(-self.nfe // self.stages)
+        if most is not None and steps > most:
+            highest = self._made_in(most)
+            raise ValueError(f"sampler.nfe={self.nfe}: expected at most {highest}, for a schedule of {most} steps")
         return steps
 
-    def evaluations(self, most: int) -> int:
+    def evaluations(self, most: int | None) -> int:
         """Network evaluations of one sample; guidance needs two predictions at each place."""
-        return self.num_steps(most) * (1 if self.guidance in (0.0, 1.0) else 2)
+        return self._made_in(self.num_steps(most)) * (1 if self.guidance in (0.0, 1.0) else 2)
+
+    def _made_in(self, num_steps: int) -> int:
+        return self.stages * (num_steps - 1) + 1
 
 
 @dataclass(frozen=True)
@@ -104,8 +119,10 @@ class DDIM(DiffusionSampler):
 class Heun(DiffusionSampler):
     """The trapezoidal rule on dz / du = (z - x_0) / u, z = x / (a + s), u = s / (a + s): deterministic, second order.
 
-    Two evaluations per step; one in a step to zero noise.
+    n steps take 2 n - 1 evaluations, because a step to zero noise takes one; an even `nfe` leaves one unused.
     """
+
+    stages = 2
 
     def __call__(self, denoise: Denoiser, x: Tensor, levels: Sequence[Level]) -> Tensor:
         for start, end in pairwise(levels):
@@ -119,16 +136,6 @@ class Heun(DiffusionSampler):
                 trial = sum(end) * (z + 0.5 * (u_end - u) * slopes)
             x = trial
         return x
-
-    def num_steps(self, most: int) -> int:
-        """n steps take 2 n - 1 evaluations; an even `nfe` leaves one unused."""
-        steps = most if self.nfe is None else (self.nfe + 1) // 2
-        if steps > most:
-            raise ValueError(f"sampler.nfe={self.nfe}: expected at most {2 * most - 1}, for a schedule of {most} steps")
-        return steps
-
-    def evaluations(self, most: int) -> int:
-        return (2 * self.num_steps(most) - 1) * (1 if self.guidance in (0.0, 1.0) else 2)
 
 
 @dataclass(frozen=True)

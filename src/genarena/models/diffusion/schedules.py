@@ -11,20 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genarena.models.diffusion.paths import Jump, Level, jump
+from genarena.models.diffusion.paths import Jump, Level, cosine, jump
+from genarena.models.diffusion.times import column, even_times
 
 
 def linear_alpha_bar(num_steps: int) -> Tensor:
-    """beta from 1e-4 to 0.02 at 1000 steps, scaled by 1000 / num_steps at others; (T + 1,) float64."""
+    """beta from 1e-4 to 0.02 at 1000 steps, scaled by 1000 / num_steps at others; (T + 1,) float64.
+
+    `paths.linear` is its limit of many steps.
+    """
     scale = 1000.0 / num_steps
     return _cumulative(torch.linspace(1e-4 * scale, 0.02 * scale, num_steps, dtype=torch.float64))
 
 
-def cosine_alpha_bar(num_steps: int, offset: float = 0.008, largest_beta: float = 0.999) -> Tensor:
-    """alpha_bar_t = f(t) / f(0), f(t) = cos^2((t/T + offset) / (1 + offset) pi/2), beta clipped; (T + 1,) float64."""
-    t = torch.linspace(0.0, 1.0, num_steps + 1, dtype=torch.float64)
-    f = torch.cos((t + offset) / (1.0 + offset) * (math.pi / 2.0)).square()
-    return _cumulative((1.0 - f[1:] / f[:-1]).clamp_max(largest_beta))
+def cosine_alpha_bar(num_steps: int, largest_beta: float = 0.999) -> Tensor:
+    """`paths.cosine` at times t / T, with beta clipped; (T + 1,) float64."""
+    a = torch.tensor([cosine(t / num_steps).a for t in range(num_steps + 1)], dtype=torch.float64)
+    return _cumulative((1.0 - (a[1:] / a[:-1]).square()).clamp_max(largest_beta))
 
 
 def _cumulative(beta: Tensor) -> Tensor:
@@ -89,13 +92,12 @@ class NoiseSchedule(nn.Module):
             "high": jumps[:, 3],
             "angle": torch.tensor(self.angles, dtype=torch.float64),
         }
-        for name, column in columns.items():
-            self.register_buffer(name, column.float(), persistent=False)
+        for name, values in columns.items():
+            self.register_buffer(name, values.float(), persistent=False)
 
     def even_steps(self, num: int, device: torch.device) -> Tensor:
         """Steps (num,) in 1 .. T, spread evenly from one random start."""
-        u = (torch.rand(1, device=device) + torch.arange(num, device=device) / num) % 1.0
-        return 1 + (u * self.num_steps).long().clamp_max(self.num_steps - 1)
+        return 1 + (even_times(num, device) * self.num_steps).long().clamp_max(self.num_steps - 1)
 
     def jump(self, t: int, s: int) -> Jump:
         """Coefficients of the reverse step from t to s < t; t - s may be larger than 1."""
@@ -140,4 +142,4 @@ class NoiseSchedule(nn.Module):
 
     def at(self, name: str, t: Tensor, like: Tensor) -> Tensor:
         """Buffer `name` at steps t (N,), shaped (N, 1, ...) to broadcast with `like`."""
-        return getattr(self, name)[t].view(-1, *[1] * (like.dim() - 1))
+        return column(getattr(self, name)[t], like)

@@ -1,0 +1,87 @@
+"""Diffusion in continuous time: noise on levels, and the log-density under the probability flow."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from genarena.likelihood import Likelihood
+from genarena.models.capabilities import Integrates
+from genarena.models.diffusion.gaussian_diffusion import GaussianDiffusion
+from genarena.models.diffusion.probability_flow import log_density
+from genarena.models.diffusion.samplers import DiffusionSampler
+from genarena.nets.conditioning import num_features
+from genarena.options.values import Share
+from genarena.spec import DataSpec
+from genarena.training.module import Training
+
+
+class ContinuousDiffusion(GaussianDiffusion, Integrates):
+    """A network (x, t, context) of one output per dimension, and the flow dz / d(time) = `velocity`.
+
+    z = scale x_0 at the first of `times`, and z ~ N(0, I) at the last. dequantisation: "uniform" adds uniform noise of the
+    width of a bin to integer levels in training, so that their density is bounded; rounding takes it away from samples.
+    """
+
+    likelihood = Likelihood.NONE  # by `log_prob`; the metrics `ode_*` integrate the flow
+    times: tuple[float, float]
+    scale: float
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        net: Callable[..., nn.Module],
+        training: Training | None,
+        sampler: DiffusionSampler,
+        dequantisation: Literal["none", "uniform"],
+        condition_dropout: Share,
+    ) -> None:
+        super().__init__(spec, training, condition_dropout)
+        self.bin_width = 2.0 / (spec.num_levels - 1) if spec.is_discrete else 0.0
+        self.dequantisation = dequantisation
+        channels = spec.shape[0]
+        self.network = net(channels, channels, spec.shape, num_features(spec.condition, condition_dropout))
+        self.use(sampler)
+
+    def outputs(self, x: Tensor, t: Tensor, context: Tensor | None) -> Tensor:
+        """The network at inputs x (N, *shape) and t (N,), float32 (N, *shape)."""
+        return self.network(x, t, context).float()
+
+    @abstractmethod
+    def velocity(self, z: Tensor, time: float, context: Tensor | None = None) -> Tensor:
+        """dz / d(time) (N, *shape), differentiable in z."""
+
+    def training_points(self, x: Tensor) -> Tensor:
+        """x_0 (N, *shape), with the noise of `dequantisation`."""
+        x_0 = self.scaled(x)
+        return self.with_noise(x_0) if self.spec.is_discrete and self.dequantisation == "uniform" else x_0
+
+    def with_noise(self, x_0: Tensor) -> Tensor:
+        """Scaled levels, moved uniformly within their bins."""
+        return x_0 + self.bin_width * (torch.rand_like(x_0) - 0.5)
+
+    @property
+    def ends(self) -> tuple[Tensor | float, Tensor | float]:
+        """The range of the data; for levels with noise, of their bins."""
+        if self.range or self.dequantisation == "none":
+            return super().ends
+        return -1.0 - 0.5 * self.bin_width, 1.0 + 0.5 * self.bin_width
+
+    def ode_log_prob(
+        self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str, y: Tensor | None = None
+    ) -> tuple[Tensor, dict]:
+        """(N,) nats of x (N, *shape), and the facts of the solution. Levels: log P(x) >= E[log p(u)] + log(volume of a bin),
+        u uniform in the bin, one draw. Raises ValueError for another `dequantisation` of levels."""
+        if self.spec.is_discrete and dequantisation not in self.dequantisations:
+            raise ValueError(f"dequantisation={dequantisation!r}: expected one of {', '.join(self.dequantisations)}")
+        u, context = self.scaled(x), self.context(y, len(x))
+        if self.spec.is_discrete:
+            u = self.with_noise(u)
+        flow = log_density(partial(self.velocity, context=context), self.scale * u, self.times, tolerance, num_probes)
+        per_dim = math.log(self.scale) + (math.log(self.bin_width) if self.spec.is_discrete else 0.0)
+        noise = {"dequantisation": dequantisation, "dequantisation_draws": 1} if self.spec.is_discrete else {}
+        return flow.log_prob + self.spec.num_dims * per_dim, flow.facts | noise
