@@ -65,8 +65,11 @@ def test_pyramids_by_hand() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 9, 13), (1, 28, 28), (3, 64, 33)])
-def test_any_image_size_is_drawn_and_judged(shape: tuple[int, int, int]) -> None:
-    net = DCGAN(DataSpec(shape, 256), channels=2, latent_dim=4)
+@pytest.mark.parametrize("kernel", [4, 5])
+def test_any_image_size_is_drawn_and_judged(shape: tuple[int, int, int], kernel: int) -> None:
+    net = DCGAN(DataSpec(shape, 256), channels=2, latent_dim=4, kernel=kernel)
+    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    assert {module.kernel_size for module in layers} == {(kernel, kernel)}
     fake = net.generate(2)
     assert fake.shape == (2, *shape) and net.discriminator(fake).shape == (2,)
 

@@ -63,7 +63,7 @@ def test_bound_adds_up_to_a_probability(dequantisation: str) -> None:
 @pytest.mark.parametrize(("pixels", "mass"), [("gaussianised", 1.0), ("logit", 1.0), ("centred", 0.0)])
 def test_density_integrates_to_one(pixels: str, mass: float) -> None:
     """The density of u in the unit cube, by Monte Carlo; less than one where mass lies outside (centred pixels)."""
-    model = glow((1, 2, 2), 3, scale=0.05, pixels=pixels, logit_margin=1e-4)
+    model = glow((1, 2, 2), 3, scale=0.05, pixels=pixels, logit_alpha=3e-5)
     with torch.no_grad():
         z, log_det = model.flow(torch.rand(100_000, 1, 2, 2))
     density = (torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1) + log_det).exp()
@@ -91,8 +91,8 @@ def test_kind_of_likelihood_and_refusals() -> None:
         glow(dequantisation="gauss")
     with pytest.raises(ValueError, match="pixels='raw'"):
         glow(pixels="raw")
-    with pytest.raises(ValueError, match="logit_margin=0"):
-        glow(pixels="logit", logit_margin=0.0)
+    with pytest.raises(ValueError, match="logit_alpha=0"):
+        glow(pixels="logit", logit_alpha=0.0)
 
 
 def test_number_of_scales_follows_the_size() -> None:

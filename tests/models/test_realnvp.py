@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from genarena.likelihood import Likelihood
+from genarena.models.flow.couplings import ResidualNetwork
+from genarena.models.flow.dequantisation import pixel_bijection
 from genarena.models.flow.realnvp import RealNVP
 from genarena.spec import Batch, DataSpec
 
@@ -73,8 +75,26 @@ def test_inverse(shape: tuple[int, int, int]) -> None:
         assert torch.equal(model.decode(model.encode(x)), x)
 
 
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_logit_alpha_does_not_depend_on_the_number_of_levels(levels: int) -> None:
+    """sec. 4.1: logit(0.05 + 0.9 u). Without a value, an end of the data is half a level from an end of the unit interval."""
+    spec, ends = DataSpec((1, 2, 2), levels), torch.tensor([0.0, 1.0]).expand(1, 1, 2, 2)
+    z = pixel_bijection("logit", 0.05, spec)(ends)[0]
+    torch.testing.assert_close(torch.sigmoid(z), torch.tensor([0.05, 0.95]).expand_as(z))
+    z = pixel_bijection("logit", None, spec)(ends)[0]
+    edge = 0.5 / (levels + 1)
+    torch.testing.assert_close(torch.sigmoid(z), torch.tensor([edge, 1.0 - edge]).expand_as(z))
+
+
+def test_growth_is_per_squeeze() -> None:
+    """The authors' code (real_nvp_multiscale_dataset.py): 2^i times the width at scale i, and twice that after its squeeze."""
+    flow = RealNVP(DataSpec((3, 16, 16), 256), num_levels=3, hidden_channels=4, patch=1, growth=2).flow
+    widths = [part.first.out_channels for part in flow.modules() if isinstance(part, ResidualNetwork)]
+    assert widths == [4] * 3 + [8] * 3 + [8] * 3 + [16] * 3 + [16] * 4
+
+
 def test_bound_adds_up_to_a_probability() -> None:
-    model = on_images((1, 2, 2), 3, scale=0.05, pixels="logit", logit_margin=1e-4)
+    model = on_images((1, 2, 2), 3, scale=0.05, pixels="logit", logit_alpha=3e-5)
     x = torch.tensor(list(itertools.product(range(3), repeat=4)), dtype=torch.uint8).view(-1, 1, 2, 2)
     totals = {}
     with torch.no_grad():

@@ -8,7 +8,7 @@ from torch.nn.utils import parametrize
 from genarena.models.gan.objectives import hinge_discriminator, hinge_generator
 from genarena.models.gan.sngan import SNGAN
 from genarena.nets.gan_resnet import GeneratorBlock, ResNetDiscriminator
-from genarena.spec import Batch, DataSpec
+from genarena.spec import Batch, Condition, DataSpec
 
 SPEC = DataSpec((1, 8, 8), 17)
 
@@ -112,6 +112,29 @@ def test_the_shortcut_commutes_with_upsampling() -> None:
     up = nn.Upsample((7, 9))
     residual = block.conv2(torch.relu(block.norm2(block.conv1(up(torch.relu(block.norm1(x)))))))
     torch.testing.assert_close(block(x), residual + block.shortcut(up(x)))
+
+
+def test_two_halvings_are_the_authors_discriminator_for_cifar10() -> None:
+    """dis_models/snresnet_32.py: four blocks as wide as the first, of which two halve; 8x8 is summed over."""
+    net = ResNetDiscriminator((3, 32, 32), channels=4, growth=1, halvings=2)
+    assert [block.down for block in net.blocks] == [True, True, False, False]
+    assert [tuple(block.conv1.weight.shape[:2]) for block in net.blocks] == [(4, 3), (4, 4), (4, 4), (4, 4)]
+    assert net.blocks(torch.randn(1, 3, 32, 32)).shape == (1, 4, 8, 8)
+    assert [block.down for block in ResNetDiscriminator((3, 32, 32), channels=4).blocks] == [True, True, True, False]
+
+
+def test_the_generator_draws_a_multiple_of_the_batch_under_its_conditions() -> None:
+    spec = DataSpec((1, 8, 8), 17, num_classes=3, condition=Condition("label", 3))
+    gan = SNGAN(spec, generator_channels=2, discriminator_channels=2, latent_dim=4, generator_batch=2)
+    y = torch.tensor([2, 0])
+    fake, context = gan.judged(Batch(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), y))
+    assert fake.shape == (4, 1, 8, 8)
+    torch.testing.assert_close(context, gan.context(torch.tensor([2, 2, 0, 0]), 4))
+    torch.manual_seed(3)
+    loss = gan.eval().generator_loss(Batch(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), y))["loss"]
+    torch.manual_seed(3)
+    fake, context = gan.judged(Batch(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), y))
+    torch.testing.assert_close(loss, -gan.discriminator(fake, context).mean())
 
 
 @pytest.mark.parametrize("shape", [(3, 9, 13), (1, 28, 28), (3, 64, 33)])

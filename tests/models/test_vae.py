@@ -49,6 +49,29 @@ def test_bounds_are_ordered_and_reach_the_integral(tiny: VAE) -> None:
     torch.testing.assert_close(tiny.log_prob(ALL_BINARY_2X2, num_samples=20000), exact, atol=0.02, rtol=0.0)
 
 
+def test_the_perceptron_is_that_of_the_paper() -> None:
+    """app. C.1: one layer of 500 tanh units each way, and no other weights."""
+    model = VAE(DataSpec((1, 28, 28), 2), latent_dim=20, perceptron=[500])
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    sizes = [(layer.in_features, layer.out_features) for layer in layers]
+    assert sizes == [(784, 500), (500, 40), (20, 500), (500, 784)]
+    assert sum(p.numel() for p in model.parameters()) == sum(layer.weight.numel() + len(layer.bias) for layer in layers)
+    assert [type(module) for module in model.decoder.layers] == [nn.Linear, nn.Tanh, nn.Linear]
+
+
+@torch.no_grad()
+def test_the_bound_of_a_perceptron_reaches_the_integral() -> None:
+    torch.manual_seed(7)
+    model = VAE(DataSpec((1, 2, 2), 2), latent_dim=1, perceptron=[8, 4]).eval()
+    for parameter in model.parameters():
+        parameter.add_(0.3 * torch.randn_like(parameter))
+    exact = exact_log_prob(model)
+    assert exact.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+    torch.testing.assert_close(model.log_prob(ALL_BINARY_2X2, num_samples=20000), exact, atol=0.02, rtol=0.0)
+    draws = model.log_prob(ALL_BINARY_2X2.repeat(4000, 1, 1, 1)).view(4000, 16)
+    assert (draws.mean(0) < exact + 4.0 * draws.std(0) / 4000**0.5).all()
+
+
 @torch.no_grad()
 def test_elbo_is_below_the_integral_for_every_image(tiny: VAE) -> None:
     torch.manual_seed(2)

@@ -26,6 +26,23 @@ def test_a_schedule_with_an_option_that_it_does_not_know_is_refused_at_once() ->
         build(node, "model")
 
 
+def test_a_linear_schedule_falls_from_the_end_of_its_rise_to_zero() -> None:
+    assert [schedule.linear(progress) for progress in (0.0, 0.25, 0.5, 1.0)] == [1.0, 0.75, 0.5, 0.0]
+    assert schedule.linear(0.0, warmup=0.2) < 0.01
+    assert [schedule.linear(progress, warmup=0.2) for progress in (0.2, 0.6, 1.0)] == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_the_staircase_of_burda_et_al_is_that_of_their_passes() -> None:
+    passes = [3**stage for stage in range(8)]
+    assert sum(passes) == 3280
+    for stage, length in enumerate(passes):  # the first and the last pass of each stage
+        for index in (sum(passes[:stage]), sum(passes[:stage]) + length - 1):
+            assert schedule.staircase((index + 0.5) / 3280) == pytest.approx(10 ** (-stage / 7))
+    assert schedule.staircase(1.0) == pytest.approx(0.1)
+    assert schedule.staircase(0.7, stages=1) == 1.0
+    assert schedule.staircase(0.0, warmup=0.1) < 0.02
+
+
 def test_a_constant_schedule_rises_first_where_it_is_told_to() -> None:
     assert [schedule.constant(progress) for progress in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
     assert schedule.constant(0.0, warmup=0.1) < 0.01

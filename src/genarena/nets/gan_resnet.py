@@ -1,7 +1,8 @@
 """Residual generator and spectrally normalised residual discriminator (Miyato et al. 2018, arXiv 1802.05957, app. B.4).
 
 Without spectral norm it is the critic of Gulrajani et al. 2017 (arXiv 1704.00028, app. F). The number of
-blocks follows the image size: one per halving, and in the discriminator one more at the coarsest size.
+blocks follows the image size: one per halving, and in the discriminator one more at the coarsest size, where `halvings` does
+not say otherwise.
 """
 
 from itertools import pairwise
@@ -111,6 +112,7 @@ class ResNetDiscriminator(nn.Module):
 
     With a context c (N, F) the projection (V c)^T h is added (Miyato & Koyama 2018, fig. 1d).
     channels: width of the first block; each further halving multiplies it by `growth`.
+    halvings: how many of the blocks halve the image, those at the start; None: all but the last.
     spectral: every layer, V too, has spectral norm one. False: plain layers, the mean over pixels, and no bias in the last
         layer (the critic of WGAN-GP, whose loss is the same for D and D + constant).
     """
@@ -122,17 +124,20 @@ class ResNetDiscriminator(nn.Module):
         growth: int = 2,
         context_features: int = 0,
         spectral: bool = True,
+        halvings: int | None = None,
     ) -> None:
         super().__init__()
         self.spectral = spectral
         limited = spectral_norm if spectral else plain
         depth = len(pyramid(*shape[1:])) - 1
-        widths = [shape[0]] + [channels * growth**level for level in range(depth)]
-        blocks = [
-            DiscriminatorBlock(before, after, down=True, first=level == 0, spectral=spectral)
-            for level, (before, after) in enumerate(pairwise(widths))
-        ]
-        self.blocks = nn.Sequential(*blocks, DiscriminatorBlock(widths[-1], widths[-1], down=False, spectral=spectral))
+        halvings = min(halvings or depth, depth)
+        widths = [shape[0]] + [channels * growth ** min(level, halvings - 1) for level in range(depth + 1)]
+        self.blocks = nn.Sequential(
+            *(
+                DiscriminatorBlock(before, after, down=level < halvings, first=level == 0, spectral=spectral)
+                for level, (before, after) in enumerate(pairwise(widths))
+            )
+        )
         self.score = limited(glorot(nn.Linear(widths[-1], 1, bias=spectral)))
         projection = nn.Linear(context_features, widths[-1], bias=False) if context_features else None
         self.projection = limited(glorot(projection)) if projection else None

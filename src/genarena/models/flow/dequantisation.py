@@ -26,14 +26,18 @@ def build_dequantisation(kind: str, spec: DataSpec) -> nn.Module:
     return UniformDequantisation(spec) if kind == "uniform" else VariationalDequantisation(spec)
 
 
-def pixel_bijection(kind: str, logit_margin: float, spec: DataSpec) -> Bijection:
-    """From [0, 1) to the real line. Raises ValueError for a kind that is not in `PIXELS`, and unless logit_margin > 0."""
+def pixel_bijection(kind: str, logit_alpha: float | None, spec: DataSpec) -> Bijection:
+    """From [0, 1) to the real line. logit_alpha: of `Logit`; None is half a level beyond both ends, 1 / (2 levels + 2).
+
+    Raises ValueError for a kind that is not in `PIXELS`, and unless 0 < logit_alpha < 1/2.
+    """
     if kind not in PIXELS:
         raise ValueError(f"pixels={kind!r}: expected one of {', '.join(PIXELS)}")
-    if not logit_margin > 0.0:
-        raise ValueError(f"logit_margin={logit_margin}: expected a number of levels above 0")
+    alpha = 0.5 / (spec.num_levels + 1.0) if logit_alpha is None else logit_alpha
+    if not 0.0 < alpha < 0.5:
+        raise ValueError(f"logit_alpha={alpha}: expected a number between 0 and 0.5")
     if kind == "logit":
-        return Logit(logit_margin / (spec.num_levels + 2.0 * logit_margin))
+        return Logit(alpha)
     return Gaussianise(spec.num_levels) if kind == "gaussianised" else Centre()
 
 

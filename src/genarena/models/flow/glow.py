@@ -21,7 +21,7 @@ from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.multiscale import steps_of_flow
 from genarena.nets.conditioning import num_features
-from genarena.options.values import Count, NonNegative
+from genarena.options.values import Count, NonNegative, Positive
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -33,7 +33,7 @@ class Glow(NormalisingFlow):
     num_levels: number of scales; fewer if the image cannot be halved that often. num_steps: steps of flow per level.
     patch: coupling networks see patch x patch pixels as channels; lowered to the greatest common divisor with the size.
     position_bias: coupling networks have a learned bias per position. dequantisation: "uniform" or "variational".
-    pixels: "gaussianised", "logit" (of (x + v + m) / (levels + 2 m), m = logit_margin in levels) or "centred".
+    pixels: "gaussianised", "logit" (of alpha + (1 - 2 alpha) u, alpha = logit_alpha) or "centred".
     Raises ValueError for data that is no image of integer levels with even height and width.
     """
 
@@ -49,7 +49,7 @@ class Glow(NormalisingFlow):
         patch: int = 1,
         position_bias: bool = True,
         pixels: str = "gaussianised",
-        logit_margin: float = 0.5,
+        logit_alpha: Positive | None = None,
         dequantisation: str = "uniform",
         temperature: NonNegative = 1.0,
     ) -> None:
@@ -62,9 +62,7 @@ class Glow(NormalisingFlow):
             position_bias=position_bias,
             context_features=context,
         )
-        flow = Chain(
-            pixel_bijection(pixels, logit_margin, spec), steps_of_flow(spec.shape, num_levels, num_steps, step)
-        )
+        flow = Chain(pixel_bijection(pixels, logit_alpha, spec), steps_of_flow(spec.shape, num_levels, num_steps, step))
         super().__init__(spec, training, flow, build_dequantisation(dequantisation, spec), temperature)
 
 

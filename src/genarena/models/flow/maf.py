@@ -31,7 +31,7 @@ class MAF(NormalisingFlow):
 
     num_layers: number of bijections. hidden: width of each hidden layer of their networks.
     direction: "density", the paper's: log p(x) in one pass, samples in D steps; "sampling": the other way round.
-    pixels, logit_margin, dequantisation, temperature: as in Glow.
+    pixels, logit_alpha, dequantisation, temperature: as in Glow.
     Raises ValueError below two dimensions, and for vectors of integer levels.
     """
 
@@ -46,14 +46,14 @@ class MAF(NormalisingFlow):
         hidden: Sequence[int] = (256, 256),
         direction: Literal["density", "sampling"] = "density",
         pixels: Literal["gaussianised", "logit", "centred"] = "gaussianised",
-        logit_margin: Positive = 0.5,
+        logit_alpha: Positive | None = None,
         dequantisation: Literal["uniform", "variational"] = "uniform",
         temperature: NonNegative = 1.0,
     ) -> None:
         flow, dequantiser = autoregressive_flow(spec.num_dims, num_layers, hidden, Affine(), direction), None
         if spec.is_image or spec.is_discrete:
             spec.require_image("maf, beside vectors of floats,")
-            flow = Chain(pixel_bijection(pixels, logit_margin, spec), Flatten(spec.shape), flow)
+            flow = Chain(pixel_bijection(pixels, logit_alpha, spec), Flatten(spec.shape), flow)
             dequantiser = build_dequantisation(dequantisation, spec)
         super().__init__(spec, training, flow, dequantiser, temperature)
         self.num_passes = 1 if direction == "sampling" else spec.num_dims

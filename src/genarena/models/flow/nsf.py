@@ -43,7 +43,7 @@ class NSF(NormalisingFlow):
     hidden_channels, patch, position_bias: their networks, as in Glow.
     num_layers, hidden: layers and the width of each hidden layer of their networks, elsewhere; couplings of vectors have two
         hidden layers of the first width.
-    pixels, logit_margin, dequantisation, temperature: as in Glow.
+    pixels, logit_alpha, dequantisation, temperature: as in Glow.
     Raises ValueError below two dimensions, for vectors of integer levels, and for images that a coupling cannot halve.
     """
 
@@ -65,7 +65,7 @@ class NSF(NormalisingFlow):
         num_layers: Count = 5,
         hidden: Sequence[int] = (128, 128),
         pixels: Literal["gaussianised", "logit", "centred"] = "gaussianised",
-        logit_margin: Positive = 0.5,
+        logit_alpha: Positive | None = None,
         dequantisation: Literal["uniform", "variational"] = "uniform",
         temperature: NonNegative = 1.0,
     ) -> None:
@@ -84,7 +84,7 @@ class NSF(NormalisingFlow):
         else:
             flow = vector_flow(spec.num_dims, num_layers, hidden[0], elementwise)
         if spec.is_image:
-            flow = Chain(pixel_bijection(pixels, logit_margin, spec), flow)
+            flow = Chain(pixel_bijection(pixels, logit_alpha, spec), flow)
         super().__init__(spec, training, flow, dequantiser, temperature)
         self.num_passes = spec.num_dims if mode == "autoregressive" else 1
 

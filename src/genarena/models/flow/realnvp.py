@@ -24,7 +24,7 @@ from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_halvings, squeezed
 from genarena.nets.conditioning import num_features
-from genarena.options.values import Count, NonNegative
+from genarena.options.values import Count, NonNegative, Positive
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -38,8 +38,9 @@ class RealNVP(NormalisingFlow):
     scale is four checkerboard couplings (sec. 3.6). Vectors (D,) of floats: `num_couplings` couplings, exact likelihood.
 
     num_levels: number of scales; fewer if the image cannot be halved that often. num_blocks: residual blocks per network.
+    hidden_channels: width of the networks on images; each squeeze multiplies it by `growth`.
     patch: networks see patch x patch pixels as channels; lowered to the greatest common divisor with the size.
-    pixels, logit_margin, dequantisation, temperature: as in Glow. hidden_features: width of the networks on vectors.
+    pixels, logit_alpha, dequantisation, temperature: as in Glow. hidden_features: width of the networks on vectors.
     """
 
     paper = "1605.08803"
@@ -50,11 +51,12 @@ class RealNVP(NormalisingFlow):
         training: Training | None = None,
         num_levels: Count = 3,
         hidden_channels: Count = 64,
+        growth: Count = 1,
         num_blocks: Count = 1,
         patch: int = 2,
         position_bias: bool = True,
         pixels: str = "gaussianised",
-        logit_margin: float = 0.5,
+        logit_alpha: Positive | None = None,
         dequantisation: str = "uniform",
         num_couplings: Count = 8,
         hidden_features: int = 128,
@@ -69,12 +71,13 @@ class RealNVP(NormalisingFlow):
             network = partial(
                 coupling_network,
                 hidden_channels=hidden_channels,
+                growth=growth,
                 num_blocks=num_blocks,
                 patch=patch,
                 position_bias=position_bias,
                 context_features=context_features,
             )
-            flow = Chain(pixel_bijection(pixels, logit_margin, spec), image_flow(spec.shape, num_levels, network))
+            flow = Chain(pixel_bijection(pixels, logit_alpha, spec), image_flow(spec.shape, num_levels, network))
             dequantiser = build_dequantisation(dequantisation, spec)
         super().__init__(spec, training, flow, dequantiser, temperature)
 
@@ -90,17 +93,22 @@ def vector_flow(num_dims: int, num_couplings: int, hidden_features: int, context
     return Chain(*layers, ActNorm(num_dims))
 
 
-def image_flow(shape: tuple[int, int, int], num_levels: int, network: Callable[[Shape], ResidualNetwork]) -> MultiScale:
+def image_flow(
+    shape: tuple[int, int, int], num_levels: int, network: Callable[[Shape, int], ResidualNetwork]
+) -> MultiScale:
     """The multi-scale architecture of sec. 3.6."""
-    levels, shapes = [], []
-    for _ in range(min(num_levels - 1, num_halvings(shape))):
-        layers = couplings(shape, [checkerboard(shape, flip) for flip in (False, True, False)], network)
+    levels, shapes, squeezes = [], [], min(num_levels - 1, num_halvings(shape))
+    for index in range(squeezes):
+        masks = [checkerboard(shape, flip) for flip in (False, True, False)]
+        layers = couplings(shape, masks, partial(network, squeezes=index))
         shape = squeezed(shape)
-        layers += [Squeeze(), *couplings(shape, [channel_mask(shape, flip) for flip in (False, True, False)], network)]
+        masks = [channel_mask(shape, flip) for flip in (False, True, False)]
+        layers += [Squeeze(), *couplings(shape, masks, partial(network, squeezes=index + 1))]
         levels.append(Chain(*layers))
         shapes.append(shape)
         shape = halved(shape)
-    last = couplings(shape, [checkerboard(shape, flip) for flip in (False, True, False, True)], network)
+    masks = [checkerboard(shape, flip) for flip in (False, True, False, True)]
+    last = couplings(shape, masks, partial(network, squeezes=squeezes))
     return MultiScale([*levels, Chain(*last, ActNorm(shape[0]))], [*shapes, shape])
 
 
@@ -113,8 +121,18 @@ def couplings(shape: Shape, masks: list[Tensor], network: Callable[[Shape], Resi
 
 
 def coupling_network(
-    shape: Shape, hidden_channels: int, num_blocks: int, patch: int, position_bias: bool, context_features: int = 0
+    shape: Shape,
+    squeezes: int,
+    hidden_channels: int,
+    growth: int,
+    num_blocks: int,
+    patch: int,
+    position_bias: bool,
+    context_features: int = 0,
 ) -> ResidualNetwork:
-    """From the masked (C, H, W) to s and t; `patch` is lowered to the greatest common divisor with the size."""
+    """From the masked (C, H, W), after `squeezes` squeezes, to s and t; `patch` is lowered to the greatest common divisor
+    with the size."""
     patch, size = math.gcd(patch, *shape[1:]), shape[1:] if position_bias else None
-    return ResidualNetwork(shape[0], hidden_channels, 2 * shape[0], num_blocks, patch, size, context_features)
+    return ResidualNetwork(
+        shape[0], hidden_channels * growth**squeezes, 2 * shape[0], num_blocks, patch, size, context_features
+    )

@@ -1,12 +1,13 @@
 """Deep convolutional GAN (Radford, Metz & Chintala 2016, arXiv 1511.06434).
 
-Differs from the paper: Gaussian instead of uniform latent vector; 4x4 kernels; the number of layers depends on the image
-size; the learning rate decays to zero and samples come from an averaged generator; generated images are rounded to the
-levels of the data.
+Differs from the paper: Gaussian instead of uniform latent vector; 4x4 kernels, unless `kernel` is 5; the number of layers
+depends on the image size; the learning rate decays to zero and samples come from an averaged generator, both by default;
+generated images are rounded to the levels of the data.
 """
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,14 +36,15 @@ class DCGAN(LatentGAN):
         spec: DataSpec,
         training: Training | None = None,
         channels: Count = 64,
+        kernel: Literal[4, 5] = 4,
         latent_dim: Count = 100,
         n_critic: Count = 1,
         discriminator_optimizer: Callable | None = None,
         augmentation: DiffAugment | None = None,
     ) -> None:
         super().__init__(spec, training or PAPER_TRAINING, discriminator_optimizer, n_critic, latent_dim, augmentation)
-        self.generator = DCGANGenerator(latent_dim, spec.shape, channels)
-        self.discriminator = DCGANDiscriminator(spec.shape, channels)
+        self.generator = DCGANGenerator(latent_dim, spec.shape, channels, kernel)
+        self.discriminator = DCGANDiscriminator(spec.shape, channels, kernel)
 
     def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():

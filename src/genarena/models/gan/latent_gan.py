@@ -31,6 +31,7 @@ class LatentGAN(GenerativeModel, Emits):
     mixed_precision = True
     shardable = True
     takes_vectors: ClassVar[bool] = False
+    generator_batch: int = 1  # what the generator draws for one of its steps, as a multiple of the batch of data
 
     def __init__(
         self,
@@ -87,6 +88,12 @@ class LatentGAN(GenerativeModel, Emits):
         """G(z) (N, C, H, W) in [-1, 1], before rounding; or vectors (N, D)."""
         context = self.context(y, len(z))
         return (self.generator(z) if context is None else self.generator(z, context)).float()
+
+    def judged(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What the generator draws for one of its steps, with the conditions of the batch, and their context."""
+        y = None if batch.y is None else batch.y.repeat_interleave(self.generator_batch, 0)
+        num = self.generator_batch * len(batch.x)
+        return self.generate(num, y), self.context(y, num)
 
     def real(self, x: Tensor) -> Tensor:
         """Levels of the data to [-1, 1]; vectors stay as they are."""

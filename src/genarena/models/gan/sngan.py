@@ -32,6 +32,9 @@ PAPER_TRAINING = Training(
 class SNGAN(LatentGAN):
     """min_D E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))],   min_G -E[D(G(z))],   each layer of D of spectral norm 1.
 
+    growth, halvings: of `ResNetGenerator` and `ResNetDiscriminator`. generator_batch: images in a step of the generator, as
+    a multiple of the batch of data.
+
     With a condition c: D(x, c) = w^T h(x) + (V c)^T h(x) (Miyato & Koyama 2018, eq. 3), and G(z, c).
     """
 
@@ -45,15 +48,18 @@ class SNGAN(LatentGAN):
         generator_channels: Count = 32,
         discriminator_channels: Count = 32,
         growth: int = 2,
+        halvings: Count | None = None,
         latent_dim: Count = 128,
         n_critic: Count = 1,
+        generator_batch: Count = 1,
         discriminator_optimizer: Callable | None = None,
         augmentation: DiffAugment | None = None,
     ) -> None:
         super().__init__(spec, training or PAPER_TRAINING, discriminator_optimizer, n_critic, latent_dim, augmentation)
+        self.generator_batch = generator_batch
         context = num_features(spec.condition)
         self.generator = ResNetGenerator(latent_dim, spec.shape, generator_channels, growth, context)
-        self.discriminator = ResNetDiscriminator(spec.shape, discriminator_channels, growth, context)
+        self.discriminator = ResNetDiscriminator(spec.shape, discriminator_channels, growth, context, halvings=halvings)
 
     def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
@@ -69,5 +75,5 @@ class SNGAN(LatentGAN):
         }
 
     def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
-        fake, context = self.generate(len(batch.x), batch.y), self.context(batch.y, len(batch.x))
+        fake, context = self.judged(batch)
         return {"loss": hinge_generator(self.discriminator(self.view(fake), context))}

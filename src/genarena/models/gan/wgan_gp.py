@@ -1,9 +1,10 @@
 """Wasserstein GAN with gradient penalty (Gulrajani et al. 2017, arXiv 1704.00028).
 
-Differs from the paper: the number of residual blocks depends on the image size; the generator's batch is as large as the
-critic's; the learning rate is constant and then a cosine; samples come from an averaged generator; generated images are
-rounded to the levels of the data. The critic has no normalisation, as in the authors' code for CIFAR-10 (for larger images
-they use layer normalisation). Vectors, as their points in the plane, have perceptrons with three hidden layers.
+Differs from the paper: the number of residual blocks depends on the image size; unless the options say otherwise, the
+generator's batch is as large as the critic's, the learning rate is constant and then a cosine, and samples come from an
+averaged generator; generated images are rounded to the levels of the data. The critic has no normalisation, as in the authors'
+code for CIFAR-10 (for larger images they use layer normalisation). Vectors, as their points in the plane, have perceptrons
+with three hidden layers.
 
 With a condition: the projection critic and conditional batch normalisation of Miyato & Koyama 2018 (arXiv 1802.05637)
 instead of the paper's auxiliary classifier.
@@ -34,8 +35,9 @@ PAPER_TRAINING = Training(
 class WGANGP(LatentGAN):
     """min_D E[D(G(z))] - E[D(x)] + lambda E[(|grad D(u)| - 1)^2],   min_G -E[D(G(z))],   u between x and G(z).
 
-    penalty_weight: lambda. hidden: width of both networks for vectors; images use the options of channels. The penalty needs
-    second derivatives, so the model trains in float32 and its parameters are not sharded.
+    halvings: of `ResNetDiscriminator`. generator_batch: examples in a step of the generator, as a multiple of the batch of
+    data. penalty_weight: lambda. hidden: width of both networks for vectors; images use the options of channels. The
+    penalty needs second derivatives, so the model trains in float32 and its parameters are not sharded.
     """
 
     paper = "1704.00028"
@@ -51,14 +53,16 @@ class WGANGP(LatentGAN):
         generator_channels: Count = 32,
         discriminator_channels: Count = 32,
         growth: Count = 2,
+        halvings: Count | None = None,
         hidden: Count = 128,
         latent_dim: Count = 128,
         n_critic: Count = 5,
+        generator_batch: Count = 1,
         penalty_weight: NonNegative = 10.0,
         discriminator_optimizer: Callable | None = None,
     ) -> None:
         super().__init__(spec, training or PAPER_TRAINING, discriminator_optimizer, n_critic, latent_dim, None)
-        self.penalty_weight = penalty_weight
+        self.penalty_weight, self.generator_batch = penalty_weight, generator_batch
         context = num_features(spec.condition)
         if spec.is_vector:
             self.generator = MLPGenerator(latent_dim, spec.num_dims, hidden, context)
@@ -66,7 +70,7 @@ class WGANGP(LatentGAN):
         else:
             self.generator = ResNetGenerator(latent_dim, spec.shape, generator_channels, growth, context)
             self.discriminator = ResNetDiscriminator(
-                spec.shape, discriminator_channels, growth, context, spectral=False
+                spec.shape, discriminator_channels, growth, context, spectral=False, halvings=halvings
             )
 
     def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -80,5 +84,5 @@ class WGANGP(LatentGAN):
         return {"loss": distance + self.penalty_weight * penalty, "wasserstein": -distance, "penalty": penalty}
 
     def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
-        fake, context = self.generate(len(batch.x), batch.y), self.context(batch.y, len(batch.x))
+        fake, context = self.judged(batch)
         return {"loss": wasserstein_generator(self.discriminator(fake, context))}

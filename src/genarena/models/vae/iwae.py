@@ -1,8 +1,8 @@
 """Importance-weighted autoencoder (Burda, Grosse & Salakhutdinov 2016, arXiv 1509.00519).
 
-Differs from the paper: residual convolutional networks (an MLP for vectors), Bernoulli or discretised-logistic pixels, one
-layer of latent variables, and the doubly reparameterised gradient of the encoder (Tucker et al. 2019, arXiv 1810.04152),
-unless the paper's is chosen.
+Differs from the paper: residual convolutional networks, unless `perceptron` asks for its tanh units (an MLP for vectors);
+Bernoulli or discretised-logistic pixels, one layer of latent variables, and the doubly reparameterised gradient of the
+encoder (Tucker et al. 2019, arXiv 1810.04152), unless the paper's is chosen.
 """
 
 from collections.abc import Sequence
@@ -51,9 +51,10 @@ class IWAE(LatentVariableModel):
         patch: Count | None = None,
         pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
         num_mixtures: Count = 5,
+        perceptron: Sequence[int] = (),
         sample_pixels: bool = True,
     ) -> None:
-        images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures)
+        images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures, perceptron)
         super().__init__(spec, training, networks_for(spec, latent_dim, images), latent_dim, sample_pixels)
         self.num_importance, self.gradient = num_importance, gradient
 

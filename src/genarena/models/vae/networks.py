@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.nets.conditioning import WithContext, num_features
+from genarena.nets.image_mlp import ImageMLPDecoder, ImageMLPEncoder
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
 from genarena.spec import DataSpec
 
@@ -28,12 +29,12 @@ class Networks(NamedTuple):
 
 
 class ImageNetworks(NamedTuple):
-    """Sizes of the convolutional networks of `nets/resnet.py`, and the kind of p(x|z).
+    """Sizes of the convolutional networks of `nets/resnet.py`, or of perceptrons instead, and the kind of p(x|z).
 
     channels: width of the finest level; see `ConvPyramid`. blocks: residual blocks per level, coarsest first; the last
     entry holds for all finer levels. hidden: width of the dense layers. patch: the finest level works at 1 / patch of the
     image's resolution; None is 4 for binary images, which need no fine decoder, and 2 otherwise. pixels, num_mixtures: of
-    `PixelHead`.
+    `PixelHead`. perceptron: widths of the tanh layers of perceptrons, in the order of the encoder; empty: convolutions.
     """
 
     channels: int
@@ -42,6 +43,7 @@ class ImageNetworks(NamedTuple):
     patch: int | None
     pixels: str
     num_mixtures: int
+    perceptron: Sequence[int] = ()
 
     def build(self, spec: DataSpec, latent_dim: int) -> Networks:
         """Raises ValueError for data that is no image of integer levels."""
@@ -51,8 +53,12 @@ class ImageNetworks(NamedTuple):
         patch = self.patch or (4 if spec.num_levels == 2 else 2)
         plan = ConvPyramid(height, width, self.channels, self.blocks, patch)
         context = num_features(spec.condition)
-        encoder = ConvEncoder(in_channels, 2 * latent_dim, plan, self.hidden, context)
-        decoder = ConvDecoder(latent_dim + context, head.out_channels, plan, self.hidden)
+        if widths := list(self.perceptron):
+            encoder = ImageMLPEncoder(spec.shape, 2 * latent_dim, widths, context)
+            decoder = ImageMLPDecoder(latent_dim + context, (head.out_channels, height, width), widths[::-1])
+        else:
+            encoder = ConvEncoder(in_channels, 2 * latent_dim, plan, self.hidden, context)
+            decoder = ConvDecoder(latent_dim + context, head.out_channels, plan, self.hidden)
         max_rows = max(1, min(MAX_ROWS, MAX_OUTPUTS // (head.out_channels * height * width)))
         return Networks(encoder, decoder, head, max_rows)
 

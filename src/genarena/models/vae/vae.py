@@ -1,9 +1,10 @@
 """Variational autoencoder (Kingma & Welling 2014, arXiv 1312.6114).
 
-Differs from the paper: residual convolutional networks (an MLP for vectors), Bernoulli or discretised-logistic pixels,
-KL warm-up over the first share of the budget, optional free bits (Kingma et al. 2016, arXiv 1606.04934, eq. 15) and KL
-weight beta (Higgins et al. 2017), and the importance-weighted bound of Burda et al. 2016 (arXiv 1509.00519) at
-evaluation only. With a condition, a vector of it is an input of the dense layers of encoder and decoder.
+Differs from the paper: residual convolutional networks, unless `perceptron` asks for its tanh units (an MLP for vectors);
+Bernoulli or discretised-logistic pixels, KL warm-up over the first share of the budget, optional free bits (Kingma et al.
+2016, arXiv 1606.04934, eq. 15) and KL weight beta (Higgins et al. 2017), and the importance-weighted bound of Burda et al.
+2016 (arXiv 1509.00519) at evaluation only. With a condition, a vector of it is an input of the dense layers of encoder and
+decoder.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ class VAE(LatentVariableModel):
     """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)),  q = N(mean, exp(log_var)),  p(z) = N(0, I).
 
     latent_dim, sample_pixels: of `LatentVariableModel`.
-    channels, blocks, hidden, patch: sizes of the networks, as `ImageNetworks` says; vectors use `hidden` alone.
+    channels, blocks, hidden, patch, perceptron: sizes of the networks, as `ImageNetworks` says; vectors use `hidden` alone.
     pixels: kind of p(x|z), one of `genarena.distributions.KINDS`; vectors always have a Gaussian.
     beta: weight of the KL in the loss, reached linearly over the first `warmup` share of the training.
     free_bits: nats per latent dimension below which the loss does not reward a smaller KL (batch average).
@@ -45,6 +46,7 @@ class VAE(LatentVariableModel):
         patch: int | None = None,
         pixels: str = "auto",
         num_mixtures: Count = 5,
+        perceptron: Sequence[int] = (),
         beta: NonNegative = 1.0,
         warmup: Share = 0.1,
         free_bits: NonNegative = 0.0,
@@ -54,7 +56,7 @@ class VAE(LatentVariableModel):
             raise ValueError(f"latent_dim={latent_dim}, hidden={hidden}: both must be at least 1")
         if beta < 0.0 or free_bits < 0.0 or not 0.0 <= warmup <= 1.0:
             raise ValueError(f"beta={beta}, free_bits={free_bits}, warmup={warmup}: expected >= 0, >= 0 and 0 to 1")
-        images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures)
+        images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures, perceptron)
         super().__init__(spec, training, networks_for(spec, latent_dim, images), latent_dim, sample_pixels)
         self.beta, self.ramp, self.free_bits = beta, warmup, free_bits
 

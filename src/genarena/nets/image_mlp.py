@@ -1,0 +1,47 @@
+"""Perceptrons between images and flat features, of tanh units (Kingma & Welling 2014, arXiv 1312.6114, app. C)."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+class ImageMLPEncoder(nn.Module):
+    """Image (N, C, H, W), and a context (N, F) where there is one, to features (N, out_features)."""
+
+    def __init__(
+        self, shape: tuple[int, ...], out_features: int, hidden: Sequence[int], context_features: int = 0
+    ) -> None:
+        super().__init__()
+        self.layers = tanh_layers([shape[0] * shape[1] * shape[2] + context_features, *hidden, out_features])
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        flat = x.flatten(1)
+        return self.layers(flat if context is None else torch.cat([flat, context], 1))
+
+
+class ImageMLPDecoder(nn.Module):
+    """Features (N, in_features), and a context (N, F) where there is one, to (N, C, H, W), unbounded.
+
+    in_features: with those of the context.
+    """
+
+    def __init__(self, in_features: int, shape: tuple[int, ...], hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = shape
+        self.layers = tanh_layers([in_features, *hidden, shape[0] * shape[1] * shape[2]])
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.layers(z if context is None else torch.cat([z, context], 1)).unflatten(1, self.shape)
+
+
+def tanh_layers(sizes: Sequence[int]) -> nn.Sequential:
+    """Linear layers of these sizes with tanh between them. Weights start as in Glorot & Bengio 2010, biases at zero."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        layer = nn.Linear(before, after)
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        layers += [layer, nn.Tanh()]
+    return nn.Sequential(*layers[:-1])
