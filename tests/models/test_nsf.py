@@ -53,10 +53,15 @@ def test_log_det_against_autograd_and_inverse(num_dims: int, mode: str) -> None:
     torch.testing.assert_close(model.decode(z), x, atol=2e-5, rtol=0.0)
 
 
-@pytest.mark.parametrize("mode", MODES)
+PAPER = {"factor_out": False, "num_blocks": 1}
+
+
+@pytest.mark.parametrize(("mode", "options"), [("coupling", {}), ("coupling", PAPER), ("autoregressive", {})])
 @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 2, 2)])
-def test_images_log_det_against_autograd_and_inverse(shape: tuple[int, int, int], mode: str) -> None:
-    model = on_images(shape, mode).double()
+def test_images_log_det_against_autograd_and_inverse(
+    shape: tuple[int, int, int], mode: str, options: dict[str, object]
+) -> None:
+    model = on_images(shape, mode, **options).double()
     u = 0.02 + 0.96 * torch.rand(2, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     rows = [torch.autograd.functional.jacobian(lambda v: model.flow(v[None])[0][0], row).flatten(1) for row in u]
     z, log_det = model.flow(u)

@@ -69,21 +69,25 @@ class MultiScale(Bijection):
         return x
 
 
-def steps_of_flow(shape: Shape, num_levels: int, num_steps: int, step: Callable[[Shape], Bijection]) -> MultiScale:
+def steps_of_flow(
+    shape: Shape, num_levels: int, num_steps: int, step: Callable[[Shape], Bijection], factor_out: bool = True
+) -> MultiScale:
     """Squeeze, `num_steps` times `step(shape)`, and a learned prior, on each of `num_levels` scales (Glow, fig. 2b).
 
+    factor_out: False keeps all channels until the last scale, which alone has a prior.
     There are fewer scales if the image cannot be halved that often. Raises ValueError if it cannot be halved at all.
     """
     if num_halvings(shape) == 0:
         raise ValueError(
             f"height and width are halved, and this data set is {shape[1]}x{shape[2]}: expected even sizes"
         )
-    num_levels, levels, shapes = min(num_levels, num_halvings(shape)), [], []
+    num_levels, levels, shapes, layers = min(num_levels, num_halvings(shape)), [], [], []
     for index in range(num_levels):
         shape = squeezed(shape)
-        steps = [step(shape) for _ in range(num_steps)]
-        prior = SplitPrior(shape[0]) if index < num_levels - 1 else LearnedPrior(shape)
-        levels.append(Chain(Squeeze(), *steps, prior))
-        shapes.append(shape)
-        shape = halved(shape)
+        layers += [Squeeze(), *(step(shape) for _ in range(num_steps))]
+        if index == num_levels - 1 or factor_out:
+            prior = SplitPrior(shape[0]) if index < num_levels - 1 else LearnedPrior(shape)
+            levels.append(Chain(*layers, prior))
+            shapes.append(shape)
+            shape, layers = halved(shape), []
     return MultiScale(levels, shapes)

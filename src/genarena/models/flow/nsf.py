@@ -6,7 +6,8 @@ Differs from the paper
 - Couplings read asinh(x_a), so that no coupling amplifies what another one passes outside the spline.
 - On images: Glow's steps (one affine map for activation normalisation and 1x1 convolution, networks on patches of pixels
   with a learned bias per position, split priors), and pixels first pass a learned elementwise map to a normal distribution
-  (`Gaussianise`). `nsf_paper` turns off the patches, the position bias and the elementwise map.
+  (`Gaussianise`). `nsf_paper` turns off the patches, the position bias, the split priors and the elementwise map. Residual
+  networks are those of RealNVP, without batch normalisation and dropout.
 """
 
 import math
@@ -20,12 +21,12 @@ from torch import Tensor, nn
 from genarena.models.flow.autoregressive import Flatten, Reverse, autoregressive_flow
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import ActNorm, NormalisedConv
-from genarena.models.flow.couplings import ConvNetwork, VectorNetwork
+from genarena.models.flow.couplings import ConvNetwork, ResidualNetwork, VectorNetwork
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.elementwise import Elementwise, Spline
 from genarena.models.flow.multiscale import steps_of_flow
-from genarena.options.values import Count, NonNegative, Positive
+from genarena.options.values import Count, NonNegative, Positive, Whole
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -39,8 +40,9 @@ class NSF(NormalisingFlow):
     autoregressive` sees x_1 .. x_(d-1), and images are vectors in the order of the raster scan.
 
     num_bins, bound: every spline has so many bins on [-bound, bound], and is the identity outside.
-    num_levels, num_steps: scales, and couplings per scale, of `mode: coupling` on images.
-    hidden_channels, patch, position_bias: their networks, as in Glow.
+    num_levels, num_steps: scales, and couplings per scale, of `mode: coupling` on images. factor_out: half of the channels
+        leaves after each scale, as in Glow; without it all pass all scales, as in the paper on CIFAR-10.
+    hidden_channels, patch, position_bias: their networks, as in Glow. num_blocks: their residual blocks; 0: Glow's networks.
     num_layers, hidden: layers and the width of each hidden layer of their networks, elsewhere; couplings of vectors have two
         hidden layers of the first width.
     pixels, logit_alpha, dequantisation, temperature: as in Glow.
@@ -59,7 +61,9 @@ class NSF(NormalisingFlow):
         bound: Positive = 3.0,
         num_levels: Count = 2,
         num_steps: Count = 8,
+        factor_out: bool = True,
         hidden_channels: Count = 128,
+        num_blocks: Whole = 0,
         patch: Count = 2,
         position_bias: bool = True,
         num_layers: Count = 5,
@@ -78,9 +82,8 @@ class NSF(NormalisingFlow):
             flow = Chain(Flatten(spec.shape), flow) if spec.is_image else flow
         elif spec.is_image:
             options = {"hidden_channels": hidden_channels, "patch": patch, "position_bias": position_bias}
-            flow = steps_of_flow(
-                spec.shape, num_levels, num_steps, partial(image_step, elementwise=elementwise, **options)
-            )
+            step = partial(image_step, elementwise=elementwise, num_blocks=num_blocks, **options)
+            flow = steps_of_flow(spec.shape, num_levels, num_steps, step, factor_out)
         else:
             flow = vector_flow(spec.num_dims, num_layers, hidden[0], elementwise)
         if spec.is_image:
@@ -130,10 +133,14 @@ def vector_flow(num_dims: int, num_layers: int, hidden_features: int, elementwis
 
 
 def image_step(
-    shape: Shape, elementwise: Elementwise, hidden_channels: int, patch: int, position_bias: bool
+    shape: Shape, elementwise: Elementwise, hidden_channels: int, num_blocks: int, patch: int, position_bias: bool
 ) -> Bijection:
     """Actnorm, invertible 1x1 convolution, and a coupling, on (C, H, W) with an even C."""
     patch, kept = math.gcd(patch, *shape[1:]), shape[0] // 2
     size = shape[1:] if position_bias else None
-    network = ConvNetwork(kept, hidden_channels, elementwise.num_parameters * kept, patch, size)
+    outputs = elementwise.num_parameters * kept
+    if num_blocks:
+        network = ResidualNetwork(kept, hidden_channels, outputs, num_blocks, patch, size)
+    else:
+        network = ConvNetwork(kept, hidden_channels, outputs, patch, size)
     return Chain(NormalisedConv(shape[0]), SplineCoupling(network, elementwise))

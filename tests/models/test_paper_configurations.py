@@ -1,0 +1,71 @@
+"""A `_paper` YAML writes every value itself: what it would inherit in silence may change with the small model of its family."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.utils import get_object
+
+from genarena.config import available, compose
+from genarena.models.flow.density import NormalisingFlow
+
+FOLDER = Path(__file__).parents[2] / "conf" / "model"
+PAPERS = [name for name in available("model") if name.endswith("_paper")]
+FREE = {  # option -> why no paper fixes it
+    "spec": "what the data is",
+    "training": "its own options are checked",
+    "sampler": "a node of its own, chosen after training too",
+    "sample_pixels": "of sampling: no paper says whether a shown image is a mode or a sample",
+    "condition_dropout": "does nothing without a condition",
+    "backend": "of attention: the same numbers",
+    "sample_chunk": "memory of sampling: the same numbers",
+    "ais_chains": "how genarena estimates log Z, which no paper on energies of images does",
+    "ais_steps": "as ais_chains",
+    "accumulate": "memory of training: how a batch is split",
+    "ema_half_life": "the other way to write ema_decay",
+}
+OF_SAMPLING = {"temperature"}  # of flows: the papers that name one draw at several
+CONVOLUTIONS = {"channels", "blocks", "hidden", "patch"}  # not used beside `perceptron`
+OPTIMISER = ("lr", "betas", "weight_decay")
+
+
+def written(name: str) -> dict[str, Any]:
+    """What stands in the file of a model itself, without its `defaults`."""
+    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+
+
+def options(target: str) -> set[str]:
+    return set(inspect.signature(get_object(target)).parameters)
+
+
+def silent(name: str) -> set[str]:
+    """The options that a `_paper` YAML does not write and no reason frees."""
+    own, node = written(name), compose([f"model={name}", "data=digits"]).model
+    needed = options(node["_target_"]) - (CONVOLUTIONS if own.get("perceptron") else set())
+    needed -= OF_SAMPLING if issubclass(get_object(node["_target_"]), NormalisingFlow) else set()
+    found = {option for option in needed if option not in own}
+    training = own.get("training", {})
+    found |= {f"training.{option}" for option in options(node.training["_target_"]) if option not in training}
+    for owner, where in ((node.training, training), (node, own)):
+        for key in set(owner) & {"optimizer", "discriminator_optimizer"}:
+            known = options(owner[key]["_target_"])
+            found |= {f"{key}.{option}" for option in OPTIMISER if option in known and option not in where.get(key, {})}
+    schedule, known = training.get("schedule", {}), options(node.training.schedule["_target_"]) - {"progress"}
+    found |= {f"schedule.{option}" for option in ("_target_", *known) if option not in schedule}
+    return {option for option in found if option.removeprefix("training.") not in FREE}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_value_is_written_in_the_file_itself(name: str) -> None:
+    assert silent(name) == set()
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_file_says_whose_configuration_it_is_and_what_differs(name: str) -> None:
+    lines = (FOLDER / f"{name}.yaml").read_text().splitlines()
+    head = " ".join(line for line in lines[:7] if line.startswith("#"))
+    assert "Differs" in head or "differs" in head
+    assert len(lines) <= 30
+    assert any(str(year) in head for year in range(2013, 2027)) or "github.com" in head
