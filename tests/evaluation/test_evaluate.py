@@ -22,6 +22,8 @@ from genarena.likelihood import Likelihood
 from genarena.metrics import names
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Emits, Integrates, Weighs
+from genarena.models.energy.annealed_importance_sampling import effective_number
+from genarena.models.energy.ebm import EBM
 from genarena.spec import Batch, DataSpec
 
 SPEC = DataSpec((1, 8, 8), 4, 2)
@@ -217,6 +219,53 @@ def test_a_decoder_alone_has_an_estimate_with_its_noise_stated(data: Halves) -> 
     assert (made["observation_noise"], made["ais_chains"], made["ais_steps"]) == (0.5, 3, 4)
     assert made["effective_chains"] == pytest.approx(3.0)
     assert made["sandwich"]["gap"] == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize(("effective", "trusted"), [(32.0, True), (8.0, True), (7.9, False), (2.06, False)])
+def test_a_likelihood_from_few_effective_chains_is_no_number(data: Halves, effective: float, trusted: bool) -> None:
+    class Annealed(Noise):
+        likelihood = Likelihood.ESTIMATE
+
+        def estimator(self, num_samples: int = 1) -> dict:
+            return {"method": "AIS", "ais_chains": 32, "ais_steps": 9, "effective_chains": effective}
+
+    model = Annealed(SPEC)
+    metrics = run(model, data, "bits_per_dim", "nll_nats").metrics
+    for entry in metrics.values():
+        assert (entry["value"] is not None) == trusted
+        assert entry["estimator"]["effective_chains"] == effective
+    if not trusted:
+        assert model.calls == []
+        assert f"{effective:.3g} effective of 32 chains" in metrics["bits_per_dim"]["reason"]
+        assert "model.ais_steps (now 9)" in metrics["nll_nats"]["reason"]
+
+
+def test_an_energy_so_steep_that_its_chains_disagree_has_no_likelihood(data: Halves) -> None:
+    torch.manual_seed(0)
+    model = EBM(SPEC, temperature=1e-4, buffer_size=8, ais_steps=5)
+    model.observe(Batch(data.train.x))
+    entry = run(model, data, "bits_per_dim").metrics["bits_per_dim"]
+    assert model.partition().effective_chains < 8.0
+    assert (entry["value"], entry.get("failed")) == (None, None) and "effective of 32 chains" in entry["reason"]
+
+
+def test_the_error_of_log_z_is_understated_where_few_chains_are_effective() -> None:
+    """Weights w = exp(s e), e ~ N(0, 1), of mean exp(s^2 / 2): the claim behind the least share of effective chains."""
+    torch.manual_seed(0)
+    spread = torch.linspace(0.2, 4.0, 39, dtype=torch.float64).repeat_interleave(4000)
+    log_weights = spread[:, None] * torch.randn(len(spread), 32, dtype=torch.float64)
+    error = torch.logsumexp(log_weights, 1) - math.log(32) - spread.square() / 2
+    effective = effective_number(log_weights, 1)
+    stated = (1.0 / effective - 1.0 / 32).sqrt()
+
+    def understated(low: float, high: float) -> float:
+        some = (effective >= low) & (effective < high)
+        return (error[some].square().mean().sqrt() / stated[some].mean()).item()
+
+    assert 3.0 < understated(8.0, 9.0) < 4.5
+    assert understated(4.0, 8.0) > 4.0
+    assert understated(16.0, 32.0) < 2.0
+    assert error[effective < 8.0].mean() < -0.5  # too small a log Z, too large a likelihood
 
 
 def test_a_probability_flow_is_an_estimate_with_its_solver_stated(data: Halves) -> None:

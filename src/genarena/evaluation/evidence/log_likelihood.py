@@ -6,6 +6,9 @@ from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.likelihood import Likelihood
+from genarena.metrics.base import Unavailable
+
+LEAST_SHARE = 0.25  # of chains that have to agree on log Z
 
 
 class LogLikelihood(Kind):
@@ -18,13 +21,28 @@ class LogLikelihood(Kind):
 
     @piece
     def log_prob(self) -> Tensor:
-        """(N,) float64 nats of the `real` examples."""
+        """(N,) float64 nats of the `real` examples. Raises Unavailable for an estimate whose log Z rests on few chains."""
+        self._require_chains()
         return self.subject.log_prob(self.settings.num_test, 1, "log-likelihood")
 
     @piece
     def log_prob_error(self) -> float:
         """Standard error, in nats, that all values of `log_prob` share: that of an estimated log Z. 0 for most models."""
         return self.subject.model.estimator(1).get("log_z_standard_error", 0.0)
+
+    def _require_chains(self) -> None:
+        """With log-normal weights of 16 to 128 chains, log Z errs by 3 to 4 times its stated standard error, on average to the
+        model's advantage, where a quarter of the chains are effective, and by more with fewer. From a half on it errs by
+        less than twice as much.
+        """
+        made = self.subject.model.estimator(1) if self.subject.model.likelihood is Likelihood.ESTIMATE else {}
+        if (effective := made.get("effective_chains")) is None or effective >= LEAST_SHARE * made["ais_chains"]:
+            return
+        raise Unavailable(
+            f"log Z rests on {effective:.3g} effective of {made['ais_chains']} chains, fewer than a quarter: more "
+            f"model.ais_steps (now {made['ais_steps']}) bring them together",
+            {"estimator": made},
+        )
 
     def facts(self, piece: str) -> dict[str, Any]:
         if piece != "log_prob":
