@@ -113,8 +113,8 @@ class ResNetDiscriminator(nn.Module):
     With a context c (N, F) the projection (V c)^T h is added (Miyato & Koyama 2018, fig. 1d).
     channels: width of the first block; each further halving multiplies it by `growth`.
     halvings: how many of the blocks halve the image, those at the start; None: all but the last.
-    spectral: every layer, V too, has spectral norm one. False: plain layers, the mean over pixels, and no bias in the last
-        layer (the critic of WGAN-GP, whose loss is the same for D and D + constant).
+    spectral: every layer, V too, has spectral norm one. False: plain layers, and the mean over pixels (the critic of WGAN-GP).
+    The last layer has no bias: so the authors' code, and the loss of WGAN-GP is the same for D and D + constant.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class ResNetDiscriminator(nn.Module):
                 for level, (before, after) in enumerate(pairwise(widths))
             )
         )
-        self.score = limited(glorot(nn.Linear(widths[-1], 1, bias=spectral)))
+        self.score = limited(glorot(nn.Linear(widths[-1], 1, bias=False)))
         projection = nn.Linear(context_features, widths[-1], bias=False) if context_features else None
         self.projection = limited(glorot(projection)) if projection else None
         self.to(memory_format=torch.channels_last)

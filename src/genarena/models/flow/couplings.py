@@ -23,8 +23,8 @@ class SplitCoupling(Bijection):
     """The first half of the channels is the condition, the second is changed; s is limited softly, s = L tanh(raw / L).
 
     The network reads asinh(x_a). A ReLU network grows linearly for large inputs, and each coupling would pass still larger
-    values to the next one, until float32 overflows. Glow's reference code avoids this by a scale below 1 (a sigmoid), which
-    costs likelihood.
+    values to the next one, until float32 overflows. Glow's reference code avoids this by a scale below 1, which costs
+    likelihood (`SigmoidCoupling`).
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -44,6 +44,14 @@ class SplitCoupling(Bijection):
     def scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         raw, shift = self.network(torch.asinh(kept), context).to(kept.dtype).chunk(2, 1)
         return LIMIT * torch.tanh(raw / LIMIT), shift
+
+
+class SigmoidCoupling(SplitCoupling):
+    """The coupling of Glow's reference code: the network reads x_a itself, and exp(s) = sigmoid(raw + 2) is below 1."""
+
+    def scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        raw, shift = self.network(kept, context).to(kept.dtype).chunk(2, 1)
+        return F.logsigmoid(raw + 2.0), shift
 
 
 class MaskedCoupling(Bijection):

@@ -3,20 +3,22 @@
 Differs from the paper
 - The activation normalisation and the 1x1 convolution of a step are one affine map.
 - Coupling networks have no normalisation layers but a learned bias per position, and see patches of pixels as channels.
-- Coupling networks read asinh(x_a), and a tanh limits s instead of a sigmoid, so that couplings cannot amplify each other.
+- Coupling networks read asinh(x_a), and a tanh limits s instead of a sigmoid, so that couplings cannot amplify each other,
+  unless `scale` is "sigmoid".
 - The last prior has a mean and a scale per position.
 - Pixels first pass a learned elementwise map to a normal distribution (`Gaussianise`).
 - With a condition, the networks of the couplings depend on it, and a mean and a scale of all latents, not of the last alone.
 - The noise of dequantisation may be learned (Flow++).
-`glow_paper` turns off the elementwise map, the patches and the position bias.
+`glow_paper` turns off the elementwise map, the patches, the position bias and the tanh.
 """
 
 import math
 from functools import partial
+from typing import Literal
 
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import NormalisedConv
-from genarena.models.flow.couplings import ConvNetwork, SplitCoupling
+from genarena.models.flow.couplings import ConvNetwork, SigmoidCoupling, SplitCoupling
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.multiscale import steps_of_flow
@@ -32,6 +34,7 @@ class Glow(NormalisingFlow):
 
     num_levels: number of scales; fewer if the image cannot be halved that often. num_steps: steps of flow per level.
     patch: coupling networks see patch x patch pixels as channels; lowered to the greatest common divisor with the size.
+    scale: of couplings, exp(tanh) or, as in the reference code, a sigmoid; see `SplitCoupling` and `SigmoidCoupling`.
     position_bias: coupling networks have a learned bias per position. dequantisation: "uniform" or "variational".
     pixels: "gaussianised", "logit" (of alpha + (1 - 2 alpha) u, alpha = logit_alpha) or "centred".
     Raises ValueError for data that is no image of integer levels with even height and width.
@@ -48,6 +51,7 @@ class Glow(NormalisingFlow):
         hidden_channels: Count = 64,
         patch: int = 1,
         position_bias: bool = True,
+        scale: Literal["tanh", "sigmoid"] = "tanh",
         pixels: str = "gaussianised",
         logit_alpha: Positive | None = None,
         dequantisation: str = "uniform",
@@ -60,6 +64,7 @@ class Glow(NormalisingFlow):
             hidden_channels=hidden_channels,
             patch=patch,
             position_bias=position_bias,
+            sigmoid=scale == "sigmoid",
             context_features=context,
         )
         flow = Chain(pixel_bijection(pixels, logit_alpha, spec), steps_of_flow(spec.shape, num_levels, num_steps, step))
@@ -72,10 +77,11 @@ def glow_step(
     patch: int = 1,
     position_bias: bool = False,
     context_features: int = 0,
+    sigmoid: bool = False,
 ) -> Bijection:
-    """One step of flow on (C, H, W), C even."""
+    """One step of flow on (C, H, W), C even. sigmoid: with a `SigmoidCoupling`."""
     network = coupling_network(shape, hidden_channels, patch, position_bias, context_features)
-    return Chain(NormalisedConv(shape[0]), SplitCoupling(network))
+    return Chain(NormalisedConv(shape[0]), SigmoidCoupling(network) if sigmoid else SplitCoupling(network))
 
 
 def coupling_network(

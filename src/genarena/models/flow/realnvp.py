@@ -8,7 +8,7 @@ Differs from the paper
 - The noise of dequantisation may be learned (Flow++).
 - With a condition, the networks of the couplings depend on it, and a mean and a scale of all latents.
 - On vectors the masks alternate between even and odd dimensions, and the networks are perceptrons.
-`realnvp_paper` turns off the elementwise map, the patches and the position bias.
+`realnvp_paper` turns off the elementwise map, the patches and the position bias, and widens the networks at each scale.
 """
 
 import math
