@@ -9,15 +9,15 @@ import yaml
 from hydra.utils import get_object
 
 from genarena.config import available, compose
-from genarena.models.flow.density import NormalisingFlow
 
-FOLDER = Path(__file__).parents[2] / "conf" / "model"
+CONF = Path(__file__).parents[2] / "conf"
+FOLDER = CONF / "model"
 PAPERS = [name for name in available("model") if name.endswith("_paper")]
 FREE = {  # option -> why no paper fixes it
     "spec": "what the data is",
     "training": "its own options are checked",
     "sampler": "a node of its own, chosen after training too",
-    "sample_pixels": "of sampling: no paper says whether a shown image is a mode or a sample",
+    "net": "a file of conf/net, which is checked as this one is",
     "condition_dropout": "does nothing without a condition",
     "backend": "of attention: the same numbers",
     "sample_chunk": "memory of sampling: the same numbers",
@@ -26,8 +26,8 @@ FREE = {  # option -> why no paper fixes it
     "accumulate": "memory of training: how a batch is split",
     "ema_half_life": "the other way to write ema_decay",
 }
-OF_SAMPLING = {"temperature"}  # of flows: the papers that name one draw at several
 CONVOLUTIONS = {"channels", "blocks", "hidden", "patch"}  # not used beside `perceptron`
+GIVEN = {"in_channels", "out_channels", "shape", "context_features"}  # to a network, by the model
 OPTIMISER = ("lr", "betas", "weight_decay")
 
 
@@ -44,7 +44,6 @@ def silent(name: str) -> set[str]:
     """The options that a `_paper` YAML does not write and no reason frees."""
     own, node = written(name), compose([f"model={name}", "data=digits"]).model
     needed = options(node["_target_"]) - (CONVOLUTIONS if own.get("perceptron") else set())
-    needed -= OF_SAMPLING if issubclass(get_object(node["_target_"]), NormalisingFlow) else set()
     found = {option for option in needed if option not in own}
     training = own.get("training", {})
     found |= {f"training.{option}" for option in options(node.training["_target_"]) if option not in training}
@@ -60,6 +59,16 @@ def silent(name: str) -> set[str]:
 @pytest.mark.parametrize("name", PAPERS)
 def test_every_value_is_written_in_the_file_itself(name: str) -> None:
     assert silent(name) == set()
+
+
+@pytest.mark.parametrize("name", [name for name in PAPERS if "net" in compose([f"model={name}", "data=digits"]).model])
+def test_its_network_is_a_file_of_its_own_that_writes_every_value(name: str) -> None:
+    chosen = compose([f"model={name}", "data=digits"]).choices.net
+    parent = next(part for part in written(name)["defaults"] if isinstance(part, str) and part != "_self_")
+    assert chosen != compose([f"model={parent}", "data=digits"]).choices.net
+    own = yaml.safe_load((CONF / "net" / f"{chosen}.yaml").read_text())
+    target = compose([f"model={name}", "data=digits"]).net["_target_"]
+    assert options(target) - {*own, *FREE, *GIVEN} == set()
 
 
 @pytest.mark.parametrize("name", PAPERS)

@@ -4,6 +4,7 @@ How it is optimised is written once, in `genarena.training.module`. Everything h
 """
 
 from abc import ABC, abstractmethod
+from types import UnionType
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -40,7 +41,9 @@ class GenerativeModel(TrainedModule, ABC):
     paper: ClassVar[str]  # arXiv id, or a DOI
     takes_sound: ClassVar[bool] = False  # True: data of shape (C, T) too
     conditional: ClassVar[bool] = False  # True: it uses y where `spec.condition` is set
-    samplers: ClassVar[type[Sampler] | None] = None  # those that fit; None: samples can be drawn in one way only
+    samplers: ClassVar[type[Sampler] | UnionType | None] = (
+        None  # those that fit; None: samples can be drawn in one way only
+    )
     sampler: Any = None  # the one in use, an instance of `samplers`
 
     def __init__(self, spec: DataSpec, training: Training | None = None, condition_dropout: float = 0.0) -> None:

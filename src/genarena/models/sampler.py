@@ -6,7 +6,11 @@ A sampler is a frozen dataclass, and a file of `conf/sampler` describes it. A mo
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from genarena.options import values
+from genarena.options.values import NonNegative
 
 
 @dataclass(frozen=True)
@@ -15,3 +19,17 @@ class Sampler:
 
     def __post_init__(self) -> None:
         values.check_fields(self, "sampler")
+
+
+@dataclass(frozen=True)
+class Temperature(Sampler):
+    """Samples nearer to the modes (T < 1) or farther from them (T > 1) than those of the model, which T = 1 draws.
+
+    temperature: T. A latent code is drawn from N(0, T^2 I) (flows, VAEs); a level from p^(1/T) / Z (autoregressive models).
+    """
+
+    temperature: NonNegative = 1.0
+
+    def code(self, num_samples: int, latent_dim: int, device: torch.device) -> Tensor:
+        """z ~ N(0, T^2 I), (num_samples, latent_dim)."""
+        return self.temperature * torch.randn(num_samples, latent_dim, device=device)

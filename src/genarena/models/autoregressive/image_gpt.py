@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from genarena.distributions import Categorical
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim
+from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.autoregressive.tokens import BlockTokens
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Choose, Factorises, draw
+from genarena.models.capabilities import Choose, Factorises
+from genarena.models.sampler import Temperature
 from genarena.nets.attention import Backend
 from genarena.nets.conditioning import num_features
 from genarena.nets.transformer import Transformer
@@ -39,6 +41,7 @@ class ImageGPT(GenerativeModel, Factorises):
     paper = "https://proceedings.mlr.press/v119/chen20s.html"
     mixed_precision = True
     conditional = True
+    samplers = Temperature | TopP
     selection = "val/bits_per_dim"
 
     def __init__(
@@ -51,6 +54,7 @@ class ImageGPT(GenerativeModel, Factorises):
         num_heads: Count = 4,
         dropout: Share = 0.0,
         backend: Backend = "fused",
+        sampler: Temperature | TopP = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         """block: side of the blocks of pixels that are one token; None: 2 for two levels, else 1.
 
@@ -58,6 +62,7 @@ class ImageGPT(GenerativeModel, Factorises):
         """
         super().__init__(spec, training)
         spec.require_image("image_gpt")
+        self.use(sampler)
         self.tokens = BlockTokens(spec, block)
         self.start = nn.Parameter(0.02 * torch.randn(hidden_channels))  # the input at the first position
         self.embedding = nn.Embedding(self.tokens.vocabulary, hidden_channels)
@@ -101,7 +106,8 @@ class ImageGPT(GenerativeModel, Factorises):
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, C, H, W) levels. One small step per token."""
         parts = [range(num_samples)[first : first + SAMPLE_CHUNK] for first in range(0, num_samples, SAMPLE_CHUNK)]
-        drawn = [self._levels(len(part), draw, None if y is None else y[part.start : part.stop]) for part in parts]
+        choose = drawing(self.sampler)
+        drawn = [self._levels(len(part), choose, None if y is None else y[part.start : part.stop]) for part in parts]
         return as_levels(torch.cat(drawn), self.spec.num_levels)
 
     @torch.no_grad()

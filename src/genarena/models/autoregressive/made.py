@@ -17,8 +17,10 @@ from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim, log_mean_exp, to_unit
 from genarena.models.autoregressive.degrees import draw_degrees
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
+from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises
+from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import linear, num_features
 from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
@@ -39,6 +41,7 @@ class MADE(GenerativeModel, Factorises):
     paper = "1502.03509"
     selection = "val/bits_per_dim"
     conditional = True
+    samplers = Temperature | TopP
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class MADE(GenerativeModel, Factorises):
         direct: bool = False,
         pixels: str = "auto",
         num_mixtures: Count = 5,
+        sampler: Temperature | TopP = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         """hidden: width of each hidden layer; may be empty if `direct`.
 
@@ -69,6 +73,7 @@ class MADE(GenerativeModel, Factorises):
         if not hidden and not direct:
             raise ValueError("hidden=[]: without hidden layers the outputs need direct=true")
         self.num_masks, self.hidden = num_masks, tuple(hidden)
+        self.use(sampler)
         dims, per_dim = spec.num_dims, 3 * num_mixtures
         self.pixel: PixelHead | None = None
         if spec.is_discrete:
@@ -186,7 +191,7 @@ class MADE(GenerativeModel, Factorises):
         return as_levels(samples, self.spec.num_levels) if self.spec.is_discrete else samples
 
     def _drawn(self, distribution: PixelDistribution | GaussianMixture, dim: int) -> Tensor:
-        return distribution.sample() if self.pixel is None else distribution.draw()
+        return distribution.sample() if self.pixel is None else drawing(self.sampler)(distribution)
 
     @torch.no_grad()
     def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:

@@ -19,9 +19,11 @@ from torch import Tensor, nn
 
 from genarena.distributions import PixelHead
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim, to_unit
+from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.autoregressive.row_cache import RowCache
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises, draw
+from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.nets.masked import GatedPixelStack
 from genarena.options.values import Count
@@ -71,6 +73,7 @@ class PixelCNN(GenerativeModel, Factorises):
     paper = "1606.05328"
     mixed_precision = True
     conditional = True
+    samplers = Temperature | TopP
     selection = "val/bits_per_dim"
 
     def __init__(
@@ -87,6 +90,7 @@ class PixelCNN(GenerativeModel, Factorises):
         num_mixtures: Count = 10,
         level_embedding: int = 8,
         sample_chunk: int = 512,
+        sampler: Temperature | TopP = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         """pixels: bernoulli, categorical, logistic, logistic_mixture, or auto (`default_pixels`).
 
@@ -97,6 +101,7 @@ class PixelCNN(GenerativeModel, Factorises):
         """
         super().__init__(spec, training)
         spec.require_image("pixelcnn")
+        self.use(sampler)
         if pixels == "auto":
             pixels = default_pixels(spec)
         self.sample_chunk = sample_chunk
@@ -177,7 +182,8 @@ class PixelCNN(GenerativeModel, Factorises):
         parts = [
             range(num_samples)[first : first + self.sample_chunk] for first in range(0, num_samples, self.sample_chunk)
         ]
-        drawn = [self.traverse(len(part), draw, None if y is None else y[part.start : part.stop]) for part in parts]
+        choose = drawing(self.sampler)
+        drawn = [self.traverse(len(part), choose, None if y is None else y[part.start : part.stop]) for part in parts]
         return as_levels(torch.cat(drawn), self.spec.num_levels)
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Weighs
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.priors import LearnedPrior
+from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -23,12 +24,13 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
     Glow's reference code (`ycond`), here over all of z. The noise of dequantisation does not depend on y.
 
     flow: maps (N, *shape) to (N, D). dequantisation: for integer data, levels to u in [0, 1); None for floats.
-    temperature: samples are drawn with z ~ N(0, temperature^2 I).
+    sampler: its temperature T, z ~ N(0, T^2 I).
     """
 
     family = "flow"
     mixed_precision = True
     conditional = True
+    samplers = Temperature
     selection = "val/bits_per_dim"
 
     def __init__(
@@ -37,14 +39,13 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
         training: Training | None,
         flow: Bijection,
         dequantisation: nn.Module | None,
-        temperature: float,
+        sampler: Temperature,
     ) -> None:
         super().__init__(spec, training)
-        if not 0.0 <= temperature:
-            raise ValueError(f"temperature={temperature}: expected 0 or more")
         prior = LearnedPrior((spec.num_dims,), num_features(spec.condition)) if spec.condition else None
         self.flow = Chain(flow, prior) if prior else flow
-        self.dequantisation, self.temperature = dequantisation, temperature
+        self.dequantisation = dequantisation
+        self.use(sampler)
 
     @property
     def likelihood(self) -> Likelihood:
@@ -84,8 +85,7 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        z = self.temperature * torch.randn(num_samples, self.spec.num_dims, device=self.device)
-        return self.decode(z, y)
+        return self.decode(self.sampler.code(num_samples, self.spec.num_dims, self.device), y)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Data (N, *shape) to z (N, D); an integer level stands for the middle of its bin."""

@@ -22,8 +22,9 @@ from genarena.models.flow.couplings import ConvNetwork, SigmoidCoupling, SplitCo
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.multiscale import steps_of_flow
+from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
-from genarena.options.values import Count, NonNegative, Positive
+from genarena.options.values import Count, Positive
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -55,7 +56,7 @@ class Glow(NormalisingFlow):
         pixels: str = "gaussianised",
         logit_alpha: Positive | None = None,
         dequantisation: str = "uniform",
-        temperature: NonNegative = 1.0,
+        sampler: Temperature = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         spec.require_image("glow")
         context = num_features(spec.condition)
@@ -68,7 +69,7 @@ class Glow(NormalisingFlow):
             context_features=context,
         )
         flow = Chain(pixel_bijection(pixels, logit_alpha, spec), steps_of_flow(spec.shape, num_levels, num_steps, step))
-        super().__init__(spec, training, flow, build_dequantisation(dequantisation, spec), temperature)
+        super().__init__(spec, training, flow, build_dequantisation(dequantisation, spec), sampler)
 
 
 def glow_step(

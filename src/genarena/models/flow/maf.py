@@ -18,7 +18,8 @@ from genarena.models.flow.bijection import Chain
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.elementwise import Affine
-from genarena.options.values import Count, NonNegative, Positive
+from genarena.models.sampler import Temperature
+from genarena.options.values import Count, Positive
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -31,7 +32,7 @@ class MAF(NormalisingFlow):
 
     num_layers: number of bijections. hidden: width of each hidden layer of their networks.
     direction: "density", the paper's: log p(x) in one pass, samples in D steps; "sampling": the other way round.
-    pixels, logit_alpha, dequantisation, temperature: as in Glow.
+    pixels, logit_alpha, dequantisation: as in Glow.
     Raises ValueError below two dimensions, and for vectors of integer levels.
     """
 
@@ -48,14 +49,14 @@ class MAF(NormalisingFlow):
         pixels: Literal["gaussianised", "logit", "centred"] = "gaussianised",
         logit_alpha: Positive | None = None,
         dequantisation: Literal["uniform", "variational"] = "uniform",
-        temperature: NonNegative = 1.0,
+        sampler: Temperature = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         flow, dequantiser = autoregressive_flow(spec.num_dims, num_layers, hidden, Affine(), direction), None
         if spec.is_image or spec.is_discrete:
             spec.require_image("maf, beside vectors of floats,")
             flow = Chain(pixel_bijection(pixels, logit_alpha, spec), Flatten(spec.shape), flow)
             dequantiser = build_dequantisation(dequantisation, spec)
-        super().__init__(spec, training, flow, dequantiser, temperature)
+        super().__init__(spec, training, flow, dequantiser, sampler)
         self.num_passes = 1 if direction == "sampling" else spec.num_dims
 
     @property

@@ -26,7 +26,8 @@ from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.elementwise import Elementwise, Spline
 from genarena.models.flow.multiscale import steps_of_flow
-from genarena.options.values import Count, NonNegative, Positive, Whole
+from genarena.models.sampler import Temperature
+from genarena.options.values import Count, Positive, Whole
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -45,7 +46,7 @@ class NSF(NormalisingFlow):
     hidden_channels, patch, position_bias: their networks, as in Glow. num_blocks: their residual blocks; 0: Glow's networks.
     num_layers, hidden: layers and the width of each hidden layer of their networks, elsewhere; couplings of vectors have two
         hidden layers of the first width.
-    pixels, logit_alpha, dequantisation, temperature: as in Glow.
+    pixels, logit_alpha, dequantisation: as in Glow.
     Raises ValueError below two dimensions, for vectors of integer levels, and for images that a coupling cannot halve.
     """
 
@@ -71,7 +72,7 @@ class NSF(NormalisingFlow):
         pixels: Literal["gaussianised", "logit", "centred"] = "gaussianised",
         logit_alpha: Positive | None = None,
         dequantisation: Literal["uniform", "variational"] = "uniform",
-        temperature: NonNegative = 1.0,
+        sampler: Temperature = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         elementwise, dequantiser = Spline(num_bins, bound), None
         if spec.is_image or spec.is_discrete:
@@ -88,7 +89,7 @@ class NSF(NormalisingFlow):
             flow = vector_flow(spec.num_dims, num_layers, hidden[0], elementwise)
         if spec.is_image:
             flow = Chain(pixel_bijection(pixels, logit_alpha, spec), flow)
-        super().__init__(spec, training, flow, dequantiser, temperature)
+        super().__init__(spec, training, flow, dequantiser, sampler)
         self.num_passes = spec.num_dims if mode == "autoregressive" else 1
 
     @property

@@ -23,8 +23,9 @@ from genarena.models.flow.couplings import MaskedCoupling, ResidualNetwork, Vect
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_halvings, squeezed
+from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
-from genarena.options.values import Count, NonNegative, Positive
+from genarena.options.values import Count, Positive
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -40,7 +41,7 @@ class RealNVP(NormalisingFlow):
     num_levels: number of scales; fewer if the image cannot be halved that often. num_blocks: residual blocks per network.
     hidden_channels: width of the networks on images; each squeeze multiplies it by `growth`.
     patch: networks see patch x patch pixels as channels; lowered to the greatest common divisor with the size.
-    pixels, logit_alpha, dequantisation, temperature: as in Glow. hidden_features: width of the networks on vectors.
+    pixels, logit_alpha, dequantisation: as in Glow. hidden_features: width of the networks on vectors.
     """
 
     paper = "1605.08803"
@@ -60,7 +61,7 @@ class RealNVP(NormalisingFlow):
         dequantisation: str = "uniform",
         num_couplings: Count = 8,
         hidden_features: int = 128,
-        temperature: NonNegative = 1.0,
+        sampler: Temperature = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         context_features = num_features(spec.condition)
         if spec.is_vector and not spec.is_discrete:
@@ -79,7 +80,7 @@ class RealNVP(NormalisingFlow):
             )
             flow = Chain(pixel_bijection(pixels, logit_alpha, spec), image_flow(spec.shape, num_levels, network))
             dequantiser = build_dequantisation(dequantisation, spec)
-        super().__init__(spec, training, flow, dequantiser, temperature)
+        super().__init__(spec, training, flow, dequantiser, sampler)
 
 
 def vector_flow(num_dims: int, num_couplings: int, hidden_features: int, context_features: int = 0) -> Chain:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import log_mean_exp
+from genarena.models.sampler import Temperature
 from genarena.models.vae.diagonal_normal import Gaussian
-from genarena.models.vae.latent_variable import LatentVariableModel
+from genarena.models.vae.latent_variable import LatentVariableModel, Mode
 from genarena.models.vae.networks import ImageNetworks, networks_for
 from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
@@ -27,7 +28,7 @@ class IWAE(LatentVariableModel):
     gradient: of the encoder. With v_i = w_i / sum_j w_j,
         "plain": sum_i v_i d log w_i, whose signal-to-noise ratio falls with k (Rainforth et al. 2018, arXiv 1802.04537);
         "doubly_reparameterised": sum_i v_i^2 (d log w_i / d z_i) (d z_i / d phi), of the same expectation (Tucker, eq. 7).
-    latent_dim, sample_pixels: of `LatentVariableModel`. The other options are those of `VAE`.
+    latent_dim, sampler: of `LatentVariableModel`. The other options are those of `VAE`.
 
     `log_prob` with one draw is the ELBO, as for every model of this family; the weights that are kept minimise -L_k on
     validation data.
@@ -52,10 +53,10 @@ class IWAE(LatentVariableModel):
         pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
         num_mixtures: Count = 5,
         perceptron: Sequence[int] = (),
-        sample_pixels: bool = True,
+        sampler: Temperature | Mode = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures, perceptron)
-        super().__init__(spec, training, networks_for(spec, latent_dim, images), latent_dim, sample_pixels)
+        super().__init__(spec, training, networks_for(spec, latent_dim, images), latent_dim, sampler)
         self.num_importance, self.gradient = num_importance, gradient
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

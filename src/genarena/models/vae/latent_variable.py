@@ -1,6 +1,7 @@
 """The base of the latent-variable models of this family: q(z|x), p(x|z), the bounds on log p(x), and samples."""
 
 import itertools
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,10 +11,26 @@ from genarena.distributions import PixelDistribution
 from genarena.likelihood import Likelihood, log_mean_exp, to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Infers, Weighs
+from genarena.models.sampler import Sampler, Temperature
 from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.models.vae.networks import Networks
+from genarena.options.values import NonNegative
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
+
+
+@dataclass(frozen=True)
+class Mode(Sampler):
+    """The mode of p(x|z) instead of a draw from it: smoother, but no sample of the model whose likelihood is reported.
+
+    temperature: T of z ~ N(0, T^2 I).
+    """
+
+    temperature: NonNegative = 1.0
+
+    def code(self, num_samples: int, latent_dim: int, device: torch.device) -> Tensor:
+        """z (num_samples, latent_dim)."""
+        return Temperature(self.temperature).code(num_samples, latent_dim, device)
 
 
 class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
@@ -22,20 +39,26 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     With a condition: p(x|y) = E_{z ~ N(0, I)} p(x|z, y) and q(z|x, y) (Sohn, Lee & Yan 2015, eq. 4, with p(z|y) = p(z)).
 
     latent_dim: size D of z.
-    sample_pixels: True draws x ~ p(x|z), a sample of the model; False returns the mode of p(x|z), which is smoother, but
-        no sample of the model whose likelihood is reported.
+    sampler: draws z, and says whether x is drawn from p(x|z) or its mode.
     """
 
     family = "vae"
     likelihood = Likelihood.LOWER_BOUND
     conditional = True
+    samplers = Temperature | Mode
 
     def __init__(
-        self, spec: DataSpec, training: Training | None, networks: Networks, latent_dim: int, sample_pixels: bool
+        self,
+        spec: DataSpec,
+        training: Training | None,
+        networks: Networks,
+        latent_dim: int,
+        sampler: Temperature | Mode,
     ) -> None:
         super().__init__(spec, training)
         self.encoder, self.decoder, self.head, self.max_rows = networks
-        self.latent_dim, self.sample_pixels = latent_dim, sample_pixels
+        self.latent_dim = latent_dim
+        self.use(sampler)
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> Gaussian:
         """q(z|x) of data (N, *shape)."""
@@ -99,13 +122,14 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """x ~ p(x|z) for z ~ p(z), or its mode where `sample_pixels` is off."""
-        return self.render(torch.randn(num_samples, self.latent_dim, device=self.device), y)
+        """x of codes z ~ N(0, T^2 I), with the temperature T of the sampler."""
+        return self.render(self.sampler.code(num_samples, self.latent_dim, self.device), y)
 
     def render(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """x ~ p(x|z) of codes (N, latent_dim), or its mode where `sample_pixels` is off."""
+        """x ~ p(x|z) of codes (N, latent_dim), or its mode if the sampler is `Mode`."""
         parts = [self.likelihood_of(*part) for part in self._parts(z, y)]
-        return torch.cat([part.sample() if self.sample_pixels else part.mode() for part in parts])
+        modes = isinstance(self.sampler, Mode)
+        return torch.cat([part.mode() if modes else part.sample() for part in parts])
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The posterior mean (N, latent_dim)."""

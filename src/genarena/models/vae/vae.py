@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from genarena.models.vae.latent_variable import LatentVariableModel
+from genarena.models.sampler import Temperature
+from genarena.models.vae.latent_variable import LatentVariableModel, Mode
 from genarena.models.vae.networks import ImageNetworks, networks_for
 from genarena.options.values import Count, NonNegative, Share
 from genarena.spec import Batch, DataSpec
@@ -21,7 +22,7 @@ from genarena.training.module import Training
 class VAE(LatentVariableModel):
     """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)),  q = N(mean, exp(log_var)),  p(z) = N(0, I).
 
-    latent_dim, sample_pixels: of `LatentVariableModel`.
+    latent_dim, sampler: of `LatentVariableModel`.
     channels, blocks, hidden, patch, perceptron: sizes of the networks, as `ImageNetworks` says; vectors use `hidden` alone.
     pixels: kind of p(x|z), one of `genarena.distributions.KINDS`; vectors always have a Gaussian.
     beta: weight of the KL in the loss, reached linearly over the first `warmup` share of the training.
@@ -50,14 +51,14 @@ class VAE(LatentVariableModel):
         beta: NonNegative = 1.0,
         warmup: Share = 0.1,
         free_bits: NonNegative = 0.0,
-        sample_pixels: bool = True,
+        sampler: Temperature | Mode = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         if latent_dim < 1 or hidden < 1:
             raise ValueError(f"latent_dim={latent_dim}, hidden={hidden}: both must be at least 1")
         if beta < 0.0 or free_bits < 0.0 or not 0.0 <= warmup <= 1.0:
             raise ValueError(f"beta={beta}, free_bits={free_bits}, warmup={warmup}: expected >= 0, >= 0 and 0 to 1")
         images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures, perceptron)
-        super().__init__(spec, training, networks_for(spec, latent_dim, images), latent_dim, sample_pixels)
+        super().__init__(spec, training, networks_for(spec, latent_dim, images), latent_dim, sampler)
         self.beta, self.ramp, self.free_bits = beta, warmup, free_bits
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

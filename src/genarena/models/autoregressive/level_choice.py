@@ -1,0 +1,56 @@
+"""How an autoregressive model draws a level from p(x_i | x_1, ..., x_{i-1}): at a temperature, or among the likeliest levels.
+
+Papers: Ackley, Hinton & Sejnowski 1985 (temperature); Holtzman et al. 2020, arXiv 1904.09751, sec. 3.1 (top-p).
+
+Each level is changed given those before it, so the images do not follow p(x)^(1/T) / Z as a whole.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genarena.distributions import Categorical, PixelDistribution
+from genarena.models.capabilities import Choose, draw
+from genarena.models.sampler import Sampler, Temperature
+from genarena.options.values import NonNegative, Share
+
+
+@dataclass(frozen=True)
+class TopP(Sampler):
+    """top_p: only the likeliest levels are drawn, as few as have this probability together; at least one.
+
+    temperature: T of p^(1/T) / Z, before the cut.
+    """
+
+    top_p: Share = 0.95
+    temperature: NonNegative = 1.0
+
+
+def drawing(sampler: Temperature | TopP) -> Choose:
+    """The `Choose` that draws levels as the sampler says; `draw` if it changes nothing."""
+    top_p = sampler.top_p if isinstance(sampler, TopP) else 1.0
+    if sampler.temperature == 1.0 and top_p == 1.0:
+        return draw
+
+    def choose(distribution: PixelDistribution, channel: int = 0, row: int = 0, column: int = 0) -> Tensor:
+        return draw(cut(tempered(distribution, sampler.temperature), top_p))
+
+    return choose
+
+
+def tempered(distribution: PixelDistribution, temperature: float) -> Categorical:
+    """p^(1/T) / Z per dimension; at T = 0, its limit: all mass on the mode, in equal parts if there are several."""
+    log_probs = distribution.probs().log()
+    below = log_probs - log_probs.amax(1, keepdim=True)  # 0 at the mode: no overflow, however small T is
+    return Categorical(below / temperature if temperature else below.masked_fill(below < 0.0, -math.inf))
+
+
+def cut(distribution: Categorical, top_p: float) -> Categorical:
+    """The same without the levels that the likeliest ones before them, of mass `top_p` or more, make unnecessary."""
+    probs, order = distribution.probs().sort(1, descending=True)
+    unneeded = (probs.cumsum(1) - probs >= top_p) & (torch.arange(probs.shape[1], device=probs.device) > 0).view(
+        -1, 1, 1, 1
+    )
+    return Categorical(distribution.logits.masked_fill(unneeded.gather(1, order.argsort(1)), -math.inf))
