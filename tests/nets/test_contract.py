@@ -14,12 +14,14 @@ NETWORKS = available("net")
 IMAGES = (2, 9, 6)
 
 
-def make(name: str, shape: tuple[int, ...], context_features: int = 0) -> nn.Module:
+def make(name: str, shape: tuple[int, ...], context_features: int = 0, **options: object) -> nn.Module:
     """Three times as many channels go out as come in; all parameters are shaken, so that no layer is zero."""
     torch.manual_seed(0)
     node = OmegaConf.to_container(compose(["model=ddpm", "data=digits", f"net={name}"]).net, resolve=True)
-    network = build(narrowed(node), "net")(shape[0], 3 * shape[0], shape, context_features).double().eval()
-    with torch.no_grad():
+    node = narrowed(node) | options
+    network = build(node, "net")(shape[0], 3 * shape[0], shape, context_features).double().eval()
+    with torch.no_grad():  # from the same seed, whatever the options
+        torch.manual_seed(1)
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return network
@@ -46,6 +48,28 @@ def test_output_depends_on_the_whole_image_on_time_and_on_the_context(name: str)
 def test_without_a_condition_it_is_called_without_a_context(name: str) -> None:
     network, (x, t) = make(name, IMAGES), inputs()
     assert torch.equal(network(x, t), network(x, t, None))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_with_the_math_backend_it_has_second_and_forward_derivatives(name: str) -> None:
+    """In the input and in time, against finite differences: for exact likelihoods and for consistency models."""
+    network = make(name, (1, 4, 3), backend="math", time_scale=10.0)
+    x = torch.randn(1, 1, 4, 3, dtype=torch.float64, requires_grad=True)
+    t = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(network, (x, t), check_forward_ad=True)
+
+    def first(x: Tensor, t: Tensor) -> Tensor:
+        return network(x, t)[0, 0, 1:3, 1]
+
+    assert torch.autograd.gradgradcheck(first, (x, t))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_time_scale_is_the_unit_of_time(name: str) -> None:
+    x, _ = inputs()
+    logarithms = torch.tensor([-1.5, 1.1], dtype=torch.float64)  # of noise levels: outside of [0, 1]
+    other = make(name, IMAGES, time_scale=16.0)(x, logarithms)
+    torch.testing.assert_close(other, make(name, IMAGES)(x, 0.016 * logarithms))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

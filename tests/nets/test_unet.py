@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from genarena.nets.by_shape import unet_or_mlp
 from genarena.nets.mlp import TimeMLP
 from genarena.nets.time_embedding import sinusoidal_features
 from genarena.nets.unet import SelfAttention, UNet
@@ -55,6 +56,13 @@ def test_time_features_tell_neighbouring_steps_apart():
     features = sinusoidal_features(torch.arange(1001) / 1000, 64).double()
     distances = torch.cdist(features, features) + torch.eye(1001) * 10
     assert distances.min() > 0.1
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8), (2,)])
+def test_the_output_can_start_at_zero(shape):
+    zero, other = (unet_or_mlp(2, 3, shape, zero_output=value) for value in (True, False))
+    x, t = torch.randn(2, *shape), torch.rand(2)
+    assert not zero(x, t).any() and other(x, t).all()
 
 
 @pytest.mark.parametrize("options", [{"hidden_channels": 12}, {"multipliers": ()}, {"num_blocks": 0}])

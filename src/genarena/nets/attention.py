@@ -1,7 +1,7 @@
 """Multi-head self-attention (Vaswani et al. 2017, arXiv 1706.03762), with a choice of arithmetic and a cache for sampling.
 
-Differs from the paper: queries, keys and values have no bias. One on the keys changes nothing, because a softmax does not
-see what is added to all of its inputs.
+Differs from the paper: queries, keys and values have no bias unless it is asked for. One on the keys changes nothing,
+because a softmax does not see what is added to all of its inputs.
 """
 
 from typing import Literal
@@ -47,12 +47,15 @@ class KeyValueCache:
 class SelfAttention(nn.Module):
     """(N, T, features) to the same shape. Raises ValueError unless the features are a multiple of the heads."""
 
-    def __init__(self, features: int, num_heads: int, causal: bool = False, backend: Backend = "fused") -> None:
+    def __init__(
+        self, features: int, num_heads: int, causal: bool = False, backend: Backend = "fused", bias: bool = False
+    ) -> None:
+        """bias: of queries, keys and values."""
         super().__init__()
         if features % num_heads:
             raise ValueError(f"hidden_channels={features}: expected a multiple of num_heads={num_heads}")
         self.num_heads, self.causal, self.backend = num_heads, causal, backend
-        self.qkv = nn.Linear(features, 3 * features, bias=False)
+        self.qkv = nn.Linear(features, 3 * features, bias=bias)
         self.projection = nn.Linear(features, features)
 
     def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from genarena.nets.attention import Backend
 from genarena.nets.mlp import TimeMLP
+from genarena.nets.time_embedding import TIME_SCALE
 from genarena.nets.unet import UNet
-from genarena.options.values import Count, Share
+from genarena.options.values import Count, Positive, Share
 
 
 def unet_or_mlp(
@@ -21,14 +23,18 @@ def unet_or_mlp(
     patch: Count | None = None,
     dropout: Share = 0.0,
     num_layers: Count = 3,
+    backend: Backend = "fused",
+    time_scale: Positive = TIME_SCALE,
+    zero_output: bool = False,
 ) -> nn.Module:
     """The U-Net for images (C, H, W), the residual MLP for vectors (D,). Raises ValueError for another shape.
 
-    hidden_channels: of both. num_layers: of the MLP. The others are options of the U-Net.
+    hidden_channels, time_scale, zero_output: of both. num_layers: of the MLP. The others are options of the U-Net.
     """
     ends = (in_channels, out_channels, shape, context_features)
     if len(shape) == 1:
-        return TimeMLP(*ends, hidden_channels, num_layers)
+        return TimeMLP(*ends, hidden_channels, num_layers, time_scale, zero_output)
     if len(shape) == 3:
-        return UNet(*ends, hidden_channels, multipliers, num_blocks, attention, patch, dropout)
+        sizes = (hidden_channels, multipliers, num_blocks, attention, patch, dropout)
+        return UNet(*ends, *sizes, backend, time_scale, zero_output)
     raise ValueError(f"unet: shape={tuple(shape)}: expected images (C, H, W) or vectors (D,)")

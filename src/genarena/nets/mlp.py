@@ -5,14 +5,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from genarena.nets.time_embedding import TimeEmbedding
-from genarena.options.values import Count
+from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
+from genarena.options.values import Count, Positive
 
 
 class TimeMLP(nn.Module):
-    """x (N, in_channels), t (N,) in [0, 1], and a context (N, F) -> (N, out_channels).
+    """x (N, in_channels), t (N,), and a context (N, F) -> (N, out_channels).
 
-    `num_layers` residual blocks of `hidden_channels`. Raises ValueError for other data than vectors.
+    `num_layers` residual blocks of `hidden_channels`. time_scale: the highest frequency of the time's features
+    (`nets/time_embedding.py`). zero_output: the last layer starts at zero, and so does the output.
+    Raises ValueError for other data than vectors.
     """
 
     def __init__(
@@ -23,11 +25,13 @@ class TimeMLP(nn.Module):
         context_features: int = 0,
         hidden_channels: Count = 256,
         num_layers: Count = 3,
+        time_scale: Positive = TIME_SCALE,
+        zero_output: bool = False,
     ) -> None:
         super().__init__()
         if len(shape) != 1:
             raise ValueError(f"mlp: shape={tuple(shape)}: this network is for vectors, (D,)")
-        self.embedding = TimeEmbedding(hidden_channels, context_features=context_features)
+        self.embedding = TimeEmbedding(hidden_channels, 64, context_features, time_scale)
         self.stem = nn.Linear(in_channels, hidden_channels)
         self.blocks = nn.ModuleList(
             nn.Sequential(
@@ -36,6 +40,9 @@ class TimeMLP(nn.Module):
             for _ in range(num_layers)
         )
         self.head = nn.Sequential(nn.LayerNorm(hidden_channels), nn.SiLU(), nn.Linear(hidden_channels, out_channels))
+        if zero_output:
+            nn.init.zeros_(self.head[-1].weight)
+            nn.init.zeros_(self.head[-1].bias)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         h, embedding = self.stem(x), self.embedding(t, context)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from genarena.nets.attention import Backend, KeyValueCache, SelfAttention
 from genarena.nets.conditioning import linear
 from genarena.nets.patches import fold, require_image, unfold, usual_patch
-from genarena.nets.time_embedding import TimeEmbedding
-from genarena.options.values import Count, Share
+from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
+from genarena.options.values import Count, Positive, Share
 
 
 class TransformerBlock(nn.Module):
@@ -92,10 +92,11 @@ class Transformer(nn.Module):
 
 
 class ImageTransformer(nn.Module):
-    """(N, in_channels, H, W), t (N,) in [0, 1], and a context (N, F) -> (N, out_channels, H, W); every pixel sees all.
+    """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W); every pixel sees all.
 
     A token is a square of `patch` x `patch` pixels; None: 2 for 16 pixels and more, else 1. The time is added to every
-    token. Raises ValueError for other data than images.
+    token. backend: of the attention; "math" has forward-mode and second derivatives. time_scale: the highest frequency of
+    the time's features (`nets/time_embedding.py`). Raises ValueError for other data than images.
     """
 
     def __init__(
@@ -109,14 +110,16 @@ class ImageTransformer(nn.Module):
         num_heads: Count = 4,
         patch: Count | None = None,
         dropout: Share = 0.0,
+        backend: Backend = "fused",
+        time_scale: Positive = TIME_SCALE,
     ) -> None:
         super().__init__()
         size = require_image(shape, "transformer")
         self.patch = patch = patch or usual_patch(size)
         num_tokens = math.prod(math.ceil(side / patch) for side in size)
         self.stem = nn.Linear(in_channels * patch**2, hidden_channels)
-        self.time = TimeEmbedding(hidden_channels, context_features=context_features)
-        self.body = Transformer(num_tokens, hidden_channels, num_blocks, num_heads, dropout=dropout)
+        self.time = TimeEmbedding(hidden_channels, 64, context_features, time_scale)
+        self.body = Transformer(num_tokens, hidden_channels, num_blocks, num_heads, backend=backend, dropout=dropout)
         self.head = nn.Linear(hidden_channels, out_channels * patch**2)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:

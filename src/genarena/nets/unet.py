@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena.nets.attention import Backend, attend
 from genarena.nets.patches import fold, require_image, unfold, usual_patch
-from genarena.nets.time_embedding import TimeEmbedding
-from genarena.options.values import Count, Share
+from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
+from genarena.options.values import Count, Positive, Share
 
 GROUPS = 8
 
@@ -55,8 +56,9 @@ class ResidualBlock(nn.Module):
 class SelfAttention(nn.Module):
     """x + projection(attention(norm(x))) over all positions; heads of at most `head_channels` channels."""
 
-    def __init__(self, channels: int, head_channels: int = 64) -> None:
+    def __init__(self, channels: int, head_channels: int = 64, backend: Backend = "fused") -> None:
         super().__init__()
+        self.backend = backend
         self.num_heads = max(1, channels // head_channels)
         while channels % self.num_heads:
             self.num_heads -= 1
@@ -66,24 +68,26 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         heads = self.qkv(self.norm(x)).flatten(2).unflatten(1, (3, self.num_heads, -1)).transpose(-1, -2)
-        h = F.scaled_dot_product_attention(*heads.unbind(1))  # (N, heads, H W, channels / heads)
+        h = attend(*heads.unbind(1), backend=self.backend)  # (N, heads, H W, channels / heads)
         return x + self.projection(h.transpose(-1, -2).reshape(x.shape))
 
 
 class Stage(nn.Module):
     """A residual block, followed by self-attention if `attention`."""
 
-    def __init__(self, channels: int, embedding_channels: int, attention: bool, dropout: float) -> None:
+    def __init__(
+        self, channels: int, embedding_channels: int, attention: bool, dropout: float, backend: Backend
+    ) -> None:
         super().__init__()
         self.block = ResidualBlock(channels, embedding_channels, dropout)
-        self.attention = SelfAttention(channels) if attention else nn.Identity()
+        self.attention = SelfAttention(channels, backend=backend) if attention else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         return self.attention(self.block(x, embedding))
 
 
 class UNet(nn.Module):
-    """(N, in_channels, H, W), t (N,) in [0, 1], and a context (N, F) -> (N, out_channels, H, W), any H and W.
+    """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W), any H and W.
 
     shape: (C, H, W) of the data.
     hidden_channels, multipliers: level k has hidden_channels * multipliers[k] channels and half the size of level k - 1.
@@ -91,6 +95,9 @@ class UNet(nn.Module):
     attention: heights of the feature maps that get self-attention after each block. The coarsest level always has one
         self-attention, between the way down and the way up.
     patch: side of the squares of pixels that are folded into channels; None: 2 for 16 pixels and more, else 1.
+    backend: of the attention; "math" has forward-mode and second derivatives.
+    time_scale: the highest frequency of the time's features (`nets/time_embedding.py`).
+    zero_output: the last layer starts at zero, and so does the output.
     Raises ValueError for other data than images, and unless `hidden_channels` is a positive multiple of 8, there is a
     multiplier, and every number is at least 1.
     """
@@ -107,6 +114,9 @@ class UNet(nn.Module):
         attention: Sequence[int] = (),
         patch: Count | None = None,
         dropout: Share = 0.0,
+        backend: Backend = "fused",
+        time_scale: Positive = TIME_SCALE,
+        zero_output: bool = False,
     ) -> None:
         super().__init__()
         size = require_image(shape, "unet")
@@ -125,16 +135,16 @@ class UNet(nn.Module):
 
         def stages(level: int) -> nn.ModuleList:
             return nn.ModuleList(
-                Stage(widths[level], embedding_channels, heights[level] in attention, dropout)
+                Stage(widths[level], embedding_channels, heights[level] in attention, dropout, backend)
                 for _ in range(num_blocks)
             )
 
         levels = range(len(widths))
-        self.embedding = TimeEmbedding(embedding_channels, context_features=context_features)
+        self.embedding = TimeEmbedding(embedding_channels, 64, context_features, time_scale)
         self.stem = nn.Conv2d(in_channels * patch**2, widths[0], 3, padding=1)
         self.down = nn.ModuleList(stages(level) for level in levels)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
-        self.middle_attention = SelfAttention(widths[-1])
+        self.middle_attention = SelfAttention(widths[-1], backend=backend)
         self.middle = ResidualBlock(widths[-1], embedding_channels, dropout)
         self.fuse = nn.ModuleList(
             nn.ModuleList(nn.Conv2d(2 * width, width, 1) for _ in range(num_blocks)) for width in widths
@@ -142,7 +152,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(stages(level) for level in levels)
         self.grow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.head_norm = nn.GroupNorm(GROUPS, widths[0])
-        self.head = _scaled(nn.Conv2d(widths[0], out_channels * patch**2, 3, padding=1), 0.1)
+        self.head = _scaled(nn.Conv2d(widths[0], out_channels * patch**2, 3, padding=1), 0.0 if zero_output else 0.1)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         h = self.stem(fold(x, self.patch))
