@@ -285,6 +285,12 @@ def test_a_probability_flow_is_an_estimate_with_its_solver_stated(data: Halves) 
     for entry in metrics.values():
         assert (entry["n"], entry["split"], entry["sign"]) == (48, "test, 48 at random", "~")
         assert entry["estimator"] == {"method": "ODE", "nfe": 24.0, "batch_size": 32}
+    settings = EvaluationSettings(ode_num_test=5)
+    assert settings.ode_dequantisation == "model"
+    for known in (("uniform",), ("model", "uniform")):  # noise of its own only where the model has it
+        model.dequantisations = known
+        run(model, data, "ode_nll_nats", settings=settings)
+        assert model.calls[-1] == (5, 1e-5, 1, known[0])
 
 
 def test_no_likelihood_and_broken_likelihoods(data: Halves) -> None:

@@ -16,6 +16,9 @@ from genarena.models.autoregressive.made import MADE
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
 from genarena.models.diffusion.ddpm import DDPM
+from genarena.models.diffusion.edm import EDM
+from genarena.models.diffusion.flow_matching import FlowMatching
+from genarena.models.diffusion.gaussian_diffusion import GaussianDiffusion
 from genarena.models.diffusion.samplers import DDIM
 from genarena.models.flow.glow import Glow
 from genarena.models.flow.realnvp import RealNVP
@@ -28,6 +31,7 @@ from tests.models.tiny import NARROW
 POINTS = DataSpec((2,), num_classes=3, condition="label")
 BINARY = DataSpec((1, 2, 3), 2, 3, condition="label")
 DIGITS = DataSpec((1, 8, 8), 17, 10, condition="label")
+DIFFUSIONS = [DDPM, FlowMatching, EDM]
 SMALL = {  # the smallest sizes that learn which digit is which in seconds
     VAE: {"latent_dim": 8, "channels": 16, "hidden": 64},
     RealNVP: {"num_levels": 1, "hidden_channels": 16},
@@ -173,11 +177,12 @@ def test_data_condition_is_used_or_refused_in_one_line(name: str) -> None:
 
 
 @torch.no_grad()
-def test_guidance_interpolates_between_no_condition_and_the_condition() -> None:
+@pytest.mark.parametrize("make", DIFFUSIONS, ids=lambda make: make.__name__)
+def test_guidance_interpolates_between_no_condition_and_the_condition(make: type[GaussianDiffusion]) -> None:
     """s = 0: the samples without a condition, s = 1: those with it, whatever y the others have; s = 2 is beyond."""
     torch.manual_seed(0)
-    model, y = shaken(DDPM(DIGITS, net=NARROW, num_steps=10, sampler=DDIM(nfe=5)), 0.1), torch.arange(4)
-    x, level = torch.randn(4, 1, 8, 8), model.schedule.level(5)
+    model, y = shaken(make(DIGITS, net=NARROW, sampler=DDIM(nfe=5)), 0.1), torch.arange(4)
+    x, level = torch.randn(4, 1, 8, 8), model.levels(10)[5]
 
     def predicted(guidance: float, y: Tensor | None) -> Tensor:
         model.use(DDIM(nfe=5, guidance=guidance))
@@ -189,10 +194,11 @@ def test_guidance_interpolates_between_no_condition_and_the_condition() -> None:
     torch.testing.assert_close(predicted(2.0, y), 2.0 * with_y - without)
 
 
-def test_guidance_without_dropout_is_refused_in_one_line() -> None:
+@pytest.mark.parametrize("make", DIFFUSIONS, ids=lambda make: make.__name__)
+def test_guidance_without_dropout_is_refused_in_one_line(make: type[GaussianDiffusion]) -> None:
     for spec, dropout in ((DIGITS, 0.0), (DataSpec((1, 8, 8), 17), 0.1)):
         with pytest.raises(ValueError, match="guidance=2.0: the model was trained without conditions that are dropped"):
-            DDPM(spec, net=NARROW, sampler=DDIM(guidance=2.0), condition_dropout=dropout)
+            make(spec, net=NARROW, sampler=DDIM(guidance=2.0), condition_dropout=dropout)
 
 
 def test_no_condition_has_a_likelihood_where_it_was_learned() -> None:

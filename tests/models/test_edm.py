@@ -13,7 +13,14 @@ from genarena.models.diffusion.times import column
 from genarena.spec import Batch, DataSpec
 from tests.analytic import Mixture, Normal
 
+MEANS = torch.tensor([-1.0, 0.0, 1.5])  # of labels
 WORLD = Normal(0.4, 0.8)  # a spread that is not sigma_data
+
+
+def mean_of(world: Normal, context: Tensor | None) -> Tensor | float:
+    """Of the label of each example; of the world without one."""
+    means = torch.cat([MEANS, torch.tensor([world.mean])])
+    return world.mean if context is None else (context @ means)[:, None]
 
 
 class Best(nn.Module):
@@ -28,7 +35,7 @@ class Best(nn.Module):
         sigma, data = column((4.0 * t.double()).exp(), x), self.sigma_data
         total = (sigma**2 + data**2).sqrt()
         x = x * total
-        m, variance = self.world.mean, self.world.spread**2
+        m, variance = mean_of(self.world, context), self.world.spread**2
         x_0 = m + variance / (variance + sigma**2) * (x - m)
         return ((x_0 - data**2 / total**2 * x) / (sigma * data / total)).float()
 
@@ -198,6 +205,14 @@ def test_velocity_is_the_probability_flow_in_other_coordinates() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def pulled_back(x: Tensor, mean: Tensor) -> Tensor:
+    """(N,) log-density of x whose exact flow to the last marginal, N(mean, 80^2 + 0.8^2), is taken for N(0, 80^2 + 0.5^2)."""
+    z = (x.double() - mean) / WORLD.spread
+    last = (mean + math.hypot(80.0, WORLD.spread) * z) / math.hypot(80.0, 0.5)
+    log_det = math.log(math.hypot(80.0, WORLD.spread) / (WORLD.spread * math.hypot(80.0, 0.5)))
+    return (torch.distributions.Normal(0.0, 1.0).log_prob(last) + log_det).sum(1)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("dims", [1, 3])
 def test_likelihood_of_the_best_denoiser_is_the_gaussians(dims: int) -> None:
@@ -207,13 +222,7 @@ def test_likelihood_of_the_best_denoiser_is_the_gaussians(dims: int) -> None:
     exact = torch.distributions.Normal(WORLD.mean, WORLD.spread).log_prob(x).sum(1).double()
     torch.testing.assert_close(found, exact, rtol=0, atol=0.02)
     assert facts["trace"] == "exact" and "dequantisation" not in facts
-    shifted = torch.distributions.Normal(0.0, 1.0)
-    z = (
-        x.double() - WORLD.mean
-    ) / WORLD.spread  # the exact map to the last marginal, of mean 0.4 and variance 80^2 + 0.8^2
-    last = (WORLD.mean + math.hypot(80.0, WORLD.spread) * z) / math.hypot(80.0, 0.5)
-    log_det = math.log(math.hypot(80.0, WORLD.spread) / (WORLD.spread * math.hypot(80.0, 0.5)))
-    torch.testing.assert_close(found, (shifted.log_prob(last) + log_det).sum(1), rtol=0, atol=1e-3)
+    torch.testing.assert_close(found, pulled_back(x, torch.tensor(WORLD.mean)), rtol=0, atol=1e-3)
 
 
 @torch.no_grad()
@@ -239,3 +248,20 @@ def test_likelihood_of_levels_is_that_of_their_bins() -> None:
     exact = torch.distributions.Normal(0.0, 0.3).cdf(edges).diff().log()
     torch.testing.assert_close(values.mean(), exact.mean(), atol=5e-3, rtol=0)
     assert facts["dequantisation"] == "uniform"
+
+
+@torch.no_grad()
+def test_likelihood_samples_and_guidance_of_a_label_are_its_own() -> None:
+    """Classes N(m_y, 0.8^2) in two dimensions, without a condition N(0.4, 0.8^2): guidance 2 has the mean 2 m_y - 0.4."""
+    model = EDM(DataSpec((2,), num_classes=3, condition="label"), net=lambda *sizes: Best()).eval()
+    torch.manual_seed(0)
+    y = torch.arange(12) % 3
+    x = MEANS[y][:, None] + WORLD.spread * torch.randn(12, 2)
+    found, _ = model.ode_log_prob(x, 1e-6, 1, "uniform", y)
+    torch.testing.assert_close(found, pulled_back(x, MEANS[y][:, None]), rtol=0, atol=1e-3)
+    for guidance, mean in ((0.0, WORLD.mean), (1.0, MEANS[2].item()), (2.0, 2.0 * MEANS[2].item() - WORLD.mean)):
+        model.use(DPMSolver(nfe=30, guidance=guidance))
+        drawn = model.sample(4000, torch.full((4000,), 2))
+        assert drawn.mean().item() == pytest.approx(mean, abs=0.05)
+        assert drawn.std().item() == pytest.approx(WORLD.spread, abs=0.04)
+    assert model.nfe == 60

@@ -11,8 +11,15 @@ from genarena.models.diffusion.times import column
 from genarena.spec import Batch, DataSpec
 from tests.analytic import Normal
 
+MEANS = torch.tensor([-1.0, 0.0, 1.5])  # of labels
 WORLD = Normal(0.4, 0.8)
 PLANE = DataSpec((2,))
+
+
+def mean_of(world: Normal, context: Tensor | None) -> Tensor | float:
+    """Of the label of each example; of the world without one."""
+    means = torch.cat([MEANS, torch.tensor([world.mean])])
+    return world.mean if context is None else (context @ means)[:, None]
 
 
 class BestVelocity(nn.Module):
@@ -23,7 +30,7 @@ class BestVelocity(nn.Module):
         self.world, self.bias = world, bias
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-        m, variance, t = self.world.mean, self.world.spread**2, column(t, x)
+        m, variance, t = mean_of(self.world, context), self.world.spread**2, column(t, x)
         a = 1.0 - t
         return (t - variance * a) / (a**2 * variance + t**2) * (x - a * m) - m + self.bias
 
@@ -162,3 +169,20 @@ def test_noise_on_levels_fills_their_bins_and_rounding_takes_it_away(dequantisat
     assert off.abs().max() <= 0.25 and off.var().item() == pytest.approx(0.25 / 12, rel=0.02)
     assert torch.equal(((model.training_points(x) + 1.0) * 2.0).round().to(torch.uint8), x)
     assert model.ends == (-1.25, 1.25)
+
+
+@torch.no_grad()
+def test_likelihood_samples_and_guidance_of_a_label_are_its_own() -> None:
+    """Classes N(m_y, 0.8^2) in two dimensions, without a condition N(0.4, 0.8^2): guidance 2 has the mean 2 m_y - 0.4."""
+    model = best(DataSpec((2,), num_classes=3, condition="label"))
+    y = torch.arange(12) % 3
+    x = MEANS[y][:, None] + WORLD.spread * torch.randn(12, 2)
+    found, _ = model.ode_log_prob(x, 1e-6, 1, "uniform", y)
+    exact = torch.distributions.Normal(MEANS[y][:, None], WORLD.spread).log_prob(x).sum(1).double()
+    torch.testing.assert_close(found, exact, rtol=0, atol=1e-4)
+    for guidance, mean in ((0.0, WORLD.mean), (1.0, MEANS[2].item()), (2.0, 2.0 * MEANS[2].item() - WORLD.mean)):
+        model.use(DPMSolver(nfe=30, guidance=guidance))
+        drawn = model.sample(4000, torch.full((4000,), 2))
+        assert drawn.mean().item() == pytest.approx(mean, abs=0.05)
+        assert drawn.std().item() == pytest.approx(WORLD.spread, abs=0.04)
+    assert model.nfe == 60
