@@ -1,6 +1,6 @@
-"""Diffusion: noise is added to the data in known steps, and a network learns to reverse them.
+"""Diffusion: noise is added to the data, in known steps or in continuous time, and a network learns to reverse it.
 
-Forward process, t = 0 (data) .. T (noise), alpha_bar_0 = 1 falling to about 0:
+Forward process in steps, t = 0 (data) .. T (noise), alpha_bar_0 = 1 falling to about 0:
 
     q(x_t | x_0) = N(a_t x_0, s_t^2 I),   a_t = sqrt(alpha_bar_t),   s_t = sqrt(1 - alpha_bar_t)
 
@@ -14,9 +14,15 @@ and the score is grad log q_t(x_t) = -eps / s_t. The mean squared error of a pre
 of x_0 by SNR_t (eps), SNR_t + 1 (v) or 1 (x), SNR_t = a_t^2 / s_t^2; the variational bound weighs it by
 T (SNR_{t-1} - SNR_t) / 2. A model that is good in one of these numbers therefore need not be good in another.
 
-Conventions. Steps are integers 0 .. T here and reach the network as t / T. Integer data is scaled to [-1, 1] by `to_unit`.
-`schedules.py` has every coefficient, computed in float64; `samplers.py` the samplers, all with one signature;
-`variational_bound.py` the terms of the bound; `probability_flow.py` integrates the log-density along the probability-flow
-ODE; a model has its network and its loss. `latent_ddpm` has a diffusion of the codes of a finished run
+Two models know no steps. `flow_matching` learns the velocity E[eps - x_0 | x_t] of the straight path a = 1 - t, s = t, and `edm` a
+denoiser in sigma = s / a whose network has inputs and targets of unit variance. What any of the models learnt gives
+E[x_0 | x] at any (a, s), so that every sampler serves every model.
+
+Conventions. Time is 0 (data) to 1 (noise); the steps 0 .. T of `ddpm` reach the network as t / T. Integer data is scaled to
+[-1, 1] by `to_unit`. `paths.py` has the paths (a, s), `schedules.py` the steps of `ddpm`, computed in float64; `samplers.py` and
+`edm_sampler.py` have the samplers, all with one signature. `gaussian_diffusion.py` is the base of all models: drawing,
+guidance, the range of the data; `continuous_time.py` is that of models without steps. `variational_bound.py` has the terms
+of the bound; `probability_flow.py` integrates the log-density along the probability-flow ODE; `coupling.py` pairs data with
+noise; a model has its network and its loss. `latent_ddpm` has a diffusion of the codes of a finished run
 (`models/first_stage.py`). `nfe` is the number of network evaluations per sample.
 """
