@@ -14,13 +14,13 @@ and the score is grad log q_t(x_t) = -eps / s_t. The mean squared error of a pre
 of x_0 by SNR_t (eps), SNR_t + 1 (v) or 1 (x), SNR_t = a_t^2 / s_t^2; the variational bound weighs it by
 T (SNR_{t-1} - SNR_t) / 2. A model that is good in one of these numbers therefore need not be good in another.
 
-Two models know no steps. `flow_matching` learns the velocity E[eps - x_0 | x_t] of the straight path a = 1 - t, s = t, and `edm` a
-denoiser in sigma = s / a whose network has inputs and targets of unit variance. What any of the models learnt gives
+Two models know no steps. `flow_matching` learns the velocity E[eps - x_0 | x_t] of the straight path a = 1 - t, s = t, and
+`edm` a denoiser in sigma = s / a whose network has inputs and targets of unit variance. What any of the models learnt gives
 E[x_0 | x] at any (a, s), so that every sampler serves every model.
 
 Conventions. Time is 0 (data) to 1 (noise); the steps 0 .. T of `ddpm` reach the network as t / T. Integer data is scaled to
-[-1, 1] by `to_unit`. `paths.py` has the paths (a, s), `schedules.py` the steps of `ddpm`, computed in float64; `samplers.py` and
-`edm_sampler.py` have the samplers, all with one signature. `gaussian_diffusion.py` is the base of all models: drawing,
+[-1, 1] by `to_unit`. `paths.py` has the paths (a, s), `schedules.py` the steps of `ddpm`, computed in float64; `samplers.py`
+and `edm_sampler.py` have the samplers, all with one signature. `gaussian_diffusion.py` is the base of all models: drawing,
 guidance, the range of the data; `continuous_time.py` is that of models without steps. `variational_bound.py` has the terms
 of the bound; `probability_flow.py` integrates the log-density along the probability-flow ODE; `coupling.py` pairs data with
 noise; a model has its network and its loss. `latent_ddpm` has a diffusion of the codes of a finished run
