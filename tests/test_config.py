@@ -205,6 +205,8 @@ def test_foreign_targets_are_refused() -> None:
         "genarena.training.schedule.math",
         "genarena.training.schedule.warmup_cosine.__class__",
         "torch.optim.Optimizer.__init__",
+        "genarena.training.optimisers.torch",
+        "genarena.training.optimisers.ClippedAdam.step",
         "torch.optim.lr_scheduler.LambdaLR",
         "torch.optim.SparseAdam.load",
         "pytorch_lightning.Callback",

@@ -21,6 +21,7 @@ from genarena.trust import ALLOWED, refuse_foreign
 KINDS = {  # prefix of a target -> the class that it must extend; "": it must be a function
     "genarena.training.schedule.": "",
     "genarena.nets.by_shape.": "",
+    "genarena.training.optimisers.": "torch.optim.optimizer.Optimizer",
     "genarena.data.": "pytorch_lightning.core.datamodule.LightningDataModule",
     "genarena.": "torch.nn.modules.module.Module",
     "torch.optim.": "torch.optim.optimizer.Optimizer",

@@ -14,14 +14,16 @@ OF_A_PACKAGE = r"models\.(\w+\.){1,2}[A-Z]\w*|(data|nets|tasks)\.[a-z]\w*\.[A-Z]
 TARGETS = re.compile(
     rf"genarena\.({OF_A_PACKAGE})"
     r"|genarena\.(training\.schedule|nets\.by_shape)\.[a-z]\w*"
+    r"|genarena\.training\.optimisers\.[A-Z]\w*"
     r"|genarena\.(spec\.(DataSpec|Condition)|training\.module\.Training)"
     r"|genarena\.(evaluation\.(settings\.EvaluationSettings|weights\.FeatureSettings)|search\.settings\.Settings)"
     r"|torch\.optim\.[A-Z]\w*"
     r"|pytorch_lightning\.(Trainer|strategies\.[A-Z]\w*Strategy)"
 )
 ALLOWED = (
-    "models, data sets, networks, tasks, schedules and settings of genarena, torch.optim, pytorch_lightning.Trainer, and "
-    "models, data sets, networks and tasks of a plugin, which is installed or named by --config-dir <package>/conf"
+    "models, data sets, networks, tasks, schedules, optimisers and settings of genarena, torch.optim, "
+    "pytorch_lightning.Trainer, and models, data sets, networks and tasks of a plugin, which is installed or named by "
+    "--config-dir <package>/conf"
 )
 BEYOND = ("hydra", "launcher", "sweep", "resume")  # options that are dropped from a stored command line
 

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from genarena.models.energy.annealed_importance_sampling import annealed_importance_sampling
+from genarena.models.energy.ebm import EBM
 from genarena.models.energy.langevin import energy_and_gradient, frozen, langevin
 from genarena.models.energy.reference import Reference
+from genarena.spec import DataSpec
 
 PRECISION = torch.tensor([[2.0, 0.8], [0.8, 1.5]])
 MEAN = torch.tensor([1.0, -0.5])
@@ -23,6 +25,16 @@ def test_langevin_recovers_a_correlated_gaussian() -> None:
     x = langevin(gaussian_energy, 3.0 * torch.randn(20_000, 2), num_steps=300, step_size=0.02)
     torch.testing.assert_close(x.mean(0), MEAN, atol=0.03, rtol=0)
     torch.testing.assert_close(x.T.cov(), PRECISION.inverse(), atol=0.04, rtol=0)
+
+
+def test_clipped_chains_stay_in_the_range_of_pixels() -> None:
+    start = torch.linspace(-3.0, 3.0, 50).view(50, 1)
+    assert langevin(lambda v: 0.0 * v.sum(1), start, 5, 0.05, clip=True).abs().max() == 1.0
+    assert langevin(lambda v: 0.0 * v.sum(1), start, 5, 0.05).abs().max() > 1.5
+    model = EBM(DataSpec((1, 4, 4), 5), clip=True, buffer_size=8)
+    assert model.advance_chains(8).abs().max() == 1.0
+    model.clip = False
+    assert model.advance_chains(8).abs().max() > 1.0
 
 
 def test_drift_is_clamped_per_coordinate() -> None:

@@ -17,11 +17,7 @@ from torch import Tensor
 from genarena.likelihood import Likelihood, log_mean_exp, to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Differentiates
-from genarena.models.energy.annealed_importance_sampling import (
-    LEAPFROG_STEPS,
-    Partition,
-    annealed_importance_sampling,
-)
+from genarena.models.energy.annealed_importance_sampling import LEAPFROG_STEPS, Partition, annealed_importance_sampling
 from genarena.models.energy.langevin import Langevin, energy_and_gradient, frozen, langevin, shifted
 from genarena.models.energy.level_posterior import LevelPosterior
 from genarena.models.energy.reference import Reference
@@ -39,6 +35,7 @@ class EBM(GenerativeModel, Differentiates):
 
     data_noise: sigma, in units of [-1, 1] for levels; None is 0.3 for levels and 0.05 for continuous data.
     step_size: of a Langevin step; None is 0.2 sigma^2, which is stable if the density is at least as wide as the noise.
+    clip: chains are kept in [-1, 1] after each step (Du & Mordatch's code); the likelihood is that of the density without.
     temperature: f = network / temperature; a small one makes the energy steep from the start. None is D^(-1/2).
     energy_penalty: weight of the squared network outputs, real and fake (Du & Mordatch, sec. 3.3).
     max_gap: guard against divergence, nats per dimension. If the mean energies of real and fake data differ by more, the
@@ -66,6 +63,7 @@ class EBM(GenerativeModel, Differentiates):
         langevin_steps: int = 10,
         step_size: Positive | None = None,
         drift_clamp: float | None = 0.3,
+        clip: bool = False,
         buffer_size: Count = 8192,
         restart: float = 0.05,
         energy_penalty: float = 0.01,
@@ -89,7 +87,7 @@ class EBM(GenerativeModel, Differentiates):
         if ais_chains < 2:
             raise ValueError(f"ais_chains={ais_chains}: expected at least 2, whose scatter is the standard error")
         self.energy_penalty, self.max_gap = energy_penalty, max_gap
-        self.langevin_steps, self.drift_clamp = langevin_steps, drift_clamp
+        self.langevin_steps, self.drift_clamp, self.clip = langevin_steps, drift_clamp, clip
         self.kl_weight, self.jitter = kl_weight, jitter
         self.ais_chains, self.ais_steps = ais_chains, ais_steps
         if spec.is_image:
@@ -164,7 +162,7 @@ class EBM(GenerativeModel, Differentiates):
         if self.jitter and self.spec.is_image:
             chains = shifted(chains, self.jitter)
         with frozen(self.net):
-            chains = langevin(self.energy, chains, self.langevin_steps, self.step_size, self.drift_clamp)
+            chains = langevin(self.energy, chains, self.langevin_steps, self.step_size, self.drift_clamp, self.clip)
         if self.training:
             self.buffer.write(index, chains)
         return torch.where(torch.isfinite(chains), chains, 0.0)
@@ -186,7 +184,7 @@ class EBM(GenerativeModel, Differentiates):
 
     def _finish(self, v: Tensor) -> Tensor:
         with frozen(self.net):
-            v = langevin(self.energy, v, self.sampler.steps, self.step_size, self.drift_clamp)
+            v = langevin(self.energy, v, self.sampler.steps, self.step_size, self.drift_clamp, self.clip)
         return self.levels.sample(v) if self.spec.is_discrete else v
 
     @property

@@ -56,11 +56,14 @@ def energy_and_gradient(energy: Energy, x: Tensor, create_graph: bool = False) -
         return (value if create_graph else value.detach()), gradient
 
 
-def langevin(energy: Energy, x: Tensor, num_steps: int, step_size: float, drift_clamp: float | None = None) -> Tensor:
+def langevin(
+    energy: Energy, x: Tensor, num_steps: int, step_size: float, drift_clamp: float | None = None, clip: bool = False
+) -> Tensor:
     """`num_steps` of x <- x - step_size grad U(x) + sqrt(2 step_size) N(0, I), from x (N, *shape), float32.
 
     `drift_clamp` bounds how far the gradient moves a coordinate in one step, so that chains survive steep energies early
-    in training. With it, or with large steps, the stationary distribution is only approximately exp(-U).
+    in training. `clip` keeps coordinates in [-1, 1] after each step. With either, or with large steps, the stationary
+    distribution is only approximately exp(-U).
     """
     x = x.detach().clone()
     for _ in range(num_steps):
@@ -68,6 +71,7 @@ def langevin(energy: Energy, x: Tensor, num_steps: int, step_size: float, drift_
         if drift_clamp is not None:
             drift = drift.clamp(-drift_clamp, drift_clamp)
         x = x - drift + (2.0 * step_size) ** 0.5 * torch.randn_like(x)
+        x = x.clamp(-1.0, 1.0) if clip else x
     return x
 
 
