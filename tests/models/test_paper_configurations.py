@@ -16,11 +16,12 @@ PAPERS = [name for name in available("model") if name.endswith("_paper")]
 FREE = {  # option -> why no paper fixes it
     "spec": "what the data is",
     "training": "its own options are checked",
+    "net": "a node of its own, whose YAML writes all",
     "sampler": "a node of its own, chosen after training too",
     "net": "a file of conf/net, which is checked as this one is",
     "condition_dropout": "does nothing without a condition",
     "backend": "of attention: the same numbers",
-    "sample_chunk": "memory of sampling: the same numbers",
+    "sample_chunk": "memory of sampling",
     "ais_chains": "how genarena estimates log Z, which no paper on energies of images does",
     "ais_steps": "as ais_chains",
     "accumulate": "memory of training: how a batch is split",
