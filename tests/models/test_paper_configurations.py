@@ -25,10 +25,10 @@ FREE = {  # option -> why no paper fixes it
     "ais_chains": "how genarena estimates log Z, which no paper on energies of images does",
     "ais_steps": "as ais_chains",
     "accumulate": "memory of training: how a batch is split",
-    "ema_half_life": "the other way to write ema_decay",
 }
 CONVOLUTIONS = {"channels", "blocks", "hidden", "patch"}  # not used beside `perceptron`
 GIVEN = {"in_channels", "out_channels", "shape", "context_features"}  # to a network, by the model
+AVERAGES = {"ema_decay", "ema_half_life"}
 OPTIMISER = ("lr", "betas", "weight_decay")
 
 
@@ -48,6 +48,8 @@ def silent(name: str) -> set[str]:
     found = {option for option in needed if option not in own}
     training = own.get("training", {})
     found |= {f"training.{option}" for option in options(node.training["_target_"]) if option not in training}
+    if AVERAGES & set(training):  # one of them is enough, if the other is off
+        found -= {f"training.{option}" for option in AVERAGES if node.training.get(option) is None}
     for owner, where in ((node.training, training), (node, own)):
         for key in set(owner) & {"optimizer", "discriminator_optimizer"}:
             known = options(owner[key]["_target_"])
