@@ -73,14 +73,6 @@ def test_density_integrates_to_one(pixels: str, mass: float) -> None:
     assert density.std() > 0.1
 
 
-def test_temperature() -> None:
-    cold, warm = glow(temperature=0.0).sample(5), glow(temperature=1.0).sample(5)
-    assert torch.equal(cold, cold[:1].expand_as(cold))
-    assert not torch.equal(warm, warm[:1].expand_as(warm))
-    with pytest.raises(ValueError, match="temperature=-1"):
-        glow(temperature=-1.0)
-
-
 def test_kind_of_likelihood_and_refusals() -> None:
     assert glow().likelihood is Likelihood.LOWER_BOUND
     with pytest.raises(ValueError, match="7x7"):

@@ -104,7 +104,7 @@ def sample_naive(model: MADE, num_samples: int) -> Tensor:
         x = samples[rows]
         for dim in model.degrees(mask)[0].argsort().tolist():
             outputs = model.outputs(model.inputs(x), mask)[:, :, dim : dim + 1]
-            x.view(len(x), -1)[:, dim] = model.distribution(outputs).sample().flatten()
+            x.view(len(x), -1)[:, dim] = model.distribution(outputs).draw().flatten()
         samples[rows] = x
     return samples
 
@@ -197,7 +197,7 @@ def test_gaussian_mixture_draws_what_its_density_says() -> None:
     torch.testing.assert_close(mixture.log_prob(at), expected)
     wide = GaussianMixture(*(part.expand(20_000, -1, -1) for part in (mixture.logits, mixture.mean, mixture.log_scale)))
     cdf = lambda v: sum(w * normal.cdf(torch.as_tensor(v)).numpy() for w, normal in zip(weights, normals, strict=True))  # noqa: E731
-    assert kstest(wide.sample().flatten().numpy(), cdf).pvalue > 1e-3
+    assert kstest(wide.draw().flatten().numpy(), cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize(

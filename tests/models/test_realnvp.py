@@ -105,11 +105,6 @@ def test_bound_adds_up_to_a_probability() -> None:
     assert totals[100] > 0.9
 
 
-def test_temperature_zero_is_one_sample() -> None:
-    x = on_images((1, 4, 4), 4, temperature=0.0).sample(5)
-    assert torch.equal(x, x[:1].expand_as(x))
-
-
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="at least 2 dimensions"):
         RealNVP(DataSpec((1,)))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from genarena.models.vae.latent_variable import Mode
 from genarena.models.vae.vae import VAE
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
 from genarena.spec import Batch, DataSpec
@@ -89,9 +90,8 @@ def test_samples_follow_the_integral_and_modes_do_not(tiny: VAE) -> None:
     counts = torch.bincount((tiny.sample(40000).flatten(1) * place).sum(1), minlength=16)
     exact = exact_log_prob(tiny).exp()
     assert (counts / 40000 - exact).abs().sum() < 0.03  # about 0.02 standard deviations in total
-    tiny.sample_pixels = False
+    tiny.use(Mode())
     modes = tiny.sample(200)
-    tiny.sample_pixels = True
     z = torch.linspace(-6.0, 6.0, 4001).unsqueeze(1)
     reachable = {tuple(image.tolist()) for image in tiny.decode(z).flatten(1)}
     assert {tuple(image.tolist()) for image in modes.flatten(1)} <= reachable

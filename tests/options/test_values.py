@@ -48,7 +48,7 @@ def test_the_source_says_what_the_imported_signature_says() -> None:
 
     read, imported = parameters("genarena.models.vae.vae.VAE"), values.hints(VAE)
     known = {name for name, kind in read.items() if values.is_known(kind)}
-    assert {"latent_dim", "beta", "warmup", "patch", "sample_pixels"} <= known
+    assert {"latent_dim", "beta", "warmup", "patch"} <= known
     assert {name: read[name] for name in known} == {name: imported[name] for name in known}
 
 

@@ -6,9 +6,12 @@ y is the condition of each example, None for an unconditional model.
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from genarena.distributions import PixelDistribution
+from genarena.likelihood import as_levels
+from genarena.spec import DataSpec
 
 
 class Encodes(ABC):
@@ -62,12 +65,29 @@ class Differentiates(ABC):
 
 class Choose(Protocol):
     def __call__(self, distribution: PixelDistribution, *, channel: int, row: int, column: int) -> Tensor:
-        """Levels (N,) of one dimension; `distribution` (N, 1, 1, 1) is conditional on the dimensions before it."""
+        """Values (N,) of one dimension; `distribution`, of that dimension, is conditional on the dimensions before it.
+
+        Vectors: `channel` is the dimension, row and column are 0.
+        """
 
 
 def draw(distribution: PixelDistribution, channel: int = 0, row: int = 0, column: int = 0) -> Tensor:
-    """A `Choose` that draws each level at random; (N,) floats, so that a NaN does not become a level."""
+    """A `Choose` that draws each value at random; (N,) floats, so that a NaN does not become a level."""
     return distribution.draw().flatten()
+
+
+def keeping(choose: Choose, keep: Tensor) -> Choose:
+    """The values of `keep` (N, *shape) where it is not NaN, else those of `choose`, which is not asked if all are known."""
+    places = keep if keep.dim() == 4 else keep[:, :, None, None]
+
+    def chosen(distribution: PixelDistribution, *, channel: int, row: int, column: int) -> Tensor:
+        given = places[:, channel, row, column].to(torch.float32)
+        free = given.isnan()
+        if not free.any():
+            return given
+        return torch.where(free, choose(distribution, channel=channel, row=row, column=column), given)
+
+    return chosen
 
 
 class Factorises(ABC):
@@ -76,14 +96,34 @@ class Factorises(ABC):
     factorises: whether this instance does. A mixture of such models is no single product.
     """
 
-    factorises = True
+    spec: DataSpec
+
+    @property
+    def factorises(self) -> bool:
+        return True
 
     @abstractmethod
-    def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
-        """Images (num_images, C, H, W), of type `spec.dtype`, whose levels `choose` gives.
+    def order(self) -> Tensor:
+        """Indices (D,) into `x.flatten(1)`, first the dimension that depends on no other. Raises ValueError if not
+        `factorises`."""
 
-        The distributions depend on the levels chosen so far only, and are reproduced bit for bit.
+    @torch.no_grad()
+    def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Examples (num_images, *shape), of type `spec.dtype`, whose values `choose` gives.
+
+        The distributions depend on the values chosen so far only, and are reproduced bit for bit.
+        keep: (num_images, *shape) floats, values that stay as they are; NaN where `choose` decides. A value is drawn given
+            those before it in `order`, so the result follows p(others | kept) exactly if no kept one comes after a free one.
+        Raises ValueError for another shape of `keep`, and if not `factorises`.
         """
+        if keep is not None and keep.shape != (num_images, *self.spec.shape):
+            raise ValueError(f"keep has shape {tuple(keep.shape)}: expected {(num_images, *self.spec.shape)}")
+        x = self.unroll(num_images, choose if keep is None else keeping(choose, keep), y)
+        return as_levels(x, self.spec.num_levels) if self.spec.is_discrete else x
+
+    @abstractmethod
+    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
+        """(num_images, *shape): the values that `choose` gives, of its type, dimension after dimension."""
 
 
 class DiagonalNormal(Protocol):

@@ -33,7 +33,7 @@ class GaussianMixture:
         components = -0.5 * (standard.square() + math.log(2.0 * math.pi)) - self.log_scale
         return torch.logsumexp(F.log_softmax(self.logits, 1) + components, 1)
 
-    def sample(self) -> Tensor:
+    def draw(self) -> Tensor:
         """(N, D) floats; NaN where a parameter is not finite."""
         gumbel = -torch.empty_like(self.logits).exponential_().log()
         chosen = (self.logits + gumbel).argmax(1, keepdim=True)

@@ -107,17 +107,17 @@ class ImageGPT(GenerativeModel, Factorises):
         """(num_samples, C, H, W) levels. One small step per token."""
         parts = [range(num_samples)[first : first + SAMPLE_CHUNK] for first in range(0, num_samples, SAMPLE_CHUNK)]
         choose = drawing(self.sampler)
-        drawn = [self._levels(len(part), choose, None if y is None else y[part.start : part.stop]) for part in parts]
+        drawn = [self.unroll(len(part), choose, None if y is None else y[part.start : part.stop]) for part in parts]
         return as_levels(torch.cat(drawn), self.spec.num_levels)
 
-    @torch.no_grad()
-    def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
-        """Levels (num_images, C, H, W) that `choose` gives: token after token, in a token pixel after pixel."""
-        return self._levels(num_images, choose, y)
+    def order(self) -> Tensor:
+        indices = torch.arange(self.spec.num_dims).view(1, *self.spec.shape)
+        return self.tokens.blocks(indices).flatten()
 
-    def _levels(self, num: int, choose: Choose, y: Tensor | None) -> Tensor:
-        context, caches, blocks = self.context(y, num), self.transformer.caches(num), []
-        inputs = self.start.expand(num, -1)
+    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
+        """Levels (num_images, C, H, W) that `choose` gives: token after token, in a token pixel after pixel."""
+        context, caches, blocks = self.context(y, num_images), self.transformer.caches(num_images), []
+        inputs = self.start.expand(num_images, -1)
         for token in range(self.tokens.num_tokens):
             logits = self.head(self.transformer.step(inputs, caches, context)).float()
             blocks.append(self.choose_block(logits, token, choose))

@@ -6,7 +6,7 @@ costs the arithmetic of one pass instead of D. Without hidden layers and with di
 sigmoid belief network (Neal 1992). A linear map of the condition is added to every layer, as the paper does not do.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -19,7 +19,7 @@ from genarena.models.autoregressive.degrees import draw_degrees
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
 from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Choose, Factorises
+from genarena.models.capabilities import Choose, Factorises, draw
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import linear, num_features
 from genarena.options.values import Count
@@ -73,7 +73,6 @@ class MADE(GenerativeModel, Factorises):
         if not hidden and not direct:
             raise ValueError("hidden=[]: without hidden layers the outputs need direct=true")
         self.num_masks, self.hidden = num_masks, tuple(hidden)
-        self.use(sampler)
         dims, per_dim = spec.num_dims, 3 * num_mixtures
         self.pixel: PixelHead | None = None
         if spec.is_discrete:
@@ -93,6 +92,12 @@ class MADE(GenerativeModel, Factorises):
             self.register_buffer(f"degrees_{level}", degrees)
         self._keep_masks()
         self.register_load_state_dict_post_hook(lambda model, _: model._keep_masks())
+        self.use(sampler)
+
+    def use(self, sampler: Temperature | TopP) -> None:
+        super().use(sampler)
+        if self.pixel is None and drawing(sampler) is not draw:
+            raise ValueError("sampler: made draws vectors of floats at sampler.temperature=1 and without top_p only")
 
     @property
     def factorises(self) -> bool:
@@ -186,33 +191,22 @@ class MADE(GenerativeModel, Factorises):
         shifts = [shift.expand(num_samples, -1) for shift in self._shifts(self.context(y, num_samples))]
         for mask in masks.unique().tolist():
             for rows in (masks == mask).nonzero().squeeze(1).split(SAMPLE_CHUNK):
-                samples[rows] = self._one_by_one([shift[rows] for shift in shifts], mask, self._drawn)
+                samples[rows] = self._one_by_one([shift[rows] for shift in shifts], mask, drawing(self.sampler))
         samples = samples.view(num_samples, *self.spec.shape)
         return as_levels(samples, self.spec.num_levels) if self.spec.is_discrete else samples
 
-    def _drawn(self, distribution: PixelDistribution | GaussianMixture, dim: int) -> Tensor:
-        return distribution.sample() if self.pixel is None else drawing(self.sampler)(distribution)
-
-    @torch.no_grad()
-    def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
-        """Images (num_images, C, H, W), uint8, whose levels `choose` gives, one dimension after the other. Raises ValueError
-        for several masks: a mixture does not factorise."""
+    def order(self) -> Tensor:
         if not self.factorises:
             raise ValueError(f"num_masks={self.num_masks}: a mixture of autoregressive models does not factorise")
-        _, height, width = self.spec.shape
+        return self.degrees(0)[0].argsort()
 
-        def at(distribution: PixelDistribution, dim: int) -> Tensor:
-            channel, place = divmod(dim, height * width)
-            return choose(distribution, channel=channel, row=place // width, column=place % width)
-
+    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
+        self.order()  # raises ValueError
         shifts = [shift.expand(num_images, -1) for shift in self._shifts(self.context(y, num_images))]
-        return self._one_by_one(shifts, 0, at).to(self.spec.dtype).view(num_images, *self.spec.shape)
+        return self._one_by_one(shifts, 0, choose).view(num_images, *self.spec.shape)
 
-    def _one_by_one(
-        self, shifts: list[Tensor], mask: int, value_of: Callable[[PixelDistribution | GaussianMixture, int], Tensor]
-    ) -> Tensor:
-        """(N, D) under one mask, in its order of dimensions; `value_of(distribution, dimension)` gives each value. shifts: of
-        `_shifts`, (N, 1) or (N, width) each.
+    def _one_by_one(self, shifts: list[Tensor], mask: int, choose: Choose) -> Tensor:
+        """(N, D) under one mask, in its order of dimensions. shifts: of `_shifts`, (N, 1) or (N, width) each.
 
         A unit of degree t depends on the dimensions at positions 1 .. t. It is computed when these are drawn, and is zero
         until then. Inputs that a unit or an output must not see are therefore still zero, and no mask is needed.
@@ -222,13 +216,15 @@ class MADE(GenerativeModel, Factorises):
         units = [[(own == t).nonzero().squeeze(1) for t in range(1, len(order) + 1)] for own in hidden_degrees]
         activations = [torch.zeros(num_samples, len(own), device=self.device) for own in (order, *hidden_degrees)]
         drawn = torch.zeros_like(activations[0])
+        height, width = self.spec.shape[1:] if self.spec.is_image else (1, 1)
         for t, dim in enumerate(order.argsort().tolist()):
             outputs = of_outputs[:, dim :: len(order)] if self.contexts else 0.0
             for layer, source in ((self.out, activations[-1]), (self.direct, activations[0])):
                 if layer is not None:
                     bias = None if layer.bias is None else layer.bias[dim :: len(order)]
                     outputs = outputs + F.linear(source, layer.weight[dim :: len(order)], bias)
-            value = value_of(self.distribution(outputs.unsqueeze(2)), dim).view(num_samples)
+            channel, (row, column) = dim // (height * width), divmod(dim % (height * width), width)
+            value = choose(self.distribution(outputs.unsqueeze(2)), channel=channel, row=row, column=column)
             drawn[:, dim] = value
             activations[0][:, dim] = to_unit(value, self.spec.num_levels) if self.spec.is_discrete else value
             for level, layer in enumerate(self.layers):

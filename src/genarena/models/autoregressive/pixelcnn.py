@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from genarena.distributions import PixelHead
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim, to_unit
+from genarena.models.autoregressive.degrees import raster_degrees
 from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.autoregressive.row_cache import RowCache
 from genarena.models.base import GenerativeModel
@@ -183,11 +184,13 @@ class PixelCNN(GenerativeModel, Factorises):
             range(num_samples)[first : first + self.sample_chunk] for first in range(0, num_samples, self.sample_chunk)
         ]
         choose = drawing(self.sampler)
-        drawn = [self.traverse(len(part), choose, None if y is None else y[part.start : part.stop]) for part in parts]
+        drawn = [self.unroll(len(part), choose, None if y is None else y[part.start : part.stop]) for part in parts]
         return as_levels(torch.cat(drawn), self.spec.num_levels)
 
-    @torch.no_grad()
-    def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
+    def order(self) -> Tensor:
+        return raster_degrees(self.spec.shape).argsort()
+
+    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
         """Levels (num_images, C, H, W) that `choose` gives: rows first, then columns, then channels."""
         _, height, width = self.spec.shape
         cache = RowCache(self.stack, num_images, width, self.context(y, num_images))

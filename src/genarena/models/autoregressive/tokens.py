@@ -33,9 +33,13 @@ class BlockTokens:
 
     def encode(self, x: Tensor) -> Tensor:
         """(N, C, H, W) levels to (N, T) int64."""
+        return self.join(self.blocks(x))
+
+    def blocks(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to its blocks (N, T, pixels); `image` goes back."""
         (rows, columns, channels), (high, wide) = self.grid, self.block
-        blocks = x.long().reshape(len(x), channels, rows, high, columns, wide).permute(0, 2, 4, 1, 3, 5)
-        return self.join(blocks.reshape(len(x), self.num_tokens, self.num_pixels))
+        blocks = x.reshape(len(x), channels, rows, high, columns, wide).permute(0, 2, 4, 1, 3, 5)
+        return blocks.reshape(len(x), self.num_tokens, self.num_pixels)
 
     def join(self, levels: Tensor) -> Tensor:
         """Levels (..., pixels) of blocks to tokens (...), int64."""
