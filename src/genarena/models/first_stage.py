@@ -6,6 +6,7 @@ Differs from the papers: the codes of training are draws of q(z|x), made anew at
 the pair keeps its bound on log p(x); one number scales all codes, and no adversarial or perceptual loss is used.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -99,6 +100,12 @@ class FirstStage(nn.Module):
         log_var = encoded[:, 1].flatten(1)
         return 0.5 * (log_var + 1.0 + torch.log(2.0 * torch.tensor(torch.pi))).sum(1)
 
+    def log_posterior(self, encoded: Tensor, codes: Tensor) -> Tensor:
+        """log q(z|x) of scaled codes, as a density of codes that are not scaled; (N,) nats."""
+        mean, log_var = encoded.view(len(encoded), -1, *self.code_shape).unbind(1)
+        squared = (codes * self.scale - mean).square() * (-log_var).exp()
+        return -0.5 * (squared + log_var + math.log(2.0 * math.pi)).flatten(1).sum(1)
+
     def settle(self, encoded: Tensor) -> None:
         """Set `scale`: the square root of the variance of z ~ q(z|x) over encoded training examples and dimensions."""
         mean = encoded[:, 0].double()
@@ -178,9 +185,13 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
         if self.likelihood is Likelihood.NONE:
             return super().log_prob(x, y, num_samples)
         encoded = self.first_stage.encoded(x)
-        codes = self.first_stage.draw(encoded)
-        prior = self.prior.log_prob(codes, y, DRAWS * num_samples) - codes[0].numel() * self.first_stage.scale.log()
-        return self.first_stage.log_likelihood(x, codes) + prior + self.first_stage.entropy(encoded)
+        joint = self.log_joint(x, self.first_stage.draw(encoded), y, DRAWS * num_samples)
+        return joint + self.first_stage.entropy(encoded)
+
+    def log_joint(self, x: Tensor, codes: Tensor, y: Tensor | None = None, draws: int = 1) -> Tensor:
+        """log p(x|z) + log p(z | y) of scaled codes, as a density of codes that are not scaled, (N,) nats; `draws` in p(z)."""
+        prior = self.prior.log_prob(codes, y, draws) - codes[0].numel() * self.first_stage.scale.log()
+        return self.first_stage.log_likelihood(x, codes) + prior
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         prior = self.prior.estimator(DRAWS * num_samples)
