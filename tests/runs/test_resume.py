@@ -9,7 +9,7 @@ from genarena.build import build
 from genarena.config import available, compose
 from genarena.run import run
 from genarena.training.callbacks.budget import Budget
-from tests.first_stages import finished_run, standing, stands
+from tests.first_stages import TINY, finished_run, foundation, standing, stands
 from tests.run_folders import tensors, the_folder
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
@@ -17,13 +17,13 @@ BATCH, BATCHES = 16, 8
 
 
 @pytest.fixture(scope="module")
-def first_stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finished_run(tmp_path_factory.mktemp("first"))
+def first_stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: finished_run(tmp_path_factory.mktemp("first"), name) for name in TINY}
 
 
-def command(name: str, runs_dir: Path, first_stage: Path) -> list[str]:
+def command(name: str, runs_dir: Path, first_stages: dict[str, Path]) -> list[str]:
     return [
-        *([f"model.first_stage={first_stage}"] if stands(name) else []),
+        *([f"model.first_stage={first_stages[foundation(name)]}"] if stands(name) else []),
         f"model={name}",
         "data=digits",
         "budget=smoke",
@@ -41,11 +41,11 @@ def command(name: str, runs_dir: Path, first_stage: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_resumed_run_equals_the_uninterrupted_one(
-    name: str, tmp_path: Path, first_stage: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, first_stages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if build(standing(compose([f"model={name}", "data=digits"])), "model").max_epochs == 0:
         pytest.skip("learns nothing")
-    run(compose(command(name, tmp_path / "whole", first_stage)))
+    run(compose(command(name, tmp_path / "whole", first_stages)))
     whole = torch.load(the_folder(tmp_path / "whole").last, weights_only=True)
 
     budget_step = Budget.on_train_batch_end
@@ -57,12 +57,12 @@ def test_resumed_run_equals_the_uninterrupted_one(
 
     monkeypatch.setattr(Budget, "on_train_batch_end", killed_after_six)
     with pytest.raises(InterruptedError):
-        run(compose(command(name, tmp_path / "parts", first_stage)))
+        run(compose(command(name, tmp_path / "parts", first_stages)))
     folder = the_folder(tmp_path / "parts")
     monkeypatch.undo()
     assert torch.load(folder.last, weights_only=True)["arena"]["batches_seen"] == BATCHES // 2
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
-    row = run(compose([*command(name, tmp_path / "parts", first_stage), f"resume={folder.path}"]))
+    row = run(compose([*command(name, tmp_path / "parts", first_stages), f"resume={folder.path}"]))
     assert row["status"] == "ok"
     assert row["cost"]["examples_seen"] == BATCH * BATCHES
 

@@ -149,6 +149,21 @@ class Infers(ABC):
         return self.likelihood_of(z, y).sample()
 
 
+class Quantises(ABC):
+    """log p(x) >= log p(x|e(x)) + log p(e(x)), where e(x) are discrete codes, `num_codes` kinds on a grid (h, w)."""
+
+    num_codes: int
+    code_size: tuple[int, int]
+
+    @abstractmethod
+    def codes(self, x: Tensor) -> Tensor:
+        """e(x) (N, h, w) int64 of data (N, *shape)."""
+
+    @abstractmethod
+    def likelihood_of_codes(self, codes: Tensor) -> PixelDistribution:
+        """p(x|codes) of codes (N, h, w) int64."""
+
+
 class Weighs(ABC):
     @abstractmethod
     def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:

@@ -9,7 +9,7 @@ the pair keeps its bound on log p(x); one number scales all codes, and no advers
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -134,9 +134,11 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
 
     It is a lower bound where q and p(x|z) are known and log p(z) is exact or bounded itself; else there is no likelihood.
 
-    first_stage: on the command line the folder of a finished run, which is only read.
+    first_stage: on the command line the folder of a finished run, which is only read. Its model has the capability `needs`.
     prior: makes a `GenerativeModel` for a `spec`, the codes.
     """
+
+    needs: ClassVar[type] = Decodes
 
     def __init__(
         self, spec: DataSpec, training: Training | None, first_stage: Any, prior: Callable[..., GenerativeModel]
@@ -144,8 +146,14 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
         super().__init__(spec, training)
         if not isinstance(first_stage, FirstStage):
             raise ValueError(f"model.first_stage={first_stage}: expected the folder of a finished run")
+        if not isinstance(first_stage.model, self.needs):
+            raise ValueError(f"model.first_stage: {first_stage.name} is no model that {self.needs.__name__.lower()}")
         self.first_stage = first_stage
-        self.prior = prior(spec=first_stage.code_spec(spec))
+        self.prior = prior(spec=self.code_spec(spec))
+
+    def code_spec(self, spec: DataSpec) -> DataSpec:
+        """What the codes of data `spec` are to the prior. Raises ValueError for other data than that of the first stage."""
+        return self.first_stage.code_spec(spec)
 
     @property
     def likelihood(self) -> Likelihood:
@@ -170,6 +178,7 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
         return self.prior.loss(self._codes(batch))
 
     def _codes(self, batch: Batch) -> Batch:
+        """The batch with codes, drawn anew, in place of data or encoded examples."""
         return Batch(self.first_stage.draw(self.first_stage.encoded(batch.x)), batch.y)
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ to be learnt.
 
 Differs from the paper: discretised-logistic or Bernoulli pixels, so that the reconstruction is in nats; codes start at centres
 found by k-means, and unused ones are put at outputs of the encoder; the prior is uniform over codes, and no second model of
-them is trained here (a model of two stages does that).
+them is trained here (`latent_ar` does that).
 """
 
 import math
@@ -18,7 +18,7 @@ from torch import Tensor
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, to_unit
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Decodes, Encodes
+from genarena.models.capabilities import Decodes, Encodes, Quantises
 from genarena.nets.codebook import Codebook, FiniteScalar, Quantised, perplexity, usage
 from genarena.nets.resnet import SpatialDecoder, SpatialEncoder
 from genarena.options.values import Count, NonNegative, Share, Whole
@@ -29,7 +29,7 @@ from genarena.training.module import Training
 ROWS = 256  # images decoded at once where none is needed for a gradient
 
 
-class VQVAE(GenerativeModel, Encodes, Decodes):
+class VQVAE(GenerativeModel, Encodes, Decodes, Quantises):
     """min -log p(x | e(x)) + beta |z(x) - sg[e(x)]|^2, with e(x) the codes nearest to z(x), and the gradient of e passed to z,
 
     log p(x) >= log p(x | e(x)) - M log K, for M codes out of K: q(e|x) has all its mass on e(x), and the prior is uniform.
@@ -72,6 +72,7 @@ class VQVAE(GenerativeModel, Encodes, Decodes):
         self.encoder = SpatialEncoder(channels, self.codebook.dim, *sizes)
         self.decoder = SpatialDecoder(self.codebook.dim, self.head.out_channels, *sizes, tuple(size))
         self.code_size = tuple(-(-side // 2**halvings) for side in size)  # (h, w): M = h w codes
+        self.num_codes = self.codebook.num_codes
         self._pending: list[Tensor] = []  # outputs of the encoder since the last step, (positions, D)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -106,21 +107,25 @@ class VQVAE(GenerativeModel, Encodes, Decodes):
         """p(x|e) of code vectors (N, D, h, w)."""
         return self.head(self.decoder(vectors))
 
+    def likelihood_of_codes(self, codes: Tensor) -> PixelDistribution:
+        """p(x|e) of the indices of codes (N, h, w)."""
+        return self.likelihood_of(self.codebook.lookup(codes))
+
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """log p(x|e(x)) - M log K, (N,) nats; it involves no chance, so `num_samples` changes nothing. `y` is not used."""
-        log_prior = -math.prod(self.code_size) * math.log(self.codebook.num_codes)
-        parts = [self.likelihood_of(self.codebook(self.encode(part)).vectors).log_prob(part) for part in x.split(ROWS)]
+        log_prior = -math.prod(self.code_size) * math.log(self.num_codes)
+        parts = [self.likelihood_of_codes(self.codes(part)).log_prob(part) for part in x.split(ROWS)]
         return torch.cat(parts).flatten(1).sum(1) + log_prior
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         method = "evidence lower bound: one code per place, uniform prior over codes"
-        return {"method": method, "num_codes": self.codebook.num_codes, "draws_asked": num_samples}
+        return {"method": method, "num_codes": self.num_codes, "draws_asked": num_samples}
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """x ~ p(x|e) for uniformly drawn codes, the model whose bound is reported; `y` is not used."""
-        codes = torch.randint(self.codebook.num_codes, (num_samples, *self.code_size), device=self.device)
-        return torch.cat([self.likelihood_of(self.codebook.lookup(part)).sample() for part in codes.split(ROWS)])
+        codes = torch.randint(self.num_codes, (num_samples, *self.code_size), device=self.device)
+        return torch.cat([self.likelihood_of_codes(part).sample() for part in codes.split(ROWS)])
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The encoder's output z(x) (N, D, h, w), before it is quantised."""
