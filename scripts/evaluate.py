@@ -8,7 +8,8 @@ from typing import Any
 from genarena import cli
 from genarena.errors import UserError
 from genarena.metrics import check as check_metrics
-from genarena.options.script import FEATURES, Option, features, of_sampler
+from genarena.metrics import check_option
+from genarena.options.script import FEATURES, Option, features, of_sampler, read
 from genarena.options.signatures import parameters
 from genarena.options.values import Device, Folder
 
@@ -18,11 +19,9 @@ SETTINGS = {
     if name != "features"
 }
 TIMEOUT = 1800.0  # seconds that one process waits for another
-USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N] [iw_samples=K]
-    [iw_num_test=N] [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>] [split=test|val]
-    [iw_bounds_k=[1,10,100]] [iw_bounds_num_test=N]
-    [ode_num_test=N] [ode_tolerance=1e-5] [ode_probes=N] [ode_dequantisation=model|uniform]
-    [ais_num_test=N] [ais_chains=N] [ais_steps=N] [ais_sigma=0.2]
+USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N]
+    [batch_size=N] [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>] [split=test|val]
+    [metric.<metric>.<option>=<value>]       e.g. metric.iw_nll_nats.draws=1000; python train.py --help lists them
     [sampler=<name>] [sampler.<option>=<value>]
     [features.space=domain|inception|dinov2|clip] [features.{inception,dinov2,clip}_weights=<file>|download]
 
@@ -43,6 +42,7 @@ OPTIONS = {
 
 def main() -> None:
     sampler, others = of_sampler(sys.argv[1:])
+    own, others = _of_metrics(others)
     options = cli.options(OPTIONS, USAGE, others)
     metrics = options["metrics"]
     if metrics is not None:
@@ -57,12 +57,19 @@ def main() -> None:
     _refuse_failed(results.read_row(RunFolder.open(options["run"]).result), options)
     changes = settings | {"features": features(options)}
     with world.together("cpu" if options["device"] == "cpu" else "gpu", TIMEOUT):
-        row = api.rescore(options["run"], metrics, changes, options["data_root"], options["device"], sampler)
+        row = api.rescore(options["run"], metrics, changes, options["data_root"], options["device"], sampler, own)
         if world.rank() == 0:
-            others = [options["out"], metrics, *settings, *changes["features"], options["device"]]
+            others = [options["out"], metrics, *settings, *own, *changes["features"], options["device"]]
             keep = sampler and not any(others) and row["status"] == "ok"
             out = Path(options["run"], evaluations.FOLDER, row["evaluation"], "result.json") if keep else options["out"]
             show(row, out)
+
+
+def _of_metrics(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The values of `metric.<metric>.<option>=<value>`, and all other arguments. Raises UserError."""
+    given = [text for text in arguments if text.startswith("metric.")]
+    kinds = {key: Option(check_option(key)) for key in (text.partition("=")[0] for text in given)}
+    return read(given, kinds), [text for text in arguments if text not in given]
 
 
 def _refuse_failed(row: dict[str, Any], options: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from genarena.options.values import Folder, Seed
 
 GRID = 64
 USAGE = """python scripts/score.py samples=<folder|npz> (data=<d> [data.<option>=...] | reference=<folder|npz>) name=<n>
-    metrics=[fid,kid] [features.{inception,dinov2,clip}_weights=<file>] [out=<json>]
+    metrics=[fid,kid] [metric.<metric>.<option>=<value>] [features.{inception,dinov2,clip}_weights=<file>] [out=<json>]
     [runs_dir=runs budget=<b> seed=0]      a row, marked as imported, on the table of that data set and budget
 
 Pictures are 8-bit; an .npz file holds levels, uint8 (N, C, H, W) or (N, H, W, C), as scripts/sample.py writes them. With
@@ -35,10 +35,12 @@ OPTIONS = {
 
 def main() -> None:
     of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
-    options = cli.options(OPTIONS, USAGE, [argument for argument in sys.argv[1:] if argument not in of_data])
+    of_metrics = [argument for argument in sys.argv[1:] if argument.startswith("metric.")]
+    others = [argument for argument in sys.argv[1:] if argument not in (*of_data, *of_metrics)]
+    options = cli.options(OPTIONS, USAGE, others)
     _check(options, of_data)
     # The groups must be chosen all: `uniform` is no part of it, `digits` and `paper` only where nothing reads them.
-    chosen = [f"data={options['data'] or 'digits'}", f"budget={options['budget'] or 'paper'}", *of_data]
+    chosen = [f"data={options['data'] or 'digits'}", f"budget={options['budget'] or 'paper'}", *of_data, *of_metrics]
     cfg = OmegaConf.to_container(config.compose(config.check(["model=uniform", *chosen])), resolve=True)
     metrics = options["metrics"] if options["metrics"] is not None else cfg["metrics"]
 
@@ -69,7 +71,7 @@ def main() -> None:
     sizes = {} if options["budget"] else {"num_samples": len(images), "num_test": data.test.size}
     backbones = cfg["evaluation"]["features"] | features(options)
     settings = build(cfg["evaluation"] | sizes | {"features": backbones}, "evaluation")
-    records = imported.score(images, data, metrics, settings)
+    records = imported.score(images, data, metrics, settings, cfg["metric"])
 
     brightest = max(int(images.max()), int(data.test.x.max()))
     if options["reference"] and brightest < 128:
@@ -83,7 +85,7 @@ def main() -> None:
         folder = RunFolder.create(Path(options["runs_dir"]), options["data"], options["name"], options["seed"])
         save_samples(images[:GRID], data.spec, folder.samples / "final.png")
         row = imported.imported_row(
-            options["name"], data, records, settings, cfg["budget"], options["seed"], folder.path.name
+            options["name"], data, records, settings, cfg["metric"], cfg["budget"], options["seed"], folder.path.name
         )
         results.write_row(row, folder.result)
         print(f"run: {folder.path}")

@@ -25,7 +25,8 @@ def main(folder: Path) -> None:
         cfg, model = RunFolder.open(path).rebuild()
         data = build(cfg["data"], "data")
         data.setup()
-        alone = evaluate(model, data, METRICS, build(cfg["evaluation"], "evaluation"), progress=False).metrics
+        settings = build(cfg["evaluation"], "evaluation")
+        alone = evaluate(model, data, METRICS, settings, cfg["metric"], progress=False).metrics
         for metric, record in alone.items():
             if record["value"] is not None:
                 one, two = record["value"], there[metric]["value"]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.evaluation import features
+from genarena.evaluation.asked import load_metric
 from genarena.evaluation.backbones import BACKBONES
-from genarena.evaluation.protocol import load_metric
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import PUBLISHED
 from genarena.likelihood import Likelihood
@@ -21,15 +21,14 @@ from genarena.models.capabilities import Emits, Integrates, Weighs
 from genarena.spec import Batch, DataSpec
 
 SPEC = DataSpec((1, 8, 8), 16, 2)
-SETTINGS = EvaluationSettings(
-    num_samples=300,
-    num_test=200,
-    iw_num_test=20,
-    iw_bounds_k=(1, 5),
-    ode_num_test=20,
-    ais_steps=5,
-    batch_size=64,
-)
+SETTINGS = EvaluationSettings(num_samples=300, num_test=200, batch_size=64)
+OPTIONS = {
+    "iw_nll_nats": {"num_test": 20},
+    "iw_bounds": {"k": [1, 5]},
+    "ode_nll_nats": {"num_test": 20},
+    "ode_bits_per_dim": {"num_test": 20},
+    "ais_nll_nats": {"steps": 5},
+}
 
 
 class Projection(nn.Module):

@@ -107,7 +107,12 @@ def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.M
         ("sample", "num_samples=1", "run=... is missing; --help says what there is"),
         ("compress", "run=r out=o num_images=two", "num_images=two: expected int"),
         ("evaluate", "run=r features.space=vgg", "features.space=vgg: expected domain, inception, dinov2, clip"),
-        ("evaluate", "run=r ais_steps=0.5", "ais_steps=0.5: expected int"),
+        ("evaluate", "run=r metric.ais_nll_nats.steps=0.5", "metric.ais_nll_nats.steps=0.5: expected int"),
+        (
+            "evaluate",
+            "run=r metric.ais_nll_nats.step=5",
+            "metric.ais_nll_nats.step: there is no such option; did you mean",
+        ),
         ("evaluate", "run=r split=train", "split=train: expected test, val"),
         ("evaluate", "run=r metrics=fid", "metrics=fid: expected a list"),
         ("score", "samples=s name=n data=digits metrics=[fid] seed=1.5", "seed=1.5: expected int"),

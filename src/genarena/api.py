@@ -27,6 +27,7 @@ from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
 from genarena.evaluation import evaluate as evaluation
 from genarena.evaluation import memory, samplers
+from genarena.evaluation.asked import with_options
 from genarena.evaluation.rescoring import load_data, rescore
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.files.progress import Bars
@@ -116,20 +117,26 @@ def fit(
 
 
 def evaluate(
-    model: GenerativeModel, data: Data, metrics: list[str], settings: EvaluationSettings | None = None
+    model: GenerativeModel,
+    data: Data,
+    metrics: list[str],
+    settings: EvaluationSettings | None = None,
+    options: Options = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure metrics of a model, in eval mode, on the test split of a data set.
 
     data: a name of conf/data, or a data set. metrics: names of the files in genarena/metrics.
     settings: sizes of the evaluation, e.g. EvaluationSettings(num_samples=500, num_test=500); default: 10,000 of both.
+    options: options of single metrics, as on the command line, e.g. {"metric.iw_nll_nats.draws": 100}.
 
     Returns a record per metric: `value`, `unit`, `n` and more, or `value` None and the `reason`. Raises ValueError for a
-    model in training mode, UserError for a metric that does not exist or data of another shape than the model's.
+    model in training mode, UserError for a metric or an option that does not exist, or data of another shape than the model's.
     """
     data = build(_composed("uniform", data, [])["data"], "data") if isinstance(data, str) else data
     data.setup()
     _check_pair(model, data)
-    return evaluation.evaluate(model, data, metrics, settings or EvaluationSettings(), progress=False).metrics
+    own = with_options({}, options)
+    return evaluation.evaluate(model, data, metrics, settings or EvaluationSettings(), own, progress=False).metrics
 
 
 def sample(

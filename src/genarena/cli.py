@@ -37,6 +37,10 @@ What there is to choose (group=option):
 {groups}
 metrics=[...]: {metrics}
 
+Options of a metric, and of the evidence that it asks for (metric.<name>.<option>=<value>):
+
+{options}
+
 Other options: seed, runs_dir, debug=true, and anything in the composed config, e.g. model.latent_dim=16,
 budget.minutes=2, budget.examples=10000, trainer.precision=32-true, data.root=<folder>."""
 
@@ -154,8 +158,18 @@ def _help() -> str:
     lines = [f"  {group + '=':12s}{' '.join(config.available(group))}" for group in groups]
     return HELP.format(
         groups="\n".join(f"{textwrap.fill(line, 110, subsequent_indent=' ' * 14)}\n" for line in lines),
-        metrics=" ".join(metrics.names()),
+        metrics=textwrap.fill(" ".join(metrics.names()), 110, subsequent_indent=" " * 4),
+        options="\n".join(f"  {name}" for name in _of_metrics()),
     )
+
+
+def _of_metrics() -> list[str]:
+    """`metric.<name>.{<option>,...}` for each metric that has options."""
+    found: dict[str, list[str]] = {}
+    for key in metrics.options():
+        _, name, option = key.split(".")
+        found.setdefault(name, []).append(option)
+    return [f"metric.{name}.{own[0] if len(own) == 1 else '{' + ','.join(own) + '}'}" for name, own in found.items()]
 
 
 def options(

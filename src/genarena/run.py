@@ -94,7 +94,7 @@ class Run:
         with RunFolder.open(resolved["resume"]).bounded() if resolved["resume"] else nullcontext():
             self.model: GenerativeModel = build_model(resolved)
         self.settings: EvaluationSettings = build(resolved["evaluation"], "evaluation")
-        protocol(resolved["metrics"], self.settings)  # loads the metrics
+        protocol(resolved["metrics"], self.settings, resolved["metric"])  # loads the metrics
         wandb_run.check(resolved["logger"])
         check_model(resolved["trainer"], self.model)
         exchange.same_state(self.model)
@@ -162,9 +162,8 @@ class Run:
         """Measure the metrics and the costs. Returns the samples (N, *shape); None if no metric needed any."""
         started = time.perf_counter()
         memory.reset_peak()
-        evaluation = evaluate(
-            self.model, self.data, self.resolved["metrics"], self.settings, debug=self.resolved["debug"]
-        )
+        metrics, options, debug = (self.resolved[key] for key in ("metrics", "metric", "debug"))
+        evaluation = evaluate(self.model, self.data, metrics, self.settings, options, debug=debug)
         self.row["metrics"] = evaluation.metrics
         self.row["nonfinite"]["samples"] = evaluation.nonfinite_samples
         self.row["cost"] |= {

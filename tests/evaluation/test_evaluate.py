@@ -12,10 +12,11 @@ from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.errors import UserError
 from genarena.evaluation import features
+from genarena.evaluation.asked import asked, load_metric, needed
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.evidence.base import kinds
 from genarena.evaluation.gathered import Evidence
-from genarena.evaluation.protocol import load_metric, needed, protocol
+from genarena.evaluation.protocol import protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import PUBLISHED
 from genarena.likelihood import Likelihood
@@ -27,7 +28,8 @@ from genarena.models.energy.ebm import EBM
 from genarena.spec import Batch, DataSpec
 
 SPEC = DataSpec((1, 8, 8), 4, 2)
-SETTINGS = EvaluationSettings(num_samples=70, num_test=50, iw_samples=3, iw_num_test=20, batch_size=32)
+SETTINGS = EvaluationSettings(num_samples=70, num_test=50, batch_size=32)
+OPTIONS = {"iw_nll_nats": {"draws": 3, "num_test": 20}}
 
 
 def some(x: Tensor, number: int) -> Tensor:
@@ -99,8 +101,14 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Halves:
     return module
 
 
-def run(model: GenerativeModel, data: ArenaDataModule, *metrics: str, settings: EvaluationSettings = SETTINGS):
-    return evaluate(model.eval(), data, metrics, settings, progress=False)
+def run(
+    model: GenerativeModel,
+    data: ArenaDataModule,
+    *metrics: str,
+    settings: EvaluationSettings = SETTINGS,
+    options: dict = OPTIONS,
+):
+    return evaluate(model.eval(), data, metrics, settings, options, progress=False)
 
 
 def without_seconds(metrics: dict[str, dict]) -> dict[str, dict]:
@@ -183,9 +191,9 @@ def test_importance_weights_only_where_they_tighten_a_bound(data: Halves) -> Non
 
 
 def test_the_bound_as_a_curve_over_draws_in_bounded_memory(data: Halves) -> None:
-    settings = EvaluationSettings(iw_bounds_k=[1, 10, 2000], iw_bounds_num_test=40, batch_size=900)
+    settings, options = EvaluationSettings(batch_size=900), {"iw_bounds": {"k": [1, 10, 2000], "num_test": 40}}
     model = WeighedNoise(SPEC)
-    entry = run(model, data, "iw_bounds", settings=settings).metrics["iw_bounds"]
+    entry = run(model, data, "iw_bounds", settings=settings, options=options).metrics["iw_bounds"]
     assert model.calls == 40 * [("log_weights", 1, 900), ("log_weights", 1, 900), ("log_weights", 1, 200)]
     brightness = 0.001 * data.test.x[:40].flatten(1).sum(1).double()
     exact = 64 * math.log(4) - brightness.mean().item()
@@ -207,8 +215,10 @@ def test_a_decoder_alone_has_an_estimate_with_its_noise_stated(data: Halves) -> 
         def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
             return 0.0 * z[:, :1, None, None].expand(-1, 1, 8, 8)
 
-    settings = EvaluationSettings(ais_num_test=30, ais_chains=3, ais_steps=4, ais_sigma=0.5, batch_size=20)
-    entry = run(Grey(SPEC), data, "ais_nll_nats", settings=settings).metrics["ais_nll_nats"]
+    options = {"ais_nll_nats": {"num_test": 30, "chains": 3, "steps": 4, "sigma": 0.5}}
+    entry = run(Grey(SPEC), data, "ais_nll_nats", settings=EvaluationSettings(batch_size=20), options=options).metrics[
+        "ais_nll_nats"
+    ]
     edges = torch.tensor([-math.inf, -2.0 / 3.0, 0.0, 2.0 / 3.0, math.inf], dtype=torch.float64) / 0.5
     log_mass = torch.special.ndtr(edges).diff().log()
     exact = -log_mass[some(data.test.x, 30).long()].flatten(1).sum(1).mean().item()
@@ -277,9 +287,13 @@ def test_a_probability_flow_is_an_estimate_with_its_solver_stated(data: Halves) 
             return torch.full((len(x),), -64 * math.log(2.0)), {"method": "ODE", "nfe": len(x)}
 
     model = Flow(SPEC)
-    settings = EvaluationSettings(ode_num_test=48, ode_tolerance=1e-3, ode_probes=2, ode_dequantisation="uniform")
-    metrics = run(model, data, "ode_bits_per_dim", "ode_nll_nats", settings=settings).metrics
-    assert model.calls == [(32, 1e-3, 2, "uniform"), (16, 1e-3, 2, "uniform")]
+    own = {"num_test": 48, "tolerance": 1e-3, "probes": 2, "dequantisation": "uniform"}
+    both = {"ode_bits_per_dim": own, "ode_nll_nats": own}
+    metrics = run(model, data, "ode_bits_per_dim", "ode_nll_nats", options=both).metrics
+    assert model.calls == [(32, 1e-3, 2, "uniform"), (16, 1e-3, 2, "uniform")]  # solved once for both
+    apart = both | {"ode_nll_nats": own | {"tolerance": 1e-4}}
+    run(model, data, "ode_bits_per_dim", "ode_nll_nats", options=apart)
+    assert [call[1] for call in model.calls[2:]] == [1e-3, 1e-3, 1e-4, 1e-4]  # each with its own tolerance
     assert metrics["ode_bits_per_dim"]["value"] == pytest.approx(1.0)
     assert metrics["ode_nll_nats"]["value"] == pytest.approx(64 * math.log(2.0))
     for entry in metrics.values():
@@ -380,9 +394,11 @@ def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.Monkey
     json.dumps(base)
     assert base["networks"] == {"domain": features.recipe_hash()}
     assert protocol(["fid", "nll_nats"], SETTINGS)["networks"] == {"inception": PUBLISHED["inception"].sha256}
-    longer = dataclasses.replace(SETTINGS, ais_steps=SETTINGS.ais_steps + 1)
-    assert base == protocol(["recall", "bits_per_dim"], longer)  # no metric of it anneals
-    assert protocol(["ais_nll_nats"], SETTINGS)["id"] != protocol(["ais_nll_nats"], longer)["id"]
+    longer = {"ais_nll_nats": {"steps": 501}}
+    assert base == protocol(["recall", "bits_per_dim"], SETTINGS, longer)  # no metric of it anneals
+    assert protocol(["ais_nll_nats"], SETTINGS)["id"] != protocol(["ais_nll_nats"], SETTINGS, longer)["id"]
+    default = {"ais_nll_nats": {"steps": 500}}
+    assert protocol(["ais_nll_nats"], SETTINGS) == protocol(["ais_nll_nats"], SETTINGS, default)
     ids = {
         base["id"],
         protocol(["recall"], SETTINGS)["id"],
@@ -395,24 +411,34 @@ def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.Monkey
         protocol(["recal"], SETTINGS)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"num_samples": 0},
-        {"batch_size": 2.0},
-        {"iw_samples": True},
-        {"sample_seed": -1},
-        {"ais_sigma": 0.0},
-        {"ode_tolerance": "small"},
-        {"ode_dequantisation": "gauss"},
-        {"iw_bounds_k": [10, 1]},
-        {"iw_bounds_k": []},
-        {"iw_bounds_k": [1, 2.5]},
-    ],
-)
+@pytest.mark.parametrize("wrong", [{"num_samples": 0}, {"batch_size": 2.0}, {"sample_seed": -1}])
 def test_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(ValueError, match=f"evaluation.{next(iter(wrong))}="):
         EvaluationSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"iw_nll_nats": {"draws": True}}, "metric.iw_nll_nats.draws=True: expected int"),
+        ({"ais_nll_nats": {"sigma": 0.0}}, "metric.ais_nll_nats.sigma=0.0: expected a positive number"),
+        ({"ode_nll_nats": {"tolerance": "small"}}, "metric.ode_nll_nats.tolerance=small: expected float"),
+        (
+            {"ode_nll_nats": {"dequantisation": "gauss"}},
+            "metric.ode_nll_nats.dequantisation=gauss: expected model, uniform",
+        ),
+        ({"iw_bounds": {"k": [10, 1]}}, "metric.iw_bounds.k=[10, 1]: expected rising"),
+        ({"iw_bounds": {"k": []}}, "metric.iw_bounds.k=[]: expected rising"),
+        ({"iw_bounds": {"k": [1, 2.5]}}, "metric.iw_bounds.k=[1, 2.5]: expected rising"),
+        ({"recall": {"kk": 3}}, "metric.recall.kk: there is no such option; did you mean metric.recall.k?"),
+        ({"recal": {"k": 3}}, "metric.recal.k: there is no such option; did you mean metric.recall.k?"),
+        ({"fid": {"depth": 3}}, "metric.fid.depth: there is no such option; metrics with options are ais_nll_nats,"),
+    ],
+)
+def test_options_of_metrics_that_are_wrong(options: dict, said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        asked(["recall", "ais_nll_nats", "iw_nll_nats", "iw_bounds", "ode_nll_nats"], options)
+    assert str(refused.value).startswith(said)
 
 
 def test_training_mode_is_refused(data: Halves) -> None:

@@ -20,10 +20,11 @@ from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
 from genarena.spec import Batch
 from tests.first_stages import standing
-from tests.small_world import SETTINGS, SPEC, Drawn, Halves, some_samples
+from tests.small_world import OPTIONS, SETTINGS, SPEC, Drawn, Halves, some_samples
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
-FEW = dataclasses.replace(SETTINGS, num_samples=3, num_test=3, ode_num_test=2, batch_size=2)
+FEW = dataclasses.replace(SETTINGS, num_samples=3, num_test=3, batch_size=2)
+FEW_EXAMPLES = {"ode_nll_nats": {"num_test": 2}, "ode_bits_per_dim": {"num_test": 2}}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_a_nan_in_the_weights_never_becomes_a_valid_picture(name: str, data: Hal
     for value in weights:
         value.fill_(math.nan)
     chosen = ["nearest_neighbour_ratio", "sampling_seconds", "ode_nll_nats"]
-    found = evaluate(model, data, chosen, FEW, progress=False)
+    found = evaluate(model, data, chosen, FEW, FEW_EXAMPLES, progress=False)
     record = found.metrics["nearest_neighbour_ratio"]
     assert found.metrics["ode_nll_nats"]["value"] is None  # and the solver comes to an end
     if found.fake is None:  # the model refused to draw
@@ -118,7 +119,7 @@ def test_a_metric_that_fails_has_a_reason_and_the_others_their_values(
 ) -> None:
     monkeypatch.setattr(NearestNeighbourRatio, "compute", broken(error))
     model, chosen = Drawn(some_samples()).eval(), ["nearest_neighbour_ratio", "bits_per_dim"]
-    metrics = evaluate(model, data, chosen, SETTINGS, progress=False).metrics
+    metrics = evaluate(model, data, chosen, SETTINGS, OPTIONS, progress=False).metrics
     record = metrics["nearest_neighbour_ratio"]
     assert {key: record[key] for key in ("value", "reason", "failed")} == {
         "value": None,
@@ -128,7 +129,7 @@ def test_a_metric_that_fails_has_a_reason_and_the_others_their_values(
     assert metrics["bits_per_dim"]["value"] > 0.0
     said = capfd.readouterr().err
     assert said == f"warning: metric nearest_neighbour_ratio has no value: {reason}\n"
-    evaluate(model, data, chosen, SETTINGS, progress=False, debug=True)
+    evaluate(model, data, chosen, SETTINGS, OPTIONS, progress=False, debug=True)
     assert "in compute" in capfd.readouterr().err
 
 

@@ -11,10 +11,10 @@ from genarena.data.base import ArenaDataModule
 from genarena.evaluation.evidence import base
 from genarena.evaluation.evidence.base import Kind, kind_of, kinds, piece, used
 from genarena.evaluation.gathered import Evidence
-from genarena.evaluation.options import Settings
 from genarena.evaluation.subject import Subject
 from genarena.files.progress import Bars
 from genarena.metrics.base import Unavailable
+from genarena.options.settings import Settings
 from genarena.options.values import Count
 from tests.small_world import SETTINGS, SPEC, Drawn, Halves, some_samples
 
@@ -57,7 +57,7 @@ def made_of(name: str) -> set[str]:
 def test_a_number_out_of_range_is_refused_by_name(part: type[Settings]) -> None:
     for field in dataclasses.fields(part):
         for wrong in (0, -1, [], "x", None):
-            with pytest.raises(ValueError, match=f"evaluation.{field.name}="):
+            with pytest.raises(ValueError, match=rf"^(\w+\.)?{field.name}="):
                 part(**{field.name: wrong})
 
 
@@ -67,7 +67,7 @@ def brightness(monkeypatch: pytest.MonkeyPatch):
 
     @dataclasses.dataclass(frozen=True)
     class BrightnessSettings(Settings):
-        brightness_num_test: Count = 5
+        times: Count = 2
 
     class Brightness(Kind):
         Settings = BrightnessSettings
@@ -77,7 +77,7 @@ def brightness(monkeypatch: pytest.MonkeyPatch):
         @piece
         def brightness(self, real) -> float:
             self.calls.append("brightness")
-            return real.double().mean().item()
+            return self.settings.times * real.double().mean().item()
 
         @piece
         def impossible(self, brightness: float) -> float:
@@ -105,10 +105,21 @@ def test_a_new_file_is_a_new_kind(brightness: type[Kind], data: ArenaDataModule)
     assert [kind.__name__ for kind in used(["impossible"])] == ["Brightness", "Examples"]
     evidence = Evidence(Subject(Drawn(some_samples()).eval(), data, SETTINGS, Bars(shown=False)))
     value = evidence.get("brightness")
-    assert value == evidence.get("brightness") == data.test.x.double().mean().item()
+    assert value == evidence.get("brightness") == 2 * data.test.x.double().mean().item()
     for _ in range(3):
         with pytest.raises(Unavailable, match="it is dark"):
             evidence.get("impossible")
     assert brightness.calls == ["brightness", "impossible"]  # a failure is not tried again
     assert evidence.provenance(["brightness"]) == {"split": "test", "seen": "brightness"}
     assert evidence.found("drawn") is None
+
+
+def test_a_piece_is_made_once_for_each_of_its_settings(brightness: type[Kind], data: ArenaDataModule) -> None:
+    first = Evidence(Subject(Drawn(some_samples()).eval(), data, SETTINGS, Bars(shown=False)))
+    values = [first.under({brightness: brightness.Settings(times=times)}).get("brightness") for times in (2, 3, 2)]
+    assert values[0] == values[2] == pytest.approx(values[1] * 2 / 3)
+    assert first.get("brightness") == values[0]  # 2 is the default
+    assert brightness.calls == ["brightness", "brightness"]
+    assert first.under({brightness: brightness.Settings(times=9)}).get("real") is first.get(
+        "real"
+    )  # does not depend on it

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 import torch
 
+from genarena.evaluation.asked import asked, load_metric, needed
 from genarena.evaluation.evaluate import evaluate
-from genarena.evaluation.evidence.base import kinds, used
+from genarena.evaluation.evidence.base import used
 from genarena.evaluation.gathered import Evidence
-from genarena.evaluation.protocol import load_metric, needed, protocol
-from genarena.evaluation.settings import EvaluationSettings
-from genarena.metrics import names
+from genarena.evaluation.protocol import protocol
+from genarena.metrics import names, options
 from genarena.metrics.base import ArenaMetric
-from tests.small_world import SETTINGS, Drawn, furnished, some_samples
+from genarena.options.values import hints, is_known
+from tests.small_world import OPTIONS, SETTINGS, Drawn, furnished, some_samples
 
 SOURCES = r"arXiv \d{4}\.\d{4,5}|doi 10\.\d{4,}/\S+|defined here"  # where a reader finds the definition
 
@@ -36,7 +37,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Records, Records
     with pytest.MonkeyPatch.context() as patch:
         data = furnished(patch, tmp_path_factory.mktemp("world"))
         return tuple(
-            evaluate(Drawn(x).eval(), data, names(), settings, progress=False).metrics
+            evaluate(Drawn(x).eval(), data, names(), settings, OPTIONS, progress=False).metrics
             for x, settings in ((samples, SETTINGS), (shuffled, smaller))
         )
 
@@ -92,8 +93,8 @@ def test_a_finite_value_or_a_reason(name: str, records: Records) -> None:
 def test_the_record_says_where_the_numbers_come_from(name: str, records: Records) -> None:
     if records[name]["value"] is None:
         pytest.skip("no value")
-    asked = used(needed(load_metric(name)))
-    if any(kind.network or kind.in_chosen_space for kind in asked):
+    kinds = used(needed(load_metric(name)))
+    if any(kind.network or kind.in_chosen_space for kind in kinds):
         assert {"name", "weights"} <= set(records[name]["backbone"])
     if records[name].get("n_real") or "likelihood" in records[name]:
         assert records[name]["split"].startswith("test")
@@ -109,24 +110,33 @@ def test_neither_the_order_of_the_samples_nor_the_batch_size_matters(name: str, 
 
 @pytest.mark.parametrize("name", names())
 def test_the_protocol_names_its_settings_and_no_others(name: str) -> None:
-    rules, asked = protocol([name], SETTINGS), used(needed(load_metric(name)))
-    for kind in kinds():
-        if kind.Settings is None:
-            continue
-        own = {field.name for field in dataclasses.fields(kind.Settings)}
-        assert own & set(rules["settings"]) == (own if kind in asked else set())
-        for field in own:
-            value = getattr(SETTINGS, field)
-            if not isinstance(value, str):  # a choice: what else there is to choose is not known here
-                another = (*value, value[-1] + 1) if isinstance(value, tuple) else value + 1
-                other = protocol([name], dataclasses.replace(SETTINGS, **{field: another}))
-                assert (other["id"] != rules["id"]) == (kind in asked), field
-    constants = {key: value for kind in asked for key, value in kind.constants.items()}
-    assert constants.items() <= rules["settings"].items()
-    assert rules["k"] == ({name: load_metric(name).k} if hasattr(load_metric(name), "k") else {})
+    rules, chosen = protocol([name], SETTINGS, OPTIONS), asked([name], OPTIONS)[name]
+    own = {f"{name}.{option}": value for option, value in chosen.settings.items()}
+    assert {key: value for key, value in rules["settings"].items() if "." in key} == own
+    for option, value in chosen.settings.items():
+        if not isinstance(value, str):  # a choice: what else there is to choose is not known here
+            another = [*value, value[-1] + 1] if isinstance(value, list) else value + 1
+            given = OPTIONS.get(name, {}) | {option: another}
+            assert protocol([name], SETTINGS, OPTIONS | {name: given})["id"] != rules["id"], option
+    others = {"precision": {"k": 7}, "iw_nll_nats": {"draws": 7}}
+    others.pop(name, None)
+    assert protocol([name], SETTINGS, OPTIONS | others)["id"] == rules["id"]
+    kinds = used(needed(load_metric(name)))
+    assert {key: value for kind in kinds for key, value in kind.constants.items()}.items() <= rules["settings"].items()
 
 
-def test_settings_of_all_kinds_are_those_of_the_evaluation() -> None:
-    own = [field.name for kind in kinds() if kind.Settings for field in dataclasses.fields(kind.Settings)]
-    assert len(own) == len(set(own))
-    assert set(own) <= {field.name for field in dataclasses.fields(EvaluationSettings)}
+@pytest.mark.parametrize("name", names())
+def test_the_command_line_reads_the_options_from_the_source(name: str) -> None:
+    chosen = asked([name])[name]
+    imported = {
+        key: kind for part in (*chosen.evidence.values(), chosen.own) for key, kind in hints(type(part)).items()
+    }
+    read = {key.split(".")[2]: kind for key, kind in options().items() if key.startswith(f"metric.{name}.")}
+    assert read.keys() == imported.keys() == chosen.settings.keys()
+    assert all(kind == imported[key] for key, kind in read.items() if is_known(kind))
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_record_has_the_settings_as_used(name: str, records: Records) -> None:
+    if records[name]["value"] is not None:
+        assert records[name].get("settings", {}) == asked([name], OPTIONS)[name].settings

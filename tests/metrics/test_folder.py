@@ -7,7 +7,7 @@ import pytest
 
 from genarena import metrics
 from genarena.errors import UserError
-from genarena.evaluation.protocol import load_metric
+from genarena.evaluation.asked import load_metric
 
 
 def test_an_unknown_metric_names_the_nearest_or_all() -> None:

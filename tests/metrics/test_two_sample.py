@@ -6,7 +6,7 @@ import torch
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
 from genarena.errors import ArenaError
-from genarena.evaluation.evaluate import load_metric
+from genarena.evaluation.asked import load_metric
 from genarena.metrics.base import Unavailable
 from genarena.spec import DataSpec
 from genarena.statistics import frechet, kernel, neighbours

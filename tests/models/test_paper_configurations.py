@@ -16,7 +16,6 @@ PAPERS = [name for name in available("model") if name.endswith("_paper")]
 FREE = {  # option -> why no paper fixes it
     "spec": "what the data is",
     "training": "its own options are checked",
-    "net": "a node of its own, whose YAML writes all",
     "sampler": "a node of its own, chosen after training too",
     "net": "a file of conf/net, which is checked as this one is",
     "condition_dropout": "does nothing without a condition",

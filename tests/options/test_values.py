@@ -1,6 +1,6 @@
 """What the value of an option may be: one truth, on the command line and when an object is made."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,18 +52,6 @@ def test_the_source_says_what_the_imported_signature_says() -> None:
     assert {name: read[name] for name in known} == {name: imported[name] for name in known}
 
 
-def test_the_settings_of_every_kind_of_evidence_are_read_from_the_source() -> None:
-    from genarena.evaluation.settings import EvaluationSettings
-
-    read, imported = parameters("genarena.evaluation.settings.EvaluationSettings"), values.hints(EvaluationSettings)
-    assert read.keys() == imported.keys() == {field.name for field in fields(EvaluationSettings)}
-    unread = {name for name, kind in read.items() if not values.is_known(kind)}
-    assert unread == {"features", "iw_bounds_k"}  # of types that no value on the line can have
-    assert {name: read[name] for name in read.keys() - unread} == {
-        name: imported[name] for name in read.keys() - unread
-    }
-
-
 def test_build_refuses_what_the_command_line_refuses() -> None:
     spec = {"_target_": "genarena.spec.DataSpec", "shape": [1, 8, 8], "num_levels": 17}
     training = {"_target_": "genarena.training.module.Training", "ema_decay": 1.5}
@@ -72,12 +60,6 @@ def test_build_refuses_what_the_command_line_refuses() -> None:
         build(node | {"latent_dim": 0}, "model")
     with pytest.raises(UserError, match=r"model\.training\.ema_decay=1\.5: expected 0 to 1"):
         build(node | {"training": training}, "model")
-
-
-def test_an_option_that_a_constructor_refuses_by_name_is_named_once() -> None:
-    node = {"_target_": "genarena.evaluation.settings.EvaluationSettings", "iw_bounds_k": [10, 1]}
-    with pytest.raises(UserError, match=r"^evaluation\.iw_bounds_k=\[10, 1\]: expected rising"):
-        build(node, "evaluation")
 
 
 def test_fields_of_a_dataclass() -> None:

@@ -12,8 +12,8 @@ from hydra.utils import get_object
 from genarena import config
 from genarena.build import build
 from genarena.errors import Diverged, UserError
+from genarena.evaluation.asked import load_metric
 from genarena.evaluation.backbones import BACKBONES
-from genarena.evaluation.evaluate import load_metric
 from genarena.metrics import names as metric_names
 from genarena.published import reproduce
 from genarena.published.experiment import setting

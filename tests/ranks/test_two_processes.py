@@ -70,7 +70,8 @@ def test_the_metrics_are_those_of_one_process(name: str, folder: Path, monkeypat
     cfg, model = RunFolder.open(path).rebuild()
     data = build(cfg["data"], "data")
     data.setup()
-    alone = evaluate(model, data, METRICS, build(cfg["evaluation"], "evaluation"), progress=False).metrics
+    settings = build(cfg["evaluation"], "evaluation")
+    alone = evaluate(model, data, METRICS, settings, cfg["metric"], progress=False).metrics
     assert any(record["value"] is not None for record in alone.values())
     for metric, record in alone.items():
         there = row["metrics"][metric]

@@ -1,4 +1,4 @@
-"""One protocol for every model: `evaluate(model, data, metrics, settings)`.
+"""One protocol for every model: `evaluate(model, data, metrics, settings, options)`.
 
 The parameters of a metric's `update` name the evidence that it needs (`genarena.evaluation.evidence`). Evidence is made at its
 first use and shared: all metrics use the same samples of the model, and without such a metric none are drawn.
@@ -17,14 +17,14 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
+from genarena.evaluation.asked import Asked, Options, asked, needed
 from genarena.evaluation.gathered import Evidence
-from genarena.evaluation.protocol import load_metric, needed, protocol
+from genarena.evaluation.protocol import protocol
 from genarena.evaluation.records import plain
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import ContractBroken, Subject
 from genarena.files.progress import Bars
-from genarena.metrics import check
-from genarena.metrics.base import ArenaMetric, Unavailable
+from genarena.metrics.base import Unavailable
 from genarena.models.base import GenerativeModel
 from genarena.ranks import exchange, world
 from genarena.runs import results
@@ -53,26 +53,29 @@ def evaluate(
     data: ArenaDataModule,
     metrics: Sequence[str],
     settings: EvaluationSettings,
+    options: Options | None = None,
     progress: bool = True,
     debug: bool = False,
 ) -> Evaluation:
     """Score a model in eval mode on the test (or validation) split of a data set that is set up.
 
+    options: the metrics' own, metric -> option -> value.
+
     In a job of several ranks all of them call it, with the same weights, and share the work. Each gets the whole result,
     which equals that of one process: seeds belong to blocks of samples or examples, not to ranks.
     The caller's random state does not change. A metric that fails has the value None, and its record has the reason; `debug`
     also prints the traceback. Raises ValueError if the model is in training mode or breaks its contract; UserError if a
-    metric does not exist or a file that the user named cannot be used.
+    metric or an option does not exist or a file that the user named cannot be used.
     """
     if model.training:
         raise ValueError("evaluate takes a model in eval mode: call model.eval()")
-    classes, rules = {name: load_metric(name) for name in check(metrics)}, protocol(metrics, settings)
+    chosen, rules = asked(metrics, options), protocol(metrics, settings, options)
     records = {}
     devices = [model.device] if model.device.type == "cuda" else []
     with Bars(progress and world.rank() == 0) as bars, torch.random.fork_rng(devices), torch.no_grad():
         evidence = Evidence(Subject(model, data, settings, bars))
-        for name in bars.track(classes, "metrics"):
-            records[name] = _record(name, classes[name], evidence, debug)
+        for name in bars.track(chosen, "metrics"):
+            records[name] = _record(name, chosen[name], evidence, debug)
     drawn = evidence.found("drawn")
     return Evaluation(
         metrics=records,
@@ -83,7 +86,7 @@ def evaluate(
     )
 
 
-def _record(name: str, metric: type[ArenaMetric], evidence: Evidence, debug: bool) -> dict[str, Any]:
+def _record(name: str, metric: Asked, evidence: Evidence, debug: bool) -> dict[str, Any]:
     """The record of one metric. Its `seconds` include the making of evidence that no earlier metric has used."""
     began = time.perf_counter()
     try:
@@ -98,23 +101,25 @@ def _record(name: str, metric: type[ArenaMetric], evidence: Evidence, debug: boo
     return record | {"seconds": round(time.perf_counter() - began, 3)}
 
 
-def _measured(metric: type[ArenaMetric], evidence: Evidence) -> dict[str, Any]:
-    names = needed(metric)
-    evidence.subject.require(metric.min_examples, metric.too_few)
+def _measured(asked: Asked, evidence: Evidence) -> dict[str, Any]:
+    names, evidence = needed(asked.metric), evidence.under(asked.evidence)
+    evidence.subject.require(asked.metric.min_examples, asked.metric.too_few)
     pieces = {name: evidence.get(name) for name in names}
-    record = exchange.from_zero(lambda: _computed(metric, pieces))
-    return record | plain(evidence.provenance(names))
+    record = exchange.from_zero(lambda: _computed(asked, pieces))
+    own = {"settings": asked.settings} if asked.settings else {}
+    return record | plain(evidence.provenance(names) | own)
 
 
-def _computed(metric_class: type[ArenaMetric], pieces: dict[str, Any]) -> dict[str, Any]:
-    metric = metric_class()
+def _computed(asked: Asked, pieces: dict[str, Any]) -> dict[str, Any]:
+    metric = asked.metric()
+    metric.settings = asked.own
     metric.update(**pieces)
     value = float(metric.compute())
     if not math.isfinite(value):
         raise Unavailable(f"the value is {value}")
     meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better")}
     record = plain({**metric.record(), "value": value, **meaning})
-    results.check_metric(metric_class.__name__, record)
+    results.check_metric(asked.metric.__name__, record)
     return record
 
 

@@ -1,19 +1,32 @@
 """Evidence about one subject. Each piece is made once, at its first use, and shared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genarena.evaluation.evidence.base import Kind, kind_of, kinds
+from genarena.evaluation.evidence.base import Kind, kind_of, kinds, used
 from genarena.evaluation.subject import Subject
+from genarena.options.settings import Settings
+
+Outcomes = dict[tuple, tuple[Any, Exception | None]]
 
 
 class Evidence:
     """`evidence.get(name)` gives the piece of this name (`genarena.evaluation.evidence`), and makes it if necessary."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(
+        self, subject: Subject, settings: Mapping[type[Kind], Settings] | None = None, outcomes: Outcomes | None = None
+    ) -> None:
+        """settings: of each kind that has some; a kind that is not named has its defaults. outcomes: pieces made before."""
         self.subject = subject
-        self._kinds: dict[type[Kind], Kind] = {kind: kind(subject, self.get) for kind in kinds()}
-        self._outcomes: dict[str, tuple[Any, Exception | None]] = {}
+        self._settings = {kind: kind.Settings() for kind in kinds() if kind.Settings} | dict(settings or {})
+        self._kinds: dict[type[Kind], Kind] = {
+            kind: kind(subject, self._settings.get(kind), self.get) for kind in kinds()
+        }
+        self._outcomes: Outcomes = {} if outcomes is None else outcomes
+
+    def under(self, settings: Mapping[type[Kind], Settings]) -> "Evidence":
+        """The same evidence under other settings. It shares every piece that does not depend on what differs."""
+        return Evidence(self.subject, settings, self._outcomes)
 
     @staticmethod
     def names() -> list[str]:
@@ -22,15 +35,20 @@ class Evidence:
 
     def get(self, name: str) -> Any:
         """The piece. If making it failed, the same error is raised each time, without another try."""
-        if name not in self._outcomes:
+        key = self._key(name)
+        if key not in self._outcomes:
             try:
-                self._outcomes[name] = self._make(name), None
+                self._outcomes[key] = self._make(name), None
             except Exception as error:  # any error would happen again
-                self._outcomes[name] = None, error
-        value, error = self._outcomes[name]
+                self._outcomes[key] = None, error
+        value, error = self._outcomes[key]
         if error is not None:
             raise error
         return value
+
+    def _key(self, name: str) -> tuple:
+        """The name of a piece, with all settings that it depends on."""
+        return name, *(self._settings[kind] for kind in used([name]) if kind.Settings)
 
     def _make(self, name: str) -> Any:
         kind = kind_of()[name]
@@ -39,7 +57,7 @@ class Evidence:
 
     def found(self, name: str) -> Any:
         """The piece if it has been made, else None."""
-        return self._outcomes.get(name, (None, None))[0]
+        return self._outcomes.get(self._key(name), (None, None))[0]
 
     def provenance(self, names: Sequence[str]) -> dict[str, Any]:
         """The facts for the record of a metric that used these pieces: theirs, and those of the pieces that they need."""

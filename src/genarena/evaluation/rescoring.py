@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from genarena.build import build
 from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
 from genarena.evaluation import cost, samplers
+from genarena.evaluation.asked import with_options
 from genarena.evaluation.evaluate import Evaluation, evaluate, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
@@ -40,6 +42,7 @@ def rescore(
     root: str | None = None,
     device: str | None = None,
     sampler: Changes = None,
+    options: Changes = None,
 ) -> dict[str, Any]:
     """The row of a run, with its metrics evaluated again. Files on disk do not change.
 
@@ -49,6 +52,7 @@ def rescore(
     device: None means that of the run; another one draws other random numbers.
     sampler: another one for the same weights, e.g. {"sampler": "ddim", "sampler.nfe": 10}. The row then says so in `overrides`
         and `evaluation`, and has the costs of sampling with it: it is another line of the leaderboard.
+    options: options of single metrics that differ from the run's, e.g. {"metric.iw_nll_nats.draws": 100}.
     Raises UserError for missing weights of features, before anything is measured.
     """
     folder = RunFolder.open(run)
@@ -60,9 +64,10 @@ def rescore(
         samplers.use(model, choice)
     metrics = cfg["metrics"] if metrics is None else metrics
     settings = _settings(cfg["evaluation"], changes or {})
-    protocol(metrics, settings)  # a missing file of weights is found before the evaluation
+    own = with_options(cfg.get("metric") or {}, options)
+    protocol(metrics, settings, own)  # a missing file of weights is found before the evaluation
     data, started = load_data(run, root), time.perf_counter()
-    evaluation = evaluate(model, data, metrics, settings)
+    evaluation = evaluate(model, data, metrics, settings, own)
     seconds = round(time.perf_counter() - started, 3)
     row["data"]["split"] = settings.split
     measured = {
@@ -90,5 +95,8 @@ def _cost(
 
 
 def _settings(stored: dict[str, Any], changes: Mapping[str, Any]) -> EvaluationSettings:
+    known = ("_target_", *(field.name for field in fields(EvaluationSettings)))
+    if strangers := [f"evaluation.{name}" for name in stored if name not in known]:
+        raise UserError(f"the run was made by another version of genarena: its config.yaml has {strangers[0]}")
     features = stored.get("features", {"_target_": "genarena.evaluation.weights.FeatureSettings"})
     return build({**stored, **changes, "features": features | changes.get("features", {})}, "evaluation")

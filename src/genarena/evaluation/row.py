@@ -44,7 +44,7 @@ def new_row(
         "family": model.family,
         "paper": model.paper,
         "data": {**data.facts, "split": settings.split},
-        "protocol": protocol(resolved["metrics"], settings),
+        "protocol": protocol(resolved["metrics"], settings, resolved["metric"]),
         "budget": _budget(resolved),
         "seed": resolved["seed"],
         "overrides": _variant(resolved),

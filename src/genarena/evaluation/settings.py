@@ -1,19 +1,37 @@
-"""The settings of an evaluation: those that all kinds of evidence share, and those of each kind."""
+"""The settings that all kinds of evidence share: the options `evaluation.*`. Those of a metric are `metric.<name>.*`."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
-from genarena.evaluation.evidence.base import settings_in
-from genarena.evaluation.subject import SharedSettings
+from genarena.evaluation.weights import FeatureSettings
+from genarena.options import values
+from genarena.options.values import Count, Seed
 
 
 @dataclass(frozen=True)
-class EvaluationSettings(SharedSettings, *settings_in("genarena.evaluation.evidence")):
-    """The options `evaluation.*`: the fields of `SharedSettings`, and of the settings in the files of
-    `genarena.evaluation.evidence`. Raises ValueError, with the option's name, for a value that is out of range."""
+class EvaluationSettings:
+    """Part of every protocol.
 
-    def of(self, part: type) -> dict[str, Any]:
-        """The fields of one part, JSON-able, without `split` and `features` (its paths differ from machine to machine)."""
-        names = [item.name for item in fields(part) if item.name not in ("features", "split")]
-        values = {name: getattr(self, name) for name in names}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    num_samples: number of samples drawn from the model.
+    num_test: largest number of test examples, drawn with a fixed seed, for evidence without a limit of its own.
+    batch_size: examples per call of the model.
+    sample_seed: seed of sampling and of Monte-Carlo likelihoods.
+    features: which features are used, and the files of their weights.
+    split: "test"; or "val", to choose between models. Rows of "val" are never compared with rows of "test".
+    Raises ValueError, with the option's name, for a value that is out of range.
+    """
+
+    num_samples: Count = 10_000
+    num_test: Count = 10_000
+    batch_size: Count = 500
+    sample_seed: Seed = 0
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    split: Literal["test", "val"] = "test"
+
+    def __post_init__(self) -> None:
+        values.check_fields(self, "evaluation")
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """All fields but `split` and `features`, whose paths differ from machine to machine."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("features", "split")}

@@ -1,8 +1,7 @@
 """The subject of an evaluation: a model and a split of a data set. Also shares the work among the ranks."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,14 +9,12 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.evaluation.networks import Networks
-from genarena.evaluation.options import Settings
-from genarena.evaluation.weights import FeatureSettings
+from genarena.evaluation.settings import EvaluationSettings
 from genarena.files.progress import Bars
 from genarena.likelihood import Likelihood
 from genarena.metrics.base import Unavailable
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Weighs
-from genarena.options.values import Count, Seed
 from genarena.ranks import exchange, seeds
 
 Item = TypeVar("Item")
@@ -27,33 +24,10 @@ class ContractBroken(ValueError):
     """A model returned something that its contract forbids: a fault of its code, which ends the evaluation."""
 
 
-@dataclass(frozen=True)
-class SharedSettings(Settings):
-    """Settings that all kinds of evidence share; part of every protocol.
-
-    num_samples: number of samples drawn from the model.
-    num_test: largest number of test examples, drawn with a fixed seed, for evidence without a limit of its own.
-    batch_size: examples per call of the model.
-    sample_seed: seed of sampling and of Monte-Carlo likelihoods.
-    features: which features are used, and the files of their weights.
-    split: "test"; or "val", to choose between models. Rows of "val" are never compared with rows of "test".
-    """
-
-    num_samples: Count = 10_000
-    num_test: Count = 10_000
-    batch_size: Count = 500
-    sample_seed: Seed = 0
-    features: FeatureSettings = field(default_factory=FeatureSettings)
-    split: Literal["test", "val"] = "test"
-
-
 class Subject:
-    """A model in eval mode, a data set that is set up, and the settings: all evidence is made from these.
+    """A model in eval mode, a data set that is set up, and the shared settings: all evidence is made from these."""
 
-    `settings` also has the fields of each kind's own settings.
-    """
-
-    def __init__(self, model: GenerativeModel, data: ArenaDataModule, settings: SharedSettings, bars: Bars) -> None:
+    def __init__(self, model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings, bars: Bars) -> None:
         self.model, self.data, self.settings, self.bars = model, data, settings, bars
         self.networks = Networks(data, settings.features, settings.split, model.device, bars)
 

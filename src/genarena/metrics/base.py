@@ -12,6 +12,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from genarena.errors import ArenaError
 from genarena.likelihood import Likelihood
+from genarena.options.settings import Settings
 from genarena.statistics.frechet import frechet_distance, gaussian_statistics
 
 HASHED_AT_ONCE = 4096  # rows
@@ -66,7 +67,9 @@ class ArenaMetric(torchmetrics.Metric):
       (N, F) in `features.space`; `log_prob` (N,) nats, with `likelihood`; `spec`; and the others of
       `genarena.evaluation.evidence` (the error for a wrong name lists all).
     - `compute`: returns the number. Raises `Unavailable(reason)` if there is none.
-    - `record`: further facts: `n`, the number of examples, always; k, ...
+    - `record`: further facts: `n`, the number of examples, always; ...
+    A metric with options has a dataclass that extends `genarena.options.settings.Settings`, and the line
+    `Settings = <dataclass>`; `self.settings` are those given as `metric.<name>.<field>=...`.
     Sums are in float64, so that the result depends neither on batch size nor on order.
     """
 
@@ -75,10 +78,12 @@ class ArenaMetric(torchmetrics.Metric):
     higher_is_better: ClassVar[bool | None] = False
     min_examples: ClassVar[int] = 1  # smallest number of test examples and of samples; with fewer, no evidence is made
     too_few: ClassVar[str] = ""  # the reason for this minimum
+    Settings: ClassVar[type[Settings]] = Settings  # its options; those of the evidence that it asks for come on top
     full_state_update = False
 
     def __init__(self) -> None:
         super().__init__(sync_on_compute=False)  # `evaluate` gathers the evidence of all ranks
+        self.settings = self.Settings()
 
     @abstractmethod
     def record(self) -> dict[str, Any]:

@@ -4,12 +4,22 @@ Differs from the paper: by default features of the domain classifier instead of 
 for vectors, the vectors themselves.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from genarena.metrics.base import TwoSampleMetric
+from genarena.options.settings import Settings
+from genarena.options.values import Count
 from genarena.statistics.neighbours import share_inside_any, squared_radii
+
+
+@dataclass(frozen=True)
+class RecallSettings(Settings):
+    """k: the neighbour at the rim of a ball."""
+
+    k: Count = 3
 
 
 class Recall(TwoSampleMetric):
@@ -17,15 +27,15 @@ class Recall(TwoSampleMetric):
 
     title = "recall"
     higher_is_better = True
-    k = 3
+    Settings = RecallSettings
 
     def update(self, real_features: Tensor, fake_features: Tensor) -> None:
         """Features (N, F) and (M, F)."""
         self.keep(real_features, fake_features)
 
     def compute(self) -> float:
-        real, fake = self.rows(at_least=self.k + 1)
-        return share_inside_any(real, fake, squared_radii(fake, self.k))
+        real, fake = self.rows(at_least=self.settings.k + 1)
+        return share_inside_any(real, fake, squared_radii(fake, self.settings.k))
 
     def record(self) -> dict[str, Any]:
-        return super().record() | {"k": self.k}
+        return super().record() | {"k": self.settings.k}

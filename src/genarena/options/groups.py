@@ -22,8 +22,6 @@ class Budget:
     num_val: Count
     num_samples: Count
     num_test: Count
-    iw_samples: Count
-    iw_num_test: Count
 
 
 @dataclass

@@ -33,17 +33,21 @@ def parameters(target: str | None) -> dict[str, Any]:
 
 
 def _defined(module: str, name: str) -> Iterator[dict[str, Any]]:
-    for path in _sources(module):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        source = _Source(module, tree)
-        for node in tree.body:
+    for source in sources(module):
+        for node in source.body:
             if isinstance(node, ast.FunctionDef) and node.name == name:
                 yield source.of_function(node)
             if isinstance(node, ast.ClassDef) and node.name == name:
                 yield source.of_class(node)
 
 
-def _sources(module: str) -> list[Path]:
+def sources(module: str) -> list["Source"]:
+    """The sources of a dotted module; of all its files, if it is a package."""
+    paths = _files(module)
+    return [Source(module, ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
+
+
+def _files(module: str) -> list[Path]:
     """The file of a dotted module; all files, if it is a package."""
     package, *parts = module.split(".")
     spec = find_spec(package)
@@ -55,10 +59,11 @@ def _sources(module: str) -> list[Path]:
     return [path.with_suffix(".py")] if path.with_suffix(".py").is_file() else []
 
 
-class _Source:
+class Source:
     """One module's source: its classes, its imports, and its own names for types (`Mode = Literal["a", "b"]`)."""
 
     def __init__(self, module: str, tree: ast.Module) -> None:
+        self.body = tree.body
         self.classes = {item.name: item for item in tree.body if isinstance(item, ast.ClassDef)}
         self.imported = {
             alias.asname or alias.name: f"{_absolute(item, module)}.{alias.name}"
@@ -86,8 +91,6 @@ class _Source:
         for base in reversed(node.bases):
             if isinstance(base, ast.Name):
                 found |= self._of_base(base.id)
-            elif package := _settings_in(base):
-                found |= _of_package(package)
         fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
         own = [item for item in fields if "ClassVar" not in ast.unparse(item.annotation)]
         return found | {item.target.id: self._kind(item.annotation) for item in own}
@@ -110,26 +113,6 @@ class _Source:
             return eval(compile(ast.Expression(annotation), "<annotation>", "eval"), {"__builtins__": {}}, self.names)
         except (TypeError, ValueError, AttributeError, LookupError):  # e.g. two types that cannot form a union
             return values.Something
-
-
-def _settings_in(base: ast.expr) -> str | None:
-    """The package named in a base `*settings_in("<package>")`; None for another base."""
-    match base:
-        case ast.Starred(ast.Call(ast.Name("settings_in"), [ast.Constant(str() as package)])):
-            return package
-    return None
-
-
-def _of_package(package: str) -> dict[str, Any]:
-    """The options of all classes that extend `Settings`, in all files of a package."""
-    found: dict[str, Any] = {}
-    for path in _sources(package):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        source = _Source(f"{package}.{path.stem}", tree)
-        for node in source.classes.values():
-            if any(isinstance(base, ast.Name) and base.id == "Settings" for base in node.bases):
-                found |= source.of_class(node)
-    return found
 
 
 _IN_TYPES = (

@@ -11,7 +11,8 @@ from genarena import config
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.errors import UserError
-from genarena.evaluation.evaluate import evaluate, load_metric, needed, protocol
+from genarena.evaluation.asked import Options, load_metric, needed
+from genarena.evaluation.evaluate import evaluate, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
@@ -74,14 +75,21 @@ def check_askable(metrics: Sequence[str], has_training_set: bool) -> None:
 
 
 def score(
-    images: Tensor, data: ArenaDataModule, metrics: Sequence[str], settings: EvaluationSettings
+    images: Tensor,
+    data: ArenaDataModule,
+    metrics: Sequence[str],
+    settings: EvaluationSettings,
+    options: Options | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Records of the metrics on the first `settings.num_samples` images; null for metrics that need a model."""
+    """Records of the metrics on the first `settings.num_samples` images; null for metrics that need a model.
+
+    options: the metrics' own, metric -> option -> value.
+    """
     if len(images) < settings.num_samples:
         raise UserError(f"there are {len(images):,} images, and the protocol takes {settings.num_samples:,}")
     answerable = [name for name in metrics if about_images(name)]
     model = ImportedSamples(images, data.spec).eval()
-    found = evaluate(model, data, answerable, settings).metrics
+    found = evaluate(model, data, answerable, settings, options).metrics
     missing = {"value": None, "reason": "the images were made elsewhere: there is no model to ask"}
     return {name: found.get(name, missing) for name in metrics}
 
@@ -99,6 +107,7 @@ def imported_row(
     data: ArenaDataModule,
     metrics: dict[str, dict[str, Any]],
     settings: EvaluationSettings,
+    options: Options,
     budget: dict[str, Any],
     seed: int,
     run: str,
@@ -112,7 +121,7 @@ def imported_row(
         "family": FAMILY,
         "paper": "",
         "data": {**data.facts, "split": "test"},
-        "protocol": protocol(list(metrics), settings),
+        "protocol": protocol(list(metrics), settings, options),
         "budget": {key: budget[key] for key in ("name", "minutes", "examples")},
         "seed": seed,
         "overrides": [],

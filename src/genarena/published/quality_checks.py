@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.evaluation.evaluate import load_metric
+from genarena.evaluation.asked import load_metric
 from genarena.published.checks import Check, normal
 from genarena.statistics.frechet import frechet_distance
 

@@ -14,7 +14,8 @@ import torch
 from genarena import config
 from genarena.build import build
 from genarena.errors import ArenaError, UserError
-from genarena.evaluation.evaluate import evaluate, load_metric
+from genarena.evaluation.asked import load_metric
+from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import FeatureSettings
 from genarena.files import foreign
@@ -119,7 +120,7 @@ def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict
     settings = EvaluationSettings(
         num_samples=reference.test.size, num_test=reference.test.size, features=_networks(cfg)
     )
-    record = evaluate(model, reference, [wanted.metric], settings).metrics[wanted.metric]
+    record = evaluate(model, reference, [wanted.metric], settings, cfg["metric"]).metrics[wanted.metric]
     if record["value"] is not None:
         text = json.dumps({**record, "split": "train + val"}, indent=2)
         replace_atomically(stored, lambda temporary: temporary.write_text(text + "\n"))

@@ -20,7 +20,8 @@ from genarena.trust import refuse_foreign, stored_overrides
 
 SIZE = 100_000  # bytes; usually about five thousand
 DEPTH = 30  # levels of nested lists and mappings
-LARGEST = {"model": 10**6, "evaluation": 10**7, "data": 10**9}  # largest whole number in each part of a configuration
+# largest whole number in each part of a configuration
+LARGEST = {"model": 10**6, "evaluation": 10**7, "metric": 10**7, "data": 10**9}
 OPENS = (
     yaml.BlockMappingStartToken,
     yaml.BlockSequenceStartToken,

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from genarena.evaluation.decoder_likelihood import Annealing, decoder_log_prob
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.evaluation.options import Settings
 from genarena.metrics.base import Unavailable
 from genarena.models.capabilities import Emits
+from genarena.options.settings import Settings
 from genarena.options.values import Count, Positive
 from genarena.ranks import exchange
 from genarena.spec import Batch
@@ -19,13 +19,13 @@ Estimate = tuple[Tensor, dict[str, Any]]  # log-probabilities (N,), and the fact
 
 @dataclass(frozen=True)
 class AnnealedSettings(Settings):
-    """ais_num_test: largest number of test examples. ais_chains: chains per example. ais_steps: number of temperatures.
-    ais_sigma: standard deviation of the observation noise, in units of [-1, 1] for integer levels."""
+    """num_test: largest number of test examples. chains: per example. steps: number of temperatures.
+    sigma: standard deviation of the observation noise, in units of [-1, 1] for integer levels."""
 
-    ais_num_test: Count = 16
-    ais_chains: Count = 8
-    ais_steps: Count = 500
-    ais_sigma: Positive = 0.2
+    num_test: Count = 16
+    chains: Count = 8
+    steps: Count = 500
+    sigma: Positive = 0.2
 
 
 class AnnealedImportanceSampling(Kind):
@@ -35,13 +35,13 @@ class AnnealedImportanceSampling(Kind):
 
     @piece
     def ais_estimate(self) -> Estimate:
-        """(N,) float64 nats of `ais_num_test` examples, and the facts of the chains. Only rank 0 computes it."""
+        """(N,) float64 nats of `num_test` examples, and the facts of the chains. Only rank 0 computes it."""
         subject, settings = self.subject, self.settings
         if not isinstance(subject.model, Emits):
             raise Unavailable(f"{subject.model_name} is no decoder of a Gaussian latent code")
-        x, y = subject.on_device(subject.test(settings.ais_num_test))
+        x, y = subject.on_device(subject.test(settings.num_test))
         annealing = Annealing(
-            settings.ais_sigma, settings.ais_chains, settings.ais_steps, settings.batch_size, settings.sample_seed
+            settings.sigma, settings.chains, settings.steps, self.shared.batch_size, self.shared.sample_seed
         )
         return exchange.from_zero(
             lambda: decoder_log_prob(subject.model, subject.data.spec, Batch(x, y), annealing, subject.bars)
@@ -49,9 +49,9 @@ class AnnealedImportanceSampling(Kind):
 
     @piece
     def ais_log_prob(self, ais_estimate: Estimate) -> Tensor:
-        """(N,) float64 nats of `ais_num_test` test examples."""
+        """(N,) float64 nats of `num_test` test examples."""
         return ais_estimate[0]
 
     def facts(self, piece: str) -> dict[str, Any]:
-        split = self.subject.split_name(self.settings.ais_num_test)
+        split = self.subject.split_name(self.settings.num_test)
         return self.subject.given | {"split": split, "estimator": self.get("ais_estimate")[1]}

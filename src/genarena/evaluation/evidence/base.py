@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from genarena.evaluation.options import Settings
 from genarena.evaluation.subject import Subject
+from genarena.options.settings import Settings
 
 
 def piece(make: Callable) -> Callable:
@@ -20,8 +20,9 @@ def piece(make: Callable) -> Callable:
 class Kind:
     """One kind of evidence. Tensors are on the CPU. A piece that cannot be made raises `Unavailable` with the reason.
 
-    Settings: the kind's own options of the evaluation; part of the protocol of metrics that use the kind.
+    Settings: the kind's own options, which are options of every metric that uses the kind.
     constants: constants in the kind's code that change its numbers; part of the protocol in the same way.
+    `self.settings` are the kind's own settings, `self.shared` those that all kinds share.
     in_chosen_space: whether it uses features of the network that `features.space` names.
     network: the network whose features it always uses.
     """
@@ -31,9 +32,9 @@ class Kind:
     in_chosen_space: ClassVar[bool] = False
     network: ClassVar[str | None] = None
 
-    def __init__(self, subject: Subject, get: Callable[[str], Any]) -> None:
-        """get: gives another piece by its name, and makes it if necessary."""
-        self.subject, self.settings, self.get = subject, subject.settings, get
+    def __init__(self, subject: Subject, settings: Any, get: Callable[[str], Any]) -> None:
+        """settings: an object of `Settings`, or None. get: gives another piece by its name, and makes it if necessary."""
+        self.subject, self.settings, self.shared, self.get = subject, settings, subject.settings, get
 
     @classmethod
     def pieces(cls) -> dict[str, list[str]]:
@@ -61,14 +62,6 @@ def kinds() -> list[type[Kind]]:
                 raise TypeError(f"{path.name} has {len(own)} kinds of evidence, expected one")
             found += own
     return found
-
-
-def settings_in(package: str) -> list[type[Settings]]:
-    """The settings of all kinds in the files of `package`, which must be this package (else ValueError). The caller names it,
-    so that `genarena.options.signatures` can find the fields in the source without importing anything."""
-    if package != __package__:
-        raise ValueError(f"{package}: kinds of evidence are found in {__package__}")
-    return [kind.Settings for kind in kinds() if kind.Settings]
 
 
 def _is_kind_of(member: Any, module: str) -> bool:

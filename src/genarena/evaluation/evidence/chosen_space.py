@@ -29,7 +29,7 @@ class ChosenSpace(Kind):
         self._refuse_sound()
         if not self.subject.data.spec.is_image:
             return train
-        return self.subject.networks.of_training_examples(self.settings.features.space, train)
+        return self.subject.networks.of_training_examples(self.shared.features.space, train)
 
     def _refuse_sound(self) -> None:
         if self.subject.data.spec.is_sound:
@@ -38,10 +38,10 @@ class ChosenSpace(Kind):
     def _source(self, whose: str) -> str:
         """The name of the piece that has these features. Raises Unavailable for sound."""
         self._refuse_sound()
-        return f"{whose}_{self.settings.features.space}" if self.subject.data.spec.is_image else whose
+        return f"{whose}_{self.shared.features.space}" if self.subject.data.spec.is_image else whose
 
     def facts(self, piece: str) -> dict[str, Any]:
-        split = {"split": self.subject.split_name(self.settings.num_test)} if piece == "real_features" else {}
+        split = {"split": self.subject.split_name(self.shared.num_test)} if piece == "real_features" else {}
         if not self.subject.data.spec.is_image:
             return split | {"backbone": {"name": "identity"}}
-        return split | self.subject.networks.facts(self.settings.features.space)
+        return split | self.subject.networks.facts(self.shared.features.space)

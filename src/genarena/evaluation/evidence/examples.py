@@ -19,7 +19,7 @@ class Examples(Kind):
     @piece
     def real(self) -> Tensor:
         """Test examples (N, *shape)."""
-        return self.subject.test(self.settings.num_test).x
+        return self.subject.test(self.shared.num_test).x
 
     @piece
     def train(self) -> Tensor:
@@ -35,4 +35,4 @@ class Examples(Kind):
         return content_order(train)
 
     def facts(self, piece: str) -> dict[str, Any]:
-        return {"split": self.subject.split_name(self.settings.num_test)} if piece == "real" else {}
+        return {"split": self.subject.split_name(self.shared.num_test)} if piece == "real" else {}

@@ -8,23 +8,22 @@ import torch
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.evaluation.options import Settings
+from genarena.options.settings import Settings
 from genarena.options.values import Count, refusal
 
 
 @dataclass(frozen=True)
 class ImportanceCurveSettings(Settings):
-    """iw_bounds_k: increasing numbers of draws. iw_bounds_num_test: largest number of test examples."""
+    """k: increasing numbers of draws. num_test: largest number of test examples."""
 
-    iw_bounds_k: Sequence[int] = (1, 10, 100, 1000, 5000)
-    iw_bounds_num_test: Count = 16
+    k: Sequence[int] = (1, 10, 100, 1000, 5000)
+    num_test: Count = 16
 
     def check(self) -> None:
-        k = self.iw_bounds_k
-        are_counts = isinstance(k, list | tuple) and len(k) > 0 and not any(refusal(number, Count) for number in k)
+        k = self.k
+        are_counts = isinstance(k, tuple) and len(k) > 0 and not any(refusal(number, Count) for number in k)
         if not are_counts or list(k) != sorted(set(k)):
-            raise ValueError(f"evaluation.iw_bounds_k={k}: expected rising whole numbers of at least 1")
-        object.__setattr__(self, "iw_bounds_k", tuple(k))
+            raise ValueError(f"k={self.plain['k']}: expected rising whole numbers of at least 1")
 
 
 class ImportanceCurve(Kind):
@@ -34,14 +33,14 @@ class ImportanceCurve(Kind):
 
     @piece
     def iw_bounds_k(self) -> list[int]:
-        return list(self.settings.iw_bounds_k)
+        return list(self.settings.k)
 
     @piece
     def iw_log_weights(self, iw_bounds_k: list[int]) -> Tensor:
-        """(k, N) float64 nats of `iw_bounds_num_test` test examples, k the largest of `iw_bounds_k`."""
+        """(k, N) float64 nats of `num_test` test examples, k the largest of `iw_bounds_k`."""
         self.subject.require_weights()
-        split, draws = self.subject.test(self.settings.iw_bounds_num_test), iw_bounds_k[-1]
-        at_once = self.settings.batch_size  # draws of one example in memory
+        split, draws = self.subject.test(self.settings.num_test), iw_bounds_k[-1]
+        at_once = self.shared.batch_size  # draws of one example in memory
         jobs = [(row, min(at_once, draws - first)) for row in range(split.size) for first in range(0, draws, at_once)]
 
         def weights(job: tuple[int, int]) -> Tensor:
@@ -53,7 +52,7 @@ class ImportanceCurve(Kind):
         return torch.cat(chunks).double().view(split.size, draws).T
 
     def facts(self, piece: str) -> dict[str, Any]:
-        draws, split = self.settings.iw_bounds_k[-1], self.subject.split_name(self.settings.iw_bounds_num_test)
+        draws, split = self.settings.k[-1], self.subject.split_name(self.settings.num_test)
         estimator = self.subject.model.estimator(draws)
         facts = {"split": split, "draws": draws, "estimator": estimator}
         return self.subject.given | facts if piece == "iw_log_weights" else {}

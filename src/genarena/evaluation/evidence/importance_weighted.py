@@ -6,30 +6,30 @@ from typing import Any
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.evaluation.options import Settings
+from genarena.options.settings import Settings
 from genarena.options.values import Count
 
 
 @dataclass(frozen=True)
 class ImportanceWeightedSettings(Settings):
-    """iw_samples: draws k per example. iw_num_test: largest number of test examples."""
+    """draws: k, per example. num_test: largest number of test examples."""
 
-    iw_samples: Count = 100
-    iw_num_test: Count = 1_000
+    draws: Count = 100
+    num_test: Count = 1_000
 
 
 class ImportanceWeighted(Kind):
-    """log(1/k sum_k p(x, z_k) / q(z_k | x)), from `iw_samples` draws z_k ~ q."""
+    """log(1/k sum_k p(x, z_k) / q(z_k | x)), from `draws` draws z_k ~ q."""
 
     Settings = ImportanceWeightedSettings
 
     @piece
     def iw_log_prob(self) -> Tensor:
-        """(N,) float64 nats of `iw_num_test` test examples."""
+        """(N,) float64 nats of `num_test` test examples."""
         self.subject.require_weights()
-        draws = self.settings.iw_samples
-        return self.subject.log_prob(self.settings.iw_num_test, draws, f"importance-weighted bound, k={draws}")
+        draws = self.settings.draws
+        return self.subject.log_prob(self.settings.num_test, draws, f"importance-weighted bound, k={draws}")
 
     def facts(self, piece: str) -> dict[str, Any]:
-        draws, split = self.settings.iw_samples, self.subject.split_name(self.settings.iw_num_test)
+        draws, split = self.settings.draws, self.subject.split_name(self.settings.num_test)
         return self.subject.given | {"split": split, "draws": draws, "estimator": self.subject.model.estimator(draws)}

@@ -23,7 +23,7 @@ class LogLikelihood(Kind):
     def log_prob(self) -> Tensor:
         """(N,) float64 nats of the `real` examples. Raises Unavailable for an estimate whose log Z rests on few chains."""
         self._require_chains()
-        return self.subject.log_prob(self.settings.num_test, 1, "log-likelihood")
+        return self.subject.log_prob(self.shared.num_test, 1, "log-likelihood")
 
     @piece
     def log_prob_error(self) -> float:
@@ -47,5 +47,5 @@ class LogLikelihood(Kind):
     def facts(self, piece: str) -> dict[str, Any]:
         if piece != "log_prob":
             return {}
-        split = self.subject.split_name(self.settings.num_test)
+        split = self.subject.split_name(self.shared.num_test)
         return self.subject.given | {"split": split, "draws": 1, "estimator": self.subject.model.estimator(1)}

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.evaluation.options import Settings
 from genarena.metrics.base import Unavailable
 from genarena.models.capabilities import Integrates
+from genarena.options.settings import Settings
 from genarena.options.values import Count, Positive
 
 BATCH = 32  # examples that are integrated together, with the same solver steps
@@ -19,14 +19,14 @@ Solution = tuple[Tensor, dict[str, Any]]  # log-probabilities (N,), and the fact
 
 @dataclass(frozen=True)
 class ProbabilityFlowSettings(Settings):
-    """ode_num_test: largest number of test examples. ode_tolerance: of the solver, absolute and relative. ode_probes: number
-    of probes of the trace estimator. ode_dequantisation: noise on integer levels: "uniform", or "model", that of the
-    model itself, where it has one; else uniform. The record of a metric says which it was."""
+    """num_test: largest number of test examples. tolerance: of the solver, absolute and relative. probes: their number in the
+    trace estimator; up to 8 dimensions the trace is exact. dequantisation: noise on integer levels: "uniform", or "model", that
+    of the model itself, where it has one; else uniform. The record of a metric says which it was."""
 
-    ode_num_test: Count = 64
-    ode_tolerance: Positive = 1e-5
-    ode_probes: Count = 1
-    ode_dequantisation: Literal["model", "uniform"] = "model"
+    num_test: Count = 64
+    tolerance: Positive = 1e-5
+    probes: Count = 1
+    dequantisation: Literal["model", "uniform"] = "model"
 
 
 class ProbabilityFlow(Kind):
@@ -37,16 +37,16 @@ class ProbabilityFlow(Kind):
 
     @piece
     def ode_solution(self) -> Solution:
-        """(N,) float64 nats of `ode_num_test` test examples, and the facts of the solution."""
+        """(N,) float64 nats of `num_test` test examples, and the facts of the solution."""
         model, settings = self.subject.model, self.settings
         if not isinstance(model, Integrates):
             raise Unavailable(f"{self.subject.model_name} has no probability-flow ODE")
-        noise = settings.ode_dequantisation if settings.ode_dequantisation in model.dequantisations else "uniform"
-        split = self.subject.test(settings.ode_num_test)
+        noise = settings.dequantisation if settings.dequantisation in model.dequantisations else "uniform"
+        split = self.subject.test(settings.num_test)
 
         def solved(start: int) -> Solution:
             x, y = self.subject.on_device(split[start : start + BATCH])
-            values, facts = model.ode_log_prob(x, settings.ode_tolerance, settings.ode_probes, noise, y)
+            values, facts = model.ode_log_prob(x, settings.tolerance, settings.probes, noise, y)
             return values.cpu(), facts
 
         parts = self.subject.blocks(solved, range(0, split.size, BATCH), f"probability flow, batches of {BATCH}")
@@ -56,9 +56,9 @@ class ProbabilityFlow(Kind):
 
     @piece
     def ode_log_prob(self, ode_solution: Solution) -> Tensor:
-        """(N,) float64 nats of `ode_num_test` test examples."""
+        """(N,) float64 nats of `num_test` test examples."""
         return ode_solution[0]
 
     def facts(self, piece: str) -> dict[str, Any]:
-        split = self.subject.split_name(self.settings.ode_num_test)
+        split = self.subject.split_name(self.settings.num_test)
         return self.subject.given | {"split": split, "estimator": self.get("ode_solution")[1]}

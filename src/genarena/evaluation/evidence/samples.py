@@ -25,7 +25,7 @@ class Samples(Kind):
     @piece
     def drawn(self) -> Drawn:
         """All samples of the model, including those that are not finite."""
-        batch_size, num_samples = self.settings.batch_size, self.settings.num_samples
+        batch_size, num_samples = self.shared.batch_size, self.shared.num_samples
         firsts = range(0, num_samples, batch_size)
         chunks = self.subject.blocks(self._draw, firsts, f"samples, batches of {batch_size}")
         parts, seconds = zip(*chunks, strict=True)
@@ -57,7 +57,7 @@ class Samples(Kind):
         count, model = len(drawn.samples), self.subject.model
         return {
             "n": count,
-            "batch_size": min(count, self.settings.batch_size),
+            "batch_size": min(count, self.shared.batch_size),
             "nfe": model.nfe,
             "device": model.device.type,
             "threads": torch.get_num_threads(),
@@ -77,11 +77,11 @@ class Samples(Kind):
         condition = self.subject.data.spec.condition
         if piece != "drawn" or condition is None:
             return {}
-        return {"conditions": f"{condition.kind} of the {self.subject.settings.split} split, in turn"}
+        return {"conditions": f"{condition.kind} of the {self.shared.split} split, in turn"}
 
     def _draw(self, first: int) -> tuple[Tensor, float]:
         """A batch of samples (count, *shape) from sample `first` on, and the seconds that they took."""
-        count = min(self.settings.batch_size, self.settings.num_samples - first)
+        count = min(self.shared.batch_size, self.shared.num_samples - first)
         y = self.subject.conditions(first, count)
         began = time.perf_counter()
         samples = self.subject.model.sample(count, None if y is None else y.to(self.subject.model.device))
