@@ -113,8 +113,9 @@ def check(given: Sequence[str], single: bool = False) -> list[str]:
     cfgs = [compose(line) for line in lines]
     texts = [_literal(text, cfgs[0]) for text in given]
     parsed = [parse(text) for text in texts]
-    if single:
-        _refuse_sweep(parsed, given)
+    swept = [text for override, text in zip(parsed, given, strict=True) if override.is_sweep_override()]
+    if single and swept:
+        raise UserError(f"{swept[0]}: several values are for a sweep: python train.py -m {swept[0]} ...")
     for chosen, cfg in zip(lines, cfgs, strict=True):
         checked = [_check_override(cfg, o, text) for o, text in zip(parsed, texts, strict=True)]
         plain = [text for o, text in zip(parsed, checked, strict=True) if not o.is_sweep_override()]
@@ -157,12 +158,6 @@ def _check_required(choices: dict[str, list[Any]], others: Sequence[str]) -> Non
         if group not in choices and not any(name for by in chosen_by for name in choices.get(by, [])):
             missing = f"{group}=<name> is missing{misspelt(group, others)}"
             raise UserError(f"{missing}; available: {', '.join(available(group))}")
-
-
-def _refuse_sweep(parsed: Sequence[Override], given: Sequence[str]) -> None:
-    for override, text in zip(parsed, given, strict=True):
-        if override.is_sweep_override():
-            raise UserError(f"{text}: several values are for a sweep: python train.py -m {text} ...")
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------
