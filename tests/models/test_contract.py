@@ -73,7 +73,7 @@ def test_one_name_everywhere(name: str) -> None:
         assert parent[1] in available("model")
         return
     target = re.search(r"_target_: (genarena\.models\.\w+\.(\w+))\.(\w+)", text)
-    assert target[2] == name.removesuffix("_paper")
+    assert target[2] == name.removesuffix("_paper")  # one whose optimiser has other options stands alone
     assert SOURCE.joinpath(*target[1].split(".")[1:]).with_suffix(".py").is_file()
 
 
