@@ -36,7 +36,7 @@ def standing(cfg: DictConfig) -> Any:
     if OmegaConf.is_missing(cfg.model, "first_stage"):
         name = foundation(cfg.choices.model)
         first = OmegaConf.load(Path(__file__).parents[1] / "conf" / "model" / f"{name}.yaml")
-        plain = {key: first[key] for key in first if key not in ("defaults", "sampler", "training", "spec")}
+        plain = {key: first[key] for key in first if key not in ("defaults", "training", "spec", "sampler")}
         spec = OmegaConf.to_container(cfg.model.spec, resolve=True) | {"condition": None}
         first = {**plain, **TINY[name], "spec": spec}
         cfg.model.first_stage = {"_target_": "genarena.models.first_stage.FirstStage", "model": first, "name": name}

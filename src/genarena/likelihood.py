@@ -39,6 +39,16 @@ def to_unit(x: Tensor, num_levels: int) -> Tensor:
     return x.float() * (2.0 / (num_levels - 1)) - 1.0
 
 
+def to_space(x: Tensor, spec: DataSpec) -> Tensor:
+    """Data to the continuous space of gradients, noise and posterior means: levels to [-1, 1], floats as they are."""
+    return to_unit(x, spec.num_levels) if spec.is_discrete else x.float()
+
+
+def from_space(x: Tensor, spec: DataSpec) -> Tensor:
+    """The inverse of `to_space`: to the nearest level (`from_unit`); floats as they are."""
+    return from_unit(x, spec.num_levels) if spec.is_discrete else x
+
+
 def nearest_level(x: Tensor, num_levels: int) -> Tensor:
     """Floats, clamped to [-1, 1], to the nearest level 0 .. L-1, as floats; NaN where x is NaN or infinite."""
     x = x.float()
@@ -74,6 +84,27 @@ def quantise(u: Tensor, num_levels: int) -> Tensor:
     u = u.float()
     levels = (u * num_levels).floor_().clamp_(0, num_levels - 1)
     return as_levels(_nan_where_not_finite(levels, u), num_levels)
+
+
+def cell_to_unit(u: Tensor, num_levels: int) -> Tensor:
+    """u in [0, 1) of dequantised levels to the space of `to_unit`, in which the middle of a cell is its level."""
+    return (u * num_levels - 0.5) * (2.0 / (num_levels - 1)) - 1.0
+
+
+def unit_to_cell(x: Tensor, num_levels: int) -> Tensor:
+    """The inverse of `cell_to_unit`."""
+    return ((x + 1.0) * (0.5 * (num_levels - 1)) + 0.5) / num_levels
+
+
+def dequantised_levels(x: Tensor, spec: DataSpec) -> tuple[Tensor, float]:
+    """From the space of `to_space` (N, *shape) to dequantised levels in [0, L), (N, D) float64, and log |det| of this map.
+
+    Continuous data is only flattened, with 0.
+    """
+    x = x.flatten(1).double()
+    if not spec.is_discrete:
+        return x, 0.0
+    return unit_to_cell(x, spec.num_levels) * spec.num_levels, spec.num_dims * math.log((spec.num_levels - 1) / 2.0)
 
 
 def _nan_where_not_finite(levels: Tensor, source: Tensor) -> Tensor:

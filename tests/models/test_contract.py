@@ -12,21 +12,26 @@ from torch import Tensor
 from genarena.build import build
 from genarena.config import CONF, SOURCE, available, compose
 from genarena.errors import UserError
-from genarena.likelihood import Likelihood, from_unit
+from genarena.likelihood import Likelihood, from_unit, to_unit
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Emits, Weighs, Withholds
+from genarena.models.capabilities import Differentiates, Emits, Represents, Weighs, Withholds
 from genarena.spec import Batch
 from tests.first_stages import standing
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
 PAPER_SIZE = [name for name in available("model") if name.endswith("_paper")]
-CONDITIONAL = [
-    name for name in MODELS if get_object(compose([f"model={name}", "data=digits"]).model._target_).conditional
-]
+CLASSES = {name: get_object(compose([f"model={name}", "data=digits"]).model._target_) for name in MODELS}
+CONDITIONAL = [name for name in MODELS if CLASSES[name].conditional]
 CASES = [*((name, False) for name in MODELS), *((name, True) for name in CONDITIONAL)]
-EVERY_CASE = pytest.mark.parametrize(
-    ("name", "given"), CASES, ids=[f"{name}{'-label' * given}" for name, given in CASES]
-)
+
+
+def every_case(capability: type = GenerativeModel) -> pytest.MarkDecorator:
+    """Every model that has the capability, and each that can be conditional once more, with labels."""
+    cases = [(name, given) for name, given in CASES if issubclass(CLASSES[name], capability)]
+    return pytest.mark.parametrize(("name", "given"), cases, ids=[f"{name}{'-label' * given}" for name, given in cases])
+
+
+EVERY_CASE = every_case()
 SMALL_BATCH = 4
 CHEAPER = {"ais_steps": 20}  # where a model has this option: the contract does not depend on how good an estimate is
 
@@ -163,12 +168,10 @@ def test_log_prob_where_it_is_claimed(name: str, given: bool) -> None:
         assert 7 in made.values() or 8 in made.values(), draws
 
 
-@EVERY_CASE
+@every_case(Weighs)
 def test_weights_average_to_the_bound(name: str, given: bool) -> None:
     """E[log w] is the bound of one draw, example by example, for models whose bound draws can tighten."""
     model = fitted(name, given)
-    if not isinstance(model, Weighs):
-        pytest.skip("no importance weights")
     x, y = images(model, 2), labels(model, 2)
     torch.manual_seed(0)
     with torch.no_grad():
@@ -179,11 +182,9 @@ def test_weights_average_to_the_bound(name: str, given: bool) -> None:
     assert ((weights.mean(0) - single.mean(0)).abs() < 4.0 * error).all()
 
 
-@EVERY_CASE
+@every_case(Emits)
 def test_what_a_decoder_emits_is_what_it_samples(name: str, given: bool) -> None:
     model = fitted(name, given)
-    if not isinstance(model, Emits):
-        pytest.skip("no decoder of a Gaussian latent code alone")
     torch.manual_seed(0)
     samples = model.sample(4, labels(model))
     torch.manual_seed(0)
@@ -191,6 +192,31 @@ def test_what_a_decoder_emits_is_what_it_samples(name: str, given: bool) -> None
     emitted = model.emit(z, labels(model))
     assert torch.equal(from_unit(emitted, model.spec.num_levels), samples)
     assert torch.autograd.grad(emitted.sum(), z)[0].abs().sum() > 0
+
+
+@every_case(Differentiates)
+def test_a_density_has_the_gradient_that_its_differences_give(name: str, given: bool) -> None:
+    model = fitted(name, given)
+    y, generator = labels(model), torch.Generator().manual_seed(2)
+    u = to_unit(images(model), model.spec.num_levels).requires_grad_()
+    (slope,) = torch.autograd.grad(model.log_density(u, y).sum(), u)
+    step = torch.randn(u.shape, generator=generator) * 1e-2 / model.spec.num_levels
+    with torch.no_grad():
+        difference = model.log_density(u + step, y) - model.log_density(u - step, y)
+    torch.testing.assert_close(2.0 * (slope * step).flatten(1).sum(1), difference, rtol=0.05, atol=0.02)
+    assert slope.abs().sum() > 0
+
+
+@every_case(Represents)
+def test_a_representation_is_a_vector_of_its_example_alone(name: str, given: bool) -> None:
+    model = fitted(name, given)
+    x, y = images(model), labels(model)
+    vectors = model.represent(x, y)
+    assert vectors.dim() == 2 and len(vectors) == SMALL_BATCH and vectors.dtype == torch.float32
+    assert not vectors.requires_grad and torch.isfinite(vectors).all() and vectors.std(0).max() > 0
+    alone = torch.cat([model.represent(x[i : i + 1], None if y is None else y[i : i + 1]) for i in range(len(x))])
+    torch.testing.assert_close(vectors, alone, rtol=1e-4, atol=1e-4)
+    assert torch.equal(model.represent(x, y), vectors)
 
 
 @EVERY_CASE

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from genarena.distributions import discretised_gaussian_log_prob
 from genarena.files.progress import Bars
-from genarena.likelihood import from_unit, log_mean_exp, to_unit
+from genarena.likelihood import from_space, log_mean_exp, to_unit
 from genarena.models.capabilities import Emits
 from genarena.models.energy.annealed_importance_sampling import Annealed, anneal, effective_number
 from genarena.models.energy.langevin import frozen
@@ -50,7 +50,7 @@ class NoisyDecoder(NamedTuple):
         """x ~ p(x|z, y) (N, *shape)."""
         mean = self.emit(z, y)
         x = mean + self.sigma * torch.randn(mean.shape, generator=generator, device=mean.device)
-        return from_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
+        return from_space(x, self.spec)
 
 
 class Annealing(NamedTuple):

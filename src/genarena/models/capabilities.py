@@ -1,8 +1,12 @@
 """Capabilities: what a model can do beyond the contract of `base.py`. A model inherits from the classes that apply to it.
 
 y is the condition of each example, None for an unconditional model.
+
+Space: what is continuous (gradients, noise, posterior means, densities) lives in one space for all models, that of
+`likelihood.to_space`: integer levels are evenly spaced in [-1, 1], continuous data has its own units.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import Protocol
 
@@ -14,10 +18,25 @@ from genarena.likelihood import as_levels
 from genarena.spec import DataSpec
 
 
-class Encodes(ABC):
+class Represents(ABC):
+    @abstractmethod
+    def represent(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """A vector (N, D) per example x (N, *shape), float32.
+
+        In eval mode it is deterministic, and no row depends on another.
+        """
+
+
+class Encodes(Represents):
+    """Codes of data. An encoder represents an example by its code."""
+
     @abstractmethod
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Data (N, *shape) to latent codes: vectors (N, latent_dim), or maps (N, C, h, w)."""
+
+    @torch.no_grad()
+    def represent(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.encode(x, y).flatten(1).float()
 
 
 class Decodes(ABC):
@@ -35,7 +54,7 @@ class Withholds(ABC):
 
 
 class Denoises(ABC):
-    """x_t = a(t) x_0 + s(t) eps for t in [0, 1], 0 = data, in the model's own scaled space (levels in [-1, 1])."""
+    """x_t = a(t) x_0 + s(t) eps for t in [0, 1], 0 = data, in the space of `likelihood.to_space`."""
 
     @abstractmethod
     def denoise(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
@@ -60,7 +79,10 @@ class Correlates(ABC):
 class Differentiates(ABC):
     @abstractmethod
     def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:
-        """log p(u) (N,) nats up to a constant, differentiable in u (N, *shape), in the model's own continuous space."""
+        """log p(u) (N,) nats up to a constant, differentiable in u (N, *shape), of the space of `likelihood.to_space`.
+
+        -inf where the density is zero, with a gradient of zero.
+        """
 
 
 class Choose(Protocol):
@@ -188,10 +210,21 @@ class Integrates(ABC):
 
 
 class Emits(ABC):
-    """A deterministic decoder: x = emit(z) + observation noise, z ~ N(0, I) of `latent_dim` dimensions."""
+    """A deterministic decoder: x = emit(z), z ~ N(0, I) of `latent_dim` dimensions.
+
+    bijective: whether every x comes from one z, so that x has a density without observation noise.
+    """
 
     latent_dim: int
 
+    @property
+    def bijective(self) -> bool:
+        return False
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log N(z; 0, I) (N,) nats of codes (N, latent_dim)."""
+        return -0.5 * z.square().sum(1) - 0.5 * z.shape[1] * math.log(2.0 * math.pi)
+
     @abstractmethod
     def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """(N, latent_dim) to (N, *shape), differentiable, not rounded: levels in [-1, 1], continuous data in its units."""
+        """(N, latent_dim) to (N, *shape), differentiable, not rounded, in the space of `likelihood.to_space`."""

@@ -39,6 +39,8 @@ class AnnealedImportanceSampling(Kind):
         subject, settings = self.subject, self.settings
         if not isinstance(subject.model, Emits):
             raise Unavailable(f"{subject.model_name} is no decoder of a Gaussian latent code")
+        if subject.model.bijective:
+            raise Unavailable(f"{subject.model_name} has a density of its own, without observation noise")
         x, y = subject.on_device(subject.test(settings.num_test))
         annealing = Annealing(
             settings.sigma, settings.chains, settings.steps, self.shared.batch_size, self.shared.sample_seed

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
-from genarena.likelihood import Likelihood, as_levels, bits_per_dim, log_mean_exp, to_unit
+from genarena.likelihood import Likelihood, as_levels, bits_per_dim, log_mean_exp, to_space, to_unit
 from genarena.models.autoregressive.degrees import draw_degrees
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
 from genarena.models.autoregressive.level_choice import TopP, drawing
@@ -155,7 +155,7 @@ class MADE(GenerativeModel, Factorises):
 
     def inputs(self, x: Tensor) -> Tensor:
         """Inputs of the network, (N, D): levels scaled to [-1, 1], or floats."""
-        return to_unit(x, self.spec.num_levels).flatten(1) if self.spec.is_discrete else x.float().flatten(1)
+        return to_space(x, self.spec).flatten(1)
 
     def outputs(self, values: Tensor, mask: int, context: Tensor | None = None) -> Tensor:
         """Parameters (N, P, D) of every dimension's distribution, from inputs (N, D)."""

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.likelihood import Likelihood, log_mean_exp, quantise
+from genarena.likelihood import Likelihood, dequantised_levels, log_mean_exp, quantise
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Correlates, Weighs
+from genarena.models.capabilities import Correlates, Differentiates, Weighs
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -26,7 +26,7 @@ from genarena.training.module import Training
 LARGEST_FULL = 4096  # dimensions: 128 MiB of float64
 
 
-class Gaussian(GenerativeModel, Weighs, Correlates):
+class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates):
     """log p(u) = -1/2 [(u - mean)^T C^-1 (u - mean) + log det C + D log 2 pi],  C = ((n S + k v I) / (n + k)) + I/12.
 
     S is the sample covariance of n examples, v its average variance, k = shrinkage * D; I/12 for integer data only.
@@ -78,6 +78,11 @@ class Gaussian(GenerativeModel, Weighs, Correlates):
         if not self.spec.is_discrete:
             return self._log_density(x, self._factor()).float()
         return (self._log_mass_bound(x, num_samples) if self.is_full else self._log_mass(x)).float()
+
+    def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:
+        """log N(u), (N,) nats, normalised; of dequantised data where levels are integers."""
+        x, log_scale = dequantised_levels(u, self.spec)
+        return (self._log_density(x, self._factor()) + log_scale).to(u.dtype)
 
     def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """log p(x + noise) for draws of uniform noise, (num_samples, N) nats. For integers and a full covariance."""

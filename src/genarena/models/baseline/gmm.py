@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from genarena.distributions import discretised_gaussian_log_prob
-from genarena.likelihood import Likelihood, bits_per_dim, log_mean_exp, quantise
+from genarena.likelihood import Likelihood, bits_per_dim, dequantised_levels, log_mean_exp, quantise
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Weighs
+from genarena.models.capabilities import Differentiates, Weighs
 from genarena.options.values import Count, Share
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
@@ -34,7 +34,7 @@ LEAST_WEIGHT = 1e-8  # of a component, and of the examples that belong to it
 KMEANS_STEPS = 10
 
 
-class GMM(GenerativeModel, Weighs):
+class GMM(GenerativeModel, Weighs, Differentiates):
     """p(u) = sum_k pi_k N(u; mean_k, C_k),  C_k = (1 - shrinkage) ((1 - pooling) S_k + pooling S) + shrinkage v I  (+ I/12).
 
     S_k: covariance of the examples of component k, S = sum_k pi_k S_k, v: the average variance of the mixed S_k.
@@ -136,6 +136,11 @@ class GMM(GenerativeModel, Weighs):
         if self.likelihood is Likelihood.EXACT:
             return torch.logsumexp(self._log_masses(x) if self.spec.is_discrete else self._log_joint(x), 1).float()
         return log_mean_exp(self.log_weights(x, y, num_samples))
+
+    def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:
+        """log p(u), (N,) nats, normalised; of dequantised data where levels are integers."""
+        x, log_scale = dequantised_levels(u, self.spec)
+        return (torch.logsumexp(self._log_joint(x), 1) + log_scale).to(u.dtype)
 
     def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """log p(x + noise) for draws of uniform noise, (num_samples, N) nats; equal rows where the likelihood is exact."""

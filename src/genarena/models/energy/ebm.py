@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.likelihood import Likelihood, log_mean_exp, to_unit
+from genarena.likelihood import Likelihood, log_mean_exp, to_space, to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Differentiates
 from genarena.models.energy.annealed_importance_sampling import LEAPFROG_STEPS, Partition, annealed_importance_sampling
@@ -118,7 +118,7 @@ class EBM(GenerativeModel, Differentiates):
 
     def noisy(self, x: Tensor) -> Tensor:
         """Data (N, *shape) to v in R^D."""
-        x = to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x.float()
+        x = to_space(x, self.spec)
         return x + self.sigma * torch.randn_like(x)
 
     def denoise(self, v: Tensor) -> Tensor:

@@ -6,9 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genarena.likelihood import Likelihood, bits_per_dim, dequantisation_log_det, quantise
+from genarena.likelihood import (
+    Likelihood,
+    bits_per_dim,
+    cell_to_unit,
+    dequantisation_log_det,
+    quantise,
+    unit_to_cell,
+)
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Decodes, Encodes, Weighs
+from genarena.models.capabilities import Decodes, Differentiates, Emits, Encodes, Weighs
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.priors import LearnedPrior
 from genarena.models.sampler import Temperature
@@ -17,7 +24,7 @@ from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 
-class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
+class NormalisingFlow(GenerativeModel, Encodes, Decodes, Emits, Differentiates, Weighs):
     """log p(x) = log N(f(x); 0, I) + log |det df/dx|; for integers the bound E_q[log p(u) - log q(u|x)].
 
     With a condition y, the flow f depends on it, and so does the distribution of z before it: N(mean_y, scale_y^2), as in
@@ -86,6 +93,30 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Weighs):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         return self.decode(self.sampler.code(num_samples, self.spec.num_dims, self.device), y)
+
+    @property
+    def latent_dim(self) -> int:
+        return self.spec.num_dims
+
+    @property
+    def bijective(self) -> bool:
+        return True
+
+    def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """f^-1(z) (N, *shape), not rounded."""
+        x = self.flow.inverse(z, self.context(y, len(z)))
+        return cell_to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
+
+    def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:
+        """log p(u), (N,) nats, normalised. Integer levels: of dequantised data, -inf outside of the cells of the levels."""
+        spec, levels, outside = self.spec, self.spec.num_levels, torch.zeros(len(u), dtype=torch.bool, device=u.device)
+        if spec.is_discrete:
+            u = unit_to_cell(u, levels)
+            outside = ((u < 0.0) | (u > 1.0)).flatten(1).any(1)
+            u = u.clamp(0.0, 1.0 - 2.0**-24)
+        z, log_det = self.flow(u, self.context(y, len(u)))
+        scale = spec.num_dims * math.log((levels - 1) / (2.0 * levels)) if spec.is_discrete else 0.0
+        return (self.log_prior(z) + log_det + scale).masked_fill(outside, -math.inf)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Data (N, *shape) to z (N, D); an integer level stands for the middle of its bin."""

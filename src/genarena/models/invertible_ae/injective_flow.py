@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from genarena.likelihood import Likelihood, dequantise, quantise
+from genarena.likelihood import Likelihood, cell_to_unit, dequantise, quantise
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Emits, Encodes
 from genarena.nets.residual_mlp import ResidualMLP
@@ -122,8 +122,8 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
 
     def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """g(z) (N, *shape), not rounded; for integer levels from u = (level + 1/2) / L to [-1, 1]."""
-        u, levels = self.decoder(z), self.spec.num_levels
-        return (u * levels - 0.5) * (2.0 / (levels - 1)) - 1.0 if self.spec.is_discrete else u
+        u = self.decoder(z)
+        return cell_to_unit(u, self.spec.num_levels) if self.spec.is_discrete else u
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """g(f(x)), the projection of x to the manifold, in the space of the data; (N, *shape)."""
@@ -134,7 +134,7 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         if self.likelihood is Likelihood.NONE:
             return super().log_prob(x, y, num_samples)
         z, jacobian = _jacobian(self.encoder, x)
-        return self._log_prior(z) + torch.linalg.slogdet(jacobian.double()).logabsdet.float()
+        return self.log_prior(z) + torch.linalg.slogdet(jacobian.double()).logabsdet.float()
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         return {"method": "change of variables through the encoder, exact Jacobian"}
@@ -151,10 +151,7 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         with torch.no_grad():
             z = self.encoder(u)
         jacobian = _jacobian(self.decoder, z)[1].double()
-        return self._log_prior(z) - 0.5 * torch.linalg.slogdet(jacobian.mT @ jacobian).logabsdet.float()
-
-    def _log_prior(self, z: Tensor) -> Tensor:
-        return -0.5 * z.square().sum(1) - 0.5 * self.latent_dim * math.log(2.0 * math.pi)
+        return self.log_prior(z) - 0.5 * torch.linalg.slogdet(jacobian.mT @ jacobian).logabsdet.float()
 
     def _noisy(self, x: Tensor) -> Tensor:
         if not self.spec.is_discrete:
