@@ -278,6 +278,17 @@ def test_the_error_of_log_z_is_understated_where_few_chains_are_effective() -> N
     assert error[effective < 8.0].mean() < -0.5  # too small a log Z, too large a likelihood
 
 
+def test_no_observation_noise_is_added_to_a_bijection(data: Halves) -> None:
+    class Grey(Noise, Emits):
+        latent_dim, bijective = 64, True
+
+        def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+            raise AssertionError("chains through a model with a likelihood of its own")
+
+    entry = run(Grey(SPEC), data, "ais_nll_nats").metrics["ais_nll_nats"]
+    assert entry["value"] is None and "has a density of its own" in entry["reason"]
+
+
 def test_a_probability_flow_is_an_estimate_with_its_solver_stated(data: Halves) -> None:
     class Flow(Noise, Integrates):
         def ode_log_prob(
@@ -299,11 +310,9 @@ def test_a_probability_flow_is_an_estimate_with_its_solver_stated(data: Halves) 
     for entry in metrics.values():
         assert (entry["n"], entry["split"], entry["sign"]) == (48, "test, 48 at random", "~")
         assert entry["estimator"] == {"method": "ODE", "nfe": 24.0, "batch_size": 32}
-    settings = EvaluationSettings(ode_num_test=5)
-    assert settings.ode_dequantisation == "model"
     for known in (("uniform",), ("model", "uniform")):  # noise of its own only where the model has it
         model.dequantisations = known
-        run(model, data, "ode_nll_nats", settings=settings)
+        run(model, data, "ode_nll_nats", options={"ode_nll_nats": {"num_test": 5}})
         assert model.calls[-1] == (5, 1e-5, 1, known[0])
 
 
