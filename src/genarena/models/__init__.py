@@ -10,7 +10,8 @@ To add a model
 To stand on a finished run (a VAE's codes, a tokenizer)
 - Extend `TwoStage` (`first_stage.py`), which keeps the bound on log p(x), caches the codes and decodes samples. In the YAML:
   `first_stage: ???`, and the model of the codes as a partial node (`conf/model/latent_ddpm.yaml`).
-- A model can be a first stage if it `Encodes` and `Decodes`; the pair has a likelihood if it `Infers`.
+- A model can be a first stage if it `Encodes` and `Decodes`; the pair has a likelihood if it `Infers`. A class that needs
+  more says so (`needs = Quantises`, `vae/latent_ar.py`).
 
 Rules
 - The module docstring names the paper and says what differs from it; the class docstring is the objective, an equation.

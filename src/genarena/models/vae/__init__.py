@@ -16,7 +16,8 @@ Conventions of this family
     vqvae           its codes are discrete and q is deterministic: the bound is log p(x | codes) - M log K, prior uniform
     sample          z ~ p(z), then x ~ p(x|z): a draw from the model, pixel noise included
 
-`iwae` trains on the second bound, with its own gradient of the encoder; `vae` on the first.
+`iwae` trains on the second bound, with its own gradient of the encoder; `vae` on the first. Two members fit a new prior to
+the codes of a finished run: `latent_gmm` a mixture of Gaussians, `latent_ar` an autoregressive model to discrete codes.
 
 Files: `latent_variable` the base class (bounds, samples, codes), `networks` encoders and decoders, `diagonal_normal` the
 distribution of codes and vectors, and one file per model.

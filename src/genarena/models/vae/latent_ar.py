@@ -4,6 +4,7 @@ Differs from the paper: a causal transformer in place of the PixelCNN; the codes
 their indices, so that any model of exact likelihood on images of levels can be the prior.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -68,9 +69,12 @@ class LatentAR(TwoStage):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """x ~ p(x|e) for e ~ p(e)."""
-        codes = self.prior.sample(num_samples, y)[:, 0].long()
-        return torch.cat([self.first_stage.model.likelihood_of_codes(part).sample() for part in codes.split(ROWS)])
+        """x ~ p(x|e) for e ~ p(e). A code that is NaN makes its example NaN."""
+        codes = self.prior.sample(num_samples, y)[:, 0]
+        parts = codes.nan_to_num().long().split(ROWS)
+        x = torch.cat([self.first_stage.model.likelihood_of_codes(part).sample() for part in parts])
+        broken = codes.isnan().flatten(1).any(1)
+        return torch.where(broken[:, None, None, None], math.nan, x) if broken.any() else x
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """(N,) nats: log p(x|e(x)) + log p(e(x)); with an exact prior it involves no chance."""
