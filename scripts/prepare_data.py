@@ -28,8 +28,9 @@ def main() -> None:
 
     from genarena.build import build  # heavy imports wait until the options are right
     from genarena.data.reading import manifest
+    from genarena.runs import classes
 
-    data = build(cfg, "data")
+    data = build(classes.unconditional(cfg), "data")
     data.setup()
     folder = data.location()
     files = manifest.describe(folder) if folder else {}

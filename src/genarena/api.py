@@ -34,7 +34,7 @@ from genarena.files.progress import Bars
 from genarena.models.base import GenerativeModel
 from genarena.ranks import seeds
 from genarena.run import prepare
-from genarena.runs import first_stage
+from genarena.runs import classes, first_stage
 from genarena.runs.folder import RunFolder, build_model
 from genarena.spec import Condition
 from genarena.training.fitting import Fitting, Observers, Plan
@@ -102,6 +102,7 @@ def fit(
     quiet()
     limits = {"minutes": minutes, "examples": examples}
     resolved = _composed(model, data, [*_budget(budget, limits), *_texts(options or {}, model, data)])
+    resolved = classes.resolved(resolved) if isinstance(data, str) else resolved
     with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
         torch.manual_seed(resolved["seed"])
         if isinstance(model, str):
@@ -228,8 +229,10 @@ def _word(condition: Condition | None) -> Any:
 
 
 def _check_pair(model: GenerativeModel, data: ArenaDataModule) -> None:
-    if model.spec != data.spec:
-        raise UserError(f"the model was made for {model.spec}, and the data is {data.spec}")
+    """Raise UserError unless the model was made for such data. Labels that the model is not conditional on do not matter."""
+    for part in ("shape", "num_levels", "condition"):
+        if (made_for := getattr(model.spec, part)) != (found := getattr(data.spec, part)):
+            raise UserError(f"the model was made for data with {part}={made_for}, and the data has {part}={found}")
 
 
 def _trained(model: GenerativeModel, data: ArenaDataModule, plan: Plan) -> Fitted:

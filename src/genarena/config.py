@@ -196,8 +196,6 @@ def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
         return text
     if override.is_delete():
         raise UserError(f"~{key}: options cannot be removed")
-    if key.count(".") == 2 and key.startswith("metric."):
-        metrics.check_option(key)
     parent, last = _descend(cfg, key)
     options = _options(cfg, key)
     present = isinstance(parent, DictConfig) and last in parent
@@ -212,8 +210,8 @@ def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
 def _options(cfg: DictConfig, key: str) -> dict[str, Any]:
     """Option -> type for the node that has `key`, from its constructor or its group."""
     node, _ = _descend(cfg, key)
-    if key.startswith("metric."):
-        return {name.split(".")[2]: kind for name, kind in metrics.options().items() if name == key}
+    if key.startswith("metric.") and key.count(".") == 2:
+        return {key.split(".")[2]: metrics.check_option(key)}
     of_group = GROUPS.get(key.rpartition(".")[0], {})
     target = node.get("_target_") if isinstance(node, DictConfig) else None
     if target is None:  # not every choice of a group has all of its options

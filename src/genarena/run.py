@@ -25,11 +25,12 @@ from genarena.evaluation.pictures import (
 )
 from genarena.evaluation.row import new_row, summary
 from genarena.evaluation.settings import EvaluationSettings
+from genarena.evaluation.subject import check_conditions
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
 from genarena.models.first_stage import TwoStage
 from genarena.ranks import exchange, processes, threads, world
-from genarena.runs import checkpoint, first_stage, results, same_data
+from genarena.runs import checkpoint, classes, first_stage, results, same_data
 from genarena.runs.folder import RunFolder, build_model
 from genarena.runs.interruption import Interrupted
 from genarena.runs.resuming import Continuation, go_on, shown
@@ -51,7 +52,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
 def run_resolved(resolved: dict[str, Any]) -> dict[str, Any]:
     """`run` of a resolved configuration, in this process or in several, as the configuration asks for."""
-    resolved = first_stage.resolved(resolved)
+    resolved = first_stage.resolved(classes.resolved(resolved))
     node, num_ranks = resolved["trainer"], num_processes(resolved["trainer"])
     if num_ranks > 1 and not world.started_elsewhere():
         return processes.launch(resolved, num_ranks)
@@ -95,6 +96,7 @@ class Run:
             self.model: GenerativeModel = build_model(resolved)
         self.settings: EvaluationSettings = build(resolved["evaluation"], "evaluation")
         protocol(resolved["metrics"], self.settings, resolved["metric"])  # loads the metrics
+        check_conditions(self.data.spec, self.settings)
         wandb_run.check(resolved["logger"])
         check_model(resolved["trainer"], self.model)
         exchange.same_state(self.model)

@@ -11,15 +11,19 @@ from torch import Tensor
 
 from genarena.config import compose
 from genarena.data.batches import Split
+from genarena.errors import UserError
 from genarena.evaluation import features
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.pictures import draw_samples
+from genarena.evaluation.protocol import protocol
 from genarena.evaluation.row import _variant
 from genarena.evaluation.settings import EvaluationSettings
+from genarena.evaluation.subject import Subject, check_conditions
+from genarena.files.progress import Bars
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.runs.past import fingerprint
-from genarena.spec import Batch, DataSpec
+from genarena.spec import Batch, Condition, DataSpec
 from tests.evaluation.test_evaluate import Halves
 
 SPEC = DataSpec((1, 8, 8), 4, 2, condition="label")
@@ -67,9 +71,46 @@ def test_sample_i_has_the_label_of_test_example_i(data: Halves) -> None:
     labels = data.test.y
     assert torch.equal(torch.cat(model.asked), torch.cat([labels, labels, labels[:30]]))
     assert torch.equal(torch.cat(model.scored), labels)
-    assert record["class_accuracy"]["conditions"] == "label of the test split, in turn"
+    assert record["class_accuracy"]["conditions"] == "paired: label of the test split, in turn"
     assert record["bits_per_dim"]["given"] == "label"
     assert "given" not in record["class_accuracy"]
+
+
+def test_prompted_samples_take_a_fixed_list(data: Halves) -> None:
+    """It depends neither on the batch size nor on the split; likelihoods stay those of the split's own labels."""
+    model = Painter(SPEC).eval()
+    prompted = dataclasses.replace(SETTINGS, conditions="prompted")
+    record = evaluate(model, data, ["class_accuracy", "bits_per_dim"], prompted, progress=False).metrics
+    assert torch.equal(torch.cat(model.asked), torch.arange(150) % 2)
+    assert torch.equal(torch.cat(model.scored), data.test.y)
+    assert record["class_accuracy"]["conditions"] == "prompted: 2 x label, in turn"
+    assert record["class_accuracy"]["value"] == pytest.approx(record["class_accuracy"]["real"], abs=0.1)
+    names = ["class_accuracy"]
+    assert protocol(names, prompted)["id"] != protocol(names, SETTINGS)["id"]
+
+
+def test_attributes_are_prompted_one_at_a_time() -> None:
+    spec = dataclasses.replace(SPEC, num_attributes=3, condition="attributes")
+    prompted = dataclasses.replace(SETTINGS, conditions="prompted")
+    data = Halves(dataclasses.replace(SPEC, condition=None))
+    data.setup()
+    data.spec = spec
+    subject = Subject(Painter(spec).eval(), data, prompted, Bars(shown=False))
+    assert torch.equal(subject.conditions(0, 5), torch.eye(3, dtype=torch.long)[[0, 1, 2, 0, 1]])
+    assert torch.equal(subject.conditions(2, 3), torch.eye(3, dtype=torch.long)[[2, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        (None, "models of this data have no condition"),
+        (Condition("caption", 9, (4,)), "there is no list of caption conditions"),
+    ],
+)
+def test_what_cannot_be_prompted_is_refused(condition: Condition | None, words: str) -> None:
+    prompted = dataclasses.replace(SETTINGS, conditions="prompted")
+    with pytest.raises(UserError, match=rf"^evaluation\.conditions=prompted: {words}"):
+        check_conditions(dataclasses.replace(SPEC, condition=condition), prompted)
 
 
 def test_accuracy_is_the_share_that_shows_its_label(data: Halves) -> None:

@@ -1,9 +1,10 @@
-"""k + k batches, stopped in between and resumed, are 2k batches: bitwise, for every model."""
+"""k + k batches, stopped in between and resumed, are 2k batches: bitwise, for every model, and with labels in each family."""
 
 from pathlib import Path
 
 import pytest
 import torch
+from hydra.utils import get_object
 
 from genarena.build import build
 from genarena.config import available, compose
@@ -14,6 +15,16 @@ from tests.run_folders import tensors, the_folder
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
 BATCH, BATCHES = 16, 8
+
+
+def of_each_family() -> list[str]:
+    """The first model of each family that can be conditional."""
+    targets = {name: compose([f"model={name}", "data=digits"]).model._target_ for name in MODELS}
+    able = {target.split(".")[2]: name for name, target in reversed(targets.items()) if get_object(target).conditional}
+    return sorted(able.values())
+
+
+CASES = [*((name, ()) for name in MODELS), *((name, ("data.condition=label",)) for name in of_each_family())]
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +50,13 @@ def command(name: str, runs_dir: Path, first_stages: dict[str, Path]) -> list[st
     ]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "more"), CASES, ids=["-".join([name, *more]) for name, more in CASES])
 def test_resumed_run_equals_the_uninterrupted_one(
-    name: str, tmp_path: Path, first_stages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    name: str, more: tuple[str, ...], tmp_path: Path, first_stages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if build(standing(compose([f"model={name}", "data=digits"])), "model").max_epochs == 0:
+    if build(standing(compose([f"model={name}", "data=digits", *more])), "model").max_epochs == 0:
         pytest.skip("learns nothing")
-    run(compose(command(name, tmp_path / "whole", first_stages)))
+    run(compose([*command(name, tmp_path / "whole", first_stages), *more]))
     whole = torch.load(the_folder(tmp_path / "whole").last, weights_only=True)
 
     budget_step = Budget.on_train_batch_end
@@ -57,12 +68,12 @@ def test_resumed_run_equals_the_uninterrupted_one(
 
     monkeypatch.setattr(Budget, "on_train_batch_end", killed_after_six)
     with pytest.raises(InterruptedError):
-        run(compose(command(name, tmp_path / "parts", first_stages)))
+        run(compose([*command(name, tmp_path / "parts", first_stages), *more]))
     folder = the_folder(tmp_path / "parts")
     monkeypatch.undo()
     assert torch.load(folder.last, weights_only=True)["arena"]["batches_seen"] == BATCHES // 2
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
-    row = run(compose([*command(name, tmp_path / "parts", first_stages), f"resume={folder.path}"]))
+    row = run(compose([*command(name, tmp_path / "parts", first_stages), *more, f"resume={folder.path}"]))
     assert row["status"] == "ok"
     assert row["cost"]["examples_seen"] == BATCH * BATCHES
 

@@ -78,6 +78,10 @@ class ArenaDataModule(LightningDataModule, ABC):
     def load(self) -> tuple[Split, Split, Split]:
         """Train, validation and test split. Raises DataError, in one line, if the data is missing or damaged."""
 
+    def count_classes(self) -> int | None:
+        """Number of labels; None if there are none. A set whose YAML does not know it looks, without reading the examples."""
+        return self.spec.num_classes
+
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Change a training batch (N, *shape) at random, each time it is drawn (flips, binarisation, ...)."""
         return mirrored(x, generator) if self.flip else x

@@ -77,6 +77,10 @@ class PictureSet(ArenaDataModule):
     def listings(self) -> tuple[Listing, Listing, Listing]:
         """Train, validation and test pictures. Raises DataError, in one line, if they are missing."""
 
+    def count_classes(self) -> int | None:
+        self.listings()  # finds the labels
+        return self.spec.num_classes
+
     def recipe(self) -> Recipe:
         """How a picture becomes an example: crop and resizing. `pictures` sets the background."""
         return Recipe(self.spec.shape)

@@ -17,6 +17,8 @@ class EvaluationSettings:
     batch_size: examples per call of the model.
     sample_seed: seed of sampling and of Monte-Carlo likelihoods.
     features: which features are used, and the files of their weights.
+    conditions: of the samples of a conditional model: "paired", those of the split's examples in turn; or "prompted", a fixed
+        list: all labels, or all single attributes, in turn.
     split: "test"; or "val", to choose between models. Rows of "val" are never compared with rows of "test".
     Raises ValueError, with the option's name, for a value that is out of range.
     """
@@ -26,6 +28,7 @@ class EvaluationSettings:
     batch_size: Count = 500
     sample_seed: Seed = 0
     features: FeatureSettings = field(default_factory=FeatureSettings)
+    conditions: Literal["paired", "prompted"] = "paired"
     split: Literal["test", "val"] = "test"
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
+from genarena.errors import UserError
 from genarena.evaluation.networks import Networks
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.files.progress import Bars
@@ -16,6 +17,7 @@ from genarena.metrics.base import Unavailable
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Weighs
 from genarena.ranks import exchange, seeds
+from genarena.spec import DataSpec
 
 Item = TypeVar("Item")
 
@@ -24,11 +26,24 @@ class ContractBroken(ValueError):
     """A model returned something that its contract forbids: a fault of its code, which ends the evaluation."""
 
 
+def check_conditions(spec: DataSpec, settings: EvaluationSettings) -> None:
+    """Raise UserError if samples are to be prompted, and the data has no condition with a fixed list."""
+    if settings.conditions != "prompted":
+        return
+    if spec.condition is None:
+        raise UserError("evaluation.conditions=prompted: models of this data have no condition (data.condition=label)")
+    try:
+        spec.condition.in_turn(1)
+    except ValueError as error:
+        raise UserError(f"evaluation.conditions=prompted: {error}") from error
+
+
 class Subject:
     """A model in eval mode, a data set that is set up, and the shared settings: all evidence is made from these."""
 
     def __init__(self, model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings, bars: Bars) -> None:
         self.model, self.data, self.settings, self.bars = model, data, settings, bars
+        check_conditions(data.spec, settings)
         self.networks = Networks(data, settings.features, settings.split, model.device, bars)
 
     @property
@@ -78,10 +93,14 @@ class Subject:
     def conditions(self, start: int, count: int) -> Tensor | None:
         """Conditions of `count` samples from sample `start` on, on the CPU; None for an unconditional model.
 
-        Sample i has that of test example i. If there are more samples than test examples, these start again.
+        Paired: sample i has that of test example i; if there are more samples than test examples, these start again.
+        Prompted: sample i has entry i of a fixed list.
         """
-        if not self.data.spec.condition:
+        condition = self.data.spec.condition
+        if not condition:
             return None
+        if self.settings.conditions == "prompted":
+            return condition.in_turn(start + count)[start:]
         y = self._held_out.y
         return y[torch.arange(start, start + count) % len(y)]
 

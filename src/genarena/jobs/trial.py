@@ -19,7 +19,7 @@ from genarena.evaluation import memory
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.ranks.threads import take
-from genarena.runs import first_stage
+from genarena.runs import classes, first_stage
 from genarena.runs.folder import build_model
 from genarena.spec import Batch, DataSpec
 from genarena.startup import threads
@@ -36,7 +36,7 @@ def measure(cfg: dict[str, Any]) -> dict[str, Any]:
     device = torch.device("cuda" if cfg["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
     torch.manual_seed(0)
     memory.reset_peak()
-    model: GenerativeModel = build_model(first_stage.resolved(cfg)).to(device)
+    model: GenerativeModel = build_model(first_stage.resolved(classes.resolved(cfg))).to(device)
     model.progress = 0.5
     optimizers = model.configure_optimizers()
     x, y = _noise(model.spec, cfg["data"]["batch_size"], device)

@@ -30,12 +30,12 @@ class ClassAccuracy(ArenaMetric):
         self.add_state("count", default=torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
         self.real = 0.0
 
-    def update(self, paired: Tensor, fake_classes: Tensor, spec: DataSpec, domain_accuracy: float) -> None:
-        """`paired` (N,) labels of the samples, and the predicted `fake_classes` (N,), int64."""
+    def update(self, conditions: Tensor, fake_classes: Tensor, spec: DataSpec, domain_accuracy: float) -> None:
+        """`conditions` (N,) labels of the samples, and the predicted `fake_classes` (N,), int64."""
         if spec.condition is None or spec.condition.kind != "label":
             raise Unavailable("needs a model that is conditional on labels (data.condition=label)")
-        self.right += int((paired.cpu() == fake_classes.cpu()).sum())
-        self.count += len(paired)
+        self.right += int((conditions.cpu() == fake_classes.cpu()).sum())
+        self.count += len(conditions)
         self.real = domain_accuracy
 
     def compute(self) -> float:

@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from genarena.runs import classes
+
 
 def facts(data_id: str, node: dict[str, Any], location: Path | None) -> dict[str, Any]:
     """The entries of `config.yaml` about the data: `data_id` and `data_files`.
@@ -35,7 +37,7 @@ def is_same(stored: dict[str, Any], node: dict[str, Any]) -> bool:
     if any(place.is_relative_to(own.absolute()) for own in _places(node)) and _stamp(place) == files.get("stamp"):
         return True
     known = stored.get("data_id")
-    return known is not None and _data_id(json.dumps(node, sort_keys=True)) == known
+    return known is not None and _data_id(json.dumps(classes.unconditional(node), sort_keys=True)) == known
 
 
 def stamp(place: Path) -> str:

@@ -65,8 +65,8 @@ class Samples(Kind):
         }
 
     @piece
-    def paired(self, drawn: Drawn) -> Tensor:
-        """(N, ...) the conditions of the samples: sample i has that of test example i, in turn."""
+    def conditions(self, drawn: Drawn) -> Tensor:
+        """(N, ...) the conditions of the samples, paired or prompted (`evaluation.conditions`)."""
         y = self.subject.conditions(0, len(drawn.samples))
         if y is None:
             raise Unavailable(f"{self.subject.model_name} was trained without conditions (data.condition=label)")
@@ -77,7 +77,9 @@ class Samples(Kind):
         condition = self.subject.data.spec.condition
         if piece != "drawn" or condition is None:
             return {}
-        return {"conditions": f"{condition.kind} of the {self.shared.split} split, in turn"}
+        if self.shared.conditions == "prompted":
+            return {"conditions": f"prompted: {condition.size} x {condition.kind}, in turn"}
+        return {"conditions": f"paired: {condition.kind} of the {self.shared.split} split, in turn"}
 
     def _draw(self, first: int) -> tuple[Tensor, float]:
         """A batch of samples (count, *shape) from sample `first` on, and the seconds that they took."""
