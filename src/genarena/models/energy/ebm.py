@@ -212,7 +212,8 @@ class EBM(GenerativeModel, Differentiates):
         return log_mean_exp(torch.stack(draws))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
-        """If all chains agree on log Z, `effective_chains` is near `ais_chains`. The likelihood is too high on average."""
+        """If all chains agree on log Z, `effective_chains` is near `ais_chains`. The likelihood is too high on average, and an
+        evaluation shows none where fewer than a quarter of the chains are effective."""
         constant = self.partition()
         facts = {
             "method": "energy with log Z from annealed importance sampling",
