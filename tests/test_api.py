@@ -161,7 +161,10 @@ def test_a_conditional_model_is_given_its_conditions() -> None:
         ({"options": {"evaluation.num_test": 3}}, "evaluation.num_test: fit has no such option"),
         ({"model": VAE(SPEC, channels=8, hidden=16), "options": {"model.beta": 2}}, "the model is an object"),
         ({"data": Digits(SPEC), "options": {"data.batch_size": 2}}, "the data is an object"),
-        ({"model": VAE(DataSpec((1, 8, 8), 256), channels=8, hidden=16)}, "the model was made for DataSpec"),
+        (
+            {"model": VAE(DataSpec((1, 8, 8), 256), channels=8, hidden=16)},
+            "made for data with num_levels=256, and",
+        ),
         ({"options": {"trainer": "ddp", "trainer.accelerator": "cpu", "trainer.devices": 2}}, "in one process"),
     ],
 )

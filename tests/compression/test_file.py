@@ -8,6 +8,7 @@ import torch
 
 from genarena.compression.file import CHECKSUM, FACTS, HEADER_BYTES, Codec, coder_for
 from genarena.errors import ArenaError, Untrusted, UserError
+from genarena.models.autoregressive.made import MADE
 from genarena.models.base import GenerativeModel
 from genarena.models.baseline.uniform import Uniform
 from genarena.models.vae.vae import VAE
@@ -16,6 +17,7 @@ from tests.compression.tiny import QUIET, images, pixelcnn, vae
 
 CONFIG = {"latent_dim": 5}
 DATA = "digits-01234567"
+GIVEN = DataSpec((1, 8, 8), 17, 10, condition="label")
 
 
 def written(model: GenerativeModel) -> tuple[torch.Tensor, bytes]:
@@ -111,6 +113,8 @@ def test_a_stack_that_ends_in_zero_is_refused() -> None:
     ("model", "words"),
     [
         (Uniform(DataSpec((1, 8, 8), 17)), "Uniform cannot compress"),
+        (VAE(GIVEN, latent_dim=2, channels=4, hidden=8), "VAE is conditional on label: only p"),
+        (MADE(GIVEN, hidden=[8]), "MADE is conditional on label: only p"),
         (VAE(DataSpec((2,)), latent_dim=2, hidden=8), "only images of integer levels"),
     ],
 )
