@@ -282,7 +282,7 @@ def test_imported_rows_of_another_protocol_stay_apart(tmp_path: Path) -> None:
 
 
 def test_tables_say_why_they_stand_apart(tmp_path: Path) -> None:
-    settings = [{"id": f"p{n}", "settings": {"num_samples": n, "iw_samples": 5}} for n in (10, 20)]
+    settings = [{"id": f"p{n}", "settings": {"num_samples": n, "iw_nll_nats.draws": 5}} for n in (10, 20)]
     found = tables(
         tmp_path,
         make_row(protocol=settings[0]),
