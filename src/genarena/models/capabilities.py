@@ -19,6 +19,8 @@ from genarena.spec import DataSpec
 
 
 class Represents(ABC):
+    """A vector per example, for what is learned on top of it."""
+
     @abstractmethod
     def represent(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """A vector (N, D) per example x (N, *shape), float32.
@@ -28,7 +30,7 @@ class Represents(ABC):
 
 
 class Encodes(Represents):
-    """Codes of data. An encoder represents an example by its code."""
+    """A code per example: a vector or a map. It also represents the example."""
 
     @abstractmethod
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -40,6 +42,8 @@ class Encodes(Represents):
 
 
 class Decodes(ABC):
+    """Data from codes."""
+
     @abstractmethod
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Latent codes, as `encode` gives them, to data (N, *shape), the most likely or mean image."""
@@ -77,6 +81,8 @@ class Correlates(ABC):
 
 
 class Differentiates(ABC):
+    """A density of continuous data, with its gradient."""
+
     @abstractmethod
     def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:
         """log p(u) (N,) nats up to a constant, differentiable in u (N, *shape), of the space of `likelihood.to_space`.
@@ -187,6 +193,8 @@ class Quantises(ABC):
 
 
 class Weighs(ABC):
+    """Importance weights, whose mean estimates p(x)."""
+
     @abstractmethod
     def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """log p(x, z) - log q(z | x) for draws z ~ q, a latent code or the noise of dequantisation; (num_samples, N) nats.
@@ -197,7 +205,10 @@ class Weighs(ABC):
 
 
 class Integrates(ABC):
-    """dequantisations: kinds of noise on integer levels that `ode_log_prob` knows; every model knows "uniform"."""
+    """A likelihood by an ordinary differential equation.
+
+    dequantisations: kinds of noise on integer levels that `ode_log_prob` knows; every model knows "uniform".
+    """
 
     dequantisations: tuple[str, ...] = ("uniform",)
 
