@@ -111,7 +111,7 @@ def test_refused(overrides: list[str], words: list[str]) -> None:
         "seed=range(3)",
         "model.training.optimizer.lr=1e-4",
         "model.training.optimizer.lr=1",
-        "+model.training.optimizer.weight_decay=0.1",
+        "+model.training.optimizer.eps=1e-7",
         "trainer.timeout=60",
         "metrics=[]",
         "metric.iw_nll_nats.draws=4",

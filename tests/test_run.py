@@ -46,7 +46,7 @@ def script(name: str, *arguments: str) -> subprocess.CompletedProcess:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, RunFolder]:
     tmp_path = tmp_path_factory.mktemp("run")
-    row = run(compose(command(tmp_path)))
+    row = run(compose(command(tmp_path, "realnvp", "model.dequantisation=uniform")))
     (path,) = tmp_path.glob("runs/digits/realnvp/*")
     return row, RunFolder.open(path)
 
@@ -56,7 +56,8 @@ def test_folder_and_row(finished: tuple[dict, RunFolder]) -> None:
     assert row == results.read_row(folder.result)
     assert row["status"] == "ok"
     assert (row["model"], row["family"]) == ("realnvp", "flow")
-    assert row["overrides"] == ["model.training.batch_size=32"]  # what makes it another model than the one as shipped
+    # what makes it another model than the one as shipped
+    assert row["overrides"] == ["model.training.batch_size=32", "model.dequantisation=uniform"]
     assert row["cost"]["examples_seen"] == 128
     assert row["cost"]["unmeasured"] == {}
     # The inverse of a flow runs the networks that its training runs; backward costs at most twice as much as forward.
