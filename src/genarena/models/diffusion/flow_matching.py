@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from genarena.models.diffusion.continuous_time import ContinuousDiffusion
 from genarena.models.diffusion.coupling import optimal_transport
 from genarena.models.diffusion.paths import Level, levels, straight
-from genarena.models.diffusion.samplers import Denoised, DiffusionSampler, Heun
+from genarena.models.diffusion.samplers import Denoised, DiffusionSampler, DPMSolver
 from genarena.models.diffusion.times import column, even_times
 from genarena.nets.by_shape import unet_or_mlp
 from genarena.options.values import Share
@@ -45,7 +45,7 @@ class FlowMatching(ContinuousDiffusion):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        sampler: DiffusionSampler = Heun(),  # noqa: B008 - frozen
+        sampler: DiffusionSampler = DPMSolver(),  # noqa: B008 - frozen
         coupling: Literal["independent", "optimal_transport"] = "independent",
         dequantisation: Literal["none", "uniform"] = "uniform",
         net: Callable[..., nn.Module] = unet_or_mlp,
