@@ -116,6 +116,8 @@ def test_noise_levels_are_those_of_the_paper() -> None:
     assert sampler.evaluations(None) == 35
     with pytest.raises(ValueError, match="sampler.sigma_min=90: expected less than sigma_max, 80"):
         EDMHeun(sigma_min=90.0)
+    with pytest.raises(ValueError, match="sampler.churn_min=5: expected at most churn_max, 1"):
+        EDMHeun(churn=10.0, churn_min=5.0, churn_max=1.0)
 
 
 @pytest.mark.parametrize("world", [Normal(), Mixture()], ids=["normal", "mixture"])

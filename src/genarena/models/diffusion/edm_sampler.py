@@ -42,6 +42,8 @@ class EDMHeun(Heun):
         super().__post_init__()
         if self.sigma_min >= self.sigma_max:
             raise ValueError(f"sampler.sigma_min={self.sigma_min:g}: expected less than sigma_max, {self.sigma_max:g}")
+        if self.churn_max is not None and self.churn_min > self.churn_max:
+            raise ValueError(f"sampler.churn_min={self.churn_min:g}: expected at most churn_max, {self.churn_max:g}")
 
     def levels(self, path: Callable[[int], list[Level]], most: int | None) -> list[Level]:
         return paths.levels(
