@@ -101,13 +101,15 @@ def test_vae_bound_is_that_of_its_label() -> None:
     torch.manual_seed(0)
     model = shaken(VAE(DataSpec((1,), num_classes=2, condition="label"), latent_dim=1, hidden=8), 0.2)
     for parameter in model.encoder[-1].parameters():
-        parameter.data.zero_()  # q(z|x, y) is the prior
+        parameter.data.zero_()  # q(z|x, y) is N(0, I), whatever the prior is
+    model.prior_head.weight.data = torch.tensor([[0.4, -0.3], [-0.2, 0.1]])
     axis = torch.linspace(-25.0, 25.0, 501).unsqueeze(1)
     z = torch.linspace(-7.0, 7.0, 1401).unsqueeze(1)
-    prior = (-0.5 * z.squeeze(1) ** 2 - 0.5 * math.log(2.0 * math.pi)).double()
     exact = []
     with torch.no_grad():
         for label in range(2):
+            mean, log_var = 2.0**0.5 * model.prior_head.weight[:, label]  # `ContextLinear` has the factor sqrt(2)
+            prior = torch.distributions.Normal(mean, (0.5 * log_var).exp()).log_prob(z.squeeze(1)).double()
             given = model.likelihood_of(z, torch.full((len(z),), label))
             log_joint = torch.stack([given.log_prob(x.expand(len(z), 1)).sum(1).double() for x in axis]) + prior
             exact.append(torch.logsumexp(log_joint, 1) + math.log(0.01))
@@ -116,6 +118,26 @@ def test_vae_bound_is_that_of_its_label() -> None:
             bound = model.log_prob(axis[likely], torch.full((int(likely.sum()),), label), num_samples=20_000)
             torch.testing.assert_close(bound.double(), exact[-1][likely], atol=0.1, rtol=0.0)
     assert (exact[0].exp() - exact[1].exp()).abs().sum().item() * 0.1 > 0.01
+
+
+def test_codes_of_a_vae_are_drawn_from_the_prior_of_their_label_and_the_kl_is_to_it() -> None:
+    torch.manual_seed(0)
+    model = VAE(DataSpec((1,), num_classes=2, condition="label"), latent_dim=3, hidden=8).eval()
+    prior = model.prior(torch.tensor([0, 1]), 2)
+    assert torch.equal(prior.mean, torch.zeros(2, 3)) and torch.equal(prior.log_var, torch.zeros(2, 3))  # at the start
+    torch.nn.init.normal_(model.prior_head.weight, std=0.5)
+    codes = []
+    model.render = lambda z, y: codes.append(z) or z
+    y = torch.tensor([0, 1]).repeat(20_000)
+    model.sample(len(y), y)
+    prior = model.prior(torch.tensor([0, 1]), 2)
+    for label in range(2):
+        drawn = codes[0][y == label]
+        torch.testing.assert_close(drawn.mean(0), prior.mean[label], atol=0.05, rtol=0.0)
+        torch.testing.assert_close(drawn.var(0).log(), prior.log_var[label], atol=0.05, rtol=0.0)
+    posterior = model.posterior(torch.zeros(2, 1), y[:2])
+    q, p = (torch.distributions.Normal(each.mean, (0.5 * each.log_var).exp()) for each in (posterior, prior))
+    torch.testing.assert_close(posterior.kl(prior), torch.distributions.kl_divergence(q, p))
 
 
 @pytest.mark.parametrize("make", [*SMALL], ids=lambda make: make.__name__)

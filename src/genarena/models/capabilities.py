@@ -160,7 +160,10 @@ class DiagonalNormal(Protocol):
 
 
 class Infers(ABC):
-    """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)) with p(z) = N(0, I); q(z|x) and p(x|z) are available."""
+    """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)); q(z|x) and p(x|z) are available.
+
+    p(z) = N(0, I); given a condition it is p(z|y), a normal distribution that the model learns.
+    """
 
     latent_dim: int
 

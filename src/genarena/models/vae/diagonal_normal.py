@@ -27,9 +27,10 @@ class Gaussian:
     def mode(self) -> Tensor:
         return self.mean
 
-    def kl(self) -> Tensor:
-        """KL( self || N(0, I) ), nats per dimension (N, D); Kingma & Welling, appendix B."""
-        return 0.5 * (self.mean**2 + torch.exp(self.log_var) - 1.0 - self.log_var)
+    def kl(self, prior: "Gaussian") -> Tensor:
+        """KL( self || prior ), nats per dimension (N, D); with N(0, I) that of Kingma & Welling, appendix B."""
+        off, log_ratio = (self.mean - prior.mean) ** 2 * torch.exp(-prior.log_var), self.log_var - prior.log_var
+        return 0.5 * (off + torch.exp(log_ratio) - 1.0 - log_ratio)
 
 
 class GaussianHead:

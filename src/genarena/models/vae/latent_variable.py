@@ -14,6 +14,7 @@ from genarena.models.capabilities import Decodes, Encodes, Infers, Weighs
 from genarena.models.sampler import Sampler, Temperature
 from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.models.vae.networks import Networks
+from genarena.nets.conditioning import linear, num_features
 from genarena.options.values import NonNegative
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -36,7 +37,8 @@ class Mode(Sampler):
 class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     """p(x) = E_{z ~ N(0, I)} p(x|z), bounded through q(z|x) = N(mean, exp(log_var)); a subclass writes the loss.
 
-    With a condition: p(x|y) = E_{z ~ N(0, I)} p(x|z, y) and q(z|x, y) (Sohn, Lee & Yan 2015, eq. 4, with p(z|y) = p(z)).
+    With a condition: p(x|y) = E_{z ~ p(z|y)} p(x|z, y) and q(z|x, y) (Sohn, Lee & Yan 2015, eq. 4). p(z|y) is a diagonal normal
+    per condition, N(0, I) at the start. A decoder alone would learn y late: it saves a few of many hundred nats.
 
     latent_dim: size D of z.
     sampler: draws z, and says whether x is drawn from p(x|z) or its mode.
@@ -58,7 +60,15 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
         super().__init__(spec, training)
         self.encoder, self.decoder, self.head, self.max_rows = networks
         self.latent_dim = latent_dim
+        self.prior_head = linear(num_features(spec.condition), 2 * latent_dim)
         self.use(sampler)
+
+    def prior(self, y: Tensor | None, num: int) -> Gaussian:
+        """p(z|y) of `num` conditions, (num, latent_dim); N(0, I) of an unconditional model."""
+        if self.prior_head is None:
+            zeros = torch.zeros(num, self.latent_dim, device=self.device)
+            return Gaussian(zeros, zeros)
+        return GaussianHead()(self.prior_head(self.context(y, num)))
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> Gaussian:
         """q(z|x) of data (N, *shape)."""
@@ -90,7 +100,7 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
         posterior = self.posterior(x, y)
         if num_samples == 1:
             log_likelihood = self.likelihood_of(posterior.sample(), y).log_prob(x).flatten(1).sum(1)
-            return log_likelihood - posterior.kl().sum(1)
+            return log_likelihood - posterior.kl(self.prior(y, len(x))).sum(1)
         return log_mean_exp(self._chunked_log_weights(batch, posterior, num_samples))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
@@ -114,16 +124,16 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
 
     def log_weights_of(self, batch: Batch, z: Tensor, posterior: Gaussian) -> Tensor:
         """log p(x|z) p(z) / q(z|x) of codes z (k, N, latent_dim), `posterior` q; (k, N) nats."""
-        size = len(z)
-        prior = Gaussian(torch.zeros_like(z), torch.zeros_like(z))
+        size, prior = len(z), self.prior(batch.y, len(batch.x))
         x, y = (None if part is None else part.expand(size, *part.shape).flatten(0, 1) for part in batch)
         log_likelihood = self.likelihood_of(z.flatten(0, 1), y).log_prob(x).flatten(1).sum(1)
         return log_likelihood.view(size, -1) + (prior.log_prob(z) - posterior.log_prob(z)).sum(2)
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """x of codes z ~ N(0, T^2 I), with the temperature T of the sampler."""
-        return self.render(self.sampler.code(num_samples, self.latent_dim, self.device), y)
+        """x of codes z ~ p(z|y), whose standard deviation is multiplied by the temperature T of the sampler."""
+        prior, noise = self.prior(y, num_samples), self.sampler.code(num_samples, self.latent_dim, self.device)
+        return self.render(prior.mean + torch.exp(0.5 * prior.log_var) * noise, y)
 
     def render(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """x ~ p(x|z) of codes (N, latent_dim), or its mode if the sampler is `Mode`."""

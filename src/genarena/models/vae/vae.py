@@ -65,6 +65,6 @@ class VAE(LatentVariableModel):
         """-E_q[log p(x|z)] + beta_t sum_j max(free_bits, KL_j), averaged over the batch, nats."""
         posterior = self.posterior(*batch)
         reconstruction = -self.likelihood_of(posterior.sample(), batch.y).log_prob(batch.x).flatten(1).sum(1).mean()
-        kl = posterior.kl().mean(0)  # (latent_dim,)
+        kl = posterior.kl(self.prior(batch.y, len(batch.x))).mean(0)  # (latent_dim,)
         loss = reconstruction + self.beta * self.ramped * kl.clamp_min(self.free_bits).sum()
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl.sum()}
