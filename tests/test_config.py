@@ -72,6 +72,10 @@ GOOD = ["model=vae", "data=digits"]
         ),
         ([*GOOD, "metric.ode_nl_nats.tolerance=1"], ["did you mean metric.ode_nll_nats.tolerance?"]),
         ([*GOOD, "metric.fid.k=1"], ["metric.fid.k: there is no such option"]),
+        (
+            [*GOOD, "metrics=[recall]", "metric.iw_nll_nats.draws=5"],
+            ["iw_nll_nats.draws: that metric is not asked for", "[recall]"],
+        ),
         ([*GOOD, "metric.recall=1"], ["metric.recall: there is no such option; did you mean metric.recall.k?"]),
         ([*GOOD, "metric.recal=1"], ["metric.recal: there is no such option"]),
         ([*GOOD, "budget.iw_samples=5"], ["budget.iw_samples: there is no such option"]),

@@ -165,10 +165,10 @@ def _check_required(choices: dict[str, list[Any]], others: Sequence[str]) -> Non
 
 def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
     """Raise UserError for a configuration that is incomplete, or whose references cannot be resolved."""
-    cfg, swept = compose(overrides), [override.key_or_group for override in given]
+    cfg, given_keys = compose(overrides), [override.key_or_group for override in given]
     for group, node in cfg.items():
         for key in node if isinstance(node, DictConfig) else ():
-            if OmegaConf.is_missing(node, key) and f"{group}.{key}" not in swept:
+            if OmegaConf.is_missing(node, key) and f"{group}.{key}" not in given_keys:
                 raise UserError(f"{group}.{key}=<value> is missing: {group}={cfg.choices[group]} needs it")
     if cfg.budget.minutes is None and cfg.budget.examples is None:
         raise UserError("budget.minutes=null, budget.examples=null: a budget needs one of them")
@@ -181,6 +181,9 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
         raise UserError(unresolved(error, given)) from error
     for group, node in resolved.items():
         refuse_foreign(node, group)
+    for key in given_keys:
+        if key.startswith("metric.") and key.split(".")[1] not in resolved["metrics"]:
+            raise UserError(f"{key}: that metric is not asked for; add it to metrics=[{','.join(resolved['metrics'])}]")
     refuse_unused(resolved)
     check_devices(resolved["trainer"])
 

@@ -92,7 +92,7 @@ def test_the_loss_is_that_of_the_prior_on_the_codes() -> None:
 
 def test_refuses_what_has_no_discrete_codes() -> None:
     first = FirstStage(VAE(SPEC, latent_dim=2, hidden=4, channels=4), "vae")
-    with pytest.raises(ValueError, match=r"model\.first_stage: vae is no model that quantises"):
+    with pytest.raises(ValueError, match=r"model\.first_stage: vae cannot be one here, .* a model that Quantises"):
         LatentAR(SPEC, transformer, first)
     with pytest.raises(ValueError, match=r"model\.first_stage: vqvae models shape \(1, 2, 4\)"):
         LatentAR(DataSpec((1, 4, 4), 2), transformer, FirstStage(first_stage(), "vqvae"))

@@ -41,7 +41,7 @@ class FirstStage(nn.Module):
     ) -> None:
         super().__init__()
         if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
-            raise ValueError(f"model.first_stage: {name or type(model).__name__} has no codes that are decoded again")
+            raise ValueError(f"model.first_stage: {name or type(model).__name__} does not both encode and decode")
         self.model = model.requires_grad_(False)
         self.name, self.run, self.sha256, self.data_id = name, run, sha256, data_id
         self.register_buffer("scale", torch.ones(()))
@@ -147,7 +147,10 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
         if not isinstance(first_stage, FirstStage):
             raise ValueError(f"model.first_stage={first_stage}: expected the folder of a finished run")
         if not isinstance(first_stage.model, self.needs):
-            raise ValueError(f"model.first_stage: {first_stage.name} is no model that {self.needs.__name__.lower()}")
+            raise ValueError(
+                f"model.first_stage: {first_stage.name} cannot be one here, for the first stage has to be a model that "
+                f"{self.needs.__name__}, see docs/capabilities.md"
+            )
         self.first_stage = first_stage
         self.prior = prior(spec=self.code_spec(spec))
 
