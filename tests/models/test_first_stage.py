@@ -171,8 +171,13 @@ def test_refuses_what_cannot_be_a_first_stage() -> None:
     first = VAE(DataSpec((4,)), latent_dim=2, hidden=4)
     with pytest.raises(ValueError, match=r"model\.first_stage: vae models shape \(4,\) .* shape \(5,\)"):
         LatentDDPM(DataSpec((5,)), DDPM, FirstStage(first, "vae"))
-    with pytest.raises(ValueError, match=r"model\.first_stage: uniform has no codes"):
+    with pytest.raises(ValueError, match=r"model\.first_stage: uniform does not both encode and decode"):
         FirstStage(build(compose(["model=uniform", "data=digits"]).model, "model"), "uniform")
+    given = VAE(DataSpec((4,), num_classes=2, condition="label"), latent_dim=2, hidden=4)
+    with pytest.raises(
+        ValueError, match=r"vae was trained with data\.condition=label, and a first stage has no condition"
+    ):
+        FirstStage(given, "vae")
     with pytest.raises(ValueError, match=r"model\.first_stage=runs: expected the folder"):
         LatentDDPM(SPEC, DDPM, "runs")
     with pytest.raises(UserError, match="trained on digits-1, and the data here is digits-2"):

@@ -33,7 +33,7 @@ class FirstStage(nn.Module):
     model: has codes (`Encodes`, `Decodes`); one that `Infers` has draws z ~ q(z|x), another one code per example.
     name, run, sha256, data_id: of the run: the model's YAML, the folder, the file of weights, the data set.
     Codes are (N, *code_shape), encoded examples (N, M, C, H, W): mean and log-variance (M = 2), or the code itself (M = 1).
-    A vector of D numbers has C, H, W = D, 1, 1. Raises ValueError for a model without codes.
+    A vector of D numbers has C, H, W = D, 1, 1. Raises ValueError for a model without codes, or with a condition.
     """
 
     def __init__(
@@ -42,6 +42,9 @@ class FirstStage(nn.Module):
         super().__init__()
         if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
             raise ValueError(f"model.first_stage: {name or type(model).__name__} does not both encode and decode")
+        if model.spec.condition:
+            given = f"data.condition={model.spec.condition.kind}"
+            raise ValueError(f"model.first_stage: {name} was trained with {given}, and a first stage has no condition")
         self.model = model.requires_grad_(False)
         self.name, self.run, self.sha256, self.data_id = name, run, sha256, data_id
         self.register_buffer("scale", torch.ones(()))
