@@ -8,36 +8,9 @@ from torch import Tensor, nn
 from genarena.models.diffusion.edm import EDM
 from genarena.models.diffusion.edm_sampler import EDMHeun
 from genarena.models.diffusion.paths import PATHS, Level, levels
-from genarena.models.diffusion.samplers import DDIM, DPMSolver, Heun
-from genarena.models.diffusion.times import column
 from genarena.spec import Batch, DataSpec
 from tests.analytic import Mixture, Normal
-
-MEANS = torch.tensor([-1.0, 0.0, 1.5])  # of labels
-WORLD = Normal(0.4, 0.8)  # a spread that is not sigma_data
-
-
-def mean_of(world: Normal, context: Tensor | None) -> Tensor | float:
-    """Of the label of each example; of the world without one."""
-    means = torch.cat([MEANS, torch.tensor([world.mean])])
-    return world.mean if context is None else (context @ means)[:, None]
-
-
-class Best(nn.Module):
-    """F = (E[x_0 | x] - c_skip x) / c_out for data N(mean, spread^2), from c_in x and ln(sigma) / 4."""
-
-    def __init__(self, world: Normal = WORLD, sigma_data: float = 0.5) -> None:
-        super().__init__()
-        self.world, self.sigma_data, self.seen = world, sigma_data, []
-
-    def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-        self.seen.append((4.0 * t).exp())
-        sigma, data = column((4.0 * t.double()).exp(), x), self.sigma_data
-        total = (sigma**2 + data**2).sqrt()
-        x = x * total
-        m, variance = mean_of(self.world, context), self.world.spread**2
-        x_0 = m + variance / (variance + sigma**2) * (x - m)
-        return ((x_0 - data**2 / total**2 * x) / (sigma * data / total)).float()
+from tests.models.labelled import WORLD, BestDenoiser, data, pulled_back
 
 
 class Zero(nn.Module):
@@ -47,11 +20,7 @@ class Zero(nn.Module):
 
 def best(dims: int = 2, world: Normal = WORLD, **options) -> EDM:
     torch.manual_seed(0)
-    return EDM(DataSpec((dims,)), net=lambda *sizes: Best(world), **options).eval()
-
-
-def data(num: int, dims: int = 2) -> Tensor:
-    return WORLD.mean + WORLD.spread * torch.randn(num, dims)
+    return EDM(DataSpec((dims,)), net=lambda *sizes: BestDenoiser(world), **options).eval()
 
 
 def test_preconditioning_is_that_of_the_paper() -> None:
@@ -175,16 +144,6 @@ def test_churn_adds_the_noise_of_algorithm_2_where_it_is_asked_for() -> None:
         assert seen[2][1] == pytest.approx(2.0 * math.sqrt((1.0 + gamma) ** 2 - 1.0), rel=0.02)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize(
-    "sampler", [EDMHeun(nfe=79), EDMHeun(churn=20.0, nfe=99), Heun(nfe=39), DPMSolver(nfe=40), DDIM(nfe=300)], ids=str
-)
-def test_samples_have_the_mean_and_variance_of_the_data(sampler) -> None:
-    x = best(sampler=sampler).sample(20_000)
-    assert x.mean().item() == pytest.approx(WORLD.mean, abs=5 * WORLD.spread / 200)
-    assert x.std().item() == pytest.approx(WORLD.spread, abs=0.02)
-
-
 def test_levels_of_the_model_end_at_the_data() -> None:
     found = best().levels(5)
     assert found == levels(PATHS["edm"], 5) and len(found) == 6 and found[-1] == Level(1.0, 0.0)
@@ -207,14 +166,6 @@ def test_velocity_is_the_probability_flow_in_other_coordinates() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def pulled_back(x: Tensor, mean: Tensor) -> Tensor:
-    """(N,) log-density of x whose exact flow to the last marginal, N(mean, 80^2 + 0.8^2), is taken for N(0, 80^2 + 0.5^2)."""
-    z = (x.double() - mean) / WORLD.spread
-    last = (mean + math.hypot(80.0, WORLD.spread) * z) / math.hypot(80.0, 0.5)
-    log_det = math.log(math.hypot(80.0, WORLD.spread) / (WORLD.spread * math.hypot(80.0, 0.5)))
-    return (torch.distributions.Normal(0.0, 1.0).log_prob(last) + log_det).sum(1)
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("dims", [1, 3])
 def test_likelihood_of_the_best_denoiser_is_the_gaussians(dims: int) -> None:
@@ -225,45 +176,3 @@ def test_likelihood_of_the_best_denoiser_is_the_gaussians(dims: int) -> None:
     torch.testing.assert_close(found, exact, rtol=0, atol=0.02)
     assert facts["trace"] == "exact" and "dequantisation" not in facts
     torch.testing.assert_close(found, pulled_back(x, torch.tensor(WORLD.mean)), rtol=0, atol=1e-3)
-
-
-@torch.no_grad()
-def test_density_of_any_network_integrates_to_one() -> None:
-    class Wavy(nn.Module):
-        def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-            return torch.sin(2.0 * x) + column(t, x) * torch.cos(x)
-
-    model = EDM(DataSpec((1,)), net=lambda *sizes: Wavy())
-    grid = torch.linspace(-8.0, 8.0, 3201).unsqueeze(1)
-    density = model.ode_log_prob(grid, 1e-6, 1, "uniform")[0].exp()
-    assert density.sum().item() * 0.005 == pytest.approx(1.0, abs=1e-3)
-    assert density.max().item() > 0.9
-
-
-@torch.no_grad()
-def test_likelihood_of_levels_is_that_of_their_bins() -> None:
-    torch.manual_seed(0)
-    model = EDM(DataSpec((1, 1, 1), 256), net=lambda *sizes: Best(Normal(0.0, 0.3))).eval()
-    x = torch.arange(64, 192, dtype=torch.uint8).view(-1, 1, 1, 1)
-    values, facts = model.ode_log_prob(x, 1e-6, 1, "uniform")
-    edges = (torch.arange(64, 193).double() - 0.5) * (2.0 / 255) - 1.0
-    exact = torch.distributions.Normal(0.0, 0.3).cdf(edges).diff().log()
-    torch.testing.assert_close(values.mean(), exact.mean(), atol=5e-3, rtol=0)
-    assert facts["dequantisation"] == "uniform"
-
-
-@torch.no_grad()
-def test_likelihood_samples_and_guidance_of_a_label_are_its_own() -> None:
-    """Classes N(m_y, 0.8^2) in two dimensions, without a condition N(0.4, 0.8^2): guidance 2 has the mean 2 m_y - 0.4."""
-    model = EDM(DataSpec((2,), num_classes=3, condition="label"), net=lambda *sizes: Best()).eval()
-    torch.manual_seed(0)
-    y = torch.arange(12) % 3
-    x = MEANS[y][:, None] + WORLD.spread * torch.randn(12, 2)
-    found, _ = model.ode_log_prob(x, 1e-6, 1, "uniform", y)
-    torch.testing.assert_close(found, pulled_back(x, MEANS[y][:, None]), rtol=0, atol=1e-3)
-    for guidance, mean in ((0.0, WORLD.mean), (1.0, MEANS[2].item()), (2.0, 2.0 * MEANS[2].item() - WORLD.mean)):
-        model.use(DPMSolver(nfe=30, guidance=guidance))
-        drawn = model.sample(4000, torch.full((4000,), 2))
-        assert drawn.mean().item() == pytest.approx(mean, abs=0.05)
-        assert drawn.std().item() == pytest.approx(WORLD.spread, abs=0.04)
-    assert model.nfe == 60

@@ -2,46 +2,20 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from genarena.models.diffusion.flow_matching import FlowMatching
 from genarena.models.diffusion.paths import PATHS, Level, straight
-from genarena.models.diffusion.samplers import DDIM, Ancestral, DPMSolver, Heun
-from genarena.models.diffusion.times import column
+from genarena.models.diffusion.samplers import DDIM, Ancestral, Heun
 from genarena.spec import Batch, DataSpec
 from tests.analytic import Normal
+from tests.models.labelled import WORLD, BestVelocity, data
 
-MEANS = torch.tensor([-1.0, 0.0, 1.5])  # of labels
-WORLD = Normal(0.4, 0.8)
 PLANE = DataSpec((2,))
-
-
-def mean_of(world: Normal, context: Tensor | None) -> Tensor | float:
-    """Of the label of each example; of the world without one."""
-    means = torch.cat([MEANS, torch.tensor([world.mean])])
-    return world.mean if context is None else (context @ means)[:, None]
-
-
-class BestVelocity(nn.Module):
-    """E[eps - x_0 | x_t] for data N(mean, spread^2) in each dimension, plus `bias`."""
-
-    def __init__(self, world: Normal = WORLD, bias: float = 0.0) -> None:
-        super().__init__()
-        self.world, self.bias = world, bias
-
-    def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-        m, variance, t = mean_of(self.world, context), self.world.spread**2, column(t, x)
-        a = 1.0 - t
-        return (t - variance * a) / (a**2 * variance + t**2) * (x - a * m) - m + self.bias
 
 
 def best(spec: DataSpec = PLANE, bias: float = 0.0, world: Normal = WORLD, **options) -> FlowMatching:
     torch.manual_seed(0)
     return FlowMatching(spec, net=lambda *sizes: BestVelocity(world, bias), **options).eval()
-
-
-def data(num: int, dims: int = 2) -> Tensor:
-    return WORLD.mean + WORLD.spread * torch.randn(num, dims)
 
 
 @torch.no_grad()
@@ -88,14 +62,6 @@ def test_denoise_is_the_posterior_mean_and_tweedie_gives_the_score() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("sampler", [Heun(nfe=39), DPMSolver(nfe=30), DDIM(nfe=200), Ancestral(nfe=300)], ids=str)
-def test_samples_have_the_mean_and_variance_of_the_data(sampler) -> None:
-    x = best(sampler=sampler).sample(20_000)
-    assert x.mean().item() == pytest.approx(WORLD.mean, abs=5 * WORLD.spread / 200)
-    assert x.std().item() == pytest.approx(WORLD.spread, abs=0.02)
-
-
-@torch.no_grad()
 def test_ddim_and_heun_are_euler_and_heun_in_t() -> None:
     """dx / dt = v from t = 1 to 0; Heun's last step is Euler's."""
     network = BestVelocity()
@@ -129,34 +95,6 @@ def test_likelihood_of_the_best_velocity_is_the_gaussians(dims: int) -> None:
     assert facts["trace"] == "exact" and "dequantisation" not in facts
 
 
-@torch.no_grad()
-def test_density_of_any_network_integrates_to_one() -> None:
-    class Wavy(nn.Module):
-        def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-            return torch.sin(2.0 * x) + column(t, x) * torch.cos(x) - 0.3 * x
-
-    model = FlowMatching(DataSpec((1,)), net=lambda *sizes: Wavy())
-    grid = torch.linspace(-12.0, 12.0, 2401).unsqueeze(1)
-    density = model.ode_log_prob(grid, 1e-6, 1, "uniform")[0].exp()
-    assert density.sum().item() * 0.01 == pytest.approx(1.0, abs=1e-4)
-    assert density.max().item() > 0.5  # the field does something
-
-
-@torch.no_grad()
-def test_likelihood_of_levels_is_that_of_their_bins() -> None:
-    """Levels of a fine grid, rounded from N(0, 0.3^2): the density hardly changes within a bin."""
-    spec = DataSpec((1, 1, 1), 256)
-    model = best(spec, world=Normal(0.0, 0.3))
-    x = torch.arange(64, 192, dtype=torch.uint8).view(-1, 1, 1, 1)
-    values, facts = model.ode_log_prob(x, 1e-6, 1, "uniform")
-    edges = (torch.arange(64, 193).double() - 0.5) * (2.0 / 255) - 1.0
-    exact = torch.distributions.Normal(0.0, 0.3).cdf(edges).diff().log()
-    torch.testing.assert_close(values.mean(), exact.mean(), atol=5e-3, rtol=0)
-    assert facts["dequantisation"] == "uniform"
-    with pytest.raises(ValueError, match="dequantisation='model': expected one of uniform"):
-        model.ode_log_prob(x, 1e-5, 1, "model")
-
-
 @pytest.mark.parametrize("dequantisation", ["uniform", "none"])
 def test_noise_on_levels_fills_their_bins_and_rounding_takes_it_away(dequantisation: str) -> None:
     torch.manual_seed(0)
@@ -169,20 +107,3 @@ def test_noise_on_levels_fills_their_bins_and_rounding_takes_it_away(dequantisat
     assert off.abs().max() <= 0.25 and off.var().item() == pytest.approx(0.25 / 12, rel=0.02)
     assert torch.equal(((model.training_points(x) + 1.0) * 2.0).round().to(torch.uint8), x)
     assert model.ends == (-1.25, 1.25)
-
-
-@torch.no_grad()
-def test_likelihood_samples_and_guidance_of_a_label_are_its_own() -> None:
-    """Classes N(m_y, 0.8^2) in two dimensions, without a condition N(0.4, 0.8^2): guidance 2 has the mean 2 m_y - 0.4."""
-    model = best(DataSpec((2,), num_classes=3, condition="label"))
-    y = torch.arange(12) % 3
-    x = MEANS[y][:, None] + WORLD.spread * torch.randn(12, 2)
-    found, _ = model.ode_log_prob(x, 1e-6, 1, "uniform", y)
-    exact = torch.distributions.Normal(MEANS[y][:, None], WORLD.spread).log_prob(x).sum(1).double()
-    torch.testing.assert_close(found, exact, rtol=0, atol=1e-4)
-    for guidance, mean in ((0.0, WORLD.mean), (1.0, MEANS[2].item()), (2.0, 2.0 * MEANS[2].item() - WORLD.mean)):
-        model.use(DPMSolver(nfe=30, guidance=guidance))
-        drawn = model.sample(4000, torch.full((4000,), 2))
-        assert drawn.mean().item() == pytest.approx(mean, abs=0.05)
-        assert drawn.std().item() == pytest.approx(WORLD.spread, abs=0.04)
-    assert model.nfe == 60

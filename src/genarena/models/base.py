@@ -41,9 +41,7 @@ class GenerativeModel(TrainedModule, ABC):
     paper: ClassVar[str]  # arXiv id, or a DOI
     takes_sound: ClassVar[bool] = False  # True: data of shape (C, T) too
     conditional: ClassVar[bool] = False  # True: it uses y where `spec.condition` is set
-    samplers: ClassVar[type[Sampler] | UnionType | None] = (
-        None  # those that fit; None: samples can be drawn in one way only
-    )
+    samplers: ClassVar[type[Sampler] | UnionType | None] = None  # those that fit; None: there is only one way to draw
     sampler: Any = None  # the one in use, an instance of `samplers`
 
     def __init__(self, spec: DataSpec, training: Training | None = None, condition_dropout: float = 0.0) -> None:

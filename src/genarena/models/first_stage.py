@@ -18,6 +18,7 @@ from genarena.errors import UserError
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Infers
+from genarena.options.values import Folder
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -144,7 +145,11 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
     needs: ClassVar[type] = Decodes
 
     def __init__(
-        self, spec: DataSpec, training: Training | None, first_stage: Any, prior: Callable[..., GenerativeModel]
+        self,
+        spec: DataSpec,
+        prior: Callable[..., GenerativeModel],
+        first_stage: Folder | FirstStage,
+        training: Training | None = None,
     ) -> None:
         super().__init__(spec, training)
         if not isinstance(first_stage, FirstStage):

@@ -111,7 +111,7 @@ class RunFolder:
         cfg = stored_config.load(self.config)
         try:
             torch.empty(0, device=device)
-        except (RuntimeError, AssertionError, NotImplementedError) as error:  # the last two: torch was built without it
+        except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without it
             raise UserError(f"device={device}: {str(error).splitlines()[0]}") from error
         finished, unfinished = [self.chosen, self.safetensors], [self.last, self.previous, self.best]
         sources = finished if checkpoint.exists(self.chosen) else unfinished

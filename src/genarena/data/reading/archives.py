@@ -29,7 +29,7 @@ DAMAGE = (
     zlib.error,
     struct.error,
     EOFError,
-    NotImplementedError,
+    NotImplementedError,  # of zipfile: a way of compression or a version that it does not know
     ValueError,
     OSError,
 )

@@ -8,7 +8,6 @@ Each level is changed given those before it, so the images do not follow p(x)^(1
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from genarena.distributions import Categorical, PixelDistribution
@@ -50,7 +49,6 @@ def tempered(distribution: PixelDistribution, temperature: float) -> Categorical
 def cut(distribution: Categorical, top_p: float) -> Categorical:
     """The same without the levels that the likeliest ones before them, of mass `top_p` or more, make unnecessary."""
     probs, order = distribution.probs().sort(1, descending=True)
-    unneeded = (probs.cumsum(1) - probs >= top_p) & (torch.arange(probs.shape[1], device=probs.device) > 0).view(
-        -1, 1, 1, 1
-    )
+    unneeded = probs.cumsum(1) - probs >= top_p
+    unneeded[:, 0] = False  # the likeliest level stays, also at top_p = 0
     return Categorical(distribution.logits.masked_fill(unneeded.gather(1, order.argsort(1)), -math.inf))

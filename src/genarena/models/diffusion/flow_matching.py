@@ -6,7 +6,8 @@ With `coupling: optimal_transport` it is OT-CFM (Tong et al. 2023, arXiv 2302.00
 Differs from the papers
 - Time runs from 0 (data) to 1 (noise), and sigma_min is 0, as in rectified flow.
 - The times of a training batch are spread evenly over [0, 1) from one random start.
-- With conditions, the optimal transport is within each class: noise that leaves its class would not be N(0, I) given the class.
+- The optimal transport pairs the examples of a batch that one process holds. With conditions it is within each class: noise
+  that leaves its class would not be N(0, I) given the class.
 - Integer levels get uniform noise in training, so that the likelihood has a bounded density to integrate.
 - Samplers clip the predicted x_0 = x_t - t v to the range of the data. The likelihood does not.
 - A condition is dropped for some training examples, for guidance (Ho & Salimans 2022, arXiv 2207.12598).

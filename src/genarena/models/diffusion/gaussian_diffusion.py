@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from genarena.likelihood import from_unit, to_unit
+from genarena.likelihood import from_space, to_space
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Denoises
 from genarena.models.diffusion.data_range import DataRange
@@ -63,7 +63,7 @@ class GaussianDiffusion(GenerativeModel, Denoises):
         levels = self.sampler.levels(self.levels, self.most_steps)
         noise = levels[0].s * torch.randn(num_samples, *self.spec.shape, device=self.device)
         x = self.sampler.draw(self.guided_denoiser(y, num_samples), noise, levels, self.ends)
-        return from_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
+        return from_space(x, self.spec)
 
     def guided_denoiser(self, y: Tensor | None, num: int) -> Denoiser:
         """The prediction given y, under the sampler's guidance."""
@@ -80,7 +80,7 @@ class GaussianDiffusion(GenerativeModel, Denoises):
 
     def scaled(self, x: Tensor) -> Tensor:
         """x_0 (N, *shape): levels scaled to [-1, 1], or the continuous data itself."""
-        return to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
+        return to_space(x, self.spec)
 
     @property
     def nfe(self) -> int:

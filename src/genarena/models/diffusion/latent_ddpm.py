@@ -5,14 +5,8 @@ of a `vae` are vectors, and their network is an MLP; where the first stage has q
 log p(x).
 """
 
-from collections.abc import Callable
-
-from genarena.models.base import GenerativeModel
 from genarena.models.diffusion.samplers import DiffusionSampler
-from genarena.models.first_stage import FirstStage, TwoStage
-from genarena.options.values import Folder
-from genarena.spec import DataSpec
-from genarena.training.module import Training
+from genarena.models.first_stage import TwoStage
 
 
 class LatentDDPM(TwoStage):
@@ -24,15 +18,6 @@ class LatentDDPM(TwoStage):
     family = "diffusion"
     paper = "2112.10752"
     samplers = DiffusionSampler
-
-    def __init__(
-        self,
-        spec: DataSpec,
-        prior: Callable[..., GenerativeModel],
-        first_stage: Folder | FirstStage,
-        training: Training | None = None,
-    ) -> None:
-        super().__init__(spec, training, first_stage, prior)
 
     def use(self, sampler: DiffusionSampler) -> None:
         self.prior.use(sampler)

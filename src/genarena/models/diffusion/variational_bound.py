@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genarena.distributions import discretised_gaussian_log_prob
-from genarena.likelihood import to_unit
+from genarena.likelihood import to_space
 from genarena.models.diffusion.samplers import Denoised
 from genarena.models.diffusion.schedules import NoiseSchedule
 from genarena.spec import DataSpec
@@ -24,7 +24,7 @@ class VariationalBound:
 
     def scaled(self, x: Tensor) -> Tensor:
         """x_0 (N, *shape): levels scaled to [-1, 1], or the continuous data itself."""
-        return to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
+        return to_space(x, self.spec)
 
     def prior(self, x: Tensor) -> Tensor:
         """L_T = KL(q(x_T | x_0) || N(0, I)), (N,)."""

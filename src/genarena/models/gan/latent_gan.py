@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genarena.likelihood import Likelihood, from_unit, nearest_level, to_unit
+from genarena.likelihood import Likelihood, from_space, nearest_level, to_space, to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Emits
 from genarena.models.gan.augmentation import DiffAugment
@@ -97,7 +97,7 @@ class LatentGAN(GenerativeModel, Emits):
 
     def real(self, x: Tensor) -> Tensor:
         """Levels of the data to [-1, 1]; vectors stay as they are."""
-        return to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x
+        return to_space(x, self.spec)
 
     def view(self, x: Tensor) -> Tensor:
         """The discriminator's input for real or fake images (N, C, H, W) in [-1, 1]: augmented, if that is set."""
@@ -109,4 +109,4 @@ class LatentGAN(GenerativeModel, Emits):
         sizes = [min(250, num_samples - first) for first in range(0, num_samples, 250)]
         given = [None] * len(sizes) if y is None else y.split(250)
         drawn = (self.generate(size, part) for size, part in zip(sizes, given, strict=True))
-        return torch.cat([from_unit(x, self.spec.num_levels) if self.spec.is_discrete else x for x in drawn])
+        return torch.cat([from_space(x, self.spec) for x in drawn])

@@ -40,7 +40,7 @@ class LatentAR(TwoStage):
         first_stage: Folder | FirstStage,
         training: Training | None = None,
     ) -> None:
-        super().__init__(spec, training, first_stage, prior)
+        super().__init__(spec, prior, first_stage, training)
         if self.prior.likelihood not in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
             raise ValueError(f"model.prior: {type(self.prior).__name__} has no bound on its likelihood")
 

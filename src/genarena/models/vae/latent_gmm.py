@@ -7,19 +7,14 @@ Differs from the paper: the mixture is fitted to draws of q(z|x), not to their m
 bound on log p(x); covariances are shrunk, as `gmm` says; the first stage is any run of this arena with codes.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from genarena.likelihood import Likelihood, log_mean_exp
-from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Weighs
-from genarena.models.first_stage import FirstStage, TwoStage
-from genarena.options.values import Folder
-from genarena.spec import DataSpec
-from genarena.training.module import Training
+from genarena.models.first_stage import TwoStage
 
 
 class LatentGMM(TwoStage, Weighs):
@@ -33,15 +28,6 @@ class LatentGMM(TwoStage, Weighs):
     paper = "1903.12436"
     selection = "val/loss"
     max_epochs = 30
-
-    def __init__(
-        self,
-        spec: DataSpec,
-        prior: Callable[..., GenerativeModel],
-        first_stage: Folder | FirstStage,
-        training: Training | None = None,
-    ) -> None:
-        super().__init__(spec, training, first_stage, prior)
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """(N,) nats: with one draw the ELBO with the exact entropy of q, beyond the importance-weighted bound.

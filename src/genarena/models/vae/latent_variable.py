@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genarena.distributions import PixelDistribution
-from genarena.likelihood import Likelihood, log_mean_exp, to_unit
+from genarena.likelihood import Likelihood, log_mean_exp, to_space
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Infers, Weighs
 from genarena.models.sampler import Sampler, Temperature
@@ -72,8 +72,7 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> Gaussian:
         """q(z|x) of data (N, *shape)."""
-        x = to_unit(x, self.spec.num_levels) if self.spec.is_discrete else x.float()
-        return GaussianHead()(self.encoder(x, self.context(y, len(x))))
+        return GaussianHead()(self.encoder(to_space(x, self.spec), self.context(y, len(x))))
 
     def likelihood_of(self, z: Tensor, y: Tensor | None = None) -> PixelDistribution | Gaussian:
         """p(x|z) of codes (N, latent_dim)."""
