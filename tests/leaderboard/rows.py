@@ -1,21 +1,30 @@
 """Makes rows of runs for the tests of tables and page."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from genarena.runs import results
 from genarena.runs.seals import digest, seal
 
 
 def make_row(model: str = "vae", seed: int = 0, value: float | None = 1.0, **changes: Any) -> dict[str, Any]:
-    """A complete row with two metrics. changes: replace top-level entries."""
+    """A complete row with two metrics. changes: replace top-level entries. Seeds of a model and its overrides are one line."""
     fd = (
         {"value": None, "reason": "no labels"}
         if value is None
         else {"value": value, "n": 100, "higher_is_better": False}
     )
+    bits = {
+        "value": 2.0 + 0.1 * seed,
+        "n": 360,
+        "title": "Bits/dim",
+        "higher_is_better": False,
+        "likelihood": "lower_bound",
+    }
     row = {
-        "schema_version": 1,
+        "schema_version": results.SCHEMA_VERSION,
         "status": "ok",
         "model": model,
         "family": "vae",
@@ -26,16 +35,7 @@ def make_row(model: str = "vae", seed: int = 0, value: float | None = 1.0, **cha
         "seed": seed,
         "overrides": [],
         "likelihood": "lower_bound",
-        "metrics": {
-            "bits_per_dim": {
-                "value": 2.0 + 0.1 * seed,
-                "n": 360,
-                "title": "Bits/dim",
-                "higher_is_better": False,
-                "likelihood": "lower_bound",
-            },
-            "fd_domain": fd,
-        },
+        "metrics": {"bits_per_dim": bits, "fd_domain": fd},
         "cost": {
             "examples_seen": 64,
             "train_seconds": 1.5,
@@ -43,12 +43,43 @@ def make_row(model: str = "vae", seed: int = 0, value: float | None = 1.0, **cha
             "sample_seconds_per_image": 0.1,
             "peak_memory_mb": 100.0,
         },
+        "machine": {"cpu_share": 0.98, "threads": 2, "load": [0.1, 0.9], "gflops": [50.0, 49.0], "starved": None},
+        "selected": {"by": "last", "share": 1.0},
         "versions": {"torch": "2"},
         "commit": None,
         "run": f"{model}-{seed}",
         "time": "2026-01-01T00:00:00",
-    }
-    return row | changes
+    } | changes
+    row.setdefault("line", make_line(model, *row["overrides"]))
+    return with_protocol(row)
+
+
+def make_line(model: str, *overrides: str, sources: str = "0", **settings: Any) -> dict[str, Any]:
+    """The identity of a line. settings: dotted names, with `__` for the dot. sources: what the model's code is."""
+    named = {name.replace("__", "."): value for name, value in settings.items()}
+    named |= {f"model.{text.partition('=')[0]}": text.partition("=")[2] for text in overrides}
+    line = {"settings": {"model._target_": model, **named}, "sources": {f"genarena.models.{model}": sources}}
+    return {"id": _hash(line), **line}
+
+
+def with_protocol(row: dict[str, Any], sample_seed: int | None = None, **settings: Any) -> dict[str, Any]:
+    """The row, with the protocol of each of its metrics; `settings` are of all; a metric that has one keeps it."""
+    protocol = row["protocol"] | {"version": 5}
+    protocol["sample_seed"] = protocol.get("sample_seed", 0) if sample_seed is None else sample_seed
+    given = protocol.get("metrics")
+    known = given if isinstance(given, dict) and not settings else {}
+    rules = {name: known.get(name) or make_protocol(name, **settings) for name in row["metrics"]}
+    metrics = {name: {**record, "protocol": rules[name]["id"]} for name, record in row["metrics"].items()}
+    return row | {"metrics": metrics, "protocol": protocol | {"metrics": rules}}
+
+
+def make_protocol(metric: str, **settings: Any) -> dict[str, Any]:
+    rules = {"metric": metric, "split": "test", "settings": settings}
+    return {"id": _hash(rules), **rules}
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def write_rows(folder: Path, rows: list[dict[str, Any]]) -> Path:
