@@ -23,7 +23,7 @@ from genarena.evaluation.pictures import (
     save_reconstructions,
     save_samples,
 )
-from genarena.evaluation.row import new_row, summary
+from genarena.evaluation.row import line_of, new_row, summary
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import check_conditions
 from genarena.models.base import GenerativeModel
@@ -146,6 +146,7 @@ class Run:
         memory.reset_peak()
         fitting = Fitting(self.model, self.data, Plan.of(self.resolved), self.folder.checkpoints, observers)
         self.row |= fitting.how
+        self.row["line"] = line_of(self.resolved, self.data_facts["data_id"], fitting.how["trainer"])
         try:
             fitting.fit(self.start.checkpoint)
         finally:

@@ -4,7 +4,8 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from genarena.models.flow import glow
+import pytest
+
 from genarena.models.gan import dcgan
 from genarena.runs import provenance
 
@@ -37,9 +38,32 @@ def test_untracked_sources_make_a_commit_dirty(tmp_path: Path) -> None:
     assert provenance.commit(tmp_path) == f"{clean}-dirty"
 
 
-def test_sources_are_those_of_the_model_and_of_what_it_extends() -> None:
-    found = provenance.sources(dcgan.DCGAN)
+def test_sources_are_those_of_the_model_and_of_all_that_it_imports() -> None:
+    found = provenance.sources(
+        ["genarena.models.gan.dcgan.DCGAN", "torch.optim.Adam", "genarena.training.module.Training"]
+    )
     assert found["genarena.models.gan.dcgan"] == hashlib.sha256(Path(dcgan.__file__).read_bytes()).hexdigest()
-    assert {"genarena.models.gan.latent_gan", "genarena.models.base"} <= set(found)
-    assert all(name.startswith("genarena.") for name in found)
-    assert "genarena.models.flow.glow" in provenance.sources(glow.Glow)
+    assert {"genarena.models.gan.latent_gan", "genarena.models.base", "genarena.likelihood"} <= set(found)
+    assert not [name for name in found if name.startswith(("genarena.training", "genarena.options", "torch"))]
+    assert "genarena.models.flow.glow" in provenance.sources(["genarena.models.flow.glow.Glow"])
+    assert "genarena.models.vae.vae" not in found and "genarena.nets.unet" not in found
+
+
+def test_a_module_that_is_imported_inside_a_function_counts() -> None:
+    """`by_shape` looks for its networks when it is called."""
+    assert {"genarena.nets.unet", "genarena.nets.mlp"} <= set(
+        provenance.sources(["genarena.nets.by_shape.unet_or_mlp"])
+    )
+
+
+def test_sources_of_a_plugin_are_its_own_and_those_of_genarena(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "pack"
+    (package / "models").mkdir(parents=True)
+    (package / "models" / "own.py").write_text("from . import parts\nfrom genarena.nets.mlp import MLP\n")
+    (package / "models" / "parts.py").write_text("WIDTH = 3\n")
+    monkeypatch.setattr(provenance.plugins, "packages", lambda: {"pack": package})
+    found = provenance.sources(["pack.models.own.Own"])
+    assert {"pack.models.own", "pack.models.parts", "genarena.nets.mlp"} <= set(found)
+    (package / "models" / "parts.py").write_text("WIDTH = 4\n")
+    again = provenance.sources(["pack.models.own.Own"])
+    assert {name for name in found if found[name] != again[name]} == {"pack.models.parts"}

@@ -15,7 +15,7 @@ from genarena.evaluation.evaluate import Evaluation, evaluate, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
 from genarena.ranks import exchange, world
-from genarena.runs import evaluations, provenance, results, stored_config
+from genarena.runs import evaluations, line, provenance, results, stored_config
 from genarena.runs.folder import RunFolder
 
 Names = Sequence[str] | None
@@ -79,7 +79,9 @@ def rescore(
         return row | measured
     measured["cost"] = exchange.from_zero(lambda: _cost(row["cost"], model, data, evaluation, seconds))
     name = evaluations.folder_of(folder.path, choice.name, choice.variant).name
-    return evaluations.row_of(row, choice.variant, name, measured)
+    return evaluations.row_of(
+        row, choice.variant, name, measured | {"line": line.with_sampler(row["line"], choice.node)}
+    )
 
 
 def _cost(

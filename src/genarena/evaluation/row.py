@@ -3,12 +3,14 @@
 import time
 from typing import Any
 
+import torch
+
 from genarena.data.base import ArenaDataModule
 from genarena.evaluation.evaluate import protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
 from genarena.ranks import world
-from genarena.runs import first_stage, provenance, results
+from genarena.runs import first_stage, line, provenance, results
 
 # Options that change the trained model or its samples make another line of the table; other data has another data id.
 VARIANT = (
@@ -48,14 +50,20 @@ def new_row(
         "budget": _budget(resolved),
         "seed": resolved["seed"],
         "overrides": _variant(resolved),
+        "line": line_of(resolved, data.facts["id"], resolved["trainer"]),
         "likelihood": str(model.likelihood),
         "metrics": {},
         "cost": _known_cost(model, data) | ({first_stage.OPTION: first["cost"]} if first else {}),
         **({first_stage.OPTION: {key: first[key] for key in FIRST}} if first else {}),
-        "sources": provenance.sources(type(model)),
         **provenance.environment(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def line_of(resolved: dict[str, Any], data_id: str, trainer: dict[str, Any]) -> dict[str, Any]:
+    """The line of a run on this machine. trainer: how it is trained, as its row says; before that, as asked for."""
+    shown = {key: trainer[key] for key in ("strategy", "precision", "compile", "channels_last")}
+    return line.of_run(resolved, data_id, shown | {"world_size": world.size(), "threads": torch.get_num_threads()})
 
 
 def _budget(resolved: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from genarena.evaluation.evaluate import evaluate, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
-from genarena.runs import provenance, results
+from genarena.runs import line, provenance, results
 from genarena.spec import Batch, DataSpec
 
 FAMILY = "imported"
@@ -125,6 +125,7 @@ def imported_row(
         "budget": {key: budget[key] for key in ("name", "minutes", "examples")},
         "seed": seed,
         "overrides": [],
+        "line": line.of_images(name),
         "likelihood": str(Likelihood.NONE),
         "metrics": metrics,
         "cost": {

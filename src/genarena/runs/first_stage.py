@@ -82,7 +82,7 @@ def _opened(path: Path, spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str,
         "data_id": data_id,
     }
     facts = {"path": str(path), "run": node["run"], "model": row["model"], "sha256": sha256, "seed": row["seed"]}
-    return node, facts | {"line": _line(row), "cost": _cost(row["cost"])}
+    return node, facts | {"line": _line(row), "line_id": row["line"]["id"], "cost": _cost(row["cost"])}
 
 
 def _stored(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:

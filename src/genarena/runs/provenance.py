@@ -1,16 +1,20 @@
 """The origin of a row: versions, commit, hardware, and source files of the model. torch is imported only when needed."""
 
+import ast
 import hashlib
 import platform
 import subprocess
-import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genarena import plugins
+
 LIBRARIES = ("genarena", "torch", "pytorch-lightning", "hydra-core", "torchmetrics", "torch-fidelity", "numpy")
 ROOT = Path(__file__).parents[3]  # the root of a checkout
+ROOMS = ("models", "nets", "distributions", "likelihood")  # whose modules are the source of a model
 SOURCES = ("src", "conf", "scripts", "train.py")  # files that affect the results
 
 
@@ -57,9 +61,40 @@ def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
 
 
-def sources(model: type) -> dict[str, str]:
-    """Module -> sha256 of its source file, for the model and its base classes in genarena or in the model's package."""
-    ours = ("genarena", model.__module__.partition(".")[0])
-    names = dict.fromkeys(base.__module__ for base in model.__mro__ if base.__module__.partition(".")[0] in ours)
-    files = {name: getattr(sys.modules[name], "__file__", None) for name in names}
-    return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}
+def sources(targets: Iterable[str]) -> dict[str, str]:
+    """Module -> sha256 of its source file, for the modules of `targets` (dotted names of classes and functions).
+
+    What counts: these modules, and all that they import, directly or not, from the rooms `models`, `nets`, `distributions` and
+    `likelihood` of genarena or from packages of plugins. Other rooms and libraries do not; every byte of a file does.
+    """
+    found: dict[str, str] = {}
+    waiting = [target.rpartition(".")[0] for target in targets]
+    while waiting:
+        name = waiting.pop()
+        path = None if name in found else _file(name)
+        if path is not None:
+            content = path.read_bytes()
+            found[name] = hashlib.sha256(content).hexdigest()
+            waiting += _imported(content, name)
+    return dict(sorted(found.items()))
+
+
+def _file(module: str) -> Path | None:
+    """The source file of a module that counts; None for others, and for names that are no module."""
+    root, *parts = module.split(".")
+    folder = {**plugins.packages(), "genarena": Path(__file__).parents[1]}.get(root)
+    if folder is None or not parts or (root == "genarena" and parts[0] not in ROOMS):
+        return None
+    path = folder.joinpath(*parts).with_suffix(".py")
+    return path if path.is_file() else None
+
+
+def _imported(content: bytes, module: str) -> Iterator[str]:
+    """Names of modules, and of what is imported from them, which may be modules too; also those inside functions."""
+    for node in ast.walk(ast.parse(content)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = module.split(".")[: -node.level] if node.level else []
+            origin = ".".join([*package, *filter(None, [node.module])])
+            yield from (origin, *(f"{origin}.{alias.name}" for alias in node.names))

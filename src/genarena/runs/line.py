@@ -1,0 +1,84 @@
+"""The identity of a line: what the seeds of one line of a table have in common. Imports no torch.
+
+It is the resolved configuration, whatever was typed, and the source of the model. Seeds and paths are not in it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from genarena.runs import first_stage, provenance
+from genarena.runs.past import pinned
+
+PARTS = ("model", "data", "budget", "callbacks")
+NOT_IN_IT = {  # the data has an id of its own; metrics and their sizes are part of the protocols
+    "model": ("spec",),
+    "data": ("spec", "root", "path", "seed"),
+    "budget": ("name", "metrics", "num_samples", "num_test"),
+}
+NAMED_ELSEWHERE = ("sampler", "net")  # parts of a configuration that are also options of the model
+Line = dict[str, Any]
+
+
+def of_run(resolved: Mapping[str, Any], data_id: str, trained: Mapping[str, Any]) -> Line:
+    """`id`, a hash of `settings` (dotted name -> value) and `sources` (module -> sha256).
+
+    trained: how the network is trained on this machine: `precision`; and what else changes how far a budget in minutes reaches
+    (threads, ranks, compilation, memory layout), which only counts under such a budget.
+    """
+    parts = {part: _without(node, NOT_IN_IT.get(part, ())) for part, node in pinned(dict(resolved), PARTS).items()}
+    for name in NAMED_ELSEWHERE:
+        if resolved.get(name) and parts["model"].get(name) == resolved[name]:
+            parts[name] = parts["model"].pop(name)
+    if first := resolved.get(first_stage.OPTION):
+        parts["model"][first_stage.OPTION] = first["line"], first.get("line_id")
+    if earlier := resolved.get("extended"):
+        parts["budget"]["extended"] = [[each["minutes"], each["examples"]] for each in earlier]
+    timed = resolved["budget"]["minutes"] is not None
+    parts["trainer"] = trained if timed else {"precision": trained["precision"]}
+    settings = _dotted(json.loads(json.dumps(parts))) | {"data.id": data_id}
+    return _identified(
+        settings, provenance.sources(_targets({part: resolved.get(part) for part in ("model", "sampler")}))
+    )
+
+
+def with_sampler(line: Line, node: Mapping[str, Any]) -> Line:
+    """The line of the same weights under another sampler, whose source is that of today."""
+    kept = {name: value for name, value in line["settings"].items() if not name.startswith("sampler.")}
+    return _identified(kept | _dotted({"sampler": node}), line["sources"] | provenance.sources(_targets(node)))
+
+
+def of_images(name: str) -> Line:
+    """The line of images made elsewhere."""
+    return _identified({"imported": name}, {})
+
+
+def _identified(settings: dict[str, Any], sources: dict[str, str]) -> Line:
+    content = {"settings": settings, "sources": sources}
+    return {"id": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8], **content}
+
+
+def _without(node: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key not in names}
+
+
+def _dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted name -> value of every leaf."""
+    found = {}
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        found |= _dotted(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Every `_target_` in a node."""
+    if isinstance(node, Mapping):
+        if isinstance(node.get("_target_"), str):
+            yield node["_target_"]
+        for value in node.values():
+            yield from _targets(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _targets(value)
