@@ -54,6 +54,7 @@ def test_one_metric_that_says_what_it_is(name: str) -> None:
     assert len(metric.title) <= 16  # the heading of a column
     assert isinstance(metric.unit, str)
     assert metric.higher_is_better in (True, False, None)
+    assert not (metric.towards_real and metric.higher_is_better is not None), "the best value is that of real data"
     assert metric.min_examples >= 1
     assert inspect.getdoc(metric) != inspect.getdoc(ArenaMetric)
     assert metric.__dict__.get("__doc__"), "the class has a docstring of its own"
@@ -86,6 +87,8 @@ def test_a_finite_value_or_a_reason(name: str, records: Records) -> None:
     assert isinstance(record["value"], float)
     assert math.isfinite(record["value"])
     assert (record["title"], record["unit"]) == (metric.title, metric.unit)
+    assert (record["higher_is_better"], record["towards_real"]) == (metric.higher_is_better, metric.towards_real)
+    assert record.get("standard_error") is None or 0.0 <= record["standard_error"] < math.inf
     assert record["n"] >= 1
 
 

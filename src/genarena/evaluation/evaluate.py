@@ -117,7 +117,7 @@ def _computed(asked: Asked, pieces: dict[str, Any]) -> dict[str, Any]:
     value = float(metric.compute())
     if not math.isfinite(value):
         raise Unavailable(f"the value is {value}")
-    meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better")}
+    meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better", "towards_real")}
     record = plain({**metric.record(), "value": value, **meaning})
     results.check_metric(asked.metric.__name__, record)
     return record

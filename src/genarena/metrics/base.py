@@ -67,7 +67,9 @@ class ArenaMetric(torchmetrics.Metric):
       (N, F) in `features.space`; `log_prob` (N,) nats, with `likelihood`; `spec`; and the others of
       `genarena.evaluation.evidence` (the error for a wrong name lists all).
     - `compute`: returns the number. Raises `Unavailable(reason)` if there is none.
-    - `record`: further facts: `n`, the number of examples, always; ...
+    - `record`: further facts. Always `n`, the number of examples. `standard_error`, if it is known: the error of this value for
+      the trained weights, because samples and test examples are finitely many. `real`, if it is known: the same statistic of
+      as many real examples; `real_from` says which ones, `real_reason` why it is None.
     A metric with options has a dataclass that extends `genarena.options.settings.Settings`, and the line
     `Settings = <dataclass>`; `self.settings` are those given as `metric.<name>.<field>=...`.
     Sums are in float64, so that the result depends neither on batch size nor on order.
@@ -76,6 +78,7 @@ class ArenaMetric(torchmetrics.Metric):
     title: ClassVar[str]  # the column's heading
     unit: ClassVar[str] = ""
     higher_is_better: ClassVar[bool | None] = False
+    towards_real: ClassVar[bool] = False  # the best value is `real` of the record; then `higher_is_better` is None
     min_examples: ClassVar[int] = 1  # smallest number of test examples and of samples; with fewer, no evidence is made
     too_few: ClassVar[str] = ""  # the reason for this minimum
     Settings: ClassVar[type[Settings]] = Settings  # its options; those of the evidence that it asks for come on top
