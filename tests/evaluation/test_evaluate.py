@@ -392,8 +392,8 @@ def test_a_set_without_labels() -> None:
     data = Halves(spec)
     data.setup()
     metrics = run(Noise(spec), data, "recall", "fd_domain", "nearest_neighbour_ratio").metrics
-    assert "needs labels" in metrics["recall"]["reason"]
-    assert "needs labels" in metrics["fd_domain"]["reason"]
+    assert "need images of integer levels with labels" in metrics["recall"]["reason"]
+    assert "need images of integer levels with labels" in metrics["fd_domain"]["reason"]
     assert metrics["nearest_neighbour_ratio"]["value"] > 0.5
 
 

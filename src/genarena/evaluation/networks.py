@@ -9,7 +9,7 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.evaluation import features
 from genarena.evaluation.backbones import BACKBONES, Backbone
-from genarena.evaluation.features import DomainClassifier
+from genarena.evaluation.classifier import DomainClassifiers
 from genarena.evaluation.weights import FeatureSettings
 from genarena.files.progress import Bars
 from genarena.ranks import exchange
@@ -19,19 +19,19 @@ ROWS = 5000  # images per piece of work of a rank; a multiple of every network's
 
 
 class Networks:
-    """`networks[name]` is the domain classifier of the data set, or one of the pretrained networks."""
+    """`networks[name]` is the domain classifiers of the data set, or one of the pretrained networks."""
 
     def __init__(
         self, data: ArenaDataModule, settings: FeatureSettings, split: str, device: torch.device, bars: Bars
     ) -> None:
         self.data, self.settings, self.split, self.device, self.bars = data, settings, split, device, bars
-        self._loaded: dict[str, DomainClassifier | Backbone] = {}
+        self._loaded: dict[str, DomainClassifiers | Backbone] = {}
 
-    def __getitem__(self, name: str) -> DomainClassifier | Backbone:
+    def __getitem__(self, name: str) -> DomainClassifiers | Backbone:
         """The network. Raises Unavailable if it cannot be loaded or trained."""
         if name not in self._loaded:
             self._loaded[name] = (
-                features.domain_classifier(self.data, self.bars)
+                features.domain_classifiers(self.data, self.bars)
                 if name == "domain"
                 else BACKBONES[name](self.settings, self.data.spec, self.device)
             )

@@ -125,7 +125,10 @@ class FrechetMetric(TwoSampleMetric):
     too_few = "with fewer the covariance of the features is singular"
 
     def compute(self) -> float:
-        real, fake = self.rows(at_least=self.min_examples)
+        return self.distance(*self.rows(at_least=self.min_examples))
+
+    def distance(self, real: Tensor, fake: Tensor) -> float:
+        """The distance of features (N, F) and (M, F). Raises Unavailable if there are too few."""
         fewest, dims = min(len(real), len(fake)), real.shape[1]
         if fewest <= dims:
             raise Unavailable(

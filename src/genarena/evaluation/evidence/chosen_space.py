@@ -38,7 +38,10 @@ class ChosenSpace(Kind):
     def _source(self, whose: str) -> str:
         """The name of the piece that has these features. Raises Unavailable for sound."""
         self._refuse_sound()
-        return f"{whose}_{self.shared.features.space}" if self.subject.data.spec.is_image else whose
+        if not self.subject.data.spec.is_image:
+            return whose
+        space = self.shared.features.space
+        return f"domain_of_{whose}" if space == "domain" else f"{whose}_{space}"
 
     def facts(self, piece: str) -> dict[str, Any]:
         split = {"split": self.subject.split_name(self.shared.num_test)} if piece == "real_features" else {}
