@@ -15,6 +15,7 @@ from PIL import Image
 
 from genarena.config import compose
 from genarena.errors import Diverged, FolderInUse, Untrusted, UserError
+from genarena.evaluation import cost
 from genarena.run import Run, run
 from genarena.runs import checkpoint, results
 from genarena.runs.folder import RunFolder
@@ -179,6 +180,27 @@ def test_a_diverged_run_writes_its_row(tmp_path: Path, monkeypatch: pytest.Monke
     row = results.read_row(path)
     assert row["status"] == json.loads(path.with_name("status.json").read_text())["state"] == "diverged"
     assert row["error"] == "Diverged: training diverged at 3% of the budget"
+
+
+def test_a_cost_that_is_not_finite_does_not_lose_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "measure", lambda *_: {"examples_per_second": float("inf")})
+    row = run(compose(command(tmp_path, "uniform")))
+    (path,) = tmp_path.glob("runs/digits/uniform/*")
+    assert row == results.read_row(path / "result.json")
+    assert (row["status"], row["cost"]["examples_per_second"]) == ("ok", None)
+
+
+def test_a_row_that_cannot_be_written_does_not_hide_why_a_run_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    def broken(self: Run) -> None:
+        self.row["cost"] = object()
+        raise ZeroDivisionError("in the evaluation")
+
+    monkeypatch.setattr(Run, "evaluate", broken)
+    with pytest.raises(ZeroDivisionError, match="in the evaluation"):
+        run(compose(command(tmp_path, "uniform")))
+    assert "warning: the row is not written: TypeError: object is no data" in capfd.readouterr().err
 
 
 def test_nothing_is_written_for_an_impossible_pair(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from genarena.evaluation.pictures import (
     save_reconstructions,
     save_samples,
 )
+from genarena.evaluation.records import plain
 from genarena.evaluation.row import line_of, new_row, summary
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import check_conditions
@@ -136,6 +137,7 @@ class Run:
     def write(self) -> None:
         """Write `config.yaml` and `result.json`, which agree about budget and data. Call it on rank 0 only."""
         self.folder.write_config(self.resolved | self.data_facts | {"resume": None})
+        self.row = plain(self.row)  # a cost that is not finite must not lose the row
         results.write_row(self.row, self.folder.result)
 
     def fit(self, status: Status, trackers: list[Tracker]) -> None:
@@ -216,11 +218,13 @@ class Run:
         """Write the row of a failed run. The row of a finished run stays, even if its extension fails."""
         if world.rank():
             return
-        self.row["error"] = _reason(error)
-        self.row["status"] = "diverged" if isinstance(error, Diverged) else "failed"
-        with suppress(OSError, DiskFull) if isinstance(error, OSError | DiskFull) else nullcontext():
+        self.row |= {"error": _reason(error), "status": "diverged" if isinstance(error, Diverged) else "failed"}
+        try:
             if not self.folder.finished:
-                results.write_row(self.row, self.folder.result)
+                results.write_row(plain(self.row), self.folder.result)
+        except Exception as another:  # it must not hide why the run failed; a full disk still is full
+            if not isinstance(error, OSError | DiskFull):
+                print(printable(f"warning: the row is not written: {_reason(another)}"), file=sys.stderr, flush=True)
         print(printable(f"run: {self.folder.path}"), flush=True)
 
 

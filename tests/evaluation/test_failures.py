@@ -12,13 +12,16 @@ from torch import Tensor
 
 from genarena.build import build
 from genarena.config import available, compose
+from genarena.errors import UserError
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.records import plain
-from genarena.metrics.base import ArenaMetric
+from genarena.evaluation.settings import EvaluationSettings
+from genarena.likelihood import Likelihood
+from genarena.metrics.base import ArenaMetric, Unavailable
 from genarena.metrics.nearest_neighbour_ratio import NearestNeighbourRatio
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Withholds
-from genarena.spec import Batch
+from genarena.models.capabilities import Weighs, Withholds
+from genarena.spec import Batch, DataSpec
 from tests.first_stages import standing
 from tests.small_world import OPTIONS, SETTINGS, SPEC, Drawn, Halves, some_samples
 
@@ -100,37 +103,105 @@ def test_one_broken_sample_is_counted(data: Halves) -> None:
 
 
 def broken(error: Exception) -> Callable:
-    def compute(self: ArenaMetric) -> float:
+    def fail(self: ArenaMetric, **pieces: object) -> float:
         raise error
 
-    return compute
+    return fail
 
 
+def two(data: Halves, settings: EvaluationSettings = SETTINGS, debug: bool = False) -> tuple[dict, dict]:
+    """The records of a metric and of one after it."""
+    chosen = ["nearest_neighbour_ratio", "bits_per_dim"]
+    found = evaluate(Drawn(some_samples()).eval(), data, chosen, settings, OPTIONS, progress=False, debug=debug)
+    json.dumps(found.metrics, allow_nan=False)
+    return tuple(found.metrics.values())
+
+
+@pytest.mark.parametrize("stage", ["__init__", "update", "compute", "record"])
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
         (np.linalg.LinAlgError("eigenvalues\ndid not converge"), "LinAlgError: eigenvalues"),
         (MemoryError(), "MemoryError"),
-        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
+        (KeyError("k"), "KeyError: 'k'"),
+        (UserError("by a metric's own code"), "UserError: by a metric's own code"),
+        (ZeroDivisionError("by \x1b[31mzero"), "ZeroDivisionError: by \\x1b[31mzero"),
     ],
+    ids=lambda value: type(value).__name__,
 )
 def test_a_metric_that_fails_has_a_reason_and_the_others_their_values(
-    error: Exception, reason: str, data: Halves, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+    stage: str,
+    error: Exception,
+    reason: str,
+    data: Halves,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
 ) -> None:
-    monkeypatch.setattr(NearestNeighbourRatio, "compute", broken(error))
-    model, chosen = Drawn(some_samples()).eval(), ["nearest_neighbour_ratio", "bits_per_dim"]
-    metrics = evaluate(model, data, chosen, SETTINGS, OPTIONS, progress=False).metrics
-    record = metrics["nearest_neighbour_ratio"]
+    failing = broken(error)
+    if stage == "update":  # its parameters say what it needs
+
+        def failing(self: ArenaMetric, spec: DataSpec) -> None:
+            raise error
+
+    monkeypatch.setattr(NearestNeighbourRatio, stage, failing)
+    record, after = two(data)
     assert {key: record[key] for key in ("value", "reason", "failed")} == {
         "value": None,
         "reason": reason,
         "failed": True,
     }
-    assert metrics["bits_per_dim"]["value"] > 0.0
-    said = capfd.readouterr().err
-    assert said == f"warning: metric nearest_neighbour_ratio has no value: {reason}\n"
-    evaluate(model, data, chosen, SETTINGS, OPTIONS, progress=False, debug=True)
-    assert "in compute" in capfd.readouterr().err
+    assert after["value"] > 0.0
+    assert capfd.readouterr().err == f"warning: metric nearest_neighbour_ratio has no value: {reason}\n"
+    two(data, debug=True)
+    assert "in fail" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("error", [MemoryError(), UserError("a picture is damaged"), KeyError("real")])
+def test_evidence_that_fails_takes_only_the_metrics_that_use_it(
+    error: Exception, data: Halves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Halves, "seen", property(broken(error)))
+    record, after = two(data)
+    assert record["failed"] and record["reason"].startswith(type(error).__name__)
+    assert after["value"] > 0.0
+
+
+@pytest.mark.parametrize("stage", ["update", "compute", "record"])
+def test_what_explains_a_missing_value_can_be_written(
+    stage: str, data: Halves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`Unavailable` carries facts of the model, such as a log Z that is not finite."""
+    facts = {"estimator": {"log_z": math.inf, "steps": (1, np.float64("nan"))}}
+    failing = broken(Unavailable("too few chains", facts))
+    if stage == "update":
+
+        def failing(self: ArenaMetric, spec: DataSpec) -> None:
+            raise Unavailable("too few chains", facts)
+
+    monkeypatch.setattr(NearestNeighbourRatio, stage, failing)
+    record, _ = two(data)
+    assert (record["value"], record["reason"]) == (None, "too few chains") and "failed" not in record
+    assert record["estimator"] == {"log_z": None, "steps": [1, None]}
+    assert record["not_finite"] == ["estimator.log_z", "estimator.steps[1]"]
+
+
+def test_a_bound_of_few_draws_may_be_infinite(data: Halves) -> None:
+    """The first weight of an example is 0: `nats` of one draw is null with a note, the bound of two has its value."""
+
+    class OneZero(Drawn, Weighs):
+        likelihood = Likelihood.LOWER_BOUND
+
+        def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+            weights = torch.full((num_samples, len(x)), -3.0)
+            weights[0] = -math.inf
+            return weights
+
+    options = {"iw_bounds": {"k": [1, 2], "num_test": 3}}
+    found = evaluate(OneZero(some_samples()).eval(), data, ["iw_bounds"], SETTINGS, options, progress=False)
+    record = json.loads(json.dumps(found.metrics["iw_bounds"], allow_nan=False))
+    assert record["value"] == pytest.approx(3.0 + math.log(2.0))
+    assert record["nats"] == [None, pytest.approx(record["value"])]
+    assert record["not_finite"] == ["nats[0]"]
 
 
 def test_a_number_that_is_not_finite_inside_a_record_is_null(data: Halves, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +219,7 @@ def test_a_number_that_is_not_finite_inside_a_record_is_null(data: Halves, monke
     found = json.loads(json.dumps(metrics, allow_nan=False))["nearest_neighbour_ratio"]
     assert found["value"] > 0.0
     assert (found["nats"], found["deep"], found["ok"]) == ([None, 2.5], {"numpy": None, "3": [0, 1]}, [1, True])
+    assert found["not_finite"] == ["nats[0]", "deep.numpy"]
     with pytest.raises(TypeError, match="object is no data"):
         plain([object()])
 

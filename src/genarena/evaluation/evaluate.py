@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
-from genarena.errors import UserError
+from genarena.errors import printable
 from genarena.evaluation.asked import Asked, Options, asked, needed
 from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.protocol import protocol
-from genarena.evaluation.records import plain
+from genarena.evaluation.records import noted
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import ContractBroken, Subject
 from genarena.files.progress import Bars
@@ -63,9 +63,10 @@ def evaluate(
 
     In a job of several ranks all of them call it, with the same weights, and share the work. Each gets the whole result,
     which equals that of one process: seeds belong to blocks of samples or examples, not to ranks.
-    The caller's random state does not change. A metric that fails has the value None, and its record has the reason; `debug`
-    also prints the traceback. Raises ValueError if the model is in training mode or breaks its contract; UserError if a
-    metric or an option does not exist or a file that the user named cannot be used.
+    The caller's random state does not change. A metric that fails, whatever the error, has the value None, and its record
+    has the reason and `failed`; `debug` also prints the traceback. Raises ValueError if the model is in training mode or
+    breaks its contract; UserError, before anything is measured, if a metric or an option does not exist or a file that the
+    user named is missing.
     """
     if model.training:
         raise ValueError("evaluate takes a model in eval mode: call model.eval()")
@@ -91,11 +92,8 @@ def _record(name: str, metric: Asked, evidence: Evidence, debug: bool) -> dict[s
     began = time.perf_counter()
     try:
         record = _measured(metric, evidence)
-    except Unavailable as error:
-        record = {"value": None, "reason": str(error), **error.facts}
-        error.with_traceback(None)  # the error is kept for later metrics; its frames would keep tensors alive
     except Exception as error:
-        if isinstance(error, UserError | ContractBroken) or not exchange.known_to_all(error):
+        if isinstance(error, ContractBroken) or not exchange.known_to_all(error):
             raise
         record = {"value": None, "reason": _failed(name, error, debug), "failed": True}
     return record | {"seconds": round(time.perf_counter() - began, 3)}
@@ -103,30 +101,48 @@ def _record(name: str, metric: Asked, evidence: Evidence, debug: bool) -> dict[s
 
 def _measured(asked: Asked, evidence: Evidence) -> dict[str, Any]:
     names, evidence = needed(asked.metric), evidence.under(asked.evidence)
-    evidence.subject.require(asked.metric.min_examples, asked.metric.too_few)
-    pieces = {name: evidence.get(name) for name in names}
-    record = exchange.from_zero(lambda: _computed(asked, pieces))
-    own = {"settings": asked.settings} if asked.settings else {}
-    return record | plain(evidence.provenance(names) | own)
+    try:
+        evidence.subject.require(asked.metric.min_examples, asked.metric.too_few)
+        pieces = {name: evidence.get(name) for name in names}
+        facts = evidence.provenance(names) | ({"settings": asked.settings} if asked.settings else {})
+    except Unavailable as error:
+        absent = error
+        return exchange.from_zero(lambda: _absent(asked.metric.__name__, absent))
+    return exchange.from_zero(lambda: _computed(asked, pieces, facts))
 
 
-def _computed(asked: Asked, pieces: dict[str, Any]) -> dict[str, Any]:
+def _computed(asked: Asked, pieces: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     metric = asked.metric()
     metric.settings = asked.own
-    metric.update(**pieces)
-    value = float(metric.compute())
-    if not math.isfinite(value):
-        raise Unavailable(f"the value is {value}")
+    try:
+        metric.update(**pieces)
+        value = float(metric.compute())
+        if not math.isfinite(value):
+            raise Unavailable(f"the value is {value}")
+        own = dict(metric.record())
+    except Unavailable as error:
+        return _absent(asked.metric.__name__, error)
     meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better", "towards_real")}
-    record = plain({**metric.record(), "value": value, **meaning})
-    results.check_metric(asked.metric.__name__, record)
+    return _checked(asked.metric.__name__, {**own, "value": value, **meaning, **facts})
+
+
+def _absent(name: str, error: Unavailable) -> dict[str, Any]:
+    """The record of a metric that has no value, and says why."""
+    error.with_traceback(None)  # the error is kept for later metrics; its frames would keep tensors alive
+    return _checked(name, {**error.facts, "value": None, "reason": str(error)})
+
+
+def _checked(name: str, record: dict[str, Any]) -> dict[str, Any]:
+    """The record as JSON that a row can hold. Raises TypeError or ValueError for one that no row can hold."""
+    record = noted(record)
+    results.check_metric(name, record)
     return record
 
 
 def _failed(name: str, error: Exception, debug: bool) -> str:
     """The reason of a failure, for the row. It is also printed on stderr, because the protocol expects a value."""
     lines = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    reason = printable(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__, keep="")
     if world.rank() == 0:
         if debug:
             traceback.print_exception(error)
