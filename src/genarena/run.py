@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
@@ -16,13 +15,8 @@ from genarena.data.base import ArenaDataModule
 from genarena.errors import DiskFull, Diverged, printable
 from genarena.evaluation import cost, memory, samplers
 from genarena.evaluation.evaluate import evaluate, protocol
-from genarena.evaluation.pictures import (
-    draw_samples,
-    save_neighbours,
-    save_progress,
-    save_reconstructions,
-    save_samples,
-)
+from genarena.evaluation.final_pictures import save_final
+from genarena.evaluation.pictures import save_progress
 from genarena.evaluation.records import plain
 from genarena.evaluation.row import line_of, new_row, summary
 from genarena.evaluation.settings import EvaluationSettings
@@ -36,14 +30,11 @@ from genarena.runs.folder import RunFolder, build_model
 from genarena.runs.interruption import Interrupted
 from genarena.runs.resuming import Continuation, go_on, shown
 from genarena.runs.status import Status
-from genarena.spec import Batch
 from genarena.tracking import loggers, wandb_run
 from genarena.tracking.base import Tracker
 from genarena.training.callbacks.sample_grid import SampleGrid
 from genarena.training.fitting import Fitting, Observers, Plan
 from genarena.training.trainer import check_batch, check_model, num_processes, quiet
-
-GRID = 64  # images in final.png
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -184,7 +175,7 @@ class Run:
 
         def finish() -> dict[str, Any]:
             try:
-                self.draw(fake)
+                save_final(self.model, self.data, self.settings, fake, self.folder.samples)
             except (RuntimeError, ValueError) as error:  # no pictures, but the numbers are valid
                 print(printable(f"warning: no more pictures: {_reason(error)}"), file=sys.stderr, flush=True)
             return self.row["cost"] | cost.measure(self.model, self.data, seen, seconds)
@@ -198,21 +189,6 @@ class Run:
             files = [folder.config, folder.result, folder.chosen, *map(checkpoint.seal, (folder.result, folder.chosen))]
             present = [path for path in files if path.is_file()]
             loggers.log_row(trackers, self.row, folder.samples, present, self.model.batches_seen)
-
-    def draw(self, fake: Tensor | None) -> None:
-        """Draw samples, the training images nearest to them, and reconstructions."""
-        spec, folder = self.data.spec, self.folder.samples
-        held_out = Batch(*getattr(self.data, self.settings.split)[:GRID])
-        if spec.is_drawable and (fake is None or spec.condition):
-            torch.manual_seed(self.settings.sample_seed)
-            drawn = draw_samples(self.model, GRID, held_out.y, folder / "final.png")
-            fake = drawn if fake is None else fake
-        elif spec.is_drawable:
-            save_samples(fake[: GRID if spec.is_image else None], spec, folder / "final.png")
-        if spec.is_image and spec.is_discrete and self.data.shown_beside_samples is not None:
-            save_neighbours(fake, self.data.shown_beside_samples, spec, folder / "neighbours.png")
-        halves = (None if part is None else part[: GRID // 2] for part in held_out)
-        save_reconstructions(self.model, Batch(*halves), folder / "reconstructions.png")
 
     def fail(self, error: BaseException) -> None:
         """Write the row of a failed run. The row of a finished run stays, even if its extension fails."""
