@@ -39,6 +39,7 @@ class Samples(Kind):
         if drawn.nonfinite:
             facts = {"nonfinite_samples": drawn.nonfinite}
             raise Unavailable(f"{drawn.nonfinite} of {len(drawn.samples)} samples are not finite", facts)
+        self._require_finite_weights()
         return drawn.samples
 
     @piece
@@ -89,6 +90,12 @@ class Samples(Kind):
         samples = self.subject.model.sample(count, None if y is None else y.to(self.subject.model.device))
         self._check(samples, count)
         return samples.cpu(), time.perf_counter() - began
+
+    def _require_finite_weights(self) -> None:
+        """Raise Unavailable if a parameter is not finite: an activation may hide it, tanh(inf) is 1, and the sample is none."""
+        weights = self.subject.model.named_parameters()
+        if broken := [name for name, value in weights if not bool(torch.isfinite(value).all())]:
+            raise Unavailable(f"a parameter of {self.subject.model_name} is not finite ({broken[0]})")
 
     def _check(self, samples: Tensor, count: int) -> None:
         """Raises ContractBroken for samples that are not in the space of the data. Samples of integer data may be floats only
