@@ -144,7 +144,7 @@ class Run:
             fitting.fit(self.start.checkpoint)
         finally:
             self.row["cost"] |= fitting.cost | {"peak_memory_mb": memory.peak_mb()}
-            self.row["nonfinite"] = fitting.nonfinite
+            self.row |= {"nonfinite": fitting.nonfinite, "machine": fitting.machine.facts}
         self.model, self.row["weights"] = fitting.choose(lambda: build(self.resolved["model"], "model"))
         exchange.from_zero(self._keep_weights)
 

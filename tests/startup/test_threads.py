@@ -25,7 +25,7 @@ class Loaded(threads.Load):
 def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*threads.OF_THE_USER, threads.CHOSEN, threads.SHARE):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(threads, "_affinity", lambda: set(range(8)))
+    monkeypatch.setattr(threads, "affinity", lambda: set(range(8)))
     monkeypatch.setattr(threads, "_quota", lambda: float("inf"))
     monkeypatch.setattr(threads.psutil, "cpu_count", lambda logical: 8)
     monkeypatch.setattr(threads, "WINDOW", 0.0)

@@ -25,6 +25,7 @@ CHOSEN = "GENARENA_THREADS"  # environment variable: set if OMP_NUM_THREADS was 
 SHARE = "GENARENA_CORES"  # environment variable: the number of cores that a launcher gives to a job
 WINDOW = 0.2  # shortest time over which the load is measured, in seconds
 SPARE = 0.25  # largest share of a core that others may use while it counts as free
+KINDS = ("user", "nice", "system", "irq", "softirq", "steal")  # of the time of a core that works
 
 
 class Load:
@@ -80,7 +81,7 @@ def set_by_user() -> bool:
 
 def wanted(taken: float) -> int:
     """The number of threads if other processes use `taken` cores: from one to `cores()`."""
-    free = math.floor(len(_affinity()) - taken + SPARE)
+    free = math.floor(len(affinity()) - taken + SPARE)
     return max(1, min(free, cores()))
 
 
@@ -113,21 +114,21 @@ class _BeforeTorch(MetaPathFinder):
             choose()
 
 
-def _affinity() -> set[int]:
+def affinity() -> set[int]:
+    """The numbers of the cores on which this process may run."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def _cores_of_torch() -> int:
     """The number of threads that torch uses by default: one per physical core."""
-    return min(len(_affinity()), psutil.cpu_count(logical=False) or len(_affinity()))
+    return min(len(affinity()), psutil.cpu_count(logical=False) or len(affinity()))
 
 
 def _busy_seconds() -> tuple[float, float]:
     """CPU seconds that all processes have used on our cores, and those of this process and its ended children."""
-    mine = _affinity()
+    mine = affinity()
     times = [each for core, each in enumerate(psutil.cpu_times(percpu=True)) if core in mine]
-    kinds = ("user", "nice", "system", "irq", "softirq", "steal")
-    return sum(getattr(each, kind, 0.0) for each in times for kind in kinds), sum(os.times()[:4])
+    return sum(getattr(each, kind, 0.0) for each in times for kind in KINDS), sum(os.times()[:4])
 
 
 def _quota() -> float:

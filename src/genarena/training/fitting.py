@@ -27,6 +27,7 @@ from genarena.training.callbacks.divergence import DivergenceGuard
 from genarena.training.callbacks.ema import EMA
 from genarena.training.callbacks.interruption import Interruption
 from genarena.training.callbacks.limits import Limits
+from genarena.training.callbacks.machine import Machine
 from genarena.training.callbacks.progress import ProgressBar
 from genarena.training.callbacks.pulse import Pulse
 from genarena.training.callbacks.random_state import RandomState
@@ -85,6 +86,7 @@ class Fitting:
         self.budget = Budget(plan.budget["minutes"], self._most_examples(), plan.budget["validations"])
         self.checkpoints = Checkpoints(folder, model.selection)
         self.threads = Threads(threads.keeps_number(plan.budget))
+        self.machine = Machine(observers.title, observers.status, plan.budget["minutes"])
         self._trainer = trainer(
             plan.trainer,
             model,
@@ -162,7 +164,7 @@ class Fitting:
         limits = {name: options[name] for name in ("max_skips", "max_rollbacks", "lr_factor")}
         chain += [DivergenceGuard(self.checkpoints, **limits), self.checkpoints]
         chain += [ProgressBar(observers.title, self.budget)] if options["progress"] else []
-        chain += [self.budget]  # after the others, so that its clock does not count them
+        chain += [self.machine, self.budget]  # after the others, so that the clock does not count them
         chain += [pulse, Interruption(self.checkpoints, self.budget)]  # last: its checkpoint has all their state
         return [*chain, self.threads]
 
