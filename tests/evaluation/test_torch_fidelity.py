@@ -22,6 +22,7 @@ from genarena.metrics.recall import Recall
 from genarena.spec import DataSpec
 from genarena.statistics.frechet import frechet_distance, gaussian_statistics
 from genarena.statistics.kernel import squared_mmd
+from genarena.statistics.manifolds import Manifolds, Reference
 
 N, FIRST = 6, 4
 
@@ -133,7 +134,7 @@ def test_inception_score(ours: dict, reference: dict) -> None:
 
 def test_precision_and_recall(ours: dict, reference: dict) -> None:
     for metric, key in ((Precision(), "precision"), (Recall(), "recall")):
-        metric.update(ours["real"][0], ours["fake"][0])
+        metric.update(Manifolds(ours["real"][0], ours["fake"][0]), Reference(None))
         assert metric.compute() == pytest.approx(reference[key], rel=1e-6)
     assert 0.0 < reference["precision"] < reference["recall"] < 1.0  # so that neither order nor orientation is in doubt
 

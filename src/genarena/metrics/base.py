@@ -14,6 +14,7 @@ from genarena.errors import ArenaError
 from genarena.likelihood import Likelihood
 from genarena.options.settings import Settings
 from genarena.statistics.frechet import frechet_distance, gaussian_statistics
+from genarena.statistics.manifolds import Manifolds, Overlap, Reference
 
 HASHED_AT_ONCE = 4096  # rows
 
@@ -136,6 +137,38 @@ class FrechetMetric(TwoSampleMetric):
                 f"{dims + 1:,} of both"
             )
         return frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake))
+
+
+class ManifoldMetric(ArenaMetric):
+    """The mean over points of a count of balls around real examples or around samples; both sets have the same size."""
+
+    min_examples = 50
+    too_few = "with fewer, a ball that reaches to the fifth neighbour holds more than a tenth of the data"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.manifolds: Manifolds | None = None
+        self.reference: Reference | None = None
+
+    def update(self, fake_manifolds: Manifolds, real_manifolds: Reference) -> None:
+        """The test examples with the samples, and with other real examples, features (n, F) each."""
+        self.manifolds, self.reference = fake_manifolds, real_manifolds
+
+    @abstractmethod
+    def values(self, overlap: Overlap) -> Tensor:
+        """(n,) float64, of each sample or of each test example."""
+
+    def compute(self) -> float:
+        n, k = len(self.manifolds.fake), self.settings.k
+        if n <= k:
+            raise Unavailable(f"needs {k + 1} examples of each kind; there are {n}")
+        return self.values(self.manifolds.of(k)).mean().item()
+
+    def record(self) -> dict[str, Any]:
+        k, manifolds = self.settings.k, self.reference.manifolds
+        found = {"real": self.values(manifolds.of(k)).mean().item() if manifolds else None}
+        found |= {"real_from": self.reference.source} if manifolds else {"real_reason": self.reference.reason}
+        return {"n": len(self.manifolds.fake), "n_real": len(self.manifolds.real), **found, "k": k}
 
 
 class LikelihoodMetric(ArenaMetric):

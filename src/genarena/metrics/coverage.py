@@ -5,14 +5,13 @@ for vectors, the vectors themselves.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
-from genarena.metrics.base import TwoSampleMetric
+from genarena.metrics.base import ManifoldMetric
 from genarena.options.settings import Settings
 from genarena.options.values import Count
-from genarena.statistics.neighbours import share_balls_entered, squared_radii
+from genarena.statistics.manifolds import Overlap
 
 
 @dataclass(frozen=True)
@@ -22,20 +21,14 @@ class CoverageSettings(Settings):
     k: Count = 5
 
 
-class Coverage(TwoSampleMetric):
+class Coverage(ManifoldMetric):
     """Share of the real k-nearest-neighbour balls that hold at least one sample. About 1 - 2^-k for the data itself."""
 
     title = "coverage"
-    higher_is_better = True
+    higher_is_better = None
+    towards_real = True
     Settings = CoverageSettings
 
-    def update(self, real_features: Tensor, fake_features: Tensor) -> None:
-        """Features (N, F) and (M, F)."""
-        self.keep(real_features, fake_features)
-
-    def compute(self) -> float:
-        real, fake = self.rows(at_least=self.settings.k + 1)
-        return share_balls_entered(fake, real, squared_radii(real, self.settings.k))
-
-    def record(self) -> dict[str, Any]:
-        return super().record() | {"k": self.settings.k}
+    def values(self, overlap: Overlap) -> Tensor:
+        """1 for each test example whose ball holds some sample."""
+        return (overlap.real.points > 0).double()

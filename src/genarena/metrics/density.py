@@ -5,14 +5,13 @@ for vectors, the vectors themselves.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
-from genarena.metrics.base import TwoSampleMetric
+from genarena.metrics.base import ManifoldMetric
 from genarena.options.settings import Settings
 from genarena.options.values import Count
-from genarena.statistics.neighbours import mean_balls_entered, squared_radii
+from genarena.statistics.manifolds import Overlap
 
 
 @dataclass(frozen=True)
@@ -22,20 +21,14 @@ class DensitySettings(Settings):
     k: Count = 5
 
 
-class Density(TwoSampleMetric):
+class Density(ManifoldMetric):
     """1/k times the mean number of real k-nearest-neighbour balls that hold a sample; about 1 for the data itself."""
 
     title = "density"
-    higher_is_better = True
+    higher_is_better = None
+    towards_real = True
     Settings = DensitySettings
 
-    def update(self, real_features: Tensor, fake_features: Tensor) -> None:
-        """Features (N, F) and (M, F)."""
-        self.keep(real_features, fake_features)
-
-    def compute(self) -> float:
-        real, fake = self.rows(at_least=self.settings.k + 1)
-        return mean_balls_entered(fake, real, squared_radii(real, self.settings.k)) / self.settings.k
-
-    def record(self) -> dict[str, Any]:
-        return super().record() | {"k": self.settings.k}
+    def values(self, overlap: Overlap) -> Tensor:
+        """1/k times the number of balls around real examples that hold the sample."""
+        return overlap.real.balls.double() / self.settings.k

@@ -5,14 +5,13 @@ for vectors, the vectors themselves.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
-from genarena.metrics.base import TwoSampleMetric
+from genarena.metrics.base import ManifoldMetric
 from genarena.options.settings import Settings
 from genarena.options.values import Count
-from genarena.statistics.neighbours import share_inside_any, squared_radii
+from genarena.statistics.manifolds import Overlap
 
 
 @dataclass(frozen=True)
@@ -22,20 +21,14 @@ class RecallSettings(Settings):
     k: Count = 3
 
 
-class Recall(TwoSampleMetric):
+class Recall(ManifoldMetric):
     """Share of the real examples inside the k-nearest-neighbour ball of some sample (radius: to its k-th other sample)."""
 
     title = "recall"
-    higher_is_better = True
+    higher_is_better = None
+    towards_real = True
     Settings = RecallSettings
 
-    def update(self, real_features: Tensor, fake_features: Tensor) -> None:
-        """Features (N, F) and (M, F)."""
-        self.keep(real_features, fake_features)
-
-    def compute(self) -> float:
-        real, fake = self.rows(at_least=self.settings.k + 1)
-        return share_inside_any(real, fake, squared_radii(fake, self.settings.k))
-
-    def record(self) -> dict[str, Any]:
-        return super().record() | {"k": self.settings.k}
+    def values(self, overlap: Overlap) -> Tensor:
+        """1 for each test example that is in some ball around a sample."""
+        return (overlap.fake.balls > 0).double()
