@@ -24,7 +24,8 @@ USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samp
     [conditions=paired|prompted]
     [metric.<metric>.<option>=<value>]       e.g. metric.iw_nll_nats.draws=1000; python train.py --help lists them
     [sampler=<name>] [sampler.<option>=<value>]
-    [features.space=domain|inception|dinov2|clip] [features.{inception,dinov2,clip}_weights=<file>|download]
+    [features.space=auto|domain|efficientnet|inception|dinov2|clip]
+    [features.{inception,dinov2,clip,efficientnet}_weights=<file>|download]
 
 Started by torchrun, the processes share the work, and the numbers are the same. Without out, the numbers are printed and
 the run folder's result.json stays as it is. With sampler=, e.g. sampler=ddim sampler.nfe=10, the same weights are scored with

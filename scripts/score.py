@@ -14,7 +14,8 @@ from genarena.options.values import Folder, Seed
 
 GRID = 64
 USAGE = """python scripts/score.py samples=<folder|npz> (data=<d> [data.<option>=...] | reference=<folder|npz>) name=<n>
-    metrics=[fid,kid] [metric.<metric>.<option>=<value>] [features.{inception,dinov2,clip}_weights=<file>] [out=<json>]
+    metrics=[fid,kid] [metric.<metric>.<option>=<value>] [out=<json>]
+    [features.{inception,dinov2,clip,efficientnet}_weights=<file>]
     [runs_dir=runs budget=<b> seed=0]      a row, marked as imported, on the table of that data set and budget
 
 Pictures are 8-bit; an .npz file holds levels, uint8 (N, C, H, W) or (N, H, W, C), as scripts/sample.py writes them. With

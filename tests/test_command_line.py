@@ -106,7 +106,11 @@ def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.M
         ("sample", "run=r device=gpu", "device=gpu: expected cpu, cuda, cuda:<number> or mps"),
         ("sample", "num_samples=1", "run=... is missing; --help says what there is"),
         ("compress", "run=r out=o num_images=two", "num_images=two: expected int"),
-        ("evaluate", "run=r features.space=vgg", "features.space=vgg: expected domain, inception, dinov2, clip"),
+        (
+            "evaluate",
+            "run=r features.space=vgg",
+            "features.space=vgg: expected auto, domain, efficientnet, inception, dinov2, clip",
+        ),
         ("evaluate", "run=r metric.ais_nll_nats.steps=0.5", "metric.ais_nll_nats.steps=0.5: expected int"),
         (
             "evaluate",

@@ -81,7 +81,7 @@ GOOD = ["model=vae", "data=digits"]
         ([*GOOD, "budget.iw_samples=5"], ["budget.iw_samples: there is no such option"]),
         ([*GOOD, "evaluation.sample_seed=-1"], ["0 to 4294967295"]),
         ([*GOOD, "evaluation.split=train"], ["test, val"]),
-        ([*GOOD, "features.space=vgg"], ["features.space=vgg", "domain, inception, dinov2, clip"]),
+        ([*GOOD, "features.space=vgg"], ["features.space=vgg", "auto, domain, efficientnet, inception, dinov2, clip"]),
         (["model=vae,gan", "data=digits"], ["model=gan"]),
         (["model=ddpm", "data=digits", "net=unte"], ["net=unte", "did you mean unet?", "transformer"]),
         (["model=ddpm", "data=digits", "net.hidden_channels=0"], ["net.hidden_channels=0", "at least 1"]),

@@ -2,12 +2,14 @@
 
 import dataclasses
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 
 from genarena.evaluation import backbones
 from genarena.evaluation.backbones import (
@@ -15,10 +17,12 @@ from genarena.evaluation.backbones import (
     Backbone,
     CLIPFeatures,
     DINOv2Features,
+    EfficientNetFeatures,
     InceptionFeatures,
     resized,
     to_rgb,
 )
+from genarena.evaluation.efficientnet import EfficientNetLite0
 from genarena.evaluation.weights import PUBLISHED, FeatureSettings, sha256
 from genarena.files.progress import Bars
 from genarena.metrics.base import Unavailable
@@ -81,7 +85,7 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
             return (open, (str(tmp_path / "executed"), "w"))
 
     torch.save(Evil(), tmp_path / "evil.pth")
-    for network in ("inception", "dinov2"):
+    for network in ("inception", "dinov2", "efficientnet"):
         with pytest.raises(Unavailable, match="does not hold"):
             BACKBONES[network](settings(network, tmp_path / "evil.pth"), SPEC, CPU)
     assert not (tmp_path / "executed").exists()
@@ -154,3 +158,42 @@ def test_the_published_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     facts.append(InceptionFeatures(settings("inception", tmp_path / "file"), SPEC, CPU).facts)
     assert [record["published"] for record in facts] == [False, True]
     assert issubclass(InceptionFeatures, Backbone)
+
+
+# -- EfficientNet-Lite0 ----------------------------------------------------------------------------------------------------
+
+
+def photographs() -> torch.Tensor:
+    """A Chinese palace and a dahlia, which come with scikit-learn: (2, 3, 224, 224) uint8, the centre resized."""
+    folder = Path(find_spec("sklearn").origin).parent / "datasets" / "images"
+    images = [Image.open(folder / name) for name in ("china.jpg", "flower.jpg")]
+    squares = [ImageOps.fit(image, (224, 224), Image.BICUBIC) for image in images]
+    return torch.stack([torch.tensor(list(image.tobytes())).view(224, 224, 3).permute(2, 0, 1) for image in squares])
+
+
+def test_efficientnet_is_timms_with_the_same_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = timm.create_model("tf_efficientnet_lite0").eval()
+    for norm in theirs.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.normal_(0.0, 0.1)
+            norm.running_var.uniform_(0.5, 1.5)
+    ours = EfficientNetLite0()
+    torch.save(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)), tmp_path / "lite0.pth")
+    backbone = EfficientNetFeatures(settings("efficientnet", tmp_path / "lite0.pth"), SPEC, CPU)
+    x = levels(3)
+    seen = 255.0 / 128.0 * normalised(x, (127.0 / 255.0,) * 3, (1.0,) * 3)
+    expected = theirs.forward_head(theirs.forward_features(seen), pre_logits=True)
+    features = backbone.features(x, BARS)
+    assert features.shape == (3, 1280)
+    assert torch.allclose(features, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+    assert torch.allclose(backbone.network(seen)[1], theirs(seen), rtol=1e-4, atol=1e-5)
+
+
+def test_the_published_efficientnet_knows_a_palace_and_a_flower() -> None:
+    if find_spec(PUBLISHED["efficientnet"].package) is None:
+        pytest.skip("needs pip install '.[efficientnet]'")
+    backbone = EfficientNetFeatures(FeatureSettings(), DataSpec((3, 224, 224), 256), CPU)
+    assert backbone.facts["published"]
+    _, logits = backbone.forward(photographs().to(torch.uint8))
+    assert logits.argmax(1).tolist() == [698, 985]  # of ImageNet: palace, daisy

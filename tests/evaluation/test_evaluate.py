@@ -11,7 +11,7 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.errors import UserError
-from genarena.evaluation import features
+from genarena.evaluation import features, weights
 from genarena.evaluation.asked import asked, load_metric, needed
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.evidence.base import kinds
@@ -145,6 +145,7 @@ def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) 
         "kid",
         "inception_score",
         "fd_dinov2",
+        "fd_efficientnet",
         "fd_clip",
         "fd_domain",
         "class_accuracy",
@@ -358,6 +359,7 @@ def test_vectors_are_their_own_features() -> None:
         "kid",
         "inception_score",
         "fd_dinov2",
+        "fd_efficientnet",
         "fd_clip",
         "fd_domain",
         "class_histogram_kl",
@@ -387,12 +389,13 @@ def test_samples_that_are_not_finite_are_counted_and_shown() -> None:
     assert evaluation.metrics["sampling_seconds"]["nonfinite_samples"] == 3
 
 
-def test_a_set_without_labels() -> None:
+def test_a_set_without_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)  # no package with weights
     spec = DataSpec((1, 8, 8), 4)
     data = Halves(spec)
     data.setup()
     metrics = run(Noise(spec), data, "recall", "fd_domain", "nearest_neighbour_ratio").metrics
-    assert "need images of integer levels with labels" in metrics["recall"]["reason"]
+    assert "no EfficientNet-Lite0 weights" in metrics["recall"]["reason"]
     assert "need images of integer levels with labels" in metrics["fd_domain"]["reason"]
     assert metrics["nearest_neighbour_ratio"]["value"] > 0.5
 

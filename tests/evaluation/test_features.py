@@ -208,7 +208,7 @@ def test_noise_is_farther_than_a_blur(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def distance(x: torch.Tensor) -> float:
         metric = load_metric("fd_domain")()
-        metric.update(*(classifiers.blocks(classifiers.features(images)) for images in (data.test.x, x)), data.spec)
+        metric.update(*map(classifiers.features, (data.test.x, x)), data.spec, len(classifiers.members))
         return metric.compute()
 
     x = data.train.x[:360]

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from genarena.errors import UserError
+from genarena.evaluation import weights
 from genarena.evaluation.weights import PUBLISHED, FeatureSettings, download
 from genarena.files.cache import cache_folder
 from genarena.metrics.base import Unavailable
+from genarena.spec import DataSpec
 
 CONTENT = b"weights " * 300_000  # more than one block
 
@@ -30,6 +32,12 @@ def source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
+
+
+@pytest.mark.usefixtures("no_packages")
 @pytest.mark.parametrize("network", list(PUBLISHED))
 def test_without_a_file_the_reason_is_one_line_of_advice(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unavailable, match=f"no .* weights: name .* with features.{network}_weights=<file>") as absent:
@@ -86,5 +94,38 @@ def test_no_network_and_no_pinned_download(source: Path) -> None:
 
 
 def test_an_unknown_space() -> None:
-    with pytest.raises(ValueError, match="features.space=vgg: expected domain, inception, dinov2, clip"):
+    with pytest.raises(
+        ValueError, match="features.space=vgg: expected auto, domain, efficientnet, inception, dinov2, clip"
+    ):
         FeatureSettings(space="vgg")
+
+
+@pytest.mark.usefixtures("no_packages")
+def test_the_space_follows_the_data_and_the_weights_that_are_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path))
+    auto, plain = FeatureSettings(), DataSpec((3, 32, 32), 256)
+    assert auto.space_for(None) == auto.space_for(DataSpec((3, 32, 32), 256, 10)) == "domain"
+    assert auto.space_for(DataSpec((3, 32, 32), 256, num_attributes=40)) == "domain"
+    assert auto.space_for(plain) == "efficientnet"
+    (tmp_path / "file").touch()
+    for network in ("inception", "dinov2"):  # the later one comes first
+        monkeypatch.setenv(PUBLISHED[network].variable, str(tmp_path / "file"))
+        assert auto.space_for(plain) == network
+    assert FeatureSettings(space="clip").space_for(plain) == "clip"
+
+
+def test_the_file_of_a_package_is_used_where_no_other_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "holder" / "models").mkdir(parents=True)
+    (tmp_path / "holder" / "__init__.py").write_text("raise SystemExit('imported')")
+    inside = tmp_path / "holder" / PUBLISHED["efficientnet"].file
+    inside.write_bytes(b"weights")
+    monkeypatch.syspath_prepend(tmp_path)
+    published = dataclasses.replace(PUBLISHED["efficientnet"], package="holder")
+    monkeypatch.setitem(PUBLISHED, "efficientnet", published)
+    assert FeatureSettings().path("efficientnet") == inside
+    assert FeatureSettings().sha256("efficientnet") == digest(b"weights")
+    monkeypatch.setenv("GENARENA_EFFICIENTNET", str(tmp_path / "other"))
+    (tmp_path / "other").touch()
+    assert FeatureSettings().path("efficientnet") == tmp_path / "other"

@@ -33,7 +33,7 @@ def measure(name: str, real: torch.Tensor, fake: torch.Tensor, parts: int = 1) -
         return metric.compute()
     for real_part, fake_part in zip(real.chunk(parts), fake.chunk(parts), strict=True):
         if name == "fd_domain":
-            metric.update([real_part], [fake_part], SPEC)
+            metric.update(real_part, fake_part, SPEC)
         else:
             metric.update(real_part, fake_part)
     return metric.compute()
@@ -135,7 +135,7 @@ def test_fid_of_a_set_with_itself_is_zero() -> None:
 def test_fd_domain_is_not_for_vectors() -> None:
     real, fake = sets()
     with pytest.raises(Unavailable, match="for images"):
-        load_metric("fd_domain")().update([real], [fake], DataSpec((6,)))
+        load_metric("fd_domain")().update(real, fake, DataSpec((6,)))
 
 
 def test_fd_domain_is_the_mean_over_the_classifiers_with_their_spread() -> None:
@@ -143,7 +143,7 @@ def test_fd_domain_is_the_mean_over_the_classifiers_with_their_spread() -> None:
     pairs = [(real[:100], fake[:80]) for real, fake in pairs]
     each = [measure("fd_domain", real, fake) for real, fake in pairs]
     metric = load_metric("fd_domain")()
-    metric.update([real for real, _ in pairs], [fake for _, fake in pairs], SPEC)
+    metric.update(*(torch.cat(side, dim=1) for side in zip(*pairs, strict=True)), SPEC, num_classifiers=3)
     assert metric.compute() == pytest.approx(statistics.mean(each), rel=1e-12)
     record = metric.record()
     assert record["per_classifier"] == pytest.approx(each, rel=1e-12)

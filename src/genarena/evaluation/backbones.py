@@ -1,9 +1,10 @@
-"""Pretrained networks whose features metrics use: Inception, DINOv2 and CLIP.
+"""Pretrained networks whose features metrics use: Inception, DINOv2, CLIP and EfficientNet-Lite0.
 
 Inception is torch-fidelity's network, the one of the original FID (Heusel et al. 2017, arXiv 1706.08500). The two vision
 transformers are those of Stein et al. 2023 (arXiv 2306.04675): DINOv2 ViT-L/14 (Oquab et al. 2023, arXiv 2304.07193) and
 CLIP ViT-L/14 trained on DataComp-XL (Gadre et al. 2023, arXiv 2304.14108; ordinary GELU, so not OpenAI's weights), the
-class token after the last norm, before any projection, on images resized to 224x224.
+class token after the last norm, before any projection, on images resized to 224x224. EfficientNet-Lite0 is small, and its
+weights come with a package.
 """
 
 from abc import ABC, abstractmethod
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from genarena.evaluation.efficientnet import NUM_FEATURES, EfficientNetLite0
 from genarena.evaluation.weights import PUBLISHED, FeatureSettings, sha256
 from genarena.files.progress import Bars
 from genarena.metrics.base import Unavailable
@@ -178,8 +180,29 @@ class CLIPFeatures(VisionTransformer):
     normalisation = Normalisation((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 
+class EfficientNetFeatures(Backbone):
+    """The 1,280 average-pooled features of EfficientNet-Lite0, on images resized to 224x224 by PIL (bicubic, no crop)."""
+
+    name = "efficientnet"
+    num_features = NUM_FEATURES
+    libraries = ("pillow",)
+
+    def load(self, path: Path) -> nn.Module:
+        network = EfficientNetLite0()
+        network.load_state_dict(_read(path))
+        return network.to(memory_format=torch.channels_last)
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network(((resized(rgb) - 127.0) / 128.0).to(self.device))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        resizer = f"PIL bicubic to {SIDE}x{SIDE}"
+        return {"name": "efficientnet-lite0", **super().facts, "resizer": resizer, "normalisation": "(x - 127) / 128"}
+
+
 BACKBONES: dict[str, type[Backbone]] = {
-    backbone.name: backbone for backbone in (InceptionFeatures, DINOv2Features, CLIPFeatures)
+    backbone.name: backbone for backbone in (InceptionFeatures, DINOv2Features, CLIPFeatures, EfficientNetFeatures)
 }
 
 

@@ -25,7 +25,7 @@ def protocol(metrics: Sequence[str], settings: EvaluationSettings, options: Opti
     """
     chosen = asked(sorted(check(metrics)), options)
     kinds = evidence.used([piece for each in chosen.values() for piece in needed(each.metric)])
-    space = settings.features.space if any(kind.in_chosen_space for kind in kinds) else None
+    space = settings.features.space_for(None) if any(kind.in_chosen_space for kind in kinds) else None
     through = {name for name in (space, *(kind.network for kind in kinds)) if name}
     numbers = settings.numbers | {name: value for kind in kinds for name, value in kind.constants.items()}
     for name, each in chosen.items():

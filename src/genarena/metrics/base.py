@@ -129,7 +129,7 @@ class FrechetMetric(TwoSampleMetric):
         return self.distance(*self.rows(at_least=self.min_examples))
 
     def distance(self, real: Tensor, fake: Tensor) -> float:
-        """The distance of features (N, F) and (M, F). Raises Unavailable if there are too few."""
+        """Of features (N, F) and (M, F). Raises Unavailable if there are too few."""
         fewest, dims = min(len(real), len(fake)), real.shape[1]
         if fewest <= dims:
             raise Unavailable(

@@ -20,14 +20,14 @@ class FrechetDomainDistance(FrechetMetric):
 
     def __init__(self) -> None:
         super().__init__()
-        self.per_classifier: list[float] = []
+        self.num_classifiers, self.per_classifier = 1, []
 
-    def update(self, real_domain: list[Tensor], fake_domain: list[Tensor], spec: DataSpec) -> None:
-        """Features (N, F) and (M, F) of each classifier."""
+    def update(self, real_domain: Tensor, fake_domain: Tensor, spec: DataSpec, num_classifiers: int = 1) -> None:
+        """Features (N, num_classifiers * F) and (M, num_classifiers * F), those of the classifiers side by side."""
         if not spec.is_image:
             raise Unavailable("fd_domain is for images: vectors have no domain classifiers")
-        self.num_classifiers = len(real_domain)
-        self.keep(torch.cat(list(real_domain), dim=1), torch.cat(list(fake_domain), dim=1))
+        self.num_classifiers = num_classifiers
+        self.keep(real_domain, fake_domain)
 
     def compute(self) -> float:
         sides = (rows.chunk(self.num_classifiers, dim=1) for rows in self.rows(at_least=self.min_examples))

@@ -29,7 +29,11 @@ class ChosenSpace(Kind):
         self._refuse_sound()
         if not self.subject.data.spec.is_image:
             return train
-        return self.subject.networks.of_training_examples(self.shared.features.space, train)
+        return self.subject.networks.of_training_examples(self._space, train)
+
+    @property
+    def _space(self) -> str:
+        return self.shared.features.space_for(self.subject.data.spec)
 
     def _refuse_sound(self) -> None:
         if self.subject.data.spec.is_sound:
@@ -40,11 +44,10 @@ class ChosenSpace(Kind):
         self._refuse_sound()
         if not self.subject.data.spec.is_image:
             return whose
-        space = self.shared.features.space
-        return f"domain_of_{whose}" if space == "domain" else f"{whose}_{space}"
+        return f"{whose}_{self._space}"
 
     def facts(self, piece: str) -> dict[str, Any]:
         split = {"split": self.subject.split_name(self.shared.num_test)} if piece == "real_features" else {}
         if not self.subject.data.spec.is_image:
             return split | {"backbone": {"name": "identity"}}
-        return split | self.subject.networks.facts(self.shared.features.space)
+        return split | self.subject.networks.facts(self._space) | {"space": self._space}

@@ -14,34 +14,28 @@ class Domain(Kind):
     network = "domain"
 
     @piece
-    def domain_of_real(self, real: Tensor) -> Tensor:
-        """(N, members * F), of all classifiers side by side."""
+    def real_domain(self, real: Tensor) -> Tensor:
+        """(N, num_classifiers * F): those of all classifiers side by side."""
         return self.subject.networks.of_examples("domain", real)
 
     @piece
-    def domain_of_fake(self, fake: Tensor) -> Tensor:
-        """(N, members * F)."""
+    def fake_domain(self, fake: Tensor) -> Tensor:
+        """(N, num_classifiers * F)."""
         return self.subject.networks.of_samples("domain", fake)
 
     @piece
-    def real_domain(self, domain_of_real: Tensor) -> list[Tensor]:
-        """(N, F) of each classifier."""
-        return self.subject.networks["domain"].blocks(domain_of_real)
+    def num_classifiers(self) -> int:
+        return len(self.subject.networks["domain"].members)
 
     @piece
-    def fake_domain(self, domain_of_fake: Tensor) -> list[Tensor]:
-        """(N, F) of each classifier."""
-        return self.subject.networks["domain"].blocks(domain_of_fake)
-
-    @piece
-    def real_classes(self, domain_of_real: Tensor) -> Tensor:
+    def real_classes(self, real_domain: Tensor) -> Tensor:
         """(N,) int64: the classes that the classifiers predict, not the labels."""
-        return self._classes("real", domain_of_real)
+        return self._classes("real", real_domain)
 
     @piece
-    def fake_classes(self, domain_of_fake: Tensor) -> Tensor:
+    def fake_classes(self, fake_domain: Tensor) -> Tensor:
         """(N,) int64."""
-        return self._classes("fake", domain_of_fake)
+        return self._classes("fake", fake_domain)
 
     @piece
     def domain_accuracy(self) -> float:

