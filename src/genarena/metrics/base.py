@@ -162,13 +162,17 @@ class ManifoldMetric(ArenaMetric):
         n, k = len(self.manifolds.fake), self.settings.k
         if n <= k:
             raise Unavailable(f"needs {k + 1} examples of each kind; there are {n}")
-        return self.values(self.manifolds.of(k)).mean().item()
+        return self._of(self.manifolds).mean().item()
+
+    def _of(self, manifolds: Manifolds) -> Tensor:
+        return self.values(manifolds.of(self.settings.k))
 
     def record(self) -> dict[str, Any]:
-        k, manifolds = self.settings.k, self.reference.manifolds
-        found = {"real": self.values(manifolds.of(k)).mean().item() if manifolds else None}
-        found |= {"real_from": self.reference.source} if manifolds else {"real_reason": self.reference.reason}
-        return {"n": len(self.manifolds.fake), "n_real": len(self.manifolds.real), **found, "k": k}
+        n, k, other = len(self.manifolds.fake), self.settings.k, self.reference.manifolds
+        found = {"real": self._of(other).mean().item() if other else None}
+        found |= {"real_from": self.reference.source} if other else {"real_reason": self.reference.reason}
+        error = self.manifolds.standard_error(self._of) if n > 4 * k else None
+        return {"n": n, "n_real": len(self.manifolds.real), "standard_error": error, **found, "k": k}
 
 
 class LikelihoodMetric(ArenaMetric):

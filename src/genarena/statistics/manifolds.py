@@ -7,6 +7,7 @@ pass over the pairs of the sets gives all counts.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from genarena.statistics.neighbours import Counts, crossed, squared_radii
 
 USUAL = (3, 5)  # the k of the four metrics, unless they are given another
+PART, MOST_PARTS = 200, 10  # fewest points of a part, if there are enough for two of them; largest number of parts
+COMPARISONS = 18  # independent differences between parts, for a standard error that is known to about a sixth
 
 
 Kept = Callable[[str, Callable[[], Any]], Any]  # (name, make) -> what `make` returns now, or has returned before
@@ -57,6 +60,28 @@ class Manifolds:
             for each, (balls, points, in_fake, of_fake) in zip(ks, counts, strict=True):
                 self._overlaps[each] = Overlap(Counts(balls, points), Counts(in_fake, of_fake))
         return self._overlaps[k]
+
+    @cached_property
+    def partitions(self) -> list[list["Manifolds"]]:
+        """Both sets divided at random into parts of equal size, several times: how far values of parts differ says how far
+        those of the whole would differ from another draw of both sets."""
+        n = min(len(self.real), len(self.fake))
+        parts = min(MOST_PARTS, max(2, n // PART))
+        draws, generator = -(-COMPARISONS // (parts - 1)), torch.Generator().manual_seed(0)
+        found = []
+        for _ in range(draws):
+            rows = (torch.randperm(n, generator=generator)[: n // parts * parts].view(parts, -1) for _ in range(2))
+            pairs = zip(*rows, strict=True)
+            found.append([Manifolds(self.real[real], self.fake[fake], self.device) for real, fake in pairs])
+        return found
+
+    def standard_error(self, values: Callable[["Manifolds"], Tensor]) -> float:
+        """Of the mean of `values(manifolds)`, for another draw of both sets: the standard deviation of the means of the parts,
+        over the root of their number (subsampling; Politis & Romano 1994, doi 10.1214/aos/1176325770). At least that
+        of the values if the balls were fixed."""
+        means = torch.tensor([[values(part).mean() for part in parts] for parts in self.partitions])
+        fixed = values(self)
+        return max((means.var(1).mean() / means.shape[1]).sqrt().item(), (fixed.var() / len(fixed)).sqrt().item())
 
     def _counts(self, ks: tuple[int, ...]) -> list[list[Tensor]]:
         """For each k the four counts of an `Overlap`."""

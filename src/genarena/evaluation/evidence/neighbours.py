@@ -24,9 +24,8 @@ class Neighbours(Kind):
     ) -> Manifolds:
         """Test examples and samples."""
         n = min(len(real_features), len(fake_features))
-        test = real_features if n == len(real_features) else real_features[content_order(real)[:n]]
-        fake = fake_features if n == len(fake_features) else fake_features[fake_order[:n]]
-        test, fake = finite_rows("real", test), finite_rows("fake", fake)
+        test = finite_rows("real", real_features[content_order(real)[:n]])
+        fake = finite_rows("fake", fake_features[fake_order[:n]])
         return Manifolds(test, fake, self.subject.model.device, self._kept(test))
 
     @piece
