@@ -20,7 +20,7 @@ SETTINGS = {
 }
 TIMEOUT = 1800.0  # seconds that one process waits for another
 USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N]
-    [batch_size=N] [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>] [split=test|val]
+    [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>] [split=test|val]
     [conditions=paired|prompted]
     [metric.<metric>.<option>=<value>]       e.g. metric.iw_nll_nats.draws=1000; python train.py --help lists them
     [sampler=<name>] [sampler.<option>=<value>]

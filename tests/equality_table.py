@@ -26,7 +26,7 @@ def main(folder: Path) -> None:
         data = build(cfg["data"], "data")
         data.setup()
         settings = build(cfg["evaluation"], "evaluation")
-        alone = evaluate(model, data, METRICS, settings, cfg["metric"], progress=False).metrics
+        alone = evaluate(model, data, METRICS, settings, cfg["metric"], cfg["seed"], progress=False).metrics
         for metric, record in alone.items():
             if record["value"] is not None:
                 one, two = record["value"], there[metric]["value"]

@@ -21,7 +21,7 @@ from genarena.models.capabilities import Emits, Integrates, Weighs
 from genarena.spec import Batch, DataSpec
 
 SPEC = DataSpec((1, 8, 8), 16, 2)
-SETTINGS = EvaluationSettings(num_samples=300, num_test=200, batch_size=64)
+SETTINGS = EvaluationSettings(num_samples=300, num_test=200)
 OPTIONS = {
     "iw_nll_nats": {"num_test": 20},
     "iw_bounds": {"k": [1, 5]},

@@ -49,7 +49,6 @@ def overrides(name: str, runs_dir: Path, *more: str) -> list[str]:
         "metric.iw_nll_nats.num_test=37",
         "metric.iw_nll_nats.draws=3",
         "budget.num_val=60",
-        "evaluation.batch_size=16",
         "callbacks.grid_size=1",
         "callbacks.progress=false",
         f"runs_dir={runs_dir}",

@@ -28,6 +28,7 @@ from genarena.errors import UserError
 from genarena.evaluation import evaluate as evaluation
 from genarena.evaluation import memory, samplers
 from genarena.evaluation.asked import with_options
+from genarena.evaluation.blocks import blocks_of
 from genarena.evaluation.rescoring import load_data, rescore
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.files.progress import Bars
@@ -42,7 +43,6 @@ from genarena.training.trainer import check_model, num_processes, quiet
 
 __all__ = ["EvaluationSettings", "Fitted", "evaluate", "fit", "load", "load_data", "rescore", "sample"]
 
-BATCH = 500  # samples drawn at once; each batch has its own seed
 # Parts of a configuration that training reads
 OPTIONS = ("model", "net", "sampler", "data", "budget", "trainer", "callbacks", "seed")
 
@@ -123,12 +123,13 @@ def evaluate(
     metrics: list[str],
     settings: EvaluationSettings | None = None,
     options: Options = None,
+    run_seed: int = 0,
 ) -> dict[str, dict[str, Any]]:
     """Measure metrics of a model, in eval mode, on the test split of a data set.
 
     data: a name of conf/data, or a data set. metrics: names of the files in genarena/metrics.
     settings: sizes of the evaluation, e.g. EvaluationSettings(num_samples=500, num_test=500); default: 10,000 of both.
-    options: options of single metrics, as on the command line, e.g. {"metric.iw_nll_nats.draws": 100}.
+    options: of single metrics, e.g. {"metric.iw_nll_nats.draws": 100}. run_seed: of the training; samples depend on it too.
 
     Returns a record per metric: `value`, `unit`, `n` and more, or `value` None and the `reason`. Raises ValueError for a
     model in training mode, UserError for a metric or an option that does not exist, or data of another shape than the model's.
@@ -136,8 +137,8 @@ def evaluate(
     data = build(_composed("uniform", data, [])["data"], "data") if isinstance(data, str) else data
     data.setup()
     _check_pair(model, data)
-    own = with_options({}, options)
-    return evaluation.evaluate(model, data, metrics, settings or EvaluationSettings(), own, progress=False).metrics
+    settings, own = settings or EvaluationSettings(), with_options({}, options)
+    return evaluation.evaluate(model, data, metrics, settings, own, run_seed, progress=False).metrics
 
 
 def sample(
@@ -156,9 +157,8 @@ def sample(
     parts = []
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.no_grad(), Bars(progress) as bars:
-        for block in bars.track(range(-(-num_samples // BATCH)), "samples"):
-            torch.manual_seed(seeds.derived(seed, block))  # as in the evaluation
-            part = slice(block * BATCH, min((block + 1) * BATCH, num_samples))
+        for block, part in enumerate(bars.track(blocks_of(num_samples, model.spec), "samples")):
+            torch.manual_seed(seeds.derived(0, seed, block))  # as in the evaluation of a run with this seed
             own = None if y is None else y[part].to(model.device)
             parts.append(model.sample(part.stop - part.start, own).cpu())
     return torch.cat(parts)

@@ -158,8 +158,8 @@ class Run:
         """Measure the metrics and the costs. Returns the samples (N, *shape); None if no metric needed any."""
         started = time.perf_counter()
         memory.reset_peak()
-        metrics, options, debug = (self.resolved[key] for key in ("metrics", "metric", "debug"))
-        evaluation = evaluate(self.model, self.data, metrics, self.settings, options, debug=debug)
+        metrics, options, seed, debug = (self.resolved[key] for key in ("metrics", "metric", "seed", "debug"))
+        evaluation = evaluate(self.model, self.data, metrics, self.settings, options, seed, debug=debug)
         self.row["metrics"] = evaluation.metrics
         self.row["nonfinite"]["samples"] = evaluation.nonfinite_samples
         self.row["cost"] |= {
@@ -175,7 +175,7 @@ class Run:
 
         def finish() -> dict[str, Any]:
             try:
-                save_final(self.model, self.data, self.settings, fake, self.folder.samples)
+                save_final(self.model, self.data, self.settings, self.resolved["seed"], fake, self.folder.samples)
             except (RuntimeError, ValueError) as error:  # no pictures, but the numbers are valid
                 print(printable(f"warning: no more pictures: {_reason(error)}"), file=sys.stderr, flush=True)
             return self.row["cost"] | cost.measure(self.model, self.data, seen, seconds)

@@ -27,7 +27,7 @@ from genarena.spec import Batch, Condition, DataSpec
 from tests.evaluation.test_evaluate import Halves
 
 SPEC = DataSpec((1, 8, 8), 4, 2, condition="label")
-SETTINGS = EvaluationSettings(num_samples=150, num_test=60, batch_size=32)
+SETTINGS = EvaluationSettings(num_samples=150, num_test=60)
 
 
 class Painter(GenerativeModel):

@@ -28,7 +28,7 @@ from genarena.models.energy.ebm import EBM
 from genarena.spec import Batch, DataSpec
 
 SPEC = DataSpec((1, 8, 8), 4, 2)
-SETTINGS = EvaluationSettings(num_samples=70, num_test=50, batch_size=32)
+SETTINGS = EvaluationSettings(num_samples=170, num_test=50)
 OPTIONS = {"iw_nll_nats": {"draws": 3, "num_test": 20}}
 
 
@@ -127,11 +127,11 @@ def test_uniform_scores_log2_of_the_levels(data: Halves) -> None:
 def test_only_what_is_asked_for_is_computed_and_once(data: Halves) -> None:
     model = Noise(SPEC)
     assert run(model, data, "bits_per_dim", "nll_nats").fake is None
-    assert model.calls == [("log_prob", 32, 1), ("log_prob", 18, 1)]
+    assert model.calls == [("log_prob", 50, 1)]
     model.calls.clear()
     evaluation = run(model, data, "nearest_neighbour_ratio", "recall", "fd_domain", "sampling_seconds")
-    assert model.calls == [("sample", 32), ("sample", 32), ("sample", 6)]
-    assert evaluation.fake.shape == (70, 1, 8, 8)
+    assert model.calls == [("sample", 100), ("sample", 70)]
+    assert evaluation.fake.shape == (170, 1, 8, 8)
     assert evaluation.seconds_per_image == evaluation.metrics["sampling_seconds"]["value"] > 0
 
 
@@ -159,7 +159,7 @@ def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) 
     assert "2,049 of both (with fewer the covariance" in evaluation.metrics["fid"]["reason"]
     assert all(isinstance(entry["n"], int) for name, entry in evaluation.metrics.items() if name not in null)
     assert evaluation.metrics["recall"]["backbone"]["test_accuracy"] > 0.9
-    assert evaluation.metrics["recall"]["n"] == 50  # of the 70 samples as many as there are test examples
+    assert evaluation.metrics["recall"]["n"] == 50  # of the 170 samples as many as there are test examples
     assert evaluation.metrics["recall"]["n_real"] == 50
 
 
@@ -174,7 +174,7 @@ def test_repeatable_and_the_random_state_is_left_alone(data: Halves) -> None:
     second = run(model, data, "precision", "nll_nats")  # neither the caller's state nor the order matters
     assert torch.equal(first.fake, second.fake)
     assert without_seconds(first.metrics) == without_seconds(second.metrics)
-    other = run(model, data, "nll_nats", settings=EvaluationSettings(num_test=50, batch_size=32, sample_seed=1))
+    other = run(model, data, "nll_nats", settings=EvaluationSettings(num_test=50, sample_seed=1))
     assert other.metrics["nll_nats"]["value"] != first.metrics["nll_nats"]["value"]
 
 
@@ -192,18 +192,18 @@ def test_importance_weights_only_where_they_tighten_a_bound(data: Halves) -> Non
 
 
 def test_the_bound_as_a_curve_over_draws_in_bounded_memory(data: Halves) -> None:
-    settings, options = EvaluationSettings(batch_size=900), {"iw_bounds": {"k": [1, 10, 2000], "num_test": 40}}
+    options = {"iw_bounds": {"k": [1, 10, 1950], "num_test": 40}}
     model = WeighedNoise(SPEC)
-    entry = run(model, data, "iw_bounds", settings=settings, options=options).metrics["iw_bounds"]
-    assert model.calls == 40 * [("log_weights", 1, 900), ("log_weights", 1, 900), ("log_weights", 1, 200)]
+    entry = run(model, data, "iw_bounds", options=options).metrics["iw_bounds"]
+    assert model.calls == 40 * [*19 * [("log_weights", 1, 100)], ("log_weights", 1, 50)]
     brightness = 0.001 * data.test.x[:40].flatten(1).sum(1).double()
     exact = 64 * math.log(4) - brightness.mean().item()
-    assert entry["k"] == [1, 10, 2000]
+    assert entry["k"] == [1, 10, 1950]
     # E -log U[0, 2] = 1 - log 2, with a standard deviation of 1; the last bound has next to none
     assert entry["nats"][0] - exact == pytest.approx(1.0 - math.log(2.0), abs=4.0 / 40**0.5)
     assert entry["nats"][0] > entry["nats"][1] > entry["nats"][2] == entry["value"] == pytest.approx(exact, abs=0.02)
-    assert entry["effective_draws"] == pytest.approx(1500, rel=0.02)  # E[w]^2 / E[w^2] = 3/4
-    facts = {"n": 40, "draws": 2000, "split": "test, 40 at random", "likelihood": "lower_bound", "sign": "<="}
+    assert entry["effective_draws"] == pytest.approx(0.75 * 1950, rel=0.02)  # E[w]^2 / E[w^2] = 3/4
+    facts = {"n": 40, "draws": 1950, "split": "test, 40 at random", "likelihood": "lower_bound", "sign": "<="}
     assert {name: entry[name] for name in facts} == facts
 
 
@@ -217,9 +217,7 @@ def test_a_decoder_alone_has_an_estimate_with_its_noise_stated(data: Halves) -> 
             return 0.0 * z[:, :1, None, None].expand(-1, 1, 8, 8)
 
     options = {"ais_nll_nats": {"num_test": 30, "chains": 3, "steps": 4, "sigma": 0.5}}
-    entry = run(Grey(SPEC), data, "ais_nll_nats", settings=EvaluationSettings(batch_size=20), options=options).metrics[
-        "ais_nll_nats"
-    ]
+    entry = run(Grey(SPEC), data, "ais_nll_nats", options=options).metrics["ais_nll_nats"]
     edges = torch.tensor([-math.inf, -2.0 / 3.0, 0.0, 2.0 / 3.0, math.inf], dtype=torch.float64) / 0.5
     log_mass = torch.special.ndtr(edges).diff().log()
     exact = -log_mass[some(data.test.x, 30).long()].flatten(1).sum(1).mean().item()
@@ -324,9 +322,9 @@ def test_no_likelihood_and_broken_likelihoods(data: Halves) -> None:
     assert (record["value"], record["reason"]) == (None, "Noise has no likelihood")
     model.likelihood = Likelihood.EXACT
     model.log_prob = lambda x, y, num_samples: torch.where(torch.arange(len(x)) == 0, torch.nan, torch.zeros(len(x)))
-    assert "2 of 50 test examples" in run(model, data, "bits_per_dim").metrics["bits_per_dim"]["reason"]
+    assert "1 of 50 test examples" in run(model, data, "bits_per_dim").metrics["bits_per_dim"]["reason"]
     model.log_prob = lambda x, y, num_samples: torch.zeros(len(x), 1)
-    with pytest.raises(ValueError, match=r"log_prob gave shape \(32, 1\), expected \(32,\)"):
+    with pytest.raises(ValueError, match=r"log_prob gave shape \(50, 1\), expected \(50,\)"):
         run(model, data, "nll_nats")
 
 
@@ -381,12 +379,12 @@ def test_samples_that_are_not_finite_are_counted_and_shown() -> None:
     model = Noise(spec)
     model.sample = lambda n, y=None: torch.where(torch.arange(n)[:, None] == 1, torch.nan, torch.zeros(n, 2))
     evaluation = run(model, data, "recall", "nearest_neighbour_ratio", "sampling_seconds")
-    assert evaluation.nonfinite_samples == 3  # one per batch
+    assert evaluation.nonfinite_samples == 2  # one per block
     recall = evaluation.metrics["recall"]
-    assert (recall["value"], recall["reason"]) == (None, "3 of 70 samples are not finite")
+    assert (recall["value"], recall["reason"]) == (None, "2 of 170 samples are not finite")
     assert evaluation.metrics["nearest_neighbour_ratio"]["value"] is None
     assert evaluation.fake.isnan().any()
-    assert evaluation.metrics["sampling_seconds"]["nonfinite_samples"] == 3
+    assert evaluation.metrics["sampling_seconds"]["nonfinite_samples"] == 2
 
 
 def test_a_set_without_labels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,7 +421,7 @@ def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.Monkey
         protocol(["recal"], SETTINGS)
 
 
-@pytest.mark.parametrize("wrong", [{"num_samples": 0}, {"batch_size": 2.0}, {"sample_seed": -1}])
+@pytest.mark.parametrize("wrong", [{"num_samples": 0}, {"num_test": 2.0}, {"sample_seed": -1}])
 def test_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(ValueError, match=f"evaluation.{next(iter(wrong))}="):
         EvaluationSettings(**wrong)

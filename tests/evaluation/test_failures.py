@@ -13,6 +13,7 @@ from torch import Tensor
 from genarena.build import build
 from genarena.config import available
 from genarena.errors import UserError
+from genarena.evaluation.blocks import BLOCK
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.records import plain
 from genarena.evaluation.settings import EvaluationSettings
@@ -26,7 +27,7 @@ from tests.models.tiny import tiny
 from tests.small_world import OPTIONS, SETTINGS, SPEC, Drawn, Halves, some_samples
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
-FEW = dataclasses.replace(SETTINGS, num_samples=3, num_test=3, batch_size=2)
+FEW = dataclasses.replace(SETTINGS, num_samples=3, num_test=3)
 NO_WEIGHTS = ("heldout", "memoriser", "uniform")  # models whose samples do not depend on any
 FEW_EXAMPLES = {"ode_nll_nats": {"num_test": 2}, "ode_bits_per_dim": {"num_test": 2}}
 
@@ -109,9 +110,9 @@ def test_an_infinite_weight_has_no_score_even_where_an_activation_hides_it(data:
 
 def test_one_broken_sample_is_counted(data: Halves) -> None:
     """The block that holds it comes as floats, the others as levels."""
-    blocks = list(some_samples().split(SETTINGS.batch_size))
-    blocks[2] = blocks[2].float()
-    blocks[2][40, 0, 3, 3] = math.inf
+    blocks = list(some_samples().split(BLOCK))
+    blocks[1] = blocks[1].float()
+    blocks[1][40, 0, 3, 3] = math.inf
     model = Drawn(some_samples()).eval()
     model.sample = lambda num_samples, y=None: blocks.pop(0)
     found = evaluate(model, data, ["nearest_neighbour_ratio"], SETTINGS, progress=False)

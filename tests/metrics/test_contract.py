@@ -1,7 +1,6 @@
 """One deep contract for every metric of the folder, decided by what a metric says of itself."""
 
 import ast
-import dataclasses
 import inspect
 import json
 import math
@@ -30,15 +29,14 @@ Records = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Records, Records]:
-    """Of some samples; and of the same samples in another order, drawn in other batches."""
+    """Of some samples; and of the same samples in another order."""
     samples = some_samples()
     shuffled = samples[torch.randperm(len(samples), generator=torch.Generator().manual_seed(2))]
-    smaller = dataclasses.replace(SETTINGS, batch_size=50)
     with pytest.MonkeyPatch.context() as patch:
         data = furnished(patch, tmp_path_factory.mktemp("world"))
         return tuple(
-            evaluate(Drawn(x).eval(), data, names(), settings, OPTIONS, progress=False).metrics
-            for x, settings in ((samples, SETTINGS), (shuffled, smaller))
+            evaluate(Drawn(x).eval(), data, names(), SETTINGS, OPTIONS, progress=False).metrics
+            for x in (samples, shuffled)
         )
 
 

@@ -54,12 +54,14 @@ def evaluate(
     metrics: Sequence[str],
     settings: EvaluationSettings,
     options: Options | None = None,
+    run_seed: int = 0,
     progress: bool = True,
     debug: bool = False,
 ) -> Evaluation:
     """Score a model in eval mode on the test (or validation) split of a data set that is set up.
 
     options: the metrics' own, metric -> option -> value.
+    run_seed: that of the model's training; samples depend on it and on `settings.sample_seed`.
 
     In a job of several ranks all of them call it, with the same weights, and share the work. Each gets the whole result,
     which equals that of one process: seeds belong to blocks of samples or examples, not to ranks.
@@ -74,7 +76,7 @@ def evaluate(
     records = {}
     devices = [model.device] if model.device.type == "cuda" else []
     with Bars(progress and world.rank() == 0) as bars, torch.random.fork_rng(devices), torch.no_grad():
-        evidence = Evidence(Subject(model, data, settings, bars))
+        evidence = Evidence(Subject(model, data, settings, bars, run_seed))
         for name in bars.track(chosen, "metrics"):
             records[name] = _record(name, chosen[name], evidence, debug)
     drawn = evidence.found("drawn")

@@ -9,22 +9,28 @@ from genarena.data.base import ArenaDataModule
 from genarena.evaluation.pictures import draw_samples, save_neighbours, save_reconstructions, save_samples
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
+from genarena.ranks import seeds
 from genarena.spec import Batch
 
 GRID = 64  # images in final.png
 
 
 def save_final(
-    model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings, fake: Tensor | None, folder: Path
+    model: GenerativeModel,
+    data: ArenaDataModule,
+    settings: EvaluationSettings,
+    seed: int,
+    fake: Tensor | None,
+    folder: Path,
 ) -> None:
     """Write `final.png`, `neighbours.png` and `reconstructions.png`, each where the data and the model allow it.
 
-    fake: the samples (N, *shape) of the evaluation; None: some are drawn. A conditional model's are drawn again, by class.
+    seed: of the run. fake: the samples (N, *shape) of the evaluation; None: some are drawn. A conditional model's are drawn again, by class.
     """
     spec = data.spec
     held_out = Batch(*getattr(data, settings.split)[:GRID])
     if spec.is_drawable and (fake is None or spec.condition):
-        torch.manual_seed(settings.sample_seed)
+        torch.manual_seed(seeds.derived(settings.sample_seed, seed))
         drawn = draw_samples(model, GRID, held_out.y, folder / "final.png")
         fake = drawn if fake is None else fake
     elif spec.is_drawable:

@@ -67,7 +67,7 @@ def rescore(
     own = with_options(cfg.get("metric") or {}, options)
     protocol(metrics, settings, own)  # a missing file of weights is found before the evaluation
     data, started = load_data(run, root), time.perf_counter()
-    evaluation = evaluate(model, data, metrics, settings, own)
+    evaluation = evaluate(model, data, metrics, settings, own, row["seed"])
     seconds = round(time.perf_counter() - started, 3)
     row["data"]["split"] = settings.split
     measured = {

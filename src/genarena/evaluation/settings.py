@@ -14,8 +14,7 @@ class EvaluationSettings:
 
     num_samples: number of samples drawn from the model.
     num_test: largest number of test examples, drawn with a fixed seed, for evidence without a limit of its own.
-    batch_size: examples per call of the model.
-    sample_seed: seed of sampling and of Monte-Carlo likelihoods.
+    sample_seed: seed of sampling and of Monte-Carlo likelihoods, together with the seed of the run.
     features: which features are used, and the files of their weights.
     conditions: of the samples of a conditional model: "paired", those of the split's examples in turn; or "prompted", a fixed
         list: all labels, or all single attributes, in turn.
@@ -25,7 +24,6 @@ class EvaluationSettings:
 
     num_samples: Count = 10_000
     num_test: Count = 10_000
-    batch_size: Count = 500
     sample_seed: Seed = 0
     features: FeatureSettings = field(default_factory=FeatureSettings)
     conditions: Literal["paired", "prompted"] = "paired"

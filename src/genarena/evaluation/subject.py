@@ -9,6 +9,7 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.errors import UserError
+from genarena.evaluation.blocks import blocks_of
 from genarena.evaluation.networks import Networks
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.files.progress import Bars
@@ -39,10 +40,17 @@ def check_conditions(spec: DataSpec, settings: EvaluationSettings) -> None:
 
 
 class Subject:
-    """A model in eval mode, a data set that is set up, and the shared settings: all evidence is made from these."""
+    """A model in eval mode, a data set that is set up, and the shared settings: all evidence is made from these.
 
-    def __init__(self, model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings, bars: Bars) -> None:
+    run_seed: that of the model's training. Runs with different seeds draw different samples, so that the scatter of
+    their numbers has that of sampling in it.
+    """
+
+    def __init__(
+        self, model: GenerativeModel, data: ArenaDataModule, settings: EvaluationSettings, bars: Bars, run_seed: int = 0
+    ) -> None:
         self.model, self.data, self.settings, self.bars = model, data, settings, bars
+        self.seeds = (settings.sample_seed, run_seed)
         check_conditions(data.spec, settings)
         self.networks = Networks(data, settings.features, settings.split, model.device, bars)
 
@@ -114,24 +122,28 @@ class Subject:
         the model has no likelihood, ContractBroken for another shape."""
         if self.model.likelihood is Likelihood.NONE:
             raise Unavailable(f"{self.model_name} has no likelihood")
-        split, batch_size = self.test(num_test), self.settings.batch_size
+        split = self.test(num_test)
 
-        def values(start: int) -> Tensor:
-            part = split[start : start + batch_size]
+        def values(block: slice) -> Tensor:
+            part = split[block]
             values = self.model.log_prob(*self.on_device(part), num_samples=draws)
             if tuple(values.shape) != (part.size,):
                 shape = tuple(values.shape)
                 raise ContractBroken(f"{self.model_name}.log_prob gave shape {shape}, expected {(part.size,)}")
             return values.double()
 
-        return torch.cat(self.blocks(values, range(0, split.size, batch_size), title))
+        return torch.cat(self.blocks(values, self.slices(split.size), title))
+
+    def slices(self, count: int) -> list[slice]:
+        """The blocks (`genarena.evaluation.blocks`) of `count` samples or examples of this data."""
+        return blocks_of(count, self.data.spec)
 
     def blocks(self, work: Callable[[Item], Any], items: Sequence[Item], title: str) -> list[Any]:
         """The results of `work` on every item. The ranks share the items; each item has its own seed, so that the results do
         not depend on the number of ranks."""
 
         def seeded(numbered: tuple[int, Item]) -> Any:
-            torch.manual_seed(seeds.derived(self.settings.sample_seed, numbered[0]))
+            torch.manual_seed(seeds.derived(*self.seeds, numbered[0]))
             result = work(numbered[1])
             return result.cpu() if isinstance(result, Tensor) else result
 

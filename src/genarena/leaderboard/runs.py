@@ -21,7 +21,11 @@ COSTS = {  # key in `cost` -> heading, unit, description
     "sample_flops": ("One sample", "FLOP", "of one sample: matrix products, convolutions, attention"),
     "nfe": ("NFE", "", "network evaluations per sample"),
     "sample_seconds_batch_1": ("Sampling, one at a time", "s/image", "seconds per image in batches of 1"),
-    "sample_seconds_per_image": ("Sampling, full batch", "s/image", "seconds per image in the evaluation's batches"),
+    "sample_seconds_per_image": (
+        "Sampling, blocks",
+        "s/image",
+        "seconds per image, drawn 100 at a time, large images fewer",
+    ),
     "peak_memory_mb": ("Peak memory", "MB", "of the process, or of the GPU where there is one"),
     "evaluation_seconds": ("Evaluation", "s", "all metrics together"),
 }

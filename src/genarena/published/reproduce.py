@@ -120,7 +120,8 @@ def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict
     settings = EvaluationSettings(
         num_samples=reference.test.size, num_test=reference.test.size, features=_networks(cfg)
     )
-    record = evaluate(model, reference, [wanted.metric], settings, cfg["metric"]).metrics[wanted.metric]
+    found = evaluate(model, reference, [wanted.metric], settings, cfg["metric"], cfg["seed"])
+    record = found.metrics[wanted.metric]
     if record["value"] is not None:
         text = json.dumps({**record, "split": "train + val"}, indent=2)
         replace_atomically(stored, lambda temporary: temporary.write_text(text + "\n"))

@@ -1,7 +1,7 @@
 """Seeds derived from their purpose, so that random numbers depend neither on earlier draws nor on the drawing process.
 
-Noise of training batch k on rank r: (seed, NOISE, k, r). Block k of a validation or an evaluation: (seed, k), whichever
-rank works on it, so that the results do not depend on the number of ranks.
+Noise of training batch k on rank r: (seed, NOISE, k, r). Block k of a validation: (VALIDATION, k); of an evaluation:
+(evaluation.sample_seed, seed of the run, k), whichever rank works on it, so that no result depends on the number of ranks.
 """
 
 import hashlib

@@ -5,13 +5,14 @@ from typing import Any
 
 from torch import Tensor
 
+from genarena.evaluation import blocks
 from genarena.evaluation.decoder_likelihood import Annealing, decoder_log_prob
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.metrics.base import Unavailable
 from genarena.models.capabilities import Emits
 from genarena.options.settings import Settings
 from genarena.options.values import Count, Positive
-from genarena.ranks import exchange
+from genarena.ranks import exchange, seeds
 from genarena.spec import Batch
 
 Estimate = tuple[Tensor, dict[str, Any]]  # log-probabilities (N,), and the facts of the estimate
@@ -32,6 +33,7 @@ class AnnealedImportanceSampling(Kind):
     """log p(x) = log E_z p(x|z), estimated by chains from the prior of z to its posterior."""
 
     Settings = AnnealedSettings
+    constants = blocks.CONSTANTS
 
     @piece
     def ais_estimate(self) -> Estimate:
@@ -42,9 +44,8 @@ class AnnealedImportanceSampling(Kind):
         if subject.model.bijective:
             raise Unavailable(f"{subject.model_name} has a density of its own, without observation noise")
         x, y = subject.on_device(subject.test(settings.num_test))
-        annealing = Annealing(
-            settings.sigma, settings.chains, settings.steps, self.shared.batch_size, self.shared.sample_seed
-        )
+        rows, seed = blocks.block_size(subject.data.spec), seeds.derived(*subject.seeds)
+        annealing = Annealing(settings.sigma, settings.chains, settings.steps, rows, seed)
         return exchange.from_zero(
             lambda: decoder_log_prob(subject.model, subject.data.spec, Batch(x, y), annealing, subject.bars)
         )

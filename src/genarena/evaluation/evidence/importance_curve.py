@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genarena.evaluation import blocks
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.options.settings import Settings
 from genarena.options.values import Count, refusal
@@ -30,6 +31,7 @@ class ImportanceCurve(Kind):
     """log w = log p(x, z) - log q(z | x) for draws z ~ q."""
 
     Settings = ImportanceCurveSettings
+    constants = blocks.CONSTANTS
 
     @piece
     def iw_bounds_k(self) -> list[int]:
@@ -40,13 +42,14 @@ class ImportanceCurve(Kind):
         """(k, N) float64 nats of `num_test` test examples, k the largest of `iw_bounds_k`."""
         self.subject.require_weights()
         split, draws = self.subject.test(self.settings.num_test), iw_bounds_k[-1]
-        at_once = self.shared.batch_size  # draws of one example in memory
-        jobs = [(row, min(at_once, draws - first)) for row in range(split.size) for first in range(0, draws, at_once)]
+        jobs = [
+            (row, block) for row in range(split.size) for block in self.subject.slices(draws)
+        ]  # draws of one example
 
-        def weights(job: tuple[int, int]) -> Tensor:
-            row, size = job
+        def weights(job: tuple[int, slice]) -> Tensor:
+            row, block = job
             x, y = self.subject.on_device(split[row : row + 1])
-            return self.subject.model.log_weights(x, y, num_samples=size).flatten()
+            return self.subject.model.log_weights(x, y, num_samples=block.stop - block.start).flatten()
 
         chunks = self.subject.blocks(weights, jobs, f"importance weights, k={draws}")
         return torch.cat(chunks).double().view(split.size, draws).T

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from genarena.evaluation import blocks
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.likelihood import Likelihood
 from genarena.metrics.base import Unavailable
@@ -13,6 +14,8 @@ LEAST_SHARE = 0.25  # of chains that have to agree on log Z
 
 class LogLikelihood(Kind):
     """With one Monte-Carlo draw per example, if the model's `log_prob` draws."""
+
+    constants = blocks.CONSTANTS
 
     @piece
     def likelihood(self) -> Likelihood:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from genarena.evaluation import blocks
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.subject import ContractBroken
 from genarena.metrics.base import Unavailable, content_order
@@ -20,15 +21,16 @@ class Drawn(NamedTuple):
 
 
 class Samples(Kind):
-    """`num_samples` draws, `batch_size` at a time."""
+    """`num_samples` draws, in blocks."""
+
+    constants = blocks.CONSTANTS
 
     @piece
     def drawn(self) -> Drawn:
         """All samples of the model, including those that are not finite."""
-        batch_size, num_samples = self.shared.batch_size, self.shared.num_samples
-        firsts = range(0, num_samples, batch_size)
-        chunks = self.subject.blocks(self._draw, firsts, f"samples, batches of {batch_size}")
-        parts, seconds = zip(*chunks, strict=True)
+        num_samples = self.shared.num_samples
+        drawn = self.subject.blocks(self._draw, self.subject.slices(num_samples), "samples")
+        parts, seconds = zip(*drawn, strict=True)
         samples = torch.cat(parts)
         nonfinite = int((~torch.isfinite(samples.flatten(1))).any(dim=1).sum())
         return Drawn(samples, sum(seconds) / num_samples, nonfinite)
@@ -58,7 +60,8 @@ class Samples(Kind):
         count, model = len(drawn.samples), self.subject.model
         return {
             "n": count,
-            "batch_size": min(count, self.shared.batch_size),
+            "batch_size": min(count, blocks.block_size(self.subject.data.spec)),
+            "seeds": dict(zip(("sample_seed", "run_seed"), self.subject.seeds, strict=True)),
             "nfe": model.nfe,
             "device": model.device.type,
             "threads": torch.get_num_threads(),
@@ -82,10 +85,10 @@ class Samples(Kind):
             return {"conditions": f"prompted: {condition.size} x {condition.kind}, in turn"}
         return {"conditions": f"paired: {condition.kind} of the {self.shared.split} split, in turn"}
 
-    def _draw(self, first: int) -> tuple[Tensor, float]:
-        """A batch of samples (count, *shape) from sample `first` on, and the seconds that they took."""
-        count = min(self.shared.batch_size, self.shared.num_samples - first)
-        y = self.subject.conditions(first, count)
+    def _draw(self, block: slice) -> tuple[Tensor, float]:
+        """A block of samples (count, *shape), and the seconds that they took."""
+        count = block.stop - block.start
+        y = self.subject.conditions(block.start, count)
         began = time.perf_counter()
         samples = self.subject.model.sample(count, None if y is None else y.to(self.subject.model.device))
         self._check(samples, count)
