@@ -170,8 +170,8 @@ def _check_whole(overrides: list[str], given: Sequence[Override]) -> None:
         for key in node if isinstance(node, DictConfig) else ():
             if OmegaConf.is_missing(node, key) and f"{group}.{key}" not in given_keys:
                 raise UserError(f"{group}.{key}=<value> is missing: {group}={cfg.choices[group]} needs it")
-    if cfg.budget.minutes is None and cfg.budget.examples is None:
-        raise UserError("budget.minutes=null, budget.examples=null: a budget needs one of them")
+    if cfg.budget.minutes is None and cfg.budget.examples is None and cfg.budget.flops is None:
+        raise UserError("budget.minutes=null, budget.examples=null, budget.flops=null: a budget needs one of them")
     wandb_settings.check_environment(OmegaConf.to_container(cfg.logger, resolve=True))
     if any(override.is_sweep_override() for override in given):
         return  # the sweep gives the missing values

@@ -145,6 +145,7 @@ class Run:
         finally:
             self.row["cost"] |= fitting.cost | {"peak_memory_mb": memory.peak_mb()}
             self.row |= {"nonfinite": fitting.nonfinite, "machine": fitting.machine.facts}
+        self.flops_per_example = fitting.flops_per_example
         self.model, self.row["weights"] = fitting.choose(lambda: build(self.resolved["model"], "model"))
         exchange.from_zero(self._keep_weights)
 
@@ -178,7 +179,7 @@ class Run:
                 save_final(self.model, self.data, self.settings, self.resolved["seed"], fake, self.folder.samples)
             except (RuntimeError, ValueError) as error:  # no pictures, but the numbers are valid
                 print(printable(f"warning: no more pictures: {_reason(error)}"), file=sys.stderr, flush=True)
-            return self.row["cost"] | cost.measure(self.model, self.data, seen, seconds)
+            return self.row["cost"] | cost.measure(self.model, self.data, seen, seconds, self.flops_per_example)
 
         self.row["cost"] = exchange.from_zero(finish)
         self.row["status"] = "ok"

@@ -8,6 +8,7 @@ from genarena.evaluation import cost
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.spec import Batch
+from genarena.training import flops
 from tests.training.callbacks.toy import SPEC, Mean, ToyData, TwoPlayers
 
 
@@ -39,7 +40,7 @@ def data() -> ToyData:
 
 def test_training_flops_by_hand(data: ToyData) -> None:
     # forward 2*2*3 + 2*3*2 per example; backward: both weights 12 + 12, and the input of the second layer 12
-    assert cost.train_flops_per_example(Network(), Batch(*data.train[:16])) == 12 + 12 + 12 + 12 + 12
+    assert flops.per_example(Network(), Batch(*data.train[:16])) == 12 + 12 + 12 + 12 + 12
     assert cost.measure(Network(), data, 640, 4.0)["train_flops"] == 60 * 640
 
 
@@ -51,7 +52,7 @@ def test_a_loss_with_a_gradient_inside_is_counted(data: ToyData) -> None:
             return {"loss": self.second(self.first(slope)).sum()}
 
     # first(x) forward and back to x: 12 + 12; then as above, with nothing above the detached slope
-    assert cost.train_flops_per_example(Penalised(), Batch(*data.train[:16])) == 24 + 60
+    assert flops.per_example(Penalised(), Batch(*data.train[:16])) == 24 + 60
 
 
 def test_flops_of_a_sample_count_every_network_evaluation(data: ToyData) -> None:
@@ -65,9 +66,9 @@ def test_adversarial_flops_count_the_generator_once_in_n_critic_batches(data: To
     critic = 4 + 8 + 8
     # generator: G 4, D 4, back through D to its input 4, weight of G 4; none for the frozen weight of D
     generator = 4 + 4 + 4 + 4
-    assert cost.train_flops_per_example(model, batch) == critic + generator
+    assert flops.per_example(model, batch) == critic + generator
     model.n_critic = 4
-    assert cost.train_flops_per_example(model, batch) == critic + generator / 4
+    assert flops.per_example(model, batch) == critic + generator / 4
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
 
 

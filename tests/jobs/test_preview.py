@@ -13,6 +13,7 @@ from genarena.run import run
 
 TRIAL = {
     "example_seconds": 0.01,
+    "example_flops": None,
     "sample_seconds": 0.1,
     "likelihood_seconds": 0.02,
     "memory_mb": 500.0,

@@ -79,7 +79,7 @@ def test_an_extended_run_says_so_and_is_no_longer_that_of_its_first_line(finishe
     assert found(command(tmp_path)) == finished.path
     row = resumed(finished, "budget.examples=256")
     assert agreed(finished) == 256
-    assert row["budget"]["extended"] == [{"minutes": None, "examples": 128, "examples_seen": 128}]
+    assert row["budget"]["extended"] == [{"minutes": None, "examples": 128, "flops": None, "examples_seen": 128}]
     assert row["overrides"][-1] == "extended at 128 examples"  # a line of its own on the leaderboard
     assert found(command(tmp_path)) is None
     assert found(command(tmp_path, "budget.examples=256")) is None  # its learning rate went another way
@@ -96,6 +96,20 @@ def test_a_budget_smaller_than_what_was_seen_is_refused(finished: RunFolder, giv
     with pytest.raises(UserError, match=r"budget\.\w+=.* is less than the .* that the run has seen"):
         resumed(finished, given)
     assert files(finished) == before
+
+
+def test_a_budget_in_operations_is_one_budget_in_row_configuration_and_checkpoint(tmp_path: Path) -> None:
+    line = [*command(tmp_path), "budget.examples=null", "budget.flops=3e6"]
+    row = run(compose(line))
+    seen, used = row["cost"]["examples_seen"], row["cost"]["train_flops"]
+    assert seen % BATCH == 0 and 3e6 <= used < 3e6 + used / seen * BATCH
+    folder = RunFolder.open(found(line))
+    with pytest.raises(UserError, match=r"budget.flops=10000 is less than the .* flops that the run has seen"):
+        resumed(folder, "budget.flops=1e4")
+    longer = resumed(folder, "budget.flops=6e6")
+    assert longer["budget"]["extended"] == [{"minutes": None, "examples": None, "flops": 3e6, "examples_seen": seen}]
+    assert longer["cost"]["train_flops"] >= 6e6
+    assert longer["cost"]["train_flops"] / longer["cost"]["examples_seen"] == pytest.approx(used / seen)
 
 
 def test_an_extension_that_is_cut_off_leaves_the_finished_run(

@@ -1,45 +1,34 @@
 """The cost of a run: FLOPs of training and of a sample, seconds for a single sample, the device. Takes seconds to measure.
 
-FLOPs are those of `torch.utils.flop_counter`: matrix products, convolutions and attention; a multiply-add counts as two, and
-element-wise operations are not counted.
+FLOPs are counted as in `genarena.training.flops`.
 """
 
-import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from statistics import median
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
 from genarena.runs.provenance import processor
 from genarena.spec import Batch
-from genarena.training.players import constant, outside
+from genarena.training import flops
 
-NUM_EXAMPLES = 16  # size of the training batch whose FLOPs are counted; FLOPs are proportional to it
 PATIENCE = 2.0  # seconds per sample above which FLOPs are not counted: counting takes up to 15 times as long
 
 
-class _Whole(nullcontext):
-    """Replaces the tracker that attributes FLOPs to modules, whose hooks fail in a loss that calls `autograd.grad`."""
-
-    parents = frozenset({"Global"})
-
-
-class FlopCounter(FlopCounterMode):
-    """Counts the total FLOPs of all operations inside this context."""
-
-    def __init__(self) -> None:
-        super().__init__(display=False)
-        self.mod_tracker = _Whole()
-
-
-def measure(model: GenerativeModel, data: ArenaDataModule, examples_seen: int, train_seconds: float) -> dict[str, Any]:
+def measure(
+    model: GenerativeModel,
+    data: ArenaDataModule,
+    examples_seen: int,
+    train_seconds: float,
+    flops_per_example: float | None = None,
+) -> dict[str, Any]:
     """Entries of `cost`. One that cannot be measured is None, and its reason is in `unmeasured`.
+
+    flops_per_example: FLOPs of training, if they were counted while it trained.
 
     Afterwards the model is in eval mode, without gradients. Weights, buffers and the random state have not changed.
     """
@@ -57,12 +46,9 @@ def measure(model: GenerativeModel, data: ArenaDataModule, examples_seen: int, t
             cost[key], cost["unmeasured"][key] = None, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
     devices = [model.device] if model.device.type == "cuda" else []
-    compiles = (
-        "torch._dynamo" in sys.modules
-    )  # if it was not imported, nothing is compiled, and importing it takes a second
-    uncompiled = torch.compiler.set_stance("force_eager") if compiles else nullcontext()
-    with torch.random.fork_rng(devices), uncompiled:
-        attempt("train_flops", lambda: round(train_flops_per_example(model, _examples(model, data)) * examples_seen))
+    with torch.random.fork_rng(devices), flops.uncompiled():
+        each = flops_per_example
+        attempt("train_flops", lambda: round(examples_seen * (each or _flops_per_example(model, data))))
         attempt("sample_seconds_batch_1", lambda: seconds_per_single_sample(model, data))
         seconds = cost["sample_seconds_batch_1"]
         if seconds is None or seconds > PATIENCE:
@@ -76,31 +62,13 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
-def train_flops_per_example(model: GenerativeModel, batch: Batch) -> float:
-    """FLOPs of what the model observes and of the forward and backward passes of one training batch, per example.
-
-    A player that moves in every k-th step counts once per k batches.
-    """
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]  # statistics, chains, ...
-    model.train()
-    try:
-        with torch.no_grad(), FlopCounter() as observed:
-            model.observe(batch)
-        total = float(observed.get_total_flops())
-        for player in model.players():
-            with constant(outside(model, player)):
-                total += _descent(lambda player=player: player.loss(batch)["loss"]) / player.every
-        return total / len(batch.x)
-    finally:
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
-        model.zero_grad(set_to_none=True)
-        model.eval()
+def _flops_per_example(model: GenerativeModel, data: ArenaDataModule) -> float:
+    x, y = data.train[: min(data.batch_size, data.train.size)]
+    return flops.per_example(model, Batch(x.to(model.device), None if y is None else y.to(model.device)))
 
 
 def flops_per_sample(model: GenerativeModel, data: ArenaDataModule) -> int:
-    with torch.no_grad(), FlopCounter() as counter:
+    with torch.no_grad(), flops.FlopCounter() as counter:
         model.sample(1, _labels(model, data))
     return counter.get_total_flops()
 
@@ -114,19 +82,6 @@ def seconds_per_single_sample(model: GenerativeModel, data: ArenaDataModule) -> 
             model.sample(1, _labels(model, data)).cpu()
         times.append(time.perf_counter() - began)
     return median(times[1:] or times)
-
-
-def _descent(loss: Callable[[], torch.Tensor]) -> int:
-    with torch.enable_grad(), FlopCounter() as counter:
-        value = loss()
-        if value.requires_grad:
-            value.backward()
-    return counter.get_total_flops()
-
-
-def _examples(model: GenerativeModel, data: ArenaDataModule) -> Batch:
-    x, y = data.train[:NUM_EXAMPLES]
-    return Batch(x.to(model.device), None if y is None else y.to(model.device))
 
 
 def _labels(model: GenerativeModel, data: ArenaDataModule) -> torch.Tensor | None:

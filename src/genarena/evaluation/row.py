@@ -67,7 +67,7 @@ def line_of(resolved: dict[str, Any], data_id: str, trainer: dict[str, Any]) -> 
 
 
 def _budget(resolved: dict[str, Any]) -> dict[str, Any]:
-    budget = {key: resolved["budget"][key] for key in ("name", "minutes", "examples")}
+    budget = {key: resolved["budget"][key] for key in ("name", "minutes", "examples", "flops")}
     return budget | ({"extended": resolved["extended"]} if resolved.get("extended") else {})
 
 

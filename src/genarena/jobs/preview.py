@@ -112,6 +112,8 @@ def _trials(cfgs: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
 def _estimate(cfg: dict[str, Any], trial: dict[str, Any]) -> Estimate:
     budget, evaluation = cfg["budget"], cfg["evaluation"]
     examples = float("inf") if budget["examples"] is None else budget["examples"]
+    if budget["flops"] is not None and trial["example_flops"]:
+        examples = min(examples, budget["flops"] / trial["example_flops"])
     training = examples * trial["example_seconds"]
     if trial["passes"] is not None:
         training = min(training, trial["passes"] * ONE_PASS * trial["example_seconds"])

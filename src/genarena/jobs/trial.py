@@ -23,13 +23,15 @@ from genarena.runs import classes, first_stage
 from genarena.runs.folder import build_model
 from genarena.spec import Batch, DataSpec
 from genarena.startup import threads
+from genarena.training import flops
 
 PATIENCE = 1.0  # seconds for one kind of measurement, after its first call
 
 
 def measure(cfg: dict[str, Any]) -> dict[str, Any]:
-    """Seconds per training example, per sample and per likelihood (0 without one), peak memory in MB, bytes of a checkpoint
-    and of the weights, number of checkpoints that are kept, and number of passes over the data after which training ends.
+    """Seconds per training example, per sample and per likelihood (0 without one), FLOPs per training example (for a budget
+    in FLOPs), peak memory in MB, bytes of a checkpoint and of the weights, number of checkpoints that are kept, and number of
+    passes over the data after which training ends.
 
     Measured in the precision of the weights, on noise instead of the data set.
     """
@@ -41,6 +43,7 @@ def measure(cfg: dict[str, Any]) -> dict[str, Any]:
     optimizers = model.configure_optimizers()
     x, y = _noise(model.spec, cfg["data"]["batch_size"], device)
     step = _median_seconds(lambda: _descend(model.train(), Batch(x, y), optimizers), device)
+    operations = flops.per_example(model, Batch(x, y)) if cfg["budget"]["flops"] else None
     model.eval().requires_grad_(False)
     num = 16 if _median_seconds(lambda: _sample(model, 1), device) < 0.1 else 1
     sampling = _median_seconds(lambda: _sample(model, num), device) / num
@@ -58,6 +61,7 @@ def measure(cfg: dict[str, Any]) -> dict[str, Any]:
         "memory_mb": memory.peak_mb(),
         "weight_bytes": weights,
         "checkpoint_bytes": copies * weights + sum(_bytes(optimizer.state_dict()) for optimizer in optimizers),
+        "example_flops": operations,
         "checkpoints": 3 if model.selection else 2,
         "passes": model.max_epochs,
     }

@@ -102,6 +102,7 @@ def budget_text(budget: dict[str, Any]) -> str:
     """The name and the limits of a budget, for example `cpu_1min: 1 min`."""
     limits = [f"{budget['minutes']:g} min"] if budget["minutes"] else []
     limits += [f"{budget['examples']:,} examples"] if budget["examples"] else []
+    limits += [f"{budget['flops']:.3g} FLOPs"] if budget.get("flops") else []
     return f"{budget['name']}: {', '.join(limits)}"
 
 

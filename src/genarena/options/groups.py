@@ -18,6 +18,7 @@ class Line:
 class Budget:
     minutes: Positive | None
     examples: Count | None
+    flops: Positive | None
     validations: Count
     num_val: Count
     num_samples: Count

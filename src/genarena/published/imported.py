@@ -122,7 +122,7 @@ def imported_row(
         "paper": "",
         "data": {**data.facts, "split": "test"},
         "protocol": protocol(list(metrics), settings, options),
-        "budget": {key: budget[key] for key in ("name", "minutes", "examples")},
+        "budget": {key: budget[key] for key in ("name", "minutes", "examples", "flops")},
         "seed": seed,
         "overrides": [],
         "line": line.of_images(name),

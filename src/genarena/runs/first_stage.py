@@ -97,7 +97,7 @@ def _stored(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def _line(row: dict[str, Any]) -> str:
     """Model, options and budget of the first run, as the name of the pair shows them."""
     budget = row["budget"]
-    limits = [f"{budget[name]:,g} {name}" for name in ("minutes", "examples") if budget.get(name)]
+    limits = [f"{budget[name]:,g} {name}" for name in ("minutes", "examples", "flops") if budget.get(name)]
     return f"{' '.join((row['model'], *row.get('overrides', ())))} ({', '.join(limits)})"
 
 

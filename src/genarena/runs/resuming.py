@@ -14,7 +14,7 @@ from genarena.runs.past import LEFT_OUT
 
 # Options for the location and the reading of a data set. They may differ, because the data id is compared instead.
 READING = ("root", "num_val", "mirror", "decode", "num_workers", "timeout")
-LIMITS = ("minutes", "examples")  # the limits of a budget
+LIMITS = ("minutes", "examples", "flops")  # the limits of a budget
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,7 @@ class Continuation:
     """How a run is resumed.
 
     checkpoint: the newest checkpoint; None: none was saved yet, and training starts from scratch.
-    extended: earlier limits of the budget, the oldest first: `minutes`, `examples`, and `examples_seen` at the time of the
-        change.
+    extended: earlier limits of the budget, the oldest first, each with `examples_seen` at the time of the change.
     changed: whether the budget differs from the budget in the stored configuration and row.
     """
 
@@ -65,12 +64,13 @@ def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, A
         former = {name: stored[name] for name in LIMITS}
         extended = [{name: entry[name] for name in (*LIMITS, "examples_seen")} for entry in stored["extended"]]
         seen = {"examples": budget["examples_seen"], "minutes": budget["seconds"] / 60.0}
+        seen["flops"] = budget["examples_seen"] * (budget["flops_per_example"] or 0.0)
     except (KeyError, TypeError) as error:
         raise Untrusted(f"{path} does not say how much was seen, and of which budget") from error
     for name, limit in limits.items():  # an unchanged limit may be exceeded by less than one batch
         if limit is not None and limit != former[name] and seen[name] > limit:
             raise UserError(
-                f"resume={run}: budget.{name}={limit} is less than the {seen[name]:,.6g} {name} that the run has seen, of "
+                f"resume={run}: budget.{name}={_written(limit)} is less than the {seen[name]:,.6g} {name} that the run has seen, of "
                 f"{shown(former)}; a shorter run is a new one"
             )
     return extended if former == limits else [*extended, {**former, "examples_seen": seen["examples"]}]
@@ -78,7 +78,11 @@ def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, A
 
 def shown(limits: dict[str, Any]) -> str:
     """The limits of a budget in the form of command-line options."""
-    return " ".join(f"budget.{name}={limits[name]}" for name in LIMITS if limits[name] is not None)
+    return " ".join(f"budget.{name}={_written(limits[name])}" for name in LIMITS if limits[name] is not None)
+
+
+def _written(limit: float) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def _newest(folder: RunFolder) -> Path | None:

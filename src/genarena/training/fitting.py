@@ -41,7 +41,7 @@ from genarena.training.trainer import how_trained, trainer
 class Plan:
     """How a model is trained: the parts of a composed configuration that training reads.
 
-    budget: `minutes` and `examples` (training ends when the first is used up; one may be None), and `validations`.
+    budget: `minutes`, `examples` and `flops` (training ends when the first is used up; others are None), and `validations`.
     trainer, callbacks: as in conf/trainer and conf/callbacks.
     seed: seed of the random numbers of training.
     extended: earlier limits of this run's budget, see `callbacks.limits`.
@@ -83,7 +83,8 @@ class Fitting:
     ) -> None:
         """data: a data set that is set up. folder: the folder of checkpoints."""
         self.model, self.data, self.plan = model, data, plan
-        self.budget = Budget(plan.budget["minutes"], self._most_examples(), plan.budget["validations"])
+        limits = plan.budget
+        self.budget = Budget(limits["minutes"], self._most_examples(), limits["validations"], limits["flops"])
         self.checkpoints = Checkpoints(folder, model.selection)
         self.threads = Threads(threads.keeps_number(plan.budget))
         self.machine = Machine(observers.title, observers.status, plan.budget["minutes"])
@@ -137,6 +138,11 @@ class Fitting:
             "train_seconds": round(self.budget.seconds, 3),
             "train_seconds_by_threads": self.threads.seconds,
         }
+
+    @property
+    def flops_per_example(self) -> float | None:
+        """FLOPs of training per example; None if the budget does not count them."""
+        return self.budget.flops_per_example
 
     @property
     def nonfinite(self) -> dict[str, Any]:

@@ -5,15 +5,17 @@ from typing import Any
 
 from pytorch_lightning import Callback
 
+from genarena.runs.resuming import LIMITS
+
 
 class Limits(Callback):
-    """budget: its entries `minutes` and `examples` are stored.
+    """budget: its limits are stored.
 
     extended: earlier limits of the run, the oldest first, each with `examples_seen` at the time of the change.
     """
 
     def __init__(self, budget: Mapping[str, Any], extended: list[dict[str, Any]]) -> None:
-        self.stored = {"minutes": budget["minutes"], "examples": budget["examples"], "extended": extended}
+        self.stored = {name: budget[name] for name in LIMITS} | {"extended": extended}
 
     def state_dict(self) -> dict[str, Any]:
         return self.stored
