@@ -31,6 +31,7 @@ def main() -> None:
     from genarena.leaderboard import formats, page
     from genarena.leaderboard import tasks as of_tasks
     from genarena.leaderboard.illustrations import collect
+    from genarena.leaderboard.made import FILES, Made
     from genarena.leaderboard.runs import find_runs
     from genarena.leaderboard.sweeps import find_sweeps
     from genarena.leaderboard.tables import make_tables
@@ -42,12 +43,16 @@ def main() -> None:
     out = Path(options["out"])
     with Bars() as bars:
         illustrations = collect(page.runs_of(tables), bars.track)
+    names = [*FILES, *(["tasks.csv"] if tasks else [])]
+    origin = Made.now(
+        "python scripts/leaderboard.py " + " ".join(f"{key}={value}" for key, value in options.items()), names
+    )
     files = {
         "leaderboard.md": formats.markdown(tables) + of_tasks.markdown(tasks),
         "leaderboard.csv": formats.comma_separated(tables),
         "leaderboard.json": formats.as_json(tables),
         "leaderboard.tex": formats.latex(tables),
-        "index.html": page.render(tables, [*broken, *unreadable], searches, illustrations, tasks),
+        "index.html": page.render(tables, [*broken, *unreadable], searches, illustrations, tasks, origin),
     }
     if tasks:
         files["tasks.csv"] = of_tasks.comma_separated(tasks)

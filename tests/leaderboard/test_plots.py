@@ -7,10 +7,11 @@ from PIL import Image
 
 from genarena.errors import DataError
 from genarena.leaderboard import plots
-from genarena.leaderboard.drawing import FONT, Plot
+from genarena.leaderboard.drawing import Plot
 from genarena.leaderboard.images import Gallery
+from genarena.leaderboard.labels import box_of, overlap
 from genarena.leaderboard.runs import find_runs
-from genarena.leaderboard.scatter import overlap, pareto_front
+from genarena.leaderboard.scatter import pareto_front
 from genarena.leaderboard.tables import make_tables
 from tests.leaderboard.rows import make_row, write_rows
 
@@ -23,7 +24,7 @@ def test_pareto_front_by_definition() -> None:
 
 def board(tmp_path: Path, *rows: dict) -> Plot:
     (table,) = make_tables(find_runs(write_rows(tmp_path, list(rows)))[0])
-    return next(plot for plot in plots.of_table(table, {}) if plot.title == "Quality against size")
+    return next(plot for plot in plots.of_table(table, {})["Quality against cost"] if plot.title.endswith("size"))
 
 
 def sized(model: str, parameters: int, value: float, **changes: object) -> dict:
@@ -61,24 +62,22 @@ def test_names_do_not_cover_each_other(tmp_path: Path) -> None:
     boxes = []
     for mark in plot.marks:
         if mark.text:
-            x, y, text_anchor = mark.text
-            width = 0.6 * FONT * len(mark.label)
-            left = x - {"start": 0, "end": width, "middle": width / 2}[text_anchor]
-            boxes.append((left, y - FONT + 2, left + width, y + 2))
-    assert len(boxes) >= 6
+            boxes.append(box_of(mark.label, *mark.text))
+    assert len(boxes) == 12  # every one has a place
     assert not any(overlap(a, b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
-def test_the_share_of_the_budget_is_never_logarithmic(tmp_path: Path) -> None:
+def test_examples_are_never_on_a_logarithm(tmp_path: Path) -> None:
     bounds = {"value": 8.0, "n": 10, "k": [1, 10, 100], "nats": [10.0, 9.0, 8.0]}
     row = make_row("vae")
     rows = [row | {"metrics": row["metrics"] | {"iw_bounds": bounds}}]
     (table,) = make_tables(find_runs(write_rows(tmp_path, rows))[0])
     curve = [(0.05, 3.0), (0.5, 2.0), (1.0, 1.5)]
-    training, bound = plots.of_table(table, {"vae": {"val/bits_per_dim": curve}})
+    found = plots.of_table(table, {table.lines[0].runs[0].folder: {"val/bits_per_dim": curve}})
+    (training,), (bound,) = found["Training curves"], found["Trade-offs"]
     assert (training.x.log, bound.x.log) == (False, True)
     assert [label for _, label in bound.x.ticks] == ["1", "2", "5", "10", "20", "50", "100"]
-    xs = [float(point.split(",")[0]) for point in bound.traces[0].points.split()]
+    xs = [float(point.split(",")[0]) for point in bound.traces[0].curves[0].split()]
     assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.2)
 
 

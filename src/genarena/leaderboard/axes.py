@@ -39,7 +39,14 @@ class Axis:
         """Set `ticks` for an axis from `start` to `end` on the canvas."""
         at = self.scale(start, end)
         values = _log_ticks(self) if self.log else _linear_ticks(self)
-        self.ticks = [(at(value), f"{value:g}" if 1e-3 <= abs(value) < 1000 else prefixed(value)) for value in values]
+        self.ticks = [(at(value), tick_label(value)) for value in values]
+
+
+def tick_label(value: float) -> str:
+    """A short text for the number at a tick."""
+    if value == 0 or 1e-4 <= abs(value) < 1000:
+        return f"{value:.10f}".rstrip("0").rstrip(".") if abs(value) < 1 else f"{value:g}"
+    return prefixed(value).replace("e-0", "e-").replace("e+0", "e")
 
 
 def make_axis(title: str, values: list[float], spread: Iterable[float] = (), may_be_log: bool = True) -> Axis:
@@ -82,11 +89,16 @@ def _linear_ticks(axis: Axis) -> list[float]:
 
 
 def _log_ticks(axis: Axis) -> list[float]:
-    """At most seven ticks: 1, 2 and 5 times powers of ten, or fewer of these if there are too many."""
+    """Three to seven round numbers: as many of 1, 2, ... 9 times powers of ten as there is room for.
+
+    Where the axis is too short for three of them, the ticks are those of a linear axis.
+    """
     powers = range(math.floor(math.log10(axis.low)), math.ceil(math.log10(axis.high)) + 1)
     inside = [
         [m * 10.0**p for p in powers for m in marks if axis.low <= m * 10.0**p <= axis.high]
-        for marks in ((1, 2, 5), (1, 3), (1,))
+        for marks in (range(1, 10), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
     ]
     ticks = next((ticks for ticks in inside if len(ticks) <= 7), inside[-1])
+    if len(ticks) < 3:
+        return [value for value in _linear_ticks(axis) if value > 0]
     return ticks[:: max(1, math.ceil(len(ticks) / 7))]

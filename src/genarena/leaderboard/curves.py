@@ -45,6 +45,31 @@ def _is_shown(key: str) -> bool:
     return key.startswith("val/") or (key.startswith("train/") and key.endswith("loss"))
 
 
+def over_steps(path: Path) -> dict[str, Curve]:
+    """Validation key -> [(share of the training steps, value)], every validation; {} if there is no file.
+
+    Steps that a resumed run has repeated are counted once, with the new value. Raises DataError or Untrusted if the file
+    cannot be read.
+    """
+    found: dict[str, dict[float, float]] = {}
+    last = 0.0
+    with _rows(path) as reader:
+        header = next(reader, [])
+        at = next((header.index(name) for name in ("step", "progress") if name in header), None)
+        wanted = [(index, printable(key, keep="")) for index, key in enumerate(header) if key.startswith("val/")]
+        for row in reader if at is not None else ():
+            step = _float(row[at]) if at < len(row) and row[at] else None
+            if step is None:
+                continue
+            last = max(last, step)
+            for index, key in wanted[:NUM_CURVES]:
+                value = _float(row[index]) if index < len(row) and row[index] else None
+                if value is not None:
+                    former = {x: y for x, y in found.get(key, {}).items() if x < step}
+                    found[key] = former | {step: value}
+    return {key: [(step / (last or 1.0), value) for step, value in curve.items()] for key, curve in found.items()}
+
+
 def validations(path: Path, key: str) -> list[float]:
     """The values of `key` in the order of training, up to the first damage in the file; [] if there is no file.
 

@@ -1,20 +1,32 @@
 """The parts of a plot, with positions on a canvas whose y axis points down. `plot.html.jinja` draws them as SVG."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from genarena.leaderboard.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis
-from genarena.leaderboard.lines import Line
+from genarena.leaderboard.lines import Cell, Line
 from genarena.leaderboard.tables import Table
 
 FONT = 11.0
-NUM_COLOURS = 10
-MANY = 14  # with more points or curves than this, not all have a label; every one has a tooltip
+MANY = 18  # with more curves than this, they have no labels; every one has a tooltip
+COLOURS = {  # family -> number of its colour in page.css, the same in every plot and on every page
+    "autoregressive": 0,
+    "flow": 1,
+    "diffusion": 2,
+    "gan": 3,
+    "vae": 4,
+    "energy": 5,
+    "invertible_ae": 6,
+    "discrete_diffusion": 7,
+    "baseline": 8,
+}
+SPARE = (9, 10, 11)  # of families that are not named above
 
 
 @dataclass
 class Mark:
-    """A point. bar: the ends of its interval. text: position of its label (x, y, text-anchor); None: no label."""
+    """A point. bar: the ends of its interval. text: position of its label (x, y, text-anchor); None: no label.
+    leader: from the point to a label that is not beside it."""
 
     line: Line
     x: float
@@ -24,23 +36,29 @@ class Mark:
     label: str
     tip: str
     text: tuple[float, float, str] | None = None
+    leader: str = ""
 
 
 @dataclass
 class Trace:
-    """A curve. text: the y of its label, which is right of its end; None: no label."""
+    """The curves of a line, one for each seed. x, y: the end of the first; text and leader: as in a mark."""
 
     line: Line
-    points: str
+    curves: list[str]
     colour: int
     label: str
-    end: tuple[float, float]
-    text: float | None = None
+    x: float
+    y: float
+    text: tuple[float, float, str] | None = None
+    leader: str = ""
 
 
 @dataclass
 class Plot:
-    """Axes with points, curves and a Pareto front. front: the points of its staircase line."""
+    """Axes with points, curves and a Pareto front.
+
+    front: the points of its staircase line. joins: lines through points of one model, with the number of their colour.
+    """
 
     title: str
     note: str
@@ -49,6 +67,7 @@ class Plot:
     marks: list[Mark] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
     front: str = ""
+    joins: list[tuple[int, str]] = field(default_factory=list)
     width: float = WIDTH
     height: float = HEIGHT
     frame: tuple[float, float, float, float] = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
@@ -58,15 +77,29 @@ def families(table: Table) -> list[str]:
     return sorted({line.family for line in table.lines})
 
 
-def colour(family: str, families: Sequence[str]) -> int:
-    """The number of the family's colour, in [0, NUM_COLOURS)."""
-    return families.index(family) % NUM_COLOURS
+def colour(family: str) -> int:
+    """The number of the family's colour. It depends on the family alone."""
+    return COLOURS.get(family, SPARE[sum(family.encode()) % len(SPARE)])
+
+
+def interval(cell: Cell) -> tuple[float, float] | None:
+    """The ends of the interval of a cell; None if it has none."""
+    ends = getattr(cell, "interval", None)
+    if ends is not None:
+        return float(ends[0]), float(ends[1])
+    return None if not cell.half_width else (cell.value - cell.half_width, cell.value + cell.half_width)
 
 
 def short_name(line: Line, table: Table) -> str:
-    """The name of the model if no other line has this model, else the full name; at most 24 characters."""
+    """The name of the model if no other line has this model, else with what was typed; at most 24 characters."""
     alone = sum(other.model == line.model for other in table.lines) == 1
-    name = line.model if alone else line.name
+    options = [text.partition("=") for text in line.overrides]
+    typed = [f"{key.rpartition('.')[2]}{sign}{value}" for key, sign, value in options]
+    name = line.model if alone else " ".join([line.model, *typed])
+    alike = (
+        not alone and sum(other.overrides == line.overrides and other.model == line.model for other in table.lines) > 1
+    )
+    name = line.name if alike else name
     return name if len(name) <= 24 else f"{name[:23]}…"
 
 

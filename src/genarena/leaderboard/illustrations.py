@@ -29,6 +29,7 @@ class Illustrations:
 
     pictures: dict[Path, dict[str, Picture]] = field(default_factory=dict)
     losses: dict[Path, dict[str, curves.Curve]] = field(default_factory=dict)
+    validations: dict[Path, dict[str, curves.Curve]] = field(default_factory=dict)
     configs: dict[Path, str] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
 
@@ -41,6 +42,7 @@ def collect(runs: Sequence[Run], track: Callable[[Iterable, str], Iterable] = la
         pictures = {name: _read(gallery.picture, path, made) for name, path in paths[run.folder].items()}
         made.pictures[run.folder] = {name: picture for name, picture in pictures.items() if picture}
         made.losses[run.folder] = _read(curves.read, run.folder / "metrics.csv", made) or {}
+        made.validations[run.folder] = _read(curves.over_steps, run.folder / "metrics.csv", Illustrations()) or {}
         made.configs[run.folder] = _read(_config, run.folder / "config.yaml", made) or ""
     return made
 

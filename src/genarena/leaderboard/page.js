@@ -1,4 +1,24 @@
 "use strict";
+// The state of the page is kept in its address, behind the anchor: #<anchor>&columns=cost&filter=vae&compare=<run>,<run>
+const state = new Map();
+let anchor = "";
+const decode = (text) => { try { return decodeURIComponent(text); } catch { return text; } };
+const read = () => {
+  anchor = "";
+  for (const part of location.hash.slice(1).split("&")) {
+    const at = part.indexOf("=");
+    if (at < 0) anchor = decode(part) || anchor;
+    else state.set(part.slice(0, at), decode(part.slice(at + 1)));
+  }
+};
+const store = (key, text) => {
+  if (text) state.set(key, text);
+  else state.delete(key);
+  const parts = [...state].map(([name, kept]) => `${name}=${encodeURIComponent(kept)}`);
+  history.replaceState(null, "", `#${[encodeURIComponent(anchor), ...parts].filter(Boolean).join("&")}`);
+};
+read();
+
 const value = (row, index) => {
   const cell = row.cells[index];
   if (cell.classList.contains("num")) return cell.dataset.value === undefined ? null : Number(cell.dataset.value);
@@ -36,21 +56,14 @@ const apply = () => {
   const shown = lines.filter((line) => !line.hidden).length;
   count.textContent = words.length ? `${shown} of ${lines.length} rows` : "";
 };
-filter.addEventListener("input", apply);
-if (filter.value) apply(); // kept by the browser over a reload
-
-for (const box of document.querySelectorAll("[data-group]")) {
-  const show = () => document.body.classList.toggle(`no-${box.dataset.group}`, !box.checked);
-  box.addEventListener("change", show);
-  show();
-}
+filter.addEventListener("input", () => { apply(); store("filter", filter.value); });
 
 const open = () => {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (!(target instanceof HTMLDetailsElement)) return;
-  target.hidden = false;
-  target.open = true;
+  const target = document.getElementById(anchor);
+  if (!target) return;
+  if (target instanceof HTMLDetailsElement) {
+    target.hidden = false;
+    target.open = true;
+  }
   target.scrollIntoView();
 };
-addEventListener("hashchange", open);
-open();

@@ -1,59 +1,70 @@
-"""Scatter plots of two columns of a table, one point per model, with the Pareto front."""
+"""Scatter plots of two columns of a table, one point per line, with the Pareto front."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from genarena.leaderboard.axes import RIGHT, TOP, across, make_axis, upwards
-from genarena.leaderboard.drawing import FONT, MANY, Mark, Plot, colour, families, polyline, short_name
-from genarena.leaderboard.lines import Line
+from genarena.leaderboard.axes import across, make_axis, upwards
+from genarena.leaderboard.drawing import Mark, Plot, colour, interval, polyline, short_name
+from genarena.leaderboard.joins import joined
+from genarena.leaderboard.labels import place_names
+from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
 from genarena.leaderboard.tables import Table
 
-NOTE = "Down and left is better. Bars are 95% intervals over training seeds, the line is the Pareto front."
-PLACES = (  # positions of a label relative to its point: dx, dy, text-anchor; the first free one is used
-    (7, 4, "start"),
-    (-7, 4, "end"),
-    (0, -8, "middle"),
-    (0, 16, "middle"),
-    (6, -6, "start"),
-    (6, 14, "start"),
-    (-6, -6, "end"),
-    (-6, 14, "end"),
-)
+
+@dataclass(frozen=True)
+class Wish:
+    """A plot of column `y` against column `x`.
+
+    more_is_better: up and right are better, else down and left. options: of samplers; lines of one model that differ in one
+    of them are joined.
+    """
+
+    x: str
+    y: str
+    title: str
+    more_is_better: bool = False
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Value:
-    """The values of one line. half_width: half the 95% interval of y; None: no interval."""
+    """The values of one line. spread: the interval of y; None: no interval."""
 
     line: Line
     x: float
     y: float
-    half_width: float | None = None
+    spread: tuple[float, float] | None = None
 
 
-def scatter(table: Table, x: str, y: str, title: str) -> Plot | None:
-    """The plot of column `y` against column `x`; None if there are fewer than two points.
+def scatter(table: Table, wish: Wish) -> Plot | None:
+    """The plot; None if there are fewer than two points.
 
-    Lines with x = 0 are left out, for example models without parameters.
+    Costs of 0 are left out, for example models without parameters: they have no place on a logarithm.
     """
+    x, y = wish.x, wish.y
+    if x not in table.column or y not in table.column:
+        return None
+    both = [(line, line.cells[x], line.cells[y]) for line in table.lines]
     values = [
-        Value(line, line.cells[x].value, line.cells[y].value, line.cells[y].half_width)
-        for line in table.lines
-        if x in table.column and line.cells[x].value and line.cells[y].value is not None
+        Value(line, across_.value, up.value, interval(up))
+        for line, across_, up in both
+        if up.value is not None and across_.value is not None and (across_.value or not table.column[x].is_cost)
     ]
     if len(values) < 2:
         return None
-    spread = [v.y + sign * (v.half_width or 0.0) for v in values for sign in (-1, 1)]
-    x_axis = make_axis(_axis_title(table, x), [v.x for v in values])
-    y_axis = make_axis(_axis_title(table, y), [v.y for v in values], spread)
-    plot = Plot(title, NOTE, x_axis, y_axis)
+    may_be_log = not wish.more_is_better
+    x_axis = make_axis(_axis_title(table, x), [v.x for v in values], may_be_log=may_be_log)
+    y_axis = make_axis(
+        _axis_title(table, y), [v.y for v in values], [end for v in values for end in v.spread or ()], may_be_log
+    )
+    front = front_of(table, values, wish)
+    plot = Plot(wish.title, _note(values, front, wish), x_axis, y_axis)
     plot.marks = _marks(table, values, plot, (x, y))
-    racing = [i for i, v in enumerate(values) if v.line.competes]
-    front = [racing[i] for i in pareto_front([(values[i].x, values[i].y) for i in racing])]
     plot.front = _staircase([(plot.marks[i].x, plot.marks[i].y) for i in front])
-    first = [i for i, v in enumerate(values) if i in front or v.line.is_reference]
-    place_names(plot, first if len(values) > MANY else [*first, *(i for i in range(len(values)) if i not in first)])
+    plot.joins = _joins(values, plot, wish)
+    others = [i for i, v in enumerate(values) if i not in front and not v.line.is_reference]
+    place_names(plot.marks, plot.frame, [*front, *(i for i, v in enumerate(values) if v.line.is_reference), *others])
     return plot
 
 
@@ -66,6 +77,28 @@ def pareto_front(values: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
+def front_of(table: Table, values: Sequence[Value], wish: Wish) -> list[int]:
+    """Indices of the values on the Pareto front of those that race: ranked lines, without estimated likelihoods."""
+    racing = [i for i, v in enumerate(values) if _races(table, v.line, wish)]
+    sign = -1.0 if wish.more_is_better else 1.0
+    return [racing[i] for i in pareto_front([(sign * values[i].x, sign * values[i].y) for i in racing])]
+
+
+def _races(table: Table, line: Line, wish: Wish) -> bool:
+    is_ranked = line.place is not None if table.ranked_by else line.competes
+    estimate = LIKELIHOOD_SIGNS["estimate"]
+    return is_ranked and line.competes and estimate not in (line.cells[wish.x].sign, line.cells[wish.y].sign)
+
+
+def _note(values: Sequence[Value], front: list[int], wish: Wish) -> str:
+    notes = ["Up and right is better." if wish.more_is_better else "Down and left is better."]
+    notes += ["Bars are 95% intervals."] if any(v.spread for v in values) else []
+    notes += ["Dashed: the Pareto front of the ranked lines, estimates left out."] if len(front) > 1 else []
+    if joined([v.line for v in values], wish.options):
+        notes.append(f"A line joins one model under several settings of its sampler ({', '.join(wish.options)}).")
+    return " ".join(notes)
+
+
 def _axis_title(table: Table, key: str) -> str:
     column = table.column[key]
     unit = f" ({column.unit})" if column.unit and column.unit != column.title else ""
@@ -73,15 +106,20 @@ def _axis_title(table: Table, key: str) -> str:
 
 
 def _marks(table: Table, values: Sequence[Value], plot: Plot, keys: tuple[str, str]) -> list[Mark]:
-    at_x, at_y, known = across(plot.x), upwards(plot.y), families(table)
+    at_x, at_y = across(plot.x), upwards(plot.y)
     marks = []
     for v in values:
-        bar = (at_y(v.y - v.half_width), at_y(v.y + v.half_width)) if v.half_width else None
+        bar = v.spread and (at_y(v.spread[0]), at_y(v.spread[1]))
         said = [f"{table.column[key].title} {v.line.cells[key].text}" for key in reversed(keys)]
         tip = f"{v.line.name}: {', '.join(said)}"
-        shade = colour(v.line.family, known)
-        marks.append(Mark(v.line, at_x(v.x), at_y(v.y), shade, bar, short_name(v.line, table), tip))
+        marks.append(Mark(v.line, at_x(v.x), at_y(v.y), colour(v.line.family), bar, short_name(v.line, table), tip))
     return marks
+
+
+def _joins(values: Sequence[Value], plot: Plot, wish: Wish) -> list[tuple[int, str]]:
+    places = {id(mark.line): (mark.x, mark.y) for mark in plot.marks}
+    groups = joined([v.line for v in values], wish.options)
+    return [(colour(group[0].family), polyline([places[id(line)] for line in group])) for group in groups]
 
 
 def _staircase(points: list[tuple[float, float]]) -> str:
@@ -89,26 +127,3 @@ def _staircase(points: list[tuple[float, float]]) -> str:
     for (_, former), (x, y) in pairwise(points):
         corners += [(x, former), (x, y)]
     return polyline(corners)
-
-
-def place_names(plot: Plot, order: Iterable[int]) -> None:
-    """Place the labels of the marks, in this order, without overlap with other labels or points. Some may not find a place."""
-    left, top, right, bottom = plot.frame
-    taken = [(mark.x - 4, mark.y - 4, mark.x + 4, mark.y + 4) for mark in plot.marks]
-    for index in order:
-        mark = plot.marks[index]
-        width = 0.6 * FONT * len(mark.label)
-        for dx, dy, text_anchor in PLACES:
-            x, y = mark.x + dx, mark.y + dy
-            start = x - {"start": 0.0, "end": width, "middle": width / 2}[text_anchor]
-            box = (start, y - FONT + 2, start + width, y + 2)
-            inside = box[0] >= left and box[2] <= right + RIGHT and box[1] >= top - TOP and box[3] <= bottom
-            if inside and not any(overlap(box, other) for other in taken):
-                mark.text = (x, y, text_anchor)
-                taken.append(box)
-                break
-
-
-def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Whether two boxes (left, top, right, bottom) overlap."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -3,15 +3,23 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from genarena.leaderboard.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, across, make_axis, upwards
 from genarena.leaderboard.curves import Curve
-from genarena.leaderboard.drawing import FONT, MANY, Plot, Trace, colour, families, polyline, short_name
+from genarena.leaderboard.drawing import FONT, MANY, Plot, Trace, colour, polyline, short_name
+from genarena.leaderboard.labels import place_names
 from genarena.leaderboard.lines import Line
 from genarena.leaderboard.numbers import number
 from genarena.leaderboard.tables import Table
 
 ROOM = 90.0  # space right of the curves, for their labels
+WORK = {
+    "examples_seen": "training examples",
+    "train_flops": "operations of training (FLOP)",
+}  # cost -> title of the axis
+TITLES = {"bits_per_dim": "bits/dim", "fd_domain": "FD domain"}  # of metrics that are in no column
+FIRST = ("val/fd_domain", "val/bits_per_dim")  # these are drawn first
 
 
 @dataclass(frozen=True)
@@ -25,13 +33,6 @@ class Labels:
     may_be_log: bool = True
 
 
-VALIDATION = Labels(
-    "Validation likelihood in training",
-    "One run of each model, the first seed.",
-    "share of the budget",
-    "validation bits/dim",
-    may_be_log=False,
-)
 BOUNDS = Labels(
     "Likelihood bound against k",
     "The importance-weighted bound tightens with k samples.",
@@ -40,10 +41,34 @@ BOUNDS = Labels(
 )
 
 
-def validation(table: Table, curves: dict[str, dict[str, Curve]]) -> Plot | None:
-    """Validation bits/dim during training, comparable between models; None if no line has it."""
-    found = [(line, curves.get(line.name, {}).get("val/bits_per_dim", [])) for line in table.lines]
-    return _plot(table, [(line, curve) for line, curve in found if len(curve) > 1], VALIDATION)
+def validation(table: Table, curves: dict[Path, dict[str, Curve]]) -> list[Plot]:
+    """Each validation metric over examples and over operations, a curve per run; losses are left out: they do not compare.
+
+    curves: run folder -> key -> [(share of the training steps, value)].
+    """
+    keys = {key for line in table.lines for run in line.runs for key in curves.get(run.folder, {})}
+    comparable = [key for key in keys if key in FIRST or key.removeprefix("val/") in table.column]
+    return [
+        plot
+        for key in sorted(comparable, key=lambda key: (FIRST.index(key) if key in FIRST else len(FIRST), key))
+        for cost in WORK
+        if (plot := _validation(table, curves, key, cost)) is not None
+    ]
+
+
+def _validation(table: Table, curves: dict[Path, dict[str, Curve]], key: str, cost: str) -> Plot | None:
+    found = []
+    for line in table.lines:
+        for run in line.runs:
+            curve, work = curves.get(run.folder, {}).get(key, []), run.value(cost)
+            if work and len(curve) > 1:
+                found.append((line, [(share * work, value) for share, value in curve if share > 0]))
+    name = key.removeprefix("val/")
+    title = f"validation {table.column[name].title if name in table.column else TITLES.get(name, name)}"
+    what = "examples" if cost == "examples_seen" else "operations"
+    note = "Every run has a curve; seeds of one model share a colour."
+    labels = Labels(f"{title[0].upper()}{title[1:]} over {what}", note, WORK[cost], title, cost == "train_flops")
+    return _plot(table, found, labels)
 
 
 def bounds(table: Table) -> Plot | None:
@@ -69,27 +94,33 @@ def _plot(table: Table, chosen: Sequence[tuple[Line, Curve]], labels: Labels) ->
     high = max(last, values[int(0.95 * (len(values) - 1))])  # large first values must not flatten all curves
     y_axis = make_axis(labels.y, [min(y, high) for y in values])
     plot = Plot(labels.title, labels.note, x_axis, y_axis)
-    room = ROOM if len(chosen) <= MANY else 0.0
+    lines = {id(line): line for line, _ in chosen}
+    room = ROOM if len(lines) <= MANY else 0.0
     plot.frame = (LEFT, TOP, WIDTH - RIGHT - room, HEIGHT - BOTTOM)
-    at_x, at_y, known = across(x_axis, room), upwards(y_axis), families(table)
-    for line, curve in chosen:
-        points = [(at_x(x), at_y(min(y, y_axis.high))) for x, y in curve]
-        name, shade = short_name(line, table)[:16], colour(line.family, known)
-        plot.traces.append(Trace(line, polyline(points), shade, name, points[-1]))
-    if room:
-        _name(plot.traces)
+    at_x, at_y = across(x_axis, room), upwards(y_axis)
+    for line in lines.values():
+        curves = [[(at_x(x), at_y(min(y, y_axis.high))) for x, y in curve] for each, curve in chosen if each is line]
+        name, shade = short_name(line, table)[:20], colour(line.family)
+        plot.traces.append(Trace(line, [polyline(curve) for curve in curves], shade, name, *curves[0][-1]))
+    _name(plot) if room else None
     return plot
 
 
-def _name(traces: Sequence[Trace]) -> None:
-    """Place labels right of the ends of the curves, without overlap. All are moved up if the lowest is outside the frame."""
+def _name(plot: Plot) -> None:
+    """Place a label for each line: in a column where all curves end at the right edge, else near the ends."""
+    right = max(trace.x for trace in plot.traces)
+    if min(trace.x for trace in plot.traces) < right - 3:
+        place_names(plot.traces, (plot.frame[0], plot.frame[1], plot.frame[2] + ROOM, plot.frame[3]))
+        return
     height, below = FONT + 2, TOP
-    for trace in sorted(traces, key=lambda trace: trace.end[1]):
-        trace.text = max(trace.end[1] + 4, below + height)
-        below = trace.text
-    excess = max(0.0, below - (HEIGHT - BOTTOM))
-    for trace in traces:
-        trace.text -= excess
+    ordered = sorted(plot.traces, key=lambda trace: trace.y)
+    places = []
+    for trace in ordered:
+        below = max(trace.y + 4, below + height)
+        places.append(below)
+    excess = max(0.0, below - (HEIGHT - BOTTOM))  # all are moved up if the lowest is outside the frame
+    for trace, place in zip(ordered, places, strict=True):
+        trace.text = (right + 5, place - excess, "start")
 
 
 def sparkline(curves: dict[str, Curve]) -> list[tuple[str, str, str, str]]:

@@ -1,0 +1,129 @@
+"""A table as the page shows it: headings, badges, best cells, reasons, plots and pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from genarena.leaderboard import plots, reasons
+from genarena.leaderboard.drawing import Plot
+from genarena.leaderboard.forest import Forest, forest
+from genarena.leaderboard.heads import Head, heads
+from genarena.leaderboard.illustrations import Illustrations
+from genarena.leaderboard.images import Picture
+from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
+from genarena.leaderboard.runs import Run
+from genarena.leaderboard.tables import Table
+from genarena.statistics.intervals import LEVEL, welch
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A mark beside a name. kind: alarm, starved or imported; why: one sentence."""
+
+    kind: str
+    text: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture of a line: of one seed."""
+
+    run: Run
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Board:
+    """A table with all that is drawn of it.
+
+    best: column -> names of its best lines. badges: name of a line -> its marks. shots: kind of picture -> lines with theirs.
+    """
+
+    table: Table
+    heads: list[Head]
+    best: dict[str, set[str]]
+    badges: dict[str, list[Badge]]
+    why_empty: list[reasons.Reason]
+    never: list[reasons.Reason]
+    forest: Forest | None
+    plots: dict[str, list[Plot]]
+    shots: dict[str, list[tuple[Line, list[Shot]]]]
+
+    @property
+    def hidden(self) -> set[str]:
+        """Keys of the columns that are not seen at first."""
+        return {head.column.key for head in self.heads if "overview" not in head.presets}
+
+    @property
+    def families(self) -> list[str]:
+        return sorted({line.family for line in self.table.lines})
+
+    def seeds(self, kind: str) -> list[int]:
+        return sorted({shot.run.seed for _, shots in self.shots[kind] for shot in shots})
+
+
+def board(table: Table, beside: Illustrations, kinds: tuple[str, ...]) -> Board:
+    """What the page shows of a table. kinds: of pictures."""
+    return Board(
+        table,
+        heads(table),
+        {column.key: best(table, column.key) for column in table.columns},
+        {line.name: badges(line) for line in table.lines},
+        reasons.reasons(table),
+        reasons.empty(table),
+        forest(table),
+        plots.of_table(table, beside.validations),
+        {kind: found for kind in kinds if (found := _shots(table, kind, beside.pictures))},
+    )
+
+
+def _shots(table: Table, kind: str, pictures: dict[Path, dict[str, Picture]]) -> list[tuple[Line, list[Shot]]]:
+    lines = [
+        (line, [Shot(run, pictures[run.folder][kind]) for run in line.runs if kind in pictures.get(run.folder, {})])
+        for line in table.lines
+    ]
+    return [(line, shots) for line, shots in lines if shots]
+
+
+def badges(line: Line) -> list[Badge]:
+    """What a reader must know before the numbers of a line: that it copies, starved, or was made elsewhere."""
+    alarms = [record["alarm"] for run in line.runs for record in run.row["metrics"].values() if record.get("alarm")]
+    starved = [(run.row.get("machine") or {}).get("starved") for run in line.runs]
+    starved = [text for text in starved if text]
+    found = [Badge("alarm", "copies", str(alarms[0]))] if alarms else []
+    found += [Badge("starved", "starved", str(starved[0]))] if starved else []
+    found += (
+        [Badge("imported", "imported", "made elsewhere, under a budget of its own")]
+        if line.imported and "imported" not in line.name
+        else []
+    )
+    return found
+
+
+def is_by_class(run: Run) -> bool:
+    """Whether the samples of a run have a row for each class."""
+    settings = (run.row.get("line") or {}).get("settings") or {}
+    return settings.get("data.condition") == "label" or "data.condition=label" in run.overrides
+
+
+def best(table: Table, key: str) -> set[str]:
+    """Names of the lines with the best value of a column, and of those that tie with it (Welch's t-test); only contenders.
+
+    An estimated likelihood is never best: it may err towards too good.
+    """
+    column = table.column[key]
+    contenders: list[Line] = [line for line in table.lines if line.competes and _counts(line, key)]
+    if column.is_cost or column.higher_is_better is None or not contenders:
+        return set()
+    top = (max if column.higher_is_better else min)(contenders, key=lambda line: line.cells[key].value)
+    p_values = {line.name: welch(line.values(key), top.values(key)) for line in contenders}
+    return {
+        line.name
+        for line in contenders
+        if line.cells[key].value == top.cells[key].value or (p_values[line.name] or 0.0) >= LEVEL
+    }
+
+
+def _counts(line: Line, key: str) -> bool:
+    cell = line.cells[key]
+    return cell.value is not None and cell.sign != LIKELIHOOD_SIGNS["estimate"] and not badges(line)

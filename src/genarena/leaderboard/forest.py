@@ -1,0 +1,139 @@
+"""The forest plot of a table: the ranking metric of every line with its interval, between floor and ceiling."""
+
+from dataclasses import dataclass
+
+from genarena.leaderboard.axes import Axis, make_axis
+from genarena.leaderboard.drawing import colour, interval, short_name
+from genarena.leaderboard.heads import real_value
+from genarena.leaderboard.lines import Line
+from genarena.leaderboard.ranking import REFERENCES
+from genarena.leaderboard.tables import Table
+
+ROW = 26.0  # height of a line
+WIDTH, NAMES, MARGIN = 440.0, 150.0, 16.0  # of the whole, of the names at the left, of the margin at the right
+ABOVE, BELOW = 46.0, 40.0  # for the names of the references, and for the axis
+LEVELS = 3  # rows of their names
+CHARACTER = 6.0  # width of a letter of the references' names
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. seeds: the values of single runs. bar: ends of the interval; None: there is none."""
+
+    line: Line
+    y: float
+    x: float
+    colour: int
+    bar: tuple[float, float] | None
+    seeds: tuple[float, ...]
+    name: str
+    value: str
+    is_ranked: bool
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A vertical line at the value of a reference. start, y: where its name begins."""
+
+    name: str
+    x: float
+    y: float
+    start: float
+
+
+@dataclass(frozen=True)
+class Forest:
+    title: str
+    axis: Axis
+    rows: list[Row]
+    references: list[Reference]
+    note: str
+    top: float = ABOVE
+    left: float = NAMES
+    right: float = WIDTH - MARGIN
+    width: float = WIDTH
+
+    @property
+    def bottom(self) -> float:
+        return self.top + ROW * len(self.rows)
+
+    @property
+    def height(self) -> float:
+        return self.bottom + BELOW
+
+
+def forest(table: Table) -> Forest | None:
+    """The plot of the ranking metric, lines in the order of the table; None without such a metric or without two values."""
+    key = table.ranked_by
+    if key is None:
+        return None
+    valued = [line for line in table.lines if line.cells[key].value is not None]
+    lines = [line for line in valued if not line.is_reference]
+    if not lines or len(valued) < 2:
+        return None
+    column, marks = table.column[key], _references(table, key)
+    values = [line.cells[key].value for line in lines] + [value for _, value in marks]
+    spread = [end for line in lines for end in interval(line.cells[key]) or ()]
+    spread += [value for line in lines for value in line.values(key) if value is not None]
+    unit = f" ({column.unit})" if column.unit and column.unit != column.title else ""
+    axis = make_axis(f"{column.title}{unit}", values, spread)
+    axis.place_ticks(NAMES, WIDTH - MARGIN)
+    rows = [_row(line, index, key, table, axis) for index, line in enumerate(lines)]
+    return Forest(f"{column.title}, every line with its interval", axis, rows, _named(marks, axis), _note(table, key))
+
+
+def _note(table: Table, key: str) -> str:
+    better = (
+        "" if table.column[key].higher_is_better is None else "right" if table.column[key].higher_is_better else "left"
+    )
+    return (
+        f"{f'Further {better} is better. ' if better else ''}Large points are means, small ones single seeds, bars 95% "
+        "intervals. Hollow: not ranked. Dashed lines are references."
+    )
+
+
+def _references(table: Table, key: str) -> list[tuple[str, float]]:
+    """(name, value) of floors, ceilings and real data."""
+    found = [
+        (f"{line.model} ({REFERENCES[line.model]})" if line.model in REFERENCES else line.model, line.cells[key].value)
+        for line in table.lines
+        if line.is_reference and line.cells[key].value is not None
+    ]
+    has_real = any(record.get("real") is not None for line in table.lines for record in [line.runs[0].record(key)])
+    real = real_value(table, key) if has_real else None
+    return [*found, ("real data", real)] if real is not None else found
+
+
+def _row(line: Line, index: int, key: str, table: Table, axis: Axis) -> Row:
+    at, cell = axis.scale(NAMES, WIDTH - MARGIN), line.cells[key]
+    ends = interval(cell)
+    singles = [value for value in line.values(key) if value is not None]
+    return Row(
+        line,
+        ABOVE + ROW * (index + 0.5),
+        at(cell.value),
+        colour(line.family),
+        ends and (at(ends[0]), at(ends[1])),
+        tuple(at(value) for value in singles) if len(singles) > 1 else (),
+        _short(short_name(line, table), 20),
+        cell.text,
+        line.place is not None,
+    )
+
+
+def _named(marks: list[tuple[str, float]], axis: Axis) -> list[Reference]:
+    """The references with their names in rows above the plot, so that neighbours do not cover each other."""
+    at, ends = axis.scale(NAMES, WIDTH - MARGIN), [0.0] * LEVELS
+    found = []
+    for name, value in sorted(marks, key=lambda mark: mark[1]):
+        x, half = at(value), CHARACTER * len(name) / 2
+        start = min(max(x - half, 2.0), WIDTH - 2 * half - 2)
+        row = next((row for row in range(LEVELS) if start > ends[row]), min(range(LEVELS), key=ends.__getitem__))
+        start = max(start, ends[row])
+        ends[row] = start + 2 * half + 6
+        found.append(Reference(name, x, 37.0 - 13 * row, round(start, 1)))
+    return found
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
