@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from genarena.errors import UserError
 from genarena.evaluation.pictures import grid, save_neighbours, save_pairs, save_samples
@@ -45,18 +45,25 @@ def test_pictures_are_png_whatever_the_name(tmp_path: Path) -> None:
         save_samples(torch.randn(5, 7), DataSpec((7,)), tmp_path / "no.png")
 
 
-def test_a_copy_stands_beside_its_original(tmp_path: Path) -> None:
-    """Each row: the sample, a gap, then training images, the nearest first."""
+def test_a_copy_stands_beside_its_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row: the sample, a gap, then training images, the nearest first, with their distances below."""
+    written = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, place, text, **style: written.append(text))
     train = torch.stack([torch.full((1, 28, 28), level, dtype=torch.uint8) for level in range(0, 200, 10)])
     save_neighbours(train[[7, 0]], train, DataSpec((1, 28, 28), 256), tmp_path / "neighbours.png")
     picture = torch.from_numpy(np.array(Image.open(tmp_path / "neighbours.png")))
-    assert picture.shape == (2 * 30 + 2, 8 * 30 + 2 + 30 // 4)
-    first, second = picture[15], picture[45]
+    assert picture.shape == (2 * (30 + 12), 8 * 30 + 2 + 30 // 4)
+    first, second = picture[15], picture[57]
     centres = [15, *(15 + 30 * column + 30 // 4 for column in range(1, 8))]
     assert first[centres][:2].tolist() == [70, 70]
     assert sorted(first[centres][2:].tolist()) == [40, 50, 60, 80, 90, 100]
     assert second[centres].tolist() == [0, 0, 10, 20, 30, 40, 50, 60]
-    assert (picture[:, 32 : 32 + 30 // 4] == 128).all()
+    assert (picture[:30, 32 : 32 + 30 // 4] == 128).all()
+    shares = [
+        ["0%", *("3.9%", "3.9%", "7.8%", "7.8%", "12%", "12%")],
+        ["0%", "3.9%", "7.8%", "12%", "16%", "20%", "24%"],
+    ]
+    assert [written[:7], written[7:]] == shares  # 10 of 255 levels are 3.9%
 
 
 def test_a_sample_that_is_not_finite_is_shown_as_a_cross(tmp_path: Path) -> None:
@@ -70,7 +77,14 @@ def test_a_sample_that_is_not_finite_is_shown_as_a_cross(tmp_path: Path) -> None
     assert (cross.diag() == 255).all()
     train = torch.arange(20, dtype=torch.uint8).view(20, 1, 1, 1).expand(20, 1, 28, 28)
     save_neighbours(samples, train, spec, tmp_path / "neighbours.png")
-    rows = torch.from_numpy(np.array(Image.open(tmp_path / "neighbours.png")))[2:-2].split(30)
+    rows = torch.from_numpy(np.array(Image.open(tmp_path / "neighbours.png"))).split(30 + 12)
+    assert [bool((row[-12:] < 255).any()) for row in rows] == [
+        True,
+        True,
+        False,
+        True,
+    ]  # no distance of what is not finite
+    rows = [row[2:30] for row in rows]
     assert [255 in row for row in rows] == [False, False, True, False]
     assert [19 in row for row in rows] == [True, True, False, True]
 

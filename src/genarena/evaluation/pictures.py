@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from genarena.errors import UserError
@@ -18,6 +18,7 @@ from genarena.spec import Batch, DataSpec
 from genarena.statistics.neighbours import nearest
 
 NEIGHBOUR_ROWS, NEIGHBOURS = 10, 7
+LABEL = 12  # height in pixels of a line of text below images
 MOST_CLASSES = 20  # rows of a grid with a row per class
 MIN_SIDE = 28  # smaller images are enlarged by a whole factor
 
@@ -105,12 +106,13 @@ def save_progress(model: GenerativeModel, num_samples: int, held_out: Batch, pat
 def save_neighbours(samples: Tensor, train: Tensor, spec: DataSpec, path: Path) -> None:
     """Write a PNG: in each row a sample, a gap, and the training images nearest to it, the nearest first.
 
-    Distances are Euclidean, between pixel levels. If a sample is a copy, its row's first two pictures are the same. The row
+    Distances are Euclidean, between pixel levels. Below each training image stands its distance, divided by that between a
+    black and a white image. If a sample is a copy, its row's first two pictures are the same, and the distance is 0%. The row
     of a sample that is not finite has crosses only.
     """
     samples = samples[:NEIGHBOUR_ROWS]
     broken = ~samples.isfinite().flatten(1).all(1)
-    index = nearest(samples.nan_to_num(), train, k=min(NEIGHBOURS, len(train)))[1]
+    distances, index = nearest(samples.nan_to_num(), train, k=min(NEIGHBOURS, len(train)))
     columns = 1 + index.shape[1]
     rows = torch.cat([samples[:, None], train[index]], 1)
     if broken.any():
@@ -118,7 +120,27 @@ def save_neighbours(samples: Tensor, train: Tensor, spec: DataSpec, path: Path) 
     side_by_side = grid(rows.flatten(0, 1), spec.num_levels, columns)
     width = (side_by_side.shape[2] - 2) // columns
     gap = torch.full((*side_by_side.shape[:2], width // 4), 128, dtype=torch.uint8)
-    _save(torch.cat([side_by_side[:, :, :width], gap, side_by_side[:, :, width:]], dim=2), path)
+    picture = torch.cat([side_by_side[:, :, :width], gap, side_by_side[:, :, width:]], dim=2)
+    shares = distances.double() / ((spec.num_levels - 1) * math.prod(spec.shape) ** 0.5)
+    shares[broken] = math.nan
+    _save(_with_distances(picture, shares, width, width + gap.shape[2]), path)
+
+
+def _with_distances(picture: Tensor, shares: Tensor, width: int, left: int) -> Tensor:
+    """The picture with a line of text below each row of images: `shares` (rows, columns) in percent; none where one is NaN.
+
+    width: of an image with its margin; left: where the first column begins.
+    """
+    rows = (picture.shape[1] - 2) // len(shares)
+    parts = []
+    for images, values in zip(picture[:, :-2].split(rows, 1), shares.tolist(), strict=True):
+        strip = Image.new("L", (picture.shape[2], LABEL), 255)
+        for column, value in enumerate(values):
+            text = "" if math.isnan(value) else f"{100 * value:.{0 if value >= 0.1 or value == 0 else 1}f}%"
+            middle = left + (column + 0.5) * width, LABEL / 2
+            ImageDraw.Draw(strip).text(middle, text, fill=0, anchor="mm", font_size=LABEL - 2)
+        parts += [images, torch.from_numpy(np.array(strip)).expand(len(picture), -1, -1)]
+    return torch.cat(parts, dim=1)
 
 
 def _save(picture: Tensor, path: Path) -> None:

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from genarena.leaderboard.numbers import prefixed
 
 WIDTH, HEIGHT = 420.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 12.0, 40.0
+CHARACTER = 6.6  # width of a digit
 DECADES = 1e30  # largest ratio between the ends of a logarithmic axis
 TINY = 1e-200  # a smaller difference counts as 0
 
@@ -39,7 +41,14 @@ class Axis:
         """Set `ticks` for an axis from `start` to `end` on the canvas."""
         at = self.scale(start, end)
         values = _log_ticks(self) if self.log else _linear_ticks(self)
-        self.ticks = [(at(value), tick_label(value)) for value in values]
+        ticks = [(at(value), tick_label(value)) for value in values]
+        while start < end and any(_touch(one, other) for one, other in pairwise(ticks)):  # along the lower edge
+            ticks = ticks[::2]
+        self.ticks = ticks
+
+
+def _touch(one: tuple[float, str], other: tuple[float, str]) -> bool:
+    return other[0] - one[0] < 0.5 * CHARACTER * (len(one[1]) + len(other[1])) + 4
 
 
 def tick_label(value: float) -> str:
