@@ -25,7 +25,8 @@ def save_final(
 ) -> None:
     """Write `final.png`, `neighbours.png` and `reconstructions.png`, each where the data and the model allow it.
 
-    seed: of the run. fake: the samples (N, *shape) of the evaluation; None: some are drawn. A conditional model's are drawn again, by class.
+    seed: of the run.
+    fake: the samples (N, *shape) of the evaluation; None: some are drawn. A conditional model's are drawn again, by class.
     """
     spec = data.spec
     held_out = Batch(*getattr(data, settings.split)[:GRID])
