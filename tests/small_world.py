@@ -103,6 +103,7 @@ def furnished(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Halves:
     monkeypatch.setitem(features.RECIPE, "examples", 2000)
     for name in names():
         monkeypatch.setattr(load_metric(name), "min_examples", 1)
+        monkeypatch.setattr(load_metric(name), "min_samples", 1)
     for seed, backbone in enumerate(BACKBONES.values()):
         network = Projection(seed, 24)
         monkeypatch.setattr(backbone, "load", lambda self, path, network=network: network)

@@ -51,16 +51,16 @@ def test_real_features_are_computed_once_per_weights(
         InceptionFeatures, "_outputs", lambda self, x, bars: extracted.append(len(x)) or original(self, x, bars)
     )
     first = run(samples, data, ["fid", "kid", "inception_score"])
-    assert extracted == [200, 300]  # test split, samples
+    assert extracted == [200, 300, 300]  # test split, samples, training examples in their place
     extracted.clear()
     assert run(samples, data, ["fid"])["fid"]["value"] == first["fid"]["value"]
     assert extracted == [300]
     (tmp_path / "inception").write_text("other weights")
     extracted.clear()
     run(samples, data, ["fid"])
-    assert extracted == [200, 300]
+    assert extracted == [200, 300, 300]
     run(samples, data, ["fid"], dataclasses.replace(SETTINGS, num_test=150))
-    assert len([path for path in cache_folder().rglob("features-inception-*") if path.suffix != ".sha256"]) == 3
+    assert len([path for path in cache_folder().rglob("features-inception-*") if path.suffix != ".sha256"]) == 5
     assert all(data.facts["id"] in path.parts for path in cache_folder().rglob("features-*"))
 
 

@@ -21,7 +21,7 @@ from genarena.metrics.precision import Precision
 from genarena.metrics.recall import Recall
 from genarena.spec import DataSpec
 from genarena.statistics.frechet import frechet_distance, gaussian_statistics
-from genarena.statistics.kernel import squared_mmd
+from genarena.statistics.kernel import cubic, two_sample
 from genarena.statistics.manifolds import Manifolds, Reference
 
 N, FIRST = 6, 4
@@ -122,7 +122,7 @@ def test_fid(ours: dict, reference: dict) -> None:
 
 
 def test_kid(ours: dict, reference: dict) -> None:
-    value = squared_mmd(ours["real"][0], ours["fake"][0])
+    value = two_sample(ours["real"][0], ours["fake"][0], cubic).value
     assert value == pytest.approx(reference["kernel_inception_distance_mean"], rel=1e-6)
 
 

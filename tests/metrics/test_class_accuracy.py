@@ -14,7 +14,8 @@ def test_share_by_hand_and_the_ceiling_beside_it() -> None:
     metric = ClassAccuracy()
     metric.update(torch.tensor([0, 1, 2, 3]), torch.tensor([0, 2, 2, 3]), SPEC, 0.98)
     assert metric.compute() == 0.75
-    assert metric.record() == {"n": 4, "real": 0.98}
+    error = (0.75 * 0.25 / 4) ** 0.5
+    assert metric.record() == {"n": 4, "standard_error": pytest.approx(error), "real": 0.98, "real_from": "test"}
 
 
 def test_attributes_are_no_classes() -> None:

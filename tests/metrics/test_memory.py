@@ -23,7 +23,7 @@ fid_infinity.distances_at = lambda real, fake, sizes: [float(size) for size in s
 metric = FIDInfinity()
 metric.update(real, fake, torch.randperm(50_000))
 metric.compute()
-kernel.kernel_sum(real[:1024], fake)
+kernel.sums(real[:1024], fake, kernel.cubic)
 neighbours.squared_radii(real[:1024], (3, 5))
 neighbours.crossed(real[:1024], fake, {5: torch.full((1024,), 3900.0)}, {3: torch.full((50_000,), 3900.0)})
 neighbours.nearest(real[:1024], fake)

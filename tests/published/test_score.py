@@ -132,7 +132,7 @@ def test_a_reference_is_no_training_set(metric: str) -> None:
 def test_against_a_reference(tmp_path: Path, monkeypatch) -> None:
     """KID on stand-in features: of the same images, in another order and as pictures, and of others."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (40, 3, 6, 5), generator=generator, dtype=torch.uint8)
+    images = torch.randint(256, (60, 3, 6, 5), generator=generator, dtype=torch.uint8)
     save_pictures(images.flip(0), tmp_path / "real", 256)
     np.savez(tmp_path / "same.npz", images.permute(0, 2, 3, 1).numpy())
     np.savez(tmp_path / "dark.npz", samples=(images // 4).numpy())
@@ -149,11 +149,11 @@ def test_against_a_reference(tmp_path: Path, monkeypatch) -> None:
         )
         assert code == 0
         record = json.loads((tmp_path / f"{name}.json").read_text())["kid"]
-        assert (record["n"], record["n_real"]) == (40, 40)
+        assert (record["n"], record["n_real"]) == (60, 60)
         values[name] = record["value"]
     x = images.flatten(1).double() / 255.0
     kernel = ((x @ x.T) / x.shape[1] + 1.0) ** 3
-    off_diagonal = (kernel.sum() - kernel.diag().sum()) / (40 * 39)
+    off_diagonal = (kernel.sum() - kernel.diag().sum()) / (60 * 59)
     assert values["same"] == pytest.approx((2.0 * off_diagonal - 2.0 * kernel.mean()).item(), rel=1e-4)
     assert values["dark"] > 0.1
 

@@ -5,7 +5,11 @@ import torch
 from torch_fidelity.metric_kid import kid_features_to_metric
 
 from genarena.statistics import kernel
-from genarena.statistics.kernel import squared_mmd
+from genarena.statistics.kernel import cubic, minus_distance, two_sample
+
+
+def squared_mmd(x: torch.Tensor, y: torch.Tensor) -> float:
+    return two_sample(x, y, cubic).value
 
 
 def test_equals_torch_fidelity_on_one_subset_of_everything() -> None:
@@ -41,6 +45,39 @@ def test_unbiased_and_independent_of_chunks_and_order(monkeypatch: pytest.Monkey
     assert abs(values.mean()) < 4.0 * values.std() / 20.0
     x, y = draws[0]
     monkeypatch.setattr(kernel, "ROWS", 3)
+    monkeypatch.setattr(kernel, "COLUMNS", 5)
     assert squared_mmd(x.flip(0), y[torch.randperm(20, generator=generator)]) == pytest.approx(
         values[0].item(), rel=1e-9
     )
+
+
+def test_energy_distance_by_loops() -> None:
+    x, y = torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[0.0, 0.0], [0.0, 4.0], [3.0, 0.0]])
+    across = (0 + 4 + 3 + 5 + 3 + 4) / 6
+    within = 5.0 + (4 + 3 + 5) / 3
+    assert two_sample(x, y, minus_distance).value == pytest.approx(2 * across - within, rel=1e-12)
+
+
+@pytest.mark.parametrize("kernel_of", [cubic, minus_distance])
+@pytest.mark.parametrize(
+    "shift, scale, least, most", [(0.0, 1.0, 1.0, 1.35), (0.3, 1.0, 0.9, 1.15), (0.0, 1.4, 0.85, 1.15)]
+)
+def test_standard_error_is_the_spread_of_repeated_draws(
+    kernel_of: kernel.Kernel, shift: float, scale: float, least: float, most: float
+) -> None:
+    """At equal distributions the linear part vanishes, and what is left is bounded from below: not smaller than the spread."""
+    generator = torch.Generator().manual_seed(0)
+    estimates = []
+    for _ in range(400):
+        x = torch.randn(80, 4, generator=generator, dtype=torch.float64)
+        estimates.append(
+            two_sample(x, scale * torch.randn(60, 4, generator=generator, dtype=torch.float64) + shift, kernel_of)
+        )
+    values, errors = torch.tensor(estimates, dtype=torch.float64).T
+    ratio = errors.square().mean().sqrt() / values.std()
+    assert least < ratio < most  # the spread of 400 draws is known to 4%
+
+
+def test_standard_error_of_equal_sets_is_not_zero() -> None:
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    assert two_sample(x, x + 0.0, cubic).standard_error > 0.0

@@ -104,7 +104,7 @@ def _record(name: str, metric: Asked, evidence: Evidence, debug: bool) -> dict[s
 def _measured(asked: Asked, evidence: Evidence) -> dict[str, Any]:
     names, evidence = needed(asked.metric), evidence.under(asked.evidence)
     try:
-        evidence.subject.require(asked.metric.min_examples, asked.metric.too_few)
+        evidence.subject.require(asked.metric.min_examples, asked.metric.too_few, asked.metric.min_samples)
         pieces = {name: evidence.get(name) for name in names}
         facts = evidence.provenance(names) | ({"settings": asked.settings} if asked.settings else {})
     except Unavailable as error:

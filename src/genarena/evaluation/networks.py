@@ -59,9 +59,9 @@ class Networks:
         """Features (N, F) of training examples, cached on disk."""
         return self._kept(name, "train", train)
 
-    def of_other_examples(self, name: str, part: str, x: Tensor) -> Tensor:
-        """Features (N, F) of examples of a split, drawn at random with a fixed seed; cached on disk."""
-        return self._kept(name, f"{part}-at-random", x)
+    def of_fresh_examples(self, name: str, fresh: Tensor, source: str) -> Tensor:
+        """Features (N, F) of real examples in place of samples, cached on disk. source: the splits that they are from."""
+        return self._kept(name, f"fresh-{source}", fresh)
 
     def _kept(self, network: str, part: str, x: Tensor) -> Tensor:
         """Features (N, F) of x, cached under the data id, the part of the data and the hash of the weights."""

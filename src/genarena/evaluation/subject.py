@@ -74,11 +74,13 @@ class Subject:
     def _held_out(self) -> Split:
         return getattr(self.data, self.settings.split)
 
-    def require(self, examples: int, because: str = "") -> None:
-        """Raise Unavailable if there are fewer test examples or samples than `examples`."""
+    def require(self, examples: int, because: str = "", samples: int = 1) -> None:
+        """Raise Unavailable if there are fewer test examples or samples than `examples`, or fewer samples than `samples`."""
         num_test, num_samples = min(self._held_out.size, self.settings.num_test), self.settings.num_samples
+        reason = f" ({because})" if because else ""
+        if num_samples < samples:
+            raise Unavailable(f"needs at least {samples:,} samples{reason}; there are {num_samples:,}")
         if min(num_test, num_samples) < examples:
-            reason = f" ({because})" if because else ""
             raise Unavailable(
                 f"needs at least {examples:,} of both{reason}; there are {num_test:,} test examples and "
                 f"{num_samples:,} samples"

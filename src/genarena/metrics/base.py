@@ -3,7 +3,9 @@
 import hashlib
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torchmetrics
@@ -13,7 +15,8 @@ from torchmetrics.utilities import dim_zero_cat
 from genarena.errors import ArenaError
 from genarena.likelihood import Likelihood
 from genarena.options.settings import Settings
-from genarena.statistics.frechet import frechet_distance, gaussian_statistics
+from genarena.statistics.frechet import estimated, fit, mean_distance
+from genarena.statistics.kernel import cubic, sums_within, two_sample
 from genarena.statistics.manifolds import Manifolds, Overlap, Reference
 
 HASHED_AT_ONCE = 4096  # rows
@@ -45,18 +48,40 @@ def content_order(rows: Tensor) -> Tensor:
     """Indices (N,) that put rows (N, *shape) in the order of a hash of their content.
 
     The order is random in effect, like a permutation with a fixed seed, but does not depend on the given order of the rows.
+    Equal rows are not neighbours in it: the hash of a row includes how many equal ones are before it.
     """
-    digests = [
-        hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-        for part in rows.split(HASHED_AT_ONCE)
-        for row in part.numpy()
-    ]
+    digests, seen = [], Counter()
+    for part in rows.split(HASHED_AT_ONCE):
+        for row in part.numpy():
+            digest = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+            digests.append(_again(digest, seen[digest]) if seen[digest] else digest)
+            seen[digest] += 1
     return torch.tensor(sorted(range(len(digests)), key=digests.__getitem__))
+
+
+def _again(digest: bytes, times: int) -> bytes:
+    """The hash of a row that has come up `times` times before."""
+    return hashlib.blake2b(digest + times.to_bytes(8, "little"), digest_size=16).digest()
 
 
 def joined(parts: list[Tensor]) -> Tensor:
     """The parts as one tensor. A single part is not copied, because features of 50,000 images are large."""
     return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+class Fresh(NamedTuple):
+    """Real examples in place of samples. rows: (N, ...) examples, or what a network makes of them; None if there are none, with
+    the `reason`. source: the split that they are from."""
+
+    rows: Tensor | None
+    source: str = ""
+    reason: str = ""
+
+    def facts(self, statistic: Callable[[Tensor], float]) -> dict[str, Any]:
+        """`real` and `real_from` of a record, or `real_reason`. statistic: the metric's value for rows in place of samples."""
+        if self.rows is None:
+            return {"real": None, "real_reason": self.reason}
+        return {"real": statistic(self.rows), "real_from": self.source}
 
 
 class ArenaMetric(torchmetrics.Metric):
@@ -81,7 +106,8 @@ class ArenaMetric(torchmetrics.Metric):
     higher_is_better: ClassVar[bool | None] = False
     towards_real: ClassVar[bool] = False  # the best value is `real` of the record; then `higher_is_better` is None
     min_examples: ClassVar[int] = 1  # smallest number of test examples and of samples; with fewer, no evidence is made
-    too_few: ClassVar[str] = ""  # the reason for this minimum
+    min_samples: ClassVar[int] = 1  # smallest number of samples, if more are needed than test examples
+    too_few: ClassVar[str] = ""  # the reason for these minima
     Settings: ClassVar[type[Settings]] = Settings  # its options; those of the evidence that it asks for come on top
     full_state_update = False
 
@@ -95,17 +121,22 @@ class ArenaMetric(torchmetrics.Metric):
 
 
 class TwoSampleMetric(ArenaMetric):
-    """Compares features of generated and of real examples; keeps both until `compute`."""
+    """Compares features of generated and of real examples; keeps both until `compute`, which may fill `facts`, further entries
+    of the record."""
 
     def __init__(self) -> None:
         super().__init__()
         self.add_state("real_rows", default=[], dist_reduce_fx="cat")
         self.add_state("fake_rows", default=[], dist_reduce_fx="cat")
+        self.fresh: Fresh | None = None
+        self.facts: dict[str, Any] = {}
 
-    def keep(self, real: Tensor, fake: Tensor) -> None:
-        """Keep features (N, F) and (M, F). Raises ArenaError if some are not finite."""
+    def keep(self, real: Tensor, fake: Tensor, fresh: Fresh | None = None) -> None:
+        """Keep features (N, F) and (M, F), and those of real examples in place of samples. Raises ArenaError if some are not
+        finite."""
         self.real_rows.append(finite_rows("real", real))
         self.fake_rows.append(finite_rows("fake", fake))
+        self.fresh = fresh
 
     def rows(self, at_least: int = 2) -> tuple[Tensor, Tensor]:
         """All real and all fake rows. Raises Unavailable if either has fewer than `at_least`."""
@@ -116,27 +147,58 @@ class TwoSampleMetric(ArenaMetric):
             )
         return real, fake
 
+    def real_facts(self, statistic: Callable[[Tensor], float]) -> dict[str, Any]:
+        """`Fresh.facts`, or nothing if no such examples were asked for."""
+        return self.fresh.facts(statistic) if self.fresh else {}
+
     def record(self) -> dict[str, Any]:
-        return {"n": sum(map(len, self.fake_rows)), "n_real": sum(map(len, self.real_rows))}
+        return {"n": sum(map(len, self.fake_rows)), "n_real": sum(map(len, self.real_rows)), **self.facts}
 
 
 class FrechetMetric(TwoSampleMetric):
-    """Frechet distance between Gaussians fitted to both sets of features. Needs more examples than feature dimensions."""
+    """Frechet distance between Gaussians fitted to both sets of features. Needs more examples than feature dimensions.
+
+    It is biased upwards, by more for fewer examples: compare it with `real`, the distance of as many real examples. Its
+    standard error: `genarena.statistics.frechet`.
+    """
 
     too_few = "with fewer the covariance of the features is singular"
 
-    def compute(self) -> float:
-        return self.distance(*self.rows(at_least=self.min_examples))
+    num_networks = 1  # whose features stand side by side in a row; the value is the mean of their distances
 
-    def distance(self, real: Tensor, fake: Tensor) -> float:
-        """Of features (N, F) and (M, F). Raises Unavailable if there are too few."""
-        fewest, dims = min(len(real), len(fake)), real.shape[1]
+    def compute(self) -> float:
+        real, fake = self.rows(at_least=self.min_examples)
+        fewest, dims = min(len(real), len(fake)), real.shape[1] // self.num_networks
         if fewest <= dims:
             raise Unavailable(
                 f"{fewest:,} examples leave the covariance of {dims:,} features singular: needs at least "
                 f"{dims + 1:,} of both"
             )
-        return frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake))
+        references = [fit(part) for part in real.chunk(self.num_networks, dim=1)]
+        value, error, self.of_each = estimated(real, fake, references)
+        self.facts = {"standard_error": error}
+        self.facts |= self.real_facts(
+            lambda rows: mean_distance(references, [fit(part) for part in rows.chunk(self.num_networks, dim=1)])
+        )
+        return value
+
+
+class KernelMetric(TwoSampleMetric):
+    """Unbiased estimate of MMD^2 from all pairs, with KID's kernel (a.b / F + 1)^3 (Binkowski et al. 2018, arXiv 1801.01401).
+
+    Its expectation is 0 for samples of the data's own distribution, at any number of examples; so it can be negative.
+    """
+
+    min_examples = 50
+    too_few = "its standard error is found from the spread over the examples"
+
+    def compute(self) -> float:
+        real, fake = self.rows(at_least=2)
+        among_real = sums_within(real, cubic)
+        value, error = two_sample(real, fake, cubic, among_real)
+        self.facts = {"standard_error": error}
+        self.facts |= self.real_facts(lambda rows: two_sample(real, rows, cubic, among_real).value)
+        return value
 
 
 class ManifoldMetric(ArenaMetric):

@@ -44,4 +44,6 @@ class ClassAccuracy(ArenaMetric):
         return int(self.right) / int(self.count)
 
     def record(self) -> dict[str, Any]:
-        return {"n": int(self.count), "real": self.real}
+        """`standard_error`: of a share of independent samples, (p (1 - p) / n)^(1/2)."""
+        n, share = int(self.count), self.compute()
+        return {"n": n, "standard_error": (share * (1 - share) / n) ** 0.5, "real": self.real, "real_from": "test"}

@@ -6,7 +6,7 @@ reference is the test split.
 
 from torch import Tensor
 
-from genarena.metrics.base import FrechetMetric
+from genarena.metrics.base import FrechetMetric, Fresh
 
 
 class FrechetCLIPDistance(FrechetMetric):
@@ -15,6 +15,6 @@ class FrechetCLIPDistance(FrechetMetric):
     title = "FD CLIP"
     min_examples = 1025
 
-    def update(self, real_clip: Tensor, fake_clip: Tensor) -> None:
-        """Features (N, 1024) and (M, 1024)."""
-        self.keep(real_clip, fake_clip)
+    def update(self, real_clip: Tensor, fake_clip: Tensor, fresh_clip: Fresh | None = None) -> None:
+        """Features (N, 1024) and (M, 1024), and those of M real examples in place of samples."""
+        self.keep(real_clip, fake_clip, fresh_clip)

@@ -6,7 +6,7 @@ are the paper's (`genarena.evaluation.backbones`). Differs from the paper: the r
 
 from torch import Tensor
 
-from genarena.metrics.base import FrechetMetric
+from genarena.metrics.base import FrechetMetric, Fresh
 
 
 class FrechetDINOv2Distance(FrechetMetric):
@@ -15,6 +15,6 @@ class FrechetDINOv2Distance(FrechetMetric):
     title = "FD DINOv2"
     min_examples = 1025
 
-    def update(self, real_dinov2: Tensor, fake_dinov2: Tensor) -> None:
-        """Features (N, 1024) and (M, 1024)."""
-        self.keep(real_dinov2, fake_dinov2)
+    def update(self, real_dinov2: Tensor, fake_dinov2: Tensor, fresh_dinov2: Fresh | None = None) -> None:
+        """Features (N, 1024) and (M, 1024), and those of M real examples in place of samples."""
+        self.keep(real_dinov2, fake_dinov2, fresh_dinov2)

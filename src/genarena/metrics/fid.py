@@ -7,7 +7,7 @@ fewer the covariance of the 2,048 features is singular and the number would mean
 
 from torch import Tensor
 
-from genarena.metrics.base import FrechetMetric
+from genarena.metrics.base import FrechetMetric, Fresh
 
 
 class FrechetInceptionDistance(FrechetMetric):
@@ -16,6 +16,6 @@ class FrechetInceptionDistance(FrechetMetric):
     title = "FID"
     min_examples = 2049
 
-    def update(self, real_inception: Tensor, fake_inception: Tensor) -> None:
-        """Features (N, 2048) and (M, 2048)."""
-        self.keep(real_inception, fake_inception)
+    def update(self, real_inception: Tensor, fake_inception: Tensor, fresh_inception: Fresh | None = None) -> None:
+        """Features (N, 2048) and (M, 2048), and those of M real examples in place of samples."""
+        self.keep(real_inception, fake_inception, fresh_inception)

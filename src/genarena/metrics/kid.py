@@ -6,19 +6,14 @@ Differs from the paper: one unbiased estimate from all pairs of examples instead
 
 from torch import Tensor
 
-from genarena.metrics.base import TwoSampleMetric
-from genarena.statistics.kernel import squared_mmd
+from genarena.metrics.base import Fresh, KernelMetric
 
 
-class KernelInceptionDistance(TwoSampleMetric):
+class KernelInceptionDistance(KernelMetric):
     """Unbiased MMD^2 with the kernel (a.b / F + 1)^3 on the F = 2048 pool features of Inception; it can be negative."""
 
     title = "KID"
 
-    def update(self, real_inception: Tensor, fake_inception: Tensor) -> None:
-        """Features (N, 2048) and (M, 2048)."""
-        self.keep(real_inception, fake_inception)
-
-    def compute(self) -> float:
-        real, fake = self.rows()
-        return squared_mmd(real, fake)
+    def update(self, real_inception: Tensor, fake_inception: Tensor, fresh_inception: Fresh | None = None) -> None:
+        """Features (N, 2048) and (M, 2048), and those of M real examples in place of samples."""
+        self.keep(real_inception, fake_inception, fresh_inception)

@@ -5,10 +5,9 @@ import hashlib
 import torch
 from torch import Tensor
 
-from genarena.data.batches import Split
 from genarena.evaluation import features
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.metrics.base import content_order, finite_rows
+from genarena.metrics.base import Fresh, content_order, finite_rows
 from genarena.statistics.manifolds import Kept, Manifolds, Reference
 
 
@@ -29,24 +28,14 @@ class Neighbours(Kind):
         return Manifolds(test, fake, self.subject.model.device, self._kept(test))
 
     @piece
-    def real_manifolds(self, fake_manifolds: Manifolds) -> Reference:
-        """The same test examples, and as many training examples (validation examples, if there are too few)."""
-        manifolds, data = fake_manifolds, self.subject.data
-        n, scored = len(manifolds.real), getattr(data, self.shared.split)
-        for part in ("train", "val"):
-            split = getattr(data, part)
-            if split.x is not scored.x and split.size >= n:
-                other = finite_rows("other real", self._features(part, split, n))
-                kept = self._kept(manifolds.real, other)
-                return Reference(Manifolds(manifolds.real, other, manifolds.device, kept, all_kept=True), part)
-        return Reference(None, reason=f"neither the training nor the validation split has {n:,} examples")
-
-    def _features(self, part: str, split: Split, n: int) -> Tensor:
-        """Features (n, F) of examples that are drawn with a fixed seed."""
-        x = split.x[torch.randperm(split.size, generator=torch.Generator().manual_seed(0))[:n]]
-        if not self.subject.data.spec.is_image:
-            return x
-        return self.subject.networks.of_other_examples(self.shared.features.space, part, x)
+    def real_manifolds(self, fake_manifolds: Manifolds, fresh_features: Fresh) -> Reference:
+        """The same test examples, and as many other real examples."""
+        manifolds = fake_manifolds
+        if fresh_features.rows is None:
+            return Reference(None, reason=fresh_features.reason)
+        other = finite_rows("fresh", fresh_features.rows[: len(manifolds.real)])
+        kept = self._kept(manifolds.real, other)
+        return Reference(Manifolds(manifolds.real, other, manifolds.device, kept, all_kept=True), fresh_features.source)
 
     def _kept(self, *sets: Tensor) -> Kept:
         """Keeps results in the cache of the data set, under a hash of the features themselves."""
