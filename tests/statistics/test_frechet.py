@@ -6,7 +6,7 @@ import scipy.linalg
 import torch
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
-from genarena.statistics.frechet import Moments, estimated, frechet_distance, gaussian_statistics
+from genarena.statistics.frechet import Moments, estimated, fit, frechet_distance, gaussian_statistics, mean_estimated
 
 
 def features(n: int, dims: int, seed: int, shift: float = 0.0) -> torch.Tensor:
@@ -128,3 +128,17 @@ def test_standard_error_of_singular_covariances() -> None:
     alone = estimated(dead, noise)
     assert alone.value == pytest.approx(noise.var().item() + noise.mean().item() ** 2, rel=1e-9)
     assert alone.standard_error == pytest.approx(noise.square().std().item() / 300**0.5, rel=1e-9)
+
+
+def test_the_mean_over_networks_and_its_error_by_repeated_draws() -> None:
+    """Two networks whose features are correlated: the errors of their distances must not be joined as if they were not."""
+    generator, estimates = torch.Generator().manual_seed(0), []
+    for _ in range(300):
+        one, two = drawn(400, 3, 1.0, 0.0, generator), drawn(250, 3, 1.0, 0.6, generator)
+        sides = [torch.cat([rows, 2.0 * rows], 1) for rows in (one, two)]
+        found, of_each = mean_estimated(*sides, [fit(part) for part in sides[0].chunk(2, 1)])
+        assert of_each[1] == pytest.approx(4.0 * of_each[0], rel=1e-9)
+        assert found.value == pytest.approx(sum(of_each) / 2.0, rel=1e-12)
+        estimates.append(found)
+    values, errors = torch.tensor(estimates, dtype=torch.float64).T
+    assert 0.85 < errors.mean() / values.std() < 1.15

@@ -15,7 +15,7 @@ from torchmetrics.utilities import dim_zero_cat
 from genarena.errors import ArenaError
 from genarena.likelihood import Likelihood
 from genarena.options.settings import Settings
-from genarena.statistics.frechet import estimated, fit, mean_distance
+from genarena.statistics.frechet import fit, mean_distance, mean_estimated
 from genarena.statistics.kernel import cubic, sums_within, two_sample
 from genarena.statistics.manifolds import Manifolds, Overlap, Reference
 
@@ -175,7 +175,7 @@ class FrechetMetric(TwoSampleMetric):
                 f"{dims + 1:,} of both"
             )
         references = [fit(part) for part in real.chunk(self.num_networks, dim=1)]
-        value, error, self.of_each = estimated(real, fake, references)
+        (value, error), self.of_each = mean_estimated(real, fake, references)
         self.facts = {"standard_error": error}
         self.facts |= self.real_facts(
             lambda rows: mean_distance(references, [fit(part) for part in rows.chunk(self.num_networks, dim=1)])

@@ -70,7 +70,8 @@ def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, A
     for name, limit in limits.items():  # an unchanged limit may be exceeded by less than one batch
         if limit is not None and limit != former[name] and seen[name] > limit:
             raise UserError(
-                f"resume={run}: budget.{name}={_written(limit)} is less than the {seen[name]:,.6g} {name} that the run has seen, of "
+                f"resume={run}: budget.{name}={_written(limit)} is less than the {seen[name]:,.6g} {name} that the run "
+                f"has seen, of "
                 f"{shown(former)}; a shorter run is a new one"
             )
     return extended if former == limits else [*extended, {**former, "examples_seen": seen["examples"]}]

@@ -32,11 +32,10 @@ ROWS = 4096
 
 
 class Estimate(NamedTuple):
-    """The mean of the distances under several networks, its standard error, and each distance."""
+    """A value and its standard error."""
 
     value: float
     standard_error: float
-    of_each: list[float]
 
 
 @dataclass(frozen=True)
@@ -141,17 +140,21 @@ def mean_distance(first: Sequence[Gaussian], second: Sequence[Gaussian]) -> floa
     return sum(one.distance(two) for one, two in zip(first, second, strict=True)) / len(first)
 
 
-def estimated(first: Tensor, second: Tensor, fitted: Sequence[Gaussian] | None = None) -> Estimate:
-    """The mean of d^2 over networks whose features stand side by side in rows (N, K F) and (M, K F), and its standard error.
+def estimated(first: Tensor, second: Tensor) -> Estimate:
+    """d^2 between Gaussians fitted to rows (N, F) and (M, F), with its standard error."""
+    return mean_estimated(first, second, [fit(first)])[0]
 
-    fitted: a Gaussian for each network, fitted to the first rows; None for one network. The influence of a row on the mean is
-    the mean of its influences.
+
+def mean_estimated(first: Tensor, second: Tensor, fitted: Sequence[Gaussian]) -> tuple[Estimate, list[float]]:
+    """The mean of d^2 over networks whose features stand side by side in rows (N, K F) and (M, K F); and d^2 under each.
+
+    fitted: a Gaussian for each network, fitted to the first rows. The influence of a row on the mean is the mean of its
+    influences.
     """
-    fitted = fitted or [fit(first)]
     pairs = zip(first.chunk(len(fitted), 1), second.chunk(len(fitted), 1), fitted, strict=True)
     distances, of_first, of_second = zip(*(_influences(*pair) for pair in pairs), strict=True)
     variance = np.mean(of_first, axis=0).var(ddof=1) / len(first) + np.mean(of_second, axis=0).var(ddof=1) / len(second)
-    return Estimate(sum(distances) / len(fitted), float(np.sqrt(variance)), list(distances))
+    return Estimate(sum(distances) / len(fitted), float(np.sqrt(variance))), list(distances)
 
 
 def _influences(first: Tensor, second: Tensor, one: Gaussian) -> tuple[float, np.ndarray, np.ndarray]:
