@@ -21,6 +21,7 @@ from genarena.evaluation.records import plain
 from genarena.evaluation.row import line_of, new_row, summary
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import check_conditions
+from genarena.evaluation.validation_quality import sample_quality
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
 from genarena.models.first_stage import TwoStage
@@ -135,7 +136,8 @@ class Run:
         """Train to the end of the budget. Then the model is in eval mode on its device, with the weights to be evaluated."""
         pictures = SampleGrid(self.folder.samples, self.resolved["callbacks"]["grid_size"], save_progress)
         title = f"{self.resolved['choices']['model']} on {self.data.name}"
-        observers = Observers(title, status, trackers, pictures)
+        quality = sample_quality(self.resolved["metrics"], self.resolved["budget"], self.data, self.settings)
+        observers = Observers(title, status, trackers, pictures, quality)
         memory.reset_peak()
         fitting = Fitting(self.model, self.data, Plan.of(self.resolved), self.folder.checkpoints, observers)
         self.row |= fitting.how
@@ -147,6 +149,7 @@ class Run:
             self.row |= {"nonfinite": fitting.nonfinite, "machine": fitting.machine.facts}
         self.flops_per_example = fitting.flops_per_example
         self.model, self.row["weights"] = fitting.choose(lambda: build(self.resolved["model"], "model"))
+        self.row["selected"] = fitting.selected
         exchange.from_zero(self._keep_weights)
 
     def _keep_weights(self) -> None:

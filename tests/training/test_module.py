@@ -13,7 +13,6 @@ from genarena.models.base import GenerativeModel
 from genarena.spec import Batch
 from genarena.training import schedule
 from genarena.training.callbacks.budget import Budget
-from genarena.training.callbacks.checkpoints import Checkpoints
 from genarena.training.module import Training
 from tests.training.callbacks.toy import SPEC, Mean, fit
 
@@ -66,14 +65,6 @@ def test_a_loss_that_is_no_dict_of_scalars_is_named(terms: object, found: str, t
 
     with pytest.raises(TypeError, match=rf"Wrong\.loss gave .*{found}.*expected a dict of scalar tensors"):
         fit(Wrong(), [Budget(None, 16)], tmp_path)
-
-
-def test_a_selection_that_no_validation_gives_is_named(tmp_path: Path) -> None:
-    class Wrong(Mean):
-        selection = "val/nll"
-
-    with pytest.raises(ValueError, match=r'Wrong\.selection = "val/nll": a validation gives val/loss$'):
-        fit(Wrong(), [Budget(None, 16), Checkpoints(tmp_path, "val/nll")], tmp_path, every=1)
 
 
 def test_a_model_that_does_not_name_its_facts_is_refused() -> None:

@@ -62,7 +62,7 @@ def measure(cfg: dict[str, Any]) -> dict[str, Any]:
         "weight_bytes": weights,
         "checkpoint_bytes": copies * weights + sum(_bytes(optimizer.state_dict()) for optimizer in optimizers),
         "example_flops": operations,
-        "checkpoints": 3 if model.selection else 2,
+        "checkpoints": 3,
         "passes": model.max_epochs,
     }
 

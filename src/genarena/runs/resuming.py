@@ -70,8 +70,7 @@ def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, A
     for name, limit in limits.items():  # an unchanged limit may be exceeded by less than one batch
         if limit is not None and limit != former[name] and seen[name] > limit:
             raise UserError(
-                f"resume={run}: budget.{name}={_written(limit)} is less than the {seen[name]:,.6g} {name} that the run "
-                f"has seen, of "
+                f"resume={run}: {shown({name: limit})} is less than the {seen[name]:,.6g} {name} that the run has seen, of "
                 f"{shown(former)}; a shorter run is a new one"
             )
     return extended if former == limits else [*extended, {**former, "examples_seen": seen["examples"]}]
@@ -79,7 +78,7 @@ def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, A
 
 def shown(limits: dict[str, Any]) -> str:
     """The limits of a budget in the form of command-line options."""
-    return " ".join(f"budget.{name}={_written(limits[name])}" for name in LIMITS if limits[name] is not None)
+    return " ".join(f"budget.{name}={_written(limits[name])}" for name in LIMITS if limits.get(name) is not None)
 
 
 def _written(limit: float) -> str:

@@ -3,7 +3,6 @@
 `train.py` and `genarena.api` both train through `Fitting`: there is no second training loop.
 """
 
-import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -32,6 +31,7 @@ from genarena.training.callbacks.progress import ProgressBar
 from genarena.training.callbacks.pulse import Pulse
 from genarena.training.callbacks.random_state import RandomState
 from genarena.training.callbacks.sample_grid import SampleGrid
+from genarena.training.callbacks.sample_quality import SampleQuality
 from genarena.training.callbacks.threads import Threads
 from genarena.training.module import TrainedModule
 from genarena.training.trainer import how_trained, trainer
@@ -61,18 +61,20 @@ class Plan:
 
 @dataclass(frozen=True)
 class Observers:
-    """Receivers of information about the training. None of them changes what is learnt.
+    """Receivers of information about the training. None of them changes what is learnt, only `quality` which weights are taken.
 
     title: the title of the progress bar.
     status: receives the progress.
     trackers: receive losses, learning rates and validation values.
     pictures: draws samples at each validation; None: no pictures.
+    quality: measures samples at each validation; None: they choose no weights, and have no curve.
     """
 
     title: str
     status: Status = field(default_factory=lambda: Status(None))
     trackers: list[Tracker] = field(default_factory=list)
     pictures: SampleGrid | None = None
+    quality: SampleQuality | None = None
 
 
 class Fitting:
@@ -85,7 +87,7 @@ class Fitting:
         self.model, self.data, self.plan = model, data, plan
         limits = plan.budget
         self.budget = Budget(limits["minutes"], self._most_examples(), limits["validations"], limits["flops"])
-        self.checkpoints = Checkpoints(folder, model.selection)
+        self.checkpoints = Checkpoints(folder)
         self.threads = Threads(threads.keeps_number(plan.budget))
         self.machine = Machine(observers.title, observers.status, plan.budget["minutes"])
         self._trainer = trainer(
@@ -116,10 +118,11 @@ class Fitting:
     def choose(self, build_again: Callable[[], TrainedModule] | None = None) -> tuple[TrainedModule, str]:
         """The trained model in eval mode on its device, the same on every rank, and a description of its weights.
 
-        The weights are the best on validation if the model has a `selection`, else the last; they are averaged if the model
-        has an EMA. build_again: makes an untrained copy, needed if the model is sharded.
+        The weights are the best on validation by bits/dim where validations give it, else by fd_domain, and else the last;
+        they are averaged if the model has an EMA. build_again: makes an untrained copy, needed if the model is sharded.
         """
         model = self._whole(build_again()) if self.model.lockstep else self.model
+        self._by = self.checkpoints.best_by
         weights = exchange.from_zero(lambda: self._load_best(model))
         exchange.same_state(model.to(self._trainer.strategy.root_device))
         return model.eval(), weights
@@ -138,6 +141,13 @@ class Fitting:
             "train_seconds": round(self.budget.seconds, 3),
             "train_seconds_by_threads": self.threads.seconds,
         }
+
+    @property
+    def selected(self) -> dict[str, Any]:
+        """The entry `selected` of a row: what chose the weights, and the share of the budget at which they were taken."""
+        by = self._by
+        share = self.model.progress if by == "last" else self.checkpoints.best_progress
+        return {"by": by, "share": round(share, 6)}
 
     @property
     def flops_per_example(self) -> float | None:
@@ -165,6 +175,7 @@ class Fitting:
         self.checkpoints.saved = pulse.saved
         chain: list[Callback] = [RandomState(self.plan.seed)]  # first: it seeds before others draw
         chain += [observers.pictures] if observers.pictures else []  # draws while the averaged weights are in place
+        chain += [observers.quality] if observers.quality else []
         chain += [EMA.of(settings)] if settings.averages else []
         chain += [Curves(), Limits(self.plan.budget, self.plan.extended or [])]
         limits = {name: options[name] for name in ("max_skips", "max_rollbacks", "lr_factor")}
@@ -182,11 +193,12 @@ class Fitting:
 
     def _load_best(self, model: TrainedModule) -> str:
         kind = model.settings.averages or "plain"
-        if not model.selection or self.checkpoints.best_value == math.inf:
+        if self._by == "last":
             return f"{kind}, last"
         try:
             load_weights(model, self.checkpoints.best)
         except Untrusted as error:
             print(f"warning: {error}; the last weights are taken instead", file=sys.stderr, flush=True)
+            self._by = "last"
             return f"{kind}, last (best.ckpt was damaged)"
-        return f"{kind}, best {model.selection} (at {self.checkpoints.best_progress:.0%} of the budget)"
+        return f"{kind}, best {self._by} (at {self.checkpoints.best_progress:.0%} of the budget)"

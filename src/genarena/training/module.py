@@ -22,7 +22,8 @@ from genarena.training.means import mean_over
 from genarena.training.schedule import warmup_cosine
 from genarena.training.steps import Steps
 
-STATE = ("progress", "batches_seen", "lr_scale", "nonfinite_steps", "nonfinite_in_a_row", "sound", "learning_rates")
+COUNTS = ("batches_seen", "examples_seen", "nonfinite_steps", "nonfinite_in_a_row")
+STATE = ("progress", *COUNTS, "lr_scale", "sound", "learning_rates")
 ADAM = partial(torch.optim.Adam, lr=1e-3)
 
 
@@ -74,7 +75,6 @@ class TrainedModule(Steps):
     """
 
     mixed_precision: ClassVar[bool] = False  # True: `loss` itself keeps float32 where autocast would harm
-    selection: ClassVar[str | None] = None  # a validation key: keep the weights that minimise it; None: the last
     shardable: ClassVar[bool] = False  # True: `loss` calls layers and never reads their weights, so they may be sharded
     max_epochs: ClassVar[int | None] = None  # passes over the data after which the model learns nothing more
 
@@ -82,6 +82,7 @@ class TrainedModule(Steps):
         super().__init__(training or Training())
         self.ramp = 0.0  # share of the training in which the loss still changes; weights are selected only after it
         self.lockstep = False  # whether a forward pass needs all ranks at once; set by the sharding strategy
+        self.found: dict[str, float] = {}  # the values of the newest validation
         self._validated: list[tuple[int, dict[str, float]]] = []
         self._has_budget = False
 
@@ -132,6 +133,9 @@ class TrainedModule(Steps):
 
     # -- validation ---------------------------------------------------------------------------------------------------
 
+    def on_validation_epoch_start(self) -> None:
+        self.found = {}
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         if not len(batch.x):  # an empty batch: other ranks have all examples
             return
@@ -145,7 +149,16 @@ class TrainedModule(Steps):
         self._validated = []
         means = {f"val/{name}": value for name, value in mean_over(parts).items()}
         if not self.trainer.sanity_checking:
-            self._log(means)
+            self.note(means)
+
+    def note(self, values: dict[str, float]) -> None:
+        """Log values of this validation; they may choose the weights."""
+        self.found |= values
+        self._log(values)
+
+    def gives(self, name: str) -> bool:
+        """Whether the validation that runs has a value of this name on this rank."""
+        return any(name in terms for _, terms in self._validated)
 
     # -- callbacks, state ---------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from genarena.ranks import exchange, gradients
+from genarena.ranks import exchange, gradients, world
 from genarena.spec import Batch
 from genarena.training import players
 from genarena.training.means import Means
@@ -28,6 +28,7 @@ class Steps(LightningModule):
         self.settings = settings
         self.progress = 0.0  # share of the training that is done, in [0, 1]
         self.batches_seen = 0
+        self.examples_seen = 0  # of all ranks
         self.lr_scale = 1.0  # lowered by the divergence guard
         self.nonfinite_steps = 0
         self.nonfinite_in_a_row = 0
@@ -113,6 +114,7 @@ class Steps(LightningModule):
         """Count the batch; every `LOG_EVERY` batches, log the means of the terms over the examples since the last line."""
         self._means.add(terms, num_examples)
         self.batches_seen += 1
+        self.examples_seen += num_examples * world.size()
         if self.batches_seen % LOG_EVERY == 1:  # logging costs as much as a small step
             values = self._means.take() | self.learning_rates
             self._log({f"train/{name}": value for name, value in values.items()})
@@ -121,4 +123,4 @@ class Steps(LightningModule):
         """Log values for callbacks, and to the loggers at step `batches_seen`."""
         self.log_dict(values, logger=False)  # Lightning would repeat them at each step
         for logger in self.loggers:
-            logger.log_metrics(values | {"progress": self.progress}, self.batches_seen)
+            logger.log_metrics(values | {"progress": self.progress, "examples": self.examples_seen}, self.batches_seen)

@@ -45,7 +45,7 @@ def test_budget_in_minutes_counts_training_only(tmp_path: Path, monkeypatch: pyt
     fit(model, [budget], tmp_path)
     assert budget.seconds == 6.0
     assert model.batches_seen == 6
-    with pytest.raises(ValueError, match="minutes, examples, or both"):
+    with pytest.raises(ValueError, match="minutes, examples or flops"):
         Budget(None, None)
 
 
@@ -74,7 +74,7 @@ def test_a_non_finite_step_is_left_out_and_counted(tmp_path: Path) -> None:
 
 
 def test_many_in_a_row_go_back_with_a_lower_learning_rate(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, None)
+    checkpoints = Checkpoints(tmp_path)
     guard, trace = DivergenceGuard(checkpoints, max_skips=2), Trace(0)
     model = Mean(broken=range(5, 8))
     fit(model, [trace, guard, checkpoints, Budget(None, 80)], tmp_path)
@@ -86,7 +86,7 @@ def test_many_in_a_row_go_back_with_a_lower_learning_rate(tmp_path: Path) -> Non
 
 
 def test_it_gives_up_with_a_count(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, None)
+    checkpoints = Checkpoints(tmp_path)
     with pytest.raises(Diverged, match="non-finite steps"):
         fit(Mean(broken=range(5, 999)), [DivergenceGuard(checkpoints, 2, 1), checkpoints, Budget(None, 800)], tmp_path)
     kept = load(checkpoints.last)["state_dict"]["mean"]
@@ -94,7 +94,7 @@ def test_it_gives_up_with_a_count(tmp_path: Path) -> None:
     with pytest.raises(Diverged):  # no checkpoint to go back to
         fit(
             Mean(broken=range(999)),
-            [DivergenceGuard(Checkpoints(tmp_path / "none", None), 2), Budget(None, 800)],
+            [DivergenceGuard(Checkpoints(tmp_path / "none"), 2), Budget(None, 800)],
             tmp_path,
         )
 
@@ -104,7 +104,7 @@ def test_best_is_best_on_validation_and_two_are_kept(tmp_path: Path) -> None:
         def validate(self, batch):
             return {"loss": torch.tensor([3.0, 1.0, 2.0][self.batches_seen // 4 - 1])}
 
-    checkpoints = Checkpoints(tmp_path, "val/loss")
+    checkpoints = Checkpoints(tmp_path, ["val/loss"])
     fit(Worsens(), [checkpoints, Budget(None, 96)], tmp_path)
     seen = {path.name: load(path)["arena"]["batches_seen"] for path in tmp_path.glob("*.ckpt")}
     assert seen == {"last.ckpt": 12, "previous.ckpt": 8, "best.ckpt": 8}
@@ -117,7 +117,7 @@ def test_nothing_is_selected_before_the_loss_has_its_final_form(tmp_path: Path) 
         def validate(self, batch):
             return {"loss": torch.tensor([0.0, 3.0, 1.0, 2.0][self.batches_seen // 2 - 1])}
 
-    model, checkpoints = Ramps(), Checkpoints(tmp_path, "val/loss")
+    model, checkpoints = Ramps(), Checkpoints(tmp_path, ["val/loss"])
     model.ramp = 0.5
     fit(model, [checkpoints, Budget(None, 64)], tmp_path, every=2)
     assert (checkpoints.best_value, checkpoints.best_progress) == (1.0, 0.75)
@@ -129,7 +129,7 @@ def test_a_non_finite_validation_is_never_kept(tmp_path: Path) -> None:
         def validate(self, batch):
             return {"loss": torch.tensor([1.0, float("nan")][self.batches_seen // 4 - 1])}
 
-    checkpoints = Checkpoints(tmp_path, "val/loss")
+    checkpoints = Checkpoints(tmp_path, ["val/loss"])
     fit(Breaks(), [checkpoints, Budget(None, 64)], tmp_path)
     assert load(checkpoints.last)["arena"]["batches_seen"] == 4
 
@@ -139,7 +139,7 @@ def test_a_validation_that_is_not_finite_goes_back_and_then_gives_up(tmp_path: P
         def validate(self, batch):
             return {"loss": torch.tensor(1.0 if self.batches_seen == 4 else float("inf"))}
 
-    checkpoints = Checkpoints(tmp_path, "val/loss")
+    checkpoints = Checkpoints(tmp_path, ["val/loss"])
     guard, model = DivergenceGuard(checkpoints, max_rollbacks=2), Breaks()
     with pytest.raises(Diverged, match=r"at 50% of the budget \(val/loss is not finite"):
         fit(model, [guard, checkpoints, Budget(None, 256)], tmp_path)
@@ -163,7 +163,7 @@ def test_a_broken_buffer_is_not_kept_and_is_repaired(ema_decay: float | None, tm
                 self.running += float("inf")
             return super().loss(batch)
 
-    checkpoints, model = Checkpoints(tmp_path, "val/loss"), Statistics()
+    checkpoints, model = Checkpoints(tmp_path, ["val/loss"]), Statistics()
     guard = DivergenceGuard(checkpoints)
     averages = [EMA(ema_decay)] if ema_decay else []
     fit(model, [*averages, guard, checkpoints, Budget(None, 96)], tmp_path)
@@ -181,7 +181,7 @@ def test_an_infinite_gradient_of_either_player_diverges(player: str, tmp_path: P
             if self.batches_seen == 5:  # the loss stays finite, its gradient does not
                 next(getattr(self, player).parameters()).register_hook(lambda gradient: gradient * float("inf"))
 
-    checkpoints = Checkpoints(tmp_path, None)
+    checkpoints = Checkpoints(tmp_path)
     with pytest.raises(Diverged, match="gradient is not finite"):
         fit(Explodes(), [DivergenceGuard(checkpoints, 2, 1), checkpoints, Budget(None, 800)], tmp_path)
     assert all(torch.isfinite(value).all() for value in load(checkpoints.last)["state_dict"].values())

@@ -29,7 +29,6 @@ class Mean(GenerativeModel):
     """loss = mean of (x - mean)^2. broken: numbers of the batches whose loss is NaN."""
 
     family, likelihood, paper = "toy", Likelihood.NONE, "-"
-    selection = "val/loss"
 
     def __init__(self, lr: float = 0.1, broken: range = range(0), ema_decay: float | None = None) -> None:
         settings = Training(lambda p: torch.optim.SGD(p, lr=lr), constant, batch_size=8, ema_decay=ema_decay)

@@ -42,7 +42,6 @@ class ImageGPT(GenerativeModel, Factorises):
     mixed_precision = True
     conditional = True
     samplers = Temperature | TopP
-    selection = "val/bits_per_dim"
 
     def __init__(
         self,

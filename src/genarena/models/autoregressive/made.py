@@ -39,7 +39,6 @@ class MADE(GenerativeModel, Factorises):
     family = "autoregressive"
     likelihood = Likelihood.EXACT
     paper = "1502.03509"
-    selection = "val/bits_per_dim"
     conditional = True
     samplers = Temperature | TopP
 

@@ -75,7 +75,6 @@ class PixelCNN(GenerativeModel, Factorises):
     mixed_precision = True
     conditional = True
     samplers = Temperature | TopP
-    selection = "val/bits_per_dim"
 
     def __init__(
         self,

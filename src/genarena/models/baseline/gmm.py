@@ -46,7 +46,6 @@ class GMM(GenerativeModel, Weighs, Differentiates):
 
     family = "baseline"
     paper = "0712.4273"
-    selection = "val/bits_per_dim"
     max_epochs = 30
 
     def __init__(

@@ -38,7 +38,6 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Emits, Differentiates, 
     mixed_precision = True
     conditional = True
     samplers = Temperature
-    selection = "val/bits_per_dim"
 
     def __init__(
         self,

@@ -37,7 +37,6 @@ class IWAE(LatentVariableModel):
     paper = "1509.00519"
     mixed_precision = True
     shardable = True
-    selection = "val/loss"
 
     def __init__(
         self,

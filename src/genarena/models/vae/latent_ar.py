@@ -30,7 +30,6 @@ class LatentAR(TwoStage):
 
     family = "vae"
     paper = "1711.00937"
-    selection = "val/loss"
     needs = Quantises
 
     def __init__(

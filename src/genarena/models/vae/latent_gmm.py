@@ -26,7 +26,6 @@ class LatentGMM(TwoStage, Weighs):
 
     family = "vae"
     paper = "1903.12436"
-    selection = "val/loss"
     max_epochs = 30
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:

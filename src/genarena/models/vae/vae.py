@@ -27,14 +27,11 @@ class VAE(LatentVariableModel):
     pixels: kind of p(x|z), one of `genarena.distributions.KINDS`; vectors always have a Gaussian.
     beta: weight of the KL in the loss, reached linearly over the first `warmup` share of the training.
     free_bits: nats per latent dimension below which the loss does not reward a smaller KL (batch average).
-
-    The weights that are kept minimise the loss on validation data at the full beta.
     """
 
     paper = "1312.6114"
     mixed_precision = True
     shardable = True
-    selection = "val/loss"
 
     def __init__(
         self,

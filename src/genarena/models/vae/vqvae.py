@@ -44,7 +44,6 @@ class VQVAE(GenerativeModel, Encodes, Decodes, Quantises):
     family = "vae"
     likelihood = Likelihood.LOWER_BOUND
     paper = "1711.00937"
-    selection = "val/loss"
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Writes the checkpoints of a run: `last.ckpt`, `previous.ckpt` and `best.ckpt`."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from genarena.ranks import exchange
 from genarena.runs import checkpoint
 from genarena.training import sharding
 from genarena.training.callbacks.ema import EMA
+from genarena.training.callbacks.sample_quality import KEY
+
+SELECTION = ("val/bits_per_dim", KEY)  # the one rule: the first of these that a validation gives chooses the weights
 
 
 class SealedCheckpointIO(TorchCheckpointIO):
@@ -32,13 +35,14 @@ class SealedCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """After each validation writes `last.ckpt` (the former one becomes `previous.ckpt`), and `best.ckpt` if it is the best.
 
-    best: the smallest value so far of the model's `selection` key, counted after the ramp of its loss. Nothing is written
-    while steps are skipped for non-finite numbers, or if a weight is not finite, so every checkpoint is sound.
+    best: the smallest value so far of the first key of `selection` that validations give, counted after the ramp of the loss.
+    Nothing is written while steps are skipped for non-finite numbers, or if a weight is not finite, so every checkpoint is
+    sound.
     """
 
-    def __init__(self, folder: Path, selection: str | None) -> None:
+    def __init__(self, folder: Path, selection: Sequence[str] = SELECTION) -> None:
         self.folder, self.selection = folder, selection
-        self.best_value, self.best_progress = math.inf, 0.0
+        self.best_value, self.best_progress, self.best_by = math.inf, 0.0, "last"
         self.validated = 0  # batches seen at the end of the last validation
         self.unbounded: set[str] = set()
         self.saved: Callable[[], object] = lambda: None  # called after a checkpoint is written
@@ -70,20 +74,11 @@ class Checkpoints(Callback):
         self.validated = pl_module.batches_seen
         if pl_module.nonfinite_in_a_row or self.nonfinite(trainer, pl_module):
             return
-        selects = self.selection and pl_module.progress >= pl_module.ramp
-        value = self._selected(trainer.callback_metrics, pl_module) if selects else math.inf
-        improved = value < self.best_value
+        key = next((key for key in self.selection if key in pl_module.found), None)
+        improved = key is not None and pl_module.progress >= pl_module.ramp and pl_module.found[key] < self.best_value
         if improved:
-            self.best_value, self.best_progress = value, pl_module.progress
+            self.best_value, self.best_progress, self.best_by = pl_module.found[key], pl_module.progress, key
         self.save(trainer, best=improved)
-
-    def _selected(self, values: dict[str, torch.Tensor], pl_module: LightningModule) -> float:
-        """The value that decides which weights are best. Raises ValueError if validation gives no value named `selection`."""
-        if self.selection not in values:
-            known = ", ".join(sorted(key for key in values if key.startswith("val/")))
-            name = type(pl_module).__name__
-            raise ValueError(f'{name}.selection = "{self.selection}": a validation gives {known or "nothing"}')
-        return float(values[self.selection])
 
     def save(self, trainer: Trainer, best: bool = False) -> None:
         """Write a new file. When it is complete, it becomes `best.ckpt` (if `best`) and `last.ckpt`.
@@ -115,7 +110,7 @@ class Checkpoints(Callback):
         return next(filter(None, exchange.gathered(own)), None)
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("best_value", "best_progress", "validated")}
+        return {name: getattr(self, name) for name in ("best_value", "best_progress", "best_by", "validated")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name, value in state_dict.items():

@@ -49,7 +49,7 @@ class ProgressBar(Callback):
         rate = self.budget.examples_seen / max(self.budget.seconds, 1e-9)
         shown = [f"{rate:,.0f} examples/s"]
         metrics = trainer.callback_metrics
-        for key in ("train/loss", "train/discriminator_loss", "val/loss", "val/bits_per_dim"):
+        for key in ("train/loss", "train/discriminator_loss", "val/loss", "val/bits_per_dim", "val/fd_domain"):
             if key in metrics:
                 shown.append(f"{key} {float(metrics[key]):.4g}")
         return "  ".join(shown)

@@ -1,0 +1,44 @@
+"""fd_domain of few samples against the validation split, for the curves and the choice of weights during training."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from genarena.data.base import ArenaDataModule
+from genarena.evaluation.evaluate import evaluate
+from genarena.evaluation.settings import EvaluationSettings
+from genarena.models.base import GenerativeModel
+from genarena.ranks import world
+from genarena.training.callbacks.sample_quality import SampleQuality
+
+METRIC = "fd_domain"
+FEWEST, MOST = 128, 500  # samples per validation: twice the dimensions of the features, and what fast samplers draw
+EVALUATIONS = 10_000  # of the network, per validation
+
+
+def number(nfe: int) -> int:
+    """Samples per validation of a sampler with `nfe` network evaluations each. It depends on no clock, so that a resumed run
+    chooses the same weights."""
+    return max(FEWEST, min(MOST, EVALUATIONS // max(1, nfe)))
+
+
+class DomainDistance:
+    """fd_domain of a model in eval mode on validation data; None where there is none (vectors, no labels, NaN samples)."""
+
+    def __init__(self, data: ArenaDataModule, settings: EvaluationSettings, num_val: int) -> None:
+        self.data, self.settings, self.num_val = data, settings, num_val
+
+    def __call__(self, model: GenerativeModel) -> float | None:
+        few = {"num_samples": number(model.nfe), "num_test": self.num_val, "split": "val", "sample_seed": 0}
+        alone = world.alone() if model.lockstep else nullcontext()  # sharded: all ranks draw all samples
+        with alone:
+            found = evaluate(model, self.data, [METRIC], replace(self.settings, **few), progress=False)
+        return found.metrics[METRIC]["value"]
+
+
+def sample_quality(
+    metrics: Sequence[str], budget: Mapping[str, Any], data: ArenaDataModule, settings: EvaluationSettings
+) -> SampleQuality | None:
+    """The callback of a run that asks for fd_domain; None for another one, which needs no domain classifier."""
+    return SampleQuality(DomainDistance(data, settings, budget["num_val"])) if METRIC in metrics else None
