@@ -1,7 +1,14 @@
+import pytest
 import torch
 
 from genarena.config import compose
 from genarena.data.digits import Digits
+from genarena.evaluation.asked import load_metric
+from genarena.evaluation.gathered import Evidence
+from genarena.evaluation.settings import EvaluationSettings
+from genarena.evaluation.subject import Subject
+from genarena.files.progress import Bars
+from genarena.metrics.base import Unavailable
 from genarena.models.baseline.heldout import Heldout
 from genarena.run import run
 from genarena.runs.folder import RunFolder
@@ -12,9 +19,34 @@ def test_samples_are_validation_examples_drawn_evenly() -> None:
     model, data = Heldout(DataSpec((1,)), capacity=40), torch.arange(60, dtype=torch.float32).view(-1, 1)
     model.withhold(data[:30])
     counts = model.sample(30_000).flatten().long().bincount(minlength=60)
-    assert counts[30:].sum() == 0 and counts[:30].min() > 800  # 1,000 expected, 31 the standard deviation
+    assert counts.tolist() == [1000] * 30 + [0] * 30
+    assert sorted(model.sample(30).flatten().tolist()) == list(range(30))
     model.withhold(data)
     assert set(model.sample(2000).flatten().tolist()) == set(range(40))
+    firsts = torch.stack([model.sample(1) for _ in range(4000)]).flatten().long().bincount(minlength=40)
+    assert firsts.min() > 50  # 100 expected, 10 the standard deviation
+
+
+def test_no_example_is_drawn_twice_in_an_evaluation() -> None:
+    """There are fewer held-out images than samples asked for, and more than a block holds: each comes once, n says how many.
+
+    With replacement 88 of these 180 images would repeat, as their own nearest neighbours, and recall would fall to 0.16.
+    """
+    data = Digits(DataSpec((1, 8, 8), 17, 10))
+    data.setup()
+    model = Heldout(data.spec).eval()
+    model.withhold(data.val.x)
+    for asked, drawn in ((1000, 180), (150, 150)):
+        subject = Subject(model, data, EvaluationSettings(num_samples=asked), Bars(shown=False))
+        evidence = Evidence(subject)
+        fake = evidence.get("fake")
+        assert len(fake) == len(fake.flatten(1).unique(dim=0)) == drawn
+        recall = load_metric("recall")()
+        recall.update(data.test.x.flatten(1).float(), fake.flatten(1).float())
+        assert recall.compute() > 0.85
+        assert evidence.get("sampler")["n"] == drawn
+    with pytest.raises(Unavailable, match="360 test examples and 150 samples"):
+        subject.require(200)
 
 
 def test_a_run_shows_the_validation_split_and_nothing_else(tmp_path) -> None:

@@ -16,7 +16,7 @@ from genarena.files.progress import Bars
 from genarena.likelihood import Likelihood
 from genarena.metrics.base import Unavailable
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Weighs
+from genarena.models.capabilities import Enumerates, Weighs
 from genarena.ranks import exchange, seeds
 from genarena.spec import DataSpec
 
@@ -74,9 +74,20 @@ class Subject:
     def _held_out(self) -> Split:
         return getattr(self.data, self.settings.split)
 
+    @property
+    def num_samples(self) -> int:
+        """How many samples are drawn: `num_samples`, or as many as a model that has finitely many can give."""
+        wanted = self.settings.num_samples
+        return min(wanted, self.model.size) if isinstance(self.model, Enumerates) else wanted
+
+    def sample_slices(self) -> list[slice]:
+        """The blocks of the samples; a single one for a model whose samples must not repeat."""
+        whole = isinstance(self.model, Enumerates)
+        return [slice(0, self.num_samples)] if whole else self.slices(self.num_samples)
+
     def require(self, examples: int, because: str = "", samples: int = 1) -> None:
         """Raise Unavailable if there are fewer test examples or samples than `examples`, or fewer samples than `samples`."""
-        num_test, num_samples = min(self._held_out.size, self.settings.num_test), self.settings.num_samples
+        num_test, num_samples = min(self._held_out.size, self.settings.num_test), self.num_samples
         reason = f" ({because})" if because else ""
         if num_samples < samples:
             raise Unavailable(f"needs at least {samples:,} samples{reason}; there are {num_samples:,}")

@@ -23,10 +23,7 @@ class Represents(ABC):
 
     @abstractmethod
     def represent(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """A vector (N, D) per example x (N, *shape), float32.
-
-        In eval mode it is deterministic, and no row depends on another.
-        """
+        """A vector (N, D) per example x (N, *shape), float32. In eval mode it is fixed, and no row depends on another."""
 
 
 class Encodes(Represents):
@@ -55,6 +52,14 @@ class Withholds(ABC):
     @abstractmethod
     def withhold(self, x: Tensor) -> None:
         """Validation examples (N, *shape), before training."""
+
+
+class Enumerates(ABC):
+    """Finitely many different samples, `size` of them: `sample(size)` has each once, and an evaluation asks for no more."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int: ...
 
 
 class Denoises(ABC):

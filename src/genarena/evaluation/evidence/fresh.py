@@ -17,7 +17,7 @@ class FreshExamples(Kind):
     @piece
     def fresh(self) -> Fresh:
         """The examples, or why there are none. A metric has a value without them, so nothing is raised."""
-        count, pools = self.shared.num_samples, self._pools()
+        count, pools = self.subject.num_samples, self._pools()
         for source, pool in pools.items():
             if len(pool) >= count:
                 order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(1))[:count]
@@ -34,7 +34,7 @@ class FreshExamples(Kind):
         pools = {name: pool for name, pool in pools.items() if pool is not None and pool is not held_out}
         if len(pools) == 2 and all(isinstance(pool, Tensor) for pool in pools.values()):
             total = sum(map(len, pools.values()))
-            if max(map(len, pools.values())) < self.shared.num_samples <= total:
+            if max(map(len, pools.values())) < self.subject.num_samples <= total:
                 pools["train and val"] = torch.cat(list(pools.values()))
         return pools
 

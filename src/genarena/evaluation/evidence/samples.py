@@ -28,12 +28,11 @@ class Samples(Kind):
     @piece
     def drawn(self) -> Drawn:
         """All samples of the model, including those that are not finite."""
-        num_samples = self.shared.num_samples
-        drawn = self.subject.blocks(self._draw, self.subject.slices(num_samples), "samples")
+        drawn = self.subject.blocks(self._draw, self.subject.sample_slices(), "samples")
         parts, seconds = zip(*drawn, strict=True)
         samples = torch.cat(parts)
         nonfinite = int((~torch.isfinite(samples.flatten(1))).any(dim=1).sum())
-        return Drawn(samples, sum(seconds) / num_samples, nonfinite)
+        return Drawn(samples, sum(seconds) / len(samples), nonfinite)
 
     @piece
     def fake(self, drawn: Drawn) -> Tensor:
@@ -60,7 +59,7 @@ class Samples(Kind):
         count, model = len(drawn.samples), self.subject.model
         return {
             "n": count,
-            "batch_size": min(count, blocks.block_size(self.subject.data.spec)),
+            "batch_size": self.subject.sample_slices()[0].stop,
             "seeds": dict(zip(("sample_seed", "run_seed"), self.subject.seeds, strict=True)),
             "nfe": model.nfe,
             "device": model.device.type,

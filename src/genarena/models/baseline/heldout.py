@@ -9,15 +9,17 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Withholds
+from genarena.models.baseline.replacement import positions
+from genarena.models.capabilities import Enumerates, Withholds
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 
-class Heldout(GenerativeModel, Withholds):
+class Heldout(GenerativeModel, Withholds, Enumerates):
     """x ~ the empirical distribution of at most `capacity` validation examples. No likelihood: unseen data has mass 0.
 
-    Samples are drawn with replacement, as in the memoriser, so n samples may hold fewer than n different examples.
+    Drawn without replacement: repeated samples are their own nearest neighbours, and would have no k-NN ball (recall 0.16
+    where each image of digits comes twice or more, 0.9 where each comes once).
     """
 
     family = "baseline"
@@ -44,5 +46,9 @@ class Heldout(GenerativeModel, Withholds):
         return {"loss": torch.zeros((), device=self.device)}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """Drawn with replacement; before `withhold`, a single example of zeros."""
-        return self.examples[torch.randint(int(self.count), (num_samples,), device=self.device)]
+        """Different examples, as long as there are; before `withhold`, a single example of zeros."""
+        return self.examples[positions(self.size, num_samples, self.device)]
+
+    @property
+    def size(self) -> int:
+        return int(self.count)

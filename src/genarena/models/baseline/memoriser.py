@@ -9,12 +9,14 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
+from genarena.models.baseline.replacement import positions
+from genarena.models.capabilities import Enumerates
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 
-class Memoriser(GenerativeModel):
+class Memoriser(GenerativeModel, Enumerates):
     """x ~ the empirical distribution of at most `capacity` training examples. No likelihood: unseen data has mass 0."""
 
     family = "baseline"
@@ -40,9 +42,12 @@ class Memoriser(GenerativeModel):
         return {"loss": torch.zeros((), device=self.device)}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, *shape), drawn with replacement; zeros before any training."""
-        filled = int(self.count.clamp(1, self.capacity))
-        return self.memory[torch.randint(filled, (num_samples,), device=self.device)]
+        """(num_samples, *shape): different examples, as long as there are; zeros before any training."""
+        return self.memory[positions(self.size, num_samples, self.device)]
+
+    @property
+    def size(self) -> int:
+        return int(self.count.clamp(1, self.capacity))
 
     def _offer(self, x: Tensor) -> None:
         """Example i (from 0) takes slot i while there is room; later, a slot drawn from 0 .. i if it is below `capacity`."""
