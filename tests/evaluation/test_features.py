@@ -1,17 +1,21 @@
 """The classifier and its cache."""
 
+import threading
+import time
+
 import pytest
 import torch
 
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.data.digits import Digits
-from genarena.evaluation import features
+from genarena.errors import Untrusted
+from genarena.evaluation import features, shipped
 from genarena.evaluation.asked import load_metric
 from genarena.evaluation.classifier import DomainClassifiers
-from genarena.evaluation.classifier_skill import lower_bound
+from genarena.evaluation.classifier_skill import accuracy, lower_bound, probe
 from genarena.evaluation.disturbing import blurred, disturbed, shifted
-from genarena.evaluation.features import cached, domain_classifiers
+from genarena.evaluation.features import cached, cached_once, domain_classifiers
 from genarena.files.cache import cache_folder
 from genarena.files.progress import Bars
 from genarena.likelihood import to_unit
@@ -222,4 +226,56 @@ def test_no_labels_no_classifier(spec: DataSpec) -> None:
     data = Stripes(spec)
     data.train = Split(torch.zeros(2, *spec.shape))
     with pytest.raises(Unavailable, match="with labels or attributes"):
+        domain_classifiers(data, BARS)
+
+
+def test_two_processes_train_once(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    """Threads stand for processes: each has its own lock on the file."""
+    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path))
+    built = []
+
+    def build() -> dict[str, int]:
+        built.append(threading.get_ident())
+        started.set()
+        time.sleep(0.2)  # while the other one arrives
+        return {"fine": 1}
+
+    started, found = threading.Event(), []
+    threads = [
+        threading.Thread(target=lambda: found.append(cached_once("a/x.pt", build, lambda kept: None))) for _ in "ab"
+    ]
+    threads[0].start()
+    started.wait(10)
+    threads[1].start()
+    for thread in threads:
+        thread.join(10)
+    assert (found, len(built)) == ([{"fine": 1}] * 2, 1)
+
+
+@pytest.mark.parametrize("data_id", shipped.SHIPPED)
+def test_what_is_shipped_is_small_whole_and_of_this_recipe(
+    data_id: str, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    assert (shipped.FOLDER / f"{data_id}.safetensors").stat().st_size < 1_000_000
+    stored = shipped.shipped(data_id)
+    assert stored["skill"] > 0.8 and stored["accuracy"] > 0.9 and len(stored["probe"]) == 16
+    again = tmp_path / f"{data_id}.safetensors"
+    assert shipped.write(stored, again) == shipped.SHIPPED[data_id].sha256
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    again.write_bytes(again.read_bytes()[:-1])
+    with pytest.raises(Untrusted, match="install it again"):
+        shipped.shipped(data_id)
+
+
+def test_digits_come_with_their_classifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine, the weights are the same; with another recipe they are trained."""
+    monkeypatch.setattr(features, "trained", lambda *_: pytest.fail("trained although the weights are shipped"))
+    data = Digits(DataSpec((1, 8, 8), 17, 10))
+    data.setup()
+    classifiers = domain_classifiers(data, BARS)
+    assert classifiers.digest == "f584cb57"
+    assert classifiers.accuracy == pytest.approx(accuracy(classifiers, data.test, data.train.y))
+    assert probe(classifiers, data.val) == pytest.approx(classifiers.probe, rel=1e-3)
+    with pytest.raises(BaseException, match="trained although"):
+        monkeypatch.setitem(features.RECIPE, "seed", 1)
         domain_classifiers(data, BARS)

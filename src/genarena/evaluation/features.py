@@ -16,6 +16,7 @@ from genarena.data.base import ArenaDataModule
 from genarena.errors import ArenaError, UserError
 from genarena.evaluation.classifier import RECIPE, DomainClassifiers, recipe_hash
 from genarena.evaluation.classifier_training import trained
+from genarena.evaluation.shipped import shipped
 from genarena.files.cache import alone, cache_folder
 from genarena.files.progress import Bars
 from genarena.metrics.base import Unavailable
@@ -25,22 +26,24 @@ from genarena.spec import DataSpec
 
 
 def domain_classifiers(data: ArenaDataModule, bars: Bars) -> DomainClassifiers:
-    """The classifiers of this data set, from the cache or trained now.
+    """The classifiers of this data set: those that come with the package, else from the cache, else trained now.
 
     Raises Unavailable for data other than images of integer levels with at least two classes or with attributes, and if the
     classifiers are hardly better than a guess: then labels and images have little to do with each other.
     """
     _check(data)
-    name = f"{data.facts['id']}/classifiers-{recipe_hash()}.pt"
-    stored = exchange.from_zero(
-        lambda: cached_once(name, lambda: trained(data, bars), check=lambda kept: _restored(data.spec, kept))
-    )
+    stored = exchange.from_zero(lambda: shipped(data.facts["id"]) or _own(data, bars))
     if not stored["skill"] >= RECIPE["least_skill"]:
         raise Unavailable(
             f"the classifiers of {data.name} avoid {stored['skill']:.0%} of the mistakes of a guess on validation images, less "
             f"than {RECIPE['least_skill']:.0%}: their features say little about these images"
         )
     return _restored(data.spec, stored)
+
+
+def _own(data: ArenaDataModule, bars: Bars) -> dict[str, Any]:
+    name = f"{data.facts['id']}/classifiers-{recipe_hash()}.pt"
+    return cached_once(name, lambda: trained(data, bars), check=lambda kept: _restored(data.spec, kept))
 
 
 def _check(data: ArenaDataModule) -> None:
