@@ -6,9 +6,10 @@ import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
 
-from genarena.metrics import c_t
 from genarena.metrics.base import Unavailable, content_order
-from genarena.metrics.c_t import CT, mann_whitney_z, partition
+from genarena.metrics.c_t import CT
+from genarena.statistics.cells import centres, num_cells
+from genarena.statistics.copying import ranked
 
 
 def moons(n: int, seed: int) -> torch.Tensor:
@@ -21,10 +22,9 @@ def moons(n: int, seed: int) -> torch.Tensor:
     return torch.stack([x, y], 1) + 0.1 * torch.randn(n, 2, generator=generator, dtype=torch.float64)
 
 
-def measure(train: torch.Tensor, real: torch.Tensor, fake: torch.Tensor, parts: int = 1) -> tuple[float, dict]:
+def measure(train: torch.Tensor, real: torch.Tensor, fake: torch.Tensor) -> tuple[float, dict]:
     metric = CT()
-    for real_part, fake_part in zip(real.chunk(parts), fake.chunk(parts), strict=True):
-        metric.update(train, real_part, fake_part, content_order(train))
+    metric.update(centres(train[content_order(train)], num_cells(len(fake))), train, real, fake)
     return metric.compute(), metric.record()
 
 
@@ -36,14 +36,16 @@ def test_z_equals_scipy(ties: bool) -> None:
         fake, real = fake.round(0), real.round(0)
     u = mannwhitneyu(fake, real).statistic
     expected = (u - 40 * 55 / 2) / np.sqrt(40 * 55 * (40 + 55 + 1) / 12)
-    assert mann_whitney_z(fake, real) == pytest.approx(expected, rel=1e-12)
+    found = ranked(torch.from_numpy(fake), torch.from_numpy(real))
+    assert found.z == pytest.approx(expected, rel=1e-12)
+    assert found.below == pytest.approx(1.0 - u / (40 * 55), rel=1e-12)
 
 
 def test_equals_the_definition_cell_by_cell() -> None:
     train, real, fake = moons(400, 0), moons(300, 1), moons(1000, 2)
     value, record = measure(train, real, fake)
-    cells = partition(train[content_order(train)], 5)
-    labels = [cells.predict(rows.numpy()) for rows in (train, real, fake)]
+    middles = centres(train[content_order(train)], 5)
+    labels = [cdist(rows, middles).argmin(1) for rows in (train, real, fake)]
     total, weight = 0.0, 0
     for cell in range(5):
         own, test, samples = (rows[label == cell] for rows, label in zip((train, real, fake), labels, strict=True))
@@ -89,9 +91,43 @@ def test_cells_that_do_not_count() -> None:
         measure(train, real, fake[:19])
 
 
-def test_order_and_batches_do_not_matter() -> None:
+def test_order_does_not_matter() -> None:
     train, real, fake = moons(300, 0), moons(200, 1), moons(600, 2)
     generator = torch.Generator().manual_seed(0)
     shuffled = [rows[torch.randperm(len(rows), generator=generator)] for rows in (train, real, fake)]
-    assert measure(*shuffled, parts=4)[0] == pytest.approx(measure(train, real, fake)[0], rel=1e-9)
-    assert c_t.MOST_CELLS == 50
+    assert measure(*shuffled)[0] == pytest.approx(measure(train, real, fake)[0], rel=1e-9)
+    assert num_cells(10_000) == num_cells(50_000) == 50
+
+
+@pytest.mark.parametrize("noise, low, high", [(0.0, 0.7, 1.4), (0.1, 0.7, 1.4)])
+def test_the_stated_errors_are_those_of_repeated_draws(noise: float, low: float, high: float) -> None:
+    """Test examples and samples drawn anew 60 times, with and without a difference."""
+    train, values, errors, null = moons(400, 0), [], [], 0.0
+    generator = torch.Generator().manual_seed(7)
+    for draw in range(60):
+        fake = moons(600, 2 * draw + 2)
+        fake = fake + noise * torch.randn(fake.shape, generator=generator, dtype=torch.float64)
+        value, record = measure(train, moons(400, 2 * draw + 1), fake)
+        values.append(value)
+        errors.append(record["standard_error"])
+        null = record["null_sd"]
+    spread = torch.tensor(values).std().item()
+    assert low < torch.tensor(errors).square().mean().sqrt().item() / spread < high
+    if not noise:
+        assert low < null / spread < high
+        assert abs(sum(values) / 60) < 3.5 * null / 60**0.5
+
+
+def test_only_copies_give_an_alarm() -> None:
+    train, real = moons(500, 0), moons(1000, 1)
+    generator = torch.Generator().manual_seed(3)
+    copies = train[torch.randint(500, (1000,), generator=generator)]
+    assert measure(train, real, copies)[1]["alarm"].startswith("a sample is nearer to the training examples than")
+    assert "alarm" not in measure(train, real, moons(1000, 2))[1]
+    many = moons(5000, 5)
+    crowded = many[
+        np.sort(cdist(many, moons(2000, 6)), axis=1)[:, 20].argsort()[:1000]
+    ]  # from the densest fifth of space
+    value, record = measure(train, real, crowded)
+    assert value / record["null_sd"] < -6.0
+    assert "alarm" not in record

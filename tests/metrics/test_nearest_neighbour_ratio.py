@@ -1,27 +1,31 @@
-"""Memorisation: 0 for copies, 1 for fresh draws, and the distances in between."""
+"""Memorisation: 0 for copies, 1 for fresh draws, and the distances in between; copies that are shifted; the alarm."""
 
 import pytest
 import torch
+from torch import Tensor
 
-from genarena.metrics import nearest_neighbour_ratio
-from genarena.metrics.base import Unavailable, content_order
+from genarena.metrics.base import Unavailable
 from genarena.metrics.nearest_neighbour_ratio import NearestNeighbourRatio
+from genarena.statistics.copying import closeness
 
 
-def images(n: int, seed: int) -> torch.Tensor:
+def images(n: int, seed: int, side: int = 4) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 17, (n, 1, 4, 4), generator=generator, dtype=torch.uint8)
+    return torch.randint(0, 17, (n, 1, side, side), generator=generator, dtype=torch.uint8)
 
 
-def order(fake: torch.Tensor) -> torch.Tensor:
-    """By content, as `Evidence.fake_order` is."""
-    return torch.tensor(sorted(range(len(fake)), key=lambda row: fake[row].flatten().tolist()))
+def blobs(n: int, seed: int, side: int = 12) -> Tensor:
+    """Grey images of three smooth spots each at random places, on black; no two are alike."""
+    generator = torch.Generator().manual_seed(seed)
+    at = 2 + (side - 5) * torch.rand(n, 3, 2, 1, 1, generator=generator)
+    grid = torch.arange(side, dtype=torch.float32)
+    squares = (grid[:, None] - at[:, :, 0]) ** 2 + (grid - at[:, :, 1]) ** 2
+    return (250 * torch.exp(-squares / 2).amax(1, keepdim=True)).round().to(torch.uint8)
 
 
-def measure(fake: torch.Tensor, real: torch.Tensor, train: torch.Tensor, parts: int = 1) -> tuple[float, dict]:
+def measure(fake: Tensor, real: Tensor, train: Tensor, shift: int = 0) -> tuple[float, dict]:
     metric = NearestNeighbourRatio()
-    for fake_part, real_part in zip(fake.chunk(parts), real.chunk(parts), strict=True):
-        metric.update(fake_part, real_part, train, order(fake_part))
+    metric.update(closeness(fake, train, shift), closeness(real, train, shift), train)
     return metric.compute(), metric.record()
 
 
@@ -41,21 +45,81 @@ def test_known_distances() -> None:
     assert (value, record["median_distance"], record["copies"]) == (0.25, 2.0, pytest.approx(1 / 3))
 
 
-def test_order_and_batches_do_not_matter() -> None:
+def test_order_does_not_matter() -> None:
     fake, real, train = images(60, 0), images(40, 1), images(80, 2)
-    assert measure(fake.flip(0), real.flip(0), train.flip(0), parts=5) == measure(fake, real, train)
-
-
-def test_which_queries_are_looked_up_is_a_matter_of_content(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest_neighbour_ratio, "QUERIES", 25)
-    fake, real, train = images(60, 0), images(40, 1), images(80, 2)
-    chosen = fake[order(fake)[:25]]
-    assert measure(fake, real, train) == measure(chosen, real[content_order(real)[:25]], train)
-    assert measure(fake.flip(0), real.flip(0), train) == measure(fake, real, train)
-    assert measure(fake, real, train, parts=4)[1]["n"] == 25
+    assert measure(fake.flip(0), real.flip(0), train.flip(0), shift=1) == measure(fake, real, train, shift=1)
 
 
 def test_no_ratio_to_nothing() -> None:
     train = images(50, 0)
     with pytest.raises(Unavailable, match="copies of training examples"):
         measure(images(10, 1), train[:10], train)
+
+
+@pytest.mark.parametrize("down, right", [(1, 0), (0, -1), (-1, 1)])
+def test_a_shifted_copy_is_a_copy(down: int, right: int) -> None:
+    train, real = blobs(400, 0), blobs(300, 1)
+    shifted = train[:200].roll((down, right), (2, 3))
+    assert measure(shifted, real, train)[0] > 0.5  # without tolerance they look new
+    value, record = measure(shifted, real, train, shift=1)
+    assert (value, record["copies"], record["copies_real"]) == (0.0, 1.0, 0.0)
+    assert "of the samples, and" in record["alarm"]
+    fair, record = measure(blobs(300, 2), real, train, shift=1)
+    assert fair == pytest.approx(1.0, abs=0.1)
+    assert "alarm" not in record
+
+
+def test_distances_under_shifts_are_those_of_plain_loops() -> None:
+    queries, train = images(6, 0, side=5), images(9, 1, side=5)
+    padded = torch.nn.functional.pad(train.double(), (1, 1, 1, 1), value=torch.nan)
+    best = torch.full((6,), torch.inf, dtype=torch.float64)
+    for down in range(3):
+        for right in range(3):
+            moved = padded[:, :, down : down + 5, right : right + 5]
+            square = (queries.double()[:, None] - moved[None]).square().flatten(2).nanmean(2) * 25
+            best = torch.minimum(best, square.sqrt().min(1).values)
+    found = closeness(queries, train, 1)
+    assert found.nearest.tolist() == pytest.approx(best.tolist(), rel=1e-12)
+    assert found.usual.tolist() == pytest.approx(
+        (queries.double()[:, None] - train.double()).flatten(2).norm(dim=2).max(1).values.tolist()
+    )
+
+
+@pytest.mark.parametrize("num_train, num_real", [(1000, 360), (2000, 1000)])
+def test_one_copy_in_ten_is_found_and_new_samples_are_not_accused(num_train: int, num_real: int) -> None:
+    """Vectors: 20 honest models and 20 of which every tenth sample is a training example with a little noise."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(n: int) -> Tensor:
+        return torch.randn(n, 6, generator=generator)
+
+    accused = found = 0
+    for _ in range(20):
+        train, fake = draw(num_train), draw(1000)
+        real = closeness(draw(num_real), train, 0)
+        for copied in (False, True):
+            if copied:
+                fake[:100] = train[:100] + 0.01 * draw(100)
+            metric = NearestNeighbourRatio()
+            metric.update(closeness(fake, train, 0), real, train)
+            found += copied and "alarm" in metric.record()
+            accused += not copied and "alarm" in metric.record()
+    assert (accused, found) == (0, 20)
+
+
+@pytest.mark.parametrize("change", ["shrunk", "spread", "collapsed"])
+def test_bad_samples_are_no_copies(change: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, real, fake = (torch.randn(n, 6, generator=generator) for n in (1000, 500, 800))
+    fake = {"shrunk": 0.5 * fake, "spread": 3.0 * fake, "collapsed": fake[:1].expand(800, -1)}[change]
+    assert "alarm" not in measure(fake, real, train)[1]
+
+
+def test_the_standard_error_is_that_of_repeated_draws() -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, values, errors = torch.randn(300, 4, generator=generator), [], []
+    for _ in range(60):
+        value, record = measure(*(torch.randn(n, 4, generator=generator) for n in (200, 150)), train)
+        values.append(value)
+        errors.append(record["standard_error"])
+    assert 0.7 < torch.tensor(errors).square().mean().sqrt() / torch.tensor(values).std() < 1.4

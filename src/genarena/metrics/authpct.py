@@ -5,19 +5,15 @@ A sample is authentic when its nearest training example is nearer to some other 
 domain classifier, without the paper's embedding into a sphere; for vectors, the vectors themselves.
 """
 
+import math
 from typing import Any
 
 from torch import Tensor
 
-from genarena.metrics.base import ArenaMetric, Unavailable, finite_rows, joined
-from genarena.statistics.neighbours import nearest
+from genarena.metrics.base import ArenaMetric
+from genarena.statistics.copying import CHANCE, excess
 
-
-def authentic(points: Tensor, train: Tensor) -> Tensor:
-    """(N,) booleans: d(x, t) > d(t, t'), with t the training example nearest to x, and t' the other one nearest to t."""
-    distances, index = nearest(points, train)
-    to_others = nearest(train[index[:, 0]], train, k=2)[0][:, 1]  # the first is t itself, or a copy of it
-    return distances[:, 0] > to_others
+LEAST = 0.5  # an alarm is given below this share of what test examples have
 
 
 class AuthPct(ArenaMetric):
@@ -30,30 +26,33 @@ class AuthPct(ArenaMetric):
     title = "AuthPct"
     unit = "%"
     higher_is_better = None
+    towards_real = True
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("fake_authentic", default=[], dist_reduce_fx="cat")
-        self.add_state("real_authentic", default=[], dist_reduce_fx="cat")
-        self.num_train = 0
-
-    def update(self, train_features: Tensor, real_features: Tensor, fake_features: Tensor) -> None:
-        """Features (L, F), (N, F) and (M, F) of the training examples, test examples and samples."""
-        self.num_train = len(train_features)
-        if self.num_train < 2:
-            raise Unavailable("needs at least 2 training examples")
-        train = finite_rows("training", train_features)
-        self.real_authentic.append(authentic(finite_rows("real", real_features), train))
-        self.fake_authentic.append(authentic(finite_rows("fake", fake_features), train))
+    def update(self, fake_authentic: Tensor, real_authentic: Tensor, train_features: Tensor) -> None:
+        """Whether samples (M,) and test examples (N,) are authentic, with respect to training examples (L, F)."""
+        self.fake, self.real, self.num_train = fake_authentic, real_authentic, len(train_features)
 
     def compute(self) -> float:
-        return 100.0 * joined(self.fake_authentic).double().mean().item()
+        return 100.0 * self.fake.double().mean().item()
 
     def record(self) -> dict[str, Any]:
-        fake, real = joined(self.fake_authentic), joined(self.real_authentic)
-        return {
-            "n": len(fake),
-            "n_real": len(real),
+        n, share, usual = len(self.fake), self.fake.double().mean().item(), self.real.double().mean().item()
+        facts = {
+            "n": n,
+            "n_real": len(self.real),
             "n_train": self.num_train,
-            "real": 100.0 * real.double().mean().item(),
+            "standard_error": 100.0 * math.sqrt(share * (1.0 - share) / n),
+            "real": 100.0 * usual,
+            "real_from": "test",
+        }
+        return facts | self._alarm(share, usual)
+
+    def _alarm(self, share: float, usual: float) -> dict[str, str]:
+        copies = [int((~side).sum()) for side in (self.fake, self.real)]
+        chance = excess(copies[0], len(self.fake), copies[1], len(self.real))
+        if share >= LEAST * usual or chance >= CHANCE:
+            return {}
+        return {
+            "alarm": f"{100 * share:.0f}% of the samples, and {100 * usual:.0f}% of the test examples, are further from the "
+            f"training examples than these from each other (p = {chance:.0e})"
         }

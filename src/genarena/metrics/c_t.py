@@ -9,78 +9,85 @@ least 20 samples. With fewer samples there are fewer cells, one for every 200. D
 of the domain classifier instead of an autoencoder's; for vectors, the vectors themselves.
 """
 
+import math
 from typing import Any
 
-import numpy as np
-from scipy.stats import rankdata
-from sklearn.cluster import KMeans
 from torch import Tensor
 
-from genarena.metrics.base import ArenaMetric, Unavailable, finite_rows, joined
-from genarena.statistics.neighbours import nearest_distances
+from genarena.metrics.base import ArenaMetric, Unavailable, finite_rows
+from genarena.statistics.copying import ranked
+from genarena.statistics.neighbours import nearest, nearest_distances
 
-MOST_CELLS = 50
-SAMPLES_PER_CELL = 200
 FEWEST = 20  # samples in a cell that is used
-
-
-def partition(train: Tensor, num_cells: int) -> KMeans:
-    """Voronoi cells of k-means centres of the training rows (L, F); the initial centres depend on the rows' order."""
-    return KMeans(min(num_cells, len(train)), n_init=1, random_state=0).fit(train.numpy())
-
-
-def mann_whitney_z(fake: np.ndarray, real: np.ndarray) -> float:
-    """(U - m n / 2) / sqrt(m n (m + n + 1) / 12), U the number of (sample, test) pairs whose sample is further away."""
-    m, n = len(fake), len(real)
-    u = rankdata(np.concatenate([fake, real]))[:m].sum() - m * (m + 1) / 2
-    return float((u - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))
+FAR_BELOW = -6.0  # standard deviations under the null, for an alarm
+NEARER = 0.95  # and the probability that a sample is nearer than a test example: what is merely typical stays below
 
 
 class CT(ArenaMetric):
-    """sum over cells of P_n(cell) Z_U(cell) / sum over cells of P_n(cell)."""
+    """sum over cells of P_n(cell) Z_U(cell) / sum over cells of P_n(cell).
+
+    For samples as new as test examples its expectation is 0 and its standard deviation `null_sd` of the record, not 1.
+    """
 
     title = "C_T"
-    unit = "z"
     higher_is_better = None
+    towards_real = True
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("train_rows", "real_rows", "fake_rows"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
         self.cells: list[dict[str, Any]] = []
+        self.counts: dict[str, int] = {}
 
-    def update(self, train_features: Tensor, real_features: Tensor, fake_features: Tensor, train_order: Tensor) -> None:
-        """Features (L, F), (N, F) and (M, F) of the training examples, test examples and samples.
-
-        `train_order` (L,): an order by the content of the examples; features may differ in the last bit.
-        """
-        self.train_rows = [finite_rows("training", train_features[train_order])]
-        self.real_rows.append(finite_rows("real", real_features))
-        self.fake_rows.append(finite_rows("fake", fake_features))
+    def update(self, train_cells: Tensor, train_features: Tensor, real_features: Tensor, fake_features: Tensor) -> None:
+        """Centres (K, F) of the cells; features (L, F), (N, F) and (M, F) of training examples, test examples and samples."""
+        sets = {
+            "n_train": ("training", train_features),
+            "n_real": ("real", real_features),
+            "n": ("fake", fake_features),
+        }
+        rows = {count: finite_rows(name, features) for count, (name, features) in sets.items()}
+        self.counts = {count: len(part) for count, part in rows.items()}
+        places = {count: nearest(part, train_cells.to(part.dtype))[1][:, 0] for count, part in rows.items()}
+        self.cells = []
+        for cell in range(len(train_cells)):
+            own, test, samples = (part[places[count] == cell] for count, part in rows.items())
+            if len(samples) >= FEWEST and len(test) and len(own):
+                found = ranked(*(nearest_distances(part, own) for part in (samples, test)))
+                self.cells.append({"n": len(samples), "n_real": len(test), **found._asdict()})
 
     def compute(self) -> float:
-        train, real, fake = (joined(rows) for rows in (self.train_rows, self.real_rows, self.fake_rows))
-        num_cells = max(1, min(MOST_CELLS, len(fake) // SAMPLES_PER_CELL))
-        cells = partition(train, num_cells)
-        in_train, in_real, in_fake = (cells.predict(rows.numpy()) for rows in (train, real, fake))
-        self.cells = []
-        for cell in range(cells.n_clusters):
-            own, test, samples = train[in_train == cell], real[in_real == cell], fake[in_fake == cell]
-            if len(samples) < FEWEST or not len(test) or not len(own):
-                continue
-            distances = (nearest_distances(rows, own).numpy() for rows in (samples, test))
-            self.cells.append({"n": len(samples), "n_real": len(test), "z": mann_whitney_z(*distances)})
         if not self.cells:
             raise Unavailable(f"no cell holds {FEWEST} samples and a test example")
-        weights = [cell["n_real"] for cell in self.cells]
-        return float(np.average([cell["z"] for cell in self.cells], weights=weights))
+        return self._mean("z")
+
+    def _mean(self, name: str) -> float:
+        """Over the cells, weighted by their test examples."""
+        return sum(cell["n_real"] * cell[name] for cell in self.cells) / self._weight
+
+    @property
+    def _weight(self) -> int:
+        return sum(cell["n_real"] for cell in self.cells)
+
+    def _spread(self, errors: list[float]) -> float:
+        """Standard deviation of the mean over cells, from those in the cells."""
+        squares = (cell["n_real"] ** 2 * error**2 for cell, error in zip(self.cells, errors, strict=True))
+        return math.sqrt(sum(squares)) / self._weight
 
     def record(self) -> dict[str, Any]:
-        """`cells`: the cells that are used, with their z."""
-        return {
-            "n": sum(map(len, self.fake_rows)),
-            "n_real": sum(map(len, self.real_rows)),
-            "n_train": sum(map(len, self.train_rows)),
+        """`cells`: the cells that are used: z, its standard error, and the probability `below` that a sample is nearer to the
+        training examples than a test example."""
+        null_sd = self._spread([1.0] * len(self.cells))
+        facts = {
+            **self.counts,
+            "standard_error": self._spread([cell["error"] for cell in self.cells]),
+            "null_sd": null_sd,
+            "real": 0.0,
+            "real_from": "test",
             "fewest": FEWEST,
             "cells": self.cells,
         }
+        nearer, distance = self._mean("below"), self._mean("z") / null_sd
+        if distance > FAR_BELOW or nearer < NEARER:
+            return facts
+        text = f"a sample is nearer to the training examples than a test example with probability {nearer:.2f}"
+        return facts | {"alarm": f"{text} ({distance:.0f} standard deviations below that of new data)"}

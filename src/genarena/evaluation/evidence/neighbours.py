@@ -1,14 +1,14 @@
 """Neighbours in the space that `features.space` names: what precision, recall, density and coverage share."""
 
-import hashlib
-
-import torch
 from torch import Tensor
 
-from genarena.evaluation import features
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.metrics.base import Fresh, content_order, finite_rows
-from genarena.statistics.manifolds import Kept, Manifolds, Reference
+from genarena.evaluation.shelf import Shelf
+from genarena.metrics.base import Fresh, Unavailable, content_order, finite_rows
+from genarena.statistics.copying import authentic, spacing
+from genarena.statistics.manifolds import Manifolds, Reference
+
+TABLE = 2**16  # training examples: of more, only the neighbours of those that are needed are searched
 
 
 class Neighbours(Kind):
@@ -25,7 +25,7 @@ class Neighbours(Kind):
         n = min(len(real_features), len(fake_features))
         test = finite_rows("real", real_features[content_order(real)[:n]])
         fake = finite_rows("fake", fake_features[fake_order[:n]])
-        return Manifolds(test, fake, self.subject.model.device, self._kept(test))
+        return Manifolds(test, fake, self.subject.model.device, self.shelf.under(test))
 
     @piece
     def real_manifolds(self, fake_manifolds: Manifolds, fresh_features: Fresh) -> Reference:
@@ -34,13 +34,31 @@ class Neighbours(Kind):
         if fresh_features.rows is None:
             return Reference(None, reason=fresh_features.reason)
         other = finite_rows("fresh", fresh_features.rows[: len(manifolds.real)])
-        kept = self._kept(manifolds.real, other)
+        kept = self.shelf.under(manifolds.real, other)
         return Reference(Manifolds(manifolds.real, other, manifolds.device, kept, all_kept=True), fresh_features.source)
 
-    def _kept(self, *sets: Tensor) -> Kept:
-        """Keeps results in the cache of the data set, under a hash of the features themselves."""
-        hasher = hashlib.blake2b(digest_size=8)
-        for rows in sets:
-            hasher.update(rows.contiguous().view(torch.uint8).numpy())
-        folder, digest = self.subject.data.facts["id"], hasher.hexdigest()
-        return lambda name, make: features.cached(f"{folder}/neighbours-{digest}-{name}.pt", make)
+    @piece
+    def train_spacing(self, train_features: Tensor) -> Tensor | None:
+        """(L,) float64, the distance of each training example to its nearest other; None if that would take too long."""
+        train = finite_rows("training", train_features)
+        if len(train) < 2:
+            raise Unavailable("needs at least 2 training examples")
+        if len(train) > TABLE:
+            return None
+        return self.shelf.under(train)("spacing", lambda: spacing(train, self.subject.model.device))
+
+    @piece
+    def fake_authentic(self, fake_features: Tensor, train_features: Tensor, train_spacing: Tensor | None) -> Tensor:
+        """(M,) booleans: whether a sample is further from its nearest training example than that is from its own neighbour."""
+        return authentic(finite_rows("fake", fake_features), train_features, train_spacing, self.subject.model.device)
+
+    @piece
+    def real_authentic(self, real_features: Tensor, train_features: Tensor, train_spacing: Tensor | None) -> Tensor:
+        """(N,) the same of the test examples."""
+        real, device = finite_rows("real", real_features), self.subject.model.device
+        kept = self.shelf.under(real, train_features)
+        return kept("authentic", lambda: authentic(real, train_features, train_spacing, device))
+
+    @property
+    def shelf(self) -> Shelf:
+        return Shelf(self.subject.data.facts["id"])

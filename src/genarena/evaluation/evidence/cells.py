@@ -1,0 +1,22 @@
+"""Cells of the training examples, in the space that `features.space` names."""
+
+from torch import Tensor
+
+from genarena.evaluation.evidence.base import Kind, piece
+from genarena.evaluation.shelf import Shelf
+from genarena.metrics.base import finite_rows
+from genarena.statistics.cells import MOST_CELLS, POINTS_PER_CELL, STARTS, centres, num_cells
+
+
+class Cells(Kind):
+    """In each of them samples and test examples are compared by themselves. Kept on disk."""
+
+    in_chosen_space = True
+    constants = {"most_cells": MOST_CELLS, "samples_per_cell": POINTS_PER_CELL, "cells_starts": STARTS}
+
+    @piece
+    def train_cells(self, train_features: Tensor, train_order: Tensor, fake_features: Tensor) -> Tensor:
+        """(K, F), their centres."""
+        train, cells = finite_rows("training", train_features[train_order]), num_cells(len(fake_features))
+        kept = Shelf(self.subject.data.facts["id"]).under(train)
+        return kept(f"cells-{cells}-starts{STARTS}", lambda: centres(train, cells))
