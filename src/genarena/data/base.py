@@ -107,6 +107,10 @@ class ArenaDataModule(LightningDataModule, ABC):
         """Facts that are part of the data id, besides the examples: crop, interpolation, ...; JSON-able."""
         return {}
 
+    def log_density(self, x: Tensor) -> Tensor | None:
+        """log p(x) of rows (N, *shape), (N,) float64 nats, for data drawn from a density p that is known; else None."""
+        return None
+
     @property
     def training_split(self) -> Split:
         """The split from which training batches are drawn, before `augment`. Usually `train`; another one if `augment`

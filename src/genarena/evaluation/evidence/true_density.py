@@ -1,0 +1,19 @@
+"""The density that data was drawn from, where it is known."""
+
+from torch import Tensor
+
+from genarena.evaluation.evidence.base import Kind, piece
+from genarena.metrics.base import Unavailable
+
+
+class TrueDensity(Kind):
+    """Of data that is drawn from formulas (`toy2d`)."""
+
+    @piece
+    def true_log_prob(self) -> Tensor:
+        """(N,) float64 nats of the `real` examples."""
+        data = self.subject.data
+        values = data.log_density(self.subject.test(self.shared.num_test).x)
+        if values is None:
+            raise Unavailable(f"the density that {data.name} was drawn from is not known")
+        return values

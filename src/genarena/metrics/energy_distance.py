@@ -1,0 +1,30 @@
+"""Energy distance of vectors (Szekely & Rizzo 2013, doi 10.1016/j.jspi.2013.03.018): 0 only for equal distributions.
+
+Every coordinate is divided by its standard deviation in the training set. Differs from the paper: the unbiased estimate,
+without pairs of an example with itself, whose expectation is the distance at any number of examples; so it can be negative.
+"""
+
+from torch import Tensor
+
+from genarena.metrics.base import Fresh, TwoSampleMetric
+from genarena.statistics.kernel import minus_distance, sums_within, two_sample
+
+
+class EnergyDistance(TwoSampleMetric):
+    """2 E|x - y| - E|x - x'| - E|y - y'|, Euclidean, over test examples x and samples y."""
+
+    title = "energy distance"
+    min_examples = 50
+    too_few = "its standard error is found from the spread over the examples"
+
+    def update(self, real_vectors: Tensor, fake_vectors: Tensor, fresh_vectors: Fresh | None = None) -> None:
+        """Standardised vectors (N, D) and (M, D), and M real ones in place of samples."""
+        self.keep(real_vectors, fake_vectors, fresh_vectors)
+
+    def compute(self) -> float:
+        real, fake = self.rows(at_least=2)
+        among_real = sums_within(real, minus_distance)
+        value, error = two_sample(real, fake, minus_distance, among_real)
+        self.facts = {"standard_error": error}
+        self.facts |= self.real_facts(lambda rows: two_sample(real, rows, minus_distance, among_real).value)
+        return value
