@@ -15,11 +15,12 @@ def stored_run(job: Job, name: str, row: dict | None) -> Path:
     (folder / "config.yaml").write_text(json.dumps(job.cfg))  # JSON is YAML
     if row is not None:
         whole = {
-            "schema_version": 1,
+            "schema_version": results.SCHEMA_VERSION,
             "model": "made",
             "family": "autoregressive",
             "data": {"id": "d", "split": "test"},
-            "protocol": {"id": "p"},
+            "protocol": {"version": 5, "metrics": {}},
+            "line": {"id": "l", "settings": {}, "sources": {}},
             "metrics": {},
             "overrides": [],
             "likelihood": "exact",

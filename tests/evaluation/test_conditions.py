@@ -85,8 +85,8 @@ def test_prompted_samples_take_a_fixed_list(data: Halves) -> None:
     assert torch.equal(torch.cat(model.scored), data.test.y)
     assert record["class_accuracy"]["conditions"] == "prompted: 2 x label, in turn"
     assert record["class_accuracy"]["value"] == pytest.approx(record["class_accuracy"]["real"], abs=0.1)
-    names = ["class_accuracy"]
-    assert protocol(names, prompted)["id"] != protocol(names, SETTINGS)["id"]
+    paired = protocol(["class_accuracy"], SETTINGS, data=data)["metrics"]["class_accuracy"]
+    assert record["class_accuracy"]["protocol"] != paired["id"]
 
 
 def test_attributes_are_prompted_one_at_a_time() -> None:

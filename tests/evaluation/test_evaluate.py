@@ -18,7 +18,6 @@ from genarena.evaluation.evidence.base import kinds
 from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.protocol import protocol
 from genarena.evaluation.settings import EvaluationSettings
-from genarena.evaluation.weights import PUBLISHED
 from genarena.likelihood import Likelihood
 from genarena.metrics import names
 from genarena.models.base import GenerativeModel
@@ -405,27 +404,15 @@ def test_a_set_without_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     assert metrics["nearest_neighbour_ratio"]["value"] > 0.5
 
 
-def test_protocol_id_follows_what_defines_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    base = protocol(["recall", "bits_per_dim"], SETTINGS)
-    assert base == protocol(["bits_per_dim", "recall", "recall"], SETTINGS)
-    json.dumps(base)
-    assert base["networks"] == {"domain": features.recipe_hash()}
-    assert protocol(["fid", "nll_nats"], SETTINGS)["networks"] == {"inception": PUBLISHED["inception"].sha256}
-    longer = {"ais_nll_nats": {"steps": 501}}
-    assert base == protocol(["recall", "bits_per_dim"], SETTINGS, longer)  # no metric of it anneals
-    assert protocol(["ais_nll_nats"], SETTINGS)["id"] != protocol(["ais_nll_nats"], SETTINGS, longer)["id"]
-    default = {"ais_nll_nats": {"steps": 500}}
-    assert protocol(["ais_nll_nats"], SETTINGS) == protocol(["ais_nll_nats"], SETTINGS, default)
-    ids = {
-        base["id"],
-        protocol(["recall"], SETTINGS)["id"],
-        protocol(["recall", "bits_per_dim"], EvaluationSettings())["id"],
+def test_every_record_has_the_id_of_its_protocol(data: Halves) -> None:
+    """Also that of a metric without a value."""
+    evaluation = run(Noise(SPEC), data, "nll_nats", "fid", "nearest_neighbour_ratio")
+    rules = protocol(["nll_nats", "fid", "nearest_neighbour_ratio"], SETTINGS, data=data)
+    assert evaluation.protocol == rules
+    assert evaluation.metrics["fid"]["value"] is None
+    assert {name: record["protocol"] for name, record in evaluation.metrics.items()} == {
+        name: each["id"] for name, each in rules["metrics"].items()
     }
-    monkeypatch.setitem(features.RECIPE, "seed", 1)
-    ids.add(protocol(["recall", "bits_per_dim"], SETTINGS)["id"])
-    assert len(ids) == 4
-    with pytest.raises(UserError, match="did you mean recall"):
-        protocol(["recal"], SETTINGS)
 
 
 @pytest.mark.parametrize("wrong", [{"num_samples": 0}, {"num_test": 2.0}, {"sample_seed": -1}])
@@ -474,8 +461,7 @@ def test_validation_is_another_protocol_that_never_looks_at_the_test_split() -> 
     data.setup()
     chosen = ["bits_per_dim", "nearest_neighbour_ratio", "sampling_seconds"]
     on_val = dataclasses.replace(SETTINGS, split="val")
-    assert protocol(chosen, on_val)["split"] == "val"
-    assert protocol(chosen, on_val)["id"] != protocol(chosen, SETTINGS)["id"]
+    assert {rules["split"] for rules in protocol(chosen, on_val)["metrics"].values()} == {"val"}
     whole = Halves(SPEC)
     whole.setup()
     whole.test, data.test = whole.val, None

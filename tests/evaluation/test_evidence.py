@@ -16,7 +16,7 @@ from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.protocol import protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import Subject
-from genarena.evaluation.weights import PUBLISHED, FeatureSettings, sha256
+from genarena.evaluation.weights import FeatureSettings, sha256
 from genarena.files.cache import cache_folder
 from genarena.files.progress import Bars
 from tests.small_world import SETTINGS, Drawn, Halves, furnished, some_samples
@@ -77,23 +77,24 @@ def test_space_moves_all_that_compare_features(data: Halves, samples: Tensor) ->
 
 
 def test_protocol_follows_weights_and_space(data: Halves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = {protocol(["fid", "recall"], SETTINGS)["id"]}
+    def found(metric: str, settings: EvaluationSettings = SETTINGS) -> str:
+        return protocol([metric], settings)["metrics"][metric]["id"]
+
+    ids = {found("fid")}
     (tmp_path / "inception").write_text("other weights")
-    ids.add(protocol(["fid", "recall"], SETTINGS)["id"])
+    ids.add(found("fid"))
     monkeypatch.delenv("GENARENA_INCEPTION")
-    without = protocol(["fid", "recall"], SETTINGS)
-    assert without["networks"]["inception"] == PUBLISHED["inception"].sha256
-    ids |= {without["id"]}
+    ids.add(found("fid"))
+    assert len(ids) == 3
     named = dataclasses.replace(SETTINGS, features=FeatureSettings(inception_weights=str(tmp_path / "inception")))
-    assert protocol(["fid", "recall"], named)["id"] in ids  # a path is not part of it, the content is
+    assert found("fid", named) in ids  # a path is not part of it, the content is
     in_clip = dataclasses.replace(SETTINGS, features=FeatureSettings(space="clip"))
-    ids.add(protocol(["fid", "recall"], in_clip)["id"])
-    assert len(ids) == 4
-    assert protocol(["fid"], in_clip)["id"] == protocol(["fid"], SETTINGS)["id"]  # nothing there looks at the space
+    assert found("recall", in_clip) != found("recall")
+    assert found("fid", in_clip) == found("fid")  # nothing there looks at the space
     absent = dataclasses.replace(SETTINGS, features=FeatureSettings(inception_weights="nowhere"))
     with pytest.raises(UserError, match="features.inception_weights=nowhere"):
         protocol(["fid"], absent)
-    protocol(["recall"], absent)
+    assert found("recall", absent) == found("recall")
 
 
 def test_features_that_are_not_finite_take_the_value_away_and_no_other(

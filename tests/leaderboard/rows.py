@@ -30,7 +30,7 @@ def make_row(model: str = "vae", seed: int = 0, value: float | None = 1.0, **cha
         "family": "vae",
         "paper": "1312.6114",
         "data": {"id": "digits-0", "split": "test", "splits": {"test": 360}},
-        "protocol": {"id": "p0"},
+        "protocol": {"version": 5, "metrics": {}},
         "budget": {"name": "smoke", "minutes": None, "examples": 64},
         "seed": seed,
         "overrides": [],
@@ -64,13 +64,12 @@ def make_line(model: str, *overrides: str, sources: str = "0", **settings: Any) 
 
 def with_protocol(row: dict[str, Any], sample_seed: int | None = None, **settings: Any) -> dict[str, Any]:
     """The row, with the protocol of each of its metrics; `settings` are of all; a metric that has one keeps it."""
-    protocol = row["protocol"] | {"version": 5}
-    protocol["sample_seed"] = protocol.get("sample_seed", 0) if sample_seed is None else sample_seed
-    given = protocol.get("metrics")
-    known = given if isinstance(given, dict) and not settings else {}
+    protocol = row["protocol"]
+    seed = protocol.get("sample_seed", 0) if sample_seed is None else sample_seed
+    known = {} if settings else protocol["metrics"]
     rules = {name: known.get(name) or make_protocol(name, **settings) for name in row["metrics"]}
     metrics = {name: {**record, "protocol": rules[name]["id"]} for name, record in row["metrics"].items()}
-    return row | {"metrics": metrics, "protocol": protocol | {"metrics": rules}}
+    return row | {"metrics": metrics, "protocol": protocol | {"sample_seed": seed, "metrics": rules}}
 
 
 def make_protocol(metric: str, **settings: Any) -> dict[str, Any]:

@@ -12,12 +12,11 @@ from PIL import Image
 from genarena import cli
 from genarena.runs.seals import digest, seal
 from scripts import leaderboard
-from tests.leaderboard.rows import make_row, write_sealed
+from tests.leaderboard.rows import make_row, with_protocol, write_sealed
 from tests.leaderboard.test_sweeps import write as write_sweep
 
 METRICS = "step,progress,train/loss,val/bits_per_dim\n" + "".join(f"{i},{i / 9},{9 - i},{i}\n" for i in range(10))
 BOUNDS = {"value": 9.0, "n": 10, "k": [1, 10, 100], "nats": [10.0, 9.5, 9.0], "likelihood": "lower_bound"}
-PROTOCOL = {"id": "p0", "settings": {"sample_seed": 0, "num_samples": 5}}
 BACKBONE = {"name": "domain-classifier-digits", "weights": "0123"}
 DEEP = "[" * 100_000 + "]" * 100_000
 TEXTS = ["1e999", "-1e999", "NaN", "1" + "0" * 400, '"\\ud800"', '"\\u001b[31m"', DEEP, '{"a":' * 60 + "1" + "}" * 60]
@@ -29,12 +28,13 @@ def write_run(runs_dir: Path, model: str, value: float) -> Path:
     folder = runs_dir / "digits" / model / "0"
     (folder / "samples").mkdir(parents=True)
     (folder / "evaluations").mkdir()
-    row = make_row(model, value=value, protocol=PROTOCOL, hardware={"device": "CPU"})
+    row = make_row(model, value=value, hardware={"device": "CPU"})
     row["metrics"] |= {"iw_bounds": BOUNDS}
     row["metrics"]["fd_domain"] |= {"backbone": BACKBONE, "unit": "", "standard_error": 0.1}
     row["cost"] |= {"device": "CPU", "unmeasured": {"nfe": "none"}, "nfe": 3, "sample_flops": 10**12}
+    row = with_protocol(row)
     write_sealed(folder / "result.json", row)
-    again = row | {"protocol": {"id": "p1", "settings": {"sample_seed": 1, "num_samples": 5}}}
+    again = with_protocol(row, sample_seed=1)
     write_sealed(folder / "evaluations" / "1.json", again)
     (folder / "config.yaml").write_text("model: {}\n")
     (folder / "metrics.csv").write_text(METRICS)

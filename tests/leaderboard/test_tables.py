@@ -5,6 +5,7 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -14,7 +15,7 @@ from genarena.leaderboard import formats, plots
 from genarena.leaderboard.numbers import number, prefixed
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
-from tests.leaderboard.rows import make_row, write_rows, write_sealed
+from tests.leaderboard.rows import make_row, with_protocol, write_rows, write_sealed
 
 
 def tables(tmp_path: Path, *rows: dict):
@@ -39,15 +40,14 @@ def test_the_sign_is_that_of_the_number(tmp_path: Path) -> None:
     assert (cells["ais_nll_nats"].text, cells["recall"].text) == ("~90.00", "0.5000")
 
 
-def test_different_data_protocol_or_budget_never_share_a_table(tmp_path: Path) -> None:
+def test_different_data_or_budget_never_share_a_table(tmp_path: Path) -> None:
     rows = [
         make_row(),
         make_row(data={"id": "mnist-0", "split": "test"}),
-        make_row(protocol={"id": "p1"}),
         make_row(budget={"name": "smoke", "minutes": None, "examples": 128}),
         make_row(budget={"name": "cpu_1min", "minutes": 1, "examples": None}),
     ]
-    assert len(tables(tmp_path, *rows)) == 5
+    assert len(tables(tmp_path, *rows)) == 4
 
 
 def test_overrides_make_another_line_and_a_repeated_seed_counts_once(tmp_path: Path) -> None:
@@ -124,23 +124,23 @@ def test_formats_agree_and_escape(tmp_path: Path) -> None:
     assert r"a\_b&\<\|\>%" in formats.markdown([table])
 
 
-def scored_again(tmp_path: Path, row: dict, sample_seed: int, value: float, **settings: int) -> None:
+def scored_again(tmp_path: Path, row: dict, sample_seed: int, value: float, **settings: Any) -> None:
     """What scripts/evaluate.py writes into `evaluations` of the run folder of the first row."""
-    protocol = {"id": f"p{sample_seed}", "settings": {"sample_seed": sample_seed, "num_samples": 5, **settings}}
-    again = row | {"protocol": protocol, "metrics": {"fd_domain": {"value": value, "n": 100}}}
+    again = with_protocol(row | {"metrics": {"fd_domain": {"value": value, "n": 100}}}, sample_seed, **settings)
     folder = tmp_path / "digits" / row["model"] / "0" / "evaluations"
     folder.mkdir(exist_ok=True)
     write_sealed(folder / f"{sample_seed}-{value}.json", again)
 
 
 def test_sampling_seeds_stand_apart(tmp_path: Path) -> None:
-    row = make_row(value=1.0, protocol={"id": "p0", "settings": {"sample_seed": 0, "num_samples": 5}})
+    row = with_protocol(make_row(value=1.0), num_samples=5)
     write_rows(tmp_path, [row])
     scored_again(tmp_path, row, 1, 2.0)
     scored_again(tmp_path, row, 2, 3.0)
     scored_again(tmp_path, row, 0, 50.0)  # the run's own sampling seed again
-    scored_again(tmp_path, row, 3, 50.0, num_samples=7)
+    scored_again(tmp_path, row, 3, 70.0, num_samples=7)
     scored_again(tmp_path, row | {"run": "another"}, 4, 50.0)
+    scored_again(tmp_path, row | {"data": row["data"] | {"split": "val"}}, 5, 50.0)
     runs, complaints = find_runs(tmp_path)
     (table,) = make_tables(runs)
     cell = table.lines[0].cells["fd_domain"]
@@ -149,42 +149,26 @@ def test_sampling_seeds_stand_apart(tmp_path: Path) -> None:
     assert math.isclose(cell.resampling.half_width, 4.302652729911275 / math.sqrt(3))  # t(2), s = 1
     assert table.lines[0].cells["bits_per_dim"].resampling is None
     assert len(complaints) == 2
-    assert any("another protocol: settings.num_samples" in text for text in complaints)
     assert any("not an evaluation of this run but of another" in text for text in complaints)
+    assert any("about the validation split" in text for text in complaints)
     assert "2.0 ± 2.5 over 3 sampling seeds" in formats.markdown([table])
     (line,) = csv.DictReader(io.StringIO(formats.comma_separated([table])))
     assert (line["fd_domain"], line["fd_domain_sampling"]) == ("1.0", "2.0")
 
 
 def test_other_metrics_scored_afterwards_join_the_row(tmp_path: Path) -> None:
-    """A curve over k is slow and asked for later: its protocol is that of the row but for what belongs to it alone."""
-    settings = {"sample_seed": 0, "num_samples": 5}
-    row = make_row(protocol={"id": "p0", "metrics": ["fd_domain"], "settings": settings})
+    """A curve over k is slow and asked for later."""
+    row = make_row()
     write_rows(tmp_path, [row])
     folder = tmp_path / "digits" / "vae" / "0" / "evaluations"
     folder.mkdir()
-    later = {"id": "p1", "metrics": ["iw_bounds"], "settings": settings | {"iw_bounds_k": [1, 10]}}
     bounds = {"value": 3.0, "n": 16, "k": [1, 10], "nats": [4.0, 3.0], "likelihood": "lower_bound"}
-    write_sealed(folder / "result.json", row | {"protocol": later, "metrics": {"iw_bounds": bounds}})
+    write_sealed(folder / "later.json", with_protocol(row | {"metrics": {"iw_bounds": bounds}}))
     runs, complaints = find_runs(tmp_path)
     (table,) = make_tables(runs)
     assert not complaints
     assert [cell.value for cell in (table.lines[0].cells["iw_bounds"], table.lines[0].cells["fd_domain"])] == [3.0, 1.0]
     assert "Likelihood bound against k" in [plot.title for plot in plots.of_table(table, {})["Trade-offs"]]
-
-
-def test_a_minute_of_another_device_makes_another_line(tmp_path: Path) -> None:
-    minutes = {"name": "cpu_1min", "minutes": 1.0, "examples": None}
-    rows = [make_row(seed=seed, budget=minutes) for seed in (0, 1)]
-    for row, device in zip(rows, ("Xeon", "H200"), strict=True):
-        row["cost"]["device"] = device
-    (table,) = tables(tmp_path, *rows)
-    assert sorted(line.name for line in table.lines) == ["vae on H200", "vae on Xeon"]
-    (tmp_path / "examples").mkdir()
-    for row in rows:
-        row["budget"] = {"name": "smoke", "minutes": None, "examples": 64}
-    (table,) = tables(tmp_path / "examples", *rows)
-    assert [line.name for line in table.lines] == ["vae"]
 
 
 def test_one_row_with_weights_does_not_unrank_the_others(tmp_path: Path) -> None:
@@ -276,36 +260,20 @@ def test_imported_rows_are_marked_and_join_their_protocol(tmp_path: Path) -> Non
 
 
 def test_imported_rows_of_another_protocol_stay_apart(tmp_path: Path) -> None:
-    one, two = tables(tmp_path, make_row(value=1.0), imported(protocol={"id": "p1"}))
-    assert [line.model for line in one.lines] == ["vae"]
-    assert [line.model for line in two.lines] == ["Their GAN"]
+    theirs = with_protocol(imported(), num_samples=7)
+    one, two = tables(tmp_path, make_row(value=1.0), theirs)
+    assert {tuple(line.model for line in table.lines) for table in (one, two)} == {("vae",), ("Their GAN",)}
 
 
 def test_tables_say_why_they_stand_apart(tmp_path: Path) -> None:
-    settings = [{"id": f"p{n}", "settings": {"num_samples": n, "iw_nll_nats.draws": 5}} for n in (10, 20)]
-    found = tables(
-        tmp_path,
-        make_row(protocol=settings[0]),
-        make_row(protocol=settings[1]),
-        make_row(protocol=settings[1], data={"id": "mnist-0", "split": "test"}),
-    )
+    longer = {"name": "long", "minutes": None, "examples": 128}
+    found = tables(tmp_path, make_row(budget=longer), make_row(), make_row(data={"id": "mnist-0", "split": "test"}))
     assert [table.apart.partition("agree: ")[2] for table in found] == [
         "",
-        "the protocol (settings.num_samples 20, there 10).",
+        "the budget (long: 128 examples there).",
         "the data (digits-0 there).",
     ]
-    assert r"settings.num\_samples 20, there 10" in formats.markdown(found)
-
-
-def test_features_of_different_classifiers_never_share_a_table(tmp_path: Path) -> None:
-    """Trained on another machine the domain classifier is another: the protocol is the same, the numbers do not compare."""
-    rows = [make_row(seed=seed) for seed in (0, 1, 2)] + [make_row("gan", value=None)]
-    for row, digest in zip(rows, ("aa", "bb", "aa"), strict=False):
-        row["metrics"]["fd_domain"]["backbone"] = {"name": "domain-classifier-1", "weights": digest}
-    first, second = tables(tmp_path, *rows)
-    assert [(line.model, line.seeds) for line in first.lines] == [("vae", [0, 2]), ("gan", [0])]
-    assert [line.seeds for line in second.lines] == [[1]]
-    assert "domain classifier" in second.apart and first.anchor != second.anchor
+    assert "the data (digits-0 there)" in formats.markdown(found)
 
 
 def test_an_estimate_is_not_ranked_against_bounds(tmp_path: Path) -> None:

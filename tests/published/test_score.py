@@ -118,9 +118,10 @@ def test_an_imported_row_stands_on_the_table_of_its_protocol(finished: tuple, tm
     assert row["metrics"]["nearest_neighbour_ratio"]["value"] > 0
     assert (path.parent / "samples" / "final.png").is_file()
     found, broken = find_runs(runs)
-    (table,) = make_tables(found)  # one data id, one protocol id, one budget
+    (table,) = make_tables(found)  # one data id, and metrics under the same protocols
     assert not broken
     assert {line.model: line.family for line in table.lines} == {"uniform": "baseline", "elsewhere": "imported"}
+    assert all(line.cells["nearest_neighbour_ratio"].value for line in table.lines)  # in one column
 
 
 @pytest.mark.parametrize("metric", ["nearest_neighbour_ratio", "authpct", "c_t"])

@@ -160,7 +160,7 @@ def test_scripts_in_names_are_text(folder: RunFolder) -> None:
     row = json.loads(folder.result.read_text())
     row |= {"model": evil, "family": evil, "overrides": [f"a={evil}"], "run": evil, "_target_": "os.system"}
     row["metrics"]["nll_nats"] = {"value": None, "reason": evil}
-    row["data"]["id"] = row["protocol"]["id"] = evil
+    row["data"]["id"] = row["line"]["id"] = evil
     (folder.path / evil.replace("/", "")).mkdir()
     write_sealed(folder.result, row)
     runs, broken = find_runs(folder.path.parent)

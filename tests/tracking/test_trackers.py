@@ -135,7 +135,7 @@ def test_wandb_summary_is_flat_and_config_is_whole(in_wandb: tuple[Path, dict]) 
         "family": "vae",
         "data": row["data"]["id"],
         "budget": "smoke",
-        "protocol": row["protocol"]["id"],
+        "line": row["line"]["id"],
         "weights": row["weights"],
     }
     assert {key: logged.summary[key] for key in texts} == texts

@@ -37,7 +37,6 @@ class Backbone(ABC):
 
     name: ClassVar[str]  # in `genarena.evaluation.weights.PUBLISHED`
     num_features: ClassVar[int]
-    libraries: ClassVar[tuple[str, ...]] = ()  # further libraries whose version may change the features
 
     def __init__(self, settings: FeatureSettings, spec: DataSpec, device: torch.device) -> None:
         self.title = PUBLISHED[self.name].title
@@ -120,7 +119,6 @@ class VisionTransformer(Backbone):
     """The class token of a timm network. Images are resized to 224x224 by PIL (bicubic, no crop) and normalised."""
 
     num_features = 1024
-    libraries = ("timm", "pillow")
     architecture: ClassVar[str]
     normalisation: ClassVar[Normalisation]
 

@@ -4,13 +4,10 @@ The size is fixed by the shape of the data, so that no random number depends on 
 It also bounds the memory of a call: pictures of 256x256 pixels come in blocks of 10.
 """
 
-from typing import Any
-
 from genarena.spec import DataSpec
 
 BLOCK = 100  # most rows of a call
 NUMBERS = 2**21  # most numbers of data in a call
-CONSTANTS: dict[str, Any] = {"block": BLOCK, "block_numbers": NUMBERS}  # of every kind of evidence that draws in blocks
 
 
 def block_size(spec: DataSpec) -> int:

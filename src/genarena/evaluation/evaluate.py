@@ -72,13 +72,13 @@ def evaluate(
     """
     if model.training:
         raise ValueError("evaluate takes a model in eval mode: call model.eval()")
-    chosen, rules = asked(metrics, options), protocol(metrics, settings, options)
+    chosen, rules = asked(metrics, options), protocol(metrics, settings, options, data)
     records = {}
     devices = [model.device] if model.device.type == "cuda" else []
     with Bars(progress and world.rank() == 0) as bars, torch.random.fork_rng(devices), torch.no_grad():
         evidence = Evidence(Subject(model, data, settings, bars, run_seed))
         for name in bars.track(chosen, "metrics"):
-            records[name] = _record(name, chosen[name], evidence, debug)
+            records[name] = _record(name, chosen[name], evidence, debug) | {"protocol": rules["metrics"][name]["id"]}
     drawn = evidence.found("drawn")
     return Evaluation(
         metrics=records,

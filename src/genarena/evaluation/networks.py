@@ -1,6 +1,6 @@
 """The networks whose features evidence uses. Each is loaded or trained once; features of real examples are cached on disk."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
@@ -10,6 +10,7 @@ from genarena.data.base import ArenaDataModule
 from genarena.evaluation import features
 from genarena.evaluation.backbones import BACKBONES, Backbone
 from genarena.evaluation.classifier import DomainClassifiers
+from genarena.evaluation.code import code_of
 from genarena.evaluation.weights import FeatureSettings
 from genarena.files.progress import Bars
 from genarena.ranks import exchange
@@ -64,9 +65,10 @@ class Networks:
         return self._kept(name, f"fresh-{source}", fresh)
 
     def _kept(self, network: str, part: str, x: Tensor) -> Tensor:
-        """Features (N, F) of x, cached under the data id, the part of the data and the hash of the weights."""
+        """Features (N, F) of x, cached under the data id, the part of the data, the weights, and the code and libraries."""
         backbone = self[network]
-        name = f"{self.data.facts['id']}/features-{network}-{backbone.digest[:16]}-{part}-{len(x)}.pt"
+        by = code_of(code(network)).whole
+        name = f"{self.data.facts['id']}/features-{network}-{backbone.digest[:16]}-{by}-{part}-{len(x)}.pt"
         if exchange.from_zero(lambda: features.is_cached(name)):
             return exchange.from_zero(lambda: features.cached(name, lambda: backbone.features(x, self.bars)))
         found = torch.cat(self._spread(backbone.features, x))
@@ -82,6 +84,6 @@ def identity(name: str, settings: FeatureSettings) -> str | None:
     return features.recipe_hash() if name == "domain" else settings.sha256(name)
 
 
-def libraries(names: Iterable[str]) -> list[str]:
-    """The libraries whose version may change the features of these networks."""
-    return sorted({library for name in names if name in BACKBONES for library in BACKBONES[name].libraries})
+def code(name: str) -> list[type | Callable]:
+    """The classes and functions that compute the features of a network."""
+    return [features.domain_classifiers, DomainClassifiers] if name == "domain" else [BACKBONES[name]]

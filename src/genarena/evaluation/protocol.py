@@ -1,50 +1,101 @@
-"""The protocol: everything that defines the numbers of an evaluation."""
+"""The protocol of each metric: everything that its number depends on, except the model and the data set.
+
+Numbers of two rows of one data set compare where the ids of their protocols are equal. Other metrics, seeds of sampling, batch
+sizes and libraries that compute nothing of a metric are not in its id.
+"""
 
 import hashlib
 import json
-from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from genarena.data.base import ArenaDataModule
 from genarena.evaluation import networks
-from genarena.evaluation.asked import Options, asked, needed
-from genarena.evaluation.evidence import base as evidence
+from genarena.evaluation.asked import Asked, Options, asked, needed
+from genarena.evaluation.code import code_of
+from genarena.evaluation.evidence.base import Kind, kind_of
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.metrics import check
+from genarena.spec import DataSpec
 
-PROTOCOL_VERSION = 4
-LIBRARIES = ("torch-fidelity", "torchmetrics")  # whose version may change a number
-QUANTISER = "integer levels in memory, as the model returns them (genarena.likelihood)"
+PROTOCOL_VERSION = 5
 
 
-def protocol(metrics: Sequence[str], settings: EvaluationSettings, options: Options | None = None) -> dict[str, Any]:
-    """Everything that defines the numbers, except the data set, which has its own id. `id` is the hash of all other entries.
+def protocol(
+    metrics: Sequence[str],
+    settings: EvaluationSettings,
+    options: Options | None = None,
+    data: ArenaDataModule | None = None,
+) -> dict[str, Any]:
+    """`metrics`: name -> `id`, and everything that it is a hash of. `version`: of this form. `sample_seed`: in no id.
 
-    options: metric -> option -> value, as in the node `metric` of a configuration. It loads the metrics. Raises UserError for a
-    metric or an option that does not exist, a value that an option cannot have, and a named file of weights that is missing.
+    options: metric -> option -> value, as in the node `metric` of a configuration. data: the data set, set up; without it, the
+    limits of test examples stand in place of the number that there is. It loads the metrics. Raises UserError for a metric or
+    an option that does not exist, a value that an option cannot have, and a named file of weights that is missing.
     """
     chosen = asked(sorted(check(metrics)), options)
-    kinds = evidence.used([piece for each in chosen.values() for piece in needed(each.metric)])
-    space = settings.features.space_for(None) if any(kind.in_chosen_space for kind in kinds) else None
-    through = {name for name in (space, *(kind.network for kind in kinds)) if name}
-    numbers = settings.numbers | {name: value for kind in kinds for name, value in kind.constants.items()}
-    for name, each in chosen.items():
-        numbers |= {f"{name}.{option}": value for option, value in each.settings.items()}
-    rules = {
+    place = _Place(settings, data.spec if data else None, getattr(data, settings.split).size if data else None)
+    return {
         "version": PROTOCOL_VERSION,
-        "metrics": list(chosen),
-        "settings": numbers,
-        "split": settings.split,
-        "quantiser": QUANTISER,
-        "space": space,
-        "networks": {name: networks.identity(name, settings.features) for name in sorted(through)},
-        "libraries": {library: _version(library) for library in [*LIBRARIES, *networks.libraries(through)]},
+        "sample_seed": settings.sample_seed,
+        "metrics": {name: _identified({"metric": name, **place.rules(each)}) for name, each in chosen.items()},
     }
-    return {"id": hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:8], **rules}
 
 
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
+def _identified(rules: dict[str, Any]) -> dict[str, Any]:
+    content = json.dumps({"version": PROTOCOL_VERSION, **rules}, sort_keys=True)
+    return {"id": hashlib.sha256(content.encode()).hexdigest()[:8], **rules}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where metrics are measured. size: the number of test examples; None: not known yet, like the spec."""
+
+    settings: EvaluationSettings
+    spec: DataSpec | None
+    size: int | None
+
+    def rules(self, each: Asked) -> dict[str, Any]:
+        """Everything that the number of a metric depends on. Settings are those in use, here and on this data."""
+        pieces = self._pieces(needed(each.metric))
+        kinds = sorted({kind_of()[piece] for piece in pieces}, key=lambda kind: kind.__module__)
+        through = sorted(set(self._networks(kinds)))
+        code = code_of([each.metric, *kinds, *(root for name in through for root in networks.code(name))])
+        shared = {option for piece in pieces for option in kind_of()[piece].reads.get(piece, ())}
+        return {
+            "split": self.settings.split,
+            **self._shared(shared),
+            "settings": {name: self._used(name, value) for name, value in each.settings.items()},
+            "networks": {name: networks.identity(name, self.settings.features) for name in through},
+            "libraries": code.versions,
+            "constants": code.constants,
+            "code": code.digest,
+        }
+
+    def _pieces(self, names: Sequence[str]) -> list[str]:
+        """The pieces, and all that they need, by their parameters or by asking for them."""
+        waiting, seen = list(names), []
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.append(name)
+                kind = kind_of()[name]
+                waiting += [*kind.pieces()[name], *kind.asks(name, self.settings, self.spec)]
+        return seen
+
+    def _networks(self, kinds: Sequence[type[Kind]]) -> Iterator[str]:
+        for kind in kinds:
+            if kind.network:
+                yield kind.network
+            if kind.in_chosen_space and (self.spec is None or self.spec.is_image):
+                yield self.settings.features.space_for(self.spec)
+
+    def _shared(self, names: set[str]) -> dict[str, Any]:
+        """The settings of all kinds of evidence that count for this metric, as they are used."""
+        is_conditional = self.spec is not None and self.spec.condition is not None
+        used = names if is_conditional else names - {"conditions"}
+        return {name: self._used(name, getattr(self.settings, name)) for name in sorted(used)}
+
+    def _used(self, name: str, value: Any) -> Any:
+        return min(value, self.size) if name == "num_test" and self.size is not None else value

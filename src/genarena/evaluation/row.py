@@ -46,7 +46,7 @@ def new_row(
         "family": model.family,
         "paper": model.paper,
         "data": {**data.facts, "split": settings.split},
-        "protocol": protocol(resolved["metrics"], settings, resolved["metric"]),
+        "protocol": protocol(resolved["metrics"], settings, resolved["metric"], data),
         "budget": _budget(resolved),
         "seed": resolved["seed"],
         "overrides": _variant(resolved),

@@ -1,7 +1,7 @@
 """The settings that all kinds of evidence share: the options `evaluation.*`. Those of a metric are `metric.<name>.*`."""
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from genarena.evaluation.weights import FeatureSettings
 from genarena.options import values
@@ -10,7 +10,7 @@ from genarena.options.values import Count, Seed
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """Part of every protocol.
+    """What a metric's number depends on is in its protocol; `batch_size` and `sample_seed` never are.
 
     num_samples: number of samples drawn from the model.
     num_test: largest number of test examples, drawn with a fixed seed, for evidence without a limit of its own.
@@ -31,8 +31,3 @@ class EvaluationSettings:
 
     def __post_init__(self) -> None:
         values.check_fields(self, "evaluation")
-
-    @property
-    def numbers(self) -> dict[str, Any]:
-        """All fields but `split` and `features`, whose paths differ from machine to machine."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("features", "split")}

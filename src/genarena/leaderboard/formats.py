@@ -41,7 +41,7 @@ def heading(column: Column) -> str:
 
 
 def caption(table: Table) -> str:
-    return f"{table.data_id}, budget {table.budget}, protocol {table.protocol_id}"
+    return f"{table.data_id}, budget {table.budget}" + (f", on {table.machine}" if table.machine else "")
 
 
 def markdown(tables: list[Table]) -> str:
@@ -92,11 +92,13 @@ def comma_separated(tables: list[Table]) -> str:
     rows = [flat(record) for record in records(tables)]
     first = [
         "data",
-        "protocol",
         "budget",
+        "machine",
         "rank",
         "model",
         "overrides",
+        "apart",
+        "line",
         "imported",
         "family",
         "num_seeds",
@@ -134,19 +136,23 @@ def records(tables: list[Table]) -> list[dict[str, Any]]:
     return [
         {
             "data": table.data_id,
-            "protocol": table.protocol_id,
             "budget": table.budget,
+            "machine": table.machine,
             "rank": line.rank,
             "rank_note": line.rank_note,
             "model": line.model,
             "overrides": " ".join(line.overrides),
+            "apart": line.apart,
+            "line": line.runs[0].row["line"]["id"],
             "imported": line.imported,
             "family": line.family,
             "num_seeds": len(line.runs),
             "num_diverged": len(line.diverged),
             "likelihood": line.runs[0].row.get("likelihood", "none"),
             "device": line.device,
-            "cells": {key: _cell(line.cells[key]) for key in table.column},
+            "cells": {
+                key: _cell(line.cells[key]) | {"protocol": own.protocol or None} for key, own in table.column.items()
+            },
         }
         for table in tables
         for line in table.lines
@@ -168,7 +174,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
 
 def as_json(tables: list[Table]) -> str:
     failed = [run.row for table in tables for run in table.failed]
-    apart = {f"{table.data_id} {table.protocol_id} {table.budget}": table.apart for table in tables if table.apart}
+    apart = {caption(table): table.apart for table in tables if table.apart}
     return json.dumps({"lines": records(tables), "apart": apart, "failed": failed}, indent=2, allow_nan=False) + "\n"
 
 

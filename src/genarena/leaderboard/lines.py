@@ -58,15 +58,17 @@ class Cell:
 
 @dataclass
 class Line:
-    """One model with one set of overrides.
+    """The seeds of one model under one configuration.
 
-    apart: the device, if another line has the same name; else empty.
+    apart: in what it differs from the other lines of the same name; else empty.
+    num_repeats: finished runs that a newer run of the same seed replaced.
     place: the number of the rank; None: not ranked. rank: the printed rank. rank_note: the reason for the rank.
     """
 
     runs: list[Run]
     apart: str = ""
     diverged: dict[int, str] = field(default_factory=dict)  # seed -> reason
+    num_repeats: int = 0
     cells: dict[str, Cell] = field(default_factory=dict)
     place: int | None = None
     rank: str = "–"
@@ -90,9 +92,7 @@ class Line:
 
     @property
     def name(self) -> str:
-        return (
-            self.runs[0].name + (" (imported)" if self.imported else "") + (f" on {self.apart}" if self.apart else "")
-        )
+        return self.runs[0].name + (" (imported)" if self.imported else "") + (f" [{self.apart}]" if self.apart else "")
 
     @property
     def seeds(self) -> list[int]:
@@ -117,7 +117,9 @@ class Line:
 
     @property
     def num_seeds(self) -> str:
-        return f"{len(self.runs)} ({len(self.diverged)} diverged)" if self.diverged else str(len(self.runs))
+        facts = [f"{len(self.diverged)} diverged"] if self.diverged else []
+        facts += [f"re-run {self.num_repeats}x"] if self.num_repeats else []
+        return f"{len(self.runs)} ({', '.join(facts)})" if facts else str(len(self.runs))
 
 
 def cell(name: str, line: Line) -> Cell:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,17 +28,23 @@ COSTS = {  # key in `cost` -> heading, unit, description
         "seconds per image, drawn 100 at a time, large images fewer",
     ),
     "peak_memory_mb": ("Peak memory", "MB", "of the process, or of the GPU where there is one"),
+    "selected_at": ("Selected at", "%", "share of the budget after which the evaluated weights were taken"),
     "evaluation_seconds": ("Evaluation", "s", "all metrics together"),
 }
 
 
 @dataclass(frozen=True)
 class Run:
-    """One row and its folder. resampled: sampling seed -> metrics of the same weights with that seed."""
+    """One row and its folder.
+
+    later: rows of later evaluations of the same weights. usual: key of a column -> id of its protocol; records of the same
+    metric under another protocol have another key.
+    """
 
     row: dict[str, Any]
     folder: Path
-    resampled: dict[int, dict[str, Any]] = field(default_factory=dict)
+    later: tuple[dict[str, Any], ...] = ()
+    usual: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -57,8 +64,35 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Any]]:
-        """Key -> record; see `keyed`."""
-        return keyed(self.row["metrics"])
+        """Key of a column -> record; also of metrics that were scored later, with the same seed of sampling."""
+        return self._keyed([self.row, *(each for each in self.later if _sample_seed(each) == _sample_seed(self.row))])
+
+    @cached_property
+    def resampled(self) -> dict[int, dict[str, dict[str, Any]]]:
+        """Another seed of sampling -> key of a column -> record, of the same weights."""
+        seeds = dict.fromkeys(map(_sample_seed, self.later)) | {_sample_seed(self.row): None}
+        del seeds[_sample_seed(self.row)]
+        return {seed: self._keyed([each for each in self.later if _sample_seed(each) == seed]) for seed in seeds}
+
+    def _keyed(self, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """A null under another protocol than the usual one stands in the usual column, where it says why."""
+        found: dict[str, dict[str, Any]] = {}
+        nulls: dict[str, dict[str, Any]] = {}
+        for name, record in (pair for row in rows for pair in row["metrics"].items()):
+            key, protocol = key_of(name, record), record.get("protocol", "")
+            if self.usual.get(key, protocol) == protocol:
+                found.setdefault(key, record)
+            elif record["value"] is None:
+                nulls.setdefault(key, record)
+            else:
+                found.setdefault(f"{key}_{protocol}", record)
+        return nulls | found
+
+    @cached_property
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """Id of a metric's protocol -> all that it stands for."""
+        rules = [rule for row in (self.row, *self.later) for rule in row["protocol"]["metrics"].values()]
+        return {rule["id"]: rule for rule in rules}
 
     @property
     def name(self) -> str:
@@ -85,13 +119,12 @@ class Run:
         )
 
     @property
-    def classifier(self) -> str:
-        """Digest of the domain classifier that the metrics used; empty if none did, as in failed runs."""
-        backbones = [record.get("backbone", {}) for record in self.row["metrics"].values()]
-        return next(
-            (backbone["weights"] for backbone in backbones if backbone.get("name", "").startswith("domain-classifier")),
-            "",
-        )
+    def machine(self) -> str:
+        """What a minute is worth: the device, its threads, and the number of processes."""
+        threads = self.row.get("hardware", {}).get("threads") or self.row.get("machine", {}).get("threads")
+        ranks = self.row.get("cost", {}).get("world_size", 1)
+        parts = [self.device, f"{threads} threads" if threads else "", f"{ranks} processes" if ranks > 1 else ""]
+        return ", ".join(filter(None, parts))
 
     def value(self, key: str) -> float | None:
         """The value of a metric or a cost."""
@@ -103,19 +136,22 @@ class Run:
 
     def record(self, key: str) -> dict[str, Any]:
         if key in COSTS:
-            cost = self.row.get("cost", {})
+            cost = self.row.get("cost", {}) | {"selected_at": self._selected_at}
             return {
                 "value": _with_first_stage(cost, key),
                 "reason": cost.get("unmeasured", {}).get(key, "not measured"),
             }
         return self.metrics.get(key, {"value": None, "reason": "not measured"})
 
+    @property
+    def _selected_at(self) -> float | None:
+        share = self.row.get("selected", {}).get("share")
+        return None if share is None else 100.0 * share
 
-def keyed(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Key of a column -> record. A conditional likelihood has a column of its own: log p(x | y) is not log p(x)."""
-    return {
-        f"{name}_given_{record['given']}" if record.get("given") else name: record for name, record in metrics.items()
-    }
+
+def key_of(name: str, record: dict[str, Any]) -> str:
+    """Key of the column of a metric. A conditional likelihood has one of its own: log p(x | y) is not log p(x)."""
+    return f"{name}_given_{record['given']}" if record.get("given") else name
 
 
 def _with_first_stage(cost: dict[str, Any], key: str) -> float | None:
@@ -162,60 +198,31 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         if row["data"]["split"] == "val":  # models were selected on this split, so it is not a result
             of_searches += 1
             continue
-        resampled, others, complaints = _evaluations(row, path.parent / evaluations.FOLDER)
+        later, complaints = _evaluations(row, path.parent / evaluations.FOLDER)
         broken += complaints
-        row["metrics"] = others | row["metrics"]
-        runs.append(Run(row, path.parent, resampled))
+        runs.append(Run(row, path.parent, tuple(later)))
     if not runs and not of_searches:
         left_out = f"; left out: {broken[0]}" if broken else ""
         raise UserError(f"runs_dir={runs_dir}: no finished run (result.json) below it{left_out}")
     return runs, broken
 
 
-def _evaluations(row: dict[str, Any], folder: Path) -> tuple[dict[int, dict[str, Any]], dict[str, Any], list[str]]:
-    """Evaluations in `folder`: sampling seed -> metrics, metrics that the row does not have, and a text per unreadable file."""
-    resampled, others, complaints = {}, {}, []
+def _evaluations(row: dict[str, Any], folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of later evaluations in `folder`, and a text per file that is left out."""
+    later, complaints = [], []
     for path in sorted(folder.glob("*.json")):
         try:
             again = read_row(path)
-            _must_fit(row, again, path)
+            if again.get("run") != row.get("run"):
+                raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
+            if again["data"]["split"] == "val":
+                raise UserError(f"{path} is about the validation split, and no result")
         except ArenaError as error:
             complaints.append(str(error))
             continue
-        seed = _sample_seed(again)
-        if seed != _sample_seed(row):
-            resampled[seed] = resampled.get(seed, {}) | keyed(again["metrics"])
-        else:  # the same seed: only metrics that the row does not have are used
-            others |= again["metrics"]
-    return resampled, others, complaints
-
-
-def _must_fit(row: dict[str, Any], again: dict[str, Any], path: Path) -> None:
-    """Raise UserError unless `again` is an evaluation of the same run with the same protocol.
-
-    A setting in only one of the two protocols is ignored: it belongs to a metric that the other does not have.
-    """
-    if again.get("run") != row.get("run"):
-        raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
-    differing = [
-        key
-        for key, pair in differences(row["protocol"], again["protocol"]).items()
-        if None not in pair and key not in ("id", "metrics", "settings.sample_seed")
-    ]
-    if differing:
-        raise UserError(f"{path} was scored under another protocol: {', '.join(differing)}")
+        later.append(again)
+    return later, complaints
 
 
 def _sample_seed(row: dict[str, Any]) -> int:
-    return row["protocol"].get("settings", {}).get("sample_seed", 0)
-
-
-def differences(one: Any, other: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Dotted key -> both values, for each entry that differs between two nested dictionaries."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return {
-            name: pair
-            for key in sorted({*one, *other}, key=str)
-            for name, pair in differences(one.get(key), other.get(key), f"{prefix}.{key}").items()
-        }
-    return {} if one == other else {prefix.removeprefix("."): (one, other)}
+    return row["protocol"].get("sample_seed", 0)

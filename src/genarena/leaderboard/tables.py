@@ -1,22 +1,25 @@
 """Makes tables from rows: comparable runs are in one table, with means and intervals over seeds, and tested ranks.
 
-A table has the runs with one data id, one protocol id and one budget. A line of it has the seeds of one model with the
-same overrides. Intervals are 95% t intervals of the mean over training seeds. There is no aggregate score, and no best of
-several runs: if a seed was repeated, only the newest run counts. Rows scored again with other sampling seeds
-(`<run folder>/evaluations/*.json`, written by scripts/evaluate.py) give a separate interval. Imported rows (images made
-elsewhere) are in every table with their data and protocol, without a rank, because their budget is not known.
+A table has the runs with one data id and one budget; under a budget in minutes also with one device, number of threads and
+number of processes. A line of it has the seeds of one line (`row["line"]`), whatever was typed. Columns join values with equal
+protocol ids: a metric that was measured under two protocols has two columns. Intervals are 95% t intervals of the mean over
+training seeds. There is no aggregate score, and no best of several runs: if a seed was repeated, only the newest run counts.
+Rows scored again with other sampling seeds (`<run folder>/evaluations/*.json`, written by scripts/evaluate.py) give a separate
+interval. Imported rows (images made elsewhere) are in every table of their data that has a metric under the same protocol,
+without a rank, because their budget is not known.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from genarena.leaderboard.differences import what_differs, what_differs_from
 from genarena.leaderboard.lines import Line, cell
 from genarena.leaderboard.ranking import ranked, ranking_key
-from genarena.leaderboard.runs import COSTS, Run, anchor, differences
+from genarena.leaderboard.runs import COSTS, Run, anchor, key_of
 
 SAME_AS_COST = {"sampling_seconds": "sample_seconds_per_image"}  # metric -> column of costs with the same value
 
@@ -31,6 +34,7 @@ class Column:
     higher_is_better: bool | None = None
     group: str = "samples"  # samples, likelihood or cost
     note: str = ""
+    protocol: str = ""  # id; empty for costs
 
     @property
     def is_cost(self) -> bool:
@@ -39,28 +43,26 @@ class Column:
 
 @dataclass
 class Table:
-    """Lines that may be compared with each other, and the failed runs with the same data, protocol and budget.
+    """Lines that may be compared with each other, and the failed runs with the same data and budget.
 
-    classifier: digest of the domain classifier whose features the metrics used. Each machine trains its own at first use, and
-        rounding differs between machines. Its features may therefore differ although the protocol is the same.
+    machine: device, threads and processes, under a budget in minutes; else empty.
     apart: one sentence on why these lines are not in the table before this one; empty for the first table.
     """
 
     data_id: str
-    protocol_id: str
     budget: str
+    machine: str
     columns: list[Column]
     lines: list[Line]
     failed: list[Run]
     repeated: list[Run]  # finished runs replaced by a newer run with the same seed
     empty: dict[str, str]  # metric without a value in any line -> reason
     ranked_by: str | None
-    classifier: str = ""
     apart: str = ""
 
     @property
     def anchor(self) -> str:
-        return anchor(self.data_id, self.budget, self.protocol_id, *filter(None, [self.classifier]))
+        return anchor(self.data_id, self.budget, *filter(None, [self.machine]))
 
     @cached_property
     def column(self) -> dict[str, Column]:
@@ -68,34 +70,38 @@ class Table:
 
 
 def make_tables(runs: Iterable[Run]) -> list[Table]:
-    """One table per (data, protocol, budget), sorted by these. Imported rows are in all tables with their data and protocol."""
+    """One table per data set and budget, and per machine under minutes, sorted by these. See above for imported rows."""
     groups: dict[tuple[str, str, str], list[Run]] = {}
     imported = []
     for run in runs:
         if run.imported:
             imported.append(run)
         else:
-            key = run.row["data"]["id"], run.row["protocol"]["id"], budget_text(run.row["budget"])
-            groups.setdefault(key, []).append(run)
+            groups.setdefault(_place(run), []).append(run)
+    of_models = {key: {pair for run in group for pair in _columns(run)} for key, group in groups.items()}
     for run in imported:
-        place = run.row["data"]["id"], run.row["protocol"]["id"]
-        for key in [key for key in groups if key[:2] == place] or [(*place, "imported")]:
+        data_id = run.row["data"]["id"]
+        shared = [key for key, columns in of_models.items() if key[0] == data_id and columns & _columns(run)]
+        for key in shared or [(data_id, "imported", "")]:
             groups.setdefault(key, []).append(run)
-    tables = [
-        _make_table(key, classifier, part)
-        for key, group in sorted(groups.items())
-        for classifier, part in _by_classifier(group).items()
-    ]
-    protocols = {run.row["protocol"]["id"]: run.row["protocol"] for group in groups.values() for run in group}
+    tables = [_make_table(key, group) for key, group in sorted(groups.items())]
     for before, table in pairwise(tables):
-        table.apart = _why_apart(before, table, protocols)
+        table.apart = _why_apart(before, table)
     return tables
 
 
-def _by_classifier(runs: list[Run]) -> dict[str, list[Run]]:
-    """The runs, grouped by the domain classifier of their metrics. Runs without one are in the first group."""
-    found = sorted({run.classifier for run in runs if run.classifier}) or [""]
-    return {classifier: [run for run in runs if (run.classifier or found[0]) == classifier] for classifier in found}
+def _place(run: Run) -> tuple[str, str, str]:
+    """The table of a run."""
+    return run.row["data"]["id"], budget_text(run.row["budget"]), machine_of(run)
+
+
+def machine_of(run: Run) -> str:
+    """The machine of a run under a budget in minutes, which are worth more on a faster one; else empty."""
+    return run.machine if run.row.get("budget", {}).get("minutes") is not None else ""
+
+
+def _columns(run: Run) -> set[tuple[str, str]]:
+    return {(key_of(name, record), record.get("protocol", "")) for name, record in run.row["metrics"].items()}
 
 
 def budget_text(budget: dict[str, Any]) -> str:
@@ -106,73 +112,96 @@ def budget_text(budget: dict[str, Any]) -> str:
     return f"{budget['name']}: {', '.join(limits)}"
 
 
-def _why_apart(before: Table, table: Table, protocols: dict[str, dict[str, Any]]) -> str:
-    reasons = []
-    if before.data_id != table.data_id:
-        reasons.append(f"the data ({before.data_id} there)")
-    if before.budget != table.budget:
-        reasons.append(f"the budget ({before.budget} there)")
-    if before.protocol_id != table.protocol_id:
-        found = differences(protocols[table.protocol_id], protocols[before.protocol_id])
-        shown = [
-            f"{key} {here}, there {there}" if len(f"{here}{there}") < 40 else key
-            for key, (here, there) in found.items()
-            if key != "id"
-        ]
-        reasons.append(f"the protocol ({'; '.join(shown) or 'another id'})")
-    elif before.classifier != table.classifier and not reasons:
-        reasons.append(
-            "the domain classifier that the metrics look through (trained on another machine? Share "
-            "GENARENA_CACHE, or score again with scripts/evaluate.py)"
-        )
+def _why_apart(before: Table, table: Table) -> str:
+    places = (("data", "data_id"), ("budget", "budget"), ("machine", "machine"))
+    pairs = [(what, getattr(before, name), getattr(table, name)) for what, name in places]
+    reasons = [
+        f"the {what} ({there} there)" if there else f"the {what}" for what, there, here in pairs if there != here
+    ]
     return (
         f"Not in one table with the one before, because numbers compare only where these agree: {'; '.join(reasons)}."
     )
 
 
-def _make_table(key: tuple[str, str, str], classifier: str, runs: list[Run]) -> Table:
-    newest: dict[tuple[Any, ...], Run] = {}
+def _make_table(key: tuple[str, str, str], runs: list[Run]) -> Table:
+    usual = usual_protocols(runs)
+    runs = [replace(run, usual=usual) for run in runs]
+    newest: dict[tuple[str, int], Run] = {}
     for run in sorted(runs, key=lambda run: time_of(run.row.get("time", ""))):
         if run.row["status"] == "ok":
-            newest[(*identity_of(run), run.seed)] = run
-    lines: dict[tuple[Any, ...], Line] = {}
-    for (*identity, _), run in newest.items():
-        lines.setdefault(tuple(identity), Line([])).runs.append(run)
-    names = [line.name for line in lines.values()]
-    for line in lines.values():
-        line.apart = line.device if names.count(line.name) > 1 else ""
+            newest[identity_of(run), run.seed] = run
     failed = [run for run in runs if run.row["status"] != "ok"]
-    repeated = [run for run in runs if run.row["status"] == "ok" and run is not newest[(*identity_of(run), run.seed)]]
-    for run in failed:
-        identity = identity_of(run)
-        if identity in lines and (*identity, run.seed) not in newest and _diverged(run):
-            lines[identity].diverged[run.seed] = run.error
-    metrics = list(dict.fromkeys(name for run in newest.values() for name in run.metrics))
-    for line in lines.values():
-        line.runs.sort(key=lambda run: run.seed)
+    repeated = [run for run in runs if run.row["status"] == "ok" and run is not newest[identity_of(run), run.seed]]
+    lines = _lines(newest, failed, repeated)
+    metrics = _in_order(dict.fromkeys(name for run in newest.values() for name in run.metrics), usual)
+    for line in lines:
         line.cells = {name: cell(name, line) for name in (*metrics, *COSTS)}
-    shown = [name for name in metrics if any(line.cells[name].value is not None for line in lines.values())]
-    empty = {
-        name: next((line.cells[name].reason for line in lines.values()), "") for name in metrics if name not in shown
-    }
-    ranked_by = ranking_key(list(lines.values()), shown)
+    shown = [name for name in metrics if any(line.cells[name].value is not None for line in lines)]
+    empty = {name: next((line.cells[name].reason for line in lines), "") for name in metrics if name not in shown}
+    ranked_by = ranking_key(lines, shown)
     columns = [
-        _column(name, list(newest.values()))
+        _column(name, list(newest.values()), usual)
         for name in sorted(shown, key=lambda name: name != ranked_by)
         if name not in SAME_AS_COST
     ]
     columns += [
         Column(name, title, unit, False, "cost", note)
         for name, (title, unit, note) in COSTS.items()
-        if any(line.cells[name].value is not None for line in lines.values())
+        if any(line.cells[name].value is not None for line in lines)
     ]
-    return Table(*key, columns, ranked(list(lines.values()), ranked_by), failed, repeated, empty, ranked_by, classifier)
+    return Table(*key, columns, ranked(lines, ranked_by), failed, repeated, empty, ranked_by)
 
 
-def identity_of(run: Run) -> tuple[Any, ...]:
-    """The identity of a run: equal for seeds of one line. For a budget in minutes it includes the device."""
-    timed = run.row.get("budget", {}).get("minutes") is not None
-    return run.imported, run.model, run.overrides, run.device if timed else ""
+def usual_protocols(runs: list[Run]) -> dict[str, str]:
+    """Key of a metric's column -> id of the protocol under which most lines have a value."""
+    lines: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        for row in (run.row, *run.later):
+            for name, record in row["metrics"].items():
+                known = lines.setdefault((key_of(name, record), record.get("protocol", "")), set())
+                known |= {identity_of(run)} if record["value"] is not None else set()
+    found: dict[str, str] = {}
+    for key, protocol in sorted(lines, key=lambda pair: (-len(lines[pair]), pair)):
+        found.setdefault(key, protocol)
+    return found
+
+
+def _in_order(keys: Iterable[str], usual: dict[str, str]) -> list[str]:
+    """The keys of columns, those of one metric side by side, and its usual one first."""
+    places = {key: place for place, key in enumerate(dict.fromkeys(_metric(key, usual) for key in keys))}
+    return sorted(keys, key=lambda key: (places[_metric(key, usual)], key not in usual))
+
+
+def _metric(key: str, usual: dict[str, str]) -> str:
+    """The key of the usual column of the same metric."""
+    return key if key in usual else key.rpartition("_")[0]
+
+
+def _lines(newest: dict[tuple[str, int], Run], failed: list[Run], repeated: list[Run]) -> list[Line]:
+    """The lines, each with the newest run of every seed; what differs between lines of one name; and what did not count."""
+    lines: dict[str, Line] = {}
+    for (identity, _), run in newest.items():
+        lines.setdefault(identity, Line([])).runs.append(run)
+    for run in failed:
+        identity = identity_of(run)
+        if identity in lines and (identity, run.seed) not in newest and _diverged(run):
+            lines[identity].diverged[run.seed] = run.error
+    for run in repeated:
+        lines[identity_of(run)].num_repeats += 1
+    named: dict[str, list[Line]] = {}
+    for line in lines.values():
+        line.runs.sort(key=lambda run: run.seed)
+        named.setdefault(line.name, []).append(line)
+    for same in named.values():
+        if len(same) > 1:
+            for line, text in zip(same, what_differs(same), strict=True):
+                line.apart = text
+    return list(lines.values())
+
+
+def identity_of(run: Run) -> str:
+    """The identity of a run: equal for seeds of one line."""
+    return run.row["line"]["id"]
 
 
 def time_of(text: str) -> float:
@@ -188,8 +217,13 @@ def _diverged(run: Run) -> bool:
     return run.row["status"] == "diverged"
 
 
-def _column(name: str, runs: list[Run]) -> Column:
-    record = next(run.record(name) for run in runs if run.value(name) is not None)
-    title = record.get("title", name.replace("_", " ")) + (f" | {record['given']}" if record.get("given") else "")
+def _column(key: str, runs: list[Run], usual: dict[str, str]) -> Column:
+    record = next(run.record(key) for run in runs if run.value(key) is not None)
+    title = record.get("title", key.replace("_", " ")) + (f" | {record['given']}" if record.get("given") else "")
     group = "likelihood" if "likelihood" in record else "samples"
-    return Column(name, title, record.get("unit", ""), record.get("higher_is_better"), group)
+    protocol = record.get("protocol", "")
+    if key not in usual:
+        rules = {own: rule for run in runs for own, rule in run.protocols.items()}
+        common = usual[_metric(key, usual)]
+        title += f" [{what_differs_from(rules.get(protocol, {}), rules.get(common, {}))}]"
+    return Column(key, title, record.get("unit", ""), record.get("higher_is_better"), group, protocol=protocol)

@@ -16,7 +16,7 @@ from genarena.leaderboard.formats import escaped, formula_safe
 from genarena.leaderboard.images import Gallery, Picture
 from genarena.leaderboard.numbers import number, with_interval
 from genarena.leaderboard.runs import Run, anchor, found
-from genarena.leaderboard.tables import budget_text, identity_of, time_of
+from genarena.leaderboard.tables import budget_text, identity_of, machine_of, time_of
 from genarena.runs import evaluations
 from genarena.runs.results import read_row
 from genarena.statistics.intervals import mean, t_half_width
@@ -110,13 +110,13 @@ def make_task_tables(runs: Iterable[Run]) -> list[TaskTable]:
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in sorted(runs, key=lambda run: time_of(run.row.get("time", ""))):
         row = run.row
-        key = row["task"]["title"], row["data"]["id"], row["protocol"]["id"], budget_text(row["budget"])
+        key = row["task"]["title"], row["data"]["id"], row["task"]["protocol"]["id"], budget_text(row["budget"])
         groups.setdefault(key, []).append(run)
     return [_table(key, group) for key, group in sorted(groups.items())]
 
 
 def _table(key: tuple[str, ...], runs: list[Run]) -> TaskTable:
-    newest = {(*identity_of(run), run.row["task"]["algorithm"]["name"], run.seed): run for run in runs}
+    newest = {(identity_of(run), machine_of(run), run.row["task"]["algorithm"]["name"], run.seed): run for run in runs}
     seeds: dict[tuple[Any, ...], list[Run]] = {}
     for (*line, _), run in newest.items():
         seeds.setdefault(tuple(line), []).append(run)

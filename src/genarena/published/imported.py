@@ -91,7 +91,8 @@ def score(
     model = ImportedSamples(images, data.spec).eval()
     found = evaluate(model, data, answerable, settings, options).metrics
     missing = {"value": None, "reason": "the images were made elsewhere: there is no model to ask"}
-    return {name: found.get(name, missing) for name in metrics}
+    rules = protocol(metrics, settings, options, data)["metrics"]
+    return {name: found.get(name, missing | {"protocol": rules[name]["id"]}) for name in metrics}
 
 
 def check_name(name: str) -> None:
@@ -121,7 +122,7 @@ def imported_row(
         "family": FAMILY,
         "paper": "",
         "data": {**data.facts, "split": "test"},
-        "protocol": protocol(list(metrics), settings, options),
+        "protocol": protocol(list(metrics), settings, options, data),
         "budget": {key: budget[key] for key in ("name", "minutes", "examples", "flops")},
         "seed": seed,
         "overrides": [],

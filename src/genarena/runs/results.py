@@ -13,7 +13,7 @@ from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
 from genarena.runs import schema, seals
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 5
 SCHEMA = Path(__file__).parent / "result.schema.json"
 SIZE = 4_000_000  # bytes of a row; usually about ten thousand
 
@@ -46,11 +46,21 @@ def read_row(path: Path) -> dict[str, Any]:
     try:
         content = foreign.read(path, SIZE)
         row = foreign.parse_json(content)
+        _check_version(row)
         schema.check(row, SCHEMA)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a row of the leaderboard: {str(error).splitlines()[0]}") from error
     seals.check(hashlib.sha256(content).hexdigest(), path)
     return row
+
+
+def _check_version(row: Any) -> None:
+    version = row.get("schema_version") if isinstance(row, dict) else None
+    if isinstance(version, int) and version != SCHEMA_VERSION:
+        raise ValueError(
+            f"it has schema version {version}, and this genarena reads {SCHEMA_VERSION}: run it again, or use the genarena "
+            "that made it"
+        )
 
 
 def sound_row(path: Path) -> dict[str, Any] | None:

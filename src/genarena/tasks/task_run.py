@@ -63,10 +63,15 @@ def _row(
     row: dict[str, Any], facts: dict[str, Any], rules: dict[str, Any], algorithm: Algorithm, outcome: Outcome
 ) -> dict[str, Any]:
     of_model = {"name": algorithm.name, "exactness": algorithm.exactness, "nfe": algorithm.nfe}
-    facts = facts | {"algorithm": of_model, "classical": dict(outcome.classical), "shown": list(outcome.shown)}
+    facts = facts | {
+        "protocol": rules,
+        "algorithm": of_model,
+        "classical": dict(outcome.classical),
+        "shown": list(outcome.shown),
+    }
     return row | {
         "metrics": dict(outcome.metrics),
-        "protocol": rules,
+        "protocol": row["protocol"] | {"metrics": {}},
         "data": row["data"] | {"split": f"test, {outcome.num_examples:,} examples"},
         "evaluation": f"{facts['name']}-{_digest([rules, algorithm.name])}",
         "evaluated": provenance.environment(),

@@ -51,7 +51,7 @@ class WandB(Tracker):
 
     def log_row(self, row: dict[str, Any], files: list[Path]) -> None:
         texts = {key: row[key] for key in TEXTS if row.get(key)} | {"error": None}  # clears an earlier error
-        texts |= {"data": row["data"]["id"], "protocol": row["protocol"]["id"], "budget": row["budget"]["name"]}
+        texts |= {"data": row["data"]["id"], "line": row["line"]["id"], "budget": row["budget"]["name"]}
         self._attempt(lambda: self.run.summary.update(texts))
         if self.settings["log_model"] and not self.run.offline:
             self._attempt(lambda: self._upload(row, files))

@@ -33,7 +33,6 @@ class AnnealedImportanceSampling(Kind):
     """log p(x) = log E_z p(x|z), estimated by chains from the prior of z to its posterior."""
 
     Settings = AnnealedSettings
-    constants = blocks.CONSTANTS
 
     @piece
     def ais_estimate(self) -> Estimate:

@@ -2,13 +2,15 @@
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import Subject
 from genarena.options.settings import Settings
+from genarena.spec import DataSpec
 
 
 def piece(make: Callable) -> Callable:
@@ -21,14 +23,14 @@ class Kind:
     """One kind of evidence. Tensors are on the CPU. A piece that cannot be made raises `Unavailable` with the reason.
 
     Settings: the kind's own options, which are options of every metric that uses the kind.
-    constants: constants in the kind's code that change its numbers; part of the protocol in the same way.
+    reads: piece -> names of the shared settings that it reads itself and that change its numbers.
     `self.settings` are the kind's own settings, `self.shared` those that all kinds share.
     in_chosen_space: whether it uses features of the network that `features.space` names.
     network: the network whose features it always uses.
     """
 
     Settings: ClassVar[type[Settings] | None] = None
-    constants: ClassVar[dict[str, Any]] = {}
+    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     in_chosen_space: ClassVar[bool] = False
     network: ClassVar[str | None] = None
 
@@ -44,6 +46,11 @@ class Kind:
             for name, make in inspect.getmembers(cls, inspect.isfunction)
             if getattr(make, "is_piece", False)
         }
+
+    @classmethod
+    def asks(cls, piece: str, settings: EvaluationSettings, spec: DataSpec | None) -> list[str]:
+        """Names of the pieces that a piece gets by `self.get`, under these shared settings and for this data."""
+        return []
 
     def facts(self, piece: str) -> dict[str, Any]:
         """Facts for the record of a metric that used this piece; JSON-able."""

@@ -5,14 +5,13 @@ from torch import Tensor
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.shelf import Shelf
 from genarena.metrics.base import finite_rows
-from genarena.statistics.cells import MOST_CELLS, POINTS_PER_CELL, STARTS, centres, num_cells
+from genarena.statistics.cells import STARTS, centres, num_cells
 
 
 class Cells(Kind):
     """In each of them samples and test examples are compared by themselves. Kept on disk."""
 
     in_chosen_space = True
-    constants = {"most_cells": MOST_CELLS, "samples_per_cell": POINTS_PER_CELL, "cells_starts": STARTS}
 
     @piece
     def train_cells(self, train_features: Tensor, train_order: Tensor, fake_features: Tensor) -> Tensor:

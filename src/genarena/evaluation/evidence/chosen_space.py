@@ -5,13 +5,22 @@ from typing import Any
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
+from genarena.evaluation.settings import EvaluationSettings
 from genarena.metrics.base import Unavailable
+from genarena.spec import DataSpec
 
 
 class ChosenSpace(Kind):
     """Features for metrics of neighbours and of diversity."""
 
     in_chosen_space = True
+
+    @classmethod
+    def asks(cls, piece: str, settings: EvaluationSettings, spec: DataSpec | None) -> list[str]:
+        if piece == "train_features":
+            return []
+        whose = piece.partition("_")[0]
+        return [f"{whose}_{settings.features.space_for(spec)}" if spec is None or spec.is_image else whose]
 
     @piece
     def real_features(self) -> Tensor:

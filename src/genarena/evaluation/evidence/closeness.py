@@ -26,7 +26,6 @@ class Nearness(Kind):
     """Distances to the training examples. Those of test examples are kept on disk."""
 
     Settings = NearnessSettings
-    constants = {"closeness_peers": PEERS}
 
     @piece
     def fake_closeness(self, fake: Tensor, train: Tensor, fake_order: Tensor) -> Closeness:

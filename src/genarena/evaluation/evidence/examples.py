@@ -12,6 +12,8 @@ from genarena.spec import DataSpec
 class Examples(Kind):
     """The test split (or the one that `split` names), and the examples that training may have shown."""
 
+    reads = {"real": ("num_test",)}
+
     @piece
     def spec(self) -> DataSpec:
         return self.subject.data.spec

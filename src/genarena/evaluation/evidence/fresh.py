@@ -14,6 +14,8 @@ class FreshExamples(Kind):
     """As many real examples as there are samples, none of which is in `real`: from the training split, else from the validation
     split, else from both. Which ones depends on the data set and on their number alone."""
 
+    reads = {"fresh": ("num_samples",)}
+
     @piece
     def fresh(self) -> Fresh:
         """The examples, or why there are none. A metric has a value without them, so nothing is raised."""

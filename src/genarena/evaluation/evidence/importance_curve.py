@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.evaluation import blocks
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.options.settings import Settings
 from genarena.options.values import Count, refusal
@@ -31,7 +30,6 @@ class ImportanceCurve(Kind):
     """log w = log p(x, z) - log q(z | x) for draws z ~ q."""
 
     Settings = ImportanceCurveSettings
-    constants = blocks.CONSTANTS
 
     @piece
     def iw_bounds_k(self) -> list[int]:

@@ -5,7 +5,6 @@ from typing import Any
 
 from torch import Tensor
 
-from genarena.evaluation import blocks
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.options.settings import Settings
 from genarena.options.values import Count
@@ -23,7 +22,6 @@ class ImportanceWeighted(Kind):
     """log(1/k sum_k p(x, z_k) / q(z_k | x)), from `draws` draws z_k ~ q."""
 
     Settings = ImportanceWeightedSettings
-    constants = blocks.CONSTANTS
 
     @piece
     def iw_log_prob(self) -> Tensor:

@@ -4,7 +4,6 @@ from typing import Any
 
 from torch import Tensor
 
-from genarena.evaluation import blocks
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.likelihood import Likelihood
 from genarena.metrics.base import Unavailable
@@ -15,7 +14,7 @@ LEAST_SHARE = 0.25  # of chains that have to agree on log Z
 class LogLikelihood(Kind):
     """With one Monte-Carlo draw per example, if the model's `log_prob` draws."""
 
-    constants = blocks.CONSTANTS
+    reads = {"log_prob": ("num_test",)}
 
     @piece
     def likelihood(self) -> Likelihood:

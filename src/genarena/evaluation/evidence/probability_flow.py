@@ -33,7 +33,6 @@ class ProbabilityFlow(Kind):
     """log p(x) through an ordinary differential equation that maps p to a known density."""
 
     Settings = ProbabilityFlowSettings
-    constants = {"ode_batch": BATCH}
 
     @piece
     def ode_solution(self) -> Solution:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from genarena.evaluation import blocks
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.subject import ContractBroken
 from genarena.metrics.base import Unavailable, content_order
@@ -23,7 +22,7 @@ class Drawn(NamedTuple):
 class Samples(Kind):
     """`num_samples` draws, in blocks."""
 
-    constants = blocks.CONSTANTS
+    reads = {"drawn": ("num_samples", "conditions"), "conditions": ("conditions",)}
 
     @piece
     def drawn(self) -> Drawn:

@@ -9,6 +9,8 @@ from genarena.metrics.base import Unavailable
 class TrueDensity(Kind):
     """Of data that is drawn from formulas (`toy2d`)."""
 
+    reads = {"true_log_prob": ("num_test",)}
+
     @piece
     def true_log_prob(self) -> Tensor:
         """(N,) float64 nats of the `real` examples."""

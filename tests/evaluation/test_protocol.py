@@ -1,0 +1,293 @@
+"""An id of a protocol changes with everything that changes the number of its metric, and with nothing else."""
+
+import ast
+import dataclasses
+import inspect
+import json
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from genarena.errors import UserError
+from genarena.evaluation import code, features, syntax
+from genarena.evaluation.asked import load_metric, needed
+from genarena.evaluation.evidence.base import kinds, used
+from genarena.evaluation.protocol import protocol
+from genarena.evaluation.weights import PUBLISHED, FeatureSettings
+from genarena.metrics import names
+from genarena.spec import DataSpec
+from tests.small_world import OPTIONS, SETTINGS, SPEC, Halves
+
+TEXTS = code.text_of  # the genuine one
+
+
+def ids(metrics: list[str] | None = None, settings=SETTINGS, options=OPTIONS, data=None) -> dict[str, str]:
+    return {
+        name: rules["id"] for name, rules in protocol(metrics or names(), settings, options, data)["metrics"].items()
+    }
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in before if before[name] != after[name]}
+
+
+def constants(module: str) -> Iterator[tuple[str, ast.Constant]]:
+    """Name and node of every number that an UPPERCASE name, or a member of a class that is not only shown, stands for."""
+    tree = ast.parse(TEXTS(module))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not syntax.is_settings(node)]
+    for owner in (tree, *classes):
+        for node in owner.body:
+            if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+                continue
+            (name, *_) = syntax.defined(node)
+            if name.endswith("_AT_ONCE") or name in syntax.ONLY_SHOWN or (owner is tree and not name.isupper()):
+                continue
+            for part in ast.walk(node.value):
+                if (
+                    isinstance(part, ast.Constant)
+                    and isinstance(part.value, int | float)
+                    and not isinstance(part.value, bool)
+                ):
+                    yield name, part
+
+
+def edited(module: str, node: ast.Constant) -> str:
+    """The module's source with another number in this place."""
+    lines = TEXTS(module).splitlines(keepends=True)
+    line = lines[node.lineno - 1].encode()
+    number = repr(node.value * 2 + 1).encode()
+    lines[node.lineno - 1] = (line[: node.col_offset] + number + line[node.end_col_offset :]).decode()
+    return "".join(lines)
+
+
+def with_source(monkeypatch: pytest.MonkeyPatch, module: str, text: str) -> None:
+    monkeypatch.setattr(code, "text_of", lambda name: text if name == module else TEXTS(name))
+
+
+@cache
+def users(module: str) -> frozenset[str]:
+    """The metrics that use a kind of evidence, or are in the module."""
+    of = {name: load_metric(name) for name in names()}
+    return frozenset(
+        name
+        for name, metric in of.items()
+        if module in {metric.__module__, *(kind.__module__ for kind in used(needed(metric)))}
+    )
+
+
+MODULES = sorted({load_metric(name).__module__ for name in names()} | {kind.__module__ for kind in kinds()})
+CONSTANTS = [(module, name, node) for module in MODULES for name, node in constants(module)]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "node"), CONSTANTS, ids=lambda value: str(value) if isinstance(value, str) else ""
+)
+def test_every_constant_of_a_metric_and_of_a_kind_of_evidence_counts(
+    module: str, name: str, node: ast.Constant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = ids()
+    with_source(monkeypatch, module, edited(module, node))
+    assert changed(before, ids()) == users(module), name
+
+
+def test_there_are_constants_to_edit() -> None:
+    found = {f"{module.rpartition('.')[2]}.{name}" for module, name, _ in CONSTANTS}
+    assert {
+        "c_t.FEWEST",
+        "c_t.SAMPLES_PER_CELL",
+        "class_histogram_kl.SMOOTHING",
+        "nearest_neighbour_ratio.QUERIES",
+    } <= found
+    assert {"inception_score.SPLITS", "fid_infinity.POINTS", "probability_flow.BATCH", "fid.min_examples"} <= found
+
+
+@pytest.mark.parametrize("name", names())
+def test_comments_docstrings_headings_and_annotations_do_not_count(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load_metric(name).__module__
+    tree = ast.parse(TEXTS(module))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body[0].value.value = "Another text."
+        if isinstance(node, ast.Assign) and syntax.defined(node) == ["title"]:
+            node.value = ast.Constant("another")
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            node.exc.args = [ast.Constant("another reason")]
+    text = "# a comment\n" + ast.unparse(tree)
+    assert text != TEXTS(module)
+    before = ids()
+    with_source(monkeypatch, module, text)
+    assert ids() == before
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "metrics"),
+    [
+        ("metrics.c_t", "n_init=1", "n_init=10", {"c_t"}),
+        ("statistics.frechet", "frechet_distance", None, {"fid", "fid_infinity", "fd_domain", "fd_dinov2", "fd_clip"}),
+        ("statistics.kernel", ".pow_(3)", ".pow_(2)", {"kid"}),
+        ("evaluation.decoder_likelihood", "LEAPFROG_STEPS = 5", "LEAPFROG_STEPS = 6", {"ais_nll_nats"}),
+    ],
+)
+def test_code_that_a_metric_uses_counts_and_other_code_does_not(
+    module: str, old: str, new: str | None, metrics: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"genarena.{module}"
+    text = TEXTS(module)
+    if new is None:  # another first line in the body of a function
+        tree = ast.parse(text)
+        (function,) = (node for node in tree.body if getattr(node, "name", "") == old)
+        function.body.insert(1, ast.parse("another = 1").body[0])
+        new_text = ast.unparse(tree)
+    else:
+        new_text = text.replace(old, new)
+    assert new_text != text
+    before = ids()
+    with_source(monkeypatch, module, new_text)
+    assert changed(before, ids()) == metrics
+
+
+def test_a_new_class_beside_the_others_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ids()
+    for module in ("genarena.metrics.base", "genarena.statistics.neighbours", "genarena.likelihood"):
+        with_source(monkeypatch, module, TEXTS(module) + "\n\nclass Another:\n    SIZE = 3\n")
+        assert ids() == before
+
+
+def test_the_subject_counts_by_its_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Subject.test` chooses the test examples; `conditions` is about samples alone."""
+    module = "genarena.evaluation.subject"
+    assert "manual_seed(0)" in TEXTS(module) and "% len(y)" in TEXTS(module)
+    before = ids()
+    with_source(monkeypatch, module, TEXTS(module).replace("manual_seed(0)", "manual_seed(1)"))
+    assert {"bits_per_dim", "fid", "iw_bounds"} <= changed(before, ids())
+    assert not changed(before, ids()) & {"sampling_seconds"}
+    with_source(monkeypatch, module, TEXTS(module).replace("% len(y)", "% 7"))
+    assert {"fid", "sampling_seconds"} <= changed(before, ids())
+    assert not changed(before, ids()) & {"bits_per_dim", "iw_bounds", "nll_nats"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_size": 7},
+        {"sample_seed": 7},
+        {"num_test": 1000},  # 200 of 200 test images either way
+        {"conditions": "prompted"},  # the data has no conditions
+    ],
+    ids=str,
+)
+def test_what_changes_no_number_splits_nothing(change: dict) -> None:
+    data = Halves(SPEC)
+    data.setup()
+    assert ids(data=data) == ids(data=data, settings=dataclasses.replace(SETTINGS, **change))
+
+
+def test_one_metric_more_or_fewer_splits_nothing() -> None:
+    assert ids(["recall"])["recall"] == ids()["recall"]
+    assert protocol(["recall", "fid"], SETTINGS) == protocol(["fid", "recall", "recall"], SETTINGS)
+
+
+def test_settings_count_where_they_are_used() -> None:
+    data = Halves(SPEC)
+    data.setup()
+    before = ids(data=data)
+    fewer = changed(before, ids(data=data, settings=dataclasses.replace(SETTINGS, num_samples=70)))
+    assert {"fid", "recall", "sampling_seconds", "vendi", "c_t"} <= fewer
+    assert not fewer & {"bits_per_dim", "nll_nats", "iw_nll_nats", "ais_nll_nats", "ode_nll_nats"}
+    fewer = changed(before, ids(data=data, settings=dataclasses.replace(SETTINGS, num_test=70)))
+    assert {"fid", "bits_per_dim", "recall"} <= fewer
+    assert not fewer & {"iw_nll_nats", "ais_nll_nats", "sampling_seconds", "inception_score"}
+    assert changed(before, ids(data=data, options=OPTIONS | {"iw_nll_nats": {"num_test": 20, "draws": 7}})) == {
+        "iw_nll_nats"
+    }
+    assert changed(before, ids(data=data, settings=dataclasses.replace(SETTINGS, split="val"))) == set(names())
+    whole = {"iw_nll_nats": OPTIONS["iw_nll_nats"] | {"num_test": 200}}
+    more = {"iw_nll_nats": OPTIONS["iw_nll_nats"] | {"num_test": 5000}}
+    assert ids(["iw_nll_nats"], data=data, options=whole) == ids(["iw_nll_nats"], data=data, options=more)
+
+
+def test_conditions_count_for_samples_of_conditional_models() -> None:
+    data = Halves(dataclasses.replace(SPEC, condition="label"))
+    data.setup()
+    prompted = dataclasses.replace(SETTINGS, conditions="prompted")
+    found = changed(ids(data=data), ids(data=data, settings=prompted))
+    assert {"recall", "class_accuracy"} <= found and not found & {"bits_per_dim", "nll_nats"}
+
+
+def test_libraries_count_where_they_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = protocol(names(), SETTINGS)["metrics"]
+    assert set(before["c_t"]["libraries"]) == {"scikit-learn", "scipy"}
+    assert set(before["fid"]["libraries"]) == {"torch-fidelity"}
+    assert {"timm", "pillow"} <= set(before["fd_dinov2"]["libraries"])
+    assert before["bits_per_dim"]["libraries"] == before["fd_domain"]["libraries"] == {}
+    genuine = code.version
+    of = {
+        "scikit-learn": {"c_t"},
+        "torch-fidelity": {"fid", "fid_infinity", "kid", "inception_score"},
+        "torchmetrics": set(),
+    }
+    for library, metrics in of.items():
+        monkeypatch.setattr(code, "version", lambda name, new=library: "99" if name == new else genuine(name))
+        after = ids(options={})
+        assert changed({name: rules["id"] for name, rules in before.items()}, after) == metrics, library
+
+
+def test_networks_count_where_metrics_look_through_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = protocol(names(), SETTINGS)["metrics"]
+    assert rules["fid"]["networks"] == {"inception": PUBLISHED["inception"].sha256}
+    assert set(rules["recall"]["networks"]) == {"domain"} and rules["nearest_neighbour_ratio"]["networks"] == {}
+    in_clip = dataclasses.replace(SETTINGS, features=FeatureSettings(space="clip"))
+    moved = changed(ids(), ids(settings=in_clip))
+    assert {"recall", "precision", "vendi", "c_t", "authpct"} <= moved and not moved & {
+        "fid",
+        "fd_domain",
+        "bits_per_dim",
+    }
+    before = ids()
+    monkeypatch.setitem(features.RECIPE, "seed", 1)
+    assert {"fd_domain", "recall", "class_histogram_kl"} <= changed(before, ids())
+    assert not changed(before, ids()) & {"fid", "bits_per_dim", "nearest_neighbour_ratio"}
+
+
+def test_the_architecture_of_the_domain_classifier_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, module = ids(), "genarena.evaluation.features"
+    with_source(monkeypatch, module, TEXTS(module).replace("nn.ReLU()", "nn.SiLU()"))
+    assert {"fd_domain", "recall", "class_accuracy"} <= changed(before, ids())
+    assert not changed(before, ids()) & {"fid", "bits_per_dim"}
+
+
+def test_vectors_are_their_own_features() -> None:
+    class Vectors(Halves):
+        pass
+
+    data = Vectors(SPEC)
+    data.setup()
+    data.spec = DataSpec((2,))
+    rules = protocol(["recall"], SETTINGS, data=data)["metrics"]["recall"]
+    assert rules["networks"] == {}
+    in_clip = dataclasses.replace(SETTINGS, features=FeatureSettings(space="clip"))
+    assert ids(["recall"], data=data) == ids(["recall"], settings=in_clip, data=data)
+
+
+def test_shared_settings_that_a_kind_reads_are_declared() -> None:
+    """Who reads `self.shared.num_test` and does not say so would be left out of the ids."""
+    for kind in kinds():
+        tree = ast.parse(inspect.getsource(kind))
+        read = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self.shared", "self.subject.settings")
+        } & {"num_test", "num_samples"}
+        declared = {option for options in kind.reads.values() for option in options}
+        only_for_facts = {"num_test"} if kind.in_chosen_space else set()
+        assert read - only_for_facts <= declared, kind.__name__
+        assert set(kind.reads) <= set(kind.pieces())
+
+
+def test_it_is_json_and_a_typo_is_refused() -> None:
+    json.dumps(protocol(names(), SETTINGS, OPTIONS), allow_nan=False)
+    with pytest.raises(UserError, match="did you mean recall"):
+        protocol(["recal"], SETTINGS)
