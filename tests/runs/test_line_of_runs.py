@@ -1,0 +1,71 @@
+"""Runs of one command line, `model=vae`, that are not the same experiment are lines of their own on the page."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from genarena import config
+from genarena.evaluation import rescoring
+from genarena.leaderboard import formats
+from genarena.leaderboard.runs import find_runs
+from genarena.leaderboard.tables import make_tables
+from genarena.run import run
+from genarena.runs import evaluations, provenance, results
+
+METRICS = "metrics=[bits_per_dim,nearest_neighbour_ratio]"
+USUAL = [
+    "model=vae",
+    "data=digits",
+    "budget=smoke",
+    "budget.examples=128",
+    "logger=none",
+    "callbacks.progress=false",
+    METRICS,
+]
+
+
+def finished(runs_dir: Path, *options: str) -> dict:
+    return run(config.compose([*USUAL, f"runs_dir={runs_dir}", *options]))
+
+
+def test_yaml_precision_and_source_make_lines_and_seeds_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs_dir = tmp_path / "runs"
+    rows = [finished(runs_dir), finished(runs_dir, "seed=1")]
+    other = "bf16-mixed" if rows[0]["precision"] == "32-true" else "32-true"  # than this machine takes by itself
+    rows.append(finished(runs_dir, f"trainer.precision={other}"))
+    with monkeypatch.context() as patch:
+        shutil.copytree(config.CONF, tmp_path / "conf")
+        edited = tmp_path / "conf" / "model" / "vae.yaml"
+        edited.write_text(edited.read_text().replace("latent_dim: 32", "latent_dim: 2"))
+        patch.setattr(config, "CONF", tmp_path / "conf")
+        rows.append(finished(runs_dir))
+    with monkeypatch.context() as patch:
+        module, genuine = "genarena.models.vae.networks", provenance._file
+        copied = tmp_path / "networks.py"
+        copied.write_bytes(genuine(module).read_bytes() + b"\nNEW = 1\n")
+        patch.setattr(provenance, "_file", lambda name: copied if name == module else genuine(name))
+        rows.append(finished(runs_dir))
+    assert [row["overrides"] for row in rows[3:]] == [[], []]
+    (table,) = make_tables(find_runs(runs_dir)[0])
+    assert sorted(line.seeds for line in table.lines) == [[0], [0], [0], [0, 1]]
+    texts = {line.runs[0].row["run"]: line.apart for line in table.lines}
+    assert "model.latent_dim 2" in texts[rows[3]["run"]]
+    assert "source of models/vae/networks.py" in texts[rows[4]["run"]]
+    shown = formats.markdown([table]).replace("\\", "")
+    assert "model.latent_dim 32" in shown and f"trainer.precision={other}" in shown
+    assert len({column.key for column in table.columns if not column.is_cost}) == 2  # one column each: same protocols
+
+
+def test_another_sampler_for_a_finished_run_is_a_line_of_its_own(tmp_path: Path) -> None:
+    row = finished(tmp_path, "metrics=[nearest_neighbour_ratio]", "budget.num_samples=20")
+    folder = next(tmp_path.glob("digits/vae/*"))
+    again = rescoring.rescore(folder, sampler={"sampler.temperature": 0.5})
+    place = folder / evaluations.FOLDER / again["evaluation"] / "result.json"
+    place.parent.mkdir(parents=True)
+    results.write_row(again, place)
+    assert again["line"]["id"] != row["line"]["id"]
+    assert again["line"]["settings"]["sampler.temperature"] == 0.5
+    (table,) = make_tables(find_runs(tmp_path)[0])
+    assert sorted(line.name for line in table.lines) == ["vae", "vae sampler.temperature=0.5"]
+    assert {column.key for column in table.columns if not column.is_cost} == {"nearest_neighbour_ratio"}
