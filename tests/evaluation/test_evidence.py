@@ -10,6 +10,7 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
+from genarena.evaluation import code
 from genarena.evaluation.backbones import InceptionFeatures
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.gathered import Evidence
@@ -60,7 +61,12 @@ def test_real_features_are_computed_once_per_weights(
     run(samples, data, ["fid"])
     assert extracted == [200, 300, 300]
     run(samples, data, ["fid"], dataclasses.replace(SETTINGS, num_test=150))
-    assert len([path for path in cache_folder().rglob("features-inception-*") if path.suffix != ".sha256"]) == 5
+    extracted.clear()
+    version = code.version
+    monkeypatch.setattr(code, "version", lambda name: "99" if name == "torch-fidelity" else version(name))
+    run(samples, data, ["fid"])
+    assert extracted == [200, 300, 300]  # by another version of the library
+    assert len([path for path in cache_folder().rglob("features-inception-*") if path.suffix != ".sha256"]) == 8
     assert all(data.facts["id"] in path.parts for path in cache_folder().rglob("features-*"))
 
 
