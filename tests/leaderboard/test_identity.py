@@ -122,6 +122,16 @@ def test_the_ranking_uses_the_column_with_most_lines(tmp_path: Path) -> None:
     assert {line.model: line.rank for line in table.lines} == {"glow": "1?", "ddpm": "2?", "vae": "–"}
 
 
+def test_imported_rows_do_not_decide_which_column_is_the_usual_one(tmp_path: Path) -> None:
+    theirs = [with_protocol(make_row(name, imported=True), num_samples=7) for name in ("one", "two")]
+    for row in theirs:  # one column in common, so that they are in this table
+        rules = make_row()["protocol"]["metrics"]["bits_per_dim"]
+        row["metrics"]["bits_per_dim"]["protocol"] = rules["id"]
+    (table,) = tables(tmp_path, make_row("vae"), *theirs)
+    cells = {line.model: line.cells["fd_domain"].value for line in table.lines}
+    assert cells == {"vae": 1.0, "one": None, "two": None}
+
+
 def test_a_row_lacks_some_columns_and_stays_in_the_table(tmp_path: Path) -> None:
     """One metric more or fewer, or another seed of sampling, makes no other table."""
     rows = [make_row("vae"), make_row("glow"), with_protocol(make_row("ddpm"), sample_seed=3)]

@@ -153,15 +153,16 @@ def _make_table(key: tuple[str, str, str], runs: list[Run]) -> Table:
 
 
 def usual_protocols(runs: list[Run]) -> dict[str, str]:
-    """Key of a metric's column -> id of the protocol under which most lines have a value."""
+    """Key of a metric's column -> id of the protocol under which most lines have a value; imported lines count last."""
     lines: dict[tuple[str, str], set[str]] = {}
+    imported = {identity_of(run) for run in runs if run.imported}
     for run in runs:
         for row in (run.row, *run.later):
             for name, record in row["metrics"].items():
                 known = lines.setdefault((key_of(name, record), record.get("protocol", "")), set())
                 known |= {identity_of(run)} if record["value"] is not None else set()
     found: dict[str, str] = {}
-    for key, protocol in sorted(lines, key=lambda pair: (-len(lines[pair]), pair)):
+    for key, protocol in sorted(lines, key=lambda pair: (-len(lines[pair] - imported), -len(lines[pair]), pair)):
         found.setdefault(key, protocol)
     return found
 

@@ -34,7 +34,7 @@ def of_run(resolved: Mapping[str, Any], data_id: str, trained: Mapping[str, Any]
     if first := resolved.get(first_stage.OPTION):
         parts["model"][first_stage.OPTION] = first["line"], first.get("line_id")
     if earlier := resolved.get("extended"):
-        parts["budget"]["extended"] = [[each["minutes"], each["examples"]] for each in earlier]
+        parts["budget"]["extended"] = [_without(each, ("examples_seen",)) for each in earlier]
     timed = resolved["budget"]["minutes"] is not None
     parts["trainer"] = trained if timed else {"precision": trained["precision"]}
     settings = _dotted(json.loads(json.dumps(parts))) | {"data.id": data_id}
@@ -45,7 +45,8 @@ def of_run(resolved: Mapping[str, Any], data_id: str, trained: Mapping[str, Any]
 
 def with_sampler(line: Line, node: Mapping[str, Any]) -> Line:
     """The line of the same weights under another sampler, whose source is that of today."""
-    kept = {name: value for name, value in line["settings"].items() if not name.startswith("sampler.")}
+    before = ("sampler.", "model.sampler.")
+    kept = {name: value for name, value in line["settings"].items() if not name.startswith(before)}
     return _identified(kept | _dotted({"sampler": node}), line["sources"] | provenance.sources(_targets(node)))
 
 
