@@ -11,14 +11,17 @@ from genarena.files.atomic import replace_atomically
 from genarena.options.script import Option
 from genarena.options.values import Folder
 
-USAGE = """python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard] [logger=none|wandb]
+USAGE = """python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard] [logger=none|wandb] [rank_by=<metric>]
 
 logger=wandb also logs the tables and all files as an artifact, offline where W&B has no key or no network; project and
-entity are those of conf/logger/wandb.yaml."""
+entity are those of conf/logger/wandb.yaml. rank_by=fd_dinov2 ranks by this metric where a table has it. By default each
+table is ranked by the first of fid, fd_dinov2, fd_domain, fd_efficientnet, kid, bits_per_dim, nll_nats, energy_distance that
+half of its models have."""
 OPTIONS = {
     "runs_dir": Option(Folder, "runs"),
     "out": Option(Folder, "leaderboard"),
     "logger": Option(Literal["none", "wandb"], "none"),
+    "rank_by": Option(str | None),
 }
 
 
@@ -28,7 +31,7 @@ def main() -> None:
     from rich.console import Console  # statistics take a second to import; the options are right now
 
     from genarena.files.progress import Bars
-    from genarena.leaderboard import formats, page
+    from genarena.leaderboard import formats, latex, page
     from genarena.leaderboard import tasks as of_tasks
     from genarena.leaderboard.illustrations import collect
     from genarena.leaderboard.made import FILES, Made
@@ -38,7 +41,7 @@ def main() -> None:
 
     runs, broken = find_runs(Path(options["runs_dir"]))
     searches, unreadable = find_sweeps(Path(options["runs_dir"]))
-    tables = make_tables(runs)
+    tables = make_tables(runs, options["rank_by"])
     tasks = of_tasks.make_task_tables(of_tasks.find_task_rows(Path(options["runs_dir"])))
     out = Path(options["out"])
     with Bars() as bars:
@@ -51,7 +54,7 @@ def main() -> None:
         "leaderboard.md": formats.markdown(tables) + of_tasks.markdown(tasks),
         "leaderboard.csv": formats.comma_separated(tables),
         "leaderboard.json": formats.as_json(tables),
-        "leaderboard.tex": formats.latex(tables),
+        "leaderboard.tex": latex.latex(tables),
         "index.html": page.render(tables, [*broken, *unreadable], searches, illustrations, tasks, origin),
     }
     if tasks:

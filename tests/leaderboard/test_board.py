@@ -11,6 +11,7 @@ from genarena.leaderboard.axes import Axis, make_axis
 from genarena.leaderboard.forest import forest
 from genarena.leaderboard.heads import heads
 from genarena.leaderboard.joins import joined
+from genarena.leaderboard.ranking import best
 from genarena.leaderboard.runs import Run, find_runs
 from genarena.leaderboard.tables import Table, make_tables
 from tests.leaderboard.benchmark import benchmark
@@ -88,7 +89,7 @@ def test_estimates_are_not_best_and_on_no_front(tmp_path: Path) -> None:
         )
     ]
     (found,) = tables_of(tmp_path, rows)
-    assert "ebm" not in board.best(found, "bits_per_dim")
+    assert "ebm" not in best(found.lines, "bits_per_dim")
     plot = next(plot for plot in plots.of_table(found, {})["Trade-offs"] if plot.title == "Likelihood against quality")
     at = {mark.line.model: f"{mark.x:.1f},{mark.y:.1f}" for mark in plot.marks}
     corners = plot.front.split()
@@ -225,4 +226,7 @@ def test_records_are_words_with_rounded_numbers() -> None:
     row = make_row()
     row["metrics"]["fd_domain"] |= record | {"settings": {}, "share": 1 / 3, "flag": True}
     (rest,) = [each[3] for each in facts.metrics(Run(row, Path("x"))) if each[0] == "fd_domain"]
-    assert rest == "k 3, backbone (name net, accuracy 0.9861), cells (z 18.61), share 0.3333, flag yes"
+    assert (
+        rest
+        == f"protocol {row['metrics']['fd_domain']['protocol']}, k 3, backbone (name net, accuracy 0.9861), cells (z 18.61), share 0.3333, flag yes"
+    )

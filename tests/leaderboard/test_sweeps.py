@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genarena.errors import UserError
-from genarena.leaderboard import formats, page
+from genarena.leaderboard import formats, latex, page
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.sweeps import BARS, BOTTOM, HEIGHT, LABEL, TOP, bars, find_sweeps, parallel
 from genarena.leaderboard.tables import make_tables
@@ -121,7 +121,7 @@ def test_validation_rows_are_in_no_table(tmp_path: Path) -> None:
     folder = write_rows(tmp_path, [chosen_by])
     assert find_runs(folder) == ([], [])  # a folder of searches alone is no mistake
     write(tmp_path / "one")
-    for made in (formats.markdown, formats.comma_separated, formats.as_json, formats.latex):
+    for made in (formats.markdown, formats.comma_separated, formats.as_json, latex.latex):
         assert isinstance(made([]), str)
     assert 'id="sweeps"' in page.render(make_tables([]), [], searches=find_sweeps(folder)[0])
     with pytest.raises(UserError, match="no finished run"):

@@ -6,7 +6,7 @@ import random
 import pytest
 from scipy import stats
 
-from genarena.statistics.intervals import sampling_half_width, t_half_width, variance, welch
+from genarena.statistics.intervals import joined_half_width, sampling_half_width, t_half_width, t_quantile, variance
 
 
 def test_interval_is_students_t() -> None:
@@ -15,18 +15,19 @@ def test_interval_is_students_t() -> None:
     assert math.isclose(t_half_width(values), (high - low) / 2, rel_tol=1e-12)
 
 
-def test_welch_agrees_with_scipy() -> None:
-    generator = random.Random(0)
-    for _ in range(20):
-        one = [generator.gauss(0.0, 1.0) for _ in range(generator.randint(2, 6))]
-        other = [generator.gauss(1.0, 3.0) for _ in range(generator.randint(2, 6))]
-        assert welch(one, other) == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue, rel=1e-9)
+@pytest.mark.parametrize("freedom", [1, 2, 7.5, 1000])
+def test_quantiles_are_those_of_scipy(freedom: float) -> None:
+    for level in (0.05, 0.001):
+        assert t_quantile(freedom, level) == pytest.approx(stats.t.ppf(1 - level / 2, freedom), rel=1e-9)
 
 
-def test_welch_without_scatter_and_without_seeds() -> None:
-    assert welch([2.0, 2.0], [2.0, 2.0]) == 1.0
-    assert welch([2.0, 2.0], [2.1, 2.1]) == 0.0
-    assert welch([2.0], [2.1, 2.2, 2.3]) is None
+def test_an_error_that_seeds_share_does_not_average_out() -> None:
+    """Half-widths add as squares; with many seeds 1.96 standard errors are left."""
+    assert joined_half_width([1.0, 2.0, 3.0], [0.5] * 3) == pytest.approx(
+        math.hypot(t_half_width([1.0, 2.0, 3.0]), 0.97998)
+    )
+    assert joined_half_width([1.0, 2.0, 3.0], []) == t_half_width([1.0, 2.0, 3.0])
+    assert joined_half_width([1.0, 1.0], [3.0, 4.0]) == pytest.approx(1.959964 * math.sqrt(12.5))
 
 
 def test_sampling_interval_of_one_model_is_students_t() -> None:
@@ -53,9 +54,3 @@ def test_sampling_interval_covers_in_95_of_100() -> None:
         estimate = sum(sum(group) / len(group) for group in groups) / 3
         covered += abs(estimate - sum(centres) / 3) <= sampling_half_width(groups)
     assert abs(covered / trials - 0.95) < 4 * math.sqrt(0.95 * 0.05 / trials)
-
-
-def test_the_largest_numbers_of_a_row_are_tested_too() -> None:
-    """A row may hold 1e100: the square of its variance is no number any more."""
-    assert 0.0 < welch([1e100, -1e100], [0.0, 1e100]) < 1.0
-    assert welch([1e100, 1e100], [0.0, 1.0]) < 1e-50

@@ -9,10 +9,10 @@ from genarena.leaderboard.forest import Forest, forest
 from genarena.leaderboard.heads import Head, heads
 from genarena.leaderboard.illustrations import Illustrations
 from genarena.leaderboard.images import Picture
-from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
+from genarena.leaderboard.lines import Line
+from genarena.leaderboard.ranking import best
 from genarena.leaderboard.runs import Run
 from genarena.leaderboard.tables import Table
-from genarena.statistics.intervals import LEVEL, welch
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def board(table: Table, beside: Illustrations, kinds: tuple[str, ...]) -> Board:
     return Board(
         table,
         heads(table),
-        {column.key: best(table, column.key) for column in table.columns},
+        {column.key: best(table.lines, column.key) for column in table.columns},
         {line.name: badges(line) for line in table.lines},
         reasons.reasons(table),
         reasons.empty(table),
@@ -104,26 +104,3 @@ def is_by_class(run: Run) -> bool:
     """Whether the samples of a run have a row for each class."""
     settings = (run.row.get("line") or {}).get("settings") or {}
     return settings.get("data.condition") == "label" or "data.condition=label" in run.overrides
-
-
-def best(table: Table, key: str) -> set[str]:
-    """Names of the lines with the best value of a column, and of those that tie with it (Welch's t-test); only contenders.
-
-    An estimated likelihood is never best: it may err towards too good.
-    """
-    column = table.column[key]
-    contenders: list[Line] = [line for line in table.lines if line.competes and _counts(line, key)]
-    if column.is_cost or column.higher_is_better is None or not contenders:
-        return set()
-    top = (max if column.higher_is_better else min)(contenders, key=lambda line: line.cells[key].value)
-    p_values = {line.name: welch(line.values(key), top.values(key)) for line in contenders}
-    return {
-        line.name
-        for line in contenders
-        if line.cells[key].value == top.cells[key].value or (p_values[line.name] or 0.0) >= LEVEL
-    }
-
-
-def _counts(line: Line, key: str) -> bool:
-    cell = line.cells[key]
-    return cell.value is not None and cell.sign != LIKELIHOOD_SIGNS["estimate"] and not badges(line)

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from genarena.leaderboard.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis
-from genarena.leaderboard.lines import Cell, Line
+from genarena.leaderboard.cells import Cell
+from genarena.leaderboard.lines import Line
 from genarena.leaderboard.tables import Table
 
 FONT = 11.0

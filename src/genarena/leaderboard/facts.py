@@ -3,7 +3,7 @@
 from typing import Any
 
 from genarena.errors import printable
-from genarena.leaderboard.lines import LIKELIHOOD_SIGNS
+from genarena.leaderboard.cells import LIKELIHOOD_SIGNS
 from genarena.leaderboard.numbers import number
 from genarena.leaderboard.runs import Run
 
@@ -25,7 +25,6 @@ def facts(run: Run) -> dict[str, str]:
         "precision": row.get("precision"),
         "processes": cost.get("world_size"),
         "data": f"{row['data']['id']}, {row['data']['split']}",
-        "protocol": protocol(row),
         "line": row.get("line", {}).get("id"),
         "hardware": in_words(row.get("hardware", {})),
         "machine": in_words(row.get("machine", {})),
@@ -35,12 +34,6 @@ def facts(run: Run) -> dict[str, str]:
         "unmeasured": in_words(cost.get("unmeasured", {})),
     }
     return {key: str(value) for key, value in found.items() if value}
-
-
-def protocol(row: dict[str, Any]) -> str:
-    """The protocol of a row in a few words."""
-    rules = row["protocol"]
-    return str(rules.get("id") or f"version {rules.get('version', '?')}, an id for each metric")
 
 
 def selected(how: Any) -> str:
@@ -54,7 +47,7 @@ def selected(how: Any) -> str:
 def metrics(run: Run) -> list[tuple[str, str, str, str]]:
     """(metric, value or reason, n, other entries of its record) for each metric of a run."""
     rows = []
-    for name, record in run.row["metrics"].items():
+    for name, record in run.metrics.items():
         rest = in_words({key: value for key, value in record.items() if key not in IN_COLUMNS})
         if record["value"] is None:
             rows.append((name, f"– {record['reason']}", "", rest))

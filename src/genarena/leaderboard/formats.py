@@ -1,42 +1,29 @@
-"""Tables as Markdown, CSV, JSON, LaTeX and for the terminal."""
+"""Tables as Markdown, CSV, JSON and for the terminal. LaTeX: `genarena.leaderboard.latex`."""
 
 import csv
 import io
 import json
 import re
+from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from genarena.leaderboard.lines import Cell
+from genarena.leaderboard.cells import Cell
 from genarena.leaderboard.tables import Column, Table
 
-TEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "≤": r"$\le$",
-    "±": r"$\pm$",
-    "–": "--",
-    "↓": r"$\downarrow$",
-    "↑": r"$\uparrow$",
-}
+LEGEND = (
+    "One seed: value ± standard error (s.e.) of samples and test examples. Two seeds: both values. Three and more: mean ± half "
+    "the 95% interval of seeds, samples and test examples. = exact, ≤ bound, ~ estimate."
+)
 
 
 def heading(column: Column) -> str:
-    """Title, unit, and an arrow up or down for the better direction."""
+    """Title, unit, and an arrow for the better direction: up, down, or to the value of real data."""
     unit = f" ({column.unit})" if column.unit and column.unit != column.title else ""
-    arrow = "" if column.is_cost or column.higher_is_better is None else (" ↑" if column.higher_is_better else " ↓")
+    arrow = {True: " ↑", False: " ↓", None: " → real" if column.towards_real else ""}[column.higher_is_better]
+    arrow = "" if column.is_cost else arrow
     return f"{column.title}{unit}{arrow}"
 
 
@@ -47,8 +34,8 @@ def caption(table: Table) -> str:
 def markdown(tables: list[Table]) -> str:
     parts = [
         "# Leaderboard\n",
-        "Mean ± half of the 95% interval over training seeds. = exact, ≤ bound, ~ estimate. "
-        "= beside a rank: a tie with the best of it (Welch's t-test, 5%); ?: could not be tested.\n",
+        f"{LEGEND} Rank 1–3: anywhere from the first to the third, the seeds do not say where; = beside a rank: the difference "
+        "to the best is too small to matter; ?: too few seeds.\n",
     ]
     for table in tables:
         head = ["rank", "model", "family", "seeds", *(heading(column) for column in table.columns)]
@@ -85,8 +72,9 @@ def escaped(text: str) -> str:
 def comma_separated(tables: list[Table]) -> str:
     """All tables in one CSV file, with one row per line of a table.
 
-    A column has the mean, and `<column>_ci95` half the interval over training seeds. For rows that were scored again,
-    `<column>_sampling` and `<column>_sampling_ci95` have the same over sampling seeds.
+    A column has the mean; `<column>_se` has the standard error, `<column>_ci95_low` and `<column>_ci95_high` the ends of the
+    interval (from three seeds on), `<column>_n` the number of examples. For rows that were scored again, `<column>_sampling`
+    and `<column>_sampling_ci95` have the mean and half the interval over sampling seeds.
     """
     file = io.StringIO()
     rows = [flat(record) for record in records(tables)]
@@ -114,9 +102,11 @@ def comma_separated(tables: list[Table]) -> str:
 
 def flat(record: dict[str, Any]) -> dict[str, Any]:
     """One of `records` as a flat dictionary; its cells become several entries each."""
-    row = {name: value for name, value in record.items() if name not in ("cells", "rank_note")}
+    row = {name: value for name, value in record.items() if name not in ("cells", "rank_note", "gap")}
     for key, cell in record["cells"].items():
-        row |= {key: cell["value"], f"{key}_ci95": cell["ci95_half_width"]}
+        low, high = cell["ci95"] or (None, None)
+        row |= {key: cell["value"], f"{key}_se": cell["standard_error"], f"{key}_n": cell["n"]}
+        row |= {f"{key}_ci95_low": low, f"{key}_ci95_high": high}
         row |= {f"{key}_sign": cell["sign"]} if cell["sign"] else {}
         if cell["sampling"]:
             row |= {
@@ -140,6 +130,7 @@ def records(tables: list[Table]) -> list[dict[str, Any]]:
             "machine": table.machine,
             "rank": line.rank,
             "rank_note": line.rank_note,
+            "gap": line.gap and asdict(line.gap),
             "model": line.model,
             "overrides": " ".join(line.overrides),
             "apart": line.apart,
@@ -150,23 +141,29 @@ def records(tables: list[Table]) -> list[dict[str, Any]]:
             "num_diverged": len(line.diverged),
             "likelihood": line.runs[0].row.get("likelihood", "none"),
             "device": line.device,
-            "cells": {
-                key: _cell(line.cells[key]) | {"protocol": own.protocol or None} for key, own in table.column.items()
-            },
+            "cells": {key: _cell(line.cells[key], column) for key, column in table.column.items()},
         }
         for table in tables
         for line in table.lines
     ]
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: Cell, column: Column) -> dict[str, Any]:
     again = cell.resampling
     sampling = again and {"value": again.value, "ci95_half_width": again.half_width, "num_seeds": again.num_seeds}
     return {
         "value": cell.value,
+        "unit": column.unit,
         "sign": cell.sign or None,
+        "n": cell.n,
+        "standard_error": cell.standard_error,
+        "ci95": cell.interval,
         "ci95_half_width": cell.half_width,
+        "real": cell.real,
         "num_seeds": cell.num_seeds,
+        "values": cell.values,
+        "runs": cell.runs,
+        "protocol": column.protocol or None,
         "reason": cell.reason or None,
         "sampling": sampling,
     }
@@ -176,24 +173,6 @@ def as_json(tables: list[Table]) -> str:
     failed = [run.row for table in tables for run in table.failed]
     apart = {caption(table): table.apart for table in tables if table.apart}
     return json.dumps({"lines": records(tables), "apart": apart, "failed": failed}, indent=2, allow_nan=False) + "\n"
-
-
-def latex(tables: list[Table]) -> str:
-    """One booktabs `tabular` per table, with the metrics but not the costs."""
-    parts = ["% needs \\usepackage{booktabs}"]
-    for table in tables:
-        columns = [column for column in table.columns if not column.is_cost]
-        parts += [f"% {_tex(caption(table))}"] + ([f"% {_tex(table.apart)}"] if table.apart else [])
-        parts += [f"\\begin{{tabular}}{{rl{'r' * len(columns)}}}", "\\toprule"]
-        parts += [" & ".join(["rank", "model", *(_tex(heading(column)) for column in columns)]) + r" \\", "\\midrule"]
-        rows = [[line.rank, line.name, *(line.cells[column.key].text for column in columns)] for line in table.lines]
-        parts += [" & ".join(map(_tex, row)) + r" \\" for row in rows]
-        parts += ["\\bottomrule", "\\end{tabular}", ""]
-    return "\n".join(parts) + "\n"
-
-
-def _tex(text: str) -> str:
-    return "".join(TEX.get(character, character) for character in text.replace("\n", " "))
 
 
 def terminal(table: Table) -> RichTable:

@@ -26,25 +26,13 @@ class Place:
 
 
 def navigation(tables: list[Table]) -> list[Link]:
-    """One link per table. Entries that would read alike also say what differs: protocol, classifier or devices."""
+    """One link per table. Entries that would read alike also say on which machine."""
     labels = [f"{table.data_id}, {table.budget}" for table in tables]
     count = Counter(labels)
     links = []
-    for index, (table, label) in enumerate(zip(tables, labels, strict=True)):
-        alike = [other for other, name in zip(tables, labels, strict=True) if name == label]
-        links.append(Link(table, label, _apart(table, alike, index + 1) if count[label] > 1 else ""))
+    for table, label in zip(tables, labels, strict=True):
+        links.append(Link(table, label, f"on {table.machine}" if count[label] > 1 else ""))
     return links
-
-
-def _apart(table: Table, alike: list[Table], number: int) -> str:
-    said = {
-        "protocol": [str(getattr(each, "protocol_id", "")) for each in alike],
-        "classifier": [str(getattr(each, "classifier", "")) for each in alike],
-        "on": [", ".join(devices(each)) for each in alike],
-    }
-    at = next(i for i, each in enumerate(alike) if each is table)
-    found = [f"{name} {texts[at]}" for name, texts in said.items() if len(set(texts)) > 1 and texts[at]]
-    return ", ".join(found) or f"table {number}"
 
 
 def devices(table: Table) -> list[str]:

@@ -8,7 +8,8 @@ from genarena.leaderboard.axes import across, make_axis, upwards
 from genarena.leaderboard.drawing import Mark, Plot, colour, interval, polyline, short_name
 from genarena.leaderboard.joins import joined
 from genarena.leaderboard.labels import place_names
-from genarena.leaderboard.lines import LIKELIHOOD_SIGNS, Line
+from genarena.leaderboard.lines import Line
+from genarena.leaderboard.ranking import is_comparable
 from genarena.leaderboard.tables import Table
 
 
@@ -86,8 +87,7 @@ def front_of(table: Table, values: Sequence[Value], wish: Wish) -> list[int]:
 
 def _races(table: Table, line: Line, wish: Wish) -> bool:
     is_ranked = line.place is not None if table.ranked_by else line.competes
-    estimate = LIKELIHOOD_SIGNS["estimate"]
-    return is_ranked and line.competes and estimate not in (line.cells[wish.x].sign, line.cells[wish.y].sign)
+    return is_ranked and line.competes and all(is_comparable(line.cells[key]) for key in (wish.x, wish.y))
 
 
 def _note(values: Sequence[Value], front: list[int], wish: Wish) -> str:

@@ -1,10 +1,10 @@
-"""Makes tables from rows: comparable runs are in one table, with means and intervals over seeds, and tested ranks.
+"""Makes tables from rows: comparable runs are in one table, with means, intervals, and tested ranks.
 
 A table has the runs with one data id and one budget; under a budget in minutes also with one device, number of threads and
 number of processes. A line of it has the seeds of one line (`row["line"]`), whatever was typed. Columns join values with equal
-protocol ids: a metric that was measured under two protocols has two columns. Intervals are 95% t intervals of the mean over
-training seeds. There is no aggregate score, and no best of several runs: if a seed was repeated, only the newest run counts.
-Rows scored again with other sampling seeds (`<run folder>/evaluations/*.json`, written by scripts/evaluate.py) give a separate
+protocol ids: a metric that was measured under two protocols has two columns. Intervals hold training seeds, samples and test
+examples. There is no aggregate score, and no best of several runs: if a seed was repeated, only the newest run counts. Rows
+scored again with other sampling seeds (`<run folder>/evaluations/*.json`, written by scripts/evaluate.py) give a separate
 interval. Imported rows (images made elsewhere) are in every table of their data that has a metric under the same protocol,
 without a rank, because their budget is not known.
 """
@@ -16,8 +16,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from genarena.errors import UserError
 from genarena.leaderboard.differences import what_differs, what_differs_from
-from genarena.leaderboard.lines import Line, cell
+from genarena.leaderboard.lines import Line, fill
 from genarena.leaderboard.ranking import ranked, ranking_key
 from genarena.leaderboard.runs import COSTS, Run, anchor, key_of
 
@@ -26,7 +27,10 @@ SAME_AS_COST = {"sampling_seconds": "sample_seconds_per_image"}  # metric -> col
 
 @dataclass(frozen=True)
 class Column:
-    """One column. higher_is_better: None if neither direction is better."""
+    """One column.
+
+    higher_is_better: None if neither direction is better. towards_real: nearer to the value of real data is better.
+    """
 
     key: str
     title: str
@@ -35,6 +39,7 @@ class Column:
     group: str = "samples"  # samples, likelihood or cost
     note: str = ""
     protocol: str = ""  # id; empty for costs
+    towards_real: bool = False
 
     @property
     def is_cost(self) -> bool:
@@ -69,8 +74,12 @@ class Table:
         return {column.key: column for column in self.columns}
 
 
-def make_tables(runs: Iterable[Run]) -> list[Table]:
-    """One table per data set and budget, and per machine under minutes, sorted by these. See above for imported rows."""
+def make_tables(runs: Iterable[Run], rank_by: str | None = None) -> list[Table]:
+    """One table per data set and budget, and per machine under minutes, sorted by these. See above for imported rows.
+
+    rank_by: the metric that ranks where a table has it; None: see `genarena.leaderboard.ranking`. Raises UserError if no table
+    has it, or neither of its directions is better.
+    """
     groups: dict[tuple[str, str, str], list[Run]] = {}
     imported = []
     for run in runs:
@@ -84,9 +93,11 @@ def make_tables(runs: Iterable[Run]) -> list[Table]:
         shared = [key for key, columns in of_models.items() if key[0] == data_id and columns & _columns(run)]
         for key in shared or [(data_id, "imported", "")]:
             groups.setdefault(key, []).append(run)
-    tables = [_make_table(key, group) for key, group in sorted(groups.items())]
+    tables = [_make_table(key, group, rank_by) for key, group in sorted(groups.items())]
     for before, table in pairwise(tables):
         table.apart = _why_apart(before, table)
+    if rank_by and rank_by not in {table.ranked_by for table in tables}:
+        raise UserError(f"rank_by={rank_by}: no table has this metric")
     return tables
 
 
@@ -123,7 +134,7 @@ def _why_apart(before: Table, table: Table) -> str:
     )
 
 
-def _make_table(key: tuple[str, str, str], runs: list[Run]) -> Table:
+def _make_table(key: tuple[str, str, str], runs: list[Run], rank_by: str | None) -> Table:
     usual = usual_protocols(runs)
     runs = [replace(run, usual=usual) for run in runs]
     newest: dict[tuple[str, int], Run] = {}
@@ -134,11 +145,10 @@ def _make_table(key: tuple[str, str, str], runs: list[Run]) -> Table:
     repeated = [run for run in runs if run.row["status"] == "ok" and run is not newest[identity_of(run), run.seed]]
     lines = _lines(newest, failed, repeated)
     metrics = _in_order(dict.fromkeys(name for run in newest.values() for name in run.metrics), usual)
-    for line in lines:
-        line.cells = {name: cell(name, line) for name in (*metrics, *COSTS)}
+    fill(lines, (*metrics, *COSTS))
     shown = [name for name in metrics if any(line.cells[name].value is not None for line in lines)]
     empty = {name: next((line.cells[name].reason for line in lines), "") for name in metrics if name not in shown}
-    ranked_by = ranking_key(lines, shown)
+    ranked_by = ranking_key(lines, shown, rank_by)
     columns = [
         _column(name, list(newest.values()), usual)
         for name in sorted(shown, key=lambda name: name != ranked_by)
@@ -227,4 +237,5 @@ def _column(key: str, runs: list[Run], usual: dict[str, str]) -> Column:
         rules = {own: rule for run in runs for own, rule in run.protocols.items()}
         common = usual[_metric(key, usual)]
         title += f" [{what_differs_from(rules.get(protocol, {}), rules.get(common, {}))}]"
-    return Column(key, title, record.get("unit", ""), record.get("higher_is_better"), group, protocol=protocol)
+    better, towards = record.get("higher_is_better"), record.get("towards_real", False)
+    return Column(key, title, record.get("unit", ""), better, group, protocol=protocol, towards_real=towards)

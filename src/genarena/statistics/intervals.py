@@ -1,9 +1,9 @@
-"""Confidence intervals over training seeds and over sampling seeds, and Welch's test of two means."""
+"""Confidence intervals over training seeds and over sampling seeds, with or without a standard error that seeds share."""
 
 import math
 from collections.abc import Sequence
 
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.05  # of two-sided tests; confidence intervals have level 1 - LEVEL
 
@@ -23,6 +23,17 @@ def t_half_width(values: Sequence[float]) -> float:
     return t_quantile(len(values) - 1) * math.sqrt(variance(values) / len(values))
 
 
+def joined_half_width(values: Sequence[float], shared_errors: Sequence[float]) -> float:
+    """Half the 95% interval of the mean of values that also share an error: sqrt(t_half_width^2 + (1.96 e)^2).
+
+    values: one for each training seed. shared_errors: standard errors of an error that is the same in all values, such as
+    that of the test examples; e is their root mean square. No spread of the values shows such an error, and no number of
+    seeds makes it smaller. The two parts are independent, so their half-widths add as squares (Howe 1974, JASA 69, 789-794).
+    """
+    shared = math.hypot(*shared_errors) / math.sqrt(len(shared_errors) or 1)
+    return math.hypot(t_half_width(values), float(special.ndtri(1.0 - LEVEL / 2.0)) * shared)
+
+
 def sampling_half_width(groups: Sequence[Sequence[float]]) -> float | None:
     """Half the 95% interval of the mean of the groups' means, from the variance within the groups alone.
 
@@ -37,18 +48,6 @@ def sampling_half_width(groups: Sequence[Sequence[float]]) -> float | None:
     return t_quantile(freedom) * math.sqrt(pooled * sum(1.0 / len(group) for group in groups)) / len(groups)
 
 
-def t_quantile(freedom: int) -> float:
-    return float(stats.t.ppf(1.0 - LEVEL / 2.0, freedom))
-
-
-def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """p-value of Welch's t-test of equal means (Welch 1947, doi 10.1093/biomet/34.1-2.28); None if a side has one value."""
-    if min(len(first), len(second)) < 2:
-        return None
-    parts = variance(first) / len(first), variance(second) / len(second)
-    difference = mean(first) - mean(second)
-    if sum(parts) == 0.0:  # no variance on either side
-        return 1.0 if difference == 0.0 else 0.0
-    share = parts[0] / sum(parts)  # squares of shares cannot overflow, unlike those of variances
-    freedom = 1.0 / (share**2 / (len(first) - 1) + (1.0 - share) ** 2 / (len(second) - 1))
-    return 2.0 * float(stats.t.sf(abs(difference) / math.sqrt(sum(parts)), freedom))
+def t_quantile(freedom: float, level: float = LEVEL) -> float:
+    """The number that |t| exceeds with probability `level`, for Student's t with `freedom` degrees of freedom."""
+    return float(special.stdtrit(freedom, 1.0 - level / 2.0))
