@@ -124,7 +124,7 @@ def _computed(asked: Asked, pieces: dict[str, Any], facts: dict[str, Any]) -> di
         own = dict(metric.record())
     except Unavailable as error:
         return _absent(asked.metric.__name__, error)
-    meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better", "towards_real")}
+    meaning = {name: getattr(metric, name) for name in ("title", "unit", "higher_is_better", "towards_real", "range")}
     return _checked(asked.metric.__name__, {**own, "value": value, **meaning, **facts})
 
 

@@ -25,6 +25,7 @@ class AuthPct(ArenaMetric):
 
     title = "AuthPct"
     unit = "%"
+    range = (0.0, 100.0)
     higher_is_better = None
     towards_real = True
 

@@ -105,6 +105,7 @@ class ArenaMetric(torchmetrics.Metric):
     unit: ClassVar[str] = ""
     higher_is_better: ClassVar[bool | None] = False
     towards_real: ClassVar[bool] = False  # the best value is `real` of the record; then `higher_is_better` is None
+    range: ClassVar[tuple[float | None, float | None]] = (None, None)  # smallest and largest value; None: no limit
     min_examples: ClassVar[int] = 1  # smallest number of test examples and of samples; with fewer, no evidence is made
     min_samples: ClassVar[int] = 1  # smallest number of samples, if more are needed than test examples
     too_few: ClassVar[str] = ""  # the reason for these minima
@@ -162,6 +163,7 @@ class FrechetMetric(TwoSampleMetric):
     standard error: `genarena.statistics.frechet`.
     """
 
+    range = (0.0, None)
     too_few = "with fewer the covariance of the features is singular"
 
     num_networks = 1  # whose features stand side by side in a row; the value is the mean of their distances

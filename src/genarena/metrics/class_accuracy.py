@@ -22,6 +22,7 @@ class ClassAccuracy(ArenaMetric):
 
     title = "class accuracy"
     unit = ""
+    range = (0.0, 1.0)
     higher_is_better = True
 
     def __init__(self) -> None:

@@ -37,6 +37,7 @@ class ClassHistogramKL(ArenaMetric):
 
     title = "class KL"
     unit = "nats"
+    range = (0.0, None)
 
     def __init__(self) -> None:
         super().__init__()

@@ -25,6 +25,7 @@ class Coverage(ManifoldMetric):
     """Share of the real k-nearest-neighbour balls that hold at least one sample. About 1 - 2^-k for the data itself."""
 
     title = "coverage"
+    range = (0.0, 1.0)
     higher_is_better = None
     towards_real = True
     Settings = CoverageSettings

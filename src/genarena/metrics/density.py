@@ -25,6 +25,7 @@ class Density(ManifoldMetric):
     """1/k times the mean number of real k-nearest-neighbour balls that hold a sample; about 1 for the data itself."""
 
     title = "density"
+    range = (0.0, None)
     higher_is_better = None
     towards_real = True
     Settings = DensitySettings

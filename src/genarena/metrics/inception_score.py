@@ -32,6 +32,7 @@ class InceptionScore(ArenaMetric):
     """exp(E_x KL(p(y|x) || p(y))), the mean over 10 splits; between 1 and the number of classes."""
 
     title = "IS"
+    range = (1.0, None)
     higher_is_better = True
     min_samples = 5000
     too_few = "the score of fewer is too low"

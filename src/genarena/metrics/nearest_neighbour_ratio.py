@@ -30,6 +30,7 @@ class NearestNeighbourRatio(ArenaMetric):
     """
 
     title = "NN ratio"
+    range = (0.0, None)
     higher_is_better = None
     towards_real = True
 

@@ -25,6 +25,7 @@ class Precision(ManifoldMetric):
     """Share of the samples inside the k-nearest-neighbour ball of some real example (radius: to its k-th real neighbour)."""
 
     title = "precision"
+    range = (0.0, 1.0)
     higher_is_better = None
     towards_real = True
     Settings = PrecisionSettings

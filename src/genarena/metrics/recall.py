@@ -25,6 +25,7 @@ class Recall(ManifoldMetric):
     """Share of the real examples inside the k-nearest-neighbour ball of some sample (radius: to its k-th other sample)."""
 
     title = "recall"
+    range = (0.0, 1.0)
     higher_is_better = None
     towards_real = True
     Settings = RecallSettings

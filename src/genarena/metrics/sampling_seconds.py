@@ -10,6 +10,7 @@ class SamplingSeconds(ArenaMetric):
 
     title = "sampling"
     unit = "seconds"
+    range = (0.0, None)
 
     def __init__(self) -> None:
         super().__init__()

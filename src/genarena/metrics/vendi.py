@@ -57,6 +57,7 @@ class Vendi(ArenaMetric):
     """exp(Shannon entropy of the eigenvalues of K/n) of the samples."""
 
     title = "Vendi"
+    range = (1.0, None)
     higher_is_better = None
     towards_real = True
     min_samples = 300
