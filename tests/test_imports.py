@@ -16,8 +16,14 @@ FORBIDDEN = {  # room -> packages that nothing in it imports
     "models": ("hydra", "omegaconf", "wandb"),
     "metrics": ("hydra", "omegaconf", "wandb"),
     "data": ("hydra", "omegaconf", "wandb"),
-    "statistics": ("hydra", "omegaconf", "wandb", "pytorch_lightning"),
-    "leaderboard": ("torch", "pytorch_lightning", "hydra", "wandb"),
+    "statistics": (
+        "hydra",
+        "omegaconf",
+        "wandb",
+        "pytorch_lightning",
+        "scipy.stats",
+    ),  # scipy.stats takes seconds to import
+    "leaderboard": ("torch", "pytorch_lightning", "hydra", "wandb", "scipy.stats"),
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from genarena.leaderboard.cells import cell
 from genarena.leaderboard.numbers import decimals, fixed, fixed_error
+from genarena.leaderboard.tasks import TaskLine
 from tests.leaderboard.simulations import make_lines
 
 
@@ -79,3 +80,10 @@ def test_a_seed_without_a_standard_error_leaves_it_out() -> None:
     del line.runs[1].row["metrics"]["fd"]["standard_error"]
     (again,) = make_lines([[1.0, 2.0, 3.0]])
     assert cell("fd", line.runs).half_width == again.cells["fd"].half_width
+
+
+def test_a_task_with_two_seeds_shows_both_values() -> None:
+    metrics = [{"psnr": {"value": value, "n": 10}} for value in (20.0, 21.5, 22.0)]
+    lines = [TaskLine("ddpm", "dps", "asymptotic", metrics[:num], [], []) for num in (2, 3)]
+    assert lines[0].value("psnr").text == "20.00, 21.50"
+    assert lines[1].value("psnr").text == "21.2 ± 2.6"

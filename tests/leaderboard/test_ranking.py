@@ -1,10 +1,11 @@
 """Ranks are intervals, ties are small differences, and what may not be ranked is not."""
 
 import json
-import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from genarena.errors import UserError
 from genarena.leaderboard import formats, latex
@@ -69,15 +70,15 @@ def test_only_lines_with_three_seeds_are_ranked_among_each_other() -> None:
 
 
 def test_the_note_has_the_ratio_to_the_best_and_its_interval() -> None:
-    """Pooled over two models: t(4) = 2.776 and s of the logarithms."""
-    first, second = ranked(made({"a": (1.0, 1.1, 1.2), "b": (2.0, 2.2, 2.4)}), "fd")
-    variance = sum((math.log(v) - sum(map(math.log, (1.0, 1.1, 1.2))) / 3) ** 2 for v in (1.0, 1.1, 1.2)) / 2
-    half = 2.776445 * math.sqrt(2 * variance / 3)
+    """Two models are compared by Welch's test, here of logarithms."""
+    values = {"a": (1.0, 1.1, 1.2), "b": (2.0, 2.3, 2.5)}
+    first, second = ranked(made(values), "fd")
+    one, other = (np.log(values[name]) for name in "ab")
+    low, high = stats.ttest_ind(other, one, equal_var=False).confidence_interval(0.95)
     assert second.gap.is_ratio and second.gap.to == "a"
-    assert [second.gap.value, second.gap.low, second.gap.high] == pytest.approx(
-        [2.0, 2 * math.exp(-half), 2 * math.exp(half)]
-    )
-    assert second.rank_note.startswith("2.000 times a (simultaneous 95% interval 1.6")
+    expected = [np.exp(other.mean() - one.mean()), np.exp(low), np.exp(high)]
+    assert [second.gap.value, second.gap.low, second.gap.high] == pytest.approx(expected)
+    assert second.rank_note.startswith("2.058 times a (simultaneous 95% interval 1.")
     assert "1 of 1 significantly better" in second.rank_note and "1 significantly worse" in first.rank_note
 
 

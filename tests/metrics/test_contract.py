@@ -53,6 +53,8 @@ def test_one_metric_that_says_what_it_is(name: str) -> None:
     assert isinstance(metric.unit, str)
     assert metric.higher_is_better in (True, False, None)
     assert not (metric.towards_real and metric.higher_is_better is not None), "the best value is that of real data"
+    low, high = metric.range
+    assert low is None or high is None or low < high
     assert metric.min_examples >= 1
     assert inspect.getdoc(metric) != inspect.getdoc(ArenaMetric)
     assert metric.__dict__.get("__doc__"), "the class has a docstring of its own"
@@ -141,3 +143,12 @@ def test_the_command_line_reads_the_options_from_the_source(name: str) -> None:
 def test_the_record_has_the_settings_as_used(name: str, records: Records) -> None:
     if records[name]["value"] is not None:
         assert records[name].get("settings", {}) == asked([name], OPTIONS)[name].settings
+
+
+def test_values_lie_in_the_range_of_their_metric(records: Records) -> None:
+    """Intervals end where the range does, so a range that is too narrow would cut the truth off."""
+    found = {name: record for name, record in records.items() if record["value"] is not None}
+    assert found["precision"]["range"] == [0.0, 1.0] and found["fd_domain"]["range"] == [0.0, None]
+    for record in found.values():
+        low, high = record["range"]
+        assert (low is None or low <= record["value"]) and (high is None or record["value"] <= high)

@@ -12,9 +12,9 @@ def draws(seed: int, *spreads: float, num: int = 3) -> list[list[float]]:
     return [list(generator.normal(index, spread, num)) for index, spread in enumerate(spreads)]
 
 
-def test_two_groups_are_students_test() -> None:
-    one, other = draws(0, 1.0, 1.0, num=4)
-    found, truth = compare([one, other[:3]]), stats.ttest_ind(one, other[:3])
+def test_two_groups_are_welchs_test() -> None:
+    one, other = draws(0, 1.0, 3.0, num=4)
+    found, truth = compare([one, other[:3]]), stats.ttest_ind(one, other[:3], equal_var=False)
     low, high = truth.confidence_interval(0.95)
     assert found.p_values[0, 1] == pytest.approx(truth.pvalue, rel=1e-9)
     assert found.differences[0, 1] - found.half_widths[0, 1] == pytest.approx(low, rel=1e-9)

@@ -1,7 +1,7 @@
 """Tables of tasks, such as denoising: models, and the classical methods that each row was scored with.
 
 A table has the rows of one task with one data id, one protocol id (settings and noise) and one budget. With one seed an
-interval is over the images; with more it is over training seeds.
+interval is over the images; with two both values are shown; with more it is over training seeds.
 """
 
 import csv
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genarena.errors import ArenaError
+from genarena.leaderboard.cells import MIN_SEEDS
 from genarena.leaderboard.formats import escaped, formula_safe
 from genarena.leaderboard.images import Gallery, Picture
 from genarena.leaderboard.numbers import number, with_interval
@@ -26,16 +27,19 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Value:
-    """A cell. over: what the interval is over."""
+    """A cell. over: what the interval is over. both: the values of two seeds, which make no interval."""
 
     value: float | None
     half_width: float | None = None
     over: str = ""
+    both: tuple[float, ...] = ()
 
     @property
     def text(self) -> str:
         if self.value is None:
             return "–"
+        if self.both:
+            return ", ".join(map(number, self.both))
         return number(self.value) if self.half_width is None else with_interval(self.value, self.half_width)
 
 
@@ -66,8 +70,10 @@ class TaskLine:
         values = [record.get("value") for record in records]
         if None in values:
             return Value(None, over=next((each["reason"] for each in records if each.get("reason")), "not measured"))
-        if len(values) > 1:
+        if len(values) >= MIN_SEEDS:
             return Value(mean(values), t_half_width(values), f"{len(values)} training seeds")
+        if len(values) > 1:
+            return Value(mean(values), both=tuple(values))
         gap = records[0].get("margin")
         margin = (
             f"; {with_interval(gap['value'], gap['ci95_half_width'])} over {gap['over']}, image by image" if gap else ""

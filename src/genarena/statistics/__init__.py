@@ -1,1 +1,1 @@
-"""Statistics of arrays and numbers: Frechet distance, kernel distance, nearest neighbours, confidence intervals."""
+"""Statistics of arrays and numbers: Frechet and kernel distances, nearest neighbours, confidence intervals, comparisons."""

@@ -80,16 +80,16 @@ def holm(p_values: Array, level: float = LEVEL) -> NDArray[np.bool_]:
 def variances(own: Sequence[float], freedom: Array) -> tuple[Array, Array]:
     """Variance and degrees of freedom of each group, estimated together.
 
-    own: variances of the groups alone, with `freedom` degrees of freedom. Where these do not differ by more than chance, every
-    group gets their mean, with all degrees of freedom. Else each is shrunk towards it, (d0 s0^2 + d s^2) / (d0 + d), with
-    d0 + d degrees of freedom; d0 follows from how much the log variances differ (Smyth 2004, doi 10.2202/1544-6115.1027,
-    section 6.2). The mean is arithmetic, so that the result errs towards a large spread. A group whose variance is out of line
-    with that of the others (F test) keeps its own.
+    own: variances of the groups alone, with `freedom` degrees of freedom. Of two groups they are left as they are, which makes
+    Welch's test. Where those of more groups do not differ by more than chance, every group gets their mean, with all degrees
+    of freedom. Else each is shrunk towards it, (d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom; d0 follows from
+    how much the log variances differ (Smyth 2004, doi 10.2202/1544-6115.1027, section 6.2). The mean is arithmetic, so that
+    the result errs towards a large spread. A group whose variance is out of line with that of the others keeps its own.
     """
     found, total = np.asarray(own, dtype=float), float(np.sum(freedom))
     largest = float(found.max())
-    if largest == 0.0:
-        return found, np.full_like(found, total)
+    if len(found) == 2 or largest == 0.0:
+        return found, freedom
     scaled = found / largest  # sums of the largest numbers of a row would overflow
     pooled = float(np.sum(freedom * scaled)) / total
     prior = _prior_freedom(np.maximum(scaled, 1e-6 * pooled), freedom)
@@ -102,9 +102,7 @@ def variances(own: Sequence[float], freedom: Array) -> tuple[Array, Array]:
 
 
 def _out_of_line(found: Array, freedom: Array) -> NDArray[np.bool_]:
-    """Which variances are too large to be one with the mean of the others; none of fewer than three."""
-    if len(found) < 3:
-        return np.zeros(len(found), dtype=bool)
+    """Which variances are too large to be one with the mean of the others."""
     remaining = np.sum(freedom) - freedom
     others = (np.sum(freedom * found) - freedom * found) / remaining
     ratios = np.divide(found, others, out=np.full_like(found, np.inf), where=others > 0.0)
@@ -113,8 +111,6 @@ def _out_of_line(found: Array, freedom: Array) -> NDArray[np.bool_]:
 
 def _prior_freedom(found: Array, freedom: Array) -> float:
     """d0: infinite where the variances differ no more than variances of equal groups do."""
-    if len(found) < 3:
-        return np.inf
     logs = np.log(found) - special.digamma(freedom / 2.0) + np.log(freedom / 2.0)
     by_chance = special.polygamma(1, freedom / 2.0)
     excess = float(np.var(logs, ddof=1) - np.mean(by_chance))
