@@ -3,6 +3,7 @@
 import itertools
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_neutral_columns_are_sorted_by_distance_to_the_held_out_set_where_real_i
 
 def test_a_reason_is_given_once_for_all_columns_and_lines_that_it_empties(table: Table) -> None:
     (found,) = [reason for reason in reasons.reasons(table) if "likelihood" in reason.text]
-    assert found.columns == ("bits/dim", "NLL")
+    assert found.columns == ("bits/dim", "NLL (nats)")
     assert sorted(found.lines) == ["dcgan", "heldout", "injective_flow", "memoriser", "sngan"]
 
 
@@ -100,6 +101,8 @@ def test_estimates_are_not_best_and_on_no_front(tmp_path: Path) -> None:
 def test_alarm_and_starved_runs_carry_badges_and_the_reason_in_words(tmp_path: Path) -> None:
     rows = benchmark(seeds=1)
     rows[4]["metrics"]["authpct"]["alarm"] = "212 of 1,000 samples are copies"
+    for row in rows:
+        row["budget"] = {"name": "cpu_1min", "minutes": 1, "examples": None}
     rows[6]["machine"]["starved"] = "0.41 of two threads"
     (found,) = tables_of(tmp_path, rows)
     badges = {line.model: [each.kind for each in board.badges(line)] for line in found.lines}
@@ -185,13 +188,13 @@ def test_lines_that_differ_in_temperature_are_joined(tmp_path: Path) -> None:
     assert sorted(groups) == sorted([plain, deep])
 
 
-def test_entries_of_the_navigation_differ(tmp_path: Path) -> None:
-    rows = [make_row(run=f"a{i}", protocol={"id": f"p{i}"}) for i in range(2)]
-    rows += [make_row(data={"id": "mnist-1", "split": "test"}, run="m")]
-    links = overview.navigation(tables_of(tmp_path, rows))
-    said = [f"{link.label} {link.apart}" for link in links]
-    assert len(set(said)) == len(said) == 3
-    assert [link.apart for link in links] == ["protocol p0", "protocol p1", ""]
+def test_entries_of_the_navigation_differ() -> None:
+    """Two machines, then two tables that differ in nothing that is known of them."""
+    names = [("digits", "laptop"), ("digits", "H100"), ("mnist", "H100"), ("cifar10", "H100"), ("cifar10", "H100")]
+    tables = [SimpleNamespace(data_id=data, budget="10 min", machine=machine, lines=[]) for data, machine in names]
+    links = overview.navigation(tables)
+    assert len({f"{link.label} {link.apart}" for link in links}) == 5
+    assert [link.apart for link in links[:3]] == ["on laptop", "on H100", ""]
 
 
 def test_matrix_has_rank_and_value_of_every_model_and_data_set(tmp_path: Path) -> None:

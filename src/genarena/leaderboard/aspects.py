@@ -38,6 +38,7 @@ FIRST = {  # the columns of the overview, in this order of preference; a table h
 }
 OVERVIEW = 5  # columns of numbers beside the name and the rank
 NAME = 24  # characters of a name before a colon, which says less than what stands behind it
+PROTOCOL = re.compile(r"_[0-9a-f]{8}$")
 CITATION = re.compile(r"\s*\([^()]*(?:\([^()]*\)[^()]*)*\d{4}[^()]*\)|, after [A-Z]\w+ et al\. \d{4}")
 
 
@@ -46,7 +47,7 @@ def aspect(column: Column, table: Table) -> str:
     if column.group in ("cost", "likelihood"):
         return column.group
     given = next((record["aspect"] for record in records(table, column.key) if "aspect" in record), None)
-    return given if given in ASPECTS else ASPECT_OF.get(column.key, "quality")
+    return given if given in ASPECTS else ASPECT_OF.get(metric_of(column.key), "quality")
 
 
 def ordered(table: Table) -> list[Column]:
@@ -87,7 +88,12 @@ def records(table: Table, key: str) -> list[dict]:
 
 def meaning(column: Column) -> str:
     """One line that says what a column is; empty where nothing is known of it."""
-    return column.note or _first_sentence(column.key.partition("_given_")[0])
+    return column.note or _first_sentence(metric_of(column.key))
+
+
+def metric_of(key: str) -> str:
+    """The metric of a column, whose key may also name a condition and a protocol: `fid_given_label_0123abcd` is `fid`."""
+    return PROTOCOL.sub("", key).partition("_given_")[0]
 
 
 @cache

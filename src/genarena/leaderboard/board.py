@@ -55,6 +55,11 @@ class Board:
         return {head.column.key for head in self.heads if "overview" not in head.presets}
 
     @property
+    def first(self) -> set[str]:
+        """Names of the best lines by the ranking metric."""
+        return self.best.get(self.table.ranked_by or "", set())
+
+    @property
     def families(self) -> list[str]:
         return sorted({line.family for line in self.table.lines})
 
@@ -88,8 +93,10 @@ def _shots(table: Table, kind: str, pictures: dict[Path, dict[str, Picture]]) ->
 def badges(line: Line) -> list[Badge]:
     """What a reader must know before the numbers of a line: that it copies, starved, or was made elsewhere."""
     alarms = [record["alarm"] for run in line.runs for record in run.row["metrics"].values() if record.get("alarm")]
-    starved = [(run.row.get("machine") or {}).get("starved") for run in line.runs]
-    starved = [text for text in starved if text]
+    timed = [
+        run.row for run in line.runs if run.row.get("budget", {}).get("minutes") is not None
+    ]  # else it does not matter
+    starved = [text for row in timed if (text := (row.get("machine") or {}).get("starved"))]
     found = [Badge("alarm", "copies", str(alarms[0]))] if alarms else []
     found += [Badge("starved", "starved", str(starved[0]))] if starved else []
     found += (

@@ -21,6 +21,7 @@ COLOURS = {  # family -> number of its colour in page.css, the same in every plo
     "discrete_diffusion": 7,
     "baseline": 8,
 }
+ESTIMATE = "~"  # sign of a likelihood that may err towards too good
 SPARE = (9, 10, 11)  # of families that are not named above
 
 
@@ -91,8 +92,8 @@ def interval(cell: Cell) -> tuple[float, float] | None:
     return None if not cell.half_width else (cell.value - cell.half_width, cell.value + cell.half_width)
 
 
-def short_name(line: Line, table: Table) -> str:
-    """The name of the model if no other line has this model, else with what was typed; at most 24 characters."""
+def short_name(line: Line, table: Table, longest: int = 24) -> str:
+    """The name of the model if no other line has this model, else with what was typed; at most `longest` letters."""
     alone = sum(other.model == line.model for other in table.lines) == 1
     options = [text.partition("=") for text in line.overrides]
     typed = [f"{key.rpartition('.')[2]}{sign}{value}" for key, sign, value in options]
@@ -101,7 +102,7 @@ def short_name(line: Line, table: Table) -> str:
         not alone and sum(other.overrides == line.overrides and other.model == line.model for other in table.lines) > 1
     )
     name = line.name if alike else name
-    return name if len(name) <= 24 else f"{name[:23]}…"
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 def polyline(points: Iterable[tuple[float, float]]) -> str:

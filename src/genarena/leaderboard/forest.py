@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from genarena.leaderboard.axes import Axis, make_axis
 from genarena.leaderboard.drawing import colour, interval, short_name
-from genarena.leaderboard.heads import real_value
+from genarena.leaderboard.heads import full_title, real_value
 from genarena.leaderboard.lines import Line
 from genarena.leaderboard.ranking import REFERENCES
 from genarena.leaderboard.tables import Table
@@ -75,8 +75,7 @@ def forest(table: Table) -> Forest | None:
     values = [line.cells[key].value for line in lines] + [value for _, value in marks]
     spread = [end for line in lines for end in interval(line.cells[key]) or ()]
     spread += [value for line in lines for value in line.values(key) if value is not None]
-    unit = f" ({column.unit})" if column.unit and column.unit != column.title else ""
-    axis = make_axis(f"{column.title}{unit}", values, spread)
+    axis = make_axis(full_title(column), values, spread)
     axis.place_ticks(NAMES, WIDTH - MARGIN)
     rows = [_row(line, index, key, table, axis) for index, line in enumerate(lines)]
     return Forest(f"{column.title}, every line with its interval", axis, rows, _named(marks, axis), _note(table, key))
@@ -115,7 +114,7 @@ def _row(line: Line, index: int, key: str, table: Table, axis: Axis) -> Row:
         colour(line.family),
         ends and (at(ends[0]), at(ends[1])),
         tuple(at(value) for value in singles) if len(singles) > 1 else (),
-        _short(short_name(line, table), 20),
+        short_name(line, table, 20),
         cell.text,
         line.place is not None,
     )
@@ -133,7 +132,3 @@ def _named(marks: list[tuple[str, float]], axis: Axis) -> list[Reference]:
         ends[row] = start + 2 * half + 6
         found.append(Reference(name, x, 37.0 - 13 * row, round(start, 1)))
     return found
-
-
-def _short(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

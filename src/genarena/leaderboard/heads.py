@@ -27,8 +27,17 @@ class Head:
     real: float | None
 
     @property
+    def protocol(self) -> str:
+        return getattr(self.column, "protocol", "")
+
+    @property
     def brief(self) -> str:
         return aspects.brief(self.meaning)
+
+    @property
+    def full(self) -> str:
+        """Title and unit: two columns may share a title."""
+        return full_title(self.column)
 
     @property
     def unit(self) -> str:
@@ -67,6 +76,10 @@ def heads(table: Table) -> list[Head]:
     """The headings of a table, in the order of the page."""
     first = aspects.overview(table)
     return [_head(column, table, first) for column in aspects.ordered(table)]
+
+
+def full_title(column: Column) -> str:
+    return f"{column.title} ({column.unit})" if column.unit and column.unit != column.title else column.title
 
 
 def _head(column: Column, table: Table, first: list[str]) -> Head:

@@ -35,10 +35,6 @@ def navigation(tables: list[Table]) -> list[Link]:
     return links
 
 
-def devices(table: Table) -> list[str]:
-    return sorted({line.device for line in table.lines} - {""})
-
-
 def places(tables: list[Table]) -> dict[str, dict[int, Place]]:
     """Name of a line -> index of a table -> its place there. References come last."""
     found: dict[str, dict[int, Place]] = {}

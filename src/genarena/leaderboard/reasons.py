@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from genarena.leaderboard.heads import full_title
 from genarena.leaderboard.tables import Table
 
 
@@ -21,7 +22,7 @@ def reasons(table: Table) -> list[Reason]:
         for line in table.lines:
             cell = line.cells[column.key]
             if cell.value is None and cell.reason:
-                lines.setdefault((cell.reason, column.title), []).append(line.name)
+                lines.setdefault((cell.reason, full_title(column)), []).append(line.name)
     columns: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (text, title), names in lines.items():
         columns.setdefault((text, tuple(names)), []).append(title)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from genarena.leaderboard.axes import across, make_axis, upwards
 from genarena.leaderboard.drawing import Mark, Plot, colour, interval, polyline, short_name
+from genarena.leaderboard.heads import full_title
 from genarena.leaderboard.joins import joined
 from genarena.leaderboard.labels import place_names
 from genarena.leaderboard.lines import Line
@@ -55,9 +56,9 @@ def scatter(table: Table, wish: Wish) -> Plot | None:
     if len(values) < 2:
         return None
     may_be_log = not wish.more_is_better
-    x_axis = make_axis(_axis_title(table, x), [v.x for v in values], may_be_log=may_be_log)
+    x_axis = make_axis(full_title(table.column[x]), [v.x for v in values], may_be_log=may_be_log)
     y_axis = make_axis(
-        _axis_title(table, y), [v.y for v in values], [end for v in values for end in v.spread or ()], may_be_log
+        full_title(table.column[y]), [v.y for v in values], [end for v in values for end in v.spread or ()], may_be_log
     )
     front = front_of(table, values, wish)
     plot = Plot(wish.title, _note(values, front, wish), x_axis, y_axis)
@@ -97,12 +98,6 @@ def _note(values: Sequence[Value], front: list[int], wish: Wish) -> str:
     if joined([v.line for v in values], wish.options):
         notes.append(f"A line joins one model under several settings of its sampler ({', '.join(wish.options)}).")
     return " ".join(notes)
-
-
-def _axis_title(table: Table, key: str) -> str:
-    column = table.column[key]
-    unit = f" ({column.unit})" if column.unit and column.unit != column.title else ""
-    return f"{column.title}{unit}"
 
 
 def _marks(table: Table, values: Sequence[Value], plot: Plot, keys: tuple[str, str]) -> list[Mark]:

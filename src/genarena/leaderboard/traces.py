@@ -100,7 +100,7 @@ def _plot(table: Table, chosen: Sequence[tuple[Line, Curve]], labels: Labels) ->
     at_x, at_y = across(x_axis, room), upwards(y_axis)
     for line in lines.values():
         curves = [[(at_x(x), at_y(min(y, y_axis.high))) for x, y in curve] for each, curve in chosen if each is line]
-        name, shade = short_name(line, table)[:20], colour(line.family)
+        name, shade = short_name(line, table, 18), colour(line.family)
         plot.traces.append(Trace(line, [polyline(curve) for curve in curves], shade, name, *curves[0][-1]))
     _name(plot) if room else None
     return plot
