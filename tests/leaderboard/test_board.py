@@ -136,6 +136,18 @@ def test_families_of_shipped_models_have_colours_of_their_own() -> None:
     assert families <= set(drawing.COLOURS)
 
 
+def test_short_names_keep_the_values_that_tell_lines_apart(tmp_path: Path) -> None:
+    rows = [make_row("glow", overrides=[f"sampler.temperature={t}"], run=str(t)) for t in (0.7, 0.85)]
+    (found,) = tables_of(tmp_path, [*rows, make_row("vae", run="vae", overrides=["model.latent_dim=2"])])
+    names = sorted(drawing.short_name(line, found) for line in found.lines)
+    assert names == ["glow temperature=0.7", "glow temperature=0.85", "vae"]
+    assert sorted(drawing.short_name(line, found, 16) for line in found.lines) == [
+        "glow temp.=0.7",
+        "glow temp.=0.85",
+        "vae",
+    ]
+
+
 def test_forest_is_to_scale_between_its_references(table: Table) -> None:
     plot = forest(table)
     assert plot is not None

@@ -93,15 +93,27 @@ def interval(cell: Cell) -> tuple[float, float] | None:
 
 
 def short_name(line: Line, table: Table, longest: int = 24) -> str:
-    """The name of the model if no other line has this model, else with what was typed; at most `longest` letters."""
-    alone = sum(other.model == line.model for other in table.lines) == 1
-    options = [text.partition("=") for text in line.overrides]
-    typed = [f"{key.rpartition('.')[2]}{sign}{value}" for key, sign, value in options]
-    name = line.model if alone else " ".join([line.model, *typed])
-    alike = (
-        not alone and sum(other.overrides == line.overrides and other.model == line.model for other in table.lines) > 1
-    )
-    name = line.name if alike else name
+    """The name of the model if no other line has this model, else with what was typed; at most `longest` letters.
+
+    Names of options are cut before their values are: the values tell lines apart.
+    """
+    alike = [other for other in table.lines if other.model == line.model]
+    if len(alike) == 1:
+        return _cut(line.model, longest)
+    if sum(other.overrides == line.overrides for other in alike) > 1:
+        return _cut(line.name, longest)
+    full, brief = (" ".join([line.model, *(_option(text, most) for text in line.overrides)]) for most in (longest, 5))
+    return full if len(full) <= longest else _cut(brief, longest)
+
+
+def _option(override: str, longest: int) -> str:
+    """`sampler.temperature=0.7` is `temp.=0.7`, if its name may have five letters."""
+    key, sign, value = override.partition("=")
+    name = key.rpartition(".")[2]
+    return f"{name if len(name) <= longest else f'{name[: longest - 1]}.'}{sign}{value}"
+
+
+def _cut(name: str, longest: int) -> str:
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
