@@ -21,7 +21,6 @@ COLOURS = {  # family -> number of its colour in page.css, the same in every plo
     "discrete_diffusion": 7,
     "baseline": 8,
 }
-ESTIMATE = "~"  # sign of a likelihood that may err towards too good
 SPARE = (9, 10, 11)  # of families that are not named above
 
 
