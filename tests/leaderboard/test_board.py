@@ -1,18 +1,19 @@
 """What the page says of a table, without a browser: columns, headings, badges, reasons, colours, front, forest, joins."""
 
 import itertools
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from genarena.leaderboard import aspects, board, drawing, facts, made, overview, page, plots, reasons
+from genarena.leaderboard import aspects, board, comparison, drawing, facts, made, overview, page, plots, reasons
 from genarena.leaderboard.axes import Axis, make_axis
 from genarena.leaderboard.forest import forest
 from genarena.leaderboard.heads import heads
+from genarena.leaderboard.illustrations import Illustrations
 from genarena.leaderboard.joins import joined
-from genarena.leaderboard.ranking import best
 from genarena.leaderboard.runs import Run, find_runs
 from genarena.leaderboard.tables import Table, make_tables
 from tests.leaderboard.benchmark import benchmark
@@ -90,7 +91,7 @@ def test_estimates_are_not_best_and_on_no_front(tmp_path: Path) -> None:
         )
     ]
     (found,) = tables_of(tmp_path, rows)
-    assert "ebm" not in best(found.lines, "bits_per_dim")
+    assert "ebm" not in board.board(found, Illustrations(), ()).best["bits_per_dim"]
     plot = next(plot for plot in plots.of_table(found, {})["Trade-offs"] if plot.title == "Likelihood against quality")
     at = {mark.line.model: f"{mark.x:.1f},{mark.y:.1f}" for mark in plot.marks}
     corners = plot.front.split()
@@ -242,3 +243,28 @@ def test_records_are_words_with_rounded_numbers() -> None:
     row["metrics"]["fd_domain"] |= record | {"settings": {}, "share": 1 / 3, "flag": True}
     (rest,) = [each[3] for each in facts.metrics(Run(row, Path("x"))) if each[0] == "fd_domain"]
     assert rest.endswith("k 3, backbone (name net, accuracy 0.9861), cells (z 18.61), share 0.3333, flag yes")
+
+
+def test_settings_in_the_page_are_data_whatever_they_say(tmp_path: Path) -> None:
+    hostile = "</script><script>alert(1)</script>&amp;"
+    rows = benchmark(seeds=1)[4:6]
+    rows[0]["line"]["settings"][hostile] = hostile
+    (found,) = tables_of(tmp_path, rows)
+    text = comparison.comparable(page.runs_of([found]))
+    assert not set("<>&") & set(text)
+    assert text in page.render([found], [])
+    content = json.loads(text)
+    values = [{**content["common"], **run["own"]}.get(hostile) for run in content["runs"]]
+    assert set(values) == {hostile, None}
+    assert page.render([found], []).count("<script>") == 1
+
+
+def test_a_metric_may_say_what_it_is_about(tmp_path: Path) -> None:
+    row = make_row()
+    row["metrics"]["fd_domain"]["aspect"] = "memorisation"
+    row["metrics"]["bits_per_dim"]["aspect"] = "beauty"  # no such aspect: the usual one
+    (found,) = tables_of(tmp_path, [row])
+    assert [aspects.aspect(found.column[key], found) for key in ("fd_domain", "bits_per_dim")] == [
+        "memorisation",
+        "likelihood",
+    ]
