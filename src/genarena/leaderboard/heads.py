@@ -32,7 +32,7 @@ class Head:
 
     @property
     def brief(self) -> str:
-        return aspects.brief(self.meaning)
+        return self.meaning if self.column.is_cost else aspects.brief(self.meaning)
 
     @property
     def full(self) -> str:
