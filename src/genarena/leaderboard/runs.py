@@ -11,7 +11,7 @@ from typing import Any
 from genarena.errors import ArenaError, UserError
 from genarena.files import foreign
 from genarena.runs import evaluations
-from genarena.runs.results import read_row
+from genarena.runs.results import ADVICE, OtherVersion, read_row
 
 COSTS = {  # key in `cost` -> heading, unit, description
     "parameters": ("Parameters", "", "trained numbers"),
@@ -182,6 +182,7 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder")
     runs, broken, of_searches = [], [], 0
+    others: dict[int, list[Path]] = {}
     for path in found(runs_dir, "result.json"):
         if path.parent.name == evaluations.FOLDER:
             continue
@@ -190,6 +191,9 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
             row = read_row(path)
             if evaluations.is_evaluation(path):
                 evaluations.check_weights(row, path)
+        except OtherVersion as error:
+            others.setdefault(error.version, []).append(path)
+            continue
         except ArenaError as error:
             broken.append(str(error))
             continue
@@ -201,6 +205,8 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         later, complaints = _evaluations(row, path.parent / evaluations.FOLDER)
         broken += complaints
         runs.append(Run(row, path.parent, tuple(later)))
+    for version, paths in others.items():
+        broken.append(f"{len(paths)} rows of schema version {version}, such as {paths[0]}; {ADVICE}")
     if not runs and not of_searches:
         left_out = f"; left out: {broken[0]}" if broken else ""
         raise UserError(f"runs_dir={runs_dir}: no finished run (result.json) below it{left_out}")

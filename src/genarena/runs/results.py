@@ -14,8 +14,17 @@ from genarena.files.atomic import replace_atomically
 from genarena.runs import schema, seals
 
 SCHEMA_VERSION = 5
+ADVICE = f"this genarena reads {SCHEMA_VERSION}: run it again, or use the genarena that made it"
 SCHEMA = Path(__file__).parent / "result.schema.json"
 SIZE = 4_000_000  # bytes of a row; usually about ten thousand
+
+
+class OtherVersion(UserError):
+    """A row of another version of genarena."""
+
+    def __init__(self, path: Path, version: int) -> None:
+        super().__init__(f"{path} is a row of schema version {version}; {ADVICE}")
+        self.version = version
 
 
 def write_row(row: dict[str, Any], path: Path) -> None:
@@ -46,7 +55,8 @@ def read_row(path: Path) -> dict[str, Any]:
     try:
         content = foreign.read(path, SIZE)
         row = foreign.parse_json(content)
-        _check_version(row)
+        if _is_another(version := row.get("schema_version") if isinstance(row, dict) else None):
+            raise OtherVersion(path, version)
         schema.check(row, SCHEMA)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a row of the leaderboard: {str(error).splitlines()[0]}") from error
@@ -54,13 +64,8 @@ def read_row(path: Path) -> dict[str, Any]:
     return row
 
 
-def _check_version(row: Any) -> None:
-    version = row.get("schema_version") if isinstance(row, dict) else None
-    if isinstance(version, int) and version != SCHEMA_VERSION:
-        raise ValueError(
-            f"it has schema version {version}, and this genarena reads {SCHEMA_VERSION}: run it again, or use the genarena "
-            "that made it"
-        )
+def _is_another(version: Any) -> bool:
+    return type(version) is int and 0 < version < 1000 and version != SCHEMA_VERSION
 
 
 def sound_row(path: Path) -> dict[str, Any] | None:
