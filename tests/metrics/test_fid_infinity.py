@@ -1,60 +1,85 @@
-"""The extrapolation on known lines and on Gaussians whose distance is known."""
+"""The extrapolation on Gaussians whose distance is known, its standard error, and the blocks that it is made of."""
 
 import pytest
 import torch
 
 from genarena.metrics import fid_infinity
-from genarena.metrics.base import Unavailable
-from genarena.metrics.fid_infinity import FIDInfinity, distances_at, extrapolated, subset_sizes
-from genarena.statistics.frechet import frechet_distance, gaussian_statistics
+from genarena.metrics.base import Fresh, Unavailable
+from genarena.metrics.fid_infinity import FIDInfinity, distances, extrapolated, fitted_to_halves
+from genarena.statistics.frechet import estimated, frechet_distance, gaussian_statistics
 
 
-def test_a_line_is_extrapolated_exactly() -> None:
-    sizes = [100, 300, 1000]
-    assert extrapolated(sizes, [4.0 + 500.0 / size for size in sizes]) == pytest.approx((4.0, 500.0))
+def drawn(n: int, dims: int, generator: torch.Generator, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
+    return scale * torch.randn(n, dims, generator=generator, dtype=torch.float64) + shift
 
 
-def test_sizes_are_those_of_the_paper_at_50000() -> None:
-    sizes = subset_sizes(50_000)
-    assert (sizes[0], sizes[-1], len(sizes)) == (5_000, 50_000, 15)
-    assert subset_sizes(10_000)[0] == 2_049
+def distance(real: torch.Tensor, fake: torch.Tensor) -> float:
+    return frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake))
 
 
-def test_bias_of_small_sets_is_gone() -> None:
-    """16 features, means 0.5 apart, unit covariances: the distance is 4. FID_N is biased up by a known c / N or so."""
-    generator, bias, extrapolation = torch.Generator().manual_seed(0), [], []
-    real = torch.randn(40_000, 16, generator=generator, dtype=torch.float64)
-    exact = 16 * 0.5**2
-    for _ in range(12):
-        fake = torch.randn(1_500, 16, generator=generator, dtype=torch.float64) + 0.5
-        sizes = [100, 200, 300, 500, 800, 1_100, 1_500]
-        distances = distances_at(real, fake, sizes)
-        bias.append(distances[0] - exact)
-        extrapolation.append(extrapolated(sizes, distances)[0] - exact)
-    bias, extrapolation = torch.tensor(bias), torch.tensor(extrapolation)
-    assert bias.mean() > 0.5
-    assert abs(extrapolation.mean()) < 4.0 * extrapolation.std() / 12**0.5 < 0.25
+@pytest.mark.parametrize(
+    "real, fake, scale, shift",
+    [(300, 300, 1.0, 0.0), (300, 900, 1.0, 0.0), (200, 200, 1.0, 0.4), (200, 600, 0.8, 0.0)],
+)
+def test_both_biases_are_gone_and_the_error_is_right(real: int, fake: int, scale: float, shift: float) -> None:
+    """16 features; d^2 = 16 (shift^2 + (1 - scale)^2). FID_N is far above it, however many samples there are."""
+    generator, exact = torch.Generator().manual_seed(0), 16 * (shift**2 + (1.0 - scale) ** 2)
+    plain, values, errors = [], [], []
+    for _ in range(150):
+        ours, theirs = drawn(real, 16, generator), drawn(fake, 16, generator, scale, shift)
+        _, found = distances(ours, theirs)
+        plain.append(found[1] - exact)
+        values.append(extrapolated(found) - exact)
+        errors.append(estimated(ours, theirs).standard_error)
+    plain, values, errors = (torch.tensor(each) for each in (plain, values, errors))
+    assert plain.mean() > 5.0 * abs(values.mean())
+    assert abs(values.mean()) < 4.0 * values.std() / 150**0.5 + 0.02 * plain.mean()
+    assert 0.85 < errors.square().mean().sqrt() / values.std() < 1.25
+    assert (values.abs() < 2.0 * errors).double().mean() > 0.9
 
 
-def test_the_largest_subset_is_everything_and_order_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FIDInfinity, "min_examples", 100)
+def test_blocks_are_disjoint_and_pairs_are_their_unions() -> None:
+    rows = drawn(105, 3, torch.Generator().manual_seed(0), shift=500.0)
+    halves, pairs = fitted_to_halves(rows, 25)
+    assert (len(halves), len(pairs)) == (4, 2)
+    for found, part in [(halves[1], rows[25:50]), (pairs[0], rows[:50]), (pairs[1], rows[50:100])]:
+        mean, cov = gaussian_statistics(part)
+        assert found.mean == pytest.approx(mean, rel=1e-12)
+        assert found.cov == pytest.approx(cov, rel=1e-8, abs=1e-9)
+
+
+def test_the_value_and_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fid_infinity, "SMALLEST", 30)
-    monkeypatch.setattr(fid_infinity, "FEWEST_SAMPLES", 200)
     generator = torch.Generator().manual_seed(0)
-    real, fake = torch.randn(150, 6, generator=generator), torch.randn(200, 6, generator=generator) + 0.2
+    real, fake = drawn(150, 6, generator), drawn(450, 6, generator, shift=0.2)
     by_content = fake[:, 0].argsort()
     metric = FIDInfinity()
-    metric.update(real, fake, by_content)
+    metric.update(real, fake, by_content, Fresh(drawn(450, 6, generator), "train"))
     value, record = metric.compute(), metric.record()
-    whole = frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake))
-    assert record["fid"][-1] == pytest.approx(whole, rel=1e-9)
-    assert (record["sizes"][0], record["sizes"][-1]) == (30, 200)
-    assert value == pytest.approx(extrapolated(record["sizes"], record["fid"])[0])
-    shuffled = fake[torch.randperm(200, generator=generator)]
+    ordered = fake[by_content]
+    wholes = [distance(real, part) for part in ordered.split(150)]
+    assert (record["sizes"], record["n"], record["n_real"]) == ([75, 150], 450, 150)
+    assert record["fid"][1] == pytest.approx(sum(wholes) / 3, rel=1e-9)
+    assert value == pytest.approx(2.0 * record["fid"][1] - record["fid"][0])
+    assert record["standard_error"] == pytest.approx(estimated(real, fake).standard_error, rel=1e-6)
+    assert abs(record["real"]) < 5.0 * record["standard_error"]
+    shuffled = fake[torch.randperm(450, generator=generator)]
     again = FIDInfinity()
     again.update(real, shuffled, shuffled[:, 0].argsort())
     assert again.compute() == pytest.approx(value, rel=1e-9)
     few = FIDInfinity()
-    few.update(real, fake[:199], fake[:199, 0].argsort())
-    with pytest.raises(Unavailable, match="at least 200 samples"):
+    few.update(real[:59], fake, by_content)
+    with pytest.raises(Unavailable, match="needs 60 examples of each kind"):
         few.compute()
+
+
+def test_a_test_split_that_is_sorted_is_mixed() -> None:
+    """Two classes far apart, one after the other: unmixed halves would each hold one class."""
+    generator = torch.Generator().manual_seed(0)
+    real = torch.cat([drawn(200, 2, generator), drawn(200, 2, generator, shift=9.0)])
+    fake = real[torch.randperm(400, generator=generator)] + 0.01
+    metric = FIDInfinity()
+    metric.update(real, fake, torch.arange(400))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fid_infinity, "SMALLEST", 30)
+        assert abs(metric.compute()) < 2.0

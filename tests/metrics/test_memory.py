@@ -19,7 +19,6 @@ real, fake = torch.randn(50_000, 2048), torch.randn(50_000, 2048)
 metric = FrechetInceptionDistance()
 metric.update(real, fake)
 assert metric.compute() > 0.0
-fid_infinity.distances_at = lambda real, fake, sizes: [float(size) for size in sizes if len(fake[torch.randperm(size)])]
 metric = FIDInfinity()
 metric.update(real, fake, torch.randperm(50_000))
 metric.compute()
