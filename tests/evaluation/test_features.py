@@ -258,7 +258,7 @@ def test_what_is_shipped_is_small_whole_and_of_this_recipe(
 ) -> None:
     assert (shipped.FOLDER / f"{data_id}.safetensors").stat().st_size < 1_000_000
     stored = shipped.shipped(data_id)
-    assert stored["skill"] > 0.8 and stored["accuracy"] > 0.9 and len(stored["probe"]) == 16
+    assert stored["skill"] > 0.8 and stored["accuracy"] > 0.85 and len(stored["probe"]) == 16
     again = tmp_path / f"{data_id}.safetensors"
     assert shipped.write(stored, again) == shipped.SHIPPED[data_id].sha256
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)

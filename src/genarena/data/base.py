@@ -42,6 +42,7 @@ class ArenaDataModule(LightningDataModule, ABC):
 
     name: ClassVar[str]
     flip = False  # an option of image sets: mirror training images with probability 1/2
+    origin = None  # the set whose examples these are, for a set made of another one: its domain classifiers are used
     background = "white"  # an option of picture sets: the colour behind transparent pixels
 
     spec: DataSpec

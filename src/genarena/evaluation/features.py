@@ -31,6 +31,7 @@ def domain_classifiers(data: ArenaDataModule, bars: Bars) -> DomainClassifiers:
     Raises Unavailable for data other than images of integer levels with at least two classes or with attributes, and if the
     classifiers are hardly better than a guess: then labels and images have little to do with each other.
     """
+    data = data.origin or data
     _check(data)
     stored = exchange.from_zero(lambda: shipped(data.facts["id"]) or _own(data, bars))
     if not stored["skill"] >= RECIPE["least_skill"]:

@@ -29,6 +29,7 @@ class Pin(NamedTuple):
 
 
 SHIPPED = {
+    "fashion_mnist-3af9d540": Pin("0be1ad21", "aba8f70d5bb111affc0046b7fdc78b25e5877a869be3cb830877c9a59eebb80a"),
     "digits-b25f50b4": Pin("0be1ad21", "6a5147186c7ee89330b2f15044a2f9f863deeaeb756dc672ad17ed2a10b65f0a"),
     "mnist-5065399e": Pin("0be1ad21", "3772c61446fc6f23311343de1d78a6631ae7581495fdcde4c4ba05f58a99d477"),
 }

@@ -60,7 +60,10 @@ class ImportedReference(ArenaDataModule):
 
 def about_images(metric: str) -> bool:
     """Whether a metric needs only images (and the data), but no model."""
-    return all(name.startswith(("real", "fake", "fresh", "train", "spec")) for name in needed(load_metric(metric)))
+    return all(
+        name.startswith(("real", "fake", "fresh", "train", "spec", "num_classifiers"))
+        for name in needed(load_metric(metric))
+    )
 
 
 def check_askable(metrics: Sequence[str], has_training_set: bool) -> None:
