@@ -41,10 +41,11 @@ from genarena import cli
 cli.start(train.main)
 print("modules:", *sys.modules)
 """
-    options = ["model=uniform", "data=digits", "budget=smoke", "callbacks.progress=false", f"runs_dir={tmp_path}"]
+    options = ["model=vae", "data=digits", "budget=smoke", "budget.minutes=0.001", "callbacks.progress=false"]
+    options += ["metrics=[nll_nats,nearest_neighbour_ratio,recall,sampling_seconds]", f"runs_dir={tmp_path}"]
     *_, last = python(program, *options)
     modules = set(last.split())
-    assert "pytorch_lightning" in modules and list(tmp_path.glob("digits/uniform/*/samples/final.png"))
+    assert "pytorch_lightning" in modules and list(tmp_path.glob("digits/vae/*/samples/final.png"))
     assert not modules.intersection(UNUSED)
 
 
@@ -77,6 +78,25 @@ before = dict(vars(torchmetrics))
 import genarena, pytorch_lightning
 from lightning_fabric import wrappers
 assert vars(torchmetrics) == before and wrappers.OptimizedModule is torch._dynamo.OptimizedModule
+"""
+    python(program)
+
+
+def test_an_optimiser_steps_without_the_compiler_and_with_it() -> None:
+    program = """
+import genarena, sys, torch
+def step(**options):
+    layer = torch.nn.Linear(2, 1)
+    torch.nn.init.ones_(layer.weight)
+    optimizer = torch.optim.AdamW(layer.parameters(), 0.1, **options)
+    (layer.weight.square().sum()).backward()
+    optimizer.step()
+    assert torch.is_grad_enabled() and layer.weight.grad_fn is None
+    return layer.weight.tolist()
+alone = step()
+assert "torch._dynamo" not in sys.modules and alone != [[1.0, 1.0]]
+import torch._dynamo
+assert step() == alone
 """
     python(program)
 

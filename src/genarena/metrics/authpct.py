@@ -55,5 +55,5 @@ class AuthPct(ArenaMetric):
             return {}
         return {
             "alarm": f"{100 * share:.0f}% of the samples, and {100 * usual:.0f}% of the test examples, are further from the "
-            f"training examples than these from each other (p = {chance:.0e})"
+            f"training examples than these from each other (p < {CHANCE:g})"
         }

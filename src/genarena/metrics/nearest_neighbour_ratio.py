@@ -84,7 +84,7 @@ class NearestNeighbourRatio(ArenaMetric):
             return {}
         return {
             "alarm": f"{100 * close / n:.0f}% of the samples, and {100 * close_real / m:.1f}% of the test examples, are nearly "
-            f"copies of a training example (p = {chance:.0e})"
+            f"copies of a training example (p < {CHANCE:g})"
         }
 
     def _standard_error(self) -> float:

@@ -1,12 +1,12 @@
 """`import pytorch_lightning` without the imports that a run does not need.
 
 Lightning imports torchmetrics for two classes; that package then imports torchvision, scipy.signal, matplotlib and all its
-metrics. Lightning and torch's FLOP counter import torch._dynamo, the compiler, to test whether a module is compiled and to
-exclude functions from compilation. Together this takes twice the time of `import torch`.
+metrics. Lightning, torch's optimisers and its FLOP counter import torch._dynamo, the compiler, to test whether a module is
+compiled and to exclude functions from compilation. Together this takes twice the time of `import torch`.
 
 After `install()`, torchmetrics is a module with these two classes; the first use of any other name loads the whole package
-into the same module. torch._dynamo is imported when something compiles, or when an optimiser takes a step. If the installed
-versions differ in structure, or the packages are imported already, everything is imported as usual.
+into the same module. torch._dynamo is imported when something compiles. If the installed versions differ in structure, or
+the packages are imported already, everything is imported as usual.
 """
 
 import functools
@@ -22,7 +22,9 @@ from typing import Any
 
 PACKAGE, PLOT, COMPILER = "torchmetrics", "torchmetrics.utilities.plot", "torch._dynamo"
 CLASSES = {"Metric": "torchmetrics.metric", "MetricCollection": "torchmetrics.collections"}
+OPTIMISER = "torch.optim.optimizer"
 USERS_OF_COMPILER = (
+    OPTIMISER,
     "torch.utils.flop_counter",
     "lightning_fabric.wrappers",
     "pytorch_lightning.utilities.compile",
@@ -134,6 +136,8 @@ class _LoaderWithoutCompiler(_Loader):
         sys.modules[COMPILER], torch._disable_dynamo = _Compiler(COMPILER), _disable
         try:
             self.usual.exec_module(module)
+            if module.__name__ == OPTIMISER:
+                module._use_grad_for_differentiable = _without_compiler(module._use_grad_for_differentiable)
         finally:
             torch._disable_dynamo = usual
             if isinstance(sys.modules.get(COMPILER), _Compiler):
@@ -162,6 +166,24 @@ def _disable(function: Callable, recursive: bool = True, **options: Any) -> Call
         return (disabled or function)(*args, **kwargs)
 
     return call
+
+
+def _without_compiler(usual: Callable) -> Callable:
+    """torch's decorator of `Optimizer.step`, which imports torch._dynamo to break graphs; without it there are none."""
+
+    def decorated(function: Callable) -> Callable:
+        compiled = usual(function)
+
+        @functools.wraps(function)
+        def step(*args: Any, **kwargs: Any) -> Any:
+            if COMPILER in sys.modules:
+                return compiled(*args, **kwargs)
+            with sys.modules["torch"].set_grad_enabled(args[0].defaults["differentiable"]):
+                return function(*args, **kwargs)
+
+        return step
+
+    return decorated
 
 
 class _Compiler(ModuleType):
