@@ -8,6 +8,7 @@ import torch
 from genarena.data.batches import Split
 from genarena.data.cifar10 import CIFAR10
 from genarena.evaluation.weights import FeatureSettings
+from genarena.metrics import names
 from genarena.published import likelihood_checks, quality_checks, selfcheck
 from genarena.published.checks import Check, Missing
 
@@ -19,6 +20,12 @@ def test_everything_holds(make) -> None:
     checks = list(make())
     assert checks
     assert all(check.holds for check in checks), [check.text for check in checks]
+
+
+def test_every_metric_is_checked() -> None:
+    """A new metric needs a function of `published/*_checks.py` that names it with `@of`."""
+    checked = {name for make in selfcheck.OFFLINE for name in make.metrics}
+    assert checked == set(names())
 
 
 @pytest.mark.slow

@@ -1,9 +1,19 @@
 """Results of checks: a computed value, its reference, and whether they agree."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
+from genarena.evaluation.asked import Options, load_metric, needed
+from genarena.evaluation.evaluate import evaluate
+from genarena.evaluation.settings import EvaluationSettings
+from genarena.models.base import GenerativeModel
+from genarena.spec import DataSpec
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,51 @@ class Missing:
     @property
     def text(self) -> str:
         return f"absent  {self.title}: {self.reason}"
+
+
+Checks = Callable[[], Iterator[Check | Missing]]
+
+
+def of(*metrics: str) -> Callable[[Checks], Checks]:
+    """Marks a function of checks, and names the metrics whose value they compare. Every metric is named by one."""
+
+    def marked(make: Checks) -> Checks:
+        make.metrics = metrics
+        return make
+
+    return marked
+
+
+class Given(ArenaDataModule):
+    """Given examples (N, *shape): the training, the validation and the test split."""
+
+    name = "given"
+
+    def __init__(self, spec: DataSpec, *splits: Tensor) -> None:
+        super().__init__(spec)
+        self.splits = splits
+        self.setup()
+
+    def load(self) -> tuple[Split, Split, Split]:
+        return tuple(map(Split, self.splits))
+
+
+def by_evaluation(
+    model: GenerativeModel, data: ArenaDataModule, metric: str, num_samples: int = 1, **options: Any
+) -> float:
+    """The value of a metric as a run gets it; NaN, which no check allows, if it has none. options: the metric's own."""
+    settings, own = EvaluationSettings(num_samples=num_samples, num_test=data.test.size), {metric: options}
+    chosen: Options = own if options else {}
+    value = evaluate(model.eval(), data, [metric], settings, chosen, progress=False).metrics[metric]["value"]
+    return float("nan") if value is None else value
+
+
+def by_pieces(metric: str, **pieces: Any) -> float:
+    """The value of a metric from given pieces of evidence: those that its `update` names, by their whole name or, for
+    `real_...` and `fake_...`, by `real` and `fake`."""
+    made = load_metric(metric)()
+    made.update(**{name: pieces[name] if name in pieces else pieces[name.split("_")[0]] for name in needed(type(made))})
+    return made.compute()
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -15,10 +15,11 @@ from genarena.likelihood import dequantisation_log_det, dequantise, to_unit
 from genarena.models.autoregressive.made import MADE
 from genarena.models.baseline.uniform import Uniform
 from genarena.models.vae.vae import VAE
-from genarena.published.checks import Check, normal
+from genarena.published.checks import Check, normal, of
 from genarena.spec import DataSpec
 
 
+@of("bits_per_dim")
 def uniform_model() -> Iterator[Check]:
     data = Digits(DataSpec((1, 8, 8), 17, 10))
     data.setup()
@@ -38,6 +39,7 @@ class _Affine(nn.Module):
         return torch.cat([x @ self.weight.T + self.bias, self.log_var.expand(len(x), -1)], 1)
 
 
+@of()
 @torch.no_grad()
 def bounds_of_a_linear_gaussian_model() -> Iterator[Check]:
     """x = W z + b + s eps has log p(x) = log N(x; b, W W^T + s^2 I); the standard deviation of q is twice the posterior's."""
@@ -76,6 +78,7 @@ def bounds_of_a_linear_gaussian_model() -> Iterator[Check]:
     yield Check("  and k=50,000", many, "exact", exact, 0.01)
 
 
+@of()
 def discretised_logistic_masses() -> Iterator[Check]:
     for mean, log_scale, levels in (
         (-1.3, -4.0, 256),
@@ -95,6 +98,7 @@ def discretised_logistic_masses() -> Iterator[Check]:
         )
 
 
+@of()
 def dequantisation_bound() -> Iterator[Check]:
     """p(u) = 2u on [0, 1) gives level x of L the probability (2x + 1) / L^2; E[log 2u] - log L is a lower bound on its log."""
     levels, repeats = 4, 200_000
@@ -113,6 +117,7 @@ def dequantisation_bound() -> Iterator[Check]:
         yield Check("  and its value", bound, "the integral, 4 standard errors", integral, error)
 
 
+@of()
 def autoregressive_masses() -> Iterator[Check]:
     """The probabilities of all binary images of 2x3 pixels under an autoregressive model must sum to one."""
     torch.manual_seed(1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genarena.evaluation.asked import load_metric
-from genarena.published.checks import Check, normal
+from genarena.published.checks import Check, normal, of
 from genarena.statistics.frechet import frechet_distance
 from genarena.statistics.manifolds import Manifolds, Reference
 
@@ -20,6 +20,7 @@ def _measure(name: str, real: Tensor, fake: Tensor) -> float:
     return metric.compute()
 
 
+@of()
 def frechet_of_known_gaussians() -> Iterator[Check]:
     """For commuting covariances d^2 = |m1 - m2|^2 + sum_i (s1_i - s2_i)^2, with standard deviations s; in a rotated basis."""
     rotation = torch.linalg.qr(normal(64, 64)).Q.numpy()
@@ -35,6 +36,7 @@ def frechet_of_known_gaussians() -> Iterator[Check]:
     )
 
 
+@of("fid")
 def fid_of_a_set_with_itself() -> Iterator[Check]:
     rows = normal(2100, 64)
     yield Check(
@@ -46,6 +48,7 @@ def fid_of_a_set_with_itself() -> Iterator[Check]:
     )
 
 
+@of("fid", "kid")
 def fid_and_kid_of_torch_fidelity() -> Iterator[Check]:
     """FID and KID of the same features by torch-fidelity; its KID uses a single subset, the whole set."""
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
@@ -61,6 +64,7 @@ def fid_and_kid_of_torch_fidelity() -> Iterator[Check]:
     yield Check("KID of the same features", _measure("kid", real, fake), "torch-fidelity", kid, 1e-6 * kid)
 
 
+@of("precision", "recall", "density", "coverage")
 def neighbours_by_brute_force() -> Iterator[Check]:
     """Precision and recall (Kynkaanniemi et al. 2019, eq. 1-2), density and coverage (Naeem et al. 2020, eq. 4-5), by loops."""
     real, fake = normal(60, 4, seed=4).tolist(), (0.8 * normal(50, 4, seed=5) + 0.3).tolist()

@@ -4,8 +4,9 @@ Each check is a function that yields `Check` or `Missing`. It calls the function
 together take about a minute. `scripts/selfcheck.py` prints the results.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType as Function
 
 import torch
 
@@ -13,22 +14,19 @@ from genarena.data.cifar10 import CIFAR10
 from genarena.errors import DataError
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import FeatureSettings
-from genarena.published import likelihood_checks, quality_checks
-from genarena.published.checks import Check, Missing
+from genarena.published import density_checks, likelihood_checks, quality_checks, sample_checks
+from genarena.published.checks import Check, Checks, Missing
 from genarena.published.imported import ImportedReference, score
 from genarena.spec import DataSpec
 
 CIFAR10_TRAIN_TEST_FID = 3.15  # 3.1508 by the official TensorFlow code; ports give 3.1457 to 3.1525
-OFFLINE: list[Callable[[], Iterator[Check]]] = [  # checks that need no arguments, weights or data files
-    quality_checks.frechet_of_known_gaussians,
-    quality_checks.fid_of_a_set_with_itself,
-    quality_checks.fid_and_kid_of_torch_fidelity,
-    quality_checks.neighbours_by_brute_force,
-    likelihood_checks.uniform_model,
-    likelihood_checks.bounds_of_a_linear_gaussian_model,
-    likelihood_checks.discretised_logistic_masses,
-    likelihood_checks.dequantisation_bound,
-    likelihood_checks.autoregressive_masses,
+MODULES = (quality_checks, sample_checks, likelihood_checks, density_checks)
+# Checks that need no arguments, weights or data files: all functions that say of which metrics they are.
+OFFLINE: list[Checks] = [
+    make
+    for module in MODULES
+    for make in vars(module).values()
+    if hasattr(make, "metrics") and isinstance(make, Function)
 ]
 
 

@@ -1,0 +1,130 @@
+"""Checks of the metrics of samples on sets whose answer is known: by counting, by a closed form, or by torch-fidelity."""
+
+import math
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import Likelihood
+from genarena.models.baseline.uniform import Uniform
+from genarena.published.checks import Check, Given, by_evaluation, by_pieces, normal, of
+from genarena.published.imported import ImportedSamples
+from genarena.spec import DataSpec
+
+PICTURES = DataSpec((1, 8, 8), 17, 10)
+MANY = 1000  # samples, and test examples
+
+
+@of("inception_score")
+def inception_score_of_torch_fidelity() -> Iterator[Check]:
+    """10 splits of the same logits in the same order."""
+    from torch_fidelity.metric_isc import isc_features_to_metric
+
+    logits = 2.0 * normal(5000, 50, seed=8)
+    expected = isc_features_to_metric(logits, splits=10, shuffle=False)["inception_score_mean"]
+    value = by_pieces("inception_score", fake_inception_logits=logits, fake_order=torch.arange(len(logits)))
+    yield Check("inception score of 5,000 random logits", value, "torch-fidelity", expected, 1e-9 * expected)
+
+
+@of("vendi")
+def vendi_of_orthogonal_rows() -> Iterator[Check]:
+    """Groups of equal rows, orthogonal to each other: exp of the entropy of their shares (definition 3.1)."""
+    counts = torch.tensor([400, 300, 200, 100])
+    rows = torch.eye(16, dtype=torch.float64)[:4].repeat_interleave(counts, 0)
+    shares = counts / counts.sum()
+    expected = math.exp(-(shares.double() * shares.double().log()).sum().item())
+    value = by_pieces("vendi", real=rows, fake=rows, spec=PICTURES)
+    yield Check("Vendi score of 4 groups of equal rows", value, "exp(entropy of the shares)", expected, 1e-6)
+
+
+@of("fd_domain", "fd_dinov2", "fd_clip")
+def other_frechet_distances_of_torch_fidelity() -> Iterator[Check]:
+    """They differ from FID in the features only."""
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    real, fake = normal(2100, 64, seed=9).relu(), (1.2 * normal(2100, 64, seed=10) + 0.1).relu()
+    statistics = [fid_features_to_statistics(rows) for rows in (fake, real)]
+    expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    for name in ("fd_domain", "fd_dinov2", "fd_clip"):
+        value = by_pieces(name, real=real, fake=fake, spec=PICTURES)
+        yield Check(f"{name} of the same features", value, "torch-fidelity", expected, 1e-6 * expected)
+
+
+@of("fid_infinity")
+def fid_infinity_of_gaussians() -> Iterator[Check]:
+    """N(0, I) and N(m, I) in 8 dimensions: |m|^2 = 1, with the standard error of 2 |m| sqrt(2 / n) of the means."""
+    n = 10_000
+    real, fake = normal(n, 8, seed=11), normal(n, 8, seed=12) + 8.0**-0.5
+    order = torch.arange(n)
+    value = by_pieces("fid_infinity", real=real, fake=fake, fake_order=order, real_order=order)
+    yield Check("FID inf of two Gaussians", value, "|m|^2, 4 standard errors", 1.0, 8.0 * math.sqrt(2.0 / n))
+
+
+@of("class_histogram_kl")
+def histogram_by_hand() -> Iterator[Check]:
+    """Three of four test images are of class 0, and a half of the samples; 1/2 is added to each of the ten counts."""
+    real, fake = torch.arange(MANY).remainder(4).eq(3).long(), torch.arange(MANY).remainder(2)
+    p, q = ([(share * MANY + 0.5) / (MANY + 5.0) for share in shares] for shares in ((0.5, 0.5), (0.75, 0.25)))
+    expected = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))  # classes that are absent in both add 0
+    value = by_pieces("class_histogram_kl", real=real, fake=fake, spec=PICTURES)
+    yield Check("KL of two histograms of classes", value, "by hand", expected, 1e-9)
+
+
+@of("class_accuracy")
+def accuracy_by_hand() -> Iterator[Check]:
+    asked, shown = torch.arange(MANY) % 10, torch.arange(MANY) % 10
+    shown[:250] = (shown[:250] + 1) % 10
+    spec = DataSpec((1, 8, 8), 17, 10, condition="label")
+    value = by_pieces("class_accuracy", conditions=asked, fake_classes=shown, spec=spec, domain_accuracy=1.0)
+    yield Check("accuracy of 750 of 1,000 classes", value, "by hand", 0.75, 1e-12)
+
+
+def _on_a_line(samples: Tensor, metric: str) -> float:
+    """The value for samples (N,), training examples at 0, 8, 16, ... and test examples that are 4 further."""
+    train = 8.0 * torch.arange(MANY, dtype=torch.float32)[:, None]
+    data = Given(DataSpec((1,)), train, train[:10] + 2.0, train + 4.0)
+    return by_evaluation(ImportedSamples(samples[:, None], data.spec), data, metric, num_samples=MANY)
+
+
+@of("nearest_neighbour_ratio", "authpct")
+def neighbours_on_a_line() -> Iterator[Check]:
+    """Samples at a distance of 1 are copies; those below all training examples are further away than these are apart."""
+    samples = 8.0 * torch.arange(MANY, dtype=torch.float32) + 1.0
+    ratio = _on_a_line(samples, "nearest_neighbour_ratio")
+    yield Check("neighbour ratio of points on a line", ratio, "distances of 1 and 4", 0.25, 1e-6)
+    samples[:300] = -100.0 - torch.arange(300)
+    yield Check("AuthPct of points on a line", _on_a_line(samples, "authpct"), "300 of 1,000 new", 30.0, 1e-9)
+
+
+@of("c_t")
+def c_t_of_copies() -> Iterator[Check]:
+    """Five groups far apart. Every copy is nearer than every test example: U = 0, and z = -(3 m n / (m + n + 1))^(1/2)."""
+    centres = 1000.0 * torch.eye(5).repeat_interleave(MANY // 5, 0)
+    train, real = (centres + normal(MANY, 5, seed=seed).float() for seed in (13, 14))
+    data = Given(DataSpec((5,)), train, real[:10], real)
+    each = MANY // 5
+    expected = math.sqrt(3.0 * each * each / (2 * each + 1))
+    for title, fake, sign in (("copies", train, -1.0), ("samples far away", centres + 50.0 + train, 1.0)):
+        value = by_evaluation(ImportedSamples(fake, data.spec), data, "c_t", num_samples=MANY)
+        yield Check(f"C_T of {title}", value, "closed form of five cells", sign * expected, 1e-5)
+
+
+class _Sleeper(Uniform):
+    """Needs 20 ms for each call."""
+
+    likelihood = Likelihood.NONE
+
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        time.sleep(0.02)
+        return super().sample(num_samples, y)
+
+
+@of("sampling_seconds")
+def seconds_of_a_sleeper() -> Iterator[Check]:
+    """200 samples in two blocks of 100: at least 2 x 20 ms."""
+    levels = torch.zeros(10, 1, 8, 8, dtype=torch.uint8)
+    data = Given(PICTURES, levels, levels, levels)
+    value = by_evaluation(_Sleeper(data.spec), data, "sampling_seconds", num_samples=200)
+    yield Check("seconds per sample, of 20 ms for 100", 0.0002, "at most the measured time", value, 0.0, one_sided=True)
