@@ -9,9 +9,9 @@ from genarena.data.batches import Batches
 from genarena.data.reading.lazy import Lazy
 from genarena.data.sprites import FACTORS, Sprites, draw_all, factors_of, values
 from genarena.errors import DataError
-from genarena.metrics.base import content_order
 from genarena.spec import DataSpec
 from genarena.statistics.neighbours import nearest
+from genarena.statistics.rows import content_order
 
 SPEC = DataSpec((1, 64, 64), 2, 3)
 

@@ -15,7 +15,7 @@ from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.scales import scale_of
 from genarena.leaderboard.scatter import Wish, scatter
 from genarena.leaderboard.tables import Table, make_tables
-from tests.leaderboard.rows import make_row, write_rows
+from tests.leaderboard.rows import make_protocol, make_row, write_rows
 from tests.leaderboard.simulations import make_lines
 
 FAR = {"a": (1.0, 1.1, 1.05), "b": (2.0, 2.2, 2.1), "c": (9.0, 9.4, 9.9)}
@@ -178,7 +178,7 @@ def test_a_starved_run_has_no_rank_under_minutes(tmp_path: Path) -> None:
     rows = seeds("ddpm", 0.5, 0.5, 0.6) + seeds("vae", 1.0, 1.1, 1.2)
     for row in rows:
         row["budget"] = {"name": "cpu_1min", "minutes": 1.0, "examples": None}
-    rows[1]["machine"] = {"starved": "0.4 CPU seconds per second and thread"}
+    rows[1]["machine"] |= {"starved": "0.4 CPU seconds per second and thread"}
     found = table(tmp_path, *rows)
     assert [line.rank for line in found.lines] == ["–", "1"]
     assert "0.4 CPU seconds" in found.lines[0].rank_note
@@ -226,12 +226,16 @@ def test_vectors_are_ranked_by_the_first_metric_that_half_of_them_have() -> None
 def test_json_has_what_a_number_stands_on(tmp_path: Path) -> None:
     rows = seeds("vae", 1.0, 1.1, 1.2) + seeds("glow", 2.0, 2.2, 2.4)
     for row in rows:
-        row["metrics"]["fd_domain"] |= {"standard_error": 0.1, "protocol": "1a2b3c4d", "unit": "", "range": [0.0, None]}
+        row["metrics"]["fd_domain"] |= {"standard_error": 0.1, "unit": "", "range": [0.0, None]}
     found = table(tmp_path, *rows)
     first, second = json.loads(formats.as_json([found]))["lines"]
     cell = first["cells"]["fd_domain"]
     assert (cell["n"], cell["standard_error"], cell["values"]) == (100, pytest.approx(0.1), [1.0, 1.1, 1.2])
-    assert (cell["runs"], cell["unit"], cell["protocols"]) == (["vae-0", "vae-1", "vae-2"], "", ["1a2b3c4d"])
+    assert (cell["runs"], cell["unit"], cell["protocol"]) == (
+        ["vae-0", "vae-1", "vae-2"],
+        "",
+        make_protocol("fd_domain")["id"],
+    )
     assert cell["ci95"] == pytest.approx([1.1 - cell["ci95_half_width"], 1.1 + cell["ci95_half_width"]])
     assert second["gap"]["to"] == "vae" and second["gap"]["low"] < second["gap"]["value"] < second["gap"]["high"]
     flat = formats.flat(first)

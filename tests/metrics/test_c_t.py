@@ -6,10 +6,11 @@ import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
 
-from genarena.metrics.base import Unavailable, content_order
+from genarena.metrics.base import Unavailable
 from genarena.metrics.c_t import CT
 from genarena.statistics.cells import centres, num_cells
 from genarena.statistics.copying import ranked
+from genarena.statistics.rows import content_order
 
 
 def moons(n: int, seed: int) -> torch.Tensor:

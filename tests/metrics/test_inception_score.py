@@ -6,8 +6,9 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 
 from genarena.errors import ArenaError
 from genarena.evaluation.asked import load_metric
-from genarena.metrics.base import Unavailable, content_order
+from genarena.metrics.base import Unavailable
 from genarena.metrics.inception_score import InceptionScore, split_scores
+from genarena.statistics.rows import content_order
 
 
 @pytest.fixture(autouse=True)

@@ -96,7 +96,7 @@ def _environment() -> Environment:
         "bars": sweeps.bars,
         "shown": sweeps.shown,
     }
-    found.globals |= {"colour": drawing.colour, "by_class": board.is_by_class, "protocol_of": facts.protocol}
+    found.globals |= {"colour": drawing.colour, "by_class": board.is_by_class}
     return found
 
 

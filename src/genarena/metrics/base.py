@@ -1,9 +1,7 @@
 """The base of all metrics: a torchmetrics `Metric` with a title, a unit and a record."""
 
-import hashlib
 import math
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,14 +10,12 @@ import torchmetrics
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
-from genarena.errors import ArenaError
 from genarena.likelihood import Likelihood
 from genarena.options.settings import Settings
 from genarena.statistics.frechet import fit, mean_distance, mean_estimated
 from genarena.statistics.kernel import cubic, sums_within, two_sample
 from genarena.statistics.manifolds import Manifolds, Overlap, Reference
-
-HASHED_AT_ONCE = 4096  # rows
+from genarena.statistics.rows import finite_rows, joined
 
 
 class Unavailable(Exception):
@@ -31,42 +27,6 @@ class Unavailable(Exception):
     def __init__(self, reason: str, facts: dict[str, Any] | None = None) -> None:
         super().__init__(reason)
         self.facts = facts or {}
-
-
-def finite_rows(name: str, rows: Tensor) -> Tensor:
-    """The rows (N, F) on the CPU. Raises ArenaError, with the first one and their number, if rows are not finite."""
-    broken = (~torch.isfinite(rows)).any(dim=1)
-    if broken.any():
-        raise ArenaError(
-            f"{name} features: {int(broken.sum())} of {len(rows)} rows are not finite, the first is row "
-            f"{int(broken.nonzero()[0])}"
-        )
-    return rows.detach().cpu()
-
-
-def content_order(rows: Tensor) -> Tensor:
-    """Indices (N,) that put rows (N, *shape) in the order of a hash of their content.
-
-    The order is random in effect, like a permutation with a fixed seed, but does not depend on the given order of the rows.
-    Equal rows are not neighbours in it: the hash of a row includes how many equal ones are before it.
-    """
-    digests, seen = [], Counter()
-    for part in rows.split(HASHED_AT_ONCE):
-        for row in part.numpy():
-            digest = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-            digests.append(_again(digest, seen[digest]) if seen[digest] else digest)
-            seen[digest] += 1
-    return torch.tensor(sorted(range(len(digests)), key=digests.__getitem__))
-
-
-def _again(digest: bytes, times: int) -> bytes:
-    """The hash of a row that has come up `times` times before."""
-    return hashlib.blake2b(digest + times.to_bytes(8, "little"), digest_size=16).digest()
-
-
-def joined(parts: list[Tensor]) -> Tensor:
-    """The parts as one tensor. A single part is not copied, because features of 50,000 images are large."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class Fresh(NamedTuple):

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from genarena.metrics.base import Fresh, TwoSampleMetric, content_order
+from genarena.metrics.base import Fresh, TwoSampleMetric
+from genarena.statistics.rows import content_order
 
 FOLDS = 5
 LARGEST = 10_000  # rows of each set

@@ -14,9 +14,10 @@ from typing import Any
 
 from torch import Tensor
 
-from genarena.metrics.base import ArenaMetric, Unavailable, finite_rows
+from genarena.metrics.base import ArenaMetric, Unavailable
 from genarena.statistics.copying import ranked
 from genarena.statistics.neighbours import nearest, nearest_distances
+from genarena.statistics.rows import finite_rows
 
 FEWEST = 20  # samples in a cell that is used
 FAR_BELOW = -6.0  # standard deviations under the null, for an alarm

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.metrics.base import ArenaMetric, Unavailable, finite_rows, joined
+from genarena.metrics.base import ArenaMetric, Unavailable
+from genarena.statistics.rows import finite_rows, joined
 
 SPLITS = 10
 

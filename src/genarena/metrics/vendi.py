@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.metrics.base import ArenaMetric, Fresh, Unavailable, finite_rows, joined
+from genarena.metrics.base import ArenaMetric, Fresh, Unavailable
 from genarena.spec import DataSpec
 from genarena.statistics.frechet import Estimate
+from genarena.statistics.rows import finite_rows, joined
 
 ROWS = 4096
 

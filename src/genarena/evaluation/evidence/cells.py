@@ -4,8 +4,8 @@ from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.shelf import Shelf
-from genarena.metrics.base import finite_rows
 from genarena.statistics.cells import STARTS, centres, num_cells
+from genarena.statistics.rows import finite_rows
 
 
 class Cells(Kind):

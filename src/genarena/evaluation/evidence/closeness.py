@@ -7,10 +7,10 @@ from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.shelf import Shelf
-from genarena.metrics.base import content_order
 from genarena.options.settings import Settings
 from genarena.options.values import Count, Whole
 from genarena.statistics.copying import PEERS, Closeness, closeness
+from genarena.statistics.rows import content_order
 
 
 @dataclass(frozen=True)

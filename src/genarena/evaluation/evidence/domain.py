@@ -5,7 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.metrics.base import Unavailable, finite_rows
+from genarena.metrics.base import Unavailable
+from genarena.statistics.rows import finite_rows
 
 
 class Domain(Kind):

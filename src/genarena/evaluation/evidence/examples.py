@@ -5,8 +5,9 @@ from typing import Any
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.metrics.base import Unavailable, content_order
+from genarena.metrics.base import Unavailable
 from genarena.spec import DataSpec
+from genarena.statistics.rows import content_order
 
 
 class Examples(Kind):

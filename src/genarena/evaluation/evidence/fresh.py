@@ -7,7 +7,8 @@ from torch import Tensor
 
 from genarena.data.reading.lazy import Lazy
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.metrics.base import Fresh, finite_rows
+from genarena.metrics.base import Fresh
+from genarena.statistics.rows import finite_rows
 
 
 class FreshExamples(Kind):

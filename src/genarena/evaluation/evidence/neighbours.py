@@ -4,9 +4,10 @@ from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.shelf import Shelf
-from genarena.metrics.base import Fresh, Unavailable, content_order, finite_rows
+from genarena.metrics.base import Fresh, Unavailable
 from genarena.statistics.copying import authentic, spacing
 from genarena.statistics.manifolds import Manifolds, Reference
+from genarena.statistics.rows import content_order, finite_rows
 
 TABLE = 2**16  # training examples: of more, only the neighbours of those that are needed are searched
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.subject import ContractBroken
-from genarena.metrics.base import Unavailable, content_order
+from genarena.metrics.base import Unavailable
+from genarena.statistics.rows import content_order
 
 
 class Drawn(NamedTuple):
