@@ -15,8 +15,8 @@ USAGE = """python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard] [logg
 
 logger=wandb also logs the tables and all files as an artifact, offline where W&B has no key or no network; project and
 entity are those of conf/logger/wandb.yaml. rank_by=fd_dinov2 ranks by this metric where a table has it. By default each
-table is ranked by the first of fid, fd_dinov2, fd_domain, fd_efficientnet, kid, bits_per_dim, nll_nats, energy_distance that
-half of its models have."""
+table is ranked by the first of fid, fd_dinov2, fd_domain, fd_efficientnet, kd_domain, kid, bits_per_dim, nll_nats,
+energy_distance that half of its models have."""
 OPTIONS = {
     "runs_dir": Option(Folder, "runs"),
     "out": Option(Folder, "leaderboard"),

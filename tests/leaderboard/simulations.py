@@ -30,16 +30,10 @@ def make_lines(values: Sequence[Sequence[float]], errors: float | None = None, *
     facts = {"n": 100, "higher_is_better": False, "range": [0.0, None], "standard_error": errors} | record
     lines = []
     for index, seeds in enumerate(values):
-        rows = [
-            {
-                "model": f"m{index}",
-                "family": "vae",
-                "protocol": {"metrics": {}},
-                "metrics": {"fd": {"value": float(v)} | facts},
-            }
-            for v in seeds
-        ]
-        lines.append(Line([Run(row | {"seed": seed}, Path(f"m{index}")) for seed, row in enumerate(rows)]))
+        shared = {"model": f"m{index}", "family": "vae", "protocol": {"metrics": {}}}
+        metrics = [{"fd": {"value": float(value)} | facts} for value in seeds]
+        rows = [shared | {"seed": seed, "metrics": found} for seed, found in enumerate(metrics)]
+        lines.append(Line([Run(row, Path(f"m{index}")) for row in rows]))
     fill(lines, ["fd"])
     return lines
 

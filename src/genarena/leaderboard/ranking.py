@@ -15,9 +15,10 @@ from genarena.leaderboard.scales import Scale, scale_of
 from genarena.statistics.comparisons import Comparisons, compare
 
 # A table is ordered by the first of these metrics for which at least half of its contenders have a value that can be ranked.
-# Distances of samples come first, because every family has samples, but only some have a likelihood.
+# Distances of samples come first, because every family has samples, but only some have a likelihood. A kernel distance ranks
+# where there are too few examples for a Frechet distance, which is biased, but is less noisy and better known.
 LIKELIHOODS = ("bits_per_dim", "nll_nats")
-DISTANCES = ("fid", "fd_dinov2", "fd_domain", "fd_efficientnet", "kid")
+DISTANCES = ("fid", "fd_dinov2", "fd_domain", "fd_efficientnet", "kd_domain", "kid")
 RANKING = (*DISTANCES, *LIKELIHOODS, "energy_distance", *(f"{name}_given_label" for name in LIKELIHOODS))
 REFERENCES = {"uniform": "floor", "gaussian": "floor", "memoriser": "ceiling", "heldout": "ceiling"}
 UNTESTED = "?"  # in place of a rank: too few seeds to test a difference
