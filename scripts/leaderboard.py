@@ -47,9 +47,8 @@ def main() -> None:
     with Bars() as bars:
         illustrations = collect(page.runs_of(tables), bars.track)
     names = [*FILES, *(["tasks.csv"] if tasks else [])]
-    origin = Made.now(
-        "python scripts/leaderboard.py " + " ".join(f"{key}={value}" for key, value in options.items()), names
-    )
+    given = [f"{key}={value}" for key, value in options.items() if value != OPTIONS[key].default]
+    origin = Made.now(" ".join(["python scripts/leaderboard.py", *given]), names)
     files = {
         "leaderboard.md": formats.markdown(tables) + of_tasks.markdown(tasks),
         "leaderboard.csv": formats.comma_separated(tables),
