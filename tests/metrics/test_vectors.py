@@ -12,6 +12,7 @@ from genarena.data.toy2d import DENSITIES, Toy2D
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.likelihood import Likelihood
+from genarena.metrics import c2st
 from genarena.metrics.base import Fresh, Unavailable
 from genarena.metrics.c2st import ClassifierTwoSampleTest, held_out_accuracy
 from genarena.metrics.energy_distance import EnergyDistance
@@ -73,13 +74,13 @@ def test_divergence_has_the_closed_form(records: dict) -> None:
 
 
 def test_the_truth_is_told_from_a_gaussian(records: dict) -> None:
-    energy, c2st = ({kind: records[kind][name] for kind in records} for name in ("energy_distance", "c2st"))
+    energy, told = ({kind: records[kind][name] for kind in records} for name in ("energy_distance", "c2st"))
     assert energy["Normal"]["value"] > 5.0 * energy["Normal"]["standard_error"]
     assert abs(energy["Truth"]["value"]) < 4.0 * energy["Truth"]["standard_error"]
-    assert c2st["Normal"]["value"] > 0.8
-    assert abs(c2st["Truth"]["value"] - 0.5) < 4.0 * c2st["Truth"]["standard_error"]
-    assert c2st["Normal"]["towards_real"]
-    for record in (*energy.values(), *c2st.values()):
+    assert told["Normal"]["value"] > 0.8
+    assert abs(told["Truth"]["value"] - 0.5) < 4.0 * told["Truth"]["standard_error"]
+    assert told["Normal"]["towards_real"]
+    for record in (*energy.values(), *told.values()):
         assert abs(record["real"] - (0.5 if record["title"] == "C2ST" else 0.0)) < 0.08
         assert record["real_from"] == "train"
         assert (record["n"], record["n_real"], record["split"]) == (500, 600, "test, 600 at random")
@@ -119,6 +120,18 @@ def test_classifier_reaches_the_best_possible_accuracy_and_no_more() -> None:
     found = held_out_accuracy(normal(1_500, 3, 0).numpy(), normal(1_500, 3, 1, shift=1.5).numpy())
     error = (best * (1.0 - best) / 3_000) ** 0.5
     assert best - 0.03 < found < best + 3.0 * error
+
+
+def test_standard_error_of_the_accuracy_is_the_spread_of_repeated_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(c2st, "TREES", 15)
+    found = []
+    for seed in range(50):
+        metric = ClassifierTwoSampleTest()
+        metric.update(normal(60, 2, seed), normal(60, 2, 1_000 + seed))
+        found.append((metric.compute(), metric.record()["standard_error"]))
+    values, errors = torch.tensor(found).T
+    assert abs(values.mean() - 0.5) < 4.0 * values.std() / 50**0.5
+    assert 0.75 < errors.mean() / values.std() < 1.35  # the spread of 50 draws is known to 10%
 
 
 def test_neither_order_nor_unequal_counts_matter() -> None:

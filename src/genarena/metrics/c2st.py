@@ -18,7 +18,7 @@ from genarena.statistics.rows import content_order
 
 FOLDS = 5
 LARGEST = 10_000  # rows of each set
-TREES = 100
+TREES = 50
 
 
 def held_out_accuracy(first: np.ndarray, second: np.ndarray) -> float:
@@ -49,10 +49,12 @@ class ClassifierTwoSampleTest(TwoSampleMetric):
         self.keep(real_vectors, fake_vectors, fresh_vectors)
 
     def compute(self) -> float:
-        """`standard_error`: of a share of independent rows, (a (1 - a) / n)^(1/2)."""
+        """`standard_error`: (a (1 - a) / n)^(1/2) for n rows in each set, that of one held-out half. The classifiers of the folds
+        share rows, so that their errors are not independent: over repeated draws of equal sets the accuracy of all 2 n rows
+        varies by 0.95 of this, and by 1.35 of what 2 n independent rows would."""
         real, fake = self.rows(at_least=2 * FOLDS)
         value, used = self._between(real, fake)
-        self.facts = {"standard_error": (value * (1.0 - value) / (2 * used)) ** 0.5, "n_each": used, "folds": FOLDS}
+        self.facts = {"standard_error": (value * (1.0 - value) / used) ** 0.5, "n_each": used, "folds": FOLDS}
         self.facts |= self.real_facts(lambda rows: self._between(real, rows)[0])
         return value
 
