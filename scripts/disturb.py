@@ -25,7 +25,9 @@ OPTIONS = {
 
 def main() -> None:
     of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
-    options = cli.options(OPTIONS, USAGE, [argument for argument in sys.argv[1:] if argument not in of_data])
+    options = cli.options(
+        OPTIONS, USAGE, [argument for argument in sys.argv[1:] if argument not in of_data], out_is_folder=True
+    )
     cfg = config.compose(config.check(["model=uniform", "budget=smoke", f"data={options['data']}", *of_data]))
     if options["metrics"] is not None:
         check_metrics(options["metrics"])

@@ -16,7 +16,9 @@ OPTIONS = {"data": Option(str, ...), "out": Option(Folder, ...)}
 
 def main() -> None:
     of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
-    options = cli.options(OPTIONS, USAGE, [argument for argument in sys.argv[1:] if argument not in of_data])
+    options = cli.options(
+        OPTIONS, USAGE, [argument for argument in sys.argv[1:] if argument not in of_data], out_is_folder=True
+    )
     cfg = config.compose(config.check(["model=uniform", "budget=smoke", f"data={options['data']}", *of_data]))
 
     from genarena.build import build

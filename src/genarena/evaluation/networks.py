@@ -80,7 +80,7 @@ class Networks:
 
 
 def identity(name: str, settings: FeatureSettings) -> str | None:
-    """A hash that identifies a network: of the recipe of the domain classifier, or of the weights (sha256)."""
+    """A hash that identifies a network: of the recipe of the domain classifiers, or of the weights (sha256)."""
     return features.recipe_hash() if name == "domain" else settings.sha256(name)
 
 

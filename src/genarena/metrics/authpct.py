@@ -2,7 +2,7 @@
 
 A sample is authentic when its nearest training example is nearer to some other training example than to the sample
 (section 4). In percent, as in Stein et al. 2023 (arXiv 2306.04675). Differs from the paper: by default features of the
-domain classifier, without the paper's embedding into a sphere; for vectors, the vectors themselves.
+domain classifiers, without the paper's embedding into a sphere; for vectors, the vectors themselves.
 """
 
 import math

@@ -6,7 +6,7 @@ training example with those of test examples. C_T is the mean of the z values, w
 
 As in the paper, cells are k-means clusters of the training set, 50 for 10,000 samples, and a cell is used if it has at
 least 20 samples. With fewer samples there are fewer cells, one for every 200. Differs from the paper: by default features
-of the domain classifier instead of an autoencoder's; for vectors, the vectors themselves.
+of the domain classifiers instead of an autoencoder's; for vectors, the vectors themselves.
 """
 
 import math

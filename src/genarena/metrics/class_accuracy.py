@@ -1,4 +1,4 @@
-"""Whether samples show the class that was asked for, by the predictions of the domain classifier.
+"""Whether samples show the class that was asked for, by the predictions of the domain classifiers.
 
 Differs from the classification accuracy score of Ravuri & Vinyals 2019 (arXiv 1905.10887), which trains a classifier on
 samples: here the classifier was trained on real images, as in Odena et al. 2017 (arXiv 1610.09585, sec. 4.2).

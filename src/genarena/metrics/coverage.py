@@ -1,6 +1,6 @@
 """Coverage: the share of real examples with a sample nearby (Naeem et al. 2020, arXiv 2002.09797, eq. 5).
 
-Differs from the paper: by default features of the domain classifier instead of VGG-16 (`features.space` names others);
+Differs from the paper: by default features of the domain classifiers instead of VGG-16 (`features.space` names others);
 for vectors, the vectors themselves.
 """
 

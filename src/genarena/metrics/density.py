@@ -1,6 +1,6 @@
 """Density: do samples lie where real examples are dense? (Naeem et al. 2020, arXiv 2002.09797, eq. 4).
 
-Differs from the paper: by default features of the domain classifier instead of VGG-16 (`features.space` names others);
+Differs from the paper: by default features of the domain classifiers instead of VGG-16 (`features.space` names others);
 for vectors, the vectors themselves.
 """
 

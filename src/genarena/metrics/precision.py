@@ -1,6 +1,6 @@
 """Improved precision: which share of the samples looks like data? (Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2).
 
-Differs from the paper: by default features of the domain classifier instead of VGG-16 (`features.space` names others);
+Differs from the paper: by default features of the domain classifiers instead of VGG-16 (`features.space` names others);
 for vectors, the vectors themselves.
 """
 
