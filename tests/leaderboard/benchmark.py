@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from genarena.leaderboard.runs import COSTS
 from tests.leaderboard.rows import make_row, write_rows
 
 FAMILIES = {
@@ -50,9 +51,11 @@ METRICS = {  # key -> title, unit, higher_is_better, towards_real, real, worst v
 }
 
 
-def benchmark(data: str = "digits-b25f50b4", seeds: int = 3) -> list[dict[str, Any]]:
-    """The rows, the same at every call."""
-    return [_row(model, seed, data) for model in FAMILIES for seed in range(seeds)]
+def benchmark(
+    data: str = "digits-b25f50b4", seeds: int = 3, columns: dict[str, dict[str, Any]] | None = None
+) -> list[dict[str, Any]]:
+    """The rows, the same at every call. columns: key -> title and aspect: rows have these metrics and costs, and no others."""
+    return [_row(model, seed, data, columns) for model in FAMILIES for seed in range(seeds)]
 
 
 def furnish(folder: Path, rows: list[dict[str, Any]]) -> Path:
@@ -71,7 +74,19 @@ def furnish(folder: Path, rows: list[dict[str, Any]]) -> Path:
     return folder
 
 
-def _row(model: str, seed: int, data: str) -> dict[str, Any]:
+def _only(columns: dict[str, dict[str, Any]], metrics: dict[str, Any], cost: dict[str, Any]) -> tuple[dict, dict]:
+    """The metrics and costs of these columns; those that no row here has get a plain record."""
+    chosen = {}
+    for key, about in columns.items():
+        if key not in COSTS and about["aspect"] != "about":
+            plain = {"value": 1.0, "n": 360, "title": about["title"], "higher_is_better": False}
+            plain |= {"likelihood": "exact"} if about["aspect"] == "likelihood" else {}
+            chosen[key] = metrics[key] if metrics.get(key, {}).get("value") is not None else plain
+    measured = {name: 3 for name in COSTS if name in columns}
+    return chosen, measured | {key: value for key, value in cost.items() if key in columns or key not in COSTS}
+
+
+def _row(model: str, seed: int, data: str, columns: dict[str, dict[str, Any]] | None) -> dict[str, Any]:
     draw, place = random.Random(f"{model}{seed}{data}"), list(FAMILIES).index(model)
     rank = {"uniform": 1.0, "gaussian": 0.5, "memoriser": 0.0, "heldout": 0.02}.get(model, 0.05 + 0.03 * place)
     metrics = {}
@@ -109,6 +124,7 @@ def _row(model: str, seed: int, data: str) -> dict[str, Any]:
         "device": "AMD EPYC",
         "world_size": 1,
     }
+    metrics, cost = _only(columns, metrics, cost) if columns else (metrics, cost)
     settings = {"model._target_": f"genarena.models.{model}", "model.hidden_channels": 64, "optimizer.lr": 0.001}
     return make_row(model, seed, family=FAMILIES[model], likelihood=kind, metrics=metrics, cost=cost) | {
         "data": {"id": data, "split": "test", "splits": {"train": 1257, "val": 180, "test": 360}},
