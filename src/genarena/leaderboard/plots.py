@@ -16,12 +16,13 @@ COSTS = {  # key of a cost -> what quality is plotted against
     "sample_seconds_per_image": "sampling time",
     "train_flops": "operations of training",
     "train_seconds": "training time",
-    "parameters": "size",
 }
+SIZES = ("sampling_state", "parameters")  # the first of these in the table is the size of a model: what sampling needs
 
 
 def of_table(table: Table, curves: dict[Path, dict[str, Curve]]) -> dict[str, list[Plot]]:
     """Heading -> the plots of a table, without those that have no data. curves: run folder -> its validation curves."""
+    costs = COSTS | {next((key for key in SIZES if key in table.column), SIZES[-1]): "size"}
     quality = next((key for key in (table.ranked_by, *QUALITY) if key in table.column and key in QUALITY), None)
     found = {
         "Training curves": traces.validation(table, curves),
@@ -32,7 +33,7 @@ def of_table(table: Table, curves: dict[Path, dict[str, Curve]]) -> dict[str, li
         ],
         "Quality against cost": [
             scatter(table, Wish(key, quality, f"Quality against {what}", options=("nfe", "steps")))
-            for key, what in COSTS.items()
+            for key, what in costs.items()
             if quality
         ],
     }
