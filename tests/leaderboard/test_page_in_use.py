@@ -91,6 +91,7 @@ def test_on_a_phone_name_rank_and_ranking_metric_stay(browser: Any, made: tuple[
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
     for one, other in itertools.pairwise(boxes):
         assert one["x"] + one["width"] <= other["x"] + 1  # none covers another
+    assert boxes[-1]["x"] + boxes[-1]["width"] <= 290  # a whole column of what scrolls can be read beside them
     assert visit.tab.evaluate("document.documentElement.scrollWidth") == 390
     small = visit.tab.evaluate(
         """() => [...document.querySelectorAll("button, select, summary, input, table.board a, nav a, figcaption a")]
