@@ -28,6 +28,13 @@ def ids(metrics: list[str] | None = None, settings=SETTINGS, options=OPTIONS, da
     }
 
 
+@cache
+def usual() -> dict[str, str]:
+    """The ids of the genuine source; call it before anything is replaced."""
+    assert code.text_of is TEXTS
+    return ids()
+
+
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
@@ -86,7 +93,7 @@ CONSTANTS = [(module, name, node) for module in MODULES for name, node in consta
 def test_every_constant_of_a_metric_and_of_a_kind_of_evidence_counts(
     module: str, name: str, node: ast.Constant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = ids()
+    before = usual()
     with_source(monkeypatch, module, edited(module, node))
     assert changed(before, ids()) == users(module), name
 
@@ -117,7 +124,7 @@ def test_comments_docstrings_headings_and_annotations_do_not_count(name: str, mo
             node.exc.args = [ast.Constant("another reason")]
     text = "# a comment\n" + ast.unparse(tree)
     assert text != TEXTS(module)
-    before = ids()
+    before = usual()
     with_source(monkeypatch, module, text)
     assert ids() == before
 
@@ -144,13 +151,13 @@ def test_code_that_a_metric_uses_counts_and_other_code_does_not(
     else:
         new_text = text.replace(old, new)
     assert new_text != text
-    before = ids()
+    before = usual()
     with_source(monkeypatch, module, new_text)
     assert changed(before, ids()) == metrics
 
 
 def test_a_new_class_beside_the_others_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = ids()
+    before = usual()
     for module in ("genarena.metrics.base", "genarena.statistics.neighbours", "genarena.likelihood"):
         with_source(monkeypatch, module, TEXTS(module) + "\n\nclass Another:\n    SIZE = 3\n")
         assert ids() == before
@@ -160,7 +167,7 @@ def test_the_subject_counts_by_its_members(monkeypatch: pytest.MonkeyPatch) -> N
     """`Subject.test` chooses the test examples; `conditions` is about samples alone."""
     module = "genarena.evaluation.subject"
     assert "manual_seed(0)" in TEXTS(module) and "% len(y)" in TEXTS(module)
-    before = ids()
+    before = usual()
     with_source(monkeypatch, module, TEXTS(module).replace("manual_seed(0)", "manual_seed(1)"))
     assert {"bits_per_dim", "fid", "iw_bounds"} <= changed(before, ids())
     assert not changed(before, ids()) & {"sampling_seconds"}
@@ -240,20 +247,20 @@ def test_networks_count_where_metrics_look_through_them(monkeypatch: pytest.Monk
     assert rules["fid"]["networks"] == {"inception": PUBLISHED["inception"].sha256}
     assert set(rules["recall"]["networks"]) == {"domain"} and rules["nearest_neighbour_ratio"]["networks"] == {}
     in_clip = dataclasses.replace(SETTINGS, features=FeatureSettings(space="clip"))
-    moved = changed(ids(), ids(settings=in_clip))
+    moved = changed(usual(), ids(settings=in_clip))
     assert {"recall", "precision", "vendi", "c_t", "authpct"} <= moved and not moved & {
         "fid",
         "fd_domain",
         "bits_per_dim",
     }
-    before = ids()
+    before = usual()
     monkeypatch.setitem(features.RECIPE, "seed", 1)
     assert {"fd_domain", "recall", "class_histogram_kl"} <= changed(before, ids())
     assert not changed(before, ids()) & {"fid", "bits_per_dim", "nearest_neighbour_ratio"}
 
 
 def test_the_architecture_of_the_domain_classifier_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, module = ids(), "genarena.evaluation.features"
+    before, module = usual(), "genarena.evaluation.features"
     with_source(monkeypatch, module, TEXTS(module).replace("nn.ReLU()", "nn.SiLU()"))
     assert {"fd_domain", "recall", "class_accuracy"} <= changed(before, ids())
     assert not changed(before, ids()) & {"fid", "bits_per_dim"}
