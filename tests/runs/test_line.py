@@ -52,7 +52,7 @@ def test_what_changes_neither_training_nor_samples_is_the_same_line() -> None:
         "evaluation.batch_size=7",
     ]
     same += ["evaluation.sample_seed=7", "logger=none", "trainer.timeout=7"]
-    typed = ["model.latent_dim=32"]  # what it is anyway
+    typed = ["model.latent_dim=32", "model.beta=1"]  # what they are anyway: 32 and 1.0
     assert identity(*same, *typed) == identity()
 
 

@@ -37,7 +37,7 @@ def of_run(resolved: Mapping[str, Any], data_id: str, trained: Mapping[str, Any]
         parts["budget"]["extended"] = [_without(each, ("examples_seen",)) for each in earlier]
     timed = resolved["budget"]["minutes"] is not None
     parts["trainer"] = trained if timed else {"precision": trained["precision"]}
-    settings = _dotted(json.loads(json.dumps(parts))) | {"data.id": data_id}
+    settings = _dotted(parts) | {"data.id": data_id}
     return _identified(
         settings, provenance.sources(_targets({part: resolved.get(part) for part in ("model", "sampler")}))
     )
@@ -56,8 +56,14 @@ def of_images(name: str) -> Line:
 
 
 def _identified(settings: dict[str, Any], sources: dict[str, str]) -> Line:
-    content = {"settings": settings, "sources": sources}
+    content = json.loads(json.dumps({"settings": settings, "sources": sources}), parse_float=_number)
     return {"id": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8], **content}
+
+
+def _number(text: str) -> float:
+    """1.0 as 1: both are typed for the same value."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
 
 
 def _without(node: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
