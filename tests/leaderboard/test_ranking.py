@@ -106,6 +106,11 @@ def test_a_tie_is_a_small_difference_and_not_a_lack_of_evidence() -> None:
     assert best(made(CLOSE), "fd") == {"a"}
 
 
+def test_few_seeds_are_not_rewarded() -> None:
+    assert best(made({"a": (1.0, 1.1, 1.05), "b": (0.9, 1.0)}), "fd") == {"a"}
+    assert best(made({"a": (1.0,), "b": (0.9, 1.0)}), "fd") == {"b"}
+
+
 def test_wide_intervals_are_not_rewarded() -> None:
     assert best(made({"a": (85.0, 80.0, 90.0), "b": (106.0, 80.0, 132.0)}), "fd") == {"a"}
 
@@ -239,6 +244,7 @@ def test_json_has_what_a_number_stands_on(tmp_path: Path) -> None:
     assert cell["ci95"] == pytest.approx([1.1 - cell["ci95_half_width"], 1.1 + cell["ci95_half_width"]])
     assert second["gap"]["to"] == "vae" and second["gap"]["low"] < second["gap"]["value"] < second["gap"]["high"]
     flat = formats.flat(first)
+    assert "parameters_se" not in flat
     assert (flat["fd_domain"], flat["fd_domain_n"], flat["fd_domain_se"]) == (
         cell["value"],
         100,

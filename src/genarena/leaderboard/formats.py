@@ -105,8 +105,10 @@ def flat(record: dict[str, Any]) -> dict[str, Any]:
     row = {name: value for name, value in record.items() if name not in ("cells", "rank_note", "gap")}
     for key, cell in record["cells"].items():
         low, high = cell["ci95"] or (None, None)
-        row |= {key: cell["value"], f"{key}_se": cell["standard_error"], f"{key}_n": cell["n"]}
-        row |= {f"{key}_ci95_low": low, f"{key}_ci95_high": high}
+        row[key] = cell["value"]
+        if cell["n"] is not None:  # a metric, no cost
+            row |= {f"{key}_se": cell["standard_error"], f"{key}_n": cell["n"]}
+            row |= {f"{key}_ci95_low": low, f"{key}_ci95_high": high}
         row |= {f"{key}_sign": cell["sign"]} if cell["sign"] else {}
         if cell["sampling"]:
             row |= {

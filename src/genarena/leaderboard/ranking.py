@@ -67,17 +67,19 @@ def ranked(lines: list[Line], key: str | None) -> list[Line]:
 def best(lines: Sequence[Line], key: str) -> set[str]:
     """Names of the contenders with the best value of a metric, and of those that are equivalent to it.
 
-    Estimates are never best, and a line is not best for want of evidence against it.
+    Estimates are never best, and a line is not best for want of evidence against it. Where some lines have three seeds, one
+    with fewer is not best: its mean is more often good by luck.
     """
     scale = scale_of(key, lines)
     contenders = [line for line in lines if line.competes and is_comparable(line.cells[key])]
     known = [line for line in contenders if scale.badness(line, key) < float("inf")]
     if not scale.has_direction or not known:
         return set()
-    top = min(known, key=lambda line: scale.badness(line, key))
     tested = [line for line in known if line.cells[key].num_seeds >= MIN_SEEDS]
+    known = tested or known
+    top = min(known, key=lambda line: scale.badness(line, key))
     names = {line.name for line in known if scale.badness(line, key) == scale.badness(top, key)}
-    if len(tested) > 1 and any(line is top for line in tested):
+    if len(tested) > 1:
         gaps = _gaps(tested, top, key, scale)[1]
         names |= {line.name for line, gap in zip(tested, gaps, strict=True) if gap.equivalent}
     return names
@@ -108,7 +110,7 @@ def _rank(lines: list[Line], key: str, scale: Scale) -> None:
         line.rank += "=" if gap.equivalent and is_tied else ""
         counts = f"{first - 1} of {len(lines) - 1} significantly better, {len(lines) - last} significantly worse"
         p_value = float(found.p_values[index, 0])
-        line.rank_note = counts if index == 0 else f"{_difference(gap, p_value)}; {counts}"
+        line.rank_note = f"the best value; {counts}" if index == 0 else f"{_difference(gap, p_value)}; {counts}"
 
 
 def _difference(gap: Gap, p_value: float) -> str:
