@@ -108,6 +108,9 @@ def test_examples_made_on_request_are_searched_and_ordered_like_a_tensor(sprites
     assert torch.equal(content_order(few), content_order(whole))
     assert [len(part) for part in few.split(2000)] == [2000, 2000, 1000]
     assert len(few.split(2000)) == 3
+    own = few.split(2000)[1::2]  # the share of the second of two ranks
+    assert (len(own), len(few.split(2000)[0::2])) == (1, 2)
+    assert torch.equal(next(iter(own)), few[2000:4000])
 
 
 def test_the_factors_of_a_cut_set_are_those_of_its_images() -> None:

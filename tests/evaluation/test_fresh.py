@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.batches import Split
+from genarena.data.reading.lazy import Lazy
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.settings import EvaluationSettings
@@ -37,6 +38,17 @@ def test_as_many_as_samples_each_once_and_none_of_the_test_split(data: Halves, c
     assert (len(fresh.rows), len(rows(fresh.rows)), fresh.source) == (count, count, source)
     assert not rows(fresh.rows) & rows(data.test.x)
     assert torch.equal(taken(data, num_samples=count, sample_seed=5).rows, fresh.rows)
+
+
+def test_pictures_that_are_read_when_they_are_needed(data: Halves) -> None:
+    """Only the chosen ones are made, and the features are those of the same pictures in memory."""
+    expected, made = taken(data).rows, []
+    x = data.train.x
+    data.train = Split(Lazy(torch.arange(len(x)), lambda index: made.append(len(index)) or x[index]), data.train.y)
+    made.clear()
+    fresh = taken(data)
+    assert sum(made) <= 1  # to learn the shape
+    assert torch.equal(fresh.rows[:], expected)
 
 
 def test_validation_takes_none_of_its_own(data: Halves) -> None:

@@ -49,9 +49,11 @@ class ClassifierTwoSampleTest(TwoSampleMetric):
         self.keep(real_vectors, fake_vectors, fresh_vectors)
 
     def compute(self) -> float:
-        """`standard_error`: (a (1 - a) / n)^(1/2) for n rows in each set, that of one held-out half. The classifiers of the folds
-        share rows, so that their errors are not independent: over repeated draws of equal sets the accuracy of all 2 n rows
-        varies by 0.95 of this, and by 1.35 of what 2 n independent rows would."""
+        """`standard_error`: (a (1 - a) / n)^(1/2) for n rows in each set, that of one held-out half.
+
+        The classifiers of the folds share rows, so that their errors are not independent: over repeated draws of equal sets
+        the accuracy of all 2 n rows varies by 0.95 of this, and by 1.35 of what 2 n independent rows would.
+        """
         real, fake = self.rows(at_least=2 * FOLDS)
         value, used = self._between(real, fake)
         self.facts = {"standard_error": (value * (1.0 - value) / used) ** 0.5, "n_each": used, "folds": FOLDS}

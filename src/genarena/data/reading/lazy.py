@@ -47,14 +47,18 @@ class Lazy:
 
 
 class Parts:
-    """Consecutive rows of `Lazy` examples, made one part after the other."""
+    """Consecutive rows of `Lazy` examples, made one part after the other. A slice has some of the parts."""
 
-    def __init__(self, whole: Lazy, num_rows: int) -> None:
+    def __init__(self, whole: Lazy, num_rows: int, numbers: range | None = None) -> None:
         self.whole, self.num_rows = whole, num_rows
+        self.numbers = range(-(-len(whole) // num_rows)) if numbers is None else numbers
 
     def __len__(self) -> int:
-        return -(-len(self.whole) // self.num_rows)
+        return len(self.numbers)
+
+    def __getitem__(self, chosen: slice) -> "Parts":
+        return Parts(self.whole, self.num_rows, self.numbers[chosen])
 
     def __iter__(self) -> Iterator[Tensor]:
-        size = len(self.whole)
-        return self.whole.batches(slice(first, first + self.num_rows) for first in range(0, size, self.num_rows))
+        firsts = (number * self.num_rows for number in self.numbers)
+        return self.whole.batches(slice(first, min(first + self.num_rows, len(self.whole))) for first in firsts)
