@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
 from genarena.errors import UserError
 from genarena.evaluation import code
 from genarena.evaluation.backbones import InceptionFeatures
 from genarena.evaluation.evaluate import evaluate
+from genarena.evaluation.evidence import chosen_space
 from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.protocol import protocol
 from genarena.evaluation.settings import EvaluationSettings
@@ -129,3 +131,33 @@ def test_the_order_by_content_is_a_permutation_of_content(data: Halves, samples:
 
     assert torch.equal(ordered(samples), ordered(samples.flip(0)))
     assert not torch.equal(ordered(samples), samples)
+
+
+def test_a_large_training_set_is_not_shown_to_a_large_network_unasked(
+    data: Halves, samples: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chosen_space, "MOST_UNASKED", 299)
+    monkeypatch.setattr(data, "spec", dataclasses.replace(data.spec, num_classes=None))
+    for network in ("dinov2", "inception"):
+        monkeypatch.delenv(PUBLISHED[network].variable)
+    metrics = run(samples, data, ["recall", "authpct"])
+    assert metrics["recall"]["space"] == "efficientnet" and metrics["recall"]["value"] is not None
+    assert "features.space=efficientnet" in metrics["authpct"]["reason"]
+    asked = dataclasses.replace(SETTINGS, features=FeatureSettings(space="efficientnet"))
+    assert run(samples, data, ["authpct"], asked)["authpct"]["value"] is not None
+
+
+def test_data_with_attributes_has_metrics_of_samples_and_none_of_classes(data: Halves, samples: Tensor) -> None:
+    """As CelebA, which has 40 attributes and no labels: the classifiers learn the attributes."""
+    for name in ("train", "val", "test"):
+        x, y = getattr(data, name)
+        setattr(data, name, Split(x, torch.stack([y, 1 - y], dim=1)))
+    spec = dataclasses.replace(data.spec, num_classes=None, num_attributes=2)
+    data.spec, data._checksum = spec, data._hash()
+    model = Drawn(samples).eval()
+    model.spec = spec
+    metrics = evaluate(model, data, ["fd_domain", "recall", "class_histogram_kl"], SETTINGS, progress=False).metrics
+    assert metrics["fd_domain"]["value"] > 0.0 and len(metrics["fd_domain"]["per_classifier"]) == 4
+    assert metrics["recall"]["space"] == "domain" and metrics["recall"]["value"] is not None
+    assert metrics["recall"]["backbone"]["test_accuracy"] > 0.9
+    assert "has attributes, and no classes" in metrics["class_histogram_kl"]["reason"]

@@ -9,6 +9,8 @@ from genarena.evaluation.settings import EvaluationSettings
 from genarena.metrics.base import Unavailable
 from genarena.spec import DataSpec
 
+MOST_UNASKED = 20_000  # training images; EfficientNet takes 1/20 s for one on a CPU core
+
 
 class ChosenSpace(Kind):
     """Features for metrics of neighbours and of diversity."""
@@ -38,6 +40,11 @@ class ChosenSpace(Kind):
         self._refuse_sound()
         if not self.subject.data.spec.is_image:
             return train
+        if self.shared.features.space == "auto" and self._space != "domain" and len(train) > MOST_UNASKED:
+            raise Unavailable(
+                f"features of {len(train):,} training images by a large network are made only if they are asked for: "
+                f"features.space={self._space}"
+            )
         return self.subject.networks.of_training_examples(self._space, train)
 
     @property
