@@ -31,6 +31,7 @@ from genarena.evaluation.asked import with_options
 from genarena.evaluation.blocks import blocks_of
 from genarena.evaluation.rescoring import load_data, rescore
 from genarena.evaluation.settings import EvaluationSettings
+from genarena.evaluation.validation_quality import sample_quality
 from genarena.files.progress import Bars
 from genarena.models.base import GenerativeModel
 from genarena.ranks import seeds
@@ -60,8 +61,7 @@ class Fitted:
     model: in eval mode, with the weights that `weights` describes (e.g. "EMA 0.999, best val/bits_per_dim (at 80% of ...)").
     data: the data set, set up; `data.train`, `data.val` and `data.test` are its splits.
     cost: `examples_seen`; `train_seconds`, without validations; `peak_memory_mb`; `parameters`, their number.
-    nonfinite: `skipped_steps`, the number of steps skipped for a non-finite loss or gradient; `learning_rate_scale`, the
-        factor on the learning rate after rollbacks.
+    nonfinite: `skipped_steps`, for a non-finite loss or gradient; `learning_rate_scale`, the factor on it after rollbacks.
     """
 
     model: GenerativeModel
@@ -114,7 +114,7 @@ def fit(
             raise UserError("fit trains in one process: for several, python train.py trainer=ddp")
         check_model(resolved["trainer"], model)
         prepare(model, data)
-        return _trained(model, data, Plan.of(resolved))
+        return _trained(model, data, resolved)
 
 
 def evaluate(
@@ -235,16 +235,16 @@ def _check_pair(model: GenerativeModel, data: ArenaDataModule) -> None:
             raise UserError(f"the model was made for data with {part}={made_for}, and the data has {part}={found}")
 
 
-def _trained(model: GenerativeModel, data: ArenaDataModule, plan: Plan) -> Fitted:
+def _trained(model: GenerativeModel, data: ArenaDataModule, resolved: dict[str, Any]) -> Fitted:
     if model.batches_seen:
         raise UserError(f"{type(model).__name__} has been trained already: fit takes a new model")
-    memory.reset_peak()
+    settings, peak = build(resolved["evaluation"], "evaluation"), memory.Peak(model)
     with tempfile.TemporaryDirectory(prefix="genarena-") as folder:
-        observers = Observers(title=f"{type(model).__name__} on {data.name}")
-        fitting = Fitting(model, data, plan, Path(folder, "checkpoints"), observers)
+        quality = sample_quality(resolved["metrics"], resolved["budget"], data, settings)
+        observers = Observers(f"{type(model).__name__} on {data.name}", quality=quality)
+        fitting = Fitting(model, data, Plan.of(resolved), Path(folder, "checkpoints"), observers)
         fitting.fit()
         model, weights = fitting.choose()
     model.trainer = data.trainer = None  # so that the module can be copied
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    cost = fitting.cost | {"peak_memory_mb": memory.peak_mb(), "parameters": parameters}
-    return Fitted(model, data, weights, cost, fitting.nonfinite)
+    return Fitted(model, data, weights, fitting.cost | peak.facts | {"parameters": parameters}, fitting.nonfinite)

@@ -138,14 +138,14 @@ class Run:
         title = f"{self.resolved['choices']['model']} on {self.data.name}"
         quality = sample_quality(self.resolved["metrics"], self.resolved["budget"], self.data, self.settings)
         observers = Observers(title, status, trackers, pictures, quality)
-        memory.reset_peak()
+        peak = memory.Peak(self.model)
         fitting = Fitting(self.model, self.data, Plan.of(self.resolved), self.folder.checkpoints, observers)
         self.row |= fitting.how
         self.row["line"] = line_of(self.resolved, self.data_facts["data_id"], fitting.how["trainer"])
         try:
             fitting.fit(self.start.checkpoint)
         finally:
-            self.row["cost"] |= fitting.cost | {"peak_memory_mb": memory.peak_mb()}
+            self.row["cost"] |= fitting.cost | peak.facts
             self.row |= {"nonfinite": fitting.nonfinite, "machine": fitting.machine.facts}
         self.flops_per_example = fitting.flops_per_example
         self.model, self.row["weights"] = fitting.choose(lambda: build(self.resolved["model"], "model"))
@@ -161,7 +161,7 @@ class Run:
     def evaluate(self) -> Tensor | None:
         """Measure the metrics and the costs. Returns the samples (N, *shape); None if no metric needed any."""
         started = time.perf_counter()
-        memory.reset_peak()
+        peak = memory.Peak(self.model)
         metrics, options, seed, debug = (self.resolved[key] for key in ("metrics", "metric", "seed", "debug"))
         evaluation = evaluate(self.model, self.data, metrics, self.settings, options, seed, debug=debug)
         self.row["metrics"] = evaluation.metrics
@@ -169,7 +169,7 @@ class Run:
         self.row["cost"] |= {
             "sample_seconds_per_image": evaluation.seconds_per_image,
             "evaluation_seconds": round(time.perf_counter() - started, 3),
-            "evaluation_peak_memory_mb": memory.peak_mb(),
+            **{f"evaluation_{name}": size for name, size in peak.facts.items()},
         }
         return evaluation.fake
 

@@ -1,10 +1,12 @@
 """FLOPs against counts made by hand; what cannot be measured is null with its reason and loses no run."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from genarena.evaluation import cost
+from genarena.evaluation import cost, memory
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.spec import Batch
@@ -118,3 +120,21 @@ def test_what_cannot_be_measured_is_null_with_its_reason(data: ToyData) -> None:
     )
     assert found["unmeasured"]["train_flops"] == "RuntimeError: no such operation"
     assert found["unmeasured"]["sample_seconds_batch_1"] == "ValueError: not one by one"
+
+
+def test_memory_is_counted_above_the_libraries(data: ToyData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of 900 MB, of which 40 are the model's; training takes 25 more."""
+    model = nn.Linear(10 * 2**20, 1, bias=False)  # 40 MB
+    monkeypatch.setattr(memory, "reset_peak", lambda: None)
+    monkeypatch.setattr(memory.psutil.Process, "memory_info", lambda self: SimpleNamespace(rss=900 * 2**20))
+    peak = memory.Peak(model)
+    monkeypatch.setattr(memory, "peak_mb", lambda: 925.0)
+    assert peak.facts == {"peak_memory_mb": pytest.approx(65.0), "process_memory_mb": 925.0}
+
+
+def test_what_sampling_needs_is_a_cost(data: ToyData) -> None:
+    found = cost.measure(TwoPlayers(), data, 64, 2.0)
+    assert (found["generator_parameters"], found["sampling_state"]) == (
+        4,
+        4,
+    )  # the generator: 1 x 2 weights and 2 biases

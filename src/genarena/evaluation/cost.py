@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from genarena.data.base import ArenaDataModule
+from genarena.evaluation import sampling_state
 from genarena.models.base import GenerativeModel
 from genarena.runs.provenance import processor
 from genarena.spec import Batch
@@ -51,6 +52,9 @@ def measure(
         attempt("train_flops", lambda: round(examples_seen * (each or _flops_per_example(model, data))))
         attempt("sample_seconds_batch_1", lambda: seconds_per_single_sample(model, data))
         seconds = cost["sample_seconds_batch_1"]
+        state: dict[str, int] = {}
+        attempt("sampling_state", lambda: _sampling_state(model, data, state))
+        cost["generator_parameters"] = state.get("generator_parameters")
         if seconds is None or seconds > PATIENCE:
             cost["sample_flops"], cost["unmeasured"]["sample_flops"] = None, "one sample takes too long to count"
         else:
@@ -82,6 +86,11 @@ def seconds_per_single_sample(model: GenerativeModel, data: ArenaDataModule) -> 
             model.sample(1, _labels(model, data)).cpu()
         times.append(time.perf_counter() - began)
     return median(times[1:] or times)
+
+
+def _sampling_state(model: GenerativeModel, data: ArenaDataModule, state: dict[str, int]) -> int:
+    state |= sampling_state.sizes(model, lambda: model.sample(1, _labels(model, data)))
+    return state["sampling_state"]
 
 
 def _labels(model: GenerativeModel, data: ArenaDataModule) -> torch.Tensor | None:

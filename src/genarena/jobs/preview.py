@@ -82,7 +82,7 @@ def _earlier(job: Job) -> Estimate | None:
     cost = results.read_row(job.folder / "result.json")["cost"]
     seconds = STARTUP + cost["train_seconds"] + cost.get("evaluation_seconds", 0.0)
     size = sum(path.stat().st_size for path in job.folder.rglob("*") if path.is_file())
-    peak = max(cost["peak_memory_mb"], cost.get("evaluation_peak_memory_mb", 0.0))
+    peak = max(cost.get(f"{part}process_memory_mb", 0.0) for part in ("", "evaluation_"))
     return Estimate(seconds, peak, size, f"seed {job.cfg['seed']}")
 
 
