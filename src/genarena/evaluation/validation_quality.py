@@ -14,7 +14,7 @@ from genarena.training.callbacks.sample_quality import SampleQuality
 
 METRIC = "fd_domain"
 FEWEST, MOST = 128, 500  # samples per validation: twice the dimensions of the features, and what fast samplers draw
-EVALUATIONS = 10_000  # of the network, per validation
+EVALUATIONS = 2_500  # of the network, per validation
 
 
 def number(nfe: int) -> int:
