@@ -73,7 +73,7 @@ def test_gradient_norm_and_learning_rate_are_those_of_the_step(tmp_path: Path) -
     assert values["train/gradient_norm"] == pytest.approx(float(gradient.norm()), rel=1e-5)  # before clipping
     assert values["train/learning_rate"] == 0.125
     assert later["train/gradient_norm"] != values["train/gradient_norm"]
-    assert set(found) == {"val/loss", "progress"}
+    assert set(found) == {"val/loss", "progress", "examples"}
 
 
 def test_each_player_has_its_own_even_if_it_rarely_moves(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_each_player_has_its_own_even_if_it_rarely_moves(tmp_path: Path) -> None
         for player in ("generator", "discriminator")
         for name in ("loss", "gradient_norm", "learning_rate")
     }
-    assert last == moves | {"progress"}
-    assert first == {key for key in moves if "discriminator" in key} | {"progress"}
+    assert last == moves | {"progress", "examples"}
+    assert first == {key for key in moves if "discriminator" in key} | {"progress", "examples"}
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,7 @@ def test_wandb_has_what_the_csv_has(in_wandb: tuple[Path, dict]) -> None:
         "train/learning_rate",
         "val/bits_per_dim",
         "progress",
+        "examples",
         "test/sampling_seconds",
         "cost/parameters",
     } <= set(expected)
