@@ -22,6 +22,7 @@ from genarena.likelihood import dequantise
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
 from genarena.models.flow.glow import Glow
+from genarena.published.evaluation_speed import frechet, inception, kernel_distance, neighbours
 from genarena.spec import Batch, DataSpec
 
 
@@ -65,15 +66,8 @@ def glow_step(num_rounds: int = 10) -> str:
         import normflows
     except ImportError:
         return "glow_step: needs the reference, `pip install normflows`"
-    own = Glow(
-        DataSpec((3, 32, 32), 256),
-        num_levels=3,
-        num_steps=8,
-        hidden_channels=128,
-        patch=1,
-        position_bias=False,
-        pixels="centred",
-    )
+    options = {"hidden_channels": 128, "patch": 1, "position_bias": False, "pixels": "centred"}
+    own = Glow(DataSpec((3, 32, 32), 256), num_levels=3, num_steps=8, **options)
     flows, merges, bases = [], [], []
     for level in range(3):
         blocks = [
@@ -234,8 +228,9 @@ def _cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-FUNCTIONS = (start_time, busy_machine, pixelcnn_sampling, glow_step, lightning_overhead, loader)
-BENCHMARKS = {function.__name__: function for function in FUNCTIONS}
+EVALUATION = (neighbours, kernel_distance, frechet, inception)
+TRAINING = (busy_machine, pixelcnn_sampling, glow_step, lightning_overhead, loader)
+BENCHMARKS = {function.__name__: function for function in (start_time, *EVALUATION, *TRAINING)}
 
 
 def main(names: list[str]) -> None:

@@ -60,9 +60,9 @@ def test_what_is_kept_is_the_real_side_only(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(manifolds, "squared_radii", lambda x, *k: searched.append(x) or original(x, *k))
     assert torch.equal(Manifolds(real, fake, kept=kept).of(3).fake.balls, plain)
     assert [x is fake for x in searched] == [True]
-    Manifolds(real, fake, kept=kept, all_kept=True).of(3)
+    Manifolds(real, fake, kept=kept, counts_kept=kept).of(3)
     searched.clear()
-    assert torch.equal(Manifolds(real, fake, kept=kept, all_kept=True).of(3).fake.balls, plain)
+    assert torch.equal(Manifolds(real, fake, kept=kept, counts_kept=kept).of(3).fake.balls, plain)
     assert searched == []
 
 

@@ -44,10 +44,10 @@ class Manifolds:
         fake: Tensor,
         device: torch.device | None = None,
         kept: Kept = made_now,
-        all_kept: bool = False,
+        counts_kept: Kept = made_now,
     ) -> None:
-        """real (N, F), fake (M, F). kept: keeps the radii of the real set; with `all_kept` the counts too."""
-        self.real, self.fake, self.device, self.kept, self.all_kept = real, fake, device, kept, all_kept
+        """real (N, F), fake (M, F). kept: keeps the radii of the real set. counts_kept: keeps the counts."""
+        self.real, self.fake, self.device, self.kept, self.counts_kept = real, fake, device, kept, counts_kept
         self._overlaps: dict[int, Overlap] = {}
 
     def of(self, k: int) -> Overlap:
@@ -56,7 +56,7 @@ class Manifolds:
             fewest = min(len(self.real), len(self.fake))
             usual = [each for each in USUAL if each < fewest and each not in self._overlaps]
             ks = tuple(sorted({k, *usual}))
-            counts = (self.kept if self.all_kept else made_now)(_named("counts", ks), lambda: self._counts(ks))
+            counts = self.counts_kept(_named("counts", ks), lambda: self._counts(ks))
             for each, (balls, points, in_fake, of_fake) in zip(ks, counts, strict=True):
                 self._overlaps[each] = Overlap(Counts(balls, points), Counts(in_fake, of_fake))
         return self._overlaps[k]

@@ -35,8 +35,10 @@ class Neighbours(Kind):
         if fresh_features.rows is None:
             return Reference(None, reason=fresh_features.reason)
         other = finite_rows("fresh", fresh_features.rows[: len(manifolds.real)])
-        kept = self.shelf.under(manifolds.real, other)
-        return Reference(Manifolds(manifolds.real, other, manifolds.device, kept, all_kept=True), fresh_features.source)
+        both = self.shelf.under(manifolds.real, other)
+        return Reference(
+            Manifolds(manifolds.real, other, manifolds.device, manifolds.kept, both), fresh_features.source
+        )
 
     @piece
     def train_spacing(self, train_features: Tensor) -> Tensor | None:
