@@ -193,6 +193,26 @@ def test_spectral_norm_holds_the_slope_of_a_layer() -> None:
     assert torch.linalg.matrix_norm(layer.weight, 2) < 1.05
 
 
+def test_ranked_samples_start_at_noise_and_need_no_chain_of_training() -> None:
+    """An energy that makes p a Gaussian: 200 steps from the reference measure give its moments, though the buffer is broken.
+
+    Precision P = 1 + 2 second / T, mean -first / (T P). The variance of a chain with step h is 1 / (P (1 - h P / 2)).
+    """
+    torch.manual_seed(0)
+    model = EBM(DataSpec((2,)), data_noise=0.0, temperature=0.5, buffer_size=64, step_size=0.02).eval()
+    model.net = Linear(2)
+    model.net.first.data, model.net.second.data = torch.tensor([0.5, -1.0]), torch.tensor([0.0, 0.25])
+    model.buffer.chains.fill_(math.nan)
+    assert (model.sampler, model.nfe) == (Langevin(steps=200, start="noise"), 200)
+    samples, precision = model.sample(4000), torch.tensor([1.0, 2.0])
+    error = 5.0 / (4000 * precision).sqrt()
+    assert ((samples.mean(0) + model.net.first / (0.5 * precision)).abs() < error).all()
+    variance = 1.0 / (precision * (1.0 - 0.01 * precision))
+    assert ((samples.var(0) / variance).log().abs() < 5.0 * (2.0 / 4000) ** 0.5).all()
+    model.use(Langevin(steps=60, start="buffer"))
+    assert model.nfe == 60 and not model.sample(5).isfinite().any()
+
+
 def test_trained_on_two_dimensions_it_finds_the_density() -> None:
     """Two modes, which no Gaussian reference has: the samples have both, and log_prob is near the true density."""
     torch.manual_seed(0)
@@ -203,7 +223,7 @@ def test_trained_on_two_dimensions_it_finds_the_density() -> None:
         ais_chains=200,
         ais_steps=40,
         langevin_steps=10,
-        sampler=Langevin(steps=20),
+        sampler=Langevin(steps=20, start="buffer"),
         step_size=0.02,
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3, betas=(0.0, 0.999))

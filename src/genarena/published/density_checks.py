@@ -74,15 +74,15 @@ class _Linear(Uniform, Emits, Weighs):
 
 @of("ais_nll_nats", "iw_nll_nats", "iw_bounds")
 def estimates_of_a_linear_gaussian_model() -> Iterator[Check]:
-    """The error of a log of a mean of k weights is about their relative scatter / k^(1/2): 0.01 here, over 16 examples."""
-    model, data = _Linear(), _points(16)
+    """A log-mean of k weights errs by their relative scatter / k^(1/2). Over 8 examples 4 standard errors are 0.1 for 64
+    chains, of which 50 are effective, and 0.03 for 5,000 draws, of which one in 3 is."""
+    model, data = _Linear(), _points(8)
     expected = model.exact(data.test.x)
-    settings = {"chains": 16, "steps": 60, "sigma": NOISE}
-    value = by_evaluation(model, data, "ais_nll_nats", **settings)
-    yield Check("AIS NLL of a linear decoder", value, "closed form", expected, 0.05)
+    value = by_evaluation(model, data, "ais_nll_nats", chains=64, steps=60, sigma=NOISE)
+    yield Check("AIS NLL of a linear decoder, 64 chains", value, "closed form, 4 standard errors", expected, 0.1)
     value = by_evaluation(model, data, "iw_nll_nats", draws=5_000)
-    yield Check("IW NLL of a linear-Gaussian model, k=5,000", value, "closed form", expected, 0.05)
+    yield Check("IW NLL of a linear-Gaussian model, k=5,000", value, "closed form, 4 standard errors", expected, 0.03)
     value = by_evaluation(model, data, "iw_bounds", k=[1, 100, 5_000])
-    yield Check("  and the last of its bounds", value, "closed form", expected, 0.05)
+    yield Check("  and the last of its bounds", value, "closed form, 4 standard errors", expected, 0.03)
     loose = by_evaluation(model, data, "iw_bounds", k=[1])
     yield Check("  and that of k=1, a bound", expected, "the mean of one draw each", loose, 0.0, one_sided=True)

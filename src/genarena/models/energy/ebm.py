@@ -6,6 +6,7 @@ chains work); Du et al. 2021, arXiv 2012.01316 (KL term through the sampler, tra
 Differs from the paper: the temperature is explicit and the noise of a step fits its size, so that the chain samples
 the density whose likelihood is reported; a Gaussian reference measure makes that density proper; the noise on the data
 is part of the model, and a sample is drawn from P(x | v), the distribution of levels that the likelihood speaks of.
+Samples start at noise, and pay for all their steps; `sampler=langevin_buffer` starts at the chains of training.
 """
 
 import math

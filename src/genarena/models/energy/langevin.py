@@ -23,12 +23,12 @@ class Langevin(Sampler):
     """Chains to samples of an energy-based model.
 
     steps: Langevin steps from the start of a chain to a sample.
-    start: "buffer" starts at the chains of training, which cover the modes already and only settle under the evaluated
-        (EMA) weights. "noise" starts at the reference measure, and needs several hundred steps.
+    start: "noise" starts at the reference measure, a Gaussian: what a sample costs is these steps. "buffer" starts at the
+        chains of training, which have run for thousands of steps and only settle under the evaluated (EMA) weights.
     """
 
-    steps: Whole = 60
-    start: Literal["buffer", "noise"] = "buffer"
+    steps: Whole = 200
+    start: Literal["buffer", "noise"] = "noise"
 
 
 @contextmanager
