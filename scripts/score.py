@@ -19,7 +19,8 @@ USAGE = """python scripts/score.py samples=<folder|npz> (data=<d> [data.<option>
     [runs_dir=runs budget=<b> seed=0]      a row, marked as imported, on the table of that data set and budget
 
 Pictures are 8-bit; an .npz file holds levels, uint8 (N, C, H, W) or (N, H, W, C), as scripts/sample.py writes them. With
-budget=<b>, the metrics and the numbers of images are those of its protocol; without, every image counts."""
+budget=<b>, the metrics and the numbers of images are those of its protocol, chosen by a
+hash of their content; without, every image counts."""
 OPTIONS = {
     "samples": Option(Folder, ...),
     "name": Option(str, ...),
@@ -87,7 +88,7 @@ def main() -> None:
         save_samples(images[:GRID], data.spec, folder.samples / "final.png")
         row = imported.imported_row(
             options["name"], data, records, settings, cfg["metric"], cfg["budget"], options["seed"], folder.path.name
-        )
+        ) | {"images": imported.identity(images, settings.num_samples)}
         results.write_row(row, folder.result)
         print(f"run: {folder.path}")
     text = json.dumps(records, indent=2, allow_nan=False)

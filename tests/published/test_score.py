@@ -19,7 +19,7 @@ from genarena.evaluation.backbones import BACKBONES
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from genarena.metrics import names
-from genarena.published.imported import ImportedSamples, about_images, check_askable
+from genarena.published.imported import ImportedSamples, about_images, check_askable, chosen, identity
 from genarena.run import run
 from genarena.runs import results
 from genarena.spec import DataSpec
@@ -103,6 +103,23 @@ def test_the_same_images_get_the_same_numbers(finished: tuple, samples: str, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
 
 
+def test_which_images_are_scored_does_not_depend_on_their_order(finished: tuple) -> None:
+    """Sorted by class, the first half is of other classes than the whole; chosen by content it is a sample of it."""
+    images = torch.arange(200, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 8, 8).contiguous()
+    half, reversed_half = chosen(images, 100), chosen(images.flip(0), 100)
+    assert torch.equal(half, reversed_half)
+    assert 35 < (half[:, 0, 0, 0] < 100).sum() < 65  # 50 expected, 5 the standard deviation
+    assert torch.equal(chosen(images, 200), images)
+    facts = identity(images, 100)
+    assert facts == identity(images.flip(0), 100) == facts | {"given": 200, "scored": 100}
+    changed = images.clone()
+    changed[int(half[3, 0, 0, 0]), 0, 7, 7] ^= 1
+    digests = {facts["sha256"], identity(changed, 200)["sha256"], identity(images, 200)["sha256"]}
+    assert len(digests) == 3
+    with pytest.raises(UserError, match="there are 200 images, and the protocol takes 201"):
+        chosen(images, 201)
+
+
 def test_an_imported_row_stands_on_the_table_of_its_protocol(finished: tuple, tmp_path: Path, monkeypatch) -> None:
     _, folder, _ = finished
     runs = tmp_path / "runs"
@@ -113,6 +130,7 @@ def test_an_imported_row_stands_on_the_table_of_its_protocol(finished: tuple, tm
     row = results.read_row(path)
     assert (row["imported"], row["status"], row["family"]) == (True, "ok", "imported")
     assert row["cost"]["parameters"] is None
+    assert row["images"] == identity(read_images(folder / "pictures", DIGITS), 64)
     assert "made elsewhere" in row["metrics"]["bits_per_dim"]["reason"]
     assert row["metrics"]["sampling_seconds"]["value"] is None
     assert row["metrics"]["nearest_neighbour_ratio"]["value"] > 0

@@ -1,5 +1,6 @@
 """Scores images made elsewhere with the protocol of the table; they take the place of a model's samples."""
 
+import hashlib
 import re
 import time
 from collections.abc import Sequence
@@ -15,11 +16,13 @@ from genarena.evaluation.asked import Options, load_metric, needed
 from genarena.evaluation.evaluate import evaluate, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.likelihood import Likelihood
+from genarena.metrics.base import content_order
 from genarena.models.base import GenerativeModel
 from genarena.runs import line, provenance, results
 from genarena.spec import Batch, DataSpec
 
 FAMILY = "imported"
+AT_ONCE = 4096  # images that are hashed in one piece
 
 
 class ImportedSamples(GenerativeModel):
@@ -58,6 +61,25 @@ class ImportedReference(ArenaDataModule):
         return Split(self.images), Split(self.images), Split(self.images)
 
 
+def chosen(images: Tensor, number: int) -> Tensor:
+    """`number` of the images (N, C, H, W), by a hash of their content: the first files of a folder may be of one class.
+
+    Raises UserError if there are fewer.
+    """
+    if len(images) < number:
+        raise UserError(f"there are {len(images):,} images, and the protocol takes {number:,}")
+    return images if len(images) == number else images[content_order(images)[:number]]
+
+
+def identity(images: Tensor, number: int) -> dict[str, Any]:
+    """For the row: how many images were given and scored, and the sha256 of those scored, whatever their order."""
+    scored = chosen(images, number)
+    digest = hashlib.sha256(f"{images.dtype} {tuple(images.shape[1:])}".encode())
+    for part in content_order(scored).split(AT_ONCE):
+        digest.update(scored[part].numpy().tobytes())
+    return {"given": len(images), "scored": number, "sha256": digest.hexdigest()}
+
+
 def about_images(metric: str) -> bool:
     """Whether a metric needs only images (and the data), but no model."""
     return all(
@@ -84,12 +106,11 @@ def score(
     settings: EvaluationSettings,
     options: Options | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Records of the metrics on the first `settings.num_samples` images; null for metrics that need a model.
+    """Records of the metrics on `settings.num_samples` of the images (`chosen`); null for metrics that need a model.
 
     options: the metrics' own, metric -> option -> value.
     """
-    if len(images) < settings.num_samples:
-        raise UserError(f"there are {len(images):,} images, and the protocol takes {settings.num_samples:,}")
+    images = chosen(images, settings.num_samples)
     answerable = [name for name in metrics if about_images(name)]
     model = ImportedSamples(images, data.spec).eval()
     found = evaluate(model, data, answerable, settings, options).metrics
