@@ -19,7 +19,7 @@ from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.protocol import protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import Subject
-from genarena.evaluation.weights import FeatureSettings, sha256
+from genarena.evaluation.weights import PUBLISHED, FeatureSettings, sha256
 from genarena.files.cache import cache_folder
 from genarena.files.progress import Bars
 from tests.small_world import SETTINGS, Drawn, Halves, furnished, some_samples

@@ -9,6 +9,8 @@
 A trained model that is worse than `gaussian` in bits/dim or Frechet distance has learnt less than means and covariances
 say. One that beats `memoriser` in Frechet distance but not in memorisation measures has copied training images.
 
+Both hold finitely many examples and give each once: a table's n says how many there were, where these are fewer than asked for.
+
 Conventions. `loss` has no gradient, so no optimiser step is taken. `observe` adds each training batch to statistics:
 buffers of a fixed shape, saved and resumed like weights. `max_epochs` is the number of passes over the training set after which
 the statistics are complete. On several devices every process adds the whole batch (`exchange.whole_batch`), so that all
