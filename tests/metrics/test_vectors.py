@@ -45,7 +45,8 @@ class Truth(Normal):
     """The density of the data itself; its samples are fresh draws."""
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        return Toy2D(self.spec, distribution="eight_gaussians").load()[0].x[:num_samples]
+        fresh = Toy2D(self.spec, distribution="eight_gaussians").load()[0].x
+        return fresh[torch.randint(len(fresh), (num_samples,))]
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         return DENSITIES["eight_gaussians"](x)

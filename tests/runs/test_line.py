@@ -49,7 +49,6 @@ def test_what_changes_neither_training_nor_samples_is_the_same_line() -> None:
         "+metric.recall.k=7",
         "budget.num_samples=7",
         "budget.num_test=7",
-        "evaluation.batch_size=7",
     ]
     same += ["evaluation.sample_seed=7", "logger=none", "trainer.timeout=7"]
     typed = ["model.latent_dim=32", "model.beta=1"]  # what they are anyway: 32 and 1.0

@@ -39,6 +39,7 @@ class ClassifierTwoSampleTest(TwoSampleMetric):
     """Held-out accuracy of a classifier between test examples and samples; that of real examples, the best, is about 1/2."""
 
     title = "C2ST"
+    range = (0.0, 1.0)
     higher_is_better = None
     towards_real = True
     min_examples = 100

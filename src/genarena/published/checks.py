@@ -1,5 +1,6 @@
 """Results of checks: a computed value, its reference, and whether they agree."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
-from genarena.evaluation.asked import Options, load_metric, needed
+from genarena.evaluation.asked import Options, load_metric
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
@@ -100,9 +101,11 @@ def by_evaluation(
 
 def by_pieces(metric: str, **pieces: Any) -> float:
     """The value of a metric from given pieces of evidence: those that its `update` names, by their whole name or, for
-    `real_...` and `fake_...`, by `real` and `fake`."""
+    `real_...` and `fake_...`, by `real` and `fake`. Those with a default may be left out."""
     made = load_metric(metric)()
-    made.update(**{name: pieces[name] if name in pieces else pieces[name.split("_")[0]] for name in needed(type(made))})
+    own = inspect.signature(made.update).parameters
+    found = {name: pieces.get(name, pieces.get(name.split("_")[0])) for name in own}
+    made.update(**{name: piece for name, piece in found.items() if piece is not None})
     return made.compute()
 
 

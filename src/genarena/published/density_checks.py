@@ -30,7 +30,7 @@ class _Zero(nn.Module):
         return 0.0 * x
 
 
-@of("ode_nll_nats", "ode_bits_per_dim", "nll_nats")
+@of("ode_nll_nats", "ode_bits_per_dim", "nll_nats", "kl_to_truth_nats")
 def flow_of_a_gaussian() -> Iterator[Check]:
     """With a network of zeros EDM's preconditioning is the denoiser of N(0, sigma_data^2 I): c_skip x = E[x_0 | x]."""
     model, data = EDM(PLANE, sigma_data=0.8), _points(64)
@@ -44,6 +44,9 @@ def flow_of_a_gaussian() -> Iterator[Check]:
     yield Check("  and bits/dim of such nats in 4 dimensions", bits, "nats / (D log 2)", expected, 1e-9)
     nats = by_pieces("nll_nats", log_prob=exact, likelihood=Likelihood.EXACT, log_prob_error=0.0)
     yield Check("  and their mean", nats, "minus log p", -exact.mean().item(), 1e-9)
+    pieces = {"log_prob": exact - 0.25, "likelihood": Likelihood.EXACT, "log_prob_error": 0.0}
+    kl = by_pieces("kl_to_truth_nats", true_log_prob=exact, **pieces)
+    yield Check("  and the divergence of a density that is 0.25 nats too low", kl, "0.25 nats", 0.25, 1e-9)
 
 
 class _Linear(Uniform, Emits, Weighs):

@@ -25,6 +25,7 @@ from genarena.errors import UserError
 from genarena.evaluation.asked import load_metric, needed
 from genarena.evaluation.disturbing import blurred, shifted
 from genarena.evaluation.evidence.base import used
+from genarena.evaluation.evidence.vectors import Vectors
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import FeatureSettings
 from genarena.likelihood import from_unit, to_unit
@@ -172,7 +173,7 @@ def usual_metrics() -> list[str]:
     found = []
     for name in names():
         kinds = used(needed(load_metric(name)))
-        if about_images(name) and all(kind.network in (None, "domain") for kind in kinds):
+        if about_images(name) and Vectors not in kinds and all(kind.network in (None, "domain") for kind in kinds):
             found.append(name)
     return found
 

@@ -16,10 +16,10 @@ from genarena.evaluation.asked import Options, load_metric, needed
 from genarena.evaluation.evaluate import evaluate, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.likelihood import Likelihood
-from genarena.metrics.base import content_order
 from genarena.models.base import GenerativeModel
 from genarena.runs import line, provenance, results
 from genarena.spec import Batch, DataSpec
+from genarena.statistics.rows import content_order
 
 FAMILY = "imported"
 AT_ONCE = 4096  # images that are hashed in one piece

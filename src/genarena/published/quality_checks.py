@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from genarena.evaluation.asked import load_metric
-from genarena.published.checks import Check, normal, of
+from genarena.published.checks import Check, by_pieces, normal, of
+from genarena.spec import DataSpec
 from genarena.statistics.frechet import frechet_distance
 from genarena.statistics.manifolds import Manifolds, Reference
 
@@ -48,7 +49,7 @@ def fid_of_a_set_with_itself() -> Iterator[Check]:
     )
 
 
-@of("fid", "kid")
+@of("fid", "kid", "kd_domain")
 def fid_and_kid_of_torch_fidelity() -> Iterator[Check]:
     """FID and KID of the same features by torch-fidelity; its KID uses a single subset, the whole set."""
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
@@ -61,7 +62,9 @@ def fid_and_kid_of_torch_fidelity() -> Iterator[Check]:
     yield Check("FID of 2 x 2,100 random features", _measure("fid", real, fake), "torch-fidelity", fid, 1e-6 * fid)
     kid = kid_features_to_metric(fake, real, kid_subsets=1, kid_subset_size=2100, verbose=False)
     kid = kid["kernel_inception_distance_mean"]
-    yield Check("KID of the same features", _measure("kid", real, fake), "torch-fidelity", kid, 1e-6 * kid)
+    for name in ("kid", "kd_domain"):
+        value = by_pieces(name, real=real, fake=fake, spec=DataSpec((1, 8, 8), 17, 10))
+        yield Check(f"{name} of the same features", value, "torch-fidelity", kid, 1e-6 * kid)
 
 
 @of("precision", "recall", "density", "coverage")

@@ -35,11 +35,11 @@ def vendi_of_orthogonal_rows() -> Iterator[Check]:
     rows = torch.eye(16, dtype=torch.float64)[:4].repeat_interleave(counts, 0)
     shares = counts / counts.sum()
     expected = math.exp(-(shares.double() * shares.double().log()).sum().item())
-    value = by_pieces("vendi", real=rows, fake=rows, spec=PICTURES)
+    value = by_pieces("vendi", fake=rows, spec=PICTURES)
     yield Check("Vendi score of 4 groups of equal rows", value, "exp(entropy of the shares)", expected, 1e-6)
 
 
-@of("fd_domain", "fd_dinov2", "fd_clip")
+@of("fd_domain", "fd_dinov2", "fd_clip", "fd_efficientnet")
 def other_frechet_distances_of_torch_fidelity() -> Iterator[Check]:
     """They differ from FID in the features only."""
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
@@ -47,7 +47,7 @@ def other_frechet_distances_of_torch_fidelity() -> Iterator[Check]:
     real, fake = normal(2100, 64, seed=9).relu(), (1.2 * normal(2100, 64, seed=10) + 0.1).relu()
     statistics = [fid_features_to_statistics(rows) for rows in (fake, real)]
     expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
-    for name in ("fd_domain", "fd_dinov2", "fd_clip"):
+    for name in ("fd_domain", "fd_dinov2", "fd_clip", "fd_efficientnet"):
         value = by_pieces(name, real=real, fake=fake, spec=PICTURES)
         yield Check(f"{name} of the same features", value, "torch-fidelity", expected, 1e-6 * expected)
 
@@ -58,8 +58,20 @@ def fid_infinity_of_gaussians() -> Iterator[Check]:
     n = 10_000
     real, fake = normal(n, 8, seed=11), normal(n, 8, seed=12) + 8.0**-0.5
     order = torch.arange(n)
-    value = by_pieces("fid_infinity", real=real, fake=fake, fake_order=order, real_order=order)
+    value = by_pieces("fid_infinity", real=real, fake=fake, fake_order=order)
     yield Check("FID inf of two Gaussians", value, "|m|^2, 4 standard errors", 1.0, 8.0 * math.sqrt(2.0 / n))
+
+
+@of("energy_distance", "c2st")
+def vectors_apart() -> Iterator[Check]:
+    """Two points each at 0 and at 3: 2 x 3 - 0 - 0. Two sets far apart: a classifier errs on no held-out row."""
+    zeros = torch.zeros(MANY, 1, dtype=torch.float64)
+    value = by_pieces("energy_distance", real=zeros, fake=zeros + 3.0)
+    yield Check("energy distance of two points", value, "twice their distance", 6.0, 1e-9)
+    rows = normal(MANY, 2, seed=17)
+    yield Check(
+        "C2ST of sets far apart", by_pieces("c2st", real=rows, fake=rows.flip(0) + 20.0), "no error", 1.0, 1e-12
+    )
 
 
 @of("class_histogram_kl")
