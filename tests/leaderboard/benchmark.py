@@ -47,7 +47,7 @@ METRICS = {  # key -> title, unit, higher_is_better, towards_real, real, worst v
     "class_histogram_kl": ("class KL", "nats", False, False, 0.01, 0.46),
     "nearest_neighbour_ratio": ("NN ratio", "", None, True, 1.0, 3.5),
     "authpct": ("AuthPct", "%", None, True, 78.0, 97.0),
-    "c_t": ("C_T", "z", None, True, 0.0, 12.0),
+    "c_t": ("C_T", "", None, True, 0.0, 12.0),
 }
 
 
