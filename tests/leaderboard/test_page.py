@@ -133,7 +133,7 @@ def test_a_link_opens_its_run(browser: Any, hostile: Path) -> None:
     section.get_by_text("config.yaml").click()
     assert HOSTILE in section.locator("pre").inner_text()
     visit.tab.locator("table.board").get_by_role("link", name="glow").click()
-    assert visit.tab.locator("details[open]").count() >= 2
+    visit.tab.wait_for_function("document.querySelectorAll('details[open]').length >= 2")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

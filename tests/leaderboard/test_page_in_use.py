@@ -65,11 +65,11 @@ def test_a_link_keeps_the_columns_and_the_way_back(browser: Any, made: tuple[Pat
     assert visit.names() == ["glow"]
     visit.tab.get_by_role("searchbox").fill("")
     visit.tab.locator("table.board").get_by_role("link", name=run.model, exact=True).click()
-    assert visit.tab.url.endswith(f"#{run.anchor}&columns=cost")
-    assert visit.tab.locator(f"#{run.anchor}").get_attribute("open") is not None
+    visit.tab.wait_for_url(lambda url: url.endswith(f"#{run.anchor}&columns=cost"))  # the script answers a moment later
+    visit.tab.locator(f"#{run.anchor}[open]").wait_for(state="attached")
     assert "train_flops" in keys(visit)
     visit.tab.reload()
-    assert visit.tab.locator(f"#{run.anchor}").get_attribute("open") is not None
+    visit.tab.locator(f"#{run.anchor}[open]").wait_for(state="attached")
     assert "train_flops" in keys(visit)
     assert visit.complaints == []
 
