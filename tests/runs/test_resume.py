@@ -1,5 +1,6 @@
 """k + k batches, stopped in between and resumed, are 2k batches: bitwise, for every model, and with labels in each family."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ CASES = [*((name, ()) for name in MODELS), *((name, ("data.condition=label",)) f
 @pytest.fixture(scope="module")
 def first_stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: finished_run(tmp_path_factory.mktemp("first"), name) for name in TINY}
+
+
+@pytest.fixture(autouse=True)
+def only_training() -> Iterator[None]:
+    """Pictures and costs of a finished run take longer than its eight batches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genarena.run.save_final", lambda *_: None)
+        patch.setattr("genarena.run.cost.measure", lambda *_: {})
+        yield
 
 
 def command(name: str, runs_dir: Path, first_stages: dict[str, Path]) -> list[str]:
