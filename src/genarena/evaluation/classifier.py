@@ -145,7 +145,7 @@ class DomainClassifiers(nn.Module):
     def facts(self) -> dict[str, Any]:
         """The entry `backbone` in the record of a metric on these features.
 
-        probe: numbers that identify the function of the networks but for rounding; see `same_network` of the leaderboard.
+        probe: distances between fixed images in the features; other seeds change them by more than rounding does.
         """
         return {
             "name": f"domain-classifiers-{recipe_hash()}",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genarena.leaderboard.lines import Line
+from genarena.runs.line import dotted
 
 MOST = 4  # differences that are named
 LONGEST = 40  # characters of a value
@@ -36,15 +37,6 @@ def what_differs_from(rules: Mapping[str, Any], usual: Mapping[str, Any]) -> str
         else:
             found.append(f"{own or kind} {_shown(here.get(name))}, not {_shown(there.get(name))}")
     return "; ".join(_cut(found)) or "another protocol"
-
-
-def dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted name -> value of every leaf."""
-    found = {}
-    for key, value in node.items():
-        name = f"{prefix}{key}"
-        found |= dotted(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return found
 
 
 def _own_values(flat: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -13,7 +13,7 @@ from torchmetrics.utilities import dim_zero_cat
 from genarena.likelihood import Likelihood
 from genarena.options.settings import Settings
 from genarena.statistics.frechet import fit, mean_distance, mean_estimated
-from genarena.statistics.kernel import cubic, sums_within, two_sample
+from genarena.statistics.kernel import Kernel, sums_within, two_sample
 from genarena.statistics.manifolds import Manifolds, Overlap, Reference
 from genarena.statistics.rows import finite_rows, joined
 
@@ -146,20 +146,21 @@ class FrechetMetric(TwoSampleMetric):
 
 
 class KernelMetric(TwoSampleMetric):
-    """Unbiased estimate of MMD^2 from all pairs, with KID's kernel (a.b / F + 1)^3 (Binkowski et al. 2018, arXiv 1801.01401).
+    """Unbiased estimate of MMD^2 from all pairs, with a `kernel` (`genarena.statistics.kernel`).
 
     Its expectation is 0 for samples of the data's own distribution, at any number of examples; so it can be negative.
     """
 
     min_examples = 50
     too_few = "its standard error is found from the spread over the examples"
+    kernel: ClassVar[Kernel]
 
     def compute(self) -> float:
         real, fake = self.rows(at_least=2)
-        among_real = sums_within(real, cubic)
-        value, error = two_sample(real, fake, cubic, among_real)
+        among_real = sums_within(real, self.kernel)
+        value, error = two_sample(real, fake, self.kernel, among_real)
         self.facts = {"standard_error": error}
-        self.facts |= self.real_facts(lambda rows: two_sample(real, rows, cubic, among_real).value)
+        self.facts |= self.real_facts(lambda rows: two_sample(real, rows, self.kernel, among_real).value)
         return value
 
 

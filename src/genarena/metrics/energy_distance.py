@@ -6,25 +6,16 @@ without pairs of an example with itself, whose expectation is the distance at an
 
 from torch import Tensor
 
-from genarena.metrics.base import Fresh, TwoSampleMetric
-from genarena.statistics.kernel import minus_distance, sums_within, two_sample
+from genarena.metrics.base import Fresh, KernelMetric
+from genarena.statistics.kernel import minus_distance
 
 
-class EnergyDistance(TwoSampleMetric):
+class EnergyDistance(KernelMetric):
     """2 E|x - y| - E|x - x'| - E|y - y'|, Euclidean, over test examples x and samples y."""
 
     title = "energy distance"
-    min_examples = 50
-    too_few = "its standard error is found from the spread over the examples"
+    kernel = staticmethod(minus_distance)
 
     def update(self, real_vectors: Tensor, fake_vectors: Tensor, fresh_vectors: Fresh | None = None) -> None:
         """Standardised vectors (N, D) and (M, D), and M real ones in place of samples."""
         self.keep(real_vectors, fake_vectors, fresh_vectors)
-
-    def compute(self) -> float:
-        real, fake = self.rows(at_least=2)
-        among_real = sums_within(real, minus_distance)
-        value, error = two_sample(real, fake, minus_distance, among_real)
-        self.facts = {"standard_error": error}
-        self.facts |= self.real_facts(lambda rows: two_sample(real, rows, minus_distance, among_real).value)
-        return value

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from genarena.metrics.base import Fresh, KernelMetric, Unavailable
 from genarena.spec import DataSpec
+from genarena.statistics.kernel import cubic
 
 
 class KernelDomainDistance(KernelMetric):
     """Unbiased MMD^2 with the kernel (a.b / F + 1)^3. Not comparable between data sets, nor with KID."""
 
     title = "KD domain"
+    kernel = staticmethod(cubic)
 
     def update(
         self, real_domain: Tensor, fake_domain: Tensor, spec: DataSpec, fresh_domain: Fresh | None = None

@@ -7,12 +7,14 @@ Differs from the paper: one unbiased estimate from all pairs of examples instead
 from torch import Tensor
 
 from genarena.metrics.base import Fresh, KernelMetric
+from genarena.statistics.kernel import cubic
 
 
 class KernelInceptionDistance(KernelMetric):
     """Unbiased MMD^2 with the kernel (a.b / F + 1)^3 on the F = 2048 pool features of Inception; it can be negative."""
 
     title = "KID"
+    kernel = staticmethod(cubic)
 
     def update(self, real_inception: Tensor, fake_inception: Tensor, fresh_inception: Fresh | None = None) -> None:
         """Features (N, 2048) and (M, 2048), and those of M real examples in place of samples."""

@@ -37,7 +37,7 @@ def of_run(resolved: Mapping[str, Any], data_id: str, trained: Mapping[str, Any]
         parts["budget"]["extended"] = [_without(each, ("examples_seen",)) for each in earlier]
     timed = resolved["budget"]["minutes"] is not None
     parts["trainer"] = trained if timed else {"precision": trained["precision"]}
-    settings = _dotted(parts) | {"data.id": data_id}
+    settings = dotted(parts) | {"data.id": data_id}
     return _identified(
         settings, provenance.sources(_targets({part: resolved.get(part) for part in ("model", "sampler")}))
     )
@@ -47,7 +47,7 @@ def with_sampler(line: Line, node: Mapping[str, Any]) -> Line:
     """The line of the same weights under another sampler, whose source is that of today."""
     before = ("sampler.", "model.sampler.")
     kept = {name: value for name, value in line["settings"].items() if not name.startswith(before)}
-    return _identified(kept | _dotted({"sampler": node}), line["sources"] | provenance.sources(_targets(node)))
+    return _identified(kept | dotted({"sampler": node}), line["sources"] | provenance.sources(_targets(node)))
 
 
 def of_images(name: str) -> Line:
@@ -70,12 +70,12 @@ def _without(node: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {key: value for key, value in node.items() if key not in names}
 
 
-def _dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Dotted name -> value of every leaf."""
     found = {}
     for key, value in node.items():
         name = f"{prefix}{key}"
-        found |= _dotted(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+        found |= dotted(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
     return found
 
 
