@@ -10,7 +10,7 @@ from genarena.options.values import Folder
 USAGE = """python scripts/ship_classifiers.py data=<d> [data.<option>=...] out=<folder>
 
 Writes <out>/<data id>.safetensors and prints the line of it for SHIPPED in genarena/evaluation/shipped.py. Training takes
-minutes on one CPU core. On another machine the weights differ by rounding, and so does the sha256."""
+minutes on one CPU core. The sha256 may differ by the rounding of `probe`, also where the weights are the same."""
 OPTIONS = {"data": Option(str, ...), "out": Option(Folder, ...)}
 
 

@@ -17,7 +17,7 @@ from genarena.likelihood import to_unit
 from genarena.spec import DataSpec
 
 RECIPE = {
-    "version": 2,
+    "version": 3,
     "members": 4,
     "channels": [
         16,
@@ -37,6 +37,7 @@ RECIPE = {
     "blur": 1.0,  # largest share of a blurred copy (3x3 binomial) in a training image
     "shift": 0.08,  # largest shift in training, as a share of the side; at least 1 pixel
     "disturbed": 0.5,  # probability of each of the three
+    "trained": "float64",  # so that rounding, which differs between machines, vanishes in that of the weights
     "weights": "float16",  # to which the trained weights are rounded
     "scale_examples": 5000,  # training examples from which the scale of the features is measured
     "least_skill": 0.2,  # below, the features are refused: the share of the mistakes of a guess that the classifiers avoid
@@ -135,7 +136,7 @@ class DomainClassifiers(nn.Module):
 
     @property
     def digest(self) -> str:
-        """A hash of the weights, 8 hex digits: the same recipe gives slightly different weights on another machine."""
+        """A hash of the weights, 8 hex digits."""
         hasher = hashlib.sha256()
         for name, value in sorted(self.state_dict().items()):
             hasher.update(name.encode() + value.numpy().tobytes())

@@ -21,15 +21,16 @@ from genarena.likelihood import to_unit
 
 
 def trained(data: ArenaDataModule, bars: Bars) -> dict[str, Any]:
-    """Weights and facts of the classifiers, trained on the training split in float32 on the CPU; the caller's random state does
+    """Weights and facts of the classifiers, trained on the training split in float64 on the CPU; the caller's random state does
     not change."""
     with torch.random.fork_rng(devices=[]), torch.enable_grad(), torch.autocast("cpu", enabled=False):
         torch.manual_seed(RECIPE["seed"])
-        classifiers = DomainClassifiers(data.spec)
+        classifiers = DomainClassifiers(data.spec).double()
         _fit(classifiers, data, bars)
     _round(classifiers.eval().requires_grad_(False))
+    classifiers.float()
     features = classifiers.features(data.train.x[: RECIPE["scale_examples"]])
-    classifiers.scale.copy_(_scales(classifiers.blocks(features)))
+    classifiers.scale.copy_(_scales(classifiers.blocks(features)).half())
     return {
         "weights": classifiers.state_dict(),
         "accuracy": accuracy(classifiers, data.test, data.train.y),
@@ -54,7 +55,7 @@ def _fit(classifiers: DomainClassifiers, data: ArenaDataModule, bars: Bars) -> N
         optimizer.zero_grad()
         unit, target = to_unit(x[index], data.spec.num_levels), y[index]
         for member, generator in zip(classifiers.members, draws, strict=True):
-            loss_of(member(disturbed(unit, generator)), target).backward()
+            loss_of(member(disturbed(unit, generator).double()), target).backward()
         optimizer.step()
         cycle.step()
 
@@ -73,7 +74,7 @@ def _batches(size: int, batch_size: int) -> Iterator[Tensor]:
 
 
 def _round(classifiers: DomainClassifiers) -> None:
-    """Round weights to half precision, in place: the file of the weights is half as large."""
+    """Round weights to half precision, in place. Rounding errors of float64, which differ between machines, vanish."""
     for tensor in classifiers.state_dict().values():
         if tensor.is_floating_point():
             tensor.copy_(tensor.half())
