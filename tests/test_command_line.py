@@ -205,7 +205,10 @@ def test_flags_of_hydra_keep_their_values() -> None:
             r"metrics=\[fid: cannot be read: a list is written \[a,b\], any text in quotes: \"metrics='...'\"",
         ),
         ("trainer.devices=2", "trainer.devices=2: this trainer uses one"),
-        ("trainer.precision=16-mixed", "half precision needs a GPU"),
+        ("trainer.precision=16-mixed", "trainer.precision=16-mixed: expected auto, 32-true, bf16-mixed$"),
+        ("trainer.precision=16-true", "expected auto, 32-true, bf16-mixed$"),
+        ("trainer.precision=64-true", "expected auto, 32-true, bf16-mixed$"),
+        ("trainer.precision=bf16-true", "expected auto, 32-true, bf16-mixed$"),
     ],
 )
 def test_what_a_single_run_refuses(text: str, said: str) -> None:

@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +109,17 @@ class Run:
         """Start the row; the folder is locked. When a finished run is extended, its row stays until its weights change."""
         self.start = Continuation(None, [], changed=False)
         if self.resolved["resume"]:
-            self.start = exchange.from_zero(lambda: go_on(self.folder, self.resolved, self.data_facts["data_id"]))
+            self.start = exchange.from_zero(self._go_on)
         self.resolved["extended"] = self.start.extended or None
         self.row = new_row(self.resolved, self.model, self.data, self.settings) | {"run": self.folder.path.name}
         if world.rank() == 0:
             self._announce()
             if not (self.resolved["resume"] and self.folder.finished):
                 self.write()
+
+    def _go_on(self) -> Continuation:
+        each = partial(cost.flops_per_example, self.model, self.data)
+        return go_on(self.folder, self.resolved, self.data_facts["data_id"], each)
 
     def _announce(self) -> None:
         if not self.resolved["resume"]:

@@ -98,7 +98,7 @@ def seeded(tmp_path: Path, seed: int) -> Job:
 def test_a_run_of_exactly_the_same_configuration_is_recognised(tmp_path: Path) -> None:
     mine = job(tmp_path)
     assert mine.folder is None
-    stored_run(job(tmp_path, "trainer.precision=64-true"), "a", {"status": "ok"})
+    stored_run(job(tmp_path, "trainer.precision=bf16-mixed"), "a", {"status": "ok"})
     stored_run(job(tmp_path, "model.hidden=[3]"), "b", {"status": "ok"})
     stored_run(job(tmp_path, "callbacks.max_skips=3"), "c", {"status": "ok"})
     stored_run(job(tmp_path, "data.root=/elsewhere"), "f", {"status": "ok"})  # there may be other pictures there

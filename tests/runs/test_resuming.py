@@ -90,7 +90,7 @@ def test_an_extended_run_says_so_and_is_no_longer_that_of_its_first_line(finishe
     assert [former["examples_seen"] for former in third["budget"]["extended"]] == [128, 256]
 
 
-@pytest.mark.parametrize("given", ["budget.examples=96", "budget.minutes=0.00001"])
+@pytest.mark.parametrize("given", ["budget.examples=96", "budget.minutes=0.00001", "budget.flops=1e4"])
 def test_a_budget_smaller_than_what_was_seen_is_refused(finished: RunFolder, given: str) -> None:
     before = files(finished)
     with pytest.raises(UserError, match=r"budget\.\w+=.* is less than the .* that the run has seen"):

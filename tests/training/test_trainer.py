@@ -7,8 +7,10 @@ import pytest
 
 from genarena.config import compose
 from genarena.errors import UserError
+from genarena.models.baseline.uniform import Uniform
 from genarena.ranks import world
 from genarena.run import run
+from genarena.spec import DataSpec
 from genarena.training import trainer
 from tests.two_processes import overrides
 
@@ -26,8 +28,6 @@ def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"precision": "16-mixed"}, "half precision needs a GPU"),
-        ({"precision": "16-true"}, "half precision needs a GPU"),
         ({"strategy": "ddp", "accelerator": "mps"}, "cannot work together"),
         ({"devices": 2}, "this trainer uses one; take trainer=ddp"),
         ({"strategy": "ddp", "devices": -1}, "trainer.devices=-1: on the CPU"),
@@ -90,6 +90,14 @@ def test_only_some_models_can_lie_in_shards(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="trainer.compile=true: not with trainer=fsdp"):
         run(compose(overrides("vae", tmp_path, *IN_SHARDS, "trainer.compile=true")))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_mixed_precision_is_refused_where_a_loss_needs_float32(tmp_path: Path) -> None:
+    line = "trainer.precision=bf16-mixed"
+    with pytest.raises(UserError, match=f"^{line}: the loss of InjectiveFlow needs float32; take auto or 32-true$"):
+        run(compose(overrides("injective_flow", tmp_path, line)))
+    assert list(tmp_path.iterdir()) == []
+    trainer.check_model(NODE | {"precision": "bf16-mixed"}, Uniform(DataSpec((1, 8, 8), 17)))  # it learns nothing
 
 
 def test_channels_last_is_in_the_row_and_changes_no_number(tmp_path: Path) -> None:

@@ -25,11 +25,11 @@ def measure(
     data: ArenaDataModule,
     examples_seen: int,
     train_seconds: float,
-    flops_per_example: float | None = None,
+    counted: float | None = None,
 ) -> dict[str, Any]:
     """Entries of `cost`. One that cannot be measured is None, and its reason is in `unmeasured`.
 
-    flops_per_example: FLOPs of training, if they were counted while it trained.
+    counted: FLOPs of training per example, if they were counted while it trained.
 
     Afterwards the model is in eval mode, without gradients. Weights, buffers and the random state have not changed.
     """
@@ -48,8 +48,7 @@ def measure(
 
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices), flops.uncompiled():
-        each = flops_per_example
-        attempt("train_flops", lambda: round(examples_seen * (each or _flops_per_example(model, data))))
+        attempt("train_flops", lambda: round(examples_seen * (counted or flops_per_example(model, data))))
         attempt("sample_seconds_batch_1", lambda: seconds_per_single_sample(model, data))
         seconds = cost["sample_seconds_batch_1"]
         state: dict[str, int] = {}
@@ -66,7 +65,8 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
-def _flops_per_example(model: GenerativeModel, data: ArenaDataModule) -> float:
+def flops_per_example(model: GenerativeModel, data: ArenaDataModule) -> float:
+    """FLOPs of training per example, of the first batch."""
     x, y = data.train[: min(data.batch_size, data.train.size)]
     return flops.per_example(model, Batch(x.to(model.device), None if y is None else y.to(model.device)))
 

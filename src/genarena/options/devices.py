@@ -8,14 +8,7 @@ from genarena.errors import UserError
 
 def check_devices(node: Mapping[str, Any]) -> None:
     """Raise UserError for options of `conf/trainer/<name>.yaml` that cannot be combined."""
-    precision, strategy, devices = node["precision"], node["strategy"], node["devices"]
-    if precision in ("16-mixed", "16-true") and node["accelerator"] == "cpu":
-        raise UserError(f"trainer.precision={precision}: half precision needs a GPU; the CPU has bf16-mixed")
-    if precision == "16-mixed":
-        raise UserError(
-            "trainer.precision=16-mixed: scales the loss, and with it the gradients that are clipped and checked; "
-            "take bf16-mixed"
-        )
+    strategy, devices = node["strategy"], node["devices"]
     if strategy and node["accelerator"] == "mps":
         raise UserError("trainer.accelerator=mps: its devices cannot work together; take cpu or gpu")
     if strategy == "fsdp" and node["compile"]:

@@ -34,7 +34,7 @@ class Trainer:
     devices: int
     srun: bool
     timeout: Positive
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
+    precision: Literal["auto", "32-true", "bf16-mixed"]  # weights, likelihoods and sums are always in float32
     compile: bool
     channels_last: bool
     sync_batchnorm: bool

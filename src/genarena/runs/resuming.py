@@ -3,6 +3,7 @@
 Before and after resuming, budget and data are the same in the stored configuration, the row and the newest checkpoint.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,13 @@ class Continuation:
     changed: bool
 
 
-def go_on(folder: RunFolder, resolved: dict[str, Any], data_id: str) -> Continuation:
+def go_on(
+    folder: RunFolder, resolved: dict[str, Any], data_id: str, flops_per_example: Callable[[], float]
+) -> Continuation:
     """Compare a stored run with the configuration that resumes it. Writes neither row nor configuration.
 
-    resolved: the composed configuration of this command line. data_id: the id of the present data.
+    resolved: the composed configuration of this command line. data_id: the id of the present data. flops_per_example: counts
+    the FLOPs of training, for a run that gets a limit of them and has not counted any.
     Raises UserError if model, data, seed or (for a finished run) evaluation differ, or if the new budget is smaller than what
     the run has already used. Raises Untrusted if the checkpoints are damaged or missing.
     """
@@ -43,7 +47,7 @@ def go_on(folder: RunFolder, resolved: dict[str, Any], data_id: str) -> Continua
     _refuse_other_data(stored, data_id, folder.path)
     newest = _newest(folder)
     limits = {name: resolved["budget"][name] for name in LIMITS}
-    extended = _extended(newest, limits, folder.path) if newest else []
+    extended = _extended(newest, limits, folder.path, flops_per_example) if newest else []
     budget = stored.get("budget") if isinstance(stored.get("budget"), dict) else {}
     said = {name: budget.get(name) for name in LIMITS}, stored.get("extended") or []
     changed = newest is not None and said != (limits, extended)
@@ -52,7 +56,9 @@ def go_on(folder: RunFolder, resolved: dict[str, Any], data_id: str) -> Continua
     return Continuation(newest, extended, changed)
 
 
-def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, Any]]:
+def _extended(
+    path: Path, limits: dict[str, Any], run: Path, flops_per_example: Callable[[], float]
+) -> list[dict[str, Any]]:
     """The limits of a checkpoint's budget before the present `limits`, the oldest first.
 
     Raises UserError if a new limit is smaller than what the run has already used. Raises Untrusted if the checkpoint does not
@@ -64,9 +70,11 @@ def _extended(path: Path, limits: dict[str, Any], run: Path) -> list[dict[str, A
         former = {name: stored[name] for name in LIMITS}
         extended = [{name: entry[name] for name in (*LIMITS, "examples_seen")} for entry in stored["extended"]]
         seen = {"examples": budget["examples_seen"], "minutes": budget["seconds"] / 60.0}
-        seen["flops"] = budget["examples_seen"] * (budget["flops_per_example"] or 0.0)
+        each = budget["flops_per_example"]
     except (KeyError, TypeError) as error:
         raise Untrusted(f"{path} does not say how much was seen, and of which budget") from error
+    if limits["flops"] is not None:
+        seen["flops"] = seen["examples"] * (flops_per_example() if each is None else each)
     for name, limit in limits.items():  # an unchanged limit may be exceeded by less than one batch
         if limit is not None and limit != former[name] and seen[name] > limit:
             raise UserError(

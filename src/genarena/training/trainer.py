@@ -68,11 +68,16 @@ def check_batch(data_batch_size: int, train_size: int) -> None:
 
 
 def check_model(node: dict[str, Any], model: TrainedModule) -> None:
-    """Raise UserError if trainer=fsdp is asked for and this model cannot be sharded."""
+    """Raise UserError if trainer=fsdp or bf16-mixed is asked for and the training of this model cannot do it."""
     if node["strategy"] == "fsdp" and not model.shardable:
         raise UserError(
             f"trainer=fsdp: {type(model).__name__} reads the weights of its layers itself, so they cannot lie in "
             "shards; take trainer=ddp"
+        )
+    learns = any(parameter.requires_grad for parameter in model.parameters())
+    if node["precision"] == "bf16-mixed" and learns and not model.mixed_precision:
+        raise UserError(
+            f"trainer.precision=bf16-mixed: the loss of {type(model).__name__} needs float32; take auto or 32-true"
         )
 
 
