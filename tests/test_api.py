@@ -17,6 +17,7 @@ from genarena.config import compose
 from genarena.data.digits import Digits
 from genarena.errors import Diverged, Untrusted, UserError
 from genarena.evaluation.blocks import BLOCK
+from genarena.evaluation.validation_quality import DomainDistance
 from genarena.models.baseline.gaussian import Gaussian
 from genarena.models.vae.vae import VAE
 from genarena.run import run
@@ -117,6 +118,16 @@ def test_a_budget_is_a_name_or_limits_or_both() -> None:
     assert api.fit("uniform", "digits", examples=300).cost["examples_seen"] == 320  # batches of 64
     assert api.fit("uniform", "digits", "smoke").cost["examples_seen"] == 1024
     assert api.fit("uniform", "digits", "smoke", examples=128).cost["examples_seen"] == 128
+
+
+def test_samples_choose_the_weights_unless_no_metric_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(DomainDistance, "__call__", lambda self, model: asked.append(type(model).__name__) or 1.0)
+    assert "best val/fd_domain" in api.fit("memoriser", "digits", examples=64).weights
+    assert set(asked) == {"Memoriser"}
+    asked.clear()
+    assert api.fit("memoriser", "digits", examples=64, options={"metrics": []}).weights == "plain, last"
+    assert not asked
 
 
 def test_samples_are_those_of_the_script(folder: RunFolder, tmp_path: Path) -> None:

@@ -44,8 +44,7 @@ from genarena.training.trainer import check_model, num_processes, quiet
 
 __all__ = ["EvaluationSettings", "Fitted", "evaluate", "fit", "load", "load_data", "rescore", "sample"]
 
-# Parts of a configuration that training reads
-OPTIONS = ("model", "net", "sampler", "data", "budget", "trainer", "callbacks", "seed")
+OPTIONS = ("model", "net", "sampler", "data", "budget", "trainer", "callbacks", "seed", "metrics")  # that fit reads
 
 Model = GenerativeModel | str
 Data = ArenaDataModule | str
@@ -95,6 +94,10 @@ def fit(
     budget: a name of conf/budget. minutes, examples: limits of training; the first one reached ends it. With a name they
         replace its limits. Default: cpu_1min.
     options: options of the command line, e.g. {"seed": 1, "model.latent_dim": 16, "trainer": "gpu"}.
+
+    Weights are chosen as by `train.py`: with fd_domain among the metrics, as in most budgets, a model without bits/dim on
+    validation is judged by it, and the data set's classifiers are trained first (minutes) where none are kept or shipped.
+    options={"metrics": []} does without, and takes the last weights.
 
     The random state of torch does not change. Raises UserError for what the command line would refuse, Diverged if
     non-finite numbers remain after rollbacks.
@@ -174,9 +177,6 @@ def _conditions(model: GenerativeModel, num_samples: int, y: Tensor | None) -> T
         return condition.in_turn(num_samples) if condition and y is None else y
     except ValueError as error:
         raise UserError(str(error)) from error
-
-
-# -- names and options to a configuration ------------------------------------------------------------------------------
 
 
 def _composed(model: Model, data: Data, options: list[str]) -> dict[str, Any]:
