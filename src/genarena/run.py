@@ -27,7 +27,7 @@ from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
 from genarena.models.first_stage import TwoStage
 from genarena.ranks import exchange, processes, threads, world
-from genarena.runs import checkpoint, classes, first_stage, results, same_data
+from genarena.runs import checkpoint, classes, first_stage, results, same_data, seals
 from genarena.runs.folder import RunFolder, build_model
 from genarena.runs.interruption import Interrupted
 from genarena.runs.resuming import Continuation, go_on, shown
@@ -162,6 +162,7 @@ class Run:
             self.write()
         checkpoint.save({"state_dict": self.model.state_dict()}, self.folder.chosen)
         checkpoint.save_weights(self.model.state_dict(), self.folder.safetensors)
+        self.row["selected"]["sha256"] = seals.digests(self.folder.chosen)[0]
 
     def evaluate(self) -> Tensor | None:
         """Measure the metrics and the costs. Returns the samples (N, *shape); None if no metric needed any."""

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from genarena import config
+from genarena.errors import UserError
 from genarena.evaluation import rescoring
 from genarena.leaderboard import formats
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from genarena.run import run
-from genarena.runs import evaluations, provenance, results
+from genarena.runs import checkpoint, evaluations, provenance, results
+from genarena.runs.folder import RunFolder
 
 METRICS = "metrics=[bits_per_dim,nearest_neighbour_ratio]"
 USUAL = [
@@ -69,3 +71,24 @@ def test_another_sampler_for_a_finished_run_is_a_line_of_its_own(tmp_path: Path)
     (table,) = make_tables(find_runs(tmp_path)[0])
     assert sorted(line.name for line in table.lines) == ["vae", "vae sampler.temperature=0.5"]
     assert {column.key for column in table.columns if not column.is_cost} == {"nearest_neighbour_ratio"}
+    results.write_row(
+        again, folder / evaluations.FOLDER / "later.json"
+    )  # which would be further metrics of the run's own line
+    runs, complaints = find_runs(tmp_path)
+    assert not any(run.later for run in runs)
+    assert ["about another line than its run" in text for text in complaints] == [True]
+
+
+def test_a_folder_that_was_changed_after_its_run_is_not_scored_again(tmp_path: Path) -> None:
+    row = finished(tmp_path, "metrics=[nearest_neighbour_ratio]", "budget.num_samples=20")
+    folder = RunFolder.open(next(tmp_path.glob("digits/vae/*")))
+    assert rescoring.rescore(folder.path)["line"] == row["line"]
+    trained, written = folder.config.read_text(), checkpoint.load(folder.chosen)
+    folder.config.write_text(trained.replace("temperature: 1.0", "temperature: 0.5"))
+    with pytest.raises(UserError, match="temperature is 0.5, and was 1"):
+        rescoring.rescore(folder.path)
+    folder.config.write_text(trained)
+    weights = {name: value + 1 for name, value in written["state_dict"].items()}
+    checkpoint.save({"state_dict": weights}, folder.chosen)
+    with pytest.raises(UserError, match="other weights than those that the row"):
+        rescoring.rescore(folder.path)

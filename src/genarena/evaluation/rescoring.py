@@ -15,7 +15,7 @@ from genarena.evaluation.evaluate import Evaluation, evaluate, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
 from genarena.ranks import exchange, world
-from genarena.runs import evaluations, line, provenance, results, stored_config
+from genarena.runs import evaluations, line, provenance, results, seals, stored_config
 from genarena.runs.folder import RunFolder
 
 Names = Sequence[str] | None
@@ -53,12 +53,14 @@ def rescore(
     sampler: another one for the same weights, e.g. {"sampler": "ddim", "sampler.nfe": 10}. The row then says so in `overrides`
         and `evaluation`, and has the costs of sampling with it: it is another line of the leaderboard.
     options: options of single metrics that differ from the run's, e.g. {"metric.iw_nll_nats.draws": 100}.
-    Raises UserError for missing weights of features, before anything is measured.
+    Raises UserError, before anything is measured, for missing weights of features, and for a folder whose configuration or
+    weights are not those of its row.
     """
     folder = RunFolder.open(run)
     row = results.read_row(folder.result)
     device = device or row["cost"].get("device_type", "cpu")
     cfg, model = folder.rebuild(f"cuda:{world.rank_here()}" if device == "cuda" and world.joined() else device)
+    row["line"] = _same_run(folder, row, cfg)
     choice = samplers.chosen(cfg, sampler) if sampler else None
     if choice:
         samplers.use(model, choice)
@@ -82,6 +84,19 @@ def rescore(
     return evaluations.row_of(
         row, choice.variant, name, measured | {"line": line.with_sampler(row["line"], choice.node)}
     )
+
+
+def _same_run(folder: RunFolder, row: dict[str, Any], cfg: dict[str, Any]) -> line.Line:
+    """The line of the run, with the sources of today. Raises UserError if its files are not those that the row is about."""
+    now, then = line.of_stored(row["line"], cfg), row["line"]["settings"]
+    changed = sorted(name for name in {*now["settings"], *then} if now["settings"].get(name) != then.get(name))
+    if changed:
+        here, there = now["settings"].get(changed[0]), then.get(changed[0])
+        raise UserError(f"{folder.config}: changed since the run: {changed[0]} is {here}, and was {there}")
+    weights = row.get("selected", {}).get("sha256")
+    if weights and (found := seals.digests(folder.chosen)) and weights not in found:
+        raise UserError(f"{folder.chosen}: other weights than those that the row of the run is about")
+    return now
 
 
 def _cost(

@@ -223,6 +223,11 @@ def _evaluations(row: dict[str, Any], folder: Path) -> tuple[list[dict[str, Any]
             again = read_row(path)
             if again.get("run") != row.get("run"):
                 raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
+            if again["line"]["settings"] != row["line"]["settings"]:
+                raise UserError(
+                    f"{path} is about another line than its run: of another sampler, it belongs in a folder, "
+                    f"{folder.name}/<name>/result.json"
+                )
             if again["data"]["split"] == "val":
                 raise UserError(f"{path} is about the validation split, and no result")
         except ArenaError as error:

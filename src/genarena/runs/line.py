@@ -50,6 +50,14 @@ def with_sampler(line: Line, node: Mapping[str, Any]) -> Line:
     return _identified(kept | dotted({"sampler": node}), line["sources"] | provenance.sources(_targets(node)))
 
 
+def of_stored(line: Line, resolved: Mapping[str, Any]) -> Line:
+    """The line of a stored run as its `config.yaml` and the sources of today have it. It is equal to `line`, that of the row,
+    unless one of them was changed since."""
+    settings = line["settings"]
+    trained = {name.removeprefix("trainer."): settings[name] for name in settings if name.startswith("trainer.")}
+    return of_run(resolved, settings["data.id"], trained)
+
+
 def of_images(name: str) -> Line:
     """The line of images made elsewhere."""
     return _identified({"imported": name}, {})
