@@ -58,6 +58,12 @@ def test_headings_say_meaning_n_features_and_the_value_of_real_data(table: Table
     assert all(head.meaning for head in found.values())
     html = page.render([table], [])
     assert "Which share of the data do the samples cover?" in html  # not in a tooltip
+    assert found["fd_domain"].brief.startswith(
+        "How far samples are from test data"
+    )  # the meaning, not the name of the formula
+    assert found["bits_per_dim"].brief.startswith("The bits that the model needs for each value")
+    glossary = re.findall(r"<dt>([^<]*)</dt>", html)
+    assert {"floor, ceiling", "real", "n", "line, seed", "data set", "protocol", "FLOP"} <= set(glossary)
     assert recall.meaning in html[html.index('id="glossary"') :]
 
 

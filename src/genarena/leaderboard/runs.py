@@ -14,14 +14,14 @@ from genarena.runs import evaluations
 from genarena.runs.results import ADVICE, OtherVersion, read_row
 
 COSTS = {  # key in `cost` -> heading, unit, description
-    "parameters": ("Parameters", "", "trained numbers"),
+    "parameters": ("Parameters", "", "numbers that training changes"),
     "generator_parameters": ("Generator", "parameters", "weights that sampling reads: no discriminator, no encoder"),
     "sampling_state": ("Sampling state", "numbers", "all that sampling reads: weights, stored chains or examples"),
     "train_seconds": ("Training", "s", "time in training steps; validation and start-up not counted"),
     "examples_seen": ("Examples", "", "training examples seen"),
     "examples_per_second": ("Speed", "examples/s", "training examples per second"),
-    "train_flops": ("Training", "FLOP", "of the whole training: matrix products, convolutions, attention"),
-    "sample_flops": ("One sample", "FLOP", "of one sample: matrix products, convolutions, attention"),
+    "train_flops": ("Training", "FLOP", "operations of the whole training: matrix products, convolutions, attention"),
+    "sample_flops": ("One sample", "FLOP", "operations of one sample: matrix products, convolutions, attention"),
     "nfe": ("NFE", "", "network evaluations per sample"),
     "sample_seconds_batch_1": ("Sampling, one at a time", "s/image", "seconds per image in batches of 1"),
     "sample_seconds_per_image": (
@@ -29,7 +29,11 @@ COSTS = {  # key in `cost` -> heading, unit, description
         "s/image",
         "seconds per image, drawn 100 at a time, large images fewer",
     ),
-    "peak_memory_mb": ("Peak memory", "MB", "of training, above libraries and data; of the GPU where there is one"),
+    "peak_memory_mb": (
+        "Peak memory",
+        "MB",
+        "memory of training, above libraries and data; of the GPU where there is one",
+    ),
     "selected_at": ("Selected at", "%", "share of the budget after which the evaluated weights were taken"),
     "evaluation_seconds": ("Evaluation", "s", "all metrics together"),
 }

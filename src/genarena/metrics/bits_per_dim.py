@@ -1,6 +1,7 @@
-"""Bits per dimension of integer data: -log2 P(x) / D, the mean over test examples.
+"""Bits per dimension: the bits that the model needs for each value (pixel and channel) of a test example, stored without loss.
 
-Theis, van den Oord & Bethge 2016, arXiv 1511.01844, sec. 3.1: a density of dequantised pixels gives a bound on P(x).
+-log2 P(x) / D of integer data, the mean over test examples. Theis, van den Oord & Bethge 2016, arXiv 1511.01844, sec. 3.1: a
+density of dequantised pixels gives a bound on P(x).
 """
 
 from torch import Tensor

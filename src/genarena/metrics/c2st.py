@@ -1,8 +1,8 @@
-"""Classifier two-sample test of vectors (Lopez-Paz & Oquab 2017, arXiv 1610.06545): can a classifier tell samples from data?
+"""Two-sample test: how often a classifier tells samples from data, 1/2 if it cannot (Lopez-Paz & Oquab 2017, arXiv 1610.06545).
 
-The share of held-out rows that a classifier, trained on the others, gives to the right set: 1/2 for equal distributions, 1 if
-no sample can be mistaken. As many test examples as samples, at most 10,000 each; 5 folds, so that every row is held out once.
-A hash of a row's content decides its fold.
+Of vectors. The share of held-out rows that a classifier, trained on the others, gives to the right set: 1/2 for equal
+distributions, 1 if no sample can be mistaken. As many test examples as samples, at most 10,000 each; 5 folds, so that every row
+is held out once. A hash of a row's content decides its fold.
 
 Differs from the paper: gradient-boosted trees of scikit-learn instead of a network of 20 units. On shifts, other spreads and
 correlations in 2 to 40 dimensions they see more than nearest neighbours, and as much as networks in a fraction of the time.

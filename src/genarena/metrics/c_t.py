@@ -1,7 +1,7 @@
-"""Data copying: are samples nearer to the training set than test examples are? (Meehan et al. 2020, arXiv 2004.05675)
+"""Data copying: far below 0 if samples are nearer to the training set than test examples are (Meehan et al. 2020).
 
-Space is divided into cells. In every cell a Mann-Whitney test compares the distances of samples to the cell's nearest
-training example with those of test examples. C_T is the mean of the z values, weighted by the number of test examples
+arXiv 2004.05675. Space is divided into cells. In every cell a Mann-Whitney test compares the distances of samples to the cell's
+nearest training example with those of test examples. C_T is the mean of the z values, weighted by the number of test examples
 (section 3). Far below 0 means copying, far above 0 samples unlike the data, about 0 neither.
 
 As in the paper, cells are k-means clusters of the training set, 50 for 10,000 samples, and a cell is used if it has at

@@ -1,4 +1,4 @@
-"""Mode dropping: how often each class is drawn, by the predictions of the domain classifiers.
+"""Mode dropping: how unlike test data samples share themselves among the classes, as classifiers of the data set see them.
 
 KL(samples || test split) of the two histograms of predicted classes, as Metz et al. 2017 (arXiv 1611.02163) did on
 stacked MNIST. 1/2 is added to every count of both (Krichevsky & Trofimov 1981), so an absent class stays finite.

@@ -1,7 +1,8 @@
-"""Energy distance of vectors (Szekely & Rizzo 2013, doi 10.1016/j.jspi.2013.03.018): 0 only for equal distributions.
+"""Energy distance: how far samples are from test data, 0 for equal distributions (Szekely & Rizzo 2013).
 
-Every coordinate is divided by its standard deviation in the training set. Differs from the paper: the unbiased estimate,
-without pairs of an example with itself, whose expectation is the distance at any number of examples; so it can be negative.
+doi 10.1016/j.jspi.2013.03.018. Of vectors. Every coordinate is divided by its standard deviation in the training set. Differs
+from the paper: the unbiased estimate, without pairs of an example with itself, whose expectation is the distance at any number
+of examples; so it can be negative.
 """
 
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Frechet distance on CLIP features to the test split, after Stein et al. 2023 (arXiv 2306.04675).
+"""Frechet distance: how far samples are from test data, in the features of CLIP (Stein et al. 2023, arXiv 2306.04675).
 
 Network, layer, resize and normalisation are the paper's (`genarena.evaluation.backbones`). Differs from the paper: the
 reference is the test split.

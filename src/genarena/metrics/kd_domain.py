@@ -1,8 +1,8 @@
-"""Kernel distance on the penultimate features of the domain classifiers: KID's formula with features for this data set.
+"""Kernel distance: how far samples are from test data, in the features of classifiers of this data set.
 
-Formula: Binkowski et al. 2018, arXiv 1801.01401, over all pairs, as in `kid`. Features: `genarena.evaluation.features`; they
-are genarena's own, of all classifiers side by side: the kernel takes the mean of their products. Unlike `fd_domain` it has no
-bias at any number of examples, so it may be used on small test splits.
+KID's formula: Binkowski et al. 2018, arXiv 1801.01401, over all pairs, as in `kid`. Features: the penultimate ones of the
+domain classifiers (`genarena.evaluation.features`); they are genarena's own, of all classifiers side by side: the kernel takes
+the mean of their products. Unlike `fd_domain` it has no bias at any number of examples, so it may be used on small test splits.
 """
 
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Kernel Inception distance (Binkowski et al. 2018, arXiv 1801.01401) to the test split.
+"""Kernel distance: how far samples are from test data, in the features of Inception (Binkowski et al. 2018, arXiv 1801.01401).
 
 Differs from the paper: one unbiased estimate from all pairs of examples instead of the mean over random subsets of
 1,000. Both have the same expectation; this one has less variance and depends neither on random subsets nor on order.

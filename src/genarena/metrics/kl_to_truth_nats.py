@@ -1,5 +1,6 @@
-"""Kullback-Leibler divergence from the true density of the data to the model (Kullback & Leibler 1951,
-doi 10.1214/aoms/1177729694), for data drawn from a density that is known.
+"""Divergence: how far the density of the model is from that which the data was drawn from, in nats, 0 if equal.
+
+Kullback & Leibler 1951, doi 10.1214/aoms/1177729694; for data drawn from a density that is known.
 
 The negative log-likelihood less the entropy of the data: 0 for a perfect model, in any set. The mean is over test examples of
 the difference of the two log-densities, which varies less than each of them. A bound on the model's likelihood gives a bound

@@ -1,4 +1,4 @@
-"""Memorisation: are samples nearer to training examples than unseen examples are?
+"""Memorisation: how far samples are from the training set, over the same of unseen examples; 0 copies, 1 as new as those.
 
 Euclidean distances between pixel levels (or vectors). After Meehan, Chaudhuri & Dasgupta 2020 (arXiv 2004.05675), who
 compare the same two sets of distances with a rank test; the ratio of medians shows the size of the difference too. Images are

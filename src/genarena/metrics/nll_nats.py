@@ -1,4 +1,4 @@
-"""Negative log-likelihood in nats per example, the mean over test examples.
+"""Negative log-likelihood: how improbable the model finds a test example, -log p(x) in nats, the mean over test examples.
 
 Theis, van den Oord & Bethge 2016, arXiv 1511.01844, sec. 3.1: integer data has a probability mass, continuous data a density.
 """
