@@ -9,6 +9,7 @@ from genarena.files.progress import Bars
 from genarena.jobs import benchmark, launcher
 from genarena.jobs.job import jobs_of
 from genarena.jobs.preview import preview, summary, table
+from genarena.options.hints import nearest
 from genarena.options.script import Option
 from genarena.options.values import Folder
 
@@ -21,9 +22,7 @@ those of the suite: model=a,b data=a seed=0,1 budget=smoke trainer=gpu launcher.
 
 
 def main() -> None:
-    own = [
-        argument for argument in sys.argv[1:] if argument.partition("=")[0] in OPTIONS or argument in ("-h", "--help")
-    ]
+    own = [argument for argument in sys.argv[1:] if _is_own(argument.partition("=")[0])]
     options = cli.options(OPTIONS, USAGE, [argument for argument in own if "=" in argument], out_is_folder=True)
     overrides = benchmark.command(options["suite"], [argument for argument in sys.argv[1:] if argument not in own])
     jobs = jobs_of(overrides)
@@ -43,6 +42,11 @@ def main() -> None:
     if line := benchmark.to_upload(jobs[0].cfg["runs_dir"]):
         print(line, flush=True)
     sys.exit(benchmark.leaderboard(jobs[0].cfg, options["out"]) or code)
+
+
+def _is_own(key: str) -> bool:
+    """Whether an option is of this program, or a misspelt one of it: the others are those of train.py."""
+    return key in (*OPTIONS, "-h", "--help") or bool(nearest(key, OPTIONS))
 
 
 if __name__ == "__main__":

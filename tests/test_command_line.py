@@ -123,6 +123,11 @@ def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.M
         ("leaderboard", "logger=csv", "logger=csv: expected none, wandb"),
         ("make_shards", "pictures=p out=o on_error=stop", "on_error=stop: expected raise, skip"),
         ("benchmark", "suite=digits preview=maybe", "preview=maybe: expected bool"),
+        (
+            "benchmark",
+            "suit=digits",
+            "suit=digits: expected one of suite=..., preview=..., out=...; did you mean suite?",
+        ),
         ("sweep_status", "sweep=", "sweep=: expected a value"),
         ("reproduce", "name=vae_mnist", "name=vae_mnist: there is no such experiment"),
         ("prepare_data", "date=digits", "date=digits: expected one of data=..., out=...; did you mean data?"),

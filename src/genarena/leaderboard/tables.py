@@ -97,7 +97,8 @@ def make_tables(runs: Iterable[Run], rank_by: str | None = None) -> list[Table]:
     for before, table in pairwise(tables):
         table.apart = _why_apart(before, table)
     if rank_by and rank_by not in {table.ranked_by for table in tables}:
-        raise UserError(f"rank_by={rank_by}: no table has this metric")
+        known = sorted({column.key for table in tables for column in table.columns if column.group != "cost"})
+        raise UserError(f"rank_by={rank_by}: no table has this metric; there are {', '.join(known)}")
     return tables
 
 
