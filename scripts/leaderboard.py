@@ -12,6 +12,7 @@ from genarena.options.script import Option
 from genarena.options.values import Folder
 
 USAGE = """python scripts/leaderboard.py [runs_dir=runs] [out=leaderboard] [logger=none|wandb] [rank_by=<metric>]
+    [columns=[fd_domain,bits_per_dim,train_flops]]      of leaderboard.tex; the names are those of leaderboard.csv
 
 logger=wandb also logs the tables and all files as an artifact, offline where W&B has no key or no network; project and
 entity are those of conf/logger/wandb.yaml. rank_by=fd_dinov2 ranks by this metric where a table has it. By default each
@@ -22,6 +23,7 @@ OPTIONS = {
     "out": Option(Folder, "leaderboard"),
     "logger": Option(Literal["none", "wandb"], "none"),
     "rank_by": Option(str | None),
+    "columns": Option(list[str] | None),
 }
 
 
@@ -47,13 +49,13 @@ def main() -> None:
     with Bars() as bars:
         illustrations = collect(page.runs_of(tables), bars.track)
     names = [*FILES, *(["tasks.csv"] if tasks else [])]
-    given = [f"{key}={value}" for key, value in options.items() if value != OPTIONS[key].default]
+    given = [f"{key}={_written(value)}" for key, value in options.items() if value != OPTIONS[key].default]
     origin = Made.now(" ".join(["python scripts/leaderboard.py", *given]), names)
     files = {
         "leaderboard.md": formats.markdown(tables) + of_tasks.markdown(tasks),
         "leaderboard.csv": formats.comma_separated(tables),
         "leaderboard.json": formats.as_json(tables),
-        "leaderboard.tex": latex.latex(tables),
+        "leaderboard.tex": latex.latex(tables, options["columns"]),
         "index.html": page.render(tables, [*broken, *unreadable], searches, illustrations, tasks, origin),
     }
     if tasks:
@@ -72,6 +74,10 @@ def main() -> None:
         rows = {table.anchor: [formats.flat(record) for record in formats.records([table])] for table in tables}
         wandb_run.log_leaderboard(settings, rows, [out / name for name in files])
     print(printable(f"page: {(out / 'index.html').resolve()}"))
+
+
+def _written(value: str | list[str]) -> str:
+    return f"[{','.join(value)}]" if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

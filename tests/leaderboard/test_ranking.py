@@ -263,3 +263,16 @@ def test_latex_stands_on_its_own(tmp_path: Path) -> None:
         "\\toprule", "model", "\\midrule", "vae", "glow", "\\midrule", "uniform", "\\bottomrule",
     ]  # fmt: skip
     assert "\\textbf{1.10" in body[3] and "textbf{2.2" not in text and "textbf{9" not in text
+
+
+def test_latex_with_the_columns_that_a_paper_has_room_for(tmp_path: Path) -> None:
+    rows = seeds("vae", 1.0, 1.1, 1.2)
+    made = table(tmp_path, *rows)
+    text = latex.latex([made], ["train_seconds", "fd_domain"])
+    head = next(line for line in text.splitlines() if line.startswith("rank"))
+    assert [part.split(" ")[0] for part in head.split(" & ")] == ["rank", "model", "seeds", "Training", "fd"]
+    assert "\\begin{tabular}{rlrrr}" in text
+    with pytest.raises(UserError, match=r"columns=fid: no table has this column; there are .*bits_per_dim"):
+        latex.latex([made], ["fid"])
+    with pytest.raises(UserError, match=r"columns=fid: expected a list, e\.g\. columns=\[fid\]"):
+        latex.latex([made], "fid")

@@ -96,6 +96,8 @@ def test_the_distance_in_domain_features_rises_on_digits(monkeypatch: pytest.Mon
     stored = json.loads(paths[0].read_text())
     assert len(stored["curves"]) == len(curves) and stored["curves"][0]["strengths"][0] == 0
     assert "| `fd_domain` |" in paths[1].read_text() and "No value: `fd_clip`" in paths[1].read_text()
+    once = disturbance_report.write(curves, reasons, facts | {"repeats": 1}, tmp_path)[1].read_text()
+    assert "in either half, 1 random split\n" in once
 
 
 def test_only_for_labelled_images_of_levels() -> None:

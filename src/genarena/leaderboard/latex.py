@@ -1,5 +1,8 @@
 """Tables as LaTeX, to be used as they are: caption, best values in bold, references below a rule."""
 
+from collections.abc import Sequence
+
+from genarena.errors import UserError
 from genarena.leaderboard.formats import LEGEND, caption, heading
 from genarena.leaderboard.lines import Line
 from genarena.leaderboard.ranking import best
@@ -27,13 +30,29 @@ TEX = {
 }
 
 
-def latex(tables: list[Table]) -> str:
-    """One booktabs table each, with the metrics but not the costs. Bold: the best value and those equivalent to it."""
-    return "\n".join(["% needs \\usepackage{booktabs}", *(part for table in tables for part in _table(table))]) + "\n"
+def latex(tables: list[Table], columns: Sequence[str] | None = None) -> str:
+    """One booktabs table each. Bold: the best value and those equivalent to it.
+
+    columns: keys of metrics and costs, in the order wanted, of the tables that have any of them; None: all metrics, no costs.
+    Raises UserError for one that no table has.
+    """
+    if isinstance(columns, str):
+        raise UserError(f"columns={columns}: expected a list, e.g. columns=[{columns}]")
+    known = dict.fromkeys(column.key for table in tables for column in table.columns)
+    if unknown := [key for key in columns or () if key not in known]:
+        raise UserError(f"columns={unknown[0]}: no table has this column; there are {', '.join(known)}")
+    chosen = [(table, _chosen(table, columns)) for table in tables]
+    parts = (part for table, found in chosen if found or columns is None for part in _table(table, found))
+    return "\n".join(["% needs \\usepackage{booktabs}", *parts]) + "\n"
 
 
-def _table(table: Table) -> list[str]:
-    columns = [column for column in table.columns if not column.is_cost]
+def _chosen(table: Table, keys: Sequence[str] | None) -> list[Column]:
+    if keys is None:
+        return [column for column in table.columns if not column.is_cost]
+    return [table.column[key] for key in keys if key in table.column]
+
+
+def _table(table: Table, columns: list[Column]) -> list[str]:
     bold = {column.key: best(table.lines, column.key) for column in columns}
     head = ["rank", "model", "seeds", *(heading(column) for column in columns)]
     groups = [

@@ -129,7 +129,11 @@ class Run:
         """What a minute is worth: the device, its threads, and the number of processes."""
         threads = self.row.get("hardware", {}).get("threads") or self.row.get("machine", {}).get("threads")
         ranks = self.row.get("cost", {}).get("world_size", 1)
-        parts = [self.device, f"{threads} threads" if threads else "", f"{ranks} processes" if ranks > 1 else ""]
+        parts = [
+            self.device,
+            f"{threads} thread{'s' if threads > 1 else ''}" if threads else "",
+            f"{ranks} processes" if ranks > 1 else "",
+        ]
         return ", ".join(filter(None, parts))
 
     def value(self, key: str) -> float | None:

@@ -9,7 +9,8 @@ from genarena.published.disturbances import DISTURBANCES, Curve
 
 LEGEND = """Each cell: the value for undisturbed images, an arrow, the value at the largest strength; and whether the curve
 between them changes as it should, monotonically within two standard errors (**yes**), changes as it should in all but not
-monotonically (*uneven*), or does not notice or changes the wrong way (**no**). Without a word: nothing is expected."""
+monotonically (*uneven*), or does not notice or changes the wrong way (**no**). Without a word: nothing is expected.
+With one split there is no standard error, and every step back counts."""
 WORDS = {"as it should": " **yes**", "not monotone": " *uneven*", "blind": " **no**", "-": ""}
 
 
@@ -54,7 +55,8 @@ def _cell(curve: Curve | None) -> str:
 
 def write(curves: list[Curve], reasons: dict[str, str], facts: dict[str, Any], folder: Path) -> list[Path]:
     """`disturbances.json` and `disturbances.md` in the folder; their paths."""
-    title = f"{facts['data']}, {facts['n']:,} images in either half, {facts['repeats']} random splits"
+    splits = f"{facts['repeats']} random split{'s' if facts['repeats'] > 1 else ''}"
+    title = f"{facts['data']}, {facts['n']:,} images in either half, {splits}"
     texts = {
         "disturbances.json": json.dumps(record(curves, reasons, facts), indent=1) + "\n",
         "disturbances.md": f"{LEGEND}\n\n{markdown(curves, reasons, title)}",

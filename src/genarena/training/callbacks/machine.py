@@ -70,7 +70,8 @@ class Machine(Callback):
         self.status.facts["starved"] = said = self._verdict(machine.granted(now), device)
         if said and self.minutes and not world.rank() and time.monotonic() - self._said > AGAIN:
             self._said = time.monotonic()
-            text = f"warning: {self.title} is starved: {said}; its result will not be ranked if it stays so"
+            advice = "its result will not be ranked if it stays so; budgets in FLOPs or examples do not depend on that"
+            text = f"warning: {self.title} is starved: {said}; {advice}"
             print(printable(text), file=sys.stderr, flush=True)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
