@@ -90,11 +90,12 @@ def test_estimates_are_not_best_and_on_no_front(tmp_path: Path) -> None:
     """An energy-based model with a flattering estimate, and as good samples as the others."""
     rows = [
         row | {"metrics": row["metrics"] | {"bits_per_dim": row["metrics"]["bits_per_dim"] | changes}}
-        for row, changes in (
-            (make_row("ebm", value=1.0, family="energy"), {"value": 0.1, "likelihood": "estimate"}),
-            (make_row("vae", value=2.0), {"value": 2.0, "likelihood": "lower_bound"}),
-            (make_row("glow", value=3.0), {"value": 1.5, "likelihood": "exact"}),
+        for who, changes in (
+            (("ebm", 1.0, "energy"), {"value": 0.1, "likelihood": "estimate"}),
+            (("vae", 2.0, "vae"), {"value": 2.0, "likelihood": "lower_bound"}),
+            (("glow", 3.0, "flow"), {"value": 1.5, "likelihood": "exact"}),
         )
+        for row in [make_row(who[0], seed, who[1], family=who[2]) for seed in range(3)]
     ]
     (found,) = tables_of(tmp_path, rows)
     assert "ebm" not in board.board(found, Illustrations(), ()).best["bits_per_dim"]

@@ -27,8 +27,8 @@ def board(tmp_path: Path, *rows: dict) -> Plot:
     return next(plot for plot in plots.of_table(table, {})["Quality against cost"] if plot.title.endswith("size"))
 
 
-def sized(model: str, parameters: int, value: float, **changes: object) -> dict:
-    row = make_row(model, value=value, **changes)
+def sized(model: str, parameters: int, value: float, seed: int = 0, **changes: object) -> dict:
+    row = make_row(model, seed, value, **changes)
     return row | {"cost": row["cost"] | {"parameters": parameters}}
 
 
@@ -44,8 +44,8 @@ def test_scatter_is_logarithmic_and_to_scale(tmp_path: Path) -> None:
 def test_references_and_imported_rows_are_not_on_the_front(tmp_path: Path) -> None:
     plot = board(
         tmp_path,
-        sized("a", 10, 4.0),
-        sized("b", 20, 3.0),
+        *(sized("a", 10, 4.0, seed) for seed in range(3)),
+        *(sized("b", 20, 3.0, seed) for seed in range(3)),
         sized("memoriser", 5, 0.1, family="baseline"),
         sized("theirs", 6, 0.2, imported=True),
     )

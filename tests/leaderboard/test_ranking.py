@@ -106,9 +106,19 @@ def test_a_tie_is_a_small_difference_and_not_a_lack_of_evidence() -> None:
     assert best(made(CLOSE), "fd") == {"a"}
 
 
-def test_few_seeds_are_not_rewarded() -> None:
+def test_few_seeds_are_not_rewarded(tmp_path: Path) -> None:
+    """A line whose rank is `?` is not the best of any column, has no place and is on no front."""
     assert best(made({"a": (1.0, 1.1, 1.05), "b": (0.9, 1.0)}), "fd") == {"a"}
-    assert best(made({"a": (1.0,), "b": (0.9, 1.0)}), "fd") == {"b"}
+    assert best(made({"a": (1.0,), "b": (0.9, 1.0)}), "fd") == set()
+    lines = ranked(made(FAR | {"d": (0.5, 0.6)}), "fd") + ranked(made({"a": FAR["a"], "d": (0.5, 0.6)}), "fd")
+    assert {line.place for line in lines if line.rank == "?"} == {None}
+    rows = seeds("two", 0.5, 0.6) + seeds("vae", 1.0, 1.1, 1.2) + seeds("glow", 2.0, 2.1, 2.2)
+    for row in rows:
+        row["cost"]["parameters"] = {"two": 5, "vae": 20, "glow": 10}[row["model"]]
+    plot = scatter(table(tmp_path, *rows), Wish("parameters", "fd_domain", "Quality against size"))
+    at = {mark.line.model: f"{mark.x:.1f},{mark.y:.1f}" for mark in plot.marks}
+    corners = plot.front.split()
+    assert (corners[0], corners[-1]) == (at["glow"], at["vae"]) and at["two"] not in corners
 
 
 def test_wide_intervals_are_not_rewarded() -> None:
@@ -159,7 +169,8 @@ def test_nearest_to_real_is_best() -> None:
 
 
 def test_best_leaves_references_and_imported_rows_out(tmp_path: Path) -> None:
-    rows = seeds("vae", 1.0, 1.2) + seeds("glow", 1.1, 1.3) + seeds("memoriser", 0.1, 0.1, family="baseline")
+    rows = seeds("vae", 1.0, 1.2, 1.1) + seeds("glow", 2.1, 2.3, 2.2)
+    rows += seeds("memoriser", 0.1, 0.1, 0.1, family="baseline")
     found = table(tmp_path, *rows, make_row("theirs", value=0.2, imported=True))
     assert best(found.lines, "fd_domain") == {"vae"}
     assert best(found.lines, "parameters") == set()

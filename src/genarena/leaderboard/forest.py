@@ -1,8 +1,9 @@
 """The forest plot of a table: the ranking metric of every line with its interval, between floor and ceiling."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genarena.leaderboard.axes import Axis, make_axis
+from genarena.leaderboard.cells import Cell
 from genarena.leaderboard.drawing import colour, interval, short_name
 from genarena.leaderboard.heads import full_title, real_value
 from genarena.leaderboard.lines import Line
@@ -14,17 +15,23 @@ WIDTH, NAMES, MARGIN = 440.0, 150.0, 16.0  # of the whole, of the names at the l
 ABOVE, BELOW = 46.0, 40.0  # for the names of the references, and for the axis
 LEVELS = 3  # rows of their names
 CHARACTER = 6.0  # width of a letter of the references' names
+QUANTILE = 1.96  # of the normal distribution: standard errors to either end of a 95% interval
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. seeds: the values of single runs. bar: ends of the interval; None: there is none."""
+    """One line of the table.
+
+    seeds: the values of single runs. bar: ends of the interval; None: there is none. is_of_one: of the only seed, so that the
+    interval is of its samples and test examples alone.
+    """
 
     line: Line
     y: float
     x: float
     colour: int
     bar: tuple[float, float] | None
+    is_of_one: bool
     seeds: tuple[float, ...]
     name: str
     value: str
@@ -73,22 +80,38 @@ def forest(table: Table) -> Forest | None:
         return None
     column, marks = table.column[key], _references(table, key)
     values = [line.cells[key].value for line in lines] + [value for _, value in marks]
-    spread = [end for line in lines for end in interval(line.cells[key]) or ()]
+    spread = [end for line in lines for end in ends_of(line.cells[key]) or ()]
     spread += [value for line in lines for value in line.values(key) if value is not None]
     axis = make_axis(full_title(column), values, spread)
     axis.place_ticks(NAMES, WIDTH - MARGIN)
     rows = [_row(line, index, key, table, axis) for index, line in enumerate(lines)]
-    return Forest(f"{column.title}, every line with its interval", axis, rows, _named(marks, axis), _note(table, key))
+    note = _note(column.higher_is_better, rows, bool(marks))
+    return Forest(f"{column.title}, every line with its interval", axis, rows, _named(marks, axis), note)
 
 
-def _note(table: Table, key: str) -> str:
-    better = (
-        "" if table.column[key].higher_is_better is None else "right" if table.column[key].higher_is_better else "left"
-    )
-    return (
-        f"{f'Further {better} is better. ' if better else ''}Large points are means, small ones single seeds, bars 95% "
-        "intervals. Hollow: not ranked. Dashed lines are references."
-    )
+def ends_of(cell: Cell) -> tuple[float, float] | None:
+    """The ends of a line's 95% interval: over seeds from three on; of one seed, 1.96 standard errors to either side."""
+    if cell.num_seeds != 1:
+        return interval(cell)
+    return replace(cell, half_width=QUANTILE * cell.standard_error).interval if cell.standard_error else None
+
+
+def _note(higher_is_better: bool | None, rows: list[Row], has_references: bool) -> str:
+    """The legend, of what is there."""
+    better = {True: "Further right is better.", False: "Further left is better."}.get(higher_is_better, "")
+    has_seeds = any(row.seeds for row in rows)
+    said = {
+        better: better,
+        "Large points are means, small ones single seeds.": has_seeds,
+        "Thick bars are 95% intervals over training seeds, samples and test examples.": any(
+            row.bar and not row.is_of_one for row in rows
+        ),
+        "Thin bars, of a single seed, are ± 1.96 standard errors of samples and test examples: another seed may lie "
+        "outside.": any(row.bar and row.is_of_one for row in rows),
+        "Hollow: not ranked.": not all(row.is_ranked for row in rows),
+        "Dashed lines are references: floors, ceilings, real data.": has_references,
+    }
+    return " ".join(text for text, is_there in said.items() if is_there)
 
 
 def _references(table: Table, key: str) -> list[tuple[str, float]]:
@@ -105,7 +128,7 @@ def _references(table: Table, key: str) -> list[tuple[str, float]]:
 
 def _row(line: Line, index: int, key: str, table: Table, axis: Axis) -> Row:
     at, cell = axis.scale(NAMES, WIDTH - MARGIN), line.cells[key]
-    ends = interval(cell)
+    ends = ends_of(cell)
     singles = [value for value in line.values(key) if value is not None]
     return Row(
         line,
@@ -113,6 +136,7 @@ def _row(line: Line, index: int, key: str, table: Table, axis: Axis) -> Row:
         at(cell.value),
         colour(line.family),
         ends and (at(ends[0]), at(ends[1])),
+        cell.num_seeds == 1,
         tuple(at(value) for value in singles) if len(singles) > 1 else (),
         short_name(line, table, 20),
         cell.text,

@@ -52,7 +52,7 @@ def ranked(lines: list[Line], key: str | None) -> list[Line]:
     lines = sorted(lines, key=lambda line: (scale.badness(line, key), line.name))
     for line in lines:
         line.rank, line.rank_note = _unranked(line, key) or (line.rank, line.rank_note)
-        line.place = 1 if line.rank == UNTESTED else None  # it may be the first
+        line.place = None
     contenders = [line for line in lines if _unranked(line, key) is None]
     untested = [line for line in lines if line.rank == UNTESTED]
     if len(contenders) > 1:
@@ -60,25 +60,25 @@ def ranked(lines: list[Line], key: str | None) -> list[Line]:
     for line in contenders if len(contenders) == 1 else []:
         line.place, line.rank, line.rank_note = 1, "1", "the only contender"
         if untested:
-            line.rank, line.rank_note = UNTESTED, f"not ranked: no other line has {MIN_SEEDS} training seeds"
+            line.place, line.rank = None, UNTESTED
+            line.rank_note = f"not ranked: no other line has {MIN_SEEDS} training seeds"
     return lines
 
 
 def best(lines: Sequence[Line], key: str) -> set[str]:
     """Names of the contenders with the best value of a metric, and of those that are equivalent to it.
 
-    Estimates are never best, and a line is not best for want of evidence against it. Where some lines have three seeds, one
-    with fewer is not best: its mean is more often good by luck.
+    Estimates are never best, and a line is not best for want of evidence against it. One with fewer than three seeds is not
+    best either: which of such lines is better is not known.
     """
     scale = scale_of(key, lines)
     contenders = [line for line in lines if line.competes and is_comparable(line.cells[key])]
-    known = [line for line in contenders if scale.badness(line, key) < float("inf")]
-    if not scale.has_direction or not known:
+    tested = [line for line in contenders if line.cells[key].num_seeds >= MIN_SEEDS]
+    tested = [line for line in tested if scale.badness(line, key) < float("inf")]
+    if not scale.has_direction or not tested:
         return set()
-    tested = [line for line in known if line.cells[key].num_seeds >= MIN_SEEDS]
-    known = tested or known
-    top = min(known, key=lambda line: scale.badness(line, key))
-    names = {line.name for line in known if scale.badness(line, key) == scale.badness(top, key)}
+    top = min(tested, key=lambda line: scale.badness(line, key))
+    names = {line.name for line in tested if scale.badness(line, key) == scale.badness(top, key)}
     if len(tested) > 1:
         gaps = _gaps(tested, top, key, scale)[1]
         names |= {line.name for line, gap in zip(tested, gaps, strict=True) if gap.equivalent}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from genarena.leaderboard.axes import across, make_axis, upwards
+from genarena.leaderboard.cells import MIN_SEEDS
 from genarena.leaderboard.drawing import Mark, Plot, colour, interval, polyline, short_name
 from genarena.leaderboard.heads import full_title
 from genarena.leaderboard.joins import joined
@@ -80,15 +81,17 @@ def pareto_front(values: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def front_of(table: Table, values: Sequence[Value], wish: Wish) -> list[int]:
-    """Indices of the values on the Pareto front of those that race: ranked lines, without estimated likelihoods."""
+    """Indices of the values on the Pareto front of those that race: ranked lines, so three seeds each, without estimated
+    likelihoods."""
     racing = [i for i, v in enumerate(values) if _races(table, v.line, wish)]
     sign = -1.0 if wish.more_is_better else 1.0
     return [racing[i] for i in pareto_front([(sign * values[i].x, sign * values[i].y) for i in racing])]
 
 
 def _races(table: Table, line: Line, wish: Wish) -> bool:
-    is_ranked = line.place is not None if table.ranked_by else line.competes
-    return is_ranked and line.competes and all(is_comparable(line.cells[key]) for key in (wish.x, wish.y))
+    cells = [line.cells[key] for key in (wish.x, wish.y)]
+    is_tested = line.place is not None if table.ranked_by else min(cell.num_seeds for cell in cells) >= MIN_SEEDS
+    return is_tested and line.competes and all(map(is_comparable, cells))
 
 
 def _note(values: Sequence[Value], front: list[int], wish: Wish) -> str:
