@@ -8,14 +8,18 @@ from genarena.metrics import check as check_metrics
 from genarena.options.script import FEATURES, Option, features
 from genarena.options.values import Count, Folder
 
-USAGE = """python scripts/disturb.py data=<d> [data.<option>=...] [out=disturbances/<d>] [metrics=[fd_domain,recall]]
-    [limit=1000] [repeats=3] [features.space=auto|domain|efficientnet|inception|dinov2|clip] [features.<network>_weights=<file>]
+USAGE = """python scripts/disturb.py data=<d> [data.<option>=...] [metrics=[fd_domain,recall]] [runs_dir=runs]
+    [out=<runs_dir>/disturbances/<d>-<space>] [limit=1000] [repeats=3] [features.<network>_weights=<file>]
+    [features.space=auto|domain|efficientnet|inception|dinov2|clip]
 
 Held-out images are split at random, `repeats` times: one half, at most `limit` images, is the reference, the other is
-disturbed. Writes disturbances.json and disturbances.md. By default all metrics of images that need no pretrained network."""
+disturbed. Writes disturbances.md, and disturbances.json, which `scripts/leaderboard.py` shows on its page. By default all
+metrics of images that need no pretrained network."""
+PLACES = ("data.root", "out", "runs_dir")  # of this machine: no part of the command that the page shows
 OPTIONS = {
     "data": Option(str, ...),
     "out": Option(Folder | None),
+    "runs_dir": Option(Folder, "runs"),
     "metrics": Option(list[str] | None),
     "limit": Option(Count, 1000),
     "repeats": Option(Count, 3),
@@ -46,11 +50,17 @@ def main() -> None:
     curves, reasons = disturbances.measured(data, metrics, options["limit"], options["repeats"], settings)
     count = min((data.val.size + data.test.size) // 2, options["limit"])
     space = settings.space_for(data.spec)
-    facts = {"data": data.facts["id"], "n": count, "repeats": options["repeats"], "space": space}
-    folder = Path(options["out"] or Path("disturbances") / options["data"])
+    facts = {"data": data.facts["id"], "n": count, "repeats": options["repeats"], "space": space, "command": command()}
+    folder = Path(options["out"] or Path(options["runs_dir"]) / "disturbances" / f"{options['data']}-{space}")
     paths = disturbance_report.write(curves, reasons, facts, folder)
     print(paths[-1].read_text())
     print("written:", ", ".join(map(str, paths)))
+
+
+def command() -> str:
+    """What was typed, without the places of this machine."""
+    typed = [text for text in sys.argv[1:] if (key := text.partition("=")[0]) not in PLACES and "_weights" not in key]
+    return " ".join(["python scripts/disturb.py", *typed])
 
 
 if __name__ == "__main__":

@@ -40,11 +40,13 @@ def main() -> None:
     from genarena.leaderboard.runs import find_runs
     from genarena.leaderboard.sweeps import find_sweeps
     from genarena.leaderboard.tables import make_tables
+    from genarena.leaderboard.trusted import find_trust
 
     runs, broken = find_runs(Path(options["runs_dir"]))
     searches, unreadable = find_sweeps(Path(options["runs_dir"]))
     tables = make_tables(runs, options["rank_by"])
     tasks = of_tasks.make_task_tables(of_tasks.find_task_rows(Path(options["runs_dir"])))
+    trust = find_trust(Path(options["runs_dir"]))
     out = Path(options["out"])
     with Bars() as bars:
         illustrations = collect(page.runs_of(tables), bars.track)
@@ -56,7 +58,7 @@ def main() -> None:
         "leaderboard.csv": formats.comma_separated(tables),
         "leaderboard.json": formats.as_json(tables),
         "leaderboard.tex": latex.latex(tables, options["columns"]),
-        "index.html": page.render(tables, [*broken, *unreadable], searches, illustrations, tasks, origin),
+        "index.html": page.render(tables, [*broken, *unreadable], searches, illustrations, tasks, origin, trust),
     }
     if tasks:
         files["tasks.csv"] = of_tasks.comma_separated(tasks)
@@ -65,7 +67,7 @@ def main() -> None:
     console = Console(width=None if Console().is_terminal else 160)
     for table in tables:
         console.print(formats.terminal(table))
-    for text in [*broken, *unreadable, *illustrations.complaints]:
+    for text in [*broken, *unreadable, *illustrations.complaints, *trust.broken]:
         console.print(f"left out: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
     if options["logger"] == "wandb":
         from genarena.tracking import wandb_run  # heavy: only where it is asked for

@@ -14,6 +14,7 @@ from genarena.build import build
 from genarena.errors import Diverged, UserError
 from genarena.evaluation.asked import load_metric
 from genarena.evaluation.backbones import BACKBONES
+from genarena.leaderboard.trusted import find_trust
 from genarena.metrics import names as metric_names
 from genarena.published import reproduce
 from genarena.published.experiment import setting
@@ -128,6 +129,10 @@ def test_a_finished_run_is_reused_and_an_interrupted_one_resumed(tiny: list[str]
     assert row["budget"]["name"] == "tiny"
     assert outcome.record["value"] == row["metrics"]["nll_nats"]["value"]
     assert outcome.reached == (outcome.record["value"] <= 201.0)
+    (number,) = find_trust(tmp_path / "runs").numbers  # as the leaderboard shows it
+    assert (number.folder, number.content["reached"]) == (path, outcome.reached)
+    assert number.content["record"]["value"] == outcome.record["value"]
+    assert number.content["command"] == "python scripts/reproduce.py name=tiny"
     monkeypatch.setattr(reproduce, "run", lambda cfg: pytest.fail("run again although it is finished"))
     assert reproduce.reproduce("tiny", tiny) == outcome
     (config.CONF / "experiment" / "tiny.yaml").write_text(TINY.replace("512", "640") % 200.0)

@@ -88,7 +88,7 @@ def records(table: Table, key: str) -> list[dict]:
 
 def meaning(column: Column) -> str:
     """One line that says what a column is; empty where nothing is known of it."""
-    return column.note or _first_sentence(metric_of(column.key))
+    return column.note or meaning_of(metric_of(column.key))
 
 
 def metric_of(key: str) -> str:
@@ -97,7 +97,8 @@ def metric_of(key: str) -> str:
 
 
 @cache
-def _first_sentence(metric: str) -> str:
+def meaning_of(metric: str) -> str:
+    """The first sentence of a metric's file; empty where there is none."""
     path = METRICS / f"{metric}.py"
     if not (metric.isidentifier() and path.is_file()):
         return ""

@@ -14,6 +14,7 @@ from genarena.leaderboard.made import Made
 from genarena.leaderboard.numbers import number, prefixed
 from genarena.leaderboard.runs import Run
 from genarena.leaderboard.tables import Table
+from genarena.leaderboard.trusted import Trust
 
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "columns.js", "pictures.js", "compare.js")  # joined in this order
@@ -37,6 +38,7 @@ def render(
     illustrations: Illustrations | None = None,
     tasks: Sequence[of_tasks.TaskTable] = (),
     origin: Made | None = None,
+    trust: Trust | None = None,
 ) -> str:
     """The HTML of the page.
 
@@ -49,8 +51,8 @@ def render(
     style = (HERE / "page.css").read_text(encoding="utf-8")
     beside, runs = illustrations or collect(runs_of(tables)), runs_of(tables)
     task_pictures, unreadable = of_tasks.pictures(tasks)
-    broken = [*broken, *beside.complaints, *unreadable]
-    origin = origin or Made.now()
+    origin, trust = origin or Made.now(), trust or Trust()
+    broken = [*broken, *beside.complaints, *unreadable, *trust.broken]
     return (
         _environment()
         .get_template("page.html.jinja")
@@ -72,6 +74,8 @@ def render(
             repeated={run.folder for table in tables for run in table.repeated},
             in_grids={run.folder for table in tables for run in _shown(table)},
             origin=origin,
+            trust=trust,
+            anchors={run.folder: run.anchor for run in runs},
             counts=made.counts(tables, len(broken)),
             seeds=made.seeds(tables),
             citation=made.citation(tables, origin),

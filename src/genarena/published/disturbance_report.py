@@ -1,6 +1,8 @@
 """The curves of the disturbance suite as JSON and as a Markdown table."""
 
+import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ WORDS = {"as it should": " **yes**", "not monotone": " *uneven*", "blind": " **n
 
 
 def record(curves: list[Curve], reasons: dict[str, str], facts: dict[str, Any]) -> dict[str, Any]:
-    """Everything that was measured; JSON-able."""
+    """Everything that was measured; JSON-able. Leaderboards read it."""
     return {
         **facts,
+        "disturbances": {name: _meaning(disturb) for name, (disturb, _) in DISTURBANCES.items()},
         "curves": [
             {
                 "metric": curve.metric,
@@ -32,6 +35,11 @@ def record(curves: list[Curve], reasons: dict[str, str], facts: dict[str, Any]) 
         ],
         "reasons": reasons,
     }
+
+
+def _meaning(disturb: Callable) -> str:
+    """The first sentence of its docstring: what is done, and what its strength is."""
+    return (inspect.getdoc(disturb) or "").partition(". ")[0].rstrip(".")
 
 
 def markdown(curves: list[Curve], reasons: dict[str, str], title: str) -> str:

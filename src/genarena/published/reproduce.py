@@ -3,6 +3,7 @@
 If there is a finished run with exactly this setting, it is used; an unfinished one is resumed.
 """
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from genarena.runs import results
 from genarena.runs.folder import RunFolder
 from genarena.runs.past import find_run
 
-TO_TRAIN = "reproduced.json"  # file in the run folder: the metric with the training images as reference
+REPRODUCED = "reproduced.json"  # file in the run folder: the number beside the published one, for the leaderboard
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,26 @@ def reproduce(name: str, overrides: Sequence[str] = ()) -> Outcome:
             resume = [written("resume", path)] if path else []
             run(config.compose(config.check([f"experiment={name}", *overrides, *resume])))
             path = find_run(cfg)
-        return Outcome(name, wanted, _measured(cfg, wanted, RunFolder(path)), path)
+        outcome = Outcome(name, wanted, _measured(cfg, wanted, RunFolder(path)), path)
+        _keep(outcome)
+        return outcome
     except ArenaError as error:
         return Outcome(name, wanted, {"value": None, "reason": str(error)})
+
+
+def _keep(outcome: Outcome) -> None:
+    """Write what was measured into the run folder; a null is measured again the next time."""
+    if outcome.folder is None or outcome.record["value"] is None:
+        return
+    content = {
+        "experiment": outcome.name,
+        "command": f"python scripts/reproduce.py name={outcome.name}",
+        "published": dataclasses.asdict(outcome.published),
+        "reached": outcome.reached,
+        "record": outcome.record,
+    }
+    text = json.dumps(content, indent=2)
+    replace_atomically(outcome.folder / REPRODUCED, lambda temporary: temporary.write_text(text + "\n"))
 
 
 # -- training images as the reference ----------------------------------------------------------------------------------
@@ -111,7 +129,7 @@ def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict
     if wanted.reference == "test":
         missing = {"value": None, "reason": "the row has no such metric"}
         return results.read_row(folder.result)["metrics"].get(wanted.metric, missing)
-    stored = folder.path / TO_TRAIN
+    stored = folder.path / REPRODUCED
     if stored.is_file():
         return _stored(stored)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -121,17 +139,13 @@ def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict
         num_samples=reference.test.size, num_test=reference.test.size, features=_networks(cfg)
     )
     found = evaluate(model, reference, [wanted.metric], settings, cfg["metric"], cfg["seed"])
-    record = found.metrics[wanted.metric]
-    if record["value"] is not None:
-        text = json.dumps({**record, "split": "train + val"}, indent=2)
-        replace_atomically(stored, lambda temporary: temporary.write_text(text + "\n"))
-    return record
+    return {**found.metrics[wanted.metric], "split": "train + val"}
 
 
 def _stored(path: Path) -> dict[str, Any]:
     """The record of an earlier measurement. Raises UserError or Untrusted if it is invalid."""
     try:
-        record = foreign.parse_json(foreign.read(path))
+        record = foreign.parse_json(foreign.read(path))["record"]
         float(record["value"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} cannot be read: {error}; remove it, and the metric is measured again") from error
