@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from genarena.errors import UserError
-from genarena.leaderboard import formats, latex
+from genarena.leaderboard import formats
 from genarena.leaderboard.lines import Line
 from genarena.leaderboard.ranking import best, ranked, ranking_key
 from genarena.leaderboard.runs import find_runs
@@ -261,29 +261,3 @@ def test_json_has_what_a_number_stands_on(tmp_path: Path) -> None:
         100,
         cell["standard_error"],
     )
-
-
-def test_latex_stands_on_its_own(tmp_path: Path) -> None:
-    rows = seeds("vae", 1.0, 1.1, 1.2) + seeds("glow", 2.0, 2.2, 2.4) + seeds("uniform", 9.0, family="baseline")
-    for row in rows:
-        row["metrics"]["fd_domain"]["protocol"] = "1a2b3c4d"
-    text = latex.latex([table(tmp_path, *rows)])
-    assert "\\caption{digits-0, budget smoke: 64 examples, protocols" in text and "fd domain 1a2b3c4d" in text
-    body = [line for line in text.splitlines() if "&" in line or "rule" in line]
-    assert [line.split(" & ")[1] if "&" in line else line for line in body] == [
-        "\\toprule", "model", "\\midrule", "vae", "glow", "\\midrule", "uniform", "\\bottomrule",
-    ]  # fmt: skip
-    assert "\\textbf{1.10" in body[3] and "textbf{2.2" not in text and "textbf{9" not in text
-
-
-def test_latex_with_the_columns_that_a_paper_has_room_for(tmp_path: Path) -> None:
-    rows = seeds("vae", 1.0, 1.1, 1.2)
-    made = table(tmp_path, *rows)
-    text = latex.latex([made], ["train_seconds", "fd_domain"])
-    head = next(line for line in text.splitlines() if line.startswith("rank"))
-    assert [part.split(" ")[0] for part in head.split(" & ")] == ["rank", "model", "seeds", "Training", "fd"]
-    assert "\\begin{tabular}{rlrrr}" in text
-    with pytest.raises(UserError, match=r"columns=fid: no table has this column; there are .*bits_per_dim"):
-        latex.latex([made], ["fid"])
-    with pytest.raises(UserError, match=r"columns=fid: expected a list, e\.g\. columns=\[fid\]"):
-        latex.latex([made], "fid")

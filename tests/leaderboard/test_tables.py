@@ -14,7 +14,7 @@ from genarena.errors import UserError
 from genarena.leaderboard import formats, latex, plots
 from genarena.leaderboard.numbers import number, prefixed
 from genarena.leaderboard.runs import find_runs
-from genarena.leaderboard.tables import make_tables
+from genarena.leaderboard.tables import budget_text, make_tables
 from tests.leaderboard.rows import make_row, with_protocol, write_rows, write_sealed
 
 
@@ -318,3 +318,8 @@ def test_a_conditional_likelihood_has_a_column_of_its_own(tmp_path: Path) -> Non
     assert lines["made"].cells["bits_per_dim"].value is None and lines["made"].rank == "–"
     assert lines["made"].cells["bits_per_dim_given_label"].value == 2.0
     assert lines["vae"].cells["bits_per_dim_given_label"].value is None and lines["vae"].rank == "?"
+
+
+@pytest.mark.parametrize(("flops", "text"), [(2e12, "2 TFLOP"), (3.5e15, "3.5 PFLOP"), (12, "12 FLOP")])
+def test_a_budget_of_operations_is_read_at_a_glance(flops: float, text: str) -> None:
+    assert budget_text({"name": "b", "minutes": None, "examples": None, "flops": flops}) == f"b: {text}"

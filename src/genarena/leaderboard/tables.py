@@ -19,6 +19,7 @@ from typing import Any
 from genarena.errors import UserError
 from genarena.leaderboard.differences import what_differs, what_differs_from
 from genarena.leaderboard.lines import Line, fill
+from genarena.leaderboard.numbers import prefixed
 from genarena.leaderboard.ranking import ranked, ranking_key
 from genarena.leaderboard.runs import COSTS, Run, anchor, key_of
 
@@ -120,7 +121,9 @@ def budget_text(budget: dict[str, Any]) -> str:
     """The name and the limits of a budget, for example `cpu_1min: 1 min`."""
     limits = [f"{budget['minutes']:g} min"] if budget["minutes"] else []
     limits += [f"{budget['examples']:,} examples"] if budget["examples"] else []
-    limits += [f"{budget['flops']:.3g} FLOPs"] if budget.get("flops") else []
+    if work := budget.get("flops"):
+        text = prefixed(work)
+        limits += [f"{text}FLOP" if text[-1].isalpha() else f"{text} FLOP"]
     return f"{budget['name']}: {', '.join(limits)}"
 
 
