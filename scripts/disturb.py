@@ -9,8 +9,9 @@ from genarena.options.script import FEATURES, Option, features
 from genarena.options.values import Count, Folder
 
 USAGE = """python scripts/disturb.py data=<d> [data.<option>=...] [metrics=[fd_domain,recall]] [runs_dir=runs]
-    [out=<runs_dir>/disturbances/<d>-<space>] [limit=1000] [repeats=3] [features.<network>_weights=<file>]
-    [features.space=auto|domain|efficientnet|inception|dinov2|clip]
+    [out=<runs_dir>/disturbances/<d>-<space>] [limit=1000] [repeats=3] [evidence.<kind>.<option>=<value>]
+    [metric.<metric>.<option>=<value>] [features.space=auto|domain|efficientnet|inception|dinov2|clip]
+    [features.<network>_weights=<file>]
 
 Held-out images are split at random, `repeats` times: one half, at most `limit` images, is the reference, the other is
 disturbed. Writes disturbances.md, and disturbances.json, which `scripts/leaderboard.py` shows on its page. By default all
@@ -29,9 +30,8 @@ OPTIONS = {
 
 def main() -> None:
     of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
-    options = cli.options(
-        OPTIONS, USAGE, [argument for argument in sys.argv[1:] if argument not in of_data], out_is_folder=True
-    )
+    own, others = cli.of_metrics([argument for argument in sys.argv[1:] if argument not in of_data])
+    options = cli.options(OPTIONS, USAGE, others, out_is_folder=True)
     cfg = config.compose(config.check(["model=uniform", "budget=smoke", f"data={options['data']}", *of_data]))
     if options["metrics"] is not None:
         check_metrics(options["metrics"])
@@ -47,7 +47,7 @@ def main() -> None:
     data.setup()
     settings = FeatureSettings(**features(options))
     metrics = options["metrics"] or disturbances.usual_metrics()
-    curves, reasons = disturbances.measured(data, metrics, options["limit"], options["repeats"], settings)
+    curves, reasons = disturbances.measured(data, metrics, options["limit"], options["repeats"], settings, own)
     count = min((data.val.size + data.test.size) // 2, options["limit"])
     space = settings.space_for(data.spec)
     facts = {"data": data.facts["id"], "n": count, "repeats": options["repeats"], "space": space, "command": command()}

@@ -8,8 +8,7 @@ from typing import Any
 from genarena import cli
 from genarena.errors import UserError
 from genarena.metrics import check as check_metrics
-from genarena.metrics import check_option
-from genarena.options.script import FEATURES, Option, features, of_sampler, read
+from genarena.options.script import FEATURES, Option, features, of_sampler
 from genarena.options.signatures import parameters
 from genarena.options.values import Device, Folder
 
@@ -19,10 +18,10 @@ SETTINGS = {
     if name != "features"
 }
 TIMEOUT = 1800.0  # seconds that one process waits for another
-USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [num_samples=N] [num_test=N]
-    [sample_seed=N] [data_root=<folder>] [device=cpu|cuda] [out=<json>] [split=test|val]
-    [conditions=paired|prompted]
-    [metric.<metric>.<option>=<value>]       e.g. metric.iw_nll_nats.draws=1000; python train.py --help lists them
+USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [sample_seed=N] [split=test|val]
+    [data_root=<folder>] [device=cpu|cuda] [out=<json>]
+    [evidence.<kind>.<option>=<value>]       e.g. evidence.samples.num_samples=5000; python train.py --help lists them
+    [metric.<metric>.<option>=<value>]       of a single metric, e.g. metric.fid.num_samples=50000
     [sampler=<name>] [sampler.<option>=<value>]
     [features.space=auto|domain|efficientnet|inception|dinov2|clip]
     [features.{inception,dinov2,clip,efficientnet}_weights=<file>|download]
@@ -44,7 +43,7 @@ OPTIONS = {
 
 def main() -> None:
     sampler, others = of_sampler(sys.argv[1:])
-    own, others = _of_metrics(others)
+    own, others = cli.of_metrics(others)
     options = cli.options(OPTIONS, USAGE, others)
     metrics = options["metrics"]
     if metrics is not None:
@@ -65,13 +64,6 @@ def main() -> None:
             keep = sampler and not any(others) and row["status"] == "ok"
             out = Path(options["run"], evaluations.FOLDER, row["evaluation"], "result.json") if keep else options["out"]
             show(row, out)
-
-
-def _of_metrics(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """The values of `metric.<metric>.<option>=<value>`, and all other arguments. Raises UserError."""
-    given = [text for text in arguments if text.startswith("metric.")]
-    kinds = {key: Option(check_option(key)) for key in (text.partition("=")[0] for text in given)}
-    return read(given, kinds), [text for text in arguments if text not in given]
 
 
 def _refuse_failed(row: dict[str, Any], options: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from genarena.options.values import Folder, Seed
 
 GRID = 64
 USAGE = """python scripts/score.py samples=<folder|npz> (data=<d> [data.<option>=...] | reference=<folder|npz>) name=<n>
-    metrics=[fid,kid] [metric.<metric>.<option>=<value>] [out=<json>]
+    metrics=[fid,kid] [evidence.<kind>.<option>=<value>] [metric.<metric>.<option>=<value>] [out=<json>]
     [features.{inception,dinov2,clip,efficientnet}_weights=<file>]
     [runs_dir=runs budget=<b> seed=0]      a row, marked as imported, on the table of that data set and budget
 
@@ -37,17 +37,17 @@ OPTIONS = {
 
 def main() -> None:
     of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
-    of_metrics = [argument for argument in sys.argv[1:] if argument.startswith("metric.")]
-    others = [argument for argument in sys.argv[1:] if argument not in (*of_data, *of_metrics)]
+    typed, others = cli.of_metrics([argument for argument in sys.argv[1:] if argument not in of_data])
     options = cli.options(OPTIONS, USAGE, others)
     _check(options, of_data)
     # The groups must be chosen all: `uniform` is no part of it, `digits` and `paper` only where nothing reads them.
-    chosen = [f"data={options['data'] or 'digits'}", f"budget={options['budget'] or 'paper'}", *of_data, *of_metrics]
+    chosen = [f"data={options['data'] or 'digits'}", f"budget={options['budget'] or 'paper'}", *of_data]
     cfg = OmegaConf.to_container(config.compose(config.check(["model=uniform", *chosen])), resolve=True)
     metrics = options["metrics"] if options["metrics"] is not None else cfg["metrics"]
 
     from genarena.build import build
     from genarena.data.reading.samples import image_spec, read_images
+    from genarena.evaluation.asked import options_of
     from genarena.evaluation.pictures import save_samples
     from genarena.evaluation.row import metric_lines
     from genarena.files.atomic import replace_atomically
@@ -70,25 +70,21 @@ def main() -> None:
             data = imported.ImportedReference(real, image_spec(real))
             data.setup()
         images = read_images(Path(options["samples"]), data.spec, data.background, bars=bars)
-    sizes = {} if options["budget"] else {"num_samples": len(images), "num_test": data.test.size}
-    backbones = cfg["evaluation"]["features"] | features(options)
-    settings = build(cfg["evaluation"] | sizes | {"features": backbones}, "evaluation")
-    records = imported.score(images, data, metrics, settings, cfg["metric"])
+    sizes = options_of(cfg) if options["budget"] else imported.everything(images, data)
+    own, backbones = sizes | typed, cfg["evaluation"]["features"] | features(options)
+    settings = build(cfg["evaluation"] | {"features": backbones}, "evaluation")
+    records, number = imported.score(images, data, metrics, settings, own), imported.number_of_images(metrics, own)
 
     brightest = max(int(images.max()), int(data.test.x.max()))
     if options["reference"] and brightest < 128:
         print(f"note: the brightest level is {brightest}, where 255 is white: networks see nearly black images")
-    print(
-        "\n".join(
-            [f"{options['name']} against {data.facts['id']}, {settings.num_samples:,} images", *metric_lines(records)]
-        )
-    )
+    print("\n".join([f"{options['name']} against {data.facts['id']}, {number:,} images", *metric_lines(records)]))
     if options["runs_dir"]:
         folder = RunFolder.create(Path(options["runs_dir"]), options["data"], options["name"], options["seed"])
         save_samples(images[:GRID], data.spec, folder.samples / "final.png")
         row = imported.imported_row(
-            options["name"], data, records, settings, cfg["metric"], cfg["budget"], options["seed"], folder.path.name
-        ) | {"images": imported.identity(images, settings.num_samples)}
+            options["name"], data, records, settings, own, cfg["budget"], options["seed"], folder.path.name
+        ) | {"images": imported.identity(images, number)}
         results.write_row(row, folder.result)
         print(f"run: {folder.path}")
     text = json.dumps(records, indent=2, allow_nan=False)

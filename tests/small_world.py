@@ -12,6 +12,8 @@ from genarena.data.batches import Split
 from genarena.evaluation import features
 from genarena.evaluation.asked import load_metric
 from genarena.evaluation.backbones import BACKBONES
+from genarena.evaluation.evidence.examples import Examples
+from genarena.evaluation.evidence.samples import Samples
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import PUBLISHED
 from genarena.likelihood import Likelihood
@@ -21,13 +23,14 @@ from genarena.models.capabilities import Emits, Integrates, Weighs
 from genarena.spec import Batch, DataSpec
 
 SPEC = DataSpec((1, 8, 8), 16, 2)
-SETTINGS = EvaluationSettings(num_samples=300, num_test=200)
-OPTIONS = {
-    "iw_nll_nats": {"num_test": 20},
-    "iw_bounds": {"k": [1, 5]},
-    "ode_nll_nats": {"num_test": 20},
-    "ode_bits_per_dim": {"num_test": 20},
-    "ais_nll_nats": {"steps": 5},
+SETTINGS = EvaluationSettings()
+SIZES = {"evidence.samples.num_samples": 300, "evidence.examples.num_test": 200}
+EVIDENCE = {Samples: Samples.Settings(num_samples=300), Examples: Examples.Settings(num_test=200)}
+OPTIONS = SIZES | {
+    "metric.iw_nll_nats.num_test": 20,
+    "metric.iw_bounds.k": [1, 5],
+    "evidence.probability_flow.num_test": 20,
+    "metric.ais_nll_nats.steps": 5,
 }
 
 
@@ -93,7 +96,7 @@ class Drawn(GenerativeModel, Weighs, Integrates, Emits):
 
 def some_samples() -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    return torch.randint(0, 12, (SETTINGS.num_samples, *SPEC.shape), generator=generator, dtype=torch.uint8)
+    return torch.randint(0, 12, (300, *SPEC.shape), generator=generator, dtype=torch.uint8)
 
 
 def furnished(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Halves:

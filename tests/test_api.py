@@ -25,7 +25,7 @@ from genarena.runs.folder import RunFolder
 from genarena.spec import DataSpec
 
 SPEC = DataSpec((1, 8, 8), 17, 10)
-FEW = api.EvaluationSettings(num_samples=32, num_test=32)
+FEW = {"evidence.samples.num_samples": 32, "evidence.examples.num_test": 32}
 SMALL = {"model.channels": 8, "model.hidden": 16, "budget.validations": 4, "budget.num_val": 64}
 
 
@@ -54,23 +54,21 @@ def test_the_weights_and_numbers_are_those_of_a_run(folder: RunFolder, fitted: a
     assert row["weights"] == fitted.weights
     assert fitted.cost["examples_seen"] == row["cost"]["examples_seen"] == 1024
     assert fitted.cost["parameters"] == row["cost"]["parameters"]
-    settings = api.EvaluationSettings(num_samples=64, num_test=64)
-    records = api.evaluate(fitted.model, fitted.data, ["nll_nats"], settings, run_seed=3)
+    records = api.evaluate(fitted.model, fitted.data, ["nll_nats"], {"evidence.examples.num_test": 64}, run_seed=3)
     assert records["nll_nats"]["value"] == row["metrics"]["nll_nats"]["value"]
 
 
 def test_a_metric_takes_its_own_options(folder: RunFolder, fitted: api.Fitted) -> None:
     """By the names of the command line; what stays unnamed is that of the run."""
     given = {"metric.iw_nll_nats.draws": 2, "metric.iw_nll_nats.num_test": 7}
-    record = api.evaluate(fitted.model, fitted.data, ["iw_nll_nats"], FEW, options=given)["iw_nll_nats"]
-    assert (record["n"], record["draws"], record["settings"]) == (7, 2, {"draws": 2, "num_test": 7})
+    record = api.evaluate(fitted.model, fitted.data, ["iw_nll_nats"], FEW | given)["iw_nll_nats"]
+    used = {"importance_weighted.draws": 2, "importance_weighted.num_test": 7}
+    assert (record["n"], record["draws"], record["settings"]) == (7, 2, used)
     again = api.rescore(folder.path, ["iw_nll_nats"], options={"metric.iw_nll_nats.num_test": 9})
-    assert again["metrics"]["iw_nll_nats"]["settings"] == {
-        "draws": 5,
-        "num_test": 9,
-    }  # 5 draws are those of budget=smoke
+    used = {"importance_weighted.draws": 5, "importance_weighted.num_test": 9}  # 5 draws are those of budget=smoke
+    assert again["metrics"]["iw_nll_nats"]["settings"] == used
     with pytest.raises(UserError, match=r"^metric.iw_nll_nats.draw: there is no such option; did you mean"):
-        api.evaluate(fitted.model, fitted.data, ["iw_nll_nats"], FEW, options={"metric.iw_nll_nats.draw": 2})
+        api.evaluate(fitted.model, fitted.data, ["iw_nll_nats"], {"metric.iw_nll_nats.draw": 2})
 
 
 def test_a_run_with_settings_of_another_version_is_refused_in_one_line(folder: RunFolder, tmp_path: Path) -> None:

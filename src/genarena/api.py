@@ -27,7 +27,6 @@ from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
 from genarena.evaluation import evaluate as evaluation
 from genarena.evaluation import memory, samplers
-from genarena.evaluation.asked import with_options
 from genarena.evaluation.blocks import blocks_of
 from genarena.evaluation.rescoring import load_data, rescore
 from genarena.evaluation.settings import EvaluationSettings
@@ -44,7 +43,8 @@ from genarena.training.trainer import check_model, num_processes, quiet
 
 __all__ = ["EvaluationSettings", "Fitted", "evaluate", "fit", "load", "load_data", "rescore", "sample"]
 
-OPTIONS = ("model", "net", "sampler", "data", "budget", "trainer", "callbacks", "seed", "metrics")  # that fit reads
+# Parts of a configuration that `fit` reads
+OPTIONS = ("model", "net", "sampler", "data", "budget", "trainer", "callbacks", "evidence", "seed", "metrics")
 
 Model = GenerativeModel | str
 Data = ArenaDataModule | str
@@ -124,15 +124,17 @@ def evaluate(
     model: GenerativeModel,
     data: Data,
     metrics: list[str],
-    settings: EvaluationSettings | None = None,
     options: Options = None,
+    settings: EvaluationSettings | None = None,
     run_seed: int = 0,
 ) -> dict[str, dict[str, Any]]:
     """Measure metrics of a model, in eval mode, on the test split of a data set.
 
     data: a name of conf/data, or a data set. metrics: names of the files in genarena/metrics.
-    settings: sizes of the evaluation, e.g. EvaluationSettings(num_samples=500, num_test=500); default: 10,000 of both.
-    options: of single metrics, e.g. {"metric.iw_nll_nats.draws": 100}. run_seed: of the training; samples depend on it too.
+    options: of evidence and of single metrics, e.g. {"evidence.samples.num_samples": 500, "evidence.examples.num_test": 500,
+        "metric.iw_nll_nats.draws": 100}; default: 10,000 samples and test examples.
+    settings: the split, the seed of sampling and the networks of features; default: those of a run.
+    run_seed: of the training; samples depend on it too.
 
     Returns a record per metric: `value`, `unit`, `n` and more, or `value` None and the `reason`. Raises ValueError for a
     model in training mode, UserError for a metric or an option that does not exist, or data of another shape than the model's.
@@ -140,8 +142,8 @@ def evaluate(
     data = build(_composed("uniform", data, [])["data"], "data") if isinstance(data, str) else data
     data.setup()
     _check_pair(model, data)
-    settings, own = settings or EvaluationSettings(), with_options({}, options)
-    return evaluation.evaluate(model, data, metrics, settings, own, run_seed, progress=False).metrics
+    settings = settings or EvaluationSettings()
+    return evaluation.evaluate(model, data, metrics, settings, options, run_seed, progress=False).metrics
 
 
 def sample(
@@ -240,7 +242,7 @@ def _trained(model: GenerativeModel, data: ArenaDataModule, resolved: dict[str, 
         raise UserError(f"{type(model).__name__} has been trained already: fit takes a new model")
     settings, peak = build(resolved["evaluation"], "evaluation"), memory.Peak(model)
     with tempfile.TemporaryDirectory(prefix="genarena-") as folder:
-        quality = sample_quality(resolved["metrics"], resolved["budget"], data, settings)
+        quality = sample_quality(resolved, data, settings)
         observers = Observers(f"{type(model).__name__} on {data.name}", quality=quality)
         fitting = Fitting(model, data, Plan.of(resolved), Path(folder, "checkpoints"), observers)
         fitting.fit()

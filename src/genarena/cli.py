@@ -37,7 +37,7 @@ What there is to choose (group=option):
 {groups}
 metrics=[...]: {metrics}
 
-Options of a metric, and of the evidence that it asks for (metric.<name>.<option>=<value>):
+Options of evidence are those of all metrics that use it; metric.<name>.<option>=<value> sets one for a single metric:
 
 {options}
 
@@ -159,17 +159,17 @@ def _help() -> str:
     return HELP.format(
         groups="\n".join(f"{textwrap.fill(line, 110, subsequent_indent=' ' * 14)}\n" for line in lines),
         metrics=textwrap.fill(" ".join(metrics.names()), 110, subsequent_indent=" " * 4),
-        options="\n".join(f"  {name}" for name in _of_metrics()),
+        options="\n".join(f"  {text}" for text in _options_of_metrics()),
     )
 
 
-def _of_metrics() -> list[str]:
-    """`metric.<name>.{<option>,...}` for each metric that has options."""
+def _options_of_metrics() -> list[str]:
+    """`evidence.<kind>.{<option>,...}` and `metric.<name>.{<option>,...}`, each option once."""
     found: dict[str, list[str]] = {}
-    for key in metrics.options():
-        _, name, option = key.split(".")
-        found.setdefault(name, []).append(option)
-    return [f"metric.{name}.{own[0] if len(own) == 1 else '{' + ','.join(own) + '}'}" for name, own in found.items()]
+    for key in metrics.own_options():
+        owner, _, option = key.rpartition(".")
+        found.setdefault(owner, []).append(option)
+    return [f"{owner}.{own[0] if len(own) == 1 else '{' + ','.join(own) + '}'}" for owner, own in found.items()]
 
 
 def options(
@@ -188,6 +188,14 @@ def options(
     if chosen.get("out") is not None:
         check_writable(Path(chosen["out"]), out_is_folder)
     return chosen
+
+
+def of_metrics(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The values of `evidence.<kind>.<option>=<value>` and `metric.<name>.<option>=<value>`, and all other arguments. Raises
+    UserError."""
+    given = [text for text in arguments if text.startswith(("evidence.", "metric."))]
+    kinds = {key: Option(metrics.check_option(key)) for key in map(key_of, given)}
+    return read(given, kinds), [text for text in arguments if text not in given]
 
 
 def expand_resume(overrides: list[str]) -> list[str]:

@@ -213,7 +213,7 @@ def _check_override(cfg: DictConfig, override: Override, text: str) -> str:
 def _options(cfg: DictConfig, key: str) -> dict[str, Any]:
     """Option -> type for the node that has `key`, from its constructor or its group."""
     node, _ = _descend(cfg, key)
-    if key.startswith("metric.") and key.count(".") == 2:
+    if key.startswith(("metric.", "evidence.")) and key.count(".") == 2:
         return {key.split(".")[2]: metrics.check_option(key)}
     of_group = GROUPS.get(key.rpartition(".")[0], {})
     target = node.get("_target_") if isinstance(node, DictConfig) else None

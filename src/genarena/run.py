@@ -15,13 +15,13 @@ from genarena.build import build
 from genarena.data.base import ArenaDataModule
 from genarena.errors import DiskFull, Diverged, printable
 from genarena.evaluation import cost, memory, samplers
+from genarena.evaluation.asked import asked, options_of
 from genarena.evaluation.evaluate import evaluate, protocol
 from genarena.evaluation.final_pictures import save_final
 from genarena.evaluation.pictures import save_progress
 from genarena.evaluation.records import plain
 from genarena.evaluation.row import line_of, new_row, summary
 from genarena.evaluation.settings import EvaluationSettings
-from genarena.evaluation.subject import check_conditions
 from genarena.evaluation.validation_quality import sample_quality
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Withholds
@@ -89,8 +89,8 @@ class Run:
         with RunFolder.open(resolved["resume"]).bounded() if resolved["resume"] else nullcontext():
             self.model: GenerativeModel = build_model(resolved)
         self.settings: EvaluationSettings = build(resolved["evaluation"], "evaluation")
-        protocol(resolved["metrics"], self.settings, resolved["metric"])  # loads the metrics
-        check_conditions(self.data.spec, self.settings)
+        asked(resolved["metrics"], options_of(resolved), self.data.spec)  # loads the metrics
+        protocol(resolved["metrics"], self.settings, options_of(resolved))  # finds the weights of networks
         wandb_run.check(resolved["logger"])
         check_model(resolved["trainer"], self.model)
         exchange.same_state(self.model)
@@ -141,7 +141,7 @@ class Run:
         """Train to the end of the budget. Then the model is in eval mode on its device, with the weights to be evaluated."""
         pictures = SampleGrid(self.folder.samples, self.resolved["callbacks"]["grid_size"], save_progress)
         title = f"{self.resolved['choices']['model']} on {self.data.name}"
-        quality = sample_quality(self.resolved["metrics"], self.resolved["budget"], self.data, self.settings)
+        quality = sample_quality(self.resolved, self.data, self.settings)
         observers = Observers(title, status, trackers, pictures, quality)
         peak = memory.Peak(self.model)
         fitting = Fitting(self.model, self.data, Plan.of(self.resolved), self.folder.checkpoints, observers)
@@ -168,7 +168,8 @@ class Run:
         """Measure the metrics and the costs. Returns the samples (N, *shape); None if no metric needed any."""
         started = time.perf_counter()
         peak = memory.Peak(self.model)
-        metrics, options, seed, debug = (self.resolved[key] for key in ("metrics", "metric", "seed", "debug"))
+        metrics, seed, debug = (self.resolved[key] for key in ("metrics", "seed", "debug"))
+        options = options_of(self.resolved)
         evaluation = evaluate(self.model, self.data, metrics, self.settings, options, seed, debug=debug)
         self.row["metrics"] = evaluation.metrics
         self.row["nonfinite"]["samples"] = evaluation.nonfinite_samples

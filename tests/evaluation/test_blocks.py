@@ -21,7 +21,13 @@ from genarena.spec import DataSpec
 from tests.small_world import SPEC, Halves
 
 METRICS = ["nearest_neighbour_ratio", "bits_per_dim", "iw_nll_nats", "iw_bounds"]
-OPTIONS = {"iw_bounds": {"k": [1, 250], "num_test": 3}, "iw_nll_nats": {"draws": 2, "num_test": 150}}
+OPTIONS = {
+    "evidence.examples.num_test": 150,
+    "evidence.importance_curve.k": [1, 250],
+    "evidence.importance_curve.num_test": 3,
+    "evidence.importance_weighted.draws": 2,
+    "evidence.importance_weighted.num_test": 150,
+}
 
 
 class Random(Uniform, Weighs):
@@ -44,8 +50,8 @@ def data() -> Halves:
 
 
 def evaluated(model: GenerativeModel, data: Halves, run_seed: int, num_samples: int = 250, **more: int) -> Evaluation:
-    settings = EvaluationSettings(num_samples=num_samples, num_test=150, **more)
-    return evaluate(model.eval(), data, METRICS, settings, OPTIONS, run_seed, progress=False)
+    options = OPTIONS | {"evidence.samples.num_samples": num_samples}
+    return evaluate(model.eval(), data, METRICS, EvaluationSettings(**more), options, run_seed, progress=False)
 
 
 def test_a_block_follows_from_the_shape_of_the_data() -> None:

@@ -13,12 +13,14 @@ from genarena.config import compose
 from genarena.data.batches import Split
 from genarena.errors import UserError
 from genarena.evaluation import features
+from genarena.evaluation.asked import asked
 from genarena.evaluation.evaluate import evaluate
+from genarena.evaluation.evidence.samples import Samples
 from genarena.evaluation.pictures import draw_samples
 from genarena.evaluation.protocol import protocol
 from genarena.evaluation.row import _variant
 from genarena.evaluation.settings import EvaluationSettings
-from genarena.evaluation.subject import Subject, check_conditions
+from genarena.evaluation.subject import Subject
 from genarena.files.progress import Bars
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
@@ -27,7 +29,9 @@ from genarena.spec import Batch, Condition, DataSpec
 from tests.evaluation.test_evaluate import Halves
 
 SPEC = DataSpec((1, 8, 8), 4, 2, condition="label")
-SETTINGS = EvaluationSettings(num_samples=150, num_test=60)
+SETTINGS = EvaluationSettings()
+SIZES = {"evidence.samples.num_samples": 150, "evidence.examples.num_test": 60}
+PROMPTED = SIZES | {"evidence.samples.conditions": "prompted"}
 
 
 class Painter(GenerativeModel):
@@ -67,7 +71,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Halves:
 
 def test_sample_i_has_the_label_of_test_example_i(data: Halves) -> None:
     model = Painter(SPEC).eval()
-    record = evaluate(model, data, ["class_accuracy", "bits_per_dim"], SETTINGS, progress=False).metrics
+    record = evaluate(model, data, ["class_accuracy", "bits_per_dim"], SETTINGS, SIZES, progress=False).metrics
     labels = data.test.y
     assert torch.equal(torch.cat(model.asked), torch.cat([labels, labels, labels[:30]]))
     assert torch.equal(torch.cat(model.scored), labels)
@@ -79,25 +83,24 @@ def test_sample_i_has_the_label_of_test_example_i(data: Halves) -> None:
 def test_prompted_samples_take_a_fixed_list(data: Halves) -> None:
     """It depends neither on the batch size nor on the split; likelihoods stay those of the split's own labels."""
     model = Painter(SPEC).eval()
-    prompted = dataclasses.replace(SETTINGS, conditions="prompted")
-    record = evaluate(model, data, ["class_accuracy", "bits_per_dim"], prompted, progress=False).metrics
+    record = evaluate(model, data, ["class_accuracy", "bits_per_dim"], SETTINGS, PROMPTED, progress=False).metrics
     assert torch.equal(torch.cat(model.asked), torch.arange(150) % 2)
     assert torch.equal(torch.cat(model.scored), data.test.y)
     assert record["class_accuracy"]["conditions"] == "prompted: 2 x label, in turn"
     assert record["class_accuracy"]["value"] == pytest.approx(record["class_accuracy"]["real"], abs=0.1)
-    paired = protocol(["class_accuracy"], SETTINGS, data=data)["metrics"]["class_accuracy"]
+    paired = protocol(["class_accuracy"], SETTINGS, SIZES, data)["metrics"]["class_accuracy"]
     assert record["class_accuracy"]["protocol"] != paired["id"]
 
 
 def test_attributes_are_prompted_one_at_a_time() -> None:
     spec = dataclasses.replace(SPEC, num_attributes=3, condition="attributes")
-    prompted = dataclasses.replace(SETTINGS, conditions="prompted")
     data = Halves(dataclasses.replace(SPEC, condition=None))
     data.setup()
     data.spec = spec
-    subject = Subject(Painter(spec).eval(), data, prompted, Bars(shown=False))
-    assert torch.equal(subject.conditions(0, 5), torch.eye(3, dtype=torch.long)[[0, 1, 2, 0, 1]])
-    assert torch.equal(subject.conditions(2, 3), torch.eye(3, dtype=torch.long)[[2, 0, 1]])
+    subject = Subject(Painter(spec).eval(), data, SETTINGS, Bars(shown=False))
+    samples = Samples(subject, Samples.Settings(conditions="prompted"), None)
+    assert torch.equal(samples._conditions(0, 5), torch.eye(3, dtype=torch.long)[[0, 1, 2, 0, 1]])
+    assert torch.equal(samples._conditions(2, 3), torch.eye(3, dtype=torch.long)[[2, 0, 1]])
 
 
 @pytest.mark.parametrize(
@@ -108,15 +111,18 @@ def test_attributes_are_prompted_one_at_a_time() -> None:
     ],
 )
 def test_what_cannot_be_prompted_is_refused(condition: Condition | None, words: str) -> None:
-    prompted = dataclasses.replace(SETTINGS, conditions="prompted")
-    with pytest.raises(UserError, match=rf"^evaluation\.conditions=prompted: {words}"):
-        check_conditions(dataclasses.replace(SPEC, condition=condition), prompted)
+    """By the name of the option, whether it is that of all metrics or of one. A metric without samples does not care."""
+    spec = dataclasses.replace(SPEC, condition=condition)
+    for option in ("evidence.samples.conditions", "metric.recall.conditions"):
+        with pytest.raises(UserError, match=rf"^{option}=prompted: {words}"):
+            asked(["bits_per_dim", "recall"], {option: "prompted"}, spec)
+        asked(["bits_per_dim"], {option: "prompted"}, spec)
 
 
 def test_accuracy_is_the_share_that_shows_its_label(data: Halves) -> None:
-    settings = dataclasses.replace(SETTINGS, num_samples=2000)
+    many = SIZES | {"evidence.samples.num_samples": 2000}
     right, third = (
-        evaluate(Painter(SPEC, wrong).eval(), data, ["class_accuracy"], settings, progress=False).metrics[
+        evaluate(Painter(SPEC, wrong).eval(), data, ["class_accuracy"], SETTINGS, many, progress=False).metrics[
             "class_accuracy"
         ]
         for wrong in (0.0, 1 / 3)
@@ -135,7 +141,8 @@ def test_unconditional_rows_have_no_accuracy() -> None:
         def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
             return super().sample(num_samples, torch.zeros(num_samples, dtype=torch.long))
 
-    record = evaluate(Plain(spec).eval(), data, ["class_accuracy"], SETTINGS, progress=False).metrics["class_accuracy"]
+    found = evaluate(Plain(spec).eval(), data, ["class_accuracy"], SETTINGS, SIZES, progress=False)
+    record = found.metrics["class_accuracy"]
     assert record["value"] is None and "trained without conditions" in record["reason"]
 
 

@@ -27,8 +27,9 @@ from genarena.models.energy.ebm import EBM
 from genarena.spec import Batch, DataSpec
 
 SPEC = DataSpec((1, 8, 8), 4, 2)
-SETTINGS = EvaluationSettings(num_samples=170, num_test=50)
-OPTIONS = {"iw_nll_nats": {"draws": 3, "num_test": 20}}
+SETTINGS = EvaluationSettings()
+SIZES = {"evidence.samples.num_samples": 170, "evidence.examples.num_test": 50}
+OPTIONS = {"metric.iw_nll_nats.draws": 3, "metric.iw_nll_nats.num_test": 20}
 
 
 def some(x: Tensor, number: int) -> Tensor:
@@ -107,7 +108,7 @@ def run(
     settings: EvaluationSettings = SETTINGS,
     options: dict = OPTIONS,
 ):
-    return evaluate(model.eval(), data, metrics, settings, options, progress=False)
+    return evaluate(model.eval(), data, metrics, settings, SIZES | options, progress=False)
 
 
 def without_seconds(metrics: dict[str, dict]) -> dict[str, dict]:
@@ -159,7 +160,10 @@ def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) 
         "ais_nll_nats",
     }
     assert all("\n" not in evaluation.metrics[name]["reason"] for name in null)
-    assert "2,049 of both (with fewer the covariance" in evaluation.metrics["fid"]["reason"]
+    assert (
+        "needs at least 2,049 test examples and 2,049 samples (with fewer the covariance"
+        in evaluation.metrics["fid"]["reason"]
+    )
     assert all(isinstance(entry["n"], int) for name, entry in evaluation.metrics.items() if name not in null)
     assert evaluation.metrics["recall"]["backbone"]["test_accuracy"] > 0.9
     assert evaluation.metrics["recall"]["n"] == 50  # of the 170 samples as many as there are test examples
@@ -177,7 +181,7 @@ def test_repeatable_and_the_random_state_is_left_alone(data: Halves) -> None:
     second = run(model, data, "precision", "nll_nats")  # neither the caller's state nor the order matters
     assert torch.equal(first.fake, second.fake)
     assert without_seconds(first.metrics) == without_seconds(second.metrics)
-    other = run(model, data, "nll_nats", settings=EvaluationSettings(num_test=50, sample_seed=1))
+    other = run(model, data, "nll_nats", settings=EvaluationSettings(sample_seed=1))
     assert other.metrics["nll_nats"]["value"] != first.metrics["nll_nats"]["value"]
 
 
@@ -195,7 +199,7 @@ def test_importance_weights_only_where_they_tighten_a_bound(data: Halves) -> Non
 
 
 def test_the_bound_as_a_curve_over_draws_in_bounded_memory(data: Halves) -> None:
-    options = {"iw_bounds": {"k": [1, 10, 1950], "num_test": 40}}
+    options = {"metric.iw_bounds.k": [1, 10, 1950], "metric.iw_bounds.num_test": 40}
     model = WeighedNoise(SPEC)
     entry = run(model, data, "iw_bounds", options=options).metrics["iw_bounds"]
     assert model.calls == 40 * [*19 * [("log_weights", 1, 100)], ("log_weights", 1, 50)]
@@ -219,7 +223,8 @@ def test_a_decoder_alone_has_an_estimate_with_its_noise_stated(data: Halves) -> 
         def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
             return 0.0 * z[:, :1, None, None].expand(-1, 1, 8, 8)
 
-    options = {"ais_nll_nats": {"num_test": 30, "chains": 3, "steps": 4, "sigma": 0.5}}
+    own = {"num_test": 30, "chains": 3, "steps": 4, "sigma": 0.5}
+    options = {f"metric.ais_nll_nats.{option}": value for option, value in own.items()}
     entry = run(Grey(SPEC), data, "ais_nll_nats", options=options).metrics["ais_nll_nats"]
     edges = torch.tensor([-math.inf, -2.0 / 3.0, 0.0, 2.0 / 3.0, math.inf], dtype=torch.float64) / 0.5
     log_mass = torch.special.ndtr(edges).diff().log()
@@ -301,10 +306,10 @@ def test_a_probability_flow_is_an_estimate_with_its_solver_stated(data: Halves) 
 
     model = Flow(SPEC)
     own = {"num_test": 48, "tolerance": 1e-3, "probes": 2, "dequantisation": "uniform"}
-    both = {"ode_bits_per_dim": own, "ode_nll_nats": own}
+    both = {f"evidence.probability_flow.{option}": value for option, value in own.items()}
     metrics = run(model, data, "ode_bits_per_dim", "ode_nll_nats", options=both).metrics
     assert model.calls == [(32, 1e-3, 2, "uniform"), (16, 1e-3, 2, "uniform")]  # solved once for both
-    apart = both | {"ode_nll_nats": own | {"tolerance": 1e-4}}
+    apart = both | {"metric.ode_nll_nats.tolerance": 1e-4}
     run(model, data, "ode_bits_per_dim", "ode_nll_nats", options=apart)
     assert [call[1] for call in model.calls[2:]] == [1e-3, 1e-3, 1e-4, 1e-4]  # each with its own tolerance
     assert metrics["ode_bits_per_dim"]["value"] == pytest.approx(1.0)
@@ -314,7 +319,7 @@ def test_a_probability_flow_is_an_estimate_with_its_solver_stated(data: Halves) 
         assert entry["estimator"] == {"method": "ODE", "nfe": 24.0, "batch_size": 32}
     for known in (("uniform",), ("model", "uniform")):  # noise of its own only where the model has it
         model.dequantisations = known
-        run(model, data, "ode_nll_nats", options={"ode_nll_nats": {"num_test": 5}})
+        run(model, data, "ode_nll_nats", options={"metric.ode_nll_nats.num_test": 5})
         assert model.calls[-1] == (5, 1e-5, 1, known[0])
 
 
@@ -407,7 +412,7 @@ def test_a_set_without_labels(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_record_has_the_id_of_its_protocol(data: Halves) -> None:
     """Also that of a metric without a value."""
     evaluation = run(Noise(SPEC), data, "nll_nats", "fid", "nearest_neighbour_ratio")
-    rules = protocol(["nll_nats", "fid", "nearest_neighbour_ratio"], SETTINGS, data=data)
+    rules = protocol(["nll_nats", "fid", "nearest_neighbour_ratio"], SETTINGS, SIZES | OPTIONS, data)
     assert evaluation.protocol == rules
     assert evaluation.metrics["fid"]["value"] is None
     assert {name: record["protocol"] for name, record in evaluation.metrics.items()} == {
@@ -415,7 +420,7 @@ def test_every_record_has_the_id_of_its_protocol(data: Halves) -> None:
     }
 
 
-@pytest.mark.parametrize("wrong", [{"num_samples": 0}, {"num_test": 2.0}, {"sample_seed": -1}])
+@pytest.mark.parametrize("wrong", [{"split": "train"}, {"sample_seed": 2.0}, {"sample_seed": -1}])
 def test_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(ValueError, match=f"evaluation.{next(iter(wrong))}="):
         EvaluationSettings(**wrong)
@@ -424,19 +429,26 @@ def test_settings_out_of_range(wrong: dict) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"iw_nll_nats": {"draws": True}}, "metric.iw_nll_nats.draws=True: expected int"),
-        ({"ais_nll_nats": {"sigma": 0.0}}, "metric.ais_nll_nats.sigma=0.0: expected a positive number"),
-        ({"ode_nll_nats": {"tolerance": "small"}}, "metric.ode_nll_nats.tolerance=small: expected float"),
+        ({"metric.iw_nll_nats.draws": True}, "metric.iw_nll_nats.draws=True: expected int"),
+        ({"metric.ais_nll_nats.sigma": 0.0}, "metric.ais_nll_nats.sigma=0.0: expected a positive number"),
+        ({"metric.ode_nll_nats.tolerance": "small"}, "metric.ode_nll_nats.tolerance=small: expected float"),
         (
-            {"ode_nll_nats": {"dequantisation": "gauss"}},
+            {"metric.ode_nll_nats.dequantisation": "gauss"},
             "metric.ode_nll_nats.dequantisation=gauss: expected model, uniform",
         ),
-        ({"iw_bounds": {"k": [10, 1]}}, "metric.iw_bounds.k=[10, 1]: expected rising"),
-        ({"iw_bounds": {"k": []}}, "metric.iw_bounds.k=[]: expected rising"),
-        ({"iw_bounds": {"k": [1, 2.5]}}, "metric.iw_bounds.k=[1, 2.5]: expected rising"),
-        ({"recall": {"kk": 3}}, "metric.recall.kk: there is no such option; did you mean metric.recall.k?"),
-        ({"recal": {"k": 3}}, "metric.recal.k: there is no such option; did you mean metric.recall.k?"),
-        ({"fid": {"depth": 3}}, "metric.fid.depth: there is no such option; metrics with options are ais_nll_nats,"),
+        ({"metric.iw_bounds.k": [10, 1]}, "metric.iw_bounds.k=[10, 1]: expected rising"),
+        ({"metric.iw_bounds.k": []}, "metric.iw_bounds.k=[]: expected rising"),
+        ({"evidence.importance_curve.k": [1, 2.5]}, "evidence.importance_curve.k=[1, 2.5]: expected rising"),
+        ({"evidence.samples.num_samples": 0}, "evidence.samples.num_samples=0: expected at least 1"),
+        ({"evidence.examples.num_test": 2.0}, "evidence.examples.num_test=2.0: expected int"),
+        ({"metric.recall.kk": 3}, "metric.recall.kk: there is no such option; did you mean metric.recall.k?"),
+        ({"metric.recal.k": 3}, "metric.recal.k: there is no such option; did you mean metric.recall.k?"),
+        (
+            {"evidence.samples.num_sample": 3},
+            "evidence.samples.num_sample: there is no such option; did you mean evidence.samples.num_samples?",
+        ),
+        ({"metric.recall.depth": 3}, "metric.recall.depth: there is no such option; metric.recall has "),
+        ({"evidence.xyz.abc": 3}, "evidence.xyz.abc: there is no such option; there is evidence.<annealed_importance"),
     ],
 )
 def test_options_of_metrics_that_are_wrong(options: dict, said: str) -> None:
@@ -465,7 +477,9 @@ def test_validation_is_another_protocol_that_never_looks_at_the_test_split() -> 
     whole = Halves(SPEC)
     whole.setup()
     whole.test, data.test = whole.val, None
-    found, expected = (evaluate(model, at, chosen, how).metrics for at, how in ((data, on_val), (whole, SETTINGS)))
+    found, expected = (
+        evaluate(model, at, chosen, how, SIZES).metrics for at, how in ((data, on_val), (whole, SETTINGS))
+    )
     assert found["bits_per_dim"]["value"] == expected["bits_per_dim"]["value"]
     assert (found["bits_per_dim"]["split"], found["bits_per_dim"]["n"]) == ("val", 30)
     with pytest.raises(ValueError, match="evaluation.split=train: expected test, val"):

@@ -22,7 +22,7 @@ from genarena.evaluation.subject import Subject
 from genarena.evaluation.weights import PUBLISHED, FeatureSettings, sha256
 from genarena.files.cache import cache_folder
 from genarena.files.progress import Bars
-from tests.small_world import SETTINGS, Drawn, Halves, furnished, some_samples
+from tests.small_world import EVIDENCE, SETTINGS, SIZES, Drawn, Halves, furnished, some_samples
 
 
 @pytest.fixture
@@ -35,8 +35,14 @@ def samples() -> Tensor:
     return some_samples()
 
 
-def run(samples: Tensor, data: ArenaDataModule, metrics: list[str], settings: EvaluationSettings = SETTINGS) -> dict:
-    return evaluate(Drawn(samples).eval(), data, metrics, settings, progress=False).metrics
+def run(
+    samples: Tensor,
+    data: ArenaDataModule,
+    metrics: list[str],
+    settings: EvaluationSettings = SETTINGS,
+    options: dict = SIZES,
+) -> dict:
+    return evaluate(Drawn(samples).eval(), data, metrics, settings, options, progress=False).metrics
 
 
 def test_records_name_the_weights(data: Halves, samples: Tensor) -> None:
@@ -62,7 +68,7 @@ def test_real_features_are_computed_once_per_weights(
     extracted.clear()
     run(samples, data, ["fid"])
     assert extracted == [200, 300, 300]
-    run(samples, data, ["fid"], dataclasses.replace(SETTINGS, num_test=150))
+    run(samples, data, ["fid"], options=SIZES | {"evidence.examples.num_test": 150})
     extracted.clear()
     version = code.version
     monkeypatch.setattr(code, "version", lambda name: "99" if name == "torch-fidelity" else version(name))
@@ -124,7 +130,7 @@ def test_features_that_are_not_finite_take_the_value_away_and_no_other(
 
 def test_the_order_by_content_is_a_permutation_of_content(data: Halves, samples: Tensor) -> None:
     def ordered(x: Tensor) -> Tensor:
-        evidence = Evidence(Subject(Drawn(x).eval(), data, SETTINGS, Bars(shown=False)))
+        evidence = Evidence(Subject(Drawn(x).eval(), data, SETTINGS, Bars(shown=False)), EVIDENCE)
         order = evidence.get("fake_order")
         assert sorted(order.tolist()) == list(range(300))
         return evidence.get("fake")[order]
@@ -156,7 +162,8 @@ def test_data_with_attributes_has_metrics_of_samples_and_none_of_classes(data: H
     data.spec, data._checksum = spec, data._hash()
     model = Drawn(samples).eval()
     model.spec = spec
-    metrics = evaluate(model, data, ["fd_domain", "recall", "class_histogram_kl"], SETTINGS, progress=False).metrics
+    names = ["fd_domain", "recall", "class_histogram_kl"]
+    metrics = evaluate(model, data, names, SETTINGS, SIZES, progress=False).metrics
     assert metrics["fd_domain"]["value"] > 0.0 and len(metrics["fd_domain"]["per_classifier"]) == 4
     assert metrics["recall"]["space"] == "domain" and metrics["recall"]["value"] is not None
     assert metrics["recall"]["backbone"]["test_accuracy"] > 0.9

@@ -1,6 +1,5 @@
 """A metric that fails takes no other with it, and a sample that is not finite never scores: for every model there is."""
 
-import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -24,12 +23,12 @@ from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Weighs, Withholds
 from genarena.spec import Batch, DataSpec
 from tests.models.tiny import tiny
-from tests.small_world import OPTIONS, SETTINGS, SPEC, Drawn, Halves, some_samples
+from tests.small_world import OPTIONS, SETTINGS, SIZES, SPEC, Drawn, Halves, some_samples
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
-FEW = dataclasses.replace(SETTINGS, num_samples=3, num_test=3)
+FEW = {"evidence.samples.num_samples": 3, "evidence.examples.num_test": 3}
 NO_WEIGHTS = ("heldout", "memoriser", "uniform")  # models whose samples do not depend on any
-FEW_EXAMPLES = {"ode_nll_nats": {"num_test": 2}, "ode_bits_per_dim": {"num_test": 2}}
+FEW_STEPS = FEW | {"evidence.probability_flow.num_test": 2}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +82,7 @@ def test_a_nan_in_the_weights_never_becomes_a_valid_picture(name: str, data: Hal
     for value in weights:
         value.fill_(math.nan)
     chosen = ["nearest_neighbour_ratio", "sampling_seconds", "ode_nll_nats"]
-    found = evaluate(model, data, chosen, FEW, FEW_EXAMPLES, progress=False)
+    found = evaluate(model, data, chosen, SETTINGS, FEW_STEPS, progress=False)
     assert found.metrics["ode_nll_nats"]["value"] is None  # and the solver comes to an end
     if name in NO_WEIGHTS:
         assert torch.equal(drawn(model), sound)
@@ -100,7 +99,7 @@ def test_an_infinite_weight_has_no_score_even_where_an_activation_hides_it(data:
     bias = list(model.generator.parameters())[-1]
     for value in (math.inf, -math.inf, math.nan):
         bias.data.fill_(value)
-        found = evaluate(model, data, ["nearest_neighbour_ratio"], FEW, progress=False)
+        found = evaluate(model, data, ["nearest_neighbour_ratio"], SETTINGS, FEW, progress=False)
         record = found.metrics["nearest_neighbour_ratio"]
         assert record["value"] is None
         if math.isinf(value):
@@ -115,7 +114,7 @@ def test_one_broken_sample_is_counted(data: Halves) -> None:
     blocks[1][40, 0, 3, 3] = math.inf
     model = Drawn(some_samples()).eval()
     model.sample = lambda num_samples, y=None: blocks.pop(0)
-    found = evaluate(model, data, ["nearest_neighbour_ratio"], SETTINGS, progress=False)
+    found = evaluate(model, data, ["nearest_neighbour_ratio"], SETTINGS, SIZES, progress=False)
     assert found.metrics["nearest_neighbour_ratio"]["reason"] == "1 of 300 samples are not finite"
     assert found.nonfinite_samples == 1
     assert found.fake.isfinite().flatten(1).all(1).sum() == 299
@@ -215,7 +214,7 @@ def test_a_bound_of_few_draws_may_be_infinite(data: Halves) -> None:
             weights[0] = -math.inf
             return weights
 
-    options = {"iw_bounds": {"k": [1, 2], "num_test": 3}}
+    options = {"metric.iw_bounds.k": [1, 2], "metric.iw_bounds.num_test": 3}
     found = evaluate(OneZero(some_samples()).eval(), data, ["iw_bounds"], SETTINGS, options, progress=False)
     record = json.loads(json.dumps(found.metrics["iw_bounds"], allow_nan=False))
     assert record["value"] == pytest.approx(3.0 + math.log(2.0))
@@ -233,7 +232,7 @@ def test_a_number_that_is_not_finite_inside_a_record_is_null(data: Halves, monke
     }
     monkeypatch.setattr(NearestNeighbourRatio, "record", lambda self: record)
     metrics = evaluate(
-        Drawn(some_samples()).eval(), data, ["nearest_neighbour_ratio"], SETTINGS, progress=False
+        Drawn(some_samples()).eval(), data, ["nearest_neighbour_ratio"], SETTINGS, SIZES, progress=False
     ).metrics
     found = json.loads(json.dumps(metrics, allow_nan=False))["nearest_neighbour_ratio"]
     assert found["value"] > 0.0
@@ -257,6 +256,6 @@ def test_a_record_that_no_row_can_hold_is_a_reason(
 ) -> None:
     monkeypatch.setattr(NearestNeighbourRatio, "record", lambda self: record)
     names = ["nearest_neighbour_ratio", "bits_per_dim"]
-    broken, sound = evaluate(Drawn(some_samples()).eval(), data, names, FEW, progress=False).metrics.values()
+    broken, sound = evaluate(Drawn(some_samples()).eval(), data, names, SETTINGS, FEW, progress=False).metrics.values()
     assert broken["value"] is None and said in broken["reason"]
     assert sound["value"] > 0

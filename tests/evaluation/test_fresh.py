@@ -1,6 +1,5 @@
 """Real examples in place of samples: which ones, how many, and what a record says of them."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,13 @@ from torch import Tensor
 from genarena.data.batches import Split
 from genarena.data.reading.lazy import Lazy
 from genarena.evaluation.evaluate import evaluate
+from genarena.evaluation.evidence.samples import Samples
 from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import Subject
 from genarena.files.progress import Bars
 from genarena.metrics.base import Fresh
-from tests.small_world import SETTINGS, Drawn, Halves, furnished, some_samples
+from tests.small_world import SETTINGS, SIZES, Drawn, Halves, furnished, some_samples
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Halves:
     return furnished(monkeypatch, tmp_path)
 
 
-def taken(data: Halves, **settings: object) -> Fresh:
-    subject = Subject(Drawn(some_samples()), data, dataclasses.replace(SETTINGS, **settings), Bars(shown=False))
-    return Evidence(subject).get("fresh")
+def taken(data: Halves, num_samples: int = 300, **settings: object) -> Fresh:
+    subject = Subject(Drawn(some_samples()), data, EvaluationSettings(**settings), Bars(shown=False))
+    return Evidence(subject, {Samples: Samples.Settings(num_samples=num_samples)}).get("fresh")
 
 
 def rows(x: Tensor) -> set[bytes]:
@@ -68,15 +68,15 @@ def test_too_many_samples_and_a_reference_without_a_training_split(data: Halves)
 def test_the_record_has_the_value_of_real_examples_or_the_reason(data: Halves) -> None:
     names = ["fd_domain", "kd_domain", "fid", "kid", "vendi", "class_histogram_kl"]
 
-    def run(samples: Tensor, settings: EvaluationSettings) -> dict:
-        return evaluate(Drawn(samples).eval(), data, names, settings, progress=False).metrics
+    def run(samples: Tensor, options: dict) -> dict:
+        return evaluate(Drawn(samples).eval(), data, names, SETTINGS, options, progress=False).metrics
 
-    ours, theirs = run(some_samples(), SETTINGS), run(taken(data).rows, SETTINGS)
+    ours, theirs = run(some_samples(), SIZES), run(taken(data).rows, SIZES)
     for name in names:
         assert ours[name]["real"] == pytest.approx(theirs[name]["value"], rel=1e-9, abs=1e-12)
         assert ours[name]["real_from"] == "train"
         assert ours[name]["standard_error"] > 0.0
-    more = dataclasses.replace(SETTINGS, num_samples=340)
+    more = SIZES | {"evidence.samples.num_samples": 340}
     for record in run(torch.cat([some_samples(), some_samples()[:40]]), more).values():
         assert record["value"] is not None
         assert record["real"] is None

@@ -16,7 +16,7 @@ from genarena.files.progress import Bars
 from genarena.metrics.base import Unavailable
 from genarena.options.settings import Settings
 from genarena.options.values import Count, Whole
-from tests.small_world import SETTINGS, SPEC, Drawn, Halves, some_samples
+from tests.small_world import EVIDENCE, SETTINGS, SPEC, Drawn, Halves, some_samples
 
 
 @pytest.fixture
@@ -71,7 +71,6 @@ def brightness(monkeypatch: pytest.MonkeyPatch):
 
     class Brightness(Kind):
         Settings = BrightnessSettings
-        constants = {"brightness_unit": 2}
         calls: list[str] = []
 
         @piece
@@ -103,7 +102,7 @@ def brightness(monkeypatch: pytest.MonkeyPatch):
 def test_a_new_file_is_a_new_kind(brightness: type[Kind], data: ArenaDataModule) -> None:
     assert brightness in base.kinds()
     assert [kind.__name__ for kind in used(["impossible"])] == ["Brightness", "Examples"]
-    evidence = Evidence(Subject(Drawn(some_samples()).eval(), data, SETTINGS, Bars(shown=False)))
+    evidence = Evidence(Subject(Drawn(some_samples()).eval(), data, SETTINGS, Bars(shown=False)), EVIDENCE)
     value = evidence.get("brightness")
     assert value == evidence.get("brightness") == 2 * data.test.x.double().mean().item()
     for _ in range(3):
@@ -111,15 +110,17 @@ def test_a_new_file_is_a_new_kind(brightness: type[Kind], data: ArenaDataModule)
             evidence.get("impossible")
     assert brightness.calls == ["brightness", "impossible"]  # a failure is not tried again
     assert evidence.provenance(["brightness"]) == {"split": "test", "seen": "brightness"}
-    assert evidence.found("drawn") is None
+    assert evidence.made("drawn") == []
 
 
 def test_a_piece_is_made_once_for_each_of_its_settings(brightness: type[Kind], data: ArenaDataModule) -> None:
-    first = Evidence(Subject(Drawn(some_samples()).eval(), data, SETTINGS, Bars(shown=False)))
-    values = [first.under({brightness: brightness.Settings(times=times)}).get("brightness") for times in (2, 3, 2)]
+    first = Evidence(Subject(Drawn(some_samples()).eval(), data, SETTINGS, Bars(shown=False)), EVIDENCE)
+    values = [
+        first.under(EVIDENCE | {brightness: brightness.Settings(times=times)}).get("brightness") for times in (2, 3, 2)
+    ]
     assert values[0] == values[2] == pytest.approx(values[1] * 2 / 3)
     assert first.get("brightness") == values[0]  # 2 is the default
     assert brightness.calls == ["brightness", "brightness"]
-    assert first.under({brightness: brightness.Settings(times=9)}).get("real") is first.get(
+    assert first.under(EVIDENCE | {brightness: brightness.Settings(times=9)}).get("real") is first.get(
         "real"
     )  # does not depend on it

@@ -9,7 +9,7 @@ from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.evidence import cells, closeness, neighbours
 from genarena.files.cache import cache_folder
 from genarena.statistics import manifolds
-from tests.small_world import SETTINGS, Drawn, Halves, furnished, some_samples
+from tests.small_world import SETTINGS, SIZES, Drawn, Halves, furnished, some_samples
 
 MANIFOLD = ("precision", "recall", "density", "coverage")
 MEMORY = ("authpct", "c_t", "nearest_neighbour_ratio")
@@ -20,8 +20,9 @@ def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Halves:
     return furnished(monkeypatch, tmp_path)
 
 
-def records(data: Halves, *metrics: str, **options: dict) -> dict[str, dict]:
-    return evaluate(Drawn(some_samples()).eval(), data, metrics, SETTINGS, options, progress=False).metrics
+def records(data: Halves, *metrics: str, options: dict | None = None) -> dict[str, dict]:
+    own = SIZES | (options or {})
+    return evaluate(Drawn(some_samples()).eval(), data, metrics, SETTINGS, own, progress=False).metrics
 
 
 def test_both_sides_have_the_size_of_the_smaller(data: Halves) -> None:
@@ -76,9 +77,8 @@ def test_the_side_of_the_data_is_computed_once(data: Halves, monkeypatch: pytest
 
 def test_other_k_and_other_shifts_are_asked_for_by_metric(data: Halves) -> None:
     plain = records(data, "recall", "density", "nearest_neighbour_ratio")
-    other = records(
-        data, "recall", "density", "nearest_neighbour_ratio", recall={"k": 7}, nearest_neighbour_ratio={"shift": 0}
-    )
+    own = {"metric.recall.k": 7, "metric.nearest_neighbour_ratio.shift": 0}
+    other = records(data, "recall", "density", "nearest_neighbour_ratio", options=own)
     assert other["density"]["value"] == plain["density"]["value"]
     assert other["recall"]["value"] > plain["recall"]["value"]
     assert other["recall"]["k"] == 7
@@ -87,7 +87,7 @@ def test_other_k_and_other_shifts_are_asked_for_by_metric(data: Halves) -> None:
 
 def test_a_copier_is_found(data: Halves) -> None:
     copies = data.train.x[torch.randint(300, (300,), generator=torch.Generator().manual_seed(0))]
-    found = evaluate(Drawn(copies).eval(), data, MEMORY, SETTINGS, progress=False).metrics
+    found = evaluate(Drawn(copies).eval(), data, MEMORY, SETTINGS, SIZES, progress=False).metrics
     assert all("alarm" in found[name] for name in MEMORY)
-    new = evaluate(Drawn(some_samples()).eval(), data, MEMORY, SETTINGS, progress=False).metrics
+    new = evaluate(Drawn(some_samples()).eval(), data, MEMORY, SETTINGS, SIZES, progress=False).metrics
     assert not any("alarm" in new[name] for name in MEMORY)

@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import inspect
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -11,9 +10,10 @@ import pytest
 
 from genarena.errors import UserError
 from genarena.evaluation import code, features, syntax
-from genarena.evaluation.asked import load_metric, needed
-from genarena.evaluation.evidence.base import kinds, used
+from genarena.evaluation.asked import asked, load_metric, needed
+from genarena.evaluation.evidence.base import kind_of, kinds, used
 from genarena.evaluation.protocol import protocol
+from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import PUBLISHED, FeatureSettings
 from genarena.metrics import names
 from genarena.spec import DataSpec
@@ -164,31 +164,31 @@ def test_a_new_class_beside_the_others_changes_nothing(monkeypatch: pytest.Monke
 
 
 def test_the_subject_counts_by_its_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`Subject.test` chooses the test examples; `conditions` is about samples alone."""
+    """`Subject.test` chooses the test examples; `blocks` gives each draw its seed."""
     module = "genarena.evaluation.subject"
-    assert "manual_seed(0)" in TEXTS(module) and "% len(y)" in TEXTS(module)
+    assert "manual_seed(0)" in TEXTS(module) and "derived(*self.seeds" in TEXTS(module)
     before = usual()
     with_source(monkeypatch, module, TEXTS(module).replace("manual_seed(0)", "manual_seed(1)"))
     assert {"bits_per_dim", "fid", "iw_bounds"} <= changed(before, ids())
     assert not changed(before, ids()) & {"sampling_seconds"}
-    with_source(monkeypatch, module, TEXTS(module).replace("% len(y)", "% 7"))
-    assert {"fid", "sampling_seconds"} <= changed(before, ids())
-    assert not changed(before, ids()) & {"bits_per_dim", "iw_bounds", "nll_nats"}
+    with_source(monkeypatch, module, TEXTS(module).replace("derived(*self.seeds", "derived(7, *self.seeds"))
+    assert {"fid", "sampling_seconds", "bits_per_dim", "iw_bounds"} <= changed(before, ids())
+    assert "ais_nll_nats" not in changed(before, ids())
 
 
 @pytest.mark.parametrize(
-    "change",
+    "options",
     [
-        {"sample_seed": 7},
-        {"num_test": 1000},  # 200 of 200 test images either way
-        {"conditions": "prompted"},  # the data has no conditions
+        {"evidence.examples.num_test": 1000},  # 200 of 200 test images either way
+        {"metric.fid.num_test": 201},
+        {"evidence.samples.conditions": "prompted"},  # nothing has conditions, if the data is not known
     ],
     ids=str,
 )
-def test_what_changes_no_number_splits_nothing(change: dict) -> None:
-    data = Halves(SPEC)
-    data.setup()
-    assert ids(data=data) == ids(data=data, settings=dataclasses.replace(SETTINGS, **change))
+def test_what_changes_no_number_splits_nothing(options: dict) -> None:
+    data = known() if "evidence.samples.conditions" not in options else None
+    assert ids(data=data) == ids(data=data, options=OPTIONS | options)
+    assert ids(data=data) == ids(data=data, settings=EvaluationSettings(sample_seed=7))
 
 
 def test_one_metric_more_or_fewer_splits_nothing() -> None:
@@ -196,31 +196,56 @@ def test_one_metric_more_or_fewer_splits_nothing() -> None:
     assert protocol(["recall", "fid"], SETTINGS) == protocol(["fid", "recall", "recall"], SETTINGS)
 
 
-def test_settings_count_where_they_are_used() -> None:
-    data = Halves(SPEC)
+def known(spec: DataSpec = SPEC) -> Halves:
+    data = Halves(spec)
     data.setup()
+    return data
+
+
+def test_options_count_where_they_are_used() -> None:
+    data = known()
     before = ids(data=data)
-    fewer = changed(before, ids(data=data, settings=dataclasses.replace(SETTINGS, num_samples=70)))
+
+    def moved(**options: object) -> set[str]:
+        return changed(
+            before, ids(data=data, options=OPTIONS | {name.replace("__", "."): v for name, v in options.items()})
+        )
+
+    fewer = moved(evidence__samples__num_samples=70)
     assert {"fid", "recall", "sampling_seconds", "vendi", "c_t"} <= fewer
     assert not fewer & {"bits_per_dim", "nll_nats", "iw_nll_nats", "ais_nll_nats", "ode_nll_nats"}
-    fewer = changed(before, ids(data=data, settings=dataclasses.replace(SETTINGS, num_test=70)))
-    assert {"fid", "bits_per_dim", "recall"} <= fewer
-    assert not fewer & {"iw_nll_nats", "ais_nll_nats", "sampling_seconds", "inception_score"}
-    assert changed(before, ids(data=data, options=OPTIONS | {"iw_nll_nats": {"num_test": 20, "draws": 7}})) == {
-        "iw_nll_nats"
-    }
-    assert changed(before, ids(data=data, settings=dataclasses.replace(SETTINGS, split="val"))) == set(names())
-    whole = {"iw_nll_nats": OPTIONS["iw_nll_nats"] | {"num_test": 200}}
-    more = {"iw_nll_nats": OPTIONS["iw_nll_nats"] | {"num_test": 5000}}
+    fewer = moved(evidence__examples__num_test=70)
+    assert {"fid", "bits_per_dim", "recall", "nearest_neighbour_ratio", "energy_distance"} <= fewer
+    assert not fewer & {"iw_nll_nats", "ais_nll_nats", "ode_bits_per_dim", "sampling_seconds", "inception_score"}
+    assert moved(metric__iw_nll_nats__draws=7) == moved(evidence__importance_weighted__draws=7) == {"iw_nll_nats"}
+    assert moved(metric__fid__num_samples=70) == moved(metric__fid__num_test=70) == {"fid"}
+    assert moved(metric__iw_nll_nats__num_test=200) == moved(metric__iw_nll_nats__num_test=5000) == {"iw_nll_nats"}
+    whole, more = ({"metric.iw_nll_nats.num_test": limit} for limit in (200, 5000))
     assert ids(["iw_nll_nats"], data=data, options=whole) == ids(["iw_nll_nats"], data=data, options=more)
+    assert changed(before, ids(data=data, settings=EvaluationSettings(split="val"))) == set(names())
+
+
+def test_a_metric_with_its_own_value_has_the_id_of_all_with_that_value() -> None:
+    """However it was asked for, columns join."""
+    data = known()
+    for option in ("examples.num_test", "samples.num_samples"):
+        every = ids(data=data, options=OPTIONS | {f"evidence.{option}": 70})
+        own = {f"metric.fid.{option.partition('.')[2]}": 70}
+        assert ids(data=data, options=OPTIONS | own)["fid"] == every["fid"] != ids(data=data)["fid"]
 
 
 def test_conditions_count_for_samples_of_conditional_models() -> None:
-    data = Halves(dataclasses.replace(SPEC, condition="label"))
-    data.setup()
-    prompted = dataclasses.replace(SETTINGS, conditions="prompted")
-    found = changed(ids(data=data), ids(data=data, settings=prompted))
+    data = known(dataclasses.replace(SPEC, condition="label"))
+    prompted = OPTIONS | {"evidence.samples.conditions": "prompted"}
+    found = changed(ids(data=data), ids(data=data, options=prompted))
     assert {"recall", "class_accuracy"} <= found and not found & {"bits_per_dim", "nll_nats"}
+
+
+@pytest.mark.parametrize("name", names())
+def test_an_option_of_a_metric_has_one_meaning(name: str) -> None:
+    chosen = asked([name])[name]
+    options = [field.name for part in (chosen.own, *chosen.evidence.values()) for field in dataclasses.fields(part)]
+    assert len(options) == len(set(options))
 
 
 def test_libraries_count_where_they_compute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,19 +303,13 @@ def test_vectors_are_their_own_features() -> None:
     assert ids(["recall"], data=data) == ids(["recall"], settings=in_clip, data=data)
 
 
-def test_shared_settings_that_a_kind_reads_are_declared() -> None:
-    """Who reads `self.shared.num_test` and does not say so would be left out of the ids."""
-    for kind in kinds():
-        tree = ast.parse(inspect.getsource(kind))
-        read = {
-            node.attr
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self.shared", "self.subject.settings")
-        } & {"num_test", "num_samples"}
-        declared = {option for options in kind.reads.values() for option in options}
-        only_for_facts = {"num_test"} if "split_name(self.shared.num_test)" in inspect.getsource(kind) else set()
-        assert read - only_for_facts <= declared, kind.__name__
-        assert set(kind.reads) <= set(kind.pieces())
+def test_what_a_piece_asks_for_depends_on_nothing_more() -> None:
+    """`asks` is not in the key under which a piece is kept: its options have to be those of the piece itself."""
+    for name, kind in kind_of().items():
+        for space in PUBLISHED:
+            settings = EvaluationSettings(features=FeatureSettings(space=space))
+            for other in kind.asks(name, settings, SPEC):
+                assert {each for each in used([other]) if each.Settings} <= set(used([name])), (name, other)
 
 
 def test_it_is_json_and_a_typo_is_refused() -> None:

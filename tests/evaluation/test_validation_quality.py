@@ -26,16 +26,19 @@ def test_it_is_the_metric_on_the_validation_split(tmp_path: Path, monkeypatch: p
     model = Uniform(data.spec).eval()
     settings = replace(SETTINGS, sample_seed=7)  # of the evaluation: not what chooses weights
     before = torch.get_rng_state()
-    found = DomainDistance(data, settings, num_val=10_000)(model)
+    typed = {"evidence.samples.num_samples": 7, f"metric.{METRIC}.num_samples": 9}  # nor are those
+    found = DomainDistance(data, settings, typed, num_val=10_000)(model)
     assert torch.equal(before, torch.get_rng_state())
-    own = replace(settings, num_samples=number(model.nfe), num_test=data.val.size, split="val", sample_seed=0)
-    assert found == evaluate(model, data, [METRIC], own, progress=False).metrics[METRIC]["value"]
+    own = replace(settings, split="val", sample_seed=0)
+    sizes = {"evidence.samples.num_samples": number(model.nfe), "evidence.examples.num_test": data.val.size}
+    assert found == evaluate(model, data, [METRIC], own, sizes, progress=False).metrics[METRIC]["value"]
     assert found > 0.0
 
 
 def test_only_a_run_that_asks_for_it_needs_the_classifier() -> None:
-    assert sample_quality(["bits_per_dim"], {"num_val": 5}, None, SETTINGS) is None
-    assert sample_quality([METRIC], {"num_val": 5}, None, SETTINGS) is not None
+    one, other = ({"metrics": [name], "budget": {"num_val": 5}} for name in ("bits_per_dim", METRIC))
+    assert sample_quality(one, None, SETTINGS) is None
+    assert sample_quality(other, None, SETTINGS) is not None
 
 
 def test_a_run_says_what_chose_its_weights_and_trains_as_without(

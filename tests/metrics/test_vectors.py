@@ -20,7 +20,8 @@ from genarena.models.base import GenerativeModel
 from genarena.spec import Batch, DataSpec
 
 NAMES = ["energy_distance", "c2st", "kl_to_truth_nats"]
-SETTINGS = EvaluationSettings(num_samples=500, num_test=600)
+SETTINGS = EvaluationSettings()
+SIZES = {"evidence.samples.num_samples": 500, "evidence.examples.num_test": 600}
 
 
 class Normal(GenerativeModel):
@@ -57,7 +58,7 @@ def records() -> dict[str, dict]:
     data = Toy2D(DataSpec((2,)), distribution="eight_gaussians", num_train=2_000)
     data.setup()
     return {
-        kind.__name__: evaluate(kind(data.spec).eval(), data, NAMES, SETTINGS, progress=False).metrics
+        kind.__name__: evaluate(kind(data.spec).eval(), data, NAMES, SETTINGS, SIZES, progress=False).metrics
         for kind in (Normal, Truth)
     }
 
@@ -91,9 +92,9 @@ def test_images_have_none_for_a_short_reason() -> None:
     data = Digits(DataSpec((1, 8, 8), 17, 10))
     data.setup()
     model = Normal(data.spec).eval()
-    found = evaluate(model, data, NAMES[:2], SETTINGS, progress=False).metrics
+    found = evaluate(model, data, NAMES[:2], SETTINGS, SIZES, progress=False).metrics
     assert {record["reason"] for record in found.values()} == {"it is for vectors, and digits is images"}
-    found = evaluate(model, data, NAMES[2:], SETTINGS, progress=False).metrics
+    found = evaluate(model, data, NAMES[2:], SETTINGS, SIZES, progress=False).metrics
     assert found["kl_to_truth_nats"]["reason"] == "the density that digits was drawn from is not known"
 
 

@@ -1,14 +1,14 @@
-import pytest
 import torch
 
 from genarena.config import compose
 from genarena.data.digits import Digits
 from genarena.evaluation.asked import load_metric
+from genarena.evaluation.evaluate import evaluate
+from genarena.evaluation.evidence.samples import Samples
 from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.subject import Subject
 from genarena.files.progress import Bars
-from genarena.metrics.base import Unavailable
 from genarena.models.baseline.heldout import Heldout
 from genarena.run import run
 from genarena.runs.folder import RunFolder
@@ -38,8 +38,8 @@ def test_no_example_is_drawn_twice_in_an_evaluation() -> None:
     model = Heldout(data.spec).eval()
     model.withhold(data.val.x)
     for asked, drawn in ((1000, 180), (150, 150)):
-        subject = Subject(model, data, EvaluationSettings(num_samples=asked), Bars(shown=False))
-        evidence = Evidence(subject)
+        subject = Subject(model, data, EvaluationSettings(), Bars(shown=False))
+        evidence = Evidence(subject, {Samples: Samples.Settings(num_samples=asked)})
         fake = evidence.get("fake")
         assert len(fake) == len(fake.flatten(1).unique(dim=0)) == drawn
         recall = load_metric("recall")()
@@ -47,8 +47,8 @@ def test_no_example_is_drawn_twice_in_an_evaluation() -> None:
         recall.update(Manifolds(real.flatten(1).float(), fake.flatten(1).float()), Reference(None))
         assert recall.compute() > 0.85
         assert evidence.get("sampler")["n"] == drawn
-    with pytest.raises(Unavailable, match="360 test examples and 150 samples"):
-        subject.require(200)
+    found = evaluate(model, data, ["fid"], EvaluationSettings(), {"evidence.samples.num_samples": 150}, progress=False)
+    assert found.metrics["fid"]["reason"].endswith("there are 360 test examples and 150 samples")
 
 
 def test_a_run_shows_the_validation_split_and_nothing_else(tmp_path) -> None:

@@ -29,8 +29,8 @@ OWN = "    def update(self, {asked}) -> None: ..."
 @pytest.mark.parametrize(
     ("base", "settings", "update", "expected"),
     [
-        ("ArenaMetric", "PowerSettings", OWN.format(asked="real, fake"), {"power": Positive}),
-        ("ArenaMetric", "RecallSettings", OWN.format(asked="real, fake"), {"k": Count}),
+        ("ArenaMetric", "PowerSettings", OWN.format(asked="spec, train"), {"power": Positive}),
+        ("ArenaMetric", "RecallSettings", OWN.format(asked="real, train"), {"k": Count, "num_test": Count}),
         ("ImportanceWeightedNLLNats", "PowerSettings", "", {"draws": Count, "num_test": Count, "power": Positive}),
         ("ArenaMetric", "PowerSettings", OWN.format(asked="ais_log_prob"), {"chains": Count, "power": Positive}),
     ],

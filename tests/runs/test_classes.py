@@ -61,7 +61,7 @@ def test_a_model_trains_on_them_and_draws_each(pictures: Path, monkeypatch: pyte
     given = options(pictures) | {"model.channels": 4, "model.hidden": 16, "model.training.batch_size": 16}
     fitted = api.fit("vae", "image_folder", examples=64, options=given)
     assert api.sample(fitted.model, 3, y=torch.arange(3)).shape == (3, 1, 8, 8)
-    few = api.EvaluationSettings(num_samples=4, num_test=4)
+    few = {"evidence.examples.num_test": 4}
     assert api.evaluate(fitted.model, fitted.data, ["nll_nats"], few)["nll_nats"]["given"] == "label"
 
 
@@ -87,7 +87,7 @@ def test_labels_that_the_model_does_not_take_are_no_difference() -> None:
     data.setup()
     unaware = api.fit("gaussian", "digits", examples=64).model
     unaware.spec = DataSpec((1, 8, 8), 17)
-    assert api.evaluate(unaware, data, ["nll_nats"], api.EvaluationSettings(num_test=4))["nll_nats"]["n"] == 4
+    assert api.evaluate(unaware, data, ["nll_nats"], {"evidence.examples.num_test": 4})["nll_nats"]["n"] == 4
     given = Digits(DataSpec((1, 8, 8), 17, 10, condition="label"), condition="label")
     with pytest.raises(UserError, match="made for data with condition=None, and the data has condition=Condition"):
         api.evaluate(unaware, given, ["nll_nats"])

@@ -160,7 +160,7 @@ def test_another_budget_before_the_first_checkpoint_is_the_budget(
     assert found(command(tmp_path)) is None
 
 
-@pytest.mark.parametrize("given", ["metrics=[sampling_seconds]", "evaluation.num_test=10"])
+@pytest.mark.parametrize("given", ["metrics=[sampling_seconds]", "evidence.examples.num_test=10"])
 def test_a_finished_run_keeps_its_metrics(finished: RunFolder, given: str) -> None:
     before = files(finished)
     with pytest.raises(UserError, match=rf"finished, and .* differs.*scripts/evaluate\.py run={finished.path}"):

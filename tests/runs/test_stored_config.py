@@ -16,7 +16,7 @@ from tests.first_stages import standing
 SOUND = {
     "model": {"num_steps": 1000, "widths": [1, 2]},
     "data": {"max_train": 1_000_000},
-    "evaluation": {"num_samples": 50_000},
+    "evidence": {"samples": {"num_samples": 50_000}},
     "choices": {"overrides": ["model=ddpm", "model.num_steps=1000", "seed=4294967295", "model.lr=0.000123456789"]},
 }
 
@@ -55,7 +55,7 @@ def test_a_deep_or_large_one_is_one_line(text: str, words: str, tmp_path: Path) 
         {"model": {"net": {"widths": [1, 10**400]}}},
         {"model": {"num_steps": -(10**9)}},
         {"data": {"image_size": 10**10}},
-        {"evaluation": {"num_samples": 10**9}},
+        {"evidence": {"samples": {"num_samples": 10**9}}},
         {"choices": {"overrides": ["+model.num_steps=100000000"]}},
         {"choices": {"overrides": ["model.widths=[1,100_000_000]"]}},
     ],

@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -12,8 +12,10 @@ from genarena.metrics import check, check_option, module_of
 from genarena.metrics.base import ArenaMetric
 from genarena.options import values
 from genarena.options.settings import Settings
+from genarena.runs.line import dotted
+from genarena.spec import DataSpec
 
-Options = Mapping[str, Mapping[str, Any]]  # the node `metric` of a configuration: metric -> option -> value
+Options = Mapping[str, Any]  # `evidence.<kind>.<option>` or `metric.<name>.<option>` -> value
 Part = TypeVar("Part", bound=Settings)
 
 
@@ -27,47 +29,56 @@ class Asked:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Every option `metric.<name>.<option>` and its value, JSON-able."""
-        return {name: value for part in (*self.evidence.values(), self.own) for name, value in part.plain.items()}
+        """`<option>` of the metric, and `<kind>.<option>` of its evidence -> value, JSON-able."""
+        of_evidence = dotted({kind.file(): part.plain for kind, part in self.evidence.items()})
+        return of_evidence | self.own.plain
 
 
-def with_options(node: Options, given: Mapping[str, Any] | None) -> Options:
-    """The node `metric` of a configuration with options `metric.<name>.<option>` replaced. Raises UserError as `asked`."""
-    joined = {name: dict(options or {}) for name, options in node.items()}
-    for key, value in (given or {}).items():
-        check_option(key)
-        _, name, option = key.split(".")
-        joined.setdefault(name, {})[option] = value
-    return joined
+def options_of(cfg: Mapping[str, Any]) -> Options:
+    """The options in the nodes `evidence` and `metric` of a resolved configuration."""
+    return dotted({part: cfg.get(part) or {} for part in ("evidence", "metric")})
 
 
-def asked(metrics: Sequence[str], options: Options | None = None) -> dict[str, Asked]:
-    """Each metric, once. Raises UserError for an unknown metric or option, and for a value that an option cannot have."""
+def asked(metrics: Sequence[str], options: Options | None = None, spec: DataSpec | None = None) -> dict[str, Asked]:
+    """Each metric, once. An option of evidence is that of every metric, unless the metric has its own value.
+
+    Raises UserError for an unknown metric or option, for a value that an option cannot have, and for one that does not fit the
+    data that `spec` describes.
+    """
     options = options or {}
-    for name, given in options.items():
-        for option in given or {}:
-            check_option(f"metric.{name}.{option}")
-    return {name: _asked(name, options.get(name) or {}) for name in check(metrics)}
+    for key in options:
+        check_option(key)
+    return {name: _asked(name, options, spec) for name in check(metrics)}
 
 
-def _asked(name: str, given: Mapping[str, Any]) -> Asked:
-    metric = load_metric(name)
+def _asked(name: str, options: Options, spec: DataSpec | None) -> Asked:
+    metric, own = load_metric(name), f"metric.{name}"
+
+    def made(kind: type[evidence.Kind]) -> Settings:
+        places = f"evidence.{kind.file()}", own
+        return _made(kind.Settings, places, options, lambda settings: spec and kind.check(settings, spec))
+
     kinds = [kind for kind in evidence.used(needed(metric)) if kind.Settings]
-    return Asked(
-        metric, _made(metric.Settings, name, given), {kind: _made(kind.Settings, name, given) for kind in kinds}
-    )
+    return Asked(metric, _made(metric.Settings, [own], options), {kind: made(kind) for kind in kinds})
 
 
-def _made(part: type[Part], name: str, given: Mapping[str, Any]) -> Part:
-    own = {field.name: given[field.name] for field in fields(part) if field.name in given}
+def _made(
+    part: type[Part], places: Sequence[str], options: Options, check: Callable[[Part], object] = lambda settings: None
+) -> Part:
+    """The settings with the options of these places; where two have one, that of the last place counts."""
+    keys = {
+        field.name: key for place in places for field in fields(part) if (key := f"{place}.{field.name}") in options
+    }
+    for name, key in keys.items():
+        if expected := values.refusal(options[key], values.hints(part)[name]):
+            raise UserError(f"{key}={options[key]}: expected {expected}")
     try:
-        values.check(part, own, f"metric.{name}")
+        settings = part(**{name: options[key] for name, key in keys.items()})
+        check(settings)
     except ValueError as error:
-        raise UserError(str(error)) from error
-    try:
-        return part(**own)
-    except ValueError as error:
-        raise UserError(f"metric.{name}.{error}") from error
+        name, equals, said = str(error).partition("=")
+        raise UserError(f"{keys[name]}{equals}{said}") from error
+    return settings
 
 
 def load_metric(name: str) -> type[ArenaMetric]:

@@ -18,6 +18,8 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.errors import printable
 from genarena.evaluation.asked import Asked, Options, asked, needed
+from genarena.evaluation.evidence.examples import Examples
+from genarena.evaluation.evidence.samples import Samples
 from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.protocol import protocol
 from genarena.evaluation.records import noted
@@ -36,7 +38,7 @@ class Evaluation:
 
     metrics: name -> {"value": float, "n": int, ...} or {"value": None, "reason": str}.
     protocol: see `genarena.evaluation.protocol.protocol`.
-    fake: the samples (N, *shape); None if no metric needed any.
+    fake: the samples (N, *shape), the most that a metric took; None if no metric needed any.
     seconds_per_image: wall time per sample; None without samples.
     nonfinite_samples: how many samples are not finite.
     """
@@ -60,7 +62,7 @@ def evaluate(
 ) -> Evaluation:
     """Score a model in eval mode on the test (or validation) split of a data set that is set up.
 
-    options: the metrics' own, metric -> option -> value.
+    options: `evidence.<kind>.<option>` and `metric.<name>.<option>` -> value.
     run_seed: that of the model's training; samples depend on it and on `settings.sample_seed`.
 
     In a job of several ranks all of them call it, with the same weights, and share the work. Each gets the whole result,
@@ -72,14 +74,14 @@ def evaluate(
     """
     if model.training:
         raise ValueError("evaluate takes a model in eval mode: call model.eval()")
-    chosen, rules = asked(metrics, options), protocol(metrics, settings, options, data)
+    chosen, rules = asked(metrics, options, data.spec), protocol(metrics, settings, options, data)
     records = {}
     devices = [model.device] if model.device.type == "cuda" else []
     with Bars(progress and world.rank() == 0) as bars, torch.random.fork_rng(devices), torch.no_grad():
         evidence = Evidence(Subject(model, data, settings, bars, run_seed))
         for name in bars.track(chosen, "metrics"):
             records[name] = _record(name, chosen[name], evidence, debug) | {"protocol": rules["metrics"][name]["id"]}
-    drawn = evidence.found("drawn")
+    drawn = max(evidence.made("drawn"), key=lambda each: len(each.samples), default=None)
     return Evaluation(
         metrics=records,
         protocol=rules,
@@ -104,13 +106,28 @@ def _record(name: str, metric: Asked, evidence: Evidence, debug: bool) -> dict[s
 def _measured(asked: Asked, evidence: Evidence) -> dict[str, Any]:
     names, evidence = needed(asked.metric), evidence.under(asked.evidence)
     try:
-        evidence.subject.require(asked.metric.min_examples, asked.metric.too_few, asked.metric.min_samples)
+        _require(asked, evidence)
         pieces = {name: evidence.get(name) for name in names}
         facts = evidence.provenance(names) | ({"settings": asked.settings} if asked.settings else {})
     except Unavailable as error:
         absent = error
         return exchange.from_zero(lambda: _absent(asked.metric.__name__, absent))
     return exchange.from_zero(lambda: _computed(asked, pieces, facts))
+
+
+def _require(asked: Asked, evidence: Evidence) -> None:
+    """Raise Unavailable if there are fewer samples or test examples than the metric needs, before they are made."""
+    metric, there = asked.metric, {}
+    if Examples in asked.evidence:
+        there["test examples"] = metric.min_examples, evidence.get("test").size
+    if Samples in asked.evidence:
+        there["samples"] = max(metric.min_examples, metric.min_samples), evidence.get("num_samples")
+    if any(count < least for least, count in there.values()):
+        wanted = " and ".join(f"{least:,} {what}" for what, (least, _) in there.items())
+        found = " and ".join(f"{count:,} {what}" for what, (_, count) in there.items())
+        raise Unavailable(
+            f"needs at least {wanted}{f' ({metric.too_few})' if metric.too_few else ''}; there are {found}"
+        )
 
 
 def _computed(asked: Asked, pieces: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:

@@ -55,9 +55,9 @@ class Evidence:
         parts = {part: self.get(part) for part in kind.pieces()[name]}
         return getattr(self._kinds[kind], name)(**parts)
 
-    def found(self, name: str) -> Any:
-        """The piece if it has been made, else None."""
-        return self._outcomes.get(self._key(name), (None, None))[0]
+    def made(self, name: str) -> list[Any]:
+        """The piece under each of the settings that it has been made with."""
+        return [value for (own, *_), (value, error) in self._outcomes.items() if own == name and error is None]
 
     def provenance(self, names: Sequence[str]) -> dict[str, Any]:
         """The facts for the record of a metric that used these pieces: theirs, and those of the pieces that they need."""

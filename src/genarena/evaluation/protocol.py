@@ -30,11 +30,11 @@ def protocol(
 ) -> dict[str, Any]:
     """`metrics`: name -> `id`, and everything that it is a hash of. `version`: of this form. `sample_seed`: in no id.
 
-    options: metric -> option -> value, as in the node `metric` of a configuration. data: the data set, set up; without it, the
+    options: `evidence.<kind>.<option>` and `metric.<name>.<option>` -> value. data: the data set, set up; without it, the
     limits of test examples stand in place of the number that there is. It loads the metrics. Raises UserError for a metric or
     an option that does not exist, a value that an option cannot have, and a named file of weights that is missing.
     """
-    chosen = asked(sorted(check(metrics)), options)
+    chosen = asked(sorted(check(metrics)), options, data.spec if data else None)
     place = _Place(settings, data.spec if data else None, getattr(data, settings.split).size if data else None)
     return {
         "version": PROTOCOL_VERSION,
@@ -62,11 +62,9 @@ class _Place:
         kinds = sorted({kind_of()[piece] for piece in pieces}, key=lambda kind: kind.__module__)
         through = sorted(set(self._networks(kinds)))
         code = code_of([each.metric, *kinds, *(root for name in through for root in networks.code(name))])
-        shared = {option for piece in pieces for option in kind_of()[piece].reads.get(piece, ())}
         return {
             "split": self.settings.split,
-            **self._shared(shared),
-            "settings": {name: self._used(name, value) for name, value in each.settings.items()},
+            "settings": {name: self._used(name, value) for name, value in each.settings.items() if self._counts(name)},
             "networks": {name: networks.identity(name, self.settings.features) for name in through},
             "libraries": code.versions,
             "constants": code.constants,
@@ -91,11 +89,10 @@ class _Place:
             if kind.in_chosen_space and (self.spec is None or self.spec.is_image):
                 yield self.settings.features.space_for(self.spec)
 
-    def _shared(self, names: set[str]) -> dict[str, Any]:
-        """The settings of all kinds of evidence that count for this metric, as they are used."""
-        is_conditional = self.spec is not None and self.spec.condition is not None
-        used = names if is_conditional else names - {"conditions"}
-        return {name: self._used(name, getattr(self.settings, name)) for name in sorted(used)}
+    def _counts(self, name: str) -> bool:
+        """Conditions of samples count only where models have some."""
+        return name != "samples.conditions" or (self.spec is not None and self.spec.condition is not None)
 
     def _used(self, name: str, value: Any) -> Any:
-        return min(value, self.size) if name == "num_test" and self.size is not None else value
+        """A limit of test examples is as used: no more than there are."""
+        return min(value, self.size) if name.endswith(".num_test") and self.size is not None else value

@@ -10,7 +10,7 @@ from genarena.build import build
 from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
 from genarena.evaluation import cost, samplers
-from genarena.evaluation.asked import with_options
+from genarena.evaluation.asked import options_of
 from genarena.evaluation.evaluate import Evaluation, evaluate, protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
@@ -52,7 +52,8 @@ def rescore(
     device: None means that of the run; another one draws other random numbers.
     sampler: another one for the same weights, e.g. {"sampler": "ddim", "sampler.nfe": 10}. The row then says so in `overrides`
         and `evaluation`, and has the costs of sampling with it: it is another line of the leaderboard.
-    options: options of single metrics that differ from the run's, e.g. {"metric.iw_nll_nats.draws": 100}.
+    options: of evidence and of single metrics, where they differ from the run's, e.g. {"evidence.samples.num_samples": 5000,
+        "metric.iw_nll_nats.draws": 100}.
     Raises UserError, before anything is measured, for missing weights of features, and for a folder whose configuration or
     weights are not those of its row.
     """
@@ -66,7 +67,7 @@ def rescore(
         samplers.use(model, choice)
     metrics = cfg["metrics"] if metrics is None else metrics
     settings = _settings(cfg["evaluation"], changes or {})
-    own = with_options(cfg.get("metric") or {}, options)
+    own = options_of(cfg) | dict(options or {})
     protocol(metrics, settings, own)  # a missing file of weights is found before the evaluation
     data, started = load_data(run, root), time.perf_counter()
     evaluation = evaluate(model, data, metrics, settings, own, row["seed"])

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from genarena.data.base import ArenaDataModule
+from genarena.evaluation.asked import options_of
 from genarena.evaluation.evaluate import protocol
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
@@ -46,7 +47,7 @@ def new_row(
         "family": model.family,
         "paper": model.paper,
         "data": {**data.facts, "split": settings.split},
-        "protocol": protocol(resolved["metrics"], settings, resolved["metric"], data),
+        "protocol": protocol(resolved["metrics"], settings, options_of(resolved), data),
         "budget": _budget(resolved),
         "seed": resolved["seed"],
         "overrides": _variant(resolved),

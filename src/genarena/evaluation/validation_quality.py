@@ -1,11 +1,12 @@
 """fd_domain of few samples against the validation split, for the curves and the choice of weights during training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 from genarena.data.base import ArenaDataModule
+from genarena.evaluation.asked import Options, options_of
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
@@ -26,19 +27,22 @@ def number(nfe: int) -> int:
 class DomainDistance:
     """fd_domain of a model in eval mode on validation data; None where there is none (vectors, no labels, NaN samples)."""
 
-    def __init__(self, data: ArenaDataModule, settings: EvaluationSettings, num_val: int) -> None:
-        self.data, self.settings, self.num_val = data, settings, num_val
+    def __init__(self, data: ArenaDataModule, settings: EvaluationSettings, options: Options, num_val: int) -> None:
+        self.data, self.settings, self.options, self.num_val = data, settings, options, num_val
 
     def __call__(self, model: GenerativeModel) -> float | None:
-        few = {"num_samples": number(model.nfe), "num_test": self.num_val, "split": "val", "sample_seed": 0}
+        few = {f"metric.{METRIC}.num_samples": number(model.nfe), f"metric.{METRIC}.num_test": self.num_val}
+        on_val = replace(self.settings, split="val", sample_seed=0)
         alone = world.alone() if model.lockstep else nullcontext()  # sharded: all ranks draw all samples
         with alone:
-            found = evaluate(model, self.data, [METRIC], replace(self.settings, **few), progress=False)
+            found = evaluate(model, self.data, [METRIC], on_val, {**self.options, **few}, progress=False)
         return found.metrics[METRIC]["value"]
 
 
 def sample_quality(
-    metrics: Sequence[str], budget: Mapping[str, Any], data: ArenaDataModule, settings: EvaluationSettings
+    resolved: Mapping[str, Any], data: ArenaDataModule, settings: EvaluationSettings
 ) -> SampleQuality | None:
     """The callback of a run that asks for fd_domain; None for another one, which needs no domain classifier."""
-    return SampleQuality(DomainDistance(data, settings, budget["num_val"])) if METRIC in metrics else None
+    if METRIC not in resolved["metrics"]:
+        return None
+    return SampleQuality(DomainDistance(data, settings, options_of(resolved), resolved["budget"]["num_val"]))

@@ -110,7 +110,7 @@ def _trials(cfgs: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
 
 
 def _estimate(cfg: dict[str, Any], trial: dict[str, Any]) -> Estimate:
-    budget, evaluation = cfg["budget"], cfg["evaluation"]
+    budget, sizes = cfg["budget"], cfg["evidence"]
     examples = float("inf") if budget["examples"] is None else budget["examples"]
     if budget["flops"] is not None and trial["example_flops"]:
         examples = min(examples, budget["flops"] / trial["example_flops"])
@@ -122,7 +122,8 @@ def _estimate(cfg: dict[str, Any], trial: dict[str, Any]) -> Estimate:
     grids = number(budget["validations"]) * (
         cfg["callbacks"]["grid_size"] * trial["sample_seconds"] + budget["num_val"] * trial["likelihood_seconds"]
     )
-    scoring = evaluation["num_samples"] * trial["sample_seconds"] + evaluation["num_test"] * trial["likelihood_seconds"]
+    scoring = sizes["samples"]["num_samples"] * trial["sample_seconds"]
+    scoring += sizes["examples"]["num_test"] * trial["likelihood_seconds"]
     disk = trial["checkpoints"] * trial["checkpoint_bytes"] + 2 * trial["weight_bytes"] + PICTURES
     return Estimate(trial["startup_seconds"] + training + grids + scoring, trial["memory_mb"], disk, "trial")
 

@@ -1,19 +1,19 @@
 """The metrics: one torchmetrics `Metric` per file, found by its file name.
 
 `metrics=[recall]` loads `recall.py`, and `metric.recall.k=5` sets an option of it. The parameters of a metric's `update` name
-the evidence that it needs, see `genarena.evaluation.evidence`. Nothing here imports torch, so a typo fails before anything
-is loaded.
+the evidence that it needs (`genarena.evaluation.evidence`), which has options `evidence.<kind>.<option>`. Nothing here imports
+torch, so a typo fails before anything is loaded.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from genarena import plugins
 from genarena.errors import UserError
 from genarena.options.hints import nearest
-from genarena.options.of_metrics import of_metric
+from genarena.options.of_metrics import of_evidence, of_metric, own
 
 
 def names() -> list[str]:
@@ -49,21 +49,36 @@ def check(metrics: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(metrics))
 
 
+def own_options() -> dict[str, Any]:
+    """`evidence.<kind>.<option>` -> type, of all evidence; and `metric.<name>.<option>`, of the metrics themselves."""
+    nodes = {f"evidence.{kind}": found for kind, found in of_evidence().items()}
+    nodes |= {f"metric.{name}": own(module_of(name)) for name in names()}
+    return {f"{node}.{option}": kind for node, found in nodes.items() for option, kind in found.items()}
+
+
 def options() -> dict[str, Any]:
-    """`metric.<name>.<option>` -> type, of all metrics."""
-    return {f"metric.{name}.{option}": kind for name in names() for option, kind in of_metric(module_of(name)).items()}
+    """`own_options`, and `metric.<name>.<option>` for the options of the evidence that a metric uses."""
+    return own_options() | {
+        f"metric.{name}.{option}": kind for name in names() for option, kind in of_metric(module_of(name)).items()
+    }
 
 
 def check_option(key: str) -> Any:
-    """The type of the option `metric.<name>.<option>`. Raises UserError, with the nearest one, if there is none."""
+    """The type of an option `metric.<name>.<option>` or `evidence.<kind>.<option>`. Raises UserError, with the nearest one, if
+    there is none."""
     known = options()
     if key not in known:
-        raise UserError(f"{key}: there is no such option{nearest(key, known) or _instead(key)}")
+        raise UserError(f"{key}: there is no such option{_instead(key, known)}")
     return known[key]
 
 
-def _instead(key: str) -> str:
-    """The options of the metric in a key, or the metrics that have some."""
-    own = [name for name in options() if name.startswith(f"{'.'.join(key.split('.')[:2])}.")]
-    having = dict.fromkeys(name.split(".")[1] for name in options())
-    return f"; there are {', '.join(own)}" if own else f"; metrics with options are {', '.join(having)}"
+def _instead(key: str, known: Iterable[str]) -> str:
+    """The nearest option of the metric or evidence in a key, or all that it has; if it does not exist, those that do."""
+    owner, _, option = key.rpartition(".")
+    own = [name.rpartition(".")[2] for name in known if name.startswith(f"{owner}.")]
+    if own:
+        near = difflib.get_close_matches(option, own, n=1)
+        return f"; did you mean {owner}.{near[0]}?" if near else f"; {owner} has {', '.join(own)}"
+    node = key.split(".")[0]
+    having = dict.fromkeys(name.split(".")[1] for name in known if name.startswith(f"{node}."))
+    return nearest(key, known) or f"; there is {node}.<{', '.join(having)}>.<option>"

@@ -1,24 +1,51 @@
-"""The options of a metric, `metric.<name>.<option>`, read from the source without importing anything."""
+"""The options `metric.<name>.<option>` and `evidence.<kind>.<option>`, read from the source without importing anything."""
 
 import ast
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from genarena import plugins
 from genarena.options.signatures import Source, parameters, sources
 
 EVIDENCE = "genarena.evaluation.evidence"
+FOLDER = Path(__file__).parents[1] / "evaluation" / "evidence"
 Options = dict[str, Any]  # option -> type
 
 
 @lru_cache
 def of_metric(module: str) -> Options:
-    """The fields of the metric's `Settings`, and of the `Settings` of the evidence that its `update` asks for."""
-    classes = [pair for source in sources(module) for pair in _with_bases(source, source.classes.values())]
-    own = [_settings(*pair) for pair in reversed(classes)]
-    updates = [names for _, node in classes if (names := _arguments(node, "update"))]
-    return _joined([*_of_pieces(updates[0] if updates else []), *own])
+    """The options of the metric itself (`own`), and of the evidence that its `update` asks for."""
+    updates = [names for _, node in _classes(module) if (names := _arguments(node, "update"))]
+    return _joined([of_evidence()[kind] for kind in _kinds(updates[0] if updates else [])]) | own(module)
+
+
+@lru_cache
+def own(module: str) -> Options:
+    """The fields of the metric's `Settings`."""
+    return _joined(_settings(*pair) for pair in reversed(_classes(module)))
+
+
+@lru_cache
+def of_evidence() -> dict[str, Options]:
+    """Kind of evidence, by the name of its file -> the fields of its `Settings`."""
+    return {kind: _joined(_settings(*pair) for pair in pairs) for kind, pairs in _evidence().items()}
+
+
+@lru_cache
+def _evidence() -> dict[str, list[tuple[Source, ast.ClassDef]]]:
+    """Kind -> the classes in its file."""
+    stems = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "base"))
+    files = {stem: sources(f"{EVIDENCE}.{stem}") for stem in stems}
+    return {
+        stem: [(source, node) for source in found for node in source.classes.values()] for stem, found in files.items()
+    }
+
+
+@lru_cache
+def _classes(module: str) -> list[tuple[Source, ast.ClassDef]]:
+    return [pair for source in sources(module) for pair in _with_bases(source, source.classes.values())]
 
 
 def _with_bases(source: Source, nodes: Iterable[ast.ClassDef]) -> Iterator[tuple[Source, ast.ClassDef]]:
@@ -50,25 +77,24 @@ def _arguments(node: ast.ClassDef, method: str) -> list[str]:
 
 
 @lru_cache
-def _pieces() -> dict[str, tuple[list[str], Options]]:
-    """Name of each piece of evidence -> the pieces that it needs, and the options of its kind."""
-    found = {}
-    for source in sources(EVIDENCE):
-        for node in source.classes.values():
-            options = _settings(source, node)
-            for item in node.body:
-                if isinstance(item, ast.FunctionDef) and any(
-                    getattr(mark, "id", "") == "piece" for mark in item.decorator_list
-                ):
-                    found[item.name] = [argument.arg for argument in item.args.args[1:]], options
-    return found
+def _pieces() -> dict[str, tuple[list[str], str]]:
+    """Name of each piece of evidence -> the pieces that it needs, and its kind."""
+    return {
+        item.name: ([argument.arg for argument in item.args.args[1:]], kind)
+        for kind, pairs in _evidence().items()
+        for _, node in pairs
+        for item in node.body
+        if isinstance(item, ast.FunctionDef) and any(getattr(mark, "id", "") == "piece" for mark in item.decorator_list)
+    }
 
 
-def _of_pieces(names: Iterable[str]) -> Iterator[Options]:
+def _kinds(names: Iterable[str]) -> Iterator[str]:
+    """The kinds of these pieces, and of all that they need."""
     for name in names:
-        needs, options = _pieces().get(name, ([], {}))
-        yield from _of_pieces(needs)
-        yield options
+        if name in _pieces():
+            needs, kind = _pieces()[name]
+            yield from _kinds(needs)
+            yield kind
 
 
 def _joined(parts: Iterable[Options]) -> Options:

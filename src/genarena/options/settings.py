@@ -8,8 +8,9 @@ from genarena.options import values
 
 @dataclass(frozen=True)
 class Settings:
-    """Options `metric.<name>.<field>`. The types of the fields (`genarena.options.values`) are checked here and on the command
-    line; `check` tests what types cannot express. Values must be hashable: a list becomes a tuple.
+    """Options `metric.<name>.<field>` or `evidence.<kind>.<field>`. The types of the fields (`genarena.options.values`) are
+    checked here and on the command line; `check` tests what types cannot express. Values must be hashable: a list becomes a
+    tuple.
     """
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
-from genarena.evaluation.asked import Options, load_metric
+from genarena.evaluation.asked import load_metric
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
@@ -93,9 +93,11 @@ def by_evaluation(
     model: GenerativeModel, data: ArenaDataModule, metric: str, num_samples: int = 1, **options: Any
 ) -> float:
     """The value of a metric as a run gets it; NaN, which no check allows, if it has none. options: the metric's own."""
-    settings, own = EvaluationSettings(num_samples=num_samples, num_test=data.test.size), {metric: options}
-    chosen: Options = own if options else {}
-    value = evaluate(model.eval(), data, [metric], settings, chosen, progress=False).metrics[metric]["value"]
+    sizes = {"evidence.samples.num_samples": num_samples, "evidence.examples.num_test": data.test.size}
+    chosen = sizes | {f"metric.{metric}.{option}": value for option, value in options.items()}
+    value = evaluate(model.eval(), data, [metric], EvaluationSettings(), chosen, progress=False).metrics[metric][
+        "value"
+    ]
     return float("nan") if value is None else value
 
 

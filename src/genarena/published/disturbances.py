@@ -12,7 +12,6 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split, seeded_generator
 from genarena.errors import UserError
-from genarena.evaluation.asked import load_metric, needed
+from genarena.evaluation.asked import Options, load_metric, needed
 from genarena.evaluation.disturbing import blurred, shifted
 from genarena.evaluation.evidence.base import used
 from genarena.evaluation.evidence.vectors import Vectors
@@ -30,7 +29,7 @@ from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import FeatureSettings
 from genarena.likelihood import from_unit, to_unit
 from genarena.metrics import names
-from genarena.published.imported import about_images, score
+from genarena.published.imported import about_images, everything, score
 
 ERRORS = 2.0  # standard errors that a curve may fall between two strengths, and that it has to rise in all
 FIDELITY, ALL = ("noise", "blur", "shift", "compression"), ("noise", "blur", "shift", "compression", "dropped classes")
@@ -179,14 +178,21 @@ def usual_metrics() -> list[str]:
 
 
 def measured(
-    data: ArenaDataModule, metrics: Sequence[str], limit: int, repeats: int, features: FeatureSettings
+    data: ArenaDataModule,
+    metrics: Sequence[str],
+    limit: int,
+    repeats: int,
+    features: FeatureSettings,
+    options: Options | None = None,
 ) -> tuple[list[Curve], dict[str, str]]:
     """The curves of all metrics under all disturbances, and metric -> reason for those without a value.
 
-    data: set up. limit: most images in either half. Raises UserError for data other than labelled images of levels.
+    data: set up. limit: most images in either half. options: of evidence and of metrics.
+    Raises UserError for data other than labelled images of levels.
     """
     if not data.spec.is_image or not data.spec.is_discrete or data.spec.shape[0] not in (1, 3) or data.test.y is None:
         raise UserError(f"data={data.name}: disturbances are for labelled grey or RGB images of levels")
+    settings, options = EvaluationSettings(features=features), dict(options or {})
     found: dict[tuple[str, str], list[list[float]]] = {}
     reasons: dict[str, str] = {}
     for repeat in range(repeats):
@@ -194,7 +200,8 @@ def measured(
         for name, (disturb, strengths) in DISTURBANCES.items():
             if name == DROPPED and data.test.y.ndim > 1:
                 continue
-            rows = [_scores(disturb(subject, strength), reference, metrics, features) for strength in (0, *strengths)]
+            sets = [disturb(subject, strength) for strength in (0, *strengths)]
+            rows = [score(x, reference, metrics, settings, everything(x, reference) | options) for x in sets]
             for metric in metrics:
                 values = [row[metric]["value"] for row in rows]
                 if None in values:
@@ -216,8 +223,3 @@ def _halves(data: ArenaDataModule, limit: int, repeat: int) -> tuple[ArenaDataMo
     reference._cuts = data._cuts | {"half": repeat, "test": count}
     other = whole[order[count : 2 * count]]
     return reference, Subject(other, data.train.x[:], data.spec.num_levels, seeded_generator(1, repeat))
-
-
-def _scores(images: Tensor, data: ArenaDataModule, metrics: Sequence[str], features: FeatureSettings) -> dict[str, Any]:
-    settings = EvaluationSettings(num_samples=len(images), num_test=data.test.size, features=features)
-    return score(images, data, metrics, settings)

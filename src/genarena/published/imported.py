@@ -12,11 +12,13 @@ from genarena import config
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.errors import UserError
-from genarena.evaluation.asked import Options, load_metric, needed
+from genarena.evaluation.asked import Options, asked, load_metric, needed
 from genarena.evaluation.evaluate import evaluate, protocol
+from genarena.evaluation.evidence.samples import Samples
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Enumerates
 from genarena.runs import line, provenance, results
 from genarena.spec import Batch, DataSpec
 from genarena.statistics.rows import content_order
@@ -25,8 +27,8 @@ FAMILY = "imported"
 AT_ONCE = 4096  # images that are hashed in one piece
 
 
-class ImportedSamples(GenerativeModel):
-    """Returns given images (N, C, H, W) as samples, in their order, each once."""
+class ImportedSamples(GenerativeModel, Enumerates):
+    """Returns given images (N, C, H, W) as samples, in their order."""
 
     family = FAMILY
     likelihood = Likelihood.NONE
@@ -34,18 +36,20 @@ class ImportedSamples(GenerativeModel):
 
     def __init__(self, images: Tensor, spec: DataSpec) -> None:
         super().__init__(spec)
-        self.images, self.handed_out = images, 0
+        self.images = images
+
+    @property
+    def size(self) -> int:
+        return len(self.images)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         raise TypeError("images made elsewhere have no loss")
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """The next `num_samples` images. Raises ValueError if fewer are left."""
-        part = self.images[self.handed_out : self.handed_out + num_samples]
-        if len(part) < num_samples:
-            raise ValueError(f"{num_samples} more images were asked for, {len(part)} are left")
-        self.handed_out += num_samples
-        return part
+        """The first `num_samples` images. Raises ValueError if there are fewer."""
+        if num_samples > self.size:
+            raise ValueError(f"{num_samples} images were asked for, there are {self.size}")
+        return self.images[:num_samples]
 
 
 class ImportedReference(ArenaDataModule):
@@ -62,13 +66,24 @@ class ImportedReference(ArenaDataModule):
 
 
 def chosen(images: Tensor, number: int) -> Tensor:
-    """`number` of the images (N, C, H, W), by a hash of their content: the first files of a folder may be of one class.
+    """`number` of the images (N, C, H, W), ordered by a hash of their content: the first files of a folder may be of one class.
 
     Raises UserError if there are fewer.
     """
     if len(images) < number:
         raise UserError(f"there are {len(images):,} images, and the protocol takes {number:,}")
-    return images if len(images) == number else images[content_order(images)[:number]]
+    return images[content_order(images)[:number]]
+
+
+def everything(images: Tensor, data: ArenaDataModule) -> dict[str, int]:
+    """The options under which all images and all test examples count."""
+    return {"evidence.samples.num_samples": len(images), "evidence.examples.num_test": data.test.size}
+
+
+def number_of_images(metrics: Sequence[str], options: Options | None) -> int:
+    """The largest number of images that one of these metrics takes."""
+    used = [each.evidence for name, each in asked(metrics, options).items() if about_images(name)]
+    return max((each[Samples].num_samples for each in used if Samples in each), default=0)
 
 
 def identity(images: Tensor, number: int) -> dict[str, Any]:
@@ -106,11 +121,11 @@ def score(
     settings: EvaluationSettings,
     options: Options | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Records of the metrics on `settings.num_samples` of the images (`chosen`); null for metrics that need a model.
+    """Records of the metrics on as many of the images (`chosen`) as each takes; null for metrics that need a model.
 
-    options: the metrics' own, metric -> option -> value.
+    options: `evidence.<kind>.<option>` and `metric.<name>.<option>` -> value.
     """
-    images = chosen(images, settings.num_samples)
+    images = chosen(images, number_of_images(metrics, options))
     answerable = [name for name in metrics if about_images(name)]
     model = ImportedSamples(images, data.spec).eval()
     found = evaluate(model, data, answerable, settings, options).metrics

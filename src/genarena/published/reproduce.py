@@ -15,7 +15,7 @@ import torch
 from genarena import config
 from genarena.build import build
 from genarena.errors import ArenaError, UserError
-from genarena.evaluation.asked import load_metric
+from genarena.evaluation.asked import load_metric, options_of
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import FeatureSettings
@@ -23,7 +23,7 @@ from genarena.files import foreign
 from genarena.files.atomic import replace_atomically
 from genarena.options.overrides import written
 from genarena.published.experiment import setting
-from genarena.published.imported import ImportedReference, score
+from genarena.published.imported import ImportedReference, everything, score
 from genarena.run import run
 from genarena.runs import results
 from genarena.runs.folder import RunFolder
@@ -135,10 +135,9 @@ def _measured(cfg: dict[str, Any], wanted: Published, folder: RunFolder) -> dict
     device = "cuda" if torch.cuda.is_available() else "cpu"
     _, model = folder.rebuild(device)
     reference = _training_images(cfg)
-    settings = EvaluationSettings(
-        num_samples=reference.test.size, num_test=reference.test.size, features=_networks(cfg)
-    )
-    found = evaluate(model, reference, [wanted.metric], settings, cfg["metric"], cfg["seed"])
+    settings = EvaluationSettings(features=_networks(cfg))
+    options = options_of(cfg) | everything(reference.test.x, reference)
+    found = evaluate(model, reference, [wanted.metric], settings, options, cfg["seed"])
     return {**found.metrics[wanted.metric], "split": "train + val"}
 
 
@@ -170,8 +169,7 @@ def _probe(cfg: dict[str, Any], wanted: Published) -> None:
     images = _training_images(cfg)
     few = ImportedReference(images.test.x[:4], images.spec)
     few.setup()
-    record = score(few.test.x, few, ["kid"], EvaluationSettings(num_samples=4, num_test=4, features=_networks(cfg)))[
-        "kid"
-    ]
+    settings = EvaluationSettings(features=_networks(cfg))
+    record = score(few.test.x, few, ["kid"], settings, everything(few.test.x, few))["kid"]
     if record["value"] is None:
         raise UserError(f"{wanted.metric} cannot be measured: {record['reason']}")

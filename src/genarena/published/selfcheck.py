@@ -16,7 +16,7 @@ from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import FeatureSettings
 from genarena.published import density_checks, likelihood_checks, quality_checks, sample_checks
 from genarena.published.checks import Check, Checks, Missing
-from genarena.published.imported import ImportedReference, score
+from genarena.published.imported import ImportedReference, everything, score
 from genarena.spec import DataSpec
 
 CIFAR10_TRAIN_TEST_FID = 3.15  # 3.1508 by the official TensorFlow code; ports give 3.1457 to 3.1525
@@ -47,10 +47,10 @@ def fid_of_cifar10(root: str, networks: FeatureSettings) -> Iterator[Check | Mis
         yield Missing(title, f"needs all of CIFAR-10; {folder} has {data.part()}")
         return
     train = torch.cat([data.train.x, data.val.x])
-    settings = EvaluationSettings(num_samples=len(train), num_test=data.test.size, features=networks)
+    settings = EvaluationSettings(features=networks)
     reference = ImportedReference(data.test.x, data.spec)
     reference.setup()
-    record = score(train, reference, ["fid"], settings)["fid"]
+    record = score(train, reference, ["fid"], settings, everything(train, reference))["fid"]
     if record["value"] is None:
         yield Missing(title, record["reason"])
     else:

@@ -14,7 +14,7 @@ from genarena.runs.lock import locked
 from genarena.runs.same_data import is_same
 
 # Runs with equal values of these are the same experiment. `extended`: earlier budgets of a run whose budget was changed.
-SETTING = ("model", "data", "budget", "evaluation", "metrics", "metric", "seed", "extended")
+SETTING = ("model", "data", "budget", "evaluation", "evidence", "metrics", "metric", "seed", "extended")
 EXACTLY = (*SETTING, "callbacks", "trainer")  # equal values of these: the same job, trained in the same way
 LEFT_OUT = {  # options that change no result: paths, and what is displayed
     "data": ("mirror", "num_workers", "timeout"),  # `root` is not left out: another folder may contain other images

@@ -133,7 +133,7 @@ def _refuse_other_data(stored: dict[str, Any], data_id: str, path: Path) -> None
 
 def _refuse_other_evaluation(stored: dict[str, Any], resolved: dict[str, Any], path: Path) -> None:
     """Raise UserError if metrics or evaluation differ. The row of a finished run keeps its metrics."""
-    for part in ("metrics", "metric", "evaluation"):
+    for part in ("metrics", "evidence", "metric", "evaluation"):
         there, here = (_own(cfg.get(part), LEFT_OUT.get(part, ())) for cfg in (stored, resolved))
         if there != here:
             wanted = f" metrics=[{','.join(resolved['metrics'])}]" if part == "metrics" else ""

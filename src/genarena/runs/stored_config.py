@@ -21,7 +21,7 @@ from genarena.trust import refuse_foreign, stored_overrides
 SIZE = 100_000  # bytes; usually about five thousand
 DEPTH = 30  # levels of nested lists and mappings
 # largest whole number in each part of a configuration
-LARGEST = {"model": 10**6, "evaluation": 10**7, "metric": 10**7, "data": 10**9}
+LARGEST = {"model": 10**6, "evaluation": 10**7, "evidence": 10**7, "metric": 10**7, "data": 10**9}
 OPENS = (
     yaml.BlockMappingStartToken,
     yaml.BlockSequenceStartToken,

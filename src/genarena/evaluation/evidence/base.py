@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,21 +22,23 @@ def piece(make: Callable) -> Callable:
 class Kind:
     """One kind of evidence. Tensors are on the CPU. A piece that cannot be made raises `Unavailable` with the reason.
 
-    Settings: the kind's own options, which are options of every metric that uses the kind.
-    reads: piece -> names of the shared settings that it reads itself and that change its numbers.
-    `self.settings` are the kind's own settings, `self.shared` those that all kinds share.
+    Settings: its options, `evidence.<file>.<field>`, which a metric that uses the kind may have as `metric.<name>.<field>`.
     in_chosen_space: whether it uses features of the network that `features.space` names.
     network: the network whose features it always uses.
     """
 
     Settings: ClassVar[type[Settings] | None] = None
-    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     in_chosen_space: ClassVar[bool] = False
     network: ClassVar[str | None] = None
 
     def __init__(self, subject: Subject, settings: Any, get: Callable[[str], Any]) -> None:
         """settings: an object of `Settings`, or None. get: gives another piece by its name, and makes it if necessary."""
-        self.subject, self.settings, self.shared, self.get = subject, settings, subject.settings, get
+        self.subject, self.settings, self.get = subject, settings, get
+
+    @classmethod
+    def file(cls) -> str:
+        """The name of its file, which is that of its options."""
+        return cls.__module__.rpartition(".")[2]
 
     @classmethod
     def pieces(cls) -> dict[str, list[str]]:
@@ -49,8 +51,13 @@ class Kind:
 
     @classmethod
     def asks(cls, piece: str, settings: EvaluationSettings, spec: DataSpec | None) -> list[str]:
-        """Names of the pieces that a piece gets by `self.get`, under these shared settings and for this data."""
+        """Names of the pieces that a piece gets by `self.get`, under these settings and for this data. What it gets must not
+        depend on options that the piece itself does not depend on."""
         return []
+
+    @classmethod
+    def check(cls, settings: Any, spec: DataSpec) -> None:
+        """Raise ValueError, which begins with `<field>=<value>`, for settings that do not fit such data."""
 
     def facts(self, piece: str) -> dict[str, Any]:
         """Facts for the record of a metric that used this piece; JSON-able."""

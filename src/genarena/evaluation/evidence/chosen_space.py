@@ -19,20 +19,19 @@ class ChosenSpace(Kind):
 
     @classmethod
     def asks(cls, piece: str, settings: EvaluationSettings, spec: DataSpec | None) -> list[str]:
-        if piece == "train_features":
+        if piece == "train_features" or (spec is not None and not spec.is_image):
             return []
-        whose = piece.partition("_")[0]
-        return [f"{whose}_{settings.features.space_for(spec)}" if spec is None or spec.is_image else whose]
+        return [f"{piece.partition('_')[0]}_{settings.features.space_for(spec)}"]
 
     @piece
-    def real_features(self) -> Tensor:
+    def real_features(self, real: Tensor) -> Tensor:
         """(N, F), of test examples."""
-        return self.get(self._source("real"))
+        return self._features("real", real)
 
     @piece
-    def fake_features(self) -> Tensor:
+    def fake_features(self, fake: Tensor) -> Tensor:
         """(N, F), of samples."""
-        return self.get(self._source("fake"))
+        return self._features("fake", fake)
 
     @piece
     def train_features(self, train: Tensor) -> Tensor:
@@ -40,7 +39,7 @@ class ChosenSpace(Kind):
         self._refuse_sound()
         if not self.subject.data.spec.is_image:
             return train
-        if self.shared.features.space == "auto" and self._space != "domain" and len(train) > MOST_UNASKED:
+        if self.subject.settings.features.space == "auto" and self._space != "domain" and len(train) > MOST_UNASKED:
             raise Unavailable(
                 f"features of {len(train):,} training images by a large network are made only if they are asked for: "
                 f"features.space={self._space}"
@@ -49,21 +48,17 @@ class ChosenSpace(Kind):
 
     @property
     def _space(self) -> str:
-        return self.shared.features.space_for(self.subject.data.spec)
+        return self.subject.settings.features.space_for(self.subject.data.spec)
 
     def _refuse_sound(self) -> None:
         if self.subject.data.spec.is_sound:
             raise Unavailable(f"features are of images and vectors, and {self.subject.data.name} is sound")
 
-    def _source(self, whose: str) -> str:
-        """The name of the piece that has these features. Raises Unavailable for sound."""
+    def _features(self, whose: str, x: Tensor) -> Tensor:
         self._refuse_sound()
-        if not self.subject.data.spec.is_image:
-            return whose
-        return f"{whose}_{self._space}"
+        return self.get(f"{whose}_{self._space}") if self.subject.data.spec.is_image else x
 
     def facts(self, piece: str) -> dict[str, Any]:
-        split = {"split": self.subject.split_name(self.shared.num_test)} if piece == "real_features" else {}
         if not self.subject.data.spec.is_image:
-            return split | {"backbone": {"name": "identity"}}
-        return split | self.subject.networks.facts(self._space) | {"space": self._space}
+            return {"backbone": {"name": "identity"}}
+        return self.subject.networks.facts(self._space) | {"space": self._space}

@@ -1,7 +1,6 @@
 """How near samples and test examples are to training examples, as pixels or vectors."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -41,6 +40,3 @@ class Nearness(Kind):
         kept = Shelf(self.subject.data.facts["id"]).under(queries)
         name = f"closeness-{len(train)}-shift{shift}-peers{PEERS}"
         return Closeness(*kept(name, lambda: list(closeness(queries, train, shift, device))))
-
-    def facts(self, piece: str) -> dict[str, Any]:
-        return {"split": self.subject.split_name(self.shared.num_test)} if piece == "real_closeness" else {}

@@ -1,41 +1,37 @@
-"""Examples of the data set: integer levels, or floats for continuous data."""
+"""Held-out examples of the data set: integer levels, or floats for continuous data."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from genarena.data.batches import Split
 from genarena.evaluation.evidence.base import Kind, piece
-from genarena.metrics.base import Unavailable
-from genarena.spec import DataSpec
-from genarena.statistics.rows import content_order
+from genarena.options.settings import Settings
+from genarena.options.values import Count
+
+
+@dataclass(frozen=True)
+class ExamplesSettings(Settings):
+    """num_test: largest number of test examples, drawn with a fixed seed."""
+
+    num_test: Count = 10_000
 
 
 class Examples(Kind):
-    """The test split (or the one that `split` names), and the examples that training may have shown."""
+    """The test split, or the one that `evaluation.split` names."""
 
-    reads = {"real": ("num_test",)}
-
-    @piece
-    def spec(self) -> DataSpec:
-        return self.subject.data.spec
+    Settings = ExamplesSettings
 
     @piece
-    def real(self) -> Tensor:
+    def test(self) -> Split:
+        """Test examples, with their conditions."""
+        return self.subject.test(self.settings.num_test)
+
+    @piece
+    def real(self, test: Split) -> Tensor:
         """Test examples (N, *shape)."""
-        return self.subject.test(self.shared.num_test).x
-
-    @piece
-    def train(self) -> Tensor:
-        """All examples that training may have shown (N, *shape)."""
-        data = self.subject.data
-        if data.seen is None:
-            raise Unavailable(f"{data.name} {data.unseen}")
-        return data.seen
-
-    @piece
-    def train_order(self, train: Tensor) -> Tensor:
-        """(N,) indices of the training examples in an order that depends on their content only."""
-        return content_order(train)
+        return test.x
 
     def facts(self, piece: str) -> dict[str, Any]:
-        return {"split": self.subject.split_name(self.shared.num_test)} if piece == "real" else {}
+        return {"split": self.subject.split_name(self.settings.num_test)} if piece == "test" else {}

@@ -15,29 +15,27 @@ class FreshExamples(Kind):
     """As many real examples as there are samples, none of which is in `real`: from the training split, else from the validation
     split, else from both. Which ones depends on the data set and on their number alone."""
 
-    reads = {"fresh": ("num_samples",)}
-
     @piece
-    def fresh(self) -> Fresh:
+    def fresh(self, num_samples: int) -> Fresh:
         """The examples, or why there are none. A metric has a value without them, so nothing is raised."""
-        count, pools = self.subject.num_samples, self._pools()
+        pools = self._pools(num_samples)
         for source, pool in pools.items():
-            if len(pool) >= count:
-                order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(1))[:count]
+            if len(pool) >= num_samples:
+                order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(1))[:num_samples]
                 rows = Lazy(pool.index[order], pool.make) if isinstance(pool, Lazy) else pool[order]
                 return Fresh(rows, source)
         there = ", ".join(f"{len(pool):,} in {source}" for source, pool in pools.items()) or "none"
-        return Fresh(None, reason=f"needs {count:,} real examples besides those of the metric; there are {there}")
+        return Fresh(None, reason=f"needs {num_samples:,} real examples besides those of the metric; there are {there}")
 
-    def _pools(self) -> dict[str, Tensor | Lazy]:
+    def _pools(self, num_samples: int) -> dict[str, Tensor | Lazy]:
         """Real examples that may be taken, by the name of their split."""
-        data, used = self.subject.data, self.shared.split
+        data, used = self.subject.data, self.subject.settings.split
         pools = {"train": data.shown_beside_samples, "val": data.val.x if used != "val" else None}
         held_out = getattr(data, used).x
         pools = {name: pool for name, pool in pools.items() if pool is not None and pool is not held_out}
         if len(pools) == 2 and all(isinstance(pool, Tensor) for pool in pools.values()):
             total = sum(map(len, pools.values()))
-            if max(map(len, pools.values())) < self.subject.num_samples <= total:
+            if max(map(len, pools.values())) < num_samples <= total:
                 pools["train and val"] = torch.cat(list(pools.values()))
         return pools
 
@@ -76,7 +74,7 @@ class FreshExamples(Kind):
     def fresh_features(self, fresh: Fresh) -> Fresh:
         """(N, F) in the space of `real_features`; vectors are their own features."""
         spec = self.subject.data.spec
-        return self._seen_by(self.shared.features.space_for(spec), fresh) if spec.is_image else fresh
+        return self._seen_by(self.subject.settings.features.space_for(spec), fresh) if spec.is_image else fresh
 
     def _seen_by(self, network: str, fresh: Fresh) -> Fresh:
         return _changed(

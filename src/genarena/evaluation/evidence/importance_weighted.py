@@ -27,8 +27,8 @@ class ImportanceWeighted(Kind):
     def iw_log_prob(self) -> Tensor:
         """(N,) float64 nats of `num_test` test examples."""
         self.subject.require_weights()
-        draws = self.settings.draws
-        return self.subject.log_prob(self.settings.num_test, draws, f"importance-weighted bound, k={draws}")
+        draws, split = self.settings.draws, self.subject.test(self.settings.num_test)
+        return self.subject.log_prob(split, draws, f"importance-weighted bound, k={draws}")
 
     def facts(self, piece: str) -> dict[str, Any]:
         draws, split = self.settings.draws, self.subject.split_name(self.settings.num_test)

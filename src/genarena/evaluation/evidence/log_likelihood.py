@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from genarena.data.batches import Split
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.likelihood import Likelihood
 from genarena.metrics.base import Unavailable
@@ -14,18 +15,16 @@ LEAST_SHARE = 0.25  # of chains that have to agree on log Z
 class LogLikelihood(Kind):
     """With one Monte-Carlo draw per example, if the model's `log_prob` draws."""
 
-    reads = {"log_prob": ("num_test",)}
-
     @piece
     def likelihood(self) -> Likelihood:
         """The kind of likelihood that the model has; an instance may have a weaker one than its class."""
         return self.subject.model.likelihood
 
     @piece
-    def log_prob(self) -> Tensor:
-        """(N,) float64 nats of the `real` examples. Raises Unavailable for an estimate whose log Z rests on few chains."""
+    def log_prob(self, test: Split) -> Tensor:
+        """(N,) float64 nats of test examples. Raises Unavailable for an estimate whose log Z rests on few chains."""
         self._require_chains()
-        return self.subject.log_prob(self.shared.num_test, 1, "log-likelihood")
+        return self.subject.log_prob(test, 1, "log-likelihood")
 
     @piece
     def log_prob_error(self) -> float:
@@ -49,5 +48,4 @@ class LogLikelihood(Kind):
     def facts(self, piece: str) -> dict[str, Any]:
         if piece != "log_prob":
             return {}
-        split = self.subject.split_name(self.shared.num_test)
-        return self.subject.given | {"split": split, "draws": 1, "estimator": self.subject.model.estimator(1)}
+        return self.subject.given | {"draws": 1, "estimator": self.subject.model.estimator(1)}

@@ -1,7 +1,8 @@
 """Samples of the model, and the time that they took."""
 
 import time
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +10,10 @@ from torch import Tensor
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.subject import ContractBroken
 from genarena.metrics.base import Unavailable
+from genarena.models.capabilities import Enumerates
+from genarena.options.settings import Settings
+from genarena.options.values import Count
+from genarena.spec import DataSpec
 from genarena.statistics.rows import content_order
 
 
@@ -20,15 +25,41 @@ class Drawn(NamedTuple):
     nonfinite: int
 
 
-class Samples(Kind):
-    """`num_samples` draws, in blocks."""
+@dataclass(frozen=True)
+class SamplesSettings(Settings):
+    """num_samples: number of samples drawn from the model. conditions: of the samples of a conditional model: "paired", those
+    of the split's examples in turn; or "prompted", a fixed list: all labels, or all single attributes, in turn."""
 
-    reads = {"drawn": ("num_samples", "conditions"), "conditions": ("conditions",)}
+    num_samples: Count = 10_000
+    conditions: Literal["paired", "prompted"] = "paired"
+
+
+class Samples(Kind):
+    """`num_samples` draws, in blocks: fewer samples are the first of more."""
+
+    Settings = SamplesSettings
+
+    @classmethod
+    def check(cls, settings: SamplesSettings, spec: DataSpec) -> None:
+        if settings.conditions != "prompted":
+            return
+        if spec.condition is None:
+            raise ValueError("conditions=prompted: models of this data have no condition (data.condition=label)")
+        try:
+            spec.condition.in_turn(1)
+        except ValueError as error:
+            raise ValueError(f"conditions=prompted: {error}") from error
 
     @piece
-    def drawn(self) -> Drawn:
+    def num_samples(self) -> int:
+        """How many samples are drawn: as many as asked for, or all of a model that has only finitely many."""
+        model, wanted = self.subject.model, self.settings.num_samples
+        return min(wanted, model.size) if isinstance(model, Enumerates) else wanted
+
+    @piece
+    def drawn(self, num_samples: int) -> Drawn:
         """All samples of the model, including those that are not finite."""
-        drawn = self.subject.blocks(self._draw, self.subject.sample_slices(), "samples")
+        drawn = self.subject.blocks(self._draw, self._blocks(num_samples), "samples")
         parts, seconds = zip(*drawn, strict=True)
         samples = torch.cat(parts)
         nonfinite = int((~torch.isfinite(samples.flatten(1))).any(dim=1).sum())
@@ -59,7 +90,7 @@ class Samples(Kind):
         count, model = len(drawn.samples), self.subject.model
         return {
             "n": count,
-            "batch_size": self.subject.sample_slices()[0].stop,
+            "batch_size": self._blocks(count)[0].stop,
             "seeds": dict(zip(("sample_seed", "run_seed"), self.subject.seeds, strict=True)),
             "nfe": model.nfe,
             "device": model.device.type,
@@ -69,8 +100,8 @@ class Samples(Kind):
 
     @piece
     def conditions(self, drawn: Drawn) -> Tensor:
-        """(N, ...) the conditions of the samples, paired or prompted (`evaluation.conditions`)."""
-        y = self.subject.conditions(0, len(drawn.samples))
+        """(N, ...) the conditions of the samples, paired or prompted."""
+        y = self._conditions(0, len(drawn.samples))
         if y is None:
             raise Unavailable(f"{self.subject.model_name} was trained without conditions (data.condition=label)")
         return y
@@ -80,14 +111,33 @@ class Samples(Kind):
         condition = self.subject.data.spec.condition
         if piece != "drawn" or condition is None:
             return {}
-        if self.shared.conditions == "prompted":
+        if self.settings.conditions == "prompted":
             return {"conditions": f"prompted: {condition.size} x {condition.kind}, in turn"}
-        return {"conditions": f"paired: {condition.kind} of the {self.shared.split} split, in turn"}
+        return {"conditions": f"paired: {condition.kind} of the {self.subject.settings.split} split, in turn"}
+
+    def _blocks(self, num_samples: int) -> list[slice]:
+        """A single block for a model whose samples must not repeat."""
+        whole = isinstance(self.subject.model, Enumerates)
+        return [slice(0, num_samples)] if whole else self.subject.slices(num_samples)
+
+    def _conditions(self, start: int, count: int) -> Tensor | None:
+        """Conditions of `count` samples from sample `start` on, on the CPU; None for an unconditional model.
+
+        Paired: sample i has that of test example i; if there are more samples than test examples, these start again.
+        Prompted: sample i has entry i of a fixed list.
+        """
+        condition = self.subject.data.spec.condition
+        if not condition:
+            return None
+        if self.settings.conditions == "prompted":
+            return condition.in_turn(start + count)[start:]
+        y = self.subject.held_out.y
+        return y[torch.arange(start, start + count) % len(y)]
 
     def _draw(self, block: slice) -> tuple[Tensor, float]:
         """A block of samples (count, *shape), and the seconds that they took."""
         count = block.stop - block.start
-        y = self.subject.conditions(block.start, count)
+        y = self._conditions(block.start, count)
         began = time.perf_counter()
         samples = self.subject.model.sample(count, None if y is None else y.to(self.subject.model.device))
         self._check(samples, count)

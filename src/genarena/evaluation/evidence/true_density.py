@@ -9,13 +9,11 @@ from genarena.metrics.base import Unavailable
 class TrueDensity(Kind):
     """Of data that is drawn from formulas (`toy2d`)."""
 
-    reads = {"true_log_prob": ("num_test",)}
-
     @piece
-    def true_log_prob(self) -> Tensor:
-        """(N,) float64 nats of the `real` examples."""
+    def true_log_prob(self, real: Tensor) -> Tensor:
+        """(N,) float64 nats of test examples."""
         data = self.subject.data
-        values = data.log_density(self.subject.test(self.shared.num_test).x)
+        values = data.log_density(real)
         if values is None:
             raise Unavailable(f"the density that {data.name} was drawn from is not known")
         return values
