@@ -20,16 +20,16 @@ from genarena.evaluation.weights import FeatureSettings
 from genarena.files.progress import Bars
 from genarena.spec import DataSpec
 from genarena.statistics.frechet import frechet_distance, gaussian_statistics
-from genarena.statistics.kernel import squared_mmd
+from genarena.statistics.kernel import cubic, two_sample
 from genarena.statistics.manifolds import Manifolds
 
 ROUNDS = 2
+SIZES = ((3_000, 2_048), (10_000, 64))  # examples, features
 
 
-def neighbours() -> str:
+def neighbours(sizes: tuple[tuple[int, int], ...] = SIZES) -> str:
     """Precision, recall, density and coverage, which `prdc` computes for one k, and we for k = 3 and 5 together."""
-    lines = [_neighbours(num, features) for num, features in ((3_000, 2_048), (10_000, 64))]
-    return "\n".join(lines)
+    return "\n".join(_neighbours(num, features) for num, features in sizes)
 
 
 def _neighbours(num: int, features: int) -> str:
@@ -57,22 +57,22 @@ def kernel_distance(num: int = 3_000, features: int = 2_048) -> str:
     from torch_fidelity.metric_kid import kid_features_to_metric
 
     real, fake = _drawn(num, features, 0), 1.02 * _drawn(num, features, 1)
-    seconds, found = _cpu(lambda: squared_mmd(real, fake))
-    options = {"kid_subsets": 1, "kid_subset_size": num, "verbose": False}
-    other, theirs = _cpu(
-        lambda: kid_features_to_metric(fake.double(), real.double(), **options)["kernel_inception_distance_mean"]
-    )
+    seconds, found = _cpu(lambda: two_sample(real, fake, cubic).value)
+    options, given = {"kid_subsets": 1, "kid_subset_size": num, "verbose": False}, (fake.double(), real.double())
+    other, theirs = _cpu(lambda: kid_features_to_metric(*given, **options)["kernel_inception_distance_mean"])
     return _line(f"kid, {num:,} x {features:,}", seconds, "torch-fidelity", other, _apart([found], [theirs]))
 
 
 def frechet(num: int = 3_000, features: int = 2_048) -> str:
-    """FID from given features: means, covariances, distance."""
+    """FID from given features: means, covariances, distance; torch-fidelity is given float64, in which we compute."""
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
     real, fake = _drawn(num, features, 0), 1.02 * _drawn(num, features, 1)
 
+    given = [rows.double() for rows in (fake, real)]
+
     def theirs() -> float:
-        statistics = [fid_features_to_statistics(rows) for rows in (fake, real)]
+        statistics = [fid_features_to_statistics(rows) for rows in given]
         return fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
 
     seconds, found = _cpu(lambda: frechet_distance(*gaussian_statistics(real), *gaussian_statistics(fake)))
