@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
+from genarena.config import CONF
 from genarena.evaluation.asked import asked, load_metric, needed
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.evidence.base import used
 from genarena.evaluation.gathered import Evidence
 from genarena.evaluation.protocol import protocol
+from genarena.leaderboard.ranking import DISTANCES
 from genarena.metrics import names, options
 from genarena.metrics.base import ArenaMetric
 from genarena.options.values import hints, is_known
@@ -147,6 +150,28 @@ def test_the_command_line_reads_the_options_from_the_source(name: str) -> None:
 def test_the_record_has_the_settings_as_used(name: str, records: Records) -> None:
     if records[name]["value"] is not None:
         assert records[name].get("settings", {}) == asked([name], OPTIONS)[name].settings
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_metric_of_two_sets_says_what_real_data_score(name: str, records: Records) -> None:
+    """An arrow up would reward samples at the modes: of half the spread of the data they have several times its density."""
+    asks, metric = " ".join(needed(load_metric(name))), load_metric(name)
+    if "fake" not in asks or not ("real" in asks or "train" in asks):
+        return
+    if records[name]["value"] is not None:
+        assert "real" in records[name] and ("real_from" in records[name] or records[name]["real_reason"])
+    if not name.startswith(
+        ("fid", "fd_", "kid", "kd_", "class_", "energy_")
+    ):  # distances, and a share of right answers
+        assert metric.towards_real
+
+
+def test_every_budget_has_a_distance_that_its_numbers_of_examples_allow() -> None:
+    """Models without a likelihood are compared by it."""
+    for path in sorted((CONF / "budget").glob("*.yaml")):
+        budget = yaml.safe_load(path.read_text())["budget"]
+        enough = min(budget["num_samples"], budget["num_test"])
+        assert any(load_metric(name).min_examples <= enough for name in budget["metrics"] if name in DISTANCES), path
 
 
 def test_values_lie_in_the_range_of_their_metric(records: Records) -> None:
