@@ -131,10 +131,8 @@ def evaluate(
     """Measure metrics of a model, in eval mode, on the test split of a data set.
 
     data: a name of conf/data, or a data set. metrics: names of the files in genarena/metrics.
-    options: of evidence and of single metrics, e.g. {"evidence.samples.num_samples": 500, "evidence.examples.num_test": 500,
-        "metric.iw_nll_nats.draws": 100}; default: 10,000 samples and test examples.
-    settings: the split, the seed of sampling and the networks of features; default: those of a run.
-    run_seed: of the training; samples depend on it too.
+    options: of evidence and of single metrics, e.g. {"evidence.samples.num_samples": 500, "metric.fid.num_samples": 50000}.
+    settings: the split, the seed of sampling and the networks. run_seed: of the training; samples depend on it too.
 
     Returns a record per metric: `value`, `unit`, `n` and more, or `value` None and the `reason`. Raises ValueError for a
     model in training mode, UserError for a metric or an option that does not exist, or data of another shape than the model's.
