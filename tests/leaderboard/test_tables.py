@@ -131,6 +131,16 @@ def scored_again(tmp_path: Path, row: dict, sample_seed: int, value: float, **se
     write_sealed(folder / f"{sample_seed}-{value}.json", again)
 
 
+def test_the_terminal_shows_what_ranks_and_why_a_line_has_no_rank(tmp_path: Path) -> None:
+    kernel = {"kd_domain": {"value": 2.0, "n": 100, "higher_is_better": False, "title": "KD domain"}}
+    rows = [make_row(model, seed=seed, metrics=kernel) for model in ("vae", "glow") for seed in range(2)]
+    (table,) = tables(tmp_path, *rows)
+    shown = formats.terminal(table)
+    assert table.ranked_by == "kd_domain"
+    assert [str(column.header) for column in shown.columns] == ["rank", "model", "KD domain ↓", "Training (s)"]
+    assert str(shown.caption) == "glow, vae: not ranked: it takes 3 training seeds to tell models apart, here: 2"
+
+
 def test_sampling_seeds_stand_apart(tmp_path: Path) -> None:
     row = with_protocol(make_row(value=1.0), num_samples=5)
     write_rows(tmp_path, [row])

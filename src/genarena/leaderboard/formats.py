@@ -18,6 +18,21 @@ LEGEND = (
     "the 95% interval of seeds, samples and test examples. = exact, ≤ bound, ~ estimate."
 )
 
+TERMINAL = (  # the columns of a table in the terminal, beside the ranking one
+    "bits_per_dim",
+    "nll_nats",
+    "iw_nll_nats",
+    "fid",
+    "fd_domain",
+    "recall",
+    "precision",
+    "coverage",
+    "class_histogram_kl",
+    "nearest_neighbour_ratio",
+    "kl_to_truth_nats",
+    "train_seconds",
+)
+
 
 def heading(column: Column) -> str:
     """Title, unit, and an arrow for the better direction: up, down, or to the value of real data."""
@@ -178,22 +193,19 @@ def as_json(tables: list[Table]) -> str:
 
 
 def terminal(table: Table) -> RichTable:
-    """The table with the most important columns, to fit a terminal. The page has all columns."""
-    wanted = (
-        "bits_per_dim",
-        "nll_nats",
-        "iw_nll_nats",
-        "fid",
-        "fd_domain",
-        "recall",
-        "precision",
-        "coverage",
-        "class_histogram_kl",
-        "nearest_neighbour_ratio",
-        "train_seconds",
+    """The table with the ranking column and the most important others, to fit a terminal. The page has all columns.
+
+    Beneath it is why lines have no rank.
+    """
+    columns = [column for column in table.columns if column.key in (table.ranked_by, *TERMINAL)]
+    reasons: dict[str, list[str]] = {}
+    for line in table.lines:
+        if line.rank_note.startswith("not ranked"):
+            reasons.setdefault(line.rank_note, []).append(line.name)
+    why = "\n".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    rich = RichTable(
+        title=Text(caption(table)), title_justify="left", caption=Text(why) if why else None, caption_justify="left"
     )
-    columns = [column for column in table.columns if column.key in wanted]
-    rich = RichTable(title=Text(caption(table)), title_justify="left")
     rich.add_column("rank", justify="right")
     rich.add_column("model", no_wrap=True)
     for column in columns:
