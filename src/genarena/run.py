@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genarena.build import build
 from genarena.data.base import ArenaDataModule
-from genarena.errors import DiskFull, Diverged, printable
+from genarena.errors import DiskFull, Diverged, UserError, printable
 from genarena.evaluation import cost, memory, samplers
 from genarena.evaluation.asked import asked, options_of
 from genarena.evaluation.evaluate import evaluate, protocol
@@ -224,6 +224,10 @@ def prepare(model: GenerativeModel, data: ArenaDataModule) -> None:
     if isinstance(model, TwoStage):
         model.first_stage.check_data(data.facts["id"])
     if isinstance(model, Withholds):
+        if model.family != "baseline":
+            raise UserError(
+                f"{type(model).__name__} asks for validation examples, which only a reference (family baseline) gets"
+            )
         model.withhold(data.val.x)
 
 

@@ -69,6 +69,21 @@ def test_a_shifted_copy_is_a_copy(down: int, right: int) -> None:
     assert "alarm" not in record
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_copy_of_a_held_out_example_is_a_copy(share: float) -> None:
+    """To the training examples it is as new as a test example."""
+    train, held_out, fake = blobs(400, 0), blobs(300, 1), blobs(200, 2)
+    copied = int(share * 200)
+    fake[:copied] = held_out[:copied].roll(1, 3)
+    metric = NearestNeighbourRatio()
+    held = (closeness(rows, held_out, 1) for rows in (fake, train[:200]))
+    metric.update(closeness(fake, train, 1), closeness(held_out, train, 1), train, *held)
+    assert metric.compute() == pytest.approx(1.0, abs=0.15)
+    record = metric.record()
+    assert ("of a validation or test example" in record.get("alarm", "")) == (share > 0)
+    assert record["held_out_close"] == pytest.approx(share, abs=0.05)
+
+
 def test_distances_under_shifts_are_those_of_plain_loops() -> None:
     queries, train = images(6, 0, side=5), images(9, 1, side=5)
     padded = torch.nn.functional.pad(train.double(), (1, 1, 1, 1), value=torch.nan)

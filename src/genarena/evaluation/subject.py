@@ -10,6 +10,7 @@ from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.evaluation.blocks import blocks_of
 from genarena.evaluation.networks import Networks
+from genarena.evaluation.possible import refuse_impossible
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.files.progress import Bars
 from genarena.likelihood import Likelihood
@@ -81,7 +82,7 @@ class Subject:
 
     def log_prob(self, split: Split, draws: int, title: str) -> Tensor:
         """(N,) float64 nats of these examples, with `draws` Monte-Carlo draws each. Raises Unavailable if the model has no
-        likelihood, ContractBroken for another shape."""
+        likelihood, or values that no likelihood can have; ContractBroken for another shape."""
         if self.model.likelihood is Likelihood.NONE:
             raise Unavailable(f"{self.model_name} has no likelihood")
 
@@ -93,7 +94,12 @@ class Subject:
                 raise ContractBroken(f"{self.model_name}.log_prob gave shape {shape}, expected {(part.size,)}")
             return values.double()
 
-        return torch.cat(self.blocks(values, self.slices(split.size), title))
+        return self.possible(torch.cat(self.blocks(values, self.slices(split.size), title)), split)
+
+    def possible(self, log_prob: Tensor, split: Split) -> Tensor:
+        """Log-probabilities (N,) of a split. Raises Unavailable for values that none can have."""
+        refuse_impossible(log_prob, split, self.data, self.model.likelihood)
+        return log_prob
 
     def slices(self, count: int) -> list[slice]:
         """The blocks (`genarena.evaluation.blocks`) of `count` samples or examples of this data."""

@@ -5,10 +5,12 @@ compare the same two sets of distances with a rank test; the ratio of medians sh
 compared at shifts by up to a pixel as well, or a copy that is shifted by one would pass as new.
 
 The alarm follows Carlini et al. 2023 (arXiv 2301.13188, sec. 4.2): a copy is much nearer to one training example than to the
-50th nearest, which samples that are blurred or plain are not. How much nearer is measured on test examples.
+50th nearest, which samples that are blurred or plain are not. How much nearer is measured on test examples. Copies of
+validation and test examples are found in the same way. Not found are copies that are mirrored, shifted by more than `shift`, or
+have as much noise as examples differ by.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +23,42 @@ CLOSE = 0.5  # largest share of the usual distance at which a sample counts as c
 QUANTILE = 0.01  # and at most this share of the test examples may be as close
 
 MORE = 0.03  # an alarm needs this larger a share of close samples than of close test examples
+
+
+class _Near(NamedTuple):
+    """How many of n samples and of m real examples are much nearer to one of some examples than to others of these: at most
+    `threshold` of the usual distance away."""
+
+    close: int
+    n: int
+    close_real: int
+    m: int
+    threshold: float
+
+    @classmethod
+    def of(cls, fake: Closeness, real: Closeness) -> "_Near":
+        sides = [torch.where(side.usual > 0, side.nearest / side.usual, 0.0) for side in (fake, real)]
+        threshold = min(CLOSE, sides[1].sort().values[int(QUANTILE * len(sides[1]))].item())
+        close = [int(((side < threshold) if threshold else (side == 0)).sum()) for side in sides]
+        return cls(close[0], len(sides[0]), close[1], len(sides[1]), threshold)
+
+    @property
+    def share(self) -> float:
+        return self.close / self.n
+
+    @property
+    def usual(self) -> float:
+        return self.close_real / self.m
+
+    def alarm(self, of: str, real: str) -> dict[str, str]:
+        """`alarm`, if the samples are copies. of: what these examples are. real: what the others are."""
+        chance = excess(self.close, self.n, self.close_real, self.m)
+        if chance >= CHANCE or self.share < self.usual + MORE:
+            return {}
+        return {
+            "alarm": f"{100 * self.share:.0f}% of the samples, and {100 * self.usual:.1f}% of the {real} examples, are nearly "
+            f"copies of a {of} example (p < {CHANCE:g})"
+        }
 
 
 class NearestNeighbourRatio(ArenaMetric):
@@ -38,10 +76,20 @@ class NearestNeighbourRatio(ArenaMetric):
         super().__init__()
         self.fake: Closeness | None = None
         self.real: Closeness | None = None
+        self.held_out: tuple[Closeness, Closeness] | None = None
 
-    def update(self, fake_closeness: Closeness, real_closeness: Closeness, train: Tensor) -> None:
-        """How close samples (n,) and test examples (m,) are to the training examples (N, *shape)."""
+    def update(
+        self,
+        fake_closeness: Closeness,
+        real_closeness: Closeness,
+        train: Tensor,
+        fake_held_out: Closeness | None = None,
+        fresh_held_out: Closeness | None = None,
+    ) -> None:
+        """How close samples (n,) and test examples (m,) are to the training examples (N, *shape); and samples and training
+        examples to validation and test examples."""
         self.fake, self.real, self.num_train = fake_closeness, real_closeness, len(train)
+        self.held_out = None if fresh_held_out is None else (fake_held_out, fresh_held_out)
 
     def compute(self) -> float:
         median = self.real.nearest.quantile(0.5)
@@ -51,10 +99,11 @@ class NearestNeighbourRatio(ArenaMetric):
 
     def record(self) -> dict[str, Any]:
         """`copies`: share of the samples that equal a training example, shifted or not; `close`: share of those much nearer to
-        one example than to others; with `_real` the shares of the test examples."""
+        one example than to others; with `_real` the shares of the test examples. `held_out_close`: much nearer to one
+        validation or test example than to others; with `_real` the share of the training examples."""
         fake, real = self.fake, self.real
-        close, close_real, threshold = self._close()
-        return {
+        near = _Near.of(fake, real)
+        found = {
             "n": len(fake.nearest),
             "n_real": len(real.nearest),
             "n_train": self.num_train,
@@ -64,28 +113,15 @@ class NearestNeighbourRatio(ArenaMetric):
             "median_distance": fake.nearest.quantile(0.5).item(),
             "copies": (fake.nearest == 0).double().mean().item(),
             "copies_real": (real.nearest == 0).double().mean().item(),
-            "close": close / len(fake.nearest),
-            "close_real": close_real / len(real.nearest),
-            "close_below": threshold,
-        } | self._alarm(close, close_real)
-
-    def _close(self) -> tuple[int, int, float]:
-        """How many samples and test examples are close to an example, and the largest share of the usual distance for it."""
-        fake, real = (torch.where(side.usual > 0, side.nearest / side.usual, 0.0) for side in (self.fake, self.real))
-        threshold = min(CLOSE, real.sort().values[int(QUANTILE * len(real))].item())
-        if threshold == 0:
-            return int((fake == 0).sum()), int((real == 0).sum()), threshold
-        return int((fake < threshold).sum()), int((real < threshold).sum()), threshold
-
-    def _alarm(self, close: int, close_real: int) -> dict[str, str]:
-        n, m = len(self.fake.nearest), len(self.real.nearest)
-        chance = excess(close, n, close_real, m)
-        if chance >= CHANCE or close / n < close_real / m + MORE:
-            return {}
-        return {
-            "alarm": f"{100 * close / n:.0f}% of the samples, and {100 * close_real / m:.1f}% of the test examples, are nearly "
-            f"copies of a training example (p < {CHANCE:g})"
+            "close": near.share,
+            "close_real": near.usual,
+            "close_below": near.threshold,
         }
+        if self.held_out is None:
+            return found | near.alarm("training", "test")
+        held_out = _Near.of(*self.held_out)
+        found |= {"held_out_close": held_out.share, "held_out_close_real": held_out.usual}
+        return found | held_out.alarm("validation or test", "training") | near.alarm("training", "test")
 
     def _standard_error(self) -> float:
         """Bootstrap over samples and over test examples."""

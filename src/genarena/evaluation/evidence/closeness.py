@@ -1,15 +1,20 @@
-"""How near samples and test examples are to training examples, as pixels or vectors."""
+"""How near samples and test examples are to training examples, and samples to held-out examples, as pixels or vectors."""
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.shelf import Shelf
+from genarena.metrics.base import Fresh
+from genarena.models.capabilities import Withholds
 from genarena.options.settings import Settings
 from genarena.options.values import Count, Whole
 from genarena.statistics.copying import PEERS, Closeness, closeness
 from genarena.statistics.rows import content_order
+
+MOST = 10_000  # validation examples that are looked through
 
 
 @dataclass(frozen=True)
@@ -40,3 +45,27 @@ class Nearness(Kind):
         kept = Shelf(self.subject.data.facts["id"]).under(queries)
         name = f"closeness-{len(train)}-shift{shift}-peers{PEERS}"
         return Closeness(*kept(name, lambda: list(closeness(queries, train, shift, device))))
+
+    @piece
+    def fake_held_out(self, fake: Tensor, real: Tensor, fake_order: Tensor) -> Closeness:
+        """Of samples to validation and test examples, from which no model may learn."""
+        queries = fake[fake_order[: self.settings.queries]]
+        return closeness(queries, self._held_out(real), self.settings.shift, self.subject.model.device)
+
+    @piece
+    def fresh_held_out(self, real: Tensor, fresh: Fresh) -> Closeness | None:
+        """The same of training examples in place of samples; None if there are too few."""
+        if fresh.rows is None or fresh.source != "train":
+            return None
+        queries, examples = fresh.rows[: self.settings.queries], self._held_out(real)
+        shift, device = self.settings.shift, self.subject.model.device
+        kept = Shelf(self.subject.data.facts["id"]).under(queries, examples)
+        name = f"closeness-held-out-shift{shift}-peers{PEERS}"
+        return Closeness(*kept(name, lambda: list(closeness(queries, examples, shift, device))))
+
+    def _held_out(self, real: Tensor) -> Tensor:
+        """Test examples, and the validation examples, unless they are these or were given to a reference on purpose."""
+        model = self.subject.model
+        if self.subject.settings.split == "val" or isinstance(model, Withholds):
+            return real
+        return torch.cat([real, self.subject.data.val.x[:MOST]])

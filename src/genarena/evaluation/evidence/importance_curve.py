@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genarena.evaluation.evidence.base import Kind, piece
+from genarena.likelihood import log_mean_exp
 from genarena.options.settings import Settings
 from genarena.options.values import Count, refusal
 
@@ -50,7 +51,9 @@ class ImportanceCurve(Kind):
             return self.subject.model.log_weights(x, y, num_samples=block.stop - block.start).flatten()
 
         chunks = self.subject.blocks(weights, jobs, f"importance weights, k={draws}")
-        return torch.cat(chunks).double().view(split.size, draws).T
+        found = torch.cat(chunks).double().view(split.size, draws).T
+        self.subject.possible(log_mean_exp(found), split)
+        return found
 
     def facts(self, piece: str) -> dict[str, Any]:
         draws, split = self.settings.k[-1], self.subject.split_name(self.settings.num_test)

@@ -51,7 +51,8 @@ class ProbabilityFlow(Kind):
         parts = self.subject.blocks(solved, range(0, split.size, BATCH), f"probability flow, batches of {BATCH}")
         values, facts = zip(*parts, strict=True)
         evaluations = sum(fact["nfe"] for fact in facts) / len(facts)
-        return torch.cat(values).double(), facts[0] | {"nfe": evaluations, "batch_size": BATCH}
+        log_prob = self.subject.possible(torch.cat(values).double(), split)
+        return log_prob, facts[0] | {"nfe": evaluations, "batch_size": BATCH}
 
     @piece
     def ode_log_prob(self, ode_solution: Solution) -> Tensor:
