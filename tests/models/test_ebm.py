@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from genarena.config import compose
 from genarena.models.energy.annealed_importance_sampling import Partition
 from genarena.models.energy.ebm import EBM
 from genarena.models.energy.langevin import Langevin
@@ -211,6 +212,7 @@ def test_ranked_samples_start_at_noise_and_need_no_chain_of_training() -> None:
     assert ((samples.var(0) / variance).log().abs() < 5.0 * (2.0 / 4000) ** 0.5).all()
     model.use(Langevin(steps=60, start="buffer"))
     assert model.nfe == 60 and not model.sample(5).isfinite().any()
+    assert compose(["model=ebm", "data=toy2d"]).model.sampler.start == "noise"
 
 
 def test_trained_on_two_dimensions_it_finds_the_density() -> None:
