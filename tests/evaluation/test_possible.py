@@ -18,7 +18,7 @@ from genarena.metrics.base import Unavailable
 from genarena.models.baseline.uniform import Uniform
 
 METRICS = ["bits_per_dim", "nll_nats"]
-ALL = EvaluationSettings(num_samples=10, num_test=1000)
+ALL = {"evidence.samples.num_samples": 10}
 
 
 class Shifted(Uniform):
@@ -54,7 +54,7 @@ def test_probabilities_of_test_examples_add_up_to_one_at_most(
 ) -> None:
     model = Shifted(digits.spec).eval()
     model.too_many = too_many
-    for record in evaluate(model, digits, METRICS, ALL, progress=False).metrics.values():
+    for record in evaluate(model, digits, METRICS, EvaluationSettings(), ALL, progress=False).metrics.values():
         assert record["value"] is None
         assert f"those of 360 different test examples add up to {added_up}, and 1" in record["reason"]
 
@@ -63,7 +63,7 @@ def test_probabilities_of_test_examples_add_up_to_one_at_most(
 def test_up_to_one_they_are_a_likelihood(digits: ArenaDataModule, too_many: float) -> None:
     model = Shifted(digits.spec).eval()
     model.too_many = too_many
-    records = evaluate(model, digits, METRICS, ALL, progress=False).metrics
+    records = evaluate(model, digits, METRICS, EvaluationSettings(), ALL, progress=False).metrics
     assert records["nll_nats"]["value"] == pytest.approx(64 * math.log(17) - too_many, abs=1e-4)  # float32
 
 
