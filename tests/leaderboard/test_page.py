@@ -84,7 +84,7 @@ def test_hostile_names_stay_text(browser: Any, hostile: Path) -> None:
     assert HOSTILE in visit.tab.locator("table.board tbody").inner_text()
     assert visit.tab.locator("img:not([src^='data:'])").count() == 0
     assert visit.tab.locator("table.board").count() == 1
-    assert visit.tab.locator("figure.plot").count() == 7  # forest, four of points, validation curves, bounds
+    assert visit.tab.locator("figure.plot").count() == 6  # forest, three of points, validation curves, bounds
     assert visit.complaints == []
 
 

@@ -67,7 +67,7 @@ def test_names_do_not_cover_each_other(tmp_path: Path) -> None:
     assert not any(overlap(a, b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
-def test_examples_are_never_on_a_logarithm(tmp_path: Path) -> None:
+def test_examples_of_one_budget_are_not_on_a_logarithm(tmp_path: Path) -> None:
     bounds = {"value": 8.0, "n": 10, "k": [1, 10, 100], "nats": [10.0, 9.0, 8.0]}
     row = make_row("vae")
     rows = [row | {"metrics": row["metrics"] | {"iw_bounds": bounds}}]
@@ -100,3 +100,16 @@ def test_pictures_share_the_page(tmp_path: Path) -> None:
 
     data = base64.b64decode(Gallery(2).picture(tmp_path / "flat.png").uri.partition(",")[2])
     assert Image.open(io.BytesIO(data)).getpixel((3, 3)) == (7, 7, 7)  # without loss where there is room
+
+
+def test_examples_of_a_budget_in_operations_are_on_a_logarithm(tmp_path: Path) -> None:
+    """Small models see ten times as many: linearly, the others would be a stroke at the left edge."""
+    rows = [make_row("vae"), make_row("glow", value=2.0), make_row("ebm", value=3.0)]
+    for row, seen in zip(rows, (300_000, 30_000, 100_000), strict=True):
+        row["cost"] |= {"examples_seen": seen, "train_flops": 2_000_000_000_000 + seen}
+    (table,) = make_tables(find_runs(write_rows(tmp_path, rows))[0])
+    curve = [(0.05, 3.0), (0.5, 2.0), (1.0, 1.5)]
+    found = plots.of_table(table, {line.runs[0].folder: {"val/fd_domain": curve} for line in table.lines})
+    assert [plot.x.log for plot in found["Training curves"]] == [True, True]
+    titles = [plot.title for plot in found["Quality against cost"]]
+    assert "Quality against operations of training" not in titles and "Quality against sampling time" in titles

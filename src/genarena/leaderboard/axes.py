@@ -48,7 +48,7 @@ class Axis:
 
 
 def _touch(one: tuple[float, str], other: tuple[float, str]) -> bool:
-    return other[0] - one[0] < 0.5 * CHARACTER * (len(one[1]) + len(other[1])) + 4
+    return other[0] - one[0] < 0.5 * CHARACTER * (len(one[1]) + len(other[1])) + 8
 
 
 def tick_label(value: float) -> str:

@@ -10,9 +10,11 @@ from genarena.leaderboard.heads import Head, heads
 from genarena.leaderboard.illustrations import Illustrations
 from genarena.leaderboard.images import Picture
 from genarena.leaderboard.lines import Line
+from genarena.leaderboard.networks import Network, networks
 from genarena.leaderboard.ranking import best
 from genarena.leaderboard.runs import Run
 from genarena.leaderboard.tables import Table
+from genarena.leaderboard.verdict import verdict
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,18 @@ class Board:
     """A table with all that is drawn of it.
 
     best: column -> names of its best lines. badges: name of a line -> its marks. shots: kind of picture -> lines with theirs.
+    verdict: who is first, by how much, and whether that is known.
     """
 
     table: Table
     heads: list[Head]
     best: dict[str, set[str]]
     badges: dict[str, list[Badge]]
+    why_ranks: list[reasons.Reason]
     why_empty: list[reasons.Reason]
     never: list[reasons.Reason]
+    verdict: str
+    networks: list[Network]
     forest: Forest | None
     plots: dict[str, list[Plot]]
     shots: dict[str, list[tuple[Line, list[Shot]]]]
@@ -74,8 +80,11 @@ def board(table: Table, beside: Illustrations, kinds: tuple[str, ...]) -> Board:
         heads(table),
         {column.key: best(table.lines, column.key) for column in table.columns},
         {line.name: badges(line) for line in table.lines},
+        reasons.of_ranks(table),
         reasons.reasons(table),
         reasons.empty(table),
+        verdict(table),
+        networks(table),
         forest(table),
         plots.of_table(table, beside.validations),
         {kind: found for kind in kinds if (found := _shots(table, kind, beside.pictures))},

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from genarena.leaderboard.axes import Axis, make_axis
 from genarena.leaderboard.cells import Cell
 from genarena.leaderboard.drawing import colour, interval, short_name
+from genarena.leaderboard.flags import place_flags
 from genarena.leaderboard.heads import full_title, real_value
 from genarena.leaderboard.lines import Line
 from genarena.leaderboard.ranking import REFERENCES
@@ -12,8 +13,8 @@ from genarena.leaderboard.tables import Table
 
 ROW = 26.0  # height of a line
 WIDTH, NAMES, MARGIN = 440.0, 150.0, 16.0  # of the whole, of the names at the left, of the margin at the right
-ABOVE, BELOW = 46.0, 40.0  # for the names of the references, and for the axis
-LEVELS = 3  # rows of their names
+LEVELS, LEVEL = 5, 13.0  # most rows of the references' names, and the height of one
+ABOVE, BELOW = 12.0, 40.0  # margin above, without the names; for the axis
 CHARACTER = 6.0  # width of a letter of the references' names
 QUANTILE = 1.96  # of the normal distribution: standard errors to either end of a 95% interval
 
@@ -55,7 +56,7 @@ class Forest:
     rows: list[Row]
     references: list[Reference]
     note: str
-    top: float = ABOVE
+    top: float
     left: float = NAMES
     right: float = WIDTH - MARGIN
     width: float = WIDTH
@@ -84,9 +85,10 @@ def forest(table: Table) -> Forest | None:
     spread += [value for line in lines for value in line.values(key) if value is not None]
     axis = make_axis(full_title(column), values, spread)
     axis.place_ticks(NAMES, WIDTH - MARGIN)
-    rows = [_row(line, index, key, table, axis) for index, line in enumerate(lines)]
+    references, top = _named(marks, axis)
+    rows = [_row(line, top + ROW * (index + 0.5), key, table, axis) for index, line in enumerate(lines)]
     note = _note(column.higher_is_better, rows, bool(marks))
-    return Forest(f"{column.title}, every line with its interval", axis, rows, _named(marks, axis), note)
+    return Forest(f"{column.title}, every line with its interval", axis, rows, references, note, top)
 
 
 def ends_of(cell: Cell) -> tuple[float, float] | None:
@@ -126,13 +128,13 @@ def _references(table: Table, key: str) -> list[tuple[str, float]]:
     return [*found, ("real data", real)] if real is not None else found
 
 
-def _row(line: Line, index: int, key: str, table: Table, axis: Axis) -> Row:
+def _row(line: Line, y: float, key: str, table: Table, axis: Axis) -> Row:
     at, cell = axis.scale(NAMES, WIDTH - MARGIN), line.cells[key]
     ends = ends_of(cell)
     singles = [value for value in line.values(key) if value is not None]
     return Row(
         line,
-        ABOVE + ROW * (index + 0.5),
+        y,
         at(cell.value),
         colour(line.family),
         ends and (at(ends[0]), at(ends[1])),
@@ -144,15 +146,13 @@ def _row(line: Line, index: int, key: str, table: Table, axis: Axis) -> Row:
     )
 
 
-def _named(marks: list[tuple[str, float]], axis: Axis) -> list[Reference]:
-    """The references with their names in rows above the plot, so that neighbours do not cover each other."""
-    at, ends = axis.scale(NAMES, WIDTH - MARGIN), [0.0] * LEVELS
-    found = []
-    for name, value in sorted(marks, key=lambda mark: mark[1]):
-        x, half = at(value), CHARACTER * len(name) / 2
-        start = min(max(x - half, 2.0), WIDTH - 2 * half - 2)
-        row = next((row for row in range(LEVELS) if start > ends[row]), min(range(LEVELS), key=ends.__getitem__))
-        start = max(start, ends[row])
-        ends[row] = start + 2 * half + 6
-        found.append(Reference(name, x, 37.0 - 13 * row, round(start, 1)))
-    return found
+def _named(marks: list[tuple[str, float]], axis: Axis) -> tuple[list[Reference], float]:
+    """The references with their names in rows above the plot, and where the plot begins."""
+    at = axis.scale(NAMES, WIDTH - MARGIN)
+    placed = sorted((at(value), name) for name, value in marks)
+    flags = place_flags([(x, CHARACTER * len(name)) for x, name in placed], LEVELS, WIDTH - 2.0)
+    top = ABOVE + LEVEL * max((flag.row + 1 for flag in flags), default=0)
+    return [
+        Reference(name, flag.x, top - 8.0 - LEVEL * flag.row, round(flag.start, 1))
+        for (_, name), flag in zip(placed, flags, strict=True)
+    ], top

@@ -90,7 +90,7 @@ def _head(column: Column, table: Table, first: list[str]) -> Head:
         aspects.presets(column, table, first),
         aspects.meaning(column),
         "" if column.is_cost else _counts([record["n"] for record in found if isinstance(record.get("n"), int)]),
-        ", ".join(dict.fromkeys(filter(None, map(_features, found)))),
+        ", ".join(dict.fromkeys(filter(None, map(_space, found)))),
         None if column.is_cost else real_value(table, column.key),
     )
 
@@ -111,7 +111,15 @@ def _counts(found: list[int]) -> str:
     return "" if not found else f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _features(record: dict) -> str:
+def _space(record: dict) -> str:
+    """The features of a number; of classifiers that each have a value, also how often they are right."""
+    backbone, name = record.get("backbone"), features(record)
+    accuracy = backbone.get("test_accuracy") if isinstance(backbone, dict) and "per_classifier" in record else None
+    return f"{name}, {accuracy:.1%} right" if isinstance(accuracy, int | float) else name
+
+
+def features(record: dict) -> str:
+    """The name of the network that a number was measured with, without its digest; empty for none."""
     backbone = record.get("backbone")
     name = backbone.get("name", "") if isinstance(backbone, dict) else ""
     return DIGEST.sub("", str(name)).replace("-", " ")

@@ -14,6 +14,11 @@ from genarena.leaderboard.lines import Line
 from genarena.leaderboard.ranking import is_comparable
 from genarena.leaderboard.tables import Table
 
+BUDGETED, SAME = (
+    ("train_flops", "train_seconds"),
+    1.05,
+)  # costs that a budget may set, and then differ by a smaller ratio
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -41,7 +46,7 @@ class Value:
 
 
 def scatter(table: Table, wish: Wish) -> Plot | None:
-    """The plot; None if there are fewer than two points.
+    """The plot; None if there are fewer than two points, or if the budget has made the cost the same for all.
 
     Costs of 0 are left out, for example models without parameters: they have no place on a logarithm.
     """
@@ -54,7 +59,7 @@ def scatter(table: Table, wish: Wish) -> Plot | None:
         for line, across_, up in both
         if up.value is not None and across_.value is not None and (across_.value or not table.column[x].is_cost)
     ]
-    if len(values) < 2:
+    if len(values) < 2 or (x in BUDGETED and _is_given(values)):
         return None
     may_be_log = not wish.more_is_better
     x_axis = make_axis(full_title(table.column[x]), [v.x for v in values], may_be_log=may_be_log)
@@ -69,6 +74,12 @@ def scatter(table: Table, wish: Wish) -> Plot | None:
     others = [i for i, v in enumerate(values) if i not in front and not v.line.is_reference]
     place_names(plot.marks, plot.frame, [*front, *(i for i, v in enumerate(values) if v.line.is_reference), *others])
     return plot
+
+
+def _is_given(values: Sequence[Value]) -> bool:
+    """Whether a cost is the same for all models; references may have another."""
+    costs = [v.x for v in values if not v.line.is_reference]
+    return len(costs) > 1 and max(costs) <= SAME * min(costs)
 
 
 def pareto_front(values: Sequence[tuple[float, float]]) -> list[int]:

@@ -19,6 +19,7 @@ WORK = {
     "train_flops": "operations of training (FLOP)",
 }  # cost -> title of the axis
 TITLES = {"bits_per_dim": "bits/dim", "fd_domain": "FD domain"}  # of metrics that are in no column
+APART = 5.0  # ratio of the longest to the shortest curve above which examples are drawn on a logarithm
 FIRST = ("val/fd_domain", "val/bits_per_dim")  # these are drawn first
 
 
@@ -67,7 +68,9 @@ def _validation(table: Table, curves: dict[Path, dict[str, Curve]], key: str, co
     title = f"validation {table.column[name].title if name in table.column else TITLES.get(name, name)}"
     what = "examples" if cost == "examples_seen" else "operations"
     note = "Every run has a curve; seeds of one model share a colour."
-    labels = Labels(f"{title[0].upper()}{title[1:]} over {what}", note, WORK[cost], title, cost == "train_flops")
+    ends = [curve[-1][0] for line, curve in found if not line.is_reference]
+    is_log = cost == "train_flops" or (len(ends) > 1 and max(ends) > APART * min(ends))
+    labels = Labels(f"{title[0].upper()}{title[1:]} over {what}", note, WORK[cost], title, is_log)
     return _plot(table, found, labels)
 
 
