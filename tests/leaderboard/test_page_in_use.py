@@ -101,6 +101,9 @@ def test_on_a_phone_name_rank_and_ranking_metric_stay(browser: Any, made: tuple[
         .map((each) => each.outerHTML.slice(0, 80))"""
     )
     assert small == []
+    visit.tab.get_by_text("Columns", exact=True).click()
+    panel = visit.tab.locator("#picker").bounding_box()
+    assert panel["x"] >= 0 and panel["width"] > 300 and panel["x"] + panel["width"] <= 390
 
 
 def test_samples_are_enlarged_and_seeds_are_changed_without_a_request(browser: Any, made: tuple[Path, Table]) -> None:

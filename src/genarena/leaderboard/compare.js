@@ -17,7 +17,7 @@ const inWords = (one, other, differing) => {
   const places = differing.filter((name) => ["seed", "commit", "device"].includes(name));
   const settings = differing.filter((name) => !sources.includes(name) && !places.includes(name));
   if (!differing.length) return "Nothing differs: all settings, sources, the seed, commit and device are equal.";
-  const parts = [settings.length ? `${plural(settings.length, "setting")} of ${names.length} differ` : "All settings are equal"];
+  const parts = [settings.length ? `${plural(settings.length, "setting")} of ${names.length} differ${settings.length === 1 ? "s" : ""}` : "All settings are equal"];
   for (const name of settings.slice(0, 3)) parts.push(`${name} is ${said(setting(one, name))} in the first, ${said(setting(other, name))} in the second`);
   if (sources.length) parts.push(`the source of ${plural(sources.length, "module")} differs`);
   if (places.length) parts.push(`other ${places.join(", ")}`);

@@ -145,7 +145,7 @@ def _row(metric: str, curves: Sequence[dict[str, Any] | None]) -> Row:
     noticed = sum(curve["verdict"] in ("as it should", "not monotone") for curve in expected)
     return Row(
         metric,
-        aspects.meaning_of(metric),
+        aspects.brief(aspects.meaning_of(metric)),
         noticed,
         len(expected),
         short(low),
