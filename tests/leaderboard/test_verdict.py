@@ -34,6 +34,7 @@ def test_a_winner_is_named_with_the_difference_to_the_next(tmp_path: Path) -> No
 def test_no_winner_is_made_up(tmp_path: Path) -> None:
     several = verdict(table(tmp_path / "several", a=(1.0, 1.2, 1.1), b=(1.1, 1.3, 1.25), c=(9.0, 9.4, 9.9)))
     assert several.startswith("Any of a and b may be first by fd domain: the seeds do not tell them apart.")
+    assert "apart. The best value is that of a (1.10 ± " in several
     one = verdict(table(tmp_path / "one", a=(1.0,), b=(2.0,)))
     assert one.startswith("No line is ranked: it takes 3 training seeds (seed=0,1,2)") and "first" not in one
     assert "The best fd domain so far is that of a (1" in one

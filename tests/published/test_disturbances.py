@@ -1,6 +1,9 @@
 """The disturbance suite: the disturbances themselves, verdicts on curves, and the distance in domain features on digits."""
 
 import json
+import runpy
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -98,6 +101,13 @@ def test_the_distance_in_domain_features_rises_on_digits(monkeypatch: pytest.Mon
     assert "| `fd_domain` |" in paths[1].read_text() and "No value: `fd_clip`" in paths[1].read_text()
     once = disturbance_report.write(curves, reasons, facts | {"repeats": 1}, tmp_path)[1].read_text()
     assert "in either half, 1 random split\n" in once
+
+
+def test_the_command_on_the_page_has_no_place_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "disturb.py"), run_name="disturb")
+    typed = ["data=mnist", "data.root=/here", "runs_dir=r", "out=o", "features.inception_weights=/there", "repeats=2"]
+    monkeypatch.setattr(sys, "argv", ["disturb.py", *typed, "features.space=inception"])
+    assert script["command"]() == "python scripts/disturb.py data=mnist repeats=2 features.space=inception"
 
 
 def test_only_for_labelled_images_of_levels() -> None:

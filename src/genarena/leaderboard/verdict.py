@@ -27,7 +27,8 @@ def verdict(table: Table) -> str:
     elif len(first) == 1:
         said = f"{first[0].name} is first by {title}. {_next(ranked[1])}"
     else:
-        said = f"Any of {_names(first)} may be first by {title}: the seeds do not tell them apart. {_next(ranked[1])}"
+        best = f"The best value is that of {ranked[0].name} ({ranked[0].cells[key].text})."
+        said = f"Any of {_names(first)} may be first by {title}: the seeds do not tell them apart. {best} {_next(ranked[1])}"
     real = real_value(table, key)
     if not said or real is None:
         return said
