@@ -18,10 +18,13 @@ from genarena.data.digits import Digits
 from genarena.errors import Diverged, Untrusted, UserError
 from genarena.evaluation.blocks import BLOCK
 from genarena.evaluation.validation_quality import DomainDistance
+from genarena.leaderboard.runs import find_runs
+from genarena.leaderboard.tables import make_tables
 from genarena.models.baseline.gaussian import Gaussian
 from genarena.models.vae.vae import VAE
 from genarena.run import run
 from genarena.runs.folder import RunFolder
+from genarena.runs.results import write_row
 from genarena.spec import DataSpec
 
 SPEC = DataSpec((1, 8, 8), 17, 10)
@@ -69,6 +72,20 @@ def test_a_metric_takes_its_own_options(folder: RunFolder, fitted: api.Fitted) -
     assert again["metrics"]["iw_nll_nats"]["settings"] == used
     with pytest.raises(UserError, match=r"^metric.iw_nll_nats.draw: there is no such option; did you mean"):
         api.evaluate(fitted.model, fitted.data, ["iw_nll_nats"], {"metric.iw_nll_nats.draw": 2})
+
+
+def test_a_run_scored_under_another_limit_has_another_column(folder: RunFolder, tmp_path: Path) -> None:
+    """The run's own limit, asked for again, has the same."""
+    copied = shutil.copytree(folder.path, tmp_path / "digits" / "vae" / folder.path.name)
+    row = api.rescore(copied)
+    (copied / "evaluations").mkdir()
+    for limit in (64, 20):
+        again = api.rescore(copied, options={"evidence.examples.num_test": limit})
+        write_row(again, copied / "evaluations" / f"{limit}.json")
+    (table,) = make_tables(find_runs(tmp_path)[0])
+    titles = {column.title: column.protocol for column in table.columns if not column.is_cost}
+    assert list(titles) == ["NLL", "NLL [examples.num_test 20, not 64]"]
+    assert titles["NLL"] == row["metrics"]["nll_nats"]["protocol"]
 
 
 def test_a_run_with_settings_of_another_version_is_refused_in_one_line(folder: RunFolder, tmp_path: Path) -> None:

@@ -117,6 +117,23 @@ def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.M
             "run=r metric.ais_nll_nats.step=5",
             "metric.ais_nll_nats.step: there is no such option; did you mean",
         ),
+        ("evaluate", "run=r evidence.samples.num_samples=0", "evidence.samples.num_samples=0: expected at least 1"),
+        ("evaluate", "run=r num_samples=5", "num_samples=5: expected one of run=..."),
+        (
+            "evaluate",
+            "run=r evidence.sampels.num_samples=5",
+            "evidence.sampels.num_samples: there is no such option; did you mean evidence.samples.num_samples?",
+        ),
+        (
+            "score",
+            "samples=s name=n data=digits metrics=[kid] evidence.examples.num_tests=5",
+            "evidence.examples.num_tests: there is no such option; did you mean evidence.examples.num_test?",
+        ),
+        (
+            "disturb",
+            "data=digits metric.recall.kk=5",
+            "metric.recall.kk: there is no such option; did you mean metric.recall.k?",
+        ),
         ("evaluate", "run=r split=train", "split=train: expected test, val"),
         ("evaluate", "run=r metrics=fid", "metrics=fid: expected a list"),
         ("score", "samples=s name=n data=digits metrics=[fid] seed=1.5", "seed=1.5: expected int"),

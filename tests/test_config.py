@@ -65,6 +65,10 @@ GOOD = ["model=vae", "data=digits"]
         ),
         ([*GOOD, "metric.iw_nll_nats.draws=0"], ["metric.iw_nll_nats.draws=0", "at least 1"]),
         ([*GOOD, "evidence.samples.num_samples=1.5"], ["evidence.samples.num_samples=1.5", "expected int"]),
+        ([*GOOD, "evidence.samples.num_sampels=9"], ["did you mean evidence.samples.num_samples?"]),
+        ([*GOOD, "evidence.sampels.num_samples=9"], ["did you mean evidence.samples.num_samples?"]),
+        ([*GOOD, "evidence.samples=9"], ["it has options of its own, e.g. evidence.samples.num_samples="]),
+        ([*GOOD, "evaluation.num_samples=9"], ["evaluation.num_samples: there is no such option; did you mean"]),
         ([*GOOD, "metric.ode_nll_nats.tolerance=0"], ["metric.ode_nll_nats.tolerance=0", "a positive number"]),
         ([*GOOD, "metric.ode_nll_nats.dequantisation=gauss"], ["model, uniform"]),
         (

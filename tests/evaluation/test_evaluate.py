@@ -135,6 +135,29 @@ def test_only_what_is_asked_for_is_computed_and_once(data: Halves) -> None:
     assert evaluation.seconds_per_image == evaluation.metrics["sampling_seconds"]["value"] > 0
 
 
+def test_a_metric_may_take_more_or_fewer_than_the_others(data: Halves) -> None:
+    """Fewer samples are the first of more, so that its number is that of an evaluation in which all take as many."""
+    names = ["nearest_neighbour_ratio", "sampling_seconds", "nll_nats", "bits_per_dim"]
+    own = {"metric.nearest_neighbour_ratio.num_samples": 130, "metric.nll_nats.num_test": 20}
+    model = Noise(SPEC)
+    found = run(model, data, *names, options=own)
+    assert model.calls == [
+        *(("sample", count) for count in (100, 30, 100, 70)),
+        ("log_prob", 20, 1),
+        ("log_prob", 50, 1),
+    ]
+    sizes = {name: record["n"] for name, record in found.metrics.items()}
+    assert sizes == {"nearest_neighbour_ratio": 130, "sampling_seconds": 170, "nll_nats": 20, "bits_per_dim": 50}
+    assert len(found.fake) == 170  # the most
+    every = {"evidence.samples.num_samples": 130, "evidence.examples.num_test": 20}
+    alone = run(model, data, *names, options=every | {"metric.nearest_neighbour_ratio.num_test": 50})
+    assert torch.equal(alone.fake, found.fake[:130])
+    for name in names[::2]:
+        one, other = (without_seconds(each.metrics)[name] for each in (found, alone))
+        assert one == other  # with the id of its protocol
+    assert alone.metrics["bits_per_dim"]["protocol"] != found.metrics["bits_per_dim"]["protocol"]
+
+
 def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) -> None:
     evaluation = run(Noise(SPEC), data, *names())
     json.dumps(evaluation.metrics, allow_nan=False)
