@@ -32,7 +32,7 @@ def test_both_sides_have_the_size_of_the_smaller(data: Halves) -> None:
         assert found[name]["real_from"] == "train"
         assert found[name]["standard_error"] > 0
         assert found[name]["real"] > found[name]["value"]  # noise is no data
-    assert found["precision"]["settings"] == {"k": 3}
+    assert found["precision"]["settings"]["k"] == 3
 
 
 def test_too_few_examples_to_stand_beside(data: Halves) -> None:

@@ -19,7 +19,7 @@ from genarena.evaluation.backbones import BACKBONES
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from genarena.metrics import names
-from genarena.published.imported import ImportedSamples, about_images, check_askable, chosen, identity
+from genarena.published.imported import ImportedSamples, about_images, check_askable, chosen, identity, number_of_images
 from genarena.run import run
 from genarena.runs import results
 from genarena.spec import DataSpec
@@ -109,7 +109,7 @@ def test_which_images_are_scored_does_not_depend_on_their_order(finished: tuple)
     half, reversed_half = chosen(images, 100), chosen(images.flip(0), 100)
     assert torch.equal(half, reversed_half)
     assert 35 < (half[:, 0, 0, 0] < 100).sum() < 65  # 50 expected, 5 the standard deviation
-    assert torch.equal(chosen(images, 200), images)
+    assert torch.equal(chosen(images, 200)[:100], half)
     facts = identity(images, 100)
     assert facts == identity(images.flip(0), 100) == facts | {"given": 200, "scored": 100}
     changed = images.clone()
@@ -347,13 +347,16 @@ def test_every_metric_is_about_images_or_about_a_model() -> None:
     }
 
 
-def test_no_image_is_handed_out_twice() -> None:
+def test_fewer_images_are_the_first_of_more_and_none_comes_twice() -> None:
+    """A metric that takes more than the others needs as many."""
     model = ImportedSamples(torch.arange(5).view(5, 1, 1, 1).to(torch.uint8), DataSpec((1, 1, 1), 256))
-    assert torch.cat([model.sample(2), model.sample(3)]).flatten().tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(ValueError, match="0 are left"):
-        model.sample(1)
-    with pytest.raises(TypeError):
-        model.log_prob(model.images)
+    assert model.sample(5).flatten().tolist() == [0, 1, 2, 3, 4]
+    assert model.sample(2).flatten().tolist() == [0, 1]
+    with pytest.raises(ValueError, match="6 images were asked for, there are 5"):
+        model.sample(6)
+    options = {"evidence.samples.num_samples": 5, "metric.kid.num_samples": 7, "metric.sampling_seconds.num_samples": 9}
+    assert number_of_images(["recall", "kid", "sampling_seconds", "nll_nats"], options) == 7
+    assert number_of_images(["nll_nats"], options) == 0
 
 
 def test_reading_refuses_other_files(tmp_path: Path) -> None:
