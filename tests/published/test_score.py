@@ -354,6 +354,8 @@ def test_fewer_images_are_the_first_of_more_and_none_comes_twice() -> None:
     assert model.sample(2).flatten().tolist() == [0, 1]
     with pytest.raises(ValueError, match="6 images were asked for, there are 5"):
         model.sample(6)
+    with pytest.raises(TypeError):
+        model.log_prob(model.images)
     options = {"evidence.samples.num_samples": 5, "metric.kid.num_samples": 7, "metric.sampling_seconds.num_samples": 9}
     assert number_of_images(["recall", "kid", "sampling_seconds", "nll_nats"], options) == 7
     assert number_of_images(["nll_nats"], options) == 0
