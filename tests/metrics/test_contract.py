@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from genarena.leaderboard.ranking import DISTANCES
 from genarena.metrics import names, options
 from genarena.metrics.base import ArenaMetric
 from genarena.options.values import hints, is_known
-from tests.small_world import OPTIONS, SETTINGS, Drawn, furnished, some_samples
+from tests.small_world import OPTIONS, SETTINGS, SPEC, Drawn, Halves, furnished, some_samples
 
 SOURCES = r"arXiv \d{4}\.\d{4,5}|doi 10\.\d{4,}/\S+|defined here"  # where a reader finds the definition
 
+FEWEST = dict.fromkeys(("precision", "recall", "density", "coverage", "kid", "kd_domain", "energy_distance"), 50)
+FEWEST |= {"c2st": 100, "vendi": 300, "fd_dinov2": 1025, "fd_clip": 1025, "fd_efficientnet": 1281}
+FEWEST |= {"fid": 2049, "fid_infinity": 5000, "inception_score": 5000}  # as in the README
 
 Records = dict[str, dict[str, Any]]
 
@@ -154,16 +158,26 @@ def test_the_record_has_the_settings_as_used(name: str, records: Records) -> Non
 
 @pytest.mark.parametrize("name", names())
 def test_a_metric_of_two_sets_says_what_real_data_score(name: str, records: Records) -> None:
-    """An arrow up would reward samples at the modes: of half the spread of the data they have several times its density."""
-    asks, metric = " ".join(needed(load_metric(name))), load_metric(name)
-    if "fake" not in asks or not ("real" in asks or "train" in asks):
-        return
-    if records[name]["value"] is not None:
+    asks = " ".join(needed(load_metric(name)))
+    if "fake" in asks and ("real" in asks or "train" in asks) and records[name]["value"] is not None:
         assert "real" in records[name] and ("real_from" in records[name] or records[name]["real_reason"])
-    if not name.startswith(
-        ("fid", "fd_", "kid", "kd_", "class_", "energy_")
-    ):  # distances, and a share of right answers
-        assert metric.towards_real
+
+
+@pytest.mark.parametrize("name", ["precision", "recall", "density", "coverage", "vendi", "authpct", "c_t"])
+def test_more_than_real_data_is_not_better(name: str) -> None:
+    """Samples of half the spread of the data have several times its density."""
+    assert load_metric(name).towards_real
+
+
+def test_with_fewer_examples_there_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = {name: load_metric(name) for name in FEWEST}
+    assert {name: max(metric.min_examples, metric.min_samples) for name, metric in metrics.items()} == FEWEST
+    data = Halves(SPEC)
+    data.setup()
+    monkeypatch.setattr(Drawn, "sample", None)  # nor is anything made for it
+    few = replace(SETTINGS, num_samples=49, num_test=49)
+    found = evaluate(Drawn(some_samples()).eval(), data, list(FEWEST), few, progress=False).metrics
+    assert all(f"needs at least {number:,} " in found[name].get("reason", "") for name, number in FEWEST.items())
 
 
 def test_every_budget_has_a_distance_that_its_numbers_of_examples_allow() -> None:
