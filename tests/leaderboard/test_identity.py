@@ -203,3 +203,60 @@ def test_the_share_of_the_budget_at_which_weights_were_taken_is_a_column(tmp_pat
     (table,) = tables(tmp_path, make_row(selected={"by": "val/bits_per_dim", "share": 0.2}))
     assert table.column["selected_at"].title == "Selected at"
     assert table.lines[0].cells["selected_at"].text == "20"
+
+
+def test_copies_of_a_run_under_other_seeds_are_one_seed(tmp_path: Path) -> None:
+    """Also images made elsewhere that were scored three times."""
+    trained = {"by": "last", "share": 1.0, "sha256": "aa"}
+    rows = [make_row(seed=seed, selected=trained) for seed in (0, 2, 1)] + [make_row(seed=3)]
+    rows += [
+        make_row("made", seed=seed, imported=True, images={"given": 9, "scored": 9, "sha256": "b" * 64})
+        for seed in (0, 1)
+    ]
+    rows += [make_row("gaussian", seed=seed, family="baseline", selected=trained) for seed in (0, 1)]  # learns no other
+    (table,) = tables(tmp_path, *rows)
+    assert {line.model: line.seeds for line in table.lines} == {"vae": [0, 3], "made": [0], "gaussian": [0, 1]}
+    (line,) = (line for line in table.lines if line.model == "vae")
+    assert (line.num_seeds, len(table.repeated)) == ("2 (seed 1 is the same run as 0, seed 2 is the same run as 0)", 3)
+    assert "seed 2 is the same run as 0" in page.render([table], [])
+
+
+def test_seeds_that_did_not_finish_are_counted(tmp_path: Path) -> None:
+    """A model that fails where it is bad is known by its other seeds only."""
+    rows = [make_row(seed=seed) for seed in (0, 1)] + [make_row(seed=2, status="failed", error="RuntimeError: no")]
+    (table,) = tables(tmp_path, *rows)
+    assert table.lines[0].num_seeds == "2 (1 unfinished)"
+    assert "1 unfinished" in page.render([table], [])
+
+
+def test_a_line_that_nobody_looked_through_for_copies_is_not_ranked(tmp_path: Path) -> None:
+    ratio = {"value": 1.0, "n": 100}
+    rows = [make_row(model, seed) for model in ("vae", "glow", "copier", "weak") for seed in (0, 1, 2)]
+    for row in rows:
+        if row["model"] != "copier":
+            row["metrics"]["nearest_neighbour_ratio"] = ratio if row["seed"] else {"value": None, "reason": "too few"}
+    rows[9:] = [with_protocol(row | {"protocol": {"version": 5, "metrics": {}}}, queries=1) for row in rows[9:]]
+    rows[:9] = [with_protocol(row) for row in rows[:9]]
+    for row in rows[9:]:
+        known = rows[0]["protocol"]["metrics"]["fd_domain"]
+        row["protocol"]["metrics"]["fd_domain"], row["metrics"]["fd_domain"]["protocol"] = known, known["id"]
+    (table,) = tables(tmp_path, *rows)
+    notes = {line.model: line.rank_note for line in table.lines if line.rank == "–"}
+    assert set(notes) == {"copier", "weak"}
+    assert "nearest_neighbour_ratio was not measured as for other lines" in notes["copier"]
+    assert page.render([table], []).count('<p class="warning"><b class="badge alarm">unchecked</b>') == 2
+
+
+def test_code_of_a_plugin_and_code_changed_after_the_run_are_said(tmp_path: Path) -> None:
+    line = make_line("vae")
+    line["settings"]["model._target_"] = "mine.models.vae.Better"
+    row = make_row(line=line)
+    write_rows(tmp_path, [row])
+    folder = tmp_path / "digits" / "vae" / "0" / "evaluations"
+    folder.mkdir()
+    later = row | {"line": line | {"sources": {"genarena.models.vae": "1"}}, "metrics": {"kid": {"value": 1.0, "n": 9}}}
+    write_sealed(folder / "later.json", with_protocol(later))
+    (table,) = make_tables(find_runs(tmp_path)[0])
+    for text in (page.render([table], []), formats.markdown([table]).replace("\\", "")):
+        assert "its code is not genarena's: mine.models.vae.Better" in text.replace("&#39;", "'")
+        assert "kid of seed 0 may be of samples of another version of the model" in text

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genarena.leaderboard import plots, reasons
+from genarena.leaderboard.badges import Badge, badges
 from genarena.leaderboard.drawing import Plot
 from genarena.leaderboard.forest import Forest, forest
 from genarena.leaderboard.heads import Head, heads
@@ -15,15 +16,6 @@ from genarena.leaderboard.ranking import best
 from genarena.leaderboard.runs import Run
 from genarena.leaderboard.tables import Table
 from genarena.leaderboard.verdict import verdict
-
-
-@dataclass(frozen=True)
-class Badge:
-    """A mark beside a name. kind: alarm, starved or imported; why: one sentence."""
-
-    kind: str
-    text: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -97,23 +89,6 @@ def _shots(table: Table, kind: str, pictures: dict[Path, dict[str, Picture]]) ->
         for line in table.lines
     ]
     return [(line, shots) for line, shots in lines if shots]
-
-
-def badges(line: Line) -> list[Badge]:
-    """What a reader must know before the numbers of a line: that it copies, starved, or was made elsewhere."""
-    alarms = [record["alarm"] for run in line.runs for record in run.row["metrics"].values() if record.get("alarm")]
-    timed = [
-        run.row for run in line.runs if run.row.get("budget", {}).get("minutes") is not None
-    ]  # else it does not matter
-    starved = [text for row in timed if (text := (row.get("machine") or {}).get("starved"))]
-    found = [Badge("alarm", "copies", str(alarms[0]))] if alarms else []
-    found += [Badge("starved", "starved", str(starved[0]))] if starved else []
-    found += (
-        [Badge("imported", "imported", "made elsewhere, under a budget of its own")]
-        if line.imported and "imported" not in line.name
-        else []
-    )
-    return found
 
 
 def is_by_class(run: Run) -> bool:

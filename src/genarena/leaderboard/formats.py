@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from genarena.leaderboard.badges import badges
 from genarena.leaderboard.cells import Cell
 from genarena.leaderboard.tables import Column, Table
 
@@ -73,6 +74,12 @@ def markdown(tables: list[Table]) -> str:
             f"\n- {escaped(line.name)}, rank {escaped(line.rank)}: {escaped(line.rank_note)}"
             for line in table.lines
             if line.rank_note and not line.is_reference
+        ]
+        parts += [
+            f"\n- {escaped(line.name)}, {badge.text}: {escaped(badge.why)}"
+            for line in table.lines
+            for badge in badges(line)
+            if badge.kind == "note"
         ]
         parts += [f"\n- no {escaped(name)}: {escaped(reason)}" for name, reason in table.empty.items()]
         parts += [f"\n- failed: {escaped(run.name)}, seed {run.seed}: {escaped(run.error)}" for run in table.failed]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from genarena.leaderboard.cells import Cell, column_of_cells
 from genarena.leaderboard.runs import Run
 
+COPY_CHECKS = ("nearest_neighbour_ratio", "authpct", "c_t")  # metrics whose records have an alarm
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -27,6 +29,9 @@ class Line:
     """The seeds of one model under one configuration.
 
     apart: in what it differs from the other lines of the same name; else empty.
+    unfinished: seeds without a row for another reason than divergence: stopped, killed or broken.
+    twins: seed that does not count, because its run is the same as that of another -> this seed.
+    unchecked: why it is not known whether the samples are copies, though it is of other lines; else empty.
     num_repeats: finished runs that a newer run of the same seed replaced.
     place: the best rank that the line may have; None: not ranked. rank: the printed rank. rank_note: the reason for the rank.
     gap: the difference to the best line of the table; None for lines without a rank.
@@ -35,6 +40,9 @@ class Line:
     runs: list[Run]
     apart: str = ""
     diverged: dict[int, str] = field(default_factory=dict)  # seed -> reason
+    unfinished: dict[int, str] = field(default_factory=dict)  # seed -> reason
+    twins: dict[int, int] = field(default_factory=dict)
+    unchecked: str = ""
     num_repeats: int = 0
     cells: dict[str, Cell] = field(default_factory=dict)
     place: int | None = None
@@ -82,6 +90,12 @@ class Line:
         return next((record["alarm"] for record in records if record.get("alarm")), "")
 
     @property
+    def alarm_of_any_column(self) -> str:
+        """`alarm`, also under a protocol that no column of the table has."""
+        records = (record for run in self.runs for record in run.row["metrics"].values())
+        return self.alarm or next((record["alarm"] for record in records if record.get("alarm")), "")
+
+    @property
     def starved(self) -> str:
         """Why the machine was not free, under a budget in minutes; empty where it was, or where minutes do not count."""
         timed = (run.row for run in self.runs if run.row.get("budget", {}).get("minutes") is not None)
@@ -89,7 +103,7 @@ class Line:
 
     @property
     def competes(self) -> bool:
-        return not (self.is_reference or self.imported or self.diverged or self.alarm or self.starved)
+        return not (self.is_reference or self.imported or self.diverged or self.alarm or self.unchecked or self.starved)
 
     @property
     def device(self) -> str:
@@ -98,12 +112,36 @@ class Line:
     @property
     def num_seeds(self) -> str:
         facts = [f"{len(self.diverged)} diverged"] if self.diverged else []
+        facts += [f"{len(self.unfinished)} unfinished"] if self.unfinished else []
+        facts += [f"seed {seed} is the same run as {other}" for seed, other in self.twins.items()]
         facts += [f"re-run {self.num_repeats}x"] if self.num_repeats else []
         return f"{len(self.runs)} ({', '.join(facts)})" if facts else str(len(self.runs))
 
 
 def fill(lines: Sequence[Line], names: Iterable[str]) -> None:
     """Make the cells of these metrics and costs in all lines."""
+    names = list(names)
     for name in names:
         for line, made in zip(lines, column_of_cells(name, [line.runs for line in lines]), strict=True):
             line.cells[name] = made
+    _mark_unchecked(lines, [name for name in names if name in COPY_CHECKS])
+
+
+def _mark_unchecked(lines: Sequence[Line], checks: Sequence[str]) -> None:
+    """Mark the lines whose samples were scored, but not looked through for copies as those of half of the others were."""
+    scored = [
+        line for line in lines if line.competes and any(_is_of_samples(name, cell) for name, cell in line.cells.items())
+    ]
+    usual = [name for name in checks if 2 * sum(_looked(line, name) for line in scored) >= len(scored)]
+    for line in scored:
+        if missing := [name for name in usual if not _looked(line, name)]:
+            line.unchecked = f"{', '.join(missing)} was not measured as for other lines: the samples may be copies"
+
+
+def _is_of_samples(name: str, cell: Cell) -> bool:
+    return cell.value is not None and not cell.is_cost and not cell.sign and name != "sampling_seconds"
+
+
+def _looked(line: Line, check: str) -> bool:
+    """Whether the metric was asked for and did not break in any seed; where it has no value, it says why."""
+    return all(run.has(check) and not run.record(check).get("failed") for run in line.runs)

@@ -132,7 +132,9 @@ def _unranked(line: Line, key: str) -> tuple[str, str] | None:
         seeds = ", ".join(f"seed {seed}: {reason}" for seed, reason in line.diverged.items())
         return "–", f"not ranked, because training diverged ({seeds}): the other seeds would be a choice"
     if line.alarm:
-        return "–", f"not ranked, because a copy of the training data is no model of it: {line.alarm}"
+        return "–", f"not ranked, because a copy of the data is no model of it: {line.alarm}"
+    if line.unchecked:
+        return "–", f"not ranked, because {line.unchecked}"
     if line.starved:
         return "–", f"not ranked, because the minutes of a busy machine are no measure: {line.starved}"
     if cell.value is None:

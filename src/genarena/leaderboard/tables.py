@@ -22,6 +22,7 @@ from genarena.leaderboard.lines import Line, fill
 from genarena.leaderboard.numbers import prefixed
 from genarena.leaderboard.ranking import ranked, ranking_key
 from genarena.leaderboard.runs import COSTS, Run, anchor, key_of
+from genarena.leaderboard.twins import without_twins
 
 SAME_AS_COST = {"sampling_seconds": "sample_seconds_per_image"}  # metric -> column of costs with the same value
 
@@ -61,7 +62,7 @@ class Table:
     columns: list[Column]
     lines: list[Line]
     failed: list[Run]
-    repeated: list[Run]  # finished runs replaced by a newer run with the same seed
+    repeated: list[Run]  # finished runs replaced by a newer run with the same seed, or the same as another seed's
     empty: dict[str, str]  # metric without a value in any line -> reason
     ranked_by: str | None
     apart: str = ""
@@ -147,7 +148,10 @@ def _make_table(key: tuple[str, str, str], runs: list[Run], rank_by: str | None)
             newest[identity_of(run), run.seed] = run
     failed = [run for run in runs if run.row["status"] != "ok"]
     repeated = [run for run in runs if run.row["status"] == "ok" and run is not newest[identity_of(run), run.seed]]
+    newest, same, twins = without_twins(newest)
     lines = _lines(newest, failed, repeated)
+    for line in lines:
+        line.twins = twins.get(identity_of(line.runs[0]), {})
     metrics = _in_order(dict.fromkeys(name for run in newest.values() for name in run.metrics), usual)
     fill(lines, (*metrics, *COSTS))
     shown = [name for name in metrics if any(line.cells[name].value is not None for line in lines)]
@@ -163,7 +167,7 @@ def _make_table(key: tuple[str, str, str], runs: list[Run], rank_by: str | None)
         for name, (title, unit, note) in COSTS.items()
         if any(line.cells[name].value is not None for line in lines)
     ]
-    return Table(*key, columns, ranked(lines, ranked_by), failed, repeated, empty, ranked_by)
+    return Table(*key, columns, ranked(lines, ranked_by), failed, [*repeated, *same], empty, ranked_by)
 
 
 def usual_protocols(runs: list[Run]) -> dict[str, str]:
@@ -199,8 +203,10 @@ def _lines(newest: dict[tuple[str, int], Run], failed: list[Run], repeated: list
         lines.setdefault(identity, Line([])).runs.append(run)
     for run in failed:
         identity = identity_of(run)
-        if identity in lines and (identity, run.seed) not in newest and _diverged(run):
-            lines[identity].diverged[run.seed] = run.error
+        if identity in lines and (identity, run.seed) not in newest:
+            line, diverged = lines[identity], run.row["status"] == "diverged"  # other failures are not due to the model
+            missing = line.diverged if diverged else line.unfinished
+            missing[run.seed] = run.error
     for run in repeated:
         lines[identity_of(run)].num_repeats += 1
     named: dict[str, list[Line]] = {}
@@ -225,11 +231,6 @@ def time_of(text: str) -> float:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         return 0.0
-
-
-def _diverged(run: Run) -> bool:
-    """Whether training diverged. Other failures, such as an interruption, are not due to the model."""
-    return run.row["status"] == "diverged"
 
 
 def _column(key: str, runs: list[Run], usual: dict[str, str]) -> Column:
