@@ -9,7 +9,10 @@ os.environ.setdefault("WANDB_MODE", "offline")
 import pytest
 import torch
 
+from tests import composing
+
 torch.set_num_threads(1)
+composing.remember()
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = Path(os.environ.get("GENARENA_TEST_DATA") or ROOT.parent / "shared" / "data")
