@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -138,3 +139,25 @@ def test_what_sampling_needs_is_a_cost(data: ToyData) -> None:
         4,
         4,
     )  # the generator: 1 x 2 weights and 2 biases
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("drawn", None),
+        ("kept", "two seeds gave the same samples"),
+        ("handed out again", "two draws with the same seed gave different samples"),
+        ("numpy", "two draws with the same seed gave different samples"),
+    ],
+)
+def test_draws_that_depend_on_more_or_less_than_the_seed_are_said(data: ToyData, how: str, said: str | None) -> None:
+    class Sly(Network):
+        kept, calls = torch.randn(100, 2), 0
+
+        def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+            self.calls += how == "handed out again"
+            if how == "numpy":
+                return torch.from_numpy(np.random.randn(num_samples, 2)).float()
+            return super().sample(num_samples) if how == "drawn" else self.kept[self.calls : self.calls + num_samples]
+
+    assert cost.measure(Sly(), data, 640, 4.0)["draws"] == said

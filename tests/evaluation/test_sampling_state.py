@@ -62,3 +62,15 @@ def test_one_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     model = made("made")
     with pytest.raises(TimeoutError, match="takes more than"):
         sampling_state.sizes(model, lambda: model.sample(1))
+
+
+@pytest.mark.parametrize("how", ["attribute", "list", "buffer"])
+def test_examples_are_counted_wherever_a_model_keeps_them(how: str) -> None:
+    model, examples = made("uniform"), torch.zeros(50, 3)
+    if how == "buffer":
+        model.register_buffer("kept", examples, persistent=False)
+    else:
+        model.kept = examples if how == "attribute" else [examples]
+    known = sampling_state.sizes(model, lambda: model.sample(1))["sampling_state"]
+    found = sampling_state.sizes(model, lambda: (model.kept[0] if how == "list" else model.kept) + 1)
+    assert found["sampling_state"] == 150 and known < 150

@@ -275,3 +275,11 @@ def test_a_metric_may_say_what_it_is_about(tmp_path: Path) -> None:
         "memorisation",
         "likelihood",
     ]
+
+
+def test_draws_that_cannot_be_relied_on_are_said(tmp_path: Path) -> None:
+    row = make_row()
+    row["cost"]["draws"] = "two seeds gave the same samples"
+    (found,) = tables_of(tmp_path, [row, make_row("glow")])
+    assert [each.text for line in found.lines for each in board.badges(line)] == ["draws"]
+    assert "vae: two seeds gave the same samples" in page.render([found], [])

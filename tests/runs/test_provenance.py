@@ -67,3 +67,12 @@ def test_sources_of_a_plugin_are_its_own_and_those_of_genarena(tmp_path: Path, m
     (package / "models" / "parts.py").write_text("WIDTH = 4\n")
     again = provenance.sources(["pack.models.own.Own"])
     assert {name for name in found if found[name] != again[name]} == {"pack.models.parts"}
+
+
+def test_a_module_of_a_plugin_may_be_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "pack"
+    (package / "models" / "own").mkdir(parents=True)
+    (package / "models" / "own" / "__init__.py").write_text("from .parts import WIDTH\n")
+    (package / "models" / "own" / "parts.py").write_text("WIDTH = 3\n")
+    monkeypatch.setattr(provenance.plugins, "packages", lambda: {"pack": package})
+    assert set(provenance.sources(["pack.models.own.Own"])) == {"pack.models.own", "pack.models.own.parts"}

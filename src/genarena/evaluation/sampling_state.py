@@ -1,4 +1,4 @@
-"""What `sample` needs: the saved numbers that it reads. A discriminator or an encoder may not be among them."""
+"""What `sample` needs: the numbers of the model that it reads. A discriminator or an encoder may not be among them."""
 
 import time
 from collections.abc import Callable
@@ -32,11 +32,22 @@ class _Reads(TorchDispatchMode):
 
 
 def read(model: nn.Module, sample: Callable[[], object]) -> dict[str, Tensor]:
-    """The entries of the model's state dict that a call of `sample` reads, also if only a part of them or the shape."""
+    """The tensors of the model that a call of `sample` reads, also if only a part of them or the shape: those of the state dict
+    by their name there, and others that a module keeps, so that examples are counted wherever they are stored."""
     with torch.no_grad(), _Reads() as reads:
         sample()
-    state = {name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if tensor.numel()}
-    return {name: tensor for name, tensor in state.items() if _storage(tensor) in reads.storages}
+    state = {**_kept(model), **model.state_dict(keep_vars=True)}
+    return {name: tensor for name, tensor in state.items() if tensor.numel() and _storage(tensor) in reads.storages}
+
+
+def _kept(model: nn.Module) -> dict[str, Tensor]:
+    """Tensors that are no part of the state dict: attributes, also in lists and dicts, and buffers that are not saved."""
+    found = {}
+    for path, module in model.named_modules():
+        own = {name: value for name, value in vars(module).items() if name not in ("_modules", "_parameters")}
+        leaves = [leaf for leaf in tree_leaves(own) if isinstance(leaf, Tensor)]
+        found |= {f"{path}.{index} of {type(module).__name__}": leaf for index, leaf in enumerate(leaves)}
+    return found
 
 
 def sizes(model: nn.Module, sample: Callable[[], object]) -> dict[str, int]:

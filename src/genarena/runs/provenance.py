@@ -75,7 +75,7 @@ def sources(targets: Iterable[str]) -> dict[str, str]:
         if path is not None:
             content = path.read_bytes()
             found[name] = hashlib.sha256(content).hexdigest()
-            waiting += _imported(content, name)
+            waiting += _imported(content, f"{name}.__init__" if path.stem == "__init__" else name)
     return dict(sorted(found.items()))
 
 
@@ -85,8 +85,9 @@ def _file(module: str) -> Path | None:
     folder = {**plugins.packages(), "genarena": Path(__file__).parents[1]}.get(root)
     if folder is None or not parts or (root == "genarena" and parts[0] not in ROOMS):
         return None
-    path = folder.joinpath(*parts).with_suffix(".py")
-    return path if path.is_file() else None
+    place = folder.joinpath(*parts)
+    package = [] if root == "genarena" else [place / "__init__.py"]  # those of genarena hold no code
+    return next((path for path in (place.with_suffix(".py"), *package) if path.is_file()), None)
 
 
 def _imported(content: bytes, module: str) -> Iterator[str]:
