@@ -260,3 +260,11 @@ def test_code_of_a_plugin_and_code_changed_after_the_run_are_said(tmp_path: Path
     for text in (page.render([table], []), formats.markdown([table]).replace("\\", "")):
         assert "its code is not genarena's: mine.models.vae.Better" in text.replace("&#39;", "'")
         assert "kid of seed 0 may be of samples of another version of the model" in text
+
+
+def test_two_metrics_of_one_title_are_told_apart(tmp_path: Path) -> None:
+    """One of them comes from a plugin."""
+    row = make_row()
+    row["metrics"] |= {name: {"value": 1.0, "n": 9, "title": "FD"} for name in ("fd_dinov2", "fake_fd")}
+    (table,) = tables(tmp_path, row)
+    assert {column.title for column in table.columns} >= {"FD [fd_dinov2]", "FD [fake_fd]", "Bits/dim"}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,12 @@ def test_validation_rows_are_in_no_table(tmp_path: Path) -> None:
     chosen_by = make_row("vae", value=1.0)
     chosen_by["data"] = chosen_by["data"] | {"split": "val"}
     folder = write_rows(tmp_path, [chosen_by])
-    assert find_runs(folder) == ([], [])  # a folder of searches alone is no mistake
+    place = folder / "digits" / "vae" / "0" / "result.json"
+    assert find_runs(folder) == ([], [f"{place} is about the validation split, and no result"])
+    search = write(tmp_path / "search")
+    shutil.copytree(folder / "digits", search / "runs" / "digits")
+    assert find_runs(search) == ([], [])  # a folder of searches alone is no mistake
+    shutil.rmtree(search)
     write(tmp_path / "one")
     for made in (formats.markdown, formats.comma_separated, formats.as_json, latex.latex):
         assert isinstance(made([]), str)

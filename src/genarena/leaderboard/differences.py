@@ -39,6 +39,12 @@ def what_differs_from(rules: Mapping[str, Any], usual: Mapping[str, Any]) -> str
     return "; ".join(_cut(found)) or "another protocol"
 
 
+def told_apart(titles: Sequence[tuple[str, str]]) -> list[str]:
+    """Titles of columns, (title, key) each, with the key behind those that several columns have."""
+    found = [title for title, _ in titles]
+    return [f"{title} [{key}]" if found.count(title) > 1 else title for title, key in titles]
+
+
 def _own_values(flat: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     names = dict.fromkeys(name for each in flat for name in each)
     differing = [name for name in names if any(each.get(name) != flat[0].get(name) for each in flat)]

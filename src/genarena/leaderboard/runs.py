@@ -10,6 +10,7 @@ from typing import Any
 
 from genarena.errors import ArenaError, UserError
 from genarena.files import foreign
+from genarena.leaderboard.later import evaluations_of
 from genarena.runs import evaluations
 from genarena.runs.results import ADVICE, OtherVersion, read_row
 
@@ -37,6 +38,7 @@ COSTS = {  # key in `cost` -> heading, unit, description
     "selected_at": ("Selected at", "%", "share of the budget after which the evaluated weights were taken"),
     "evaluation_seconds": ("Evaluation", "s", "all metrics together"),
 }
+TRIALS = "trials.json"  # of a search, whose runs lie in <folder>/runs/<data>/<model>/<run>/
 
 
 @dataclass(frozen=True)
@@ -211,8 +213,10 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
             continue
         if row["data"]["split"] == "val":  # models were selected on this split, so it is not a result
             of_searches += 1
+            is_trial = len(path.parents) > 4 and (path.parents[4] / TRIALS).is_file()
+            broken += [] if is_trial else [f"{path} is about the validation split, and no result"]
             continue
-        later, complaints = _evaluations(row, path.parent / evaluations.FOLDER)
+        later, complaints = evaluations_of(row, path.parent / evaluations.FOLDER)
         broken += complaints
         runs.append(Run(row, path.parent, tuple(later)))
     for version, paths in others.items():
@@ -221,28 +225,6 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
         left_out = f"; left out: {broken[0]}" if broken else ""
         raise UserError(f"runs_dir={runs_dir}: no finished run (result.json) below it{left_out}")
     return runs, broken
-
-
-def _evaluations(row: dict[str, Any], folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of later evaluations in `folder`, and a text per file that is left out."""
-    later, complaints = [], []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            again = read_row(path)
-            if again.get("run") != row.get("run"):
-                raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
-            if again["line"]["settings"] != row["line"]["settings"]:
-                raise UserError(
-                    f"{path} is about another line than its run: of another sampler, it belongs in a folder, "
-                    f"{folder.name}/<name>/result.json"
-                )
-            if again["data"]["split"] == "val":
-                raise UserError(f"{path} is about the validation split, and no result")
-        except ArenaError as error:
-            complaints.append(str(error))
-            continue
-        later.append(again)
-    return later, complaints
 
 
 def _sample_seed(row: dict[str, Any]) -> int:

@@ -13,10 +13,9 @@ from typing import Any
 from genarena.errors import Untrusted, printable
 from genarena.files import foreign
 from genarena.leaderboard.numbers import number
-from genarena.leaderboard.runs import anchor, found
+from genarena.leaderboard.runs import TRIALS, anchor, found
 from genarena.runs import schema
 
-TRIALS = "trials.json"
 SCHEMA = Path(__file__).parent / "trials.schema.json"
 LEFT, TOP, GAP, HEIGHT, BOTTOM = 60.0, 14.0, 130.0, 290.0, 40.0  # sizes in the plot of trials
 BAR, LABEL, BARS = 20.0, 190.0, 420.0  # height of a bar with its margin, width of its label, total width

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from genarena.errors import UserError
-from genarena.leaderboard.differences import what_differs, what_differs_from
+from genarena.leaderboard.differences import told_apart, what_differs, what_differs_from
 from genarena.leaderboard.lines import Line, fill
 from genarena.leaderboard.numbers import prefixed
 from genarena.leaderboard.ranking import ranked, ranking_key
@@ -162,6 +162,8 @@ def _make_table(key: tuple[str, str, str], runs: list[Run], rank_by: str | None)
         for name in sorted(shown, key=lambda name: name != ranked_by)
         if name not in SAME_AS_COST
     ]
+    titles = told_apart([(column.title, column.key) for column in columns])
+    columns = [replace(column, title=title) for column, title in zip(columns, titles, strict=True)]
     columns += [
         Column(name, title, unit, False, "cost", note)
         for name, (title, unit, note) in COSTS.items()
