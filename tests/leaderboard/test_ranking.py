@@ -208,6 +208,15 @@ def test_a_starved_run_has_no_rank_under_minutes(tmp_path: Path) -> None:
 # -- the metric that ranks ---------------------------------------------------------------------------------------------------
 
 
+def test_a_metric_scored_later_for_one_seed_does_not_rank_the_table(tmp_path: Path) -> None:
+    rows = [make_row("vae", seed=seed) for seed in range(3)]
+    for row in rows[1:]:
+        del row["metrics"]["fd_domain"]
+    found = table(tmp_path, *rows)
+    assert found.lines[0].cells["fd_domain"].num_seeds == 1
+    assert (found.ranked_by, found.lines[0].rank) == ("bits_per_dim", "1")
+
+
 def test_the_ranking_metric_can_be_chosen(tmp_path: Path) -> None:
     rows = seeds("vae", 1.0, 1.1, 1.2) + seeds("glow", 2.0, 2.1, 2.2)
     for row in rows:

@@ -14,9 +14,9 @@ from genarena.leaderboard.numbers import number
 from genarena.leaderboard.scales import Scale, scale_of
 from genarena.statistics.comparisons import Comparisons, compare
 
-# A table is ordered by the first of these metrics for which at least half of its contenders have a value that can be ranked.
-# Distances of samples come first, because every family has samples, but only some have a likelihood. A kernel distance ranks
-# where there are too few examples for a Frechet distance, which is biased, but is less noisy and better known.
+# A table is ordered by the first of these metrics for which at least half of its contenders have values of all their seeds that
+# can be ranked. Distances of samples come first, because every family has samples, but only some have a likelihood. A kernel
+# distance ranks where there are too few examples for a Frechet distance, which is biased, but is less noisy and better known.
 LIKELIHOODS = ("bits_per_dim", "nll_nats")
 DISTANCES = ("fid", "fd_dinov2", "fd_domain", "fd_efficientnet", "kd_domain", "kid")
 RANKING = (*DISTANCES, *LIKELIHOODS, "energy_distance", *(f"{name}_given_label" for name in LIKELIHOODS))
@@ -35,13 +35,18 @@ def ranking_key(lines: list[Line], metrics: list[str], rank_by: str | None = Non
         return rank_by
     contenders = [line for line in lines if line.competes]
     known = [key for key in RANKING if key in metrics]
-    common = (key for key in known if 2 * sum(is_comparable(line.cells[key]) for line in contenders) >= len(contenders))
+    common = (key for key in known if 2 * sum(_is_whole(line.cells[key]) for line in contenders) >= len(contenders))
     return next(common, known[0] if known else None)
 
 
 def is_comparable(cell: Cell) -> bool:
     """Whether there is a value that may be called better or worse: an estimated likelihood may err towards too good."""
     return cell.value is not None and cell.sign != LIKELIHOOD_SIGNS["estimate"]
+
+
+def _is_whole(cell: Cell) -> bool:
+    """Whether all seeds have a value: a metric that was scored later for some of them does not take the ranking over."""
+    return is_comparable(cell) and not cell.unmeasured_seeds
 
 
 def ranked(lines: list[Line], key: str | None) -> list[Line]:
