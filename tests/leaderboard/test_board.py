@@ -63,7 +63,7 @@ def test_headings_say_meaning_n_features_and_the_value_of_real_data(table: Table
     )  # the meaning, not the name of the formula
     assert found["bits_per_dim"].brief.startswith("The bits that the model needs for each value")
     glossary = re.findall(r"<dt>([^<]*)</dt>", html)
-    assert {"floor, ceiling", "real", "n", "line, seed", "data set", "protocol", "FLOP"} <= set(glossary)
+    assert {"floor, ceiling", "real", "n", "line, seed", "rank", "data set", "protocol", "FLOP", "nat"} <= set(glossary)
     assert recall.meaning in html[html.index('id="glossary"') :]
 
 

@@ -1,4 +1,4 @@
-"""Energy distance: how far samples are from test data, 0 for equal distributions (Szekely & Rizzo 2013).
+"""Energy distance: how far samples are from test data, about 0 for equal distributions (Szekely & Rizzo 2013).
 
 doi 10.1016/j.jspi.2013.03.018. Of vectors. Every coordinate is divided by its standard deviation in the training set. Differs
 from the paper: the unbiased estimate, without pairs of an example with itself, whose expectation is the distance at any number

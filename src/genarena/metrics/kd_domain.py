@@ -1,4 +1,4 @@
-"""Kernel distance: how far samples are from test data, in the features of classifiers of this data set.
+"""Kernel distance: how far samples are from test data, in the features of classifiers of this data set; about 0 if equal.
 
 KID's formula: Binkowski et al. 2018, arXiv 1801.01401, over all pairs, as in `kid`. Features: the penultimate ones of the
 domain classifiers (`genarena.evaluation.features`); they are genarena's own, of all classifiers side by side: the kernel takes

@@ -1,7 +1,8 @@
-"""Kernel distance: how far samples are from test data, in the features of Inception (Binkowski et al. 2018, arXiv 1801.01401).
+"""Kernel distance: how far samples are from test data, in the features of Inception; about 0 if equal.
 
-Differs from the paper: one unbiased estimate from all pairs of examples instead of the mean over random subsets of
-1,000. Both have the same expectation; this one has less variance and depends neither on random subsets nor on order.
+Binkowski et al. 2018, arXiv 1801.01401. Differs from the paper: one unbiased estimate from all pairs of examples instead of the
+mean over random subsets of 1,000. Both have the same expectation; this one has less variance and depends neither on random
+subsets nor on order.
 """
 
 from torch import Tensor
