@@ -69,6 +69,17 @@ def test_the_accuracy_of_the_classifiers_stands_beside_their_distance(tmp_path: 
     assert "How the numbers were made" in html and network.skill in html and "98.7% right" in html
 
 
+def test_real_data_and_n_are_those_of_the_models(tmp_path: Path) -> None:
+    """Fewer images are held out than samples are drawn, and distances are larger among fewer."""
+    rows = [make_row("vae", value=6.0), make_row("glow", value=5.0), make_row("heldout", value=1.0, family="baseline")]
+    for row, n, real in zip(rows, (1000, 1000, 180), (0.98, 0.98, 2.24), strict=True):
+        row["metrics"]["fd_domain"] |= {"n": n, "real": real}
+    (made,) = make_tables(find_runs(write_rows(tmp_path, rows))[0])
+    (head,) = [head for head in heads(made) if head.column.key == "fd_domain"]
+    assert (head.n, head.usual_n, head.real) == ("1,000", 1000, 0.98)
+    assert page.render([made], []).count("<small>n 180</small>") == 1
+
+
 def test_a_reason_that_names_the_class_is_given_once_for_all_models(tmp_path: Path) -> None:
     rows = [make_row("dcgan"), make_row("injective_flow"), make_row("vae")]
     for row, name in zip(rows[:2], ("DCGAN", "InjectiveFlow"), strict=True):

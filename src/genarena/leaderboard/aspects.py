@@ -80,9 +80,10 @@ def presets(column: Column, table: Table, first: list[str]) -> list[str]:
     return [*(["overview"] if column.key in first else []), aspect(column, table), "all"]
 
 
-def records(table: Table, key: str) -> list[dict]:
+def records(table: Table, key: str, with_references: bool = True) -> list[dict]:
     """The records of a metric or a cost in the runs of a table, without those that have no value."""
-    found = (run.record(key) for line in table.lines for run in line.runs if run.has(key))
+    lines = [line for line in table.lines if with_references or not line.is_reference]
+    found = (run.record(key) for line in lines for run in line.runs if run.has(key))
     return [record for record in found if record.get("value") is not None]
 
 

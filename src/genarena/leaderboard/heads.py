@@ -14,6 +14,7 @@ DIGEST = re.compile(r"-[0-9a-f]{8}$")
 class Head:
     """One column as the page heads it.
 
+    n: of the models; the floors and ceilings may have another. usual_n: if it is one number.
     real: the value of real data at the same n, which is the reference; None: not known.
     presets: names of the groups of columns that show it.
     """
@@ -23,6 +24,7 @@ class Head:
     presets: list[str]
     meaning: str
     n: str
+    usual_n: int | None
     features: str
     real: float | None
 
@@ -83,21 +85,28 @@ def full_title(column: Column) -> str:
 
 
 def _head(column: Column, table: Table, first: list[str]) -> Head:
-    found = aspects.records(table, column.key)
+    found = _of_models(table, column.key)
+    sizes = [] if column.is_cost else [record["n"] for record in found if isinstance(record.get("n"), int)]
     return Head(
         column,
         aspects.aspect(column, table),
         aspects.presets(column, table, first),
         aspects.meaning(column),
-        "" if column.is_cost else _counts([record["n"] for record in found if isinstance(record.get("n"), int)]),
+        _counts(sizes),
+        sizes[0] if len(set(sizes)) == 1 else None,
         ", ".join(dict.fromkeys(filter(None, map(_space, found)))),
         None if column.is_cost else real_value(table, column.key),
     )
 
 
+def _of_models(table: Table, key: str) -> list[dict]:
+    """The records of models; those of references where there are no others. Held-out data are fewer than samples are."""
+    return aspects.records(table, key, with_references=False) or aspects.records(table, key)
+
+
 def real_value(table: Table, key: str) -> float | None:
-    """What real data has: the mean of the recorded values, else that of the held-out set in the table."""
-    recorded = [record.get("real") for record in aspects.records(table, key)]
+    """What real data has: the mean of the values that models recorded, else that of the held-out set in the table."""
+    recorded = [record.get("real") for record in _of_models(table, key)]
     recorded = [value for value in recorded if isinstance(value, int | float)]
     if recorded:
         return sum(recorded) / len(recorded)
