@@ -29,10 +29,11 @@ def test_a_table_stands_on_its_own(tmp_path: Path) -> None:
     rows = seeds("vae", 1.0, 1.1, 1.2) + seeds("glow", 2.0, 2.2, 2.4) + seeds("uniform", 9.0, family="baseline")
     for row in rows:
         row["metrics"]["fd_domain"] |= {"protocol": "1a2b3c4d", "standard_error": 0.1, "real": -0.5}
+    rows[-1]["metrics"]["fd_domain"]["n"] = 70
     first, second = written(tmp_path, *rows)
     caption = first.splitlines()[2]
     assert caption.startswith(
-        "\\caption{Quality on digits-0, budget smoke: 64 examples, ranked by fd domain. fd domain: n 100, "
+        "\\caption{Quality on digits-0, budget smoke: 64 examples, ranked by fd domain. fd domain: n 100, references also 70, "
     )
     assert "protocol 1a2b3c4d" in caption and "Bold: the best" in caption and "1 to 3 seeds." in caption
     assert "exact" not in caption and "Rank ?" not in caption  # nothing that is not in the table

@@ -161,13 +161,14 @@ def _caption(table: Table, columns: list[Column], aspect: str) -> str:
 
 
 def _measured(table: Table, column: Column) -> str:
-    """The title of a metric with the number of examples and its protocol."""
-    sizes = {line.cells[column.key].n for line in table.lines if not line.is_reference} - {None}
-    low, high = (min(sizes), max(sizes)) if sizes else (None, None)
-    counted = "" if low is None else f" n {low:,}" if low == high else f" n {low:,} to {high:,}"
-    return f"{column.title}:{counted}{',' if counted and column.protocol else ''}" + (
-        f" protocol {column.protocol}" if column.protocol else ""
-    )
+    """The title of a metric with the number of examples and its protocol. References may have another number."""
+    known = {(line.is_reference, line.cells[column.key].n) for line in table.lines if line.cells[column.key].n}
+    sizes = sorted(n for is_reference, n in known if not is_reference)
+    others = sorted({n for is_reference, n in known if is_reference} - set(sizes))
+    said = [f"n {' to '.join(f'{n:,}' for n in dict.fromkeys((sizes[0], sizes[-1])))}"] if sizes else []
+    said += [f"references also {', '.join(f'{n:,}' for n in others)}"] if sizes and others else []
+    said += [f"protocol {column.protocol}"] if column.protocol else []
+    return f"{column.title}: {', '.join(said)}"
 
 
 def _legend(table: Table, columns: list[Column]) -> list[str]:
