@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from genarena.config import compose
 from genarena.errors import Diverged, FolderInUse, Untrusted, UserError
 from genarena.evaluation import cost
-from genarena.run import Run, run
+from genarena.models.baseline.uniform import Uniform
+from genarena.models.capabilities import Withholds
+from genarena.run import Run, prepare, run
 from genarena.runs import checkpoint, results
 from genarena.runs.folder import RunFolder
 from genarena.training.callbacks.budget import Budget
+from tests.small_world import SPEC, Halves
 
 ROOT = Path(__file__).parents[1]
 METRICS = "metrics=[bits_per_dim,nearest_neighbour_ratio,sampling_seconds]"
@@ -296,3 +300,20 @@ def test_compiled_networks_give_the_same_result(tmp_path: Path) -> None:
         for compiled in ("false", "true")
     ]
     assert values[1]["bits_per_dim"]["value"] == pytest.approx(values[0]["bits_per_dim"]["value"], rel=1e-4)
+
+
+def test_a_contender_does_not_get_what_only_references_get() -> None:
+    class Greedy(Uniform, Withholds):
+        family = "vae"
+
+        def withhold(self, x: Tensor) -> None:
+            self.kept = x
+
+    class Reference(Greedy):
+        family = "baseline"
+
+    data = Halves(SPEC)
+    prepare(reference := Reference(SPEC), data)
+    assert torch.equal(reference.kept, data.val.x)
+    with pytest.raises(UserError, match="Greedy: only a reference"):
+        prepare(Greedy(SPEC), data)

@@ -24,7 +24,7 @@ from genarena.evaluation.row import line_of, new_row, summary
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.validation_quality import sample_quality
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Withholds
+from genarena.models.capabilities import Enumerates, Withholds
 from genarena.models.first_stage import TwoStage
 from genarena.ranks import exchange, processes, threads, world
 from genarena.runs import checkpoint, classes, first_stage, results, same_data, seals
@@ -217,17 +217,16 @@ class Run:
 
 def prepare(model: GenerativeModel, data: ArenaDataModule) -> None:
     """Set up the data, and check that the batch size fits the number of processes. Gives the validation split to a
-    held-out reference (`Withholds`). Raises UserError or DataError, in one line.
+    held-out reference (`Withholds`). Raises UserError or DataError, in one line, also for a contender that asks for what only
+    references get.
     """
     exchange.zero_first(data.setup)
     check_batch(data.batch_size, data.train.size)
     if isinstance(model, TwoStage):
         model.first_stage.check_data(data.facts["id"])
+    if isinstance(model, Withholds | Enumerates) and model.family != "baseline":
+        raise UserError(f"{type(model).__name__}: only a reference (family baseline) is a Withholds or an Enumerates")
     if isinstance(model, Withholds):
-        if model.family != "baseline":
-            raise UserError(
-                f"{type(model).__name__} asks for validation examples, which only a reference (family baseline) gets"
-            )
         model.withhold(data.val.x)
 
 

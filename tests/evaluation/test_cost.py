@@ -160,4 +160,17 @@ def test_draws_that_depend_on_more_or_less_than_the_seed_are_said(data: ToyData,
                 return torch.from_numpy(np.random.randn(num_samples, 2)).float()
             return super().sample(num_samples) if how == "drawn" else self.kept[self.calls : self.calls + num_samples]
 
-    assert cost.measure(Sly(), data, 640, 4.0)["draws"] == said
+    assert cost.measure(Sly(), data, 640, 4.0)["odd"] == said
+
+
+@pytest.mark.parametrize("how", ["of the example", "of the batch", "of the seed"])
+def test_an_exact_likelihood_depends_on_the_example_alone(data: ToyData, how: str) -> None:
+    class Exact(Network):
+        likelihood = Likelihood.EXACT
+
+        def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+            x = (x - x.mean(0)) / x.std(0) if how == "of the batch" else x
+            return -x.square().sum(1) - (torch.rand(len(x)) if how == "of the seed" else 0.0)
+
+    said = cost.measure(Exact(), data, 640, 4.0)["odd"]
+    assert said is None if how == "of the example" else "said to be exact changed" in said

@@ -277,9 +277,9 @@ def test_a_metric_may_say_what_it_is_about(tmp_path: Path) -> None:
     ]
 
 
-def test_draws_that_cannot_be_relied_on_are_said(tmp_path: Path) -> None:
+def test_what_is_odd_about_a_model_is_said(tmp_path: Path) -> None:
     row = make_row()
-    row["cost"]["draws"] = "two seeds gave the same samples"
+    row["cost"]["odd"] = "two seeds gave the same samples"
     (found,) = tables_of(tmp_path, [row, make_row("glow")])
-    assert [each.text for line in found.lines for each in board.badges(line)] == ["draws"]
+    assert [each.text for line in found.lines for each in board.badges(line)] == ["odd"]
     assert "vae: two seeds gave the same samples" in page.render([found], [])

@@ -11,13 +11,12 @@ from typing import Any
 import torch
 
 from genarena.data.base import ArenaDataModule
-from genarena.evaluation import sampling_state
+from genarena.evaluation import honesty, sampling_state
 from genarena.models.base import GenerativeModel
 from genarena.runs.provenance import processor
 from genarena.spec import Batch
 from genarena.training import flops
 
-FEW = 4  # samples of a draw that is repeated
 PATIENCE = 2.0  # seconds per sample above which FLOPs are not counted: counting takes up to 15 times as long
 
 
@@ -28,7 +27,7 @@ def measure(
     train_seconds: float,
     counted: float | None = None,
 ) -> dict[str, Any]:
-    """Entries of `cost`. One that cannot be measured is None, and its reason is in `unmeasured`. `draws`: see `odd_draws`.
+    """Entries of `cost`, and `odd` (`genarena.evaluation.honesty`). What cannot be measured is None; `unmeasured` says why.
 
     counted: FLOPs of training per example, if they were counted while it trained.
 
@@ -59,7 +58,7 @@ def measure(
             cost["sample_flops"], cost["unmeasured"]["sample_flops"] = None, "one sample takes too long to count"
         else:
             attempt("sample_flops", lambda: flops_per_sample(model, data))
-            attempt("draws", lambda: odd_draws(model, data))
+            attempt("odd", lambda: honesty.odd(model, data))
     return cost
 
 
@@ -88,24 +87,6 @@ def seconds_per_single_sample(model: GenerativeModel, data: ArenaDataModule) -> 
             model.sample(1, _labels(model, data)).cpu()
         times.append(time.perf_counter() - began)
     return median(times[1:] or times)
-
-
-def odd_draws(model: GenerativeModel, data: ArenaDataModule) -> str | None:
-    """What is wrong with draws that should depend on the seed and on nothing else, or None: samples of an earlier call that are
-    handed out again cost no time, and those that depend on other random numbers cannot be drawn again."""
-    if model.device.type != "cpu":  # it may round differently the second time
-        return None
-    y = data.train.y[:FEW] if data.spec.condition else None
-
-    def draw(seed: int) -> torch.Tensor:
-        torch.manual_seed(seed)
-        with torch.no_grad():
-            return model.sample(FEW if y is None else len(y), y)
-
-    first, other, again = (draw(seed) for seed in (1, 2, 1))
-    if not torch.equal(first, again):
-        return "two draws with the same seed gave different samples"
-    return "two seeds gave the same samples" if torch.equal(first, other) else None
 
 
 def _sampling_state(model: GenerativeModel, data: ArenaDataModule, state: dict[str, int]) -> int:

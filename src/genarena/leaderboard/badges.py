@@ -22,8 +22,8 @@ def badges(line: Line) -> list[Badge]:
     found += [Badge("alarm", "unchecked", line.unchecked)] if line.unchecked else []
     found += [Badge("starved", "starved", line.starved)] if line.starved else []
     found += [Badge("note", "plug-in", f"its code is not genarena's: {text}")] if (text := foreign(line)) else []
-    odd = [run.row["cost"]["draws"] for run in line.runs if run.row.get("cost", {}).get("draws")]
-    found += [Badge("note", "draws", f"{odd[0]}: its samples and their time are not to be relied on")] if odd else []
+    odd = [run.row["cost"]["odd"] for run in line.runs if run.row.get("cost", {}).get("odd")]
+    found += [Badge("starved", "odd", f"{odd[0]}: its numbers are not to be relied on")] if odd else []
     found += [Badge("note", "later code", text) for text in later_code(line)]
     if line.imported and "imported" not in line.name:
         found.append(Badge("imported", "imported", "made elsewhere, under a budget of its own"))
