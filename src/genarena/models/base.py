@@ -88,7 +88,9 @@ class GenerativeModel(TrainedModule, ABC):
 
         It is part of the record of every metric that uses the value. A model with a bound or an estimate overrides it.
         """
-        return {"method": "closed form"}
+        if self.likelihood is Likelihood.EXACT:
+            return {"method": "closed form"}
+        return {"method": f"not known: {type(self).__name__} does not write estimator()"}
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars averaged over the validation set and logged as `val/<name>`."""
