@@ -266,6 +266,15 @@ def test_settings_in_the_page_are_data_whatever_they_say(tmp_path: Path) -> None
     assert page.render([found], []).count("<script>") == 1
 
 
+def test_runs_that_would_read_alike_are_told_apart(tmp_path: Path) -> None:
+    rows = [make_row(run="one"), make_row(run="other"), make_row("glow")]
+    rows[1]["line"] |= {"id": "another", "sources": {"genarena.models.vae": "1"}}  # the same settings, other code
+    (found,) = tables_of(tmp_path, rows)
+    content = json.loads(comparison.comparable(page.runs_of([found])))
+    names = ["digits-0: glow, seed 0", "digits-0: vae, seed 0, one", "digits-0: vae, seed 0, other"]
+    assert sorted(run["name"] for run in content["runs"]) == names
+
+
 def test_a_metric_may_say_what_it_is_about(tmp_path: Path) -> None:
     row = make_row()
     row["metrics"]["fd_domain"]["aspect"] = "memorisation"

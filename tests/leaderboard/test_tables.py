@@ -93,6 +93,7 @@ def test_failed_runs_are_listed_not_ranked(tmp_path: Path) -> None:
     assert [run.row["model"] for run in table.failed] == ["glow"]
     for text in (formats.markdown([table]), formats.as_json([table])):
         assert "Diverged: at 3%" in text
+    assert "glow, seed 0: Diverged: at 3%" in str(formats.terminal(table).caption).splitlines()
 
 
 def test_unreadable_rows_are_named(tmp_path: Path) -> None:

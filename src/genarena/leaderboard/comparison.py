@@ -18,8 +18,8 @@ def comparable(runs: Sequence[Run]) -> str:
     names = sorted({name for _, values in found for name in values})
     common = {name: Counter(values.get(name) for _, values in found).most_common(1)[0][0] for name in names}
     entries = [
-        {"anchor": run.anchor, "name": _name(run), "own": {k: v.get(k) for k in names if v.get(k) != common[k]}}
-        for run, v in found
+        {"anchor": run.anchor, "name": title, "own": {k: v.get(k) for k in names if v.get(k) != common[k]}}
+        for (run, v), title in zip(found, _titles([run for run, _ in found]), strict=True)
     ]
     text = json.dumps({"common": common, "runs": entries}, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -37,6 +37,13 @@ def settings(row: dict[str, Any]) -> dict[str, str]:
     device = row.get("cost", {}).get("device") or row.get("hardware", {}).get("device")
     about = {"seed": row.get("seed"), "commit": row.get("commit"), "device": device}
     return found | {name: str(value) for name, value in about.items() if value is not None}
+
+
+def _titles(runs: Sequence[Run]) -> list[str]:
+    """What a reader chooses runs by: those that would read alike, because only their code differs, also have their folder."""
+    titles = [_name(run) for run in runs]
+    folders = [str(run.row.get("run", run.folder.name)) for run in runs]
+    return [f"{title}, {run}" if titles.count(title) > 1 else title for title, run in zip(titles, folders, strict=True)]
 
 
 def _name(run: Run) -> str:

@@ -202,14 +202,15 @@ def as_json(tables: list[Table]) -> str:
 def terminal(table: Table) -> RichTable:
     """The table with the ranking column and the most important others, to fit a terminal. The page has all columns.
 
-    Beneath it is why lines have no rank.
+    Beneath it is why lines have no rank, and why runs failed.
     """
     columns = [column for column in table.columns if column.key in (table.ranked_by, *TERMINAL)]
     reasons: dict[str, list[str]] = {}
     for line in table.lines:
         if line.rank_note.startswith("not ranked"):
             reasons.setdefault(line.rank_note, []).append(line.name)
-    why = "\n".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    told = [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    why = "\n".join([*told, *(f"{run.name}, seed {run.seed}: {run.error}" for run in table.failed)])
     rich = RichTable(
         title=Text(caption(table)), title_justify="left", caption=Text(why) if why else None, caption_justify="left"
     )
