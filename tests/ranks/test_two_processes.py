@@ -12,6 +12,7 @@ import torch
 
 from genarena.build import build
 from genarena.config import compose
+from genarena.evaluation.asked import options_of
 from genarena.evaluation.evaluate import evaluate
 from genarena.run import run
 from genarena.runs import checkpoint, results
@@ -71,7 +72,7 @@ def test_the_metrics_are_those_of_one_process(name: str, folder: Path, monkeypat
     data = build(cfg["data"], "data")
     data.setup()
     settings = build(cfg["evaluation"], "evaluation")
-    alone = evaluate(model, data, METRICS, settings, cfg["metric"], cfg["seed"], progress=False).metrics
+    alone = evaluate(model, data, METRICS, settings, options_of(cfg), cfg["seed"], progress=False).metrics
     assert any(record["value"] is not None for record in alone.values())
     for metric, record in alone.items():
         there = row["metrics"][metric]
