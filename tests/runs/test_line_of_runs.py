@@ -31,7 +31,9 @@ def finished(runs_dir: Path, *options: str) -> dict:
     return run(config.compose([*USUAL, f"runs_dir={runs_dir}", *options]))
 
 
-def test_yaml_precision_and_source_make_lines_and_seeds_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yaml_precision_and_source_make_lines_and_seeds_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     runs_dir = tmp_path / "runs"
     rows = [finished(runs_dir), finished(runs_dir, "seed=1")]
     other = "bf16-mixed" if rows[0]["precision"] == "32-true" else "32-true"  # than this machine takes by itself
@@ -57,6 +59,9 @@ def test_yaml_precision_and_source_make_lines_and_seeds_do_not(tmp_path: Path, m
     shown = formats.markdown([table]).replace("\\", "")
     assert "model.latent_dim 32" in shown and f"trainer.precision={other}" in shown
     assert len({column.key for column in table.columns if not column.is_cost}) == 2  # one column each: same protocols
+    for row, is_edited in ((rows[0], False), (rows[4], True)):  # whose source was another than that of today
+        rescoring.rescore(next(runs_dir.glob(f"*/*/{row['run']}")), ["bits_per_dim"])
+        assert ("genarena.models.vae.networks changed after training" in capsys.readouterr().err) == is_edited
 
 
 def test_another_sampler_for_a_finished_run_is_a_line_of_its_own(tmp_path: Path) -> None:

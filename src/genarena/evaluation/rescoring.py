@@ -1,5 +1,6 @@
 """Evaluates a run on disk again, on its own data, with other metrics or settings."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -88,7 +89,8 @@ def rescore(
 
 
 def _same_run(folder: RunFolder, row: dict[str, Any], cfg: dict[str, Any]) -> line.Line:
-    """The line of the run, with the sources of today. Raises UserError if its files are not those that the row is about."""
+    """The line of the run, with the sources of today, and a warning if they changed. Raises UserError if its files are not
+    those that the row is about."""
     now, then = line.of_stored(row["line"], cfg), row["line"]["settings"]
     changed = sorted(name for name in {*now["settings"], *then} if now["settings"].get(name) != then.get(name))
     if changed:
@@ -97,6 +99,10 @@ def _same_run(folder: RunFolder, row: dict[str, Any], cfg: dict[str, Any]) -> li
     weights = row.get("selected", {}).get("sha256")
     if weights and (found := seals.digests(folder.chosen)) and weights not in found:
         raise UserError(f"{folder.chosen}: other weights than those that the row of the run is about")
+    before = row["line"]["sources"]
+    edited = [name for name, digest in now["sources"].items() if before.get(name, digest) != digest]
+    if edited and world.rank() == 0:
+        print(f"warning: {', '.join(edited)} changed after training; the page says so", file=sys.stderr, flush=True)
     return now
 
 
