@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from genarena.build import build
+from genarena.evaluation.asked import options_of
 from genarena.evaluation.evaluate import evaluate
 from genarena.runs import results
 from genarena.runs.folder import RunFolder
@@ -26,7 +27,7 @@ def main(folder: Path) -> None:
         data = build(cfg["data"], "data")
         data.setup()
         settings = build(cfg["evaluation"], "evaluation")
-        alone = evaluate(model, data, METRICS, settings, cfg["metric"], cfg["seed"], progress=False).metrics
+        alone = evaluate(model, data, METRICS, settings, options_of(cfg), cfg["seed"], progress=False).metrics
         for metric, record in alone.items():
             if record["value"] is not None:
                 one, two = record["value"], there[metric]["value"]
