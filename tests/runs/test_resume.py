@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
 
 from genarena.build import build
 from genarena.config import available, compose
 from genarena.run import run
 from genarena.training.callbacks.budget import Budget
 from tests.first_stages import TINY, finished_run, foundation, standing, stands
+from tests.models.tiny import narrowed
 from tests.run_folders import tensors, the_folder
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
@@ -42,8 +44,9 @@ def only_training() -> Iterator[None]:
         yield
 
 
-def command(name: str, runs_dir: Path, first_stages: dict[str, Path]) -> list[str]:
-    return [
+def small(name: str, runs_dir: Path, first_stages: dict[str, Path], *more: str) -> DictConfig:
+    """A run of eight batches, with narrow layers."""
+    line = [
         *([f"model.first_stage={first_stages[foundation(name)]}"] if stands(name) else []),
         f"model={name}",
         "data=digits",
@@ -57,7 +60,11 @@ def command(name: str, runs_dir: Path, first_stages: dict[str, Path]) -> list[st
         f"runs_dir={runs_dir}",
         "trainer.precision=32-true",
         "logger=none",
+        *more,
     ]
+    cfg = compose(line)
+    cfg.model = narrowed(OmegaConf.to_container(cfg.model, resolve=True))
+    return cfg
 
 
 @pytest.mark.parametrize(("name", "more"), CASES, ids=["-".join([name, *more]) for name, more in CASES])
@@ -66,7 +73,7 @@ def test_resumed_run_equals_the_uninterrupted_one(
 ) -> None:
     if build(standing(compose([f"model={name}", "data=digits", *more])), "model").max_epochs == 0:
         pytest.skip("learns nothing")
-    run(compose([*command(name, tmp_path / "whole", first_stages), *more]))
+    run(small(name, tmp_path / "whole", first_stages, *more))
     whole = torch.load(the_folder(tmp_path / "whole").last, weights_only=True)
 
     budget_step = Budget.on_train_batch_end
@@ -78,12 +85,12 @@ def test_resumed_run_equals_the_uninterrupted_one(
 
     monkeypatch.setattr(Budget, "on_train_batch_end", killed_after_six)
     with pytest.raises(InterruptedError):
-        run(compose([*command(name, tmp_path / "parts", first_stages), *more]))
+        run(small(name, tmp_path / "parts", first_stages, *more))
     folder = the_folder(tmp_path / "parts")
     monkeypatch.undo()
     assert torch.load(folder.last, weights_only=True)["arena"]["batches_seen"] == BATCHES // 2
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
-    row = run(compose([*command(name, tmp_path / "parts", first_stages), *more, f"resume={folder.path}"]))
+    row = run(small(name, tmp_path / "parts", first_stages, *more, f"resume={folder.path}"))
     assert row["status"] == "ok"
     assert row["cost"]["examples_seen"] == BATCH * BATCHES
 
