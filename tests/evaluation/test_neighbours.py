@@ -52,6 +52,7 @@ def test_the_side_of_the_data_is_computed_once(data: Halves, monkeypatch: pytest
         "authentic.pt",
         "cells-1-starts10.pt",
         "closeness-300-shift1-peers50.pt",
+        "closeness-held-out-shift1-peers50.pt",
         "counts-3-5.pt",
         "radii-3-5.pt",
         "spacing.pt",
@@ -72,7 +73,8 @@ def test_the_side_of_the_data_is_computed_once(data: Halves, monkeypatch: pytest
     for name in (*MANIFOLD, *MEMORY):
         assert second[name] | {"seconds": 0} == first[name] | {"seconds": 0}
     whole = [(function, size) for function, size in calls if size >= 200]
-    assert whole == [("squared_radii", 200), ("authentic", 300), ("closeness", 300)]  # of the samples only
+    of_samples = [("squared_radii", 200), ("authentic", 300), ("closeness", 300), ("closeness", 300)]
+    assert whole == of_samples  # the latter to training and to held-out examples
 
 
 def test_other_k_and_other_shifts_are_asked_for_by_metric(data: Halves) -> None:

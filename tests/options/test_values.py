@@ -1,5 +1,6 @@
 """What the value of an option may be: one truth, on the command line and when an object is made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -127,3 +128,21 @@ def test_a_text_at_the_top_of_a_module_is_no_type(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("name", ["svhn", "omniglot"])
 def test_options_of_sets_whose_file_holds_an_address(name: str) -> None:
     assert parameters(compose(["model=uniform", f"data={name}"]).data["_target_"])["flip"] is bool
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "said"),
+    [
+        ([1, 2], list[int], ""),
+        ((1, 2), Sequence[Count], ""),
+        ([], tuple[int, ...], ""),
+        (["zz"], Sequence[int], "a list, each of its values int"),
+        ([1, {"a": 2}], list[int], "a list, each of its values int"),
+        ([0], Sequence[Count], "a list, each of its values at least 1"),
+        ("abc", list[str], "a list"),
+        (3, Sequence[int] | None, "a list"),
+        (None, Sequence[int] | None, ""),
+    ],
+)
+def test_a_list_is_checked_value_by_value(value: object, kind: object, said: str) -> None:
+    assert refusal(value, kind) == said

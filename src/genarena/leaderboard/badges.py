@@ -20,7 +20,7 @@ def badges(line: Line) -> list[Badge]:
     """That a line copies, was not looked through for copies, starved, is of other people's code, or was made elsewhere."""
     found = [Badge("alarm", "copies", line.alarm_of_any_column)] if line.alarm_of_any_column else []
     found += [Badge("alarm", "unchecked", line.unchecked)] if line.unchecked else []
-    found += [Badge("starved", "starved", line.starved)] if line.starved else []
+    found += [Badge("starved", "starved", line.starved)] if line.starved and not line.is_reference else []
     found += [Badge("note", "plug-in", f"its code is not genarena's: {text}")] if (text := foreign(line)) else []
     odd = [run.row["cost"]["odd"] for run in line.runs if run.row.get("cost", {}).get("odd")]
     found += [Badge("starved", "odd", f"{odd[0]}: its numbers are not to be relied on")] if odd else []

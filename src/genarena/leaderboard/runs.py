@@ -161,6 +161,11 @@ class Run:
         return None if share is None else 100.0 * share
 
 
+def identity_of(run: Run) -> str:
+    """The identity of a run: equal for seeds of one line."""
+    return run.row["line"]["id"]
+
+
 def key_of(name: str, record: dict[str, Any]) -> str:
     """Key of the column of a metric. A conditional likelihood has one of its own: log p(x | y) is not log p(x)."""
     return f"{name}_given_{record['given']}" if record.get("given") else name

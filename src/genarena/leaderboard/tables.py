@@ -20,8 +20,9 @@ from genarena.errors import UserError
 from genarena.leaderboard.differences import told_apart, what_differs, what_differs_from
 from genarena.leaderboard.lines import Line, fill
 from genarena.leaderboard.numbers import prefixed
+from genarena.leaderboard.protocols import in_order, metric_of, usual_protocols
 from genarena.leaderboard.ranking import ranked, ranking_key
-from genarena.leaderboard.runs import COSTS, Run, anchor, key_of
+from genarena.leaderboard.runs import COSTS, Run, anchor, identity_of, key_of
 from genarena.leaderboard.twins import without_twins
 
 SAME_AS_COST = {"sampling_seconds": "sample_seconds_per_image"}  # metric -> column of costs with the same value
@@ -152,7 +153,7 @@ def _make_table(key: tuple[str, str, str], runs: list[Run], rank_by: str | None)
     lines = _lines(newest, failed, repeated)
     for line in lines:
         line.twins = twins.get(identity_of(line.runs[0]), {})
-    metrics = _in_order(dict.fromkeys(name for run in newest.values() for name in run.metrics), usual)
+    metrics = in_order(dict.fromkeys(name for run in newest.values() for name in run.metrics), usual)
     fill(lines, (*metrics, *COSTS))
     shown = [name for name in metrics if any(line.cells[name].value is not None for line in lines)]
     empty = {name: next((line.cells[name].reason for line in lines), "") for name in metrics if name not in shown}
@@ -170,32 +171,6 @@ def _make_table(key: tuple[str, str, str], runs: list[Run], rank_by: str | None)
         if any(line.cells[name].value is not None for line in lines)
     ]
     return Table(*key, columns, ranked(lines, ranked_by), failed, [*repeated, *same], empty, ranked_by)
-
-
-def usual_protocols(runs: list[Run]) -> dict[str, str]:
-    """Key of a metric's column -> id of the protocol under which most lines have a value; imported lines count last."""
-    lines: dict[tuple[str, str], set[str]] = {}
-    imported = {identity_of(run) for run in runs if run.imported}
-    for run in runs:
-        for row in (run.row, *run.later):
-            for name, record in row["metrics"].items():
-                known = lines.setdefault((key_of(name, record), record.get("protocol", "")), set())
-                known |= {identity_of(run)} if record["value"] is not None else set()
-    found: dict[str, str] = {}
-    for key, protocol in sorted(lines, key=lambda pair: (-len(lines[pair] - imported), -len(lines[pair]), pair)):
-        found.setdefault(key, protocol)
-    return found
-
-
-def _in_order(keys: Iterable[str], usual: dict[str, str]) -> list[str]:
-    """The keys of columns, those of one metric side by side, and its usual one first."""
-    places = {key: place for place, key in enumerate(dict.fromkeys(_metric(key, usual) for key in keys))}
-    return sorted(keys, key=lambda key: (places[_metric(key, usual)], key not in usual))
-
-
-def _metric(key: str, usual: dict[str, str]) -> str:
-    """The key of the usual column of the same metric."""
-    return key if key in usual else key.rpartition("_")[0]
 
 
 def _lines(newest: dict[tuple[str, int], Run], failed: list[Run], repeated: list[Run]) -> list[Line]:
@@ -222,11 +197,6 @@ def _lines(newest: dict[tuple[str, int], Run], failed: list[Run], repeated: list
     return list(lines.values())
 
 
-def identity_of(run: Run) -> str:
-    """The identity of a run: equal for seeds of one line."""
-    return run.row["line"]["id"]
-
-
 def time_of(text: str) -> float:
     """Seconds since the epoch, for comparison of times in different time zones; 0 if `text` is not a time."""
     try:
@@ -242,7 +212,7 @@ def _column(key: str, runs: list[Run], usual: dict[str, str]) -> Column:
     protocol = record.get("protocol", "")
     if key not in usual:
         rules = {own: rule for run in runs for own, rule in run.protocols.items()}
-        common = usual[_metric(key, usual)]
+        common = usual[metric_of(key, usual)]
         title += f" [{what_differs_from(rules.get(protocol, {}), rules.get(common, {}))}]"
     better, towards = record.get("higher_is_better"), record.get("towards_real", False)
     return Column(key, title, record.get("unit", ""), better, group, protocol=protocol, towards_real=towards)

@@ -16,8 +16,8 @@ from genarena.leaderboard.cells import MIN_SEEDS
 from genarena.leaderboard.formats import escaped, formula_safe
 from genarena.leaderboard.images import Gallery, Picture
 from genarena.leaderboard.numbers import number, with_interval
-from genarena.leaderboard.runs import Run, anchor, found
-from genarena.leaderboard.tables import budget_text, identity_of, machine_of, time_of
+from genarena.leaderboard.runs import Run, anchor, found, identity_of
+from genarena.leaderboard.tables import budget_text, machine_of, time_of
 from genarena.runs import evaluations
 from genarena.runs.results import read_row
 from genarena.statistics.intervals import mean, t_half_width

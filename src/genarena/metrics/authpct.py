@@ -28,6 +28,8 @@ class AuthPct(ArenaMetric):
     range = (0.0, 100.0)
     higher_is_better = None
     towards_real = True
+    min_examples = 20
+    too_few = "a share of fewer says little"
 
     def update(self, fake_authentic: Tensor, real_authentic: Tensor, train_features: Tensor) -> None:
         """Whether samples (M,) and test examples (N,) are authentic, with respect to training examples (L, F)."""

@@ -1,7 +1,7 @@
 """The options of a class or function, and their types, read from its source without importing it."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,7 @@ from genarena.options.groups import OF_FOREIGN
 NAMES = {
     **{kind.__name__: kind for kind in (int, float, str, bool, values.Range)},
     **{name: kind for name, kind in vars(values).items() if get_origin(kind) is Annotated},
-    **{"Annotated": Annotated, "Literal": Literal},
+    **{"Annotated": Annotated, "Literal": Literal, "Sequence": Sequence, "list": list, "tuple": tuple},
 }
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
 from inspect import isclass
@@ -126,9 +126,18 @@ def place_of(kind: Any) -> Place | None:
 
 
 def is_known(kind: Any) -> bool:
-    """Whether every alternative is a scalar type, with or without a range, or a literal, so that values can be checked."""
-    parts = alternatives(kind)
-    return all(get_origin(part) in (Annotated, Literal) or (isclass(part) and part in SCALARS) for part in parts)
+    """Whether every alternative is a scalar type, with or without a range, a literal, or a list of such, so that values can be
+    checked."""
+    return all(_is_scalar(part) or (_is_list(part) and is_known(get_args(part)[0])) for part in alternatives(kind))
+
+
+def _is_scalar(kind: Any) -> bool:
+    return get_origin(kind) in (Annotated, Literal) or (isclass(kind) and kind in SCALARS)
+
+
+def _is_list(kind: Any) -> bool:
+    """Whether it is a list of any length: `list[int]`, `Sequence[int]` or `tuple[int, ...]`."""
+    return get_origin(kind) in (list, Sequence) or (get_origin(kind) is tuple and get_args(kind)[1:] == (...,))
 
 
 def refusal(value: Any, kind: Any) -> str:
@@ -137,13 +146,20 @@ def refusal(value: Any, kind: Any) -> str:
     reasons = [_refusal(value, part) for part in known]
     if not known or len(known) < len(alternatives(kind)) or "" in reasons:
         return ""
-    ranges = [reason for reason, part in zip(reasons, known, strict=True) if _fits(value, base_of(part))]
+    ranges = [
+        reason for reason, part in zip(reasons, known, strict=True) if _is_list(part) or _fits(value, base_of(part))
+    ]
     if ranges:
         return ranges[0]
     return " or ".join(dict.fromkeys(_name(part) for part in known))
 
 
 def _refusal(value: Any, kind: Any) -> str:
+    if _is_list(kind):
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            return _name(kind)
+        wrong = next((said for item in value if (said := refusal(item, get_args(kind)[0]))), "")
+        return f"a list, each of its values {wrong}" if wrong else ""
     if get_origin(kind) is Literal:
         return "" if value in get_args(kind) else _name(kind)
     if not _fits(value, base_of(kind)):
@@ -168,6 +184,8 @@ def base_of(kind: Any) -> Any:
 def _name(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return ", ".join("null" if value is None else str(value) for value in get_args(kind))
+    if _is_list(kind):
+        return "a list"
     return SCALARS.get(base_of(kind), str(kind))
 
 
