@@ -5,7 +5,6 @@ import inspect
 import json
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,15 @@ from tests.small_world import OPTIONS, SETTINGS, SPEC, Drawn, Halves, furnished,
 SOURCES = r"arXiv \d{4}\.\d{4,5}|doi 10\.\d{4,}/\S+|defined here"  # where a reader finds the definition
 
 FEWEST = dict.fromkeys(("precision", "recall", "density", "coverage", "kid", "kd_domain", "energy_distance"), 50)
-FEWEST |= {"c2st": 100, "vendi": 300, "fd_dinov2": 1025, "fd_clip": 1025, "fd_efficientnet": 1281}
+FEWEST |= {
+    "authpct": 20,
+    "nearest_neighbour_ratio": 20,
+    "c2st": 100,
+    "vendi": 300,
+    "fd_dinov2": 1025,
+    "fd_clip": 1025,
+    "fd_efficientnet": 1281,
+}
 FEWEST |= {"fid": 2049, "fid_infinity": 5000, "inception_score": 5000}  # as in the README
 
 Records = dict[str, dict[str, Any]]
@@ -175,8 +182,8 @@ def test_with_fewer_examples_there_is_no_number(monkeypatch: pytest.MonkeyPatch)
     data = Halves(SPEC)
     data.setup()
     monkeypatch.setattr(Drawn, "sample", None)  # nor is anything made for it
-    few = replace(SETTINGS, num_samples=49, num_test=49)
-    found = evaluate(Drawn(some_samples()).eval(), data, list(FEWEST), few, progress=False).metrics
+    few = {"evidence.samples.num_samples": 19, "evidence.examples.num_test": 19}
+    found = evaluate(Drawn(some_samples()).eval(), data, list(FEWEST), SETTINGS, few, progress=False).metrics
     assert all(f"needs at least {number:,} " in found[name].get("reason", "") for name, number in FEWEST.items())
 
 

@@ -71,6 +71,8 @@ class NearestNeighbourRatio(ArenaMetric):
     range = (0.0, None)
     higher_is_better = None
     towards_real = True
+    min_examples = 20
+    too_few = "medians of fewer say little"
 
     def __init__(self) -> None:
         super().__init__()
