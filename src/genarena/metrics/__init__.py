@@ -52,24 +52,29 @@ def check(metrics: Sequence[str]) -> list[str]:
 def own_options() -> dict[str, Any]:
     """`evidence.<kind>.<option>` -> type, of all evidence; and `metric.<name>.<option>`, of the metrics themselves."""
     nodes = {f"evidence.{kind}": found for kind, found in of_evidence().items()}
-    nodes |= {f"metric.{name}": own(module_of(name)) for name in names()}
+    nodes |= {f"metric.{name}": own(module) for name, module in sorted(_modules().items())}
     return {f"{node}.{option}": kind for node, found in nodes.items() for option, kind in found.items()}
 
 
 def options() -> dict[str, Any]:
     """`own_options`, and `metric.<name>.<option>` for the options of the evidence that a metric uses."""
     return own_options() | {
-        f"metric.{name}.{option}": kind for name in names() for option, kind in of_metric(module_of(name)).items()
+        f"metric.{name}.{option}": kind
+        for name, module in sorted(_modules().items())
+        for option, kind in of_metric(module).items()
     }
 
 
 def check_option(key: str) -> Any:
     """The type of an option `metric.<name>.<option>` or `evidence.<kind>.<option>`. Raises UserError, with the nearest one, if
     there is none."""
-    known = options()
-    if key not in known:
-        raise UserError(f"{key}: there is no such option{_instead(key, known)}")
-    return known[key]
+    node, _, rest = key.partition(".")
+    name, _, option = rest.partition(".")
+    module = _modules().get(name) if node == "metric" else None
+    found = of_metric(module) if module else of_evidence().get(name, {}) if node == "evidence" else {}
+    if option not in found:
+        raise UserError(f"{key}: there is no such option{_instead(key, options())}")
+    return found[option]
 
 
 def _instead(key: str, known: Iterable[str]) -> str:
