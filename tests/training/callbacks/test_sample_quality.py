@@ -71,6 +71,13 @@ def test_without_either_the_last_weights_are_taken(tmp_path: Path) -> None:
     assert not (tmp_path / "best.ckpt").exists()
 
 
+def test_statistics_of_one_pass_are_taken_at_its_end(tmp_path: Path) -> None:
+    """A memory of half of the training set would be chosen by luck, and its seeds had other numbers of samples."""
+    model = Judged([1.0, 2.0, 3.0, 4.0])
+    model.max_epochs = 1
+    assert chosen(model, tmp_path, 1.0, 2.0, 3.0, 4.0) == ("last", 0.0)
+
+
 def test_samples_are_of_the_averaged_weights(tmp_path: Path) -> None:
     model, measure, ema = Judged(ema_decay=0.9), Distances(4.0, 3.0, 2.0, 1.0), EMA(0.9)
     at_validation: list[torch.Tensor] = []

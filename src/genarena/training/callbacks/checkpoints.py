@@ -35,7 +35,8 @@ class SealedCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """After each validation writes `last.ckpt` (the former one becomes `previous.ckpt`), and `best.ckpt` if it is the best.
 
-    best: the smallest value so far of the first key of `selection` that validations give, counted after the ramp of the loss.
+    best: the smallest value so far of the first key of `selection` that validations give, counted after the ramp of the loss;
+    none for a model that passes over the data once.
     Nothing is written while steps are skipped for non-finite numbers, or if a weight is not finite, so every checkpoint is
     sound.
     """
@@ -74,7 +75,8 @@ class Checkpoints(Callback):
         self.validated = pl_module.batches_seen
         if pl_module.nonfinite_in_a_row or self.nonfinite(trainer, pl_module):
             return
-        key = next((key for key in self.selection if key in pl_module.found), None)
+        whole_at_end = pl_module.max_epochs == 1  # statistics of one pass over the data: before, they are of a part
+        key = None if whole_at_end else next((key for key in self.selection if key in pl_module.found), None)
         improved = key is not None and pl_module.progress >= pl_module.ramp and pl_module.found[key] < self.best_value
         if improved:
             self.best_value, self.best_progress, self.best_by = pl_module.found[key], pl_module.progress, key
