@@ -461,7 +461,7 @@ def test_settings_out_of_range(wrong: dict) -> None:
         ),
         ({"metric.iw_bounds.k": [10, 1]}, "metric.iw_bounds.k=[10, 1]: expected rising"),
         ({"metric.iw_bounds.k": []}, "metric.iw_bounds.k=[]: expected rising"),
-        ({"evidence.importance_curve.k": [1, 2.5]}, "evidence.importance_curve.k=[1, 2.5]: expected rising"),
+        ({"evidence.importance_curve.k": [1, 2.5]}, "evidence.importance_curve.k=[1, 2.5]: expected a list, each"),
         ({"evidence.samples.num_samples": 0}, "evidence.samples.num_samples=0: expected at least 1"),
         ({"evidence.examples.num_test": 2.0}, "evidence.examples.num_test=2.0: expected int"),
         ({"metric.recall.kk": 3}, "metric.recall.kk: there is no such option; did you mean metric.recall.k?"),

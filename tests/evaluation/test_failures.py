@@ -63,6 +63,12 @@ def broken_samples(samples: Tensor) -> list[bool]:
     return (~samples.float().isfinite()).flatten(1).any(1).tolist()
 
 
+@pytest.fixture(autouse=True)
+def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is tested here, and in no time."""
+    monkeypatch.setattr(NearestNeighbourRatio, "min_examples", 1)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_nan_in_the_weights_never_becomes_a_valid_picture(name: str, data: Halves) -> None:
     """In one tensor it marks every sample, or does not reach them; in all of them no metric has a value. So does infinity."""

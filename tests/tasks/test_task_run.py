@@ -126,7 +126,7 @@ def test_a_row_about_other_weights_is_left_out(runs_dir: Path, monkeypatch: pyte
         ("task=denose run={gaussian}", "task=denose: there is no such task; did you mean denoise?"),
         ("task=denoise run={gaussian} task.sigm=1", "task.sigm: there is no such option; did you mean sigma?"),
         ("task=denoise run={gaussian} task.sigma=-1", "task.sigma=-1: expected numbers above 0, at most 10"),
-        ("task=denoise run={gaussian} task.sigma=a,b", "task.sigma=a: expected numbers above 0"),
+        ("task=denoise run={gaussian} task.sigma=a,b", "task.sigma=a,b: expected a list, each of its values float"),
         ("task=denoise run={gaussian} task.num_images=0", "task.num_images=0: expected at least 1"),
         ("task=denoise run={gaussian} task.algorithm=one_step", "task=denoise: Gaussian cannot do this task"),
         (

@@ -24,9 +24,10 @@ def chosen(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         option = key.removeprefix("task.")
         if option not in kinds:
             raise UserError(f"{key}: there is no such option{nearest(option, kinds)}; there are {', '.join(kinds)}")
-        if expected := refusal(value, kinds[option]):
+        taken = _listed(value) if isinstance(node[option], list) else value
+        if expected := refusal(taken, kinds[option]):
             raise UserError(f"{key}={written(value)}: expected {expected}")
-        node[option] = _listed(value) if isinstance(node[option], list) else value
+        node[option] = taken
     return node
 
 

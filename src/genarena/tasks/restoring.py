@@ -55,13 +55,12 @@ class Restoration(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = self.sigma if isinstance(self.sigma, list | tuple) else (self.sigma,)
-        for value in given:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value <= 10.0:
+        for value in self.sigma:
+            if not 0.0 < value <= 10.0:
                 raise ValueError(f"task.sigma={value}: expected numbers above 0, at most 10")
-        if not given or len(set(given)) < len(given):
-            raise ValueError(f"task.sigma={list(given)}: expected different numbers, at least one")
-        object.__setattr__(self, "sigma", tuple(sorted(map(float, given))))
+        if not self.sigma or len(set(self.sigma)) < len(self.sigma):
+            raise ValueError(f"task.sigma={list(self.sigma)}: expected different numbers, at least one")
+        object.__setattr__(self, "sigma", tuple(sorted(map(float, self.sigma))))
 
     def constants(self, spec: DataSpec) -> dict[str, Any]:
         return {
