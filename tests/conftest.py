@@ -1,6 +1,7 @@
 """Settings for all tests: one torch thread per worker, offline trackers, and private cache and data folders."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,6 +13,10 @@ import torch
 from tests import composing
 
 torch.set_num_threads(1)
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # of a shell's background job; programs that tests start would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 composing.remember()
 
 ROOT = Path(__file__).parents[1]

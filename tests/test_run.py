@@ -260,7 +260,10 @@ def test_ctrl_c_ends_in_130_and_the_run_can_be_resumed(tmp_path: Path) -> None:
     while not list(tmp_path.glob("runs/*/*/*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in errors
     (path,) = tmp_path.glob("runs/*/*/*/result.json")
