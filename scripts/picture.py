@@ -9,11 +9,11 @@ from genarena.errors import UserError, printable
 from genarena.options.script import Option
 from genarena.options.values import Folder
 
-USAGE = """python scripts/picture.py [runs_dir=runs/demo] [out=docs]
+USAGE = """python scripts/picture.py [runs_dir=runs/suites/digits] [out=docs]
 
 Writes <out>/leaderboard.png, and leaderboard.json beside it with the structure of the page, which a test compares with the
 page of today: after a change of the page, take a new picture."""
-OPTIONS = {"runs_dir": Option(Folder, "runs/demo"), "out": Option(Folder, "docs")}
+OPTIONS = {"runs_dir": Option(Folder, "runs/suites/digits"), "out": Option(Folder, "docs")}
 
 
 def main() -> None:

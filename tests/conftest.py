@@ -13,9 +13,8 @@ import torch
 from tests import composing
 
 torch.set_num_threads(1)
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # of a shell's background job; programs that tests start would ignore it too
+# In the background of a shell SIGINT is ignored, and the programs that tests start would ignore it too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 composing.remember()
 
