@@ -57,8 +57,10 @@ def test_a_model_with_labels_and_a_task(folder: Path) -> None:
     told = run(folder, task)
     assert "naive_bayes, bayes (exact)" in told and "nearest_mean" in told
     found = results.read_row(only(trained, "evaluations/classify-*/result.json"))
-    assert found["metrics"]["accuracy"]["value"] > 0.85  # naive Bayes has about 0.9 on digits; a wrong label, 0.1
-    assert found["task"]["classical"]["nearest_mean"]["metrics"]["accuracy"]["value"] > 0.85
+    assert (
+        found["task"]["lines"][""]["metrics"]["accuracy"]["value"] > 0.85
+    )  # naive Bayes has about 0.9 on digits; a wrong label, 0.1
+    assert found["task"]["floors"]["nearest_mean"]["metrics"]["accuracy"]["value"] > 0.85
 
 
 def test_a_sampler(folder: Path) -> None:

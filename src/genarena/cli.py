@@ -154,7 +154,9 @@ def _take_config_dir() -> None:
 
 
 def _help() -> str:
-    groups = [group for group in config.groups() if group not in ("suite", "task") and config.available(group)]
+    groups = [
+        group for group in config.groups() if group not in ("suite", "task", "algorithm") and config.available(group)
+    ]
     lines = [f"  {group + '=':12s}{' '.join(config.available(group))}" for group in groups]
     return HELP.format(
         groups="\n".join(f"{textwrap.fill(line, 110, subsequent_indent=' ' * 14)}\n" for line in lines),

@@ -10,7 +10,7 @@ from typing import Any
 from genarena import plugins
 from genarena.errors import Untrusted
 
-OF_A_PACKAGE = r"models\.(\w+\.){1,2}[A-Z]\w*|(data|nets|tasks)\.[a-z]\w*\.[A-Z]\w*"  # genarena's, or a plugin's
+OF_A_PACKAGE = r"(models|tasks)\.(\w+\.){1,2}[A-Z]\w*|(data|nets)\.[a-z]\w*\.[A-Z]\w*"  # genarena's, or a plugin's
 TARGETS = re.compile(
     rf"genarena\.({OF_A_PACKAGE})"
     r"|genarena\.(training\.schedule|nets\.by_shape)\.[a-z]\w*"

@@ -84,6 +84,6 @@ def test_a_seed_without_a_standard_error_leaves_it_out() -> None:
 
 def test_a_task_with_two_seeds_shows_both_values() -> None:
     metrics = [{"psnr": {"value": value, "n": 10}} for value in (20.0, 21.5, 22.0)]
-    lines = [TaskLine("ddpm", "dps", "asymptotic", metrics[:num], [], []) for num in (2, 3)]
+    lines = [TaskLine("ddpm", "mean", "dps", "asymptotic", metrics[:num], [], []) for num in (2, 3)]
     assert lines[0].value("psnr").text == "20.00, 21.50"
     assert lines[1].value("psnr").text == "21.2 ± 2.6"

@@ -48,58 +48,68 @@ def files(folder: Path) -> list[Path]:
 def test_rows_pictures_and_the_table(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for model in ("gaussian", "ddpm"):
         program(
-            monkeypatch, "task=denoise", f"run={only_run(runs_dir, model)}", "task.sigma=0.25,0.1", "task.num_images=60"
+            monkeypatch,
+            "task=denoise",
+            f"run={only_run(runs_dir, model)}",
+            "sigma=0.25,0.1",
+            "num_images=60",
+            "num_draws=3",
         )
-    (path,) = only_run(runs_dir, "gaussian").glob("evaluations/denoise-*/result.json")
-    row = results.read_row(path)  # valid and sealed
+    paths = sorted(only_run(runs_dir, "gaussian").glob("evaluations/restoration-denoise_*/result.json"))
+    assert [path.parent.name[:-8] for path in paths] == ["restoration-denoise_0.1-", "restoration-denoise_0.25-"]
+    row = results.read_row(paths[0])  # valid and sealed
     assert row["task"]["weights"] == digest(only_run(runs_dir, "gaussian") / "checkpoints" / "chosen.ckpt")
-    assert row["task"]["algorithm"] == {"name": "closed_form", "exactness": "exact", "nfe": 0}
-    assert list(row["metrics"]) == ["psnr_0.1", "ssim_0.1", "psnr_0.25", "ssim_0.25"]
-    assert row["task"]["classical"]["noisy"]["metrics"]["psnr_0.1"]["n"] == 60
-    for sigma in ("0.1", "0.25"):
-        picture = Image.open(path.parent / f"sigma-{sigma}.png")
-        assert picture.size == (10 * 34 + 2, 5 * 34 + 2)  # digits are enlarged four times
+    algorithm = {key: row["task"]["algorithm"][key] for key in ("name", "exactness", "options")}
+    assert algorithm == {"name": "closed_form", "exactness": "exact", "options": {}}
+    assert list(row["task"]["lines"]) == ["mean", "draw"]
+    assert list(row["task"]["lines"]["mean"]["metrics"])[:2] == ["psnr", "ssim"]
+    assert row["task"]["floors"]["fill"]["metrics"]["psnr"]["n"] == 60
+    assert Image.open(paths[0].parent / "restored.png").size[0] == 10 * 34 + 2  # digits are enlarged four times
 
-    (table,) = tasks.make_task_tables(tasks.find_task_rows(runs_dir))
-    assert {(line.name.split()[0], line.kind) for line in table.lines} == {
-        ("gaussian", "exact"),
-        ("ddpm", "asymptotic"),
-        *((name, "classical") for name in ("noisy", "gaussian_blur", "total_variation")),
+    found_tables = tasks.make_task_tables(tasks.find_task_rows(runs_dir))
+    assert [table.title for table in found_tables] == ["Denoising: denoise_0.1", "Denoising: denoise_0.25"]
+    table = found_tables[0]
+    assert {(line.name.split()[0], line.part, line.kind) for line in table.lines} >= {
+        ("gaussian", "mean", "exact"),
+        ("gaussian", "draw", "exact"),
+        ("ddpm", "mean", "asymptotic"),
+        *((name, "", "floor") for name in ("fill", "gaussian_blur", "total_variation")),
     }
-    values = [line.value("psnr_0.1").value for line in table.lines]
+    values = [line.value("psnr").value for line in table.lines]
     assert values == sorted(values, reverse=True)
     found, broken = find_runs(runs_dir)
     assert broken == [] and not [run for run in found if "task" in run.row]  # not among the rows of samples
     html = page.render(make_tables(found), [], tasks=[table])
-    assert html.count(table.anchor) >= 2 and "Rows from above: original, noisy, gaussian_blur" in html
-    assert html.count("data:image/webp") >= 4
+    assert html.count(table.anchor) >= 2 and "Rows from above: original, fill, closed_form" in html
+    assert html.count("data:image/webp") >= 2
     markdown, rows = tasks.markdown([table]), tasks.comma_separated([table]).splitlines()
-    assert "| gaussian | closed\\_form | exact | 1 |" in markdown and len(rows) == 6
-    assert rows[0].startswith("task,data,protocol,budget,method,algorithm,kind,num_seeds,psnr_0.1,psnr_0.1_ci95")
+    assert "| gaussian | mean | closed\\_form | exact | 1 |" in markdown and len(rows) == 1 + len(table.lines)
+    assert rows[0].startswith("task,data,protocol,budget,method,part,algorithm,kind,num_seeds,psnr,psnr_ci95")
 
 
-def test_a_gaussian_beats_the_classical_methods_and_repeats_itself(
+def test_a_gaussian_beats_the_floors_and_repeats_itself(
     runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_folder = only_run(runs_dir, "gaussian")
     for name in ("one", "two"):
-        program(monkeypatch, "task=denoise", f"run={run_folder}", f"out={tmp_path / name}", "task.sigma=0.25")
-    one, two = (results.read_row(tmp_path / name / "result.json") for name in ("one", "two"))
+        program(monkeypatch, "task=denoise", f"run={run_folder}", f"out={tmp_path / name}", "sigma=0.25")
+    one, two = (results.read_row(next((tmp_path / name).glob("*/result.json"))) for name in ("one", "two"))
     for row in (one, two):
-        for metrics in (row["metrics"], *(made["metrics"] for made in row["task"]["classical"].values())):
-            for record in metrics.values():
-                record.pop("seconds_per_image")
+        for line in (*row["task"]["lines"].values(), *row["task"]["floors"].values()):
+            for record in line["metrics"].values():
+                record.pop("seconds_per_image", None)
     assert one == two
-    assert (tmp_path / "one" / "sigma-0.25.png").read_bytes() == (tmp_path / "two" / "sigma-0.25.png").read_bytes()
-    others = [made["metrics"]["psnr_0.25"]["value"] for made in one["task"]["classical"].values()]
-    record = one["metrics"]["psnr_0.25"]
-    assert record["margin"]["value"] == pytest.approx(record["value"] - max(others))
-    assert record["margin"]["value"] > 3 * record["margin"]["ci95_half_width"]
+    pictures = [next((tmp_path / name).glob("*/restored.png")).read_bytes() for name in ("one", "two")]
+    assert pictures[0] == pictures[1]
+    untrained = ("fill", "gaussian_blur", "total_variation")
+    others = [one["task"]["floors"][name]["metrics"]["psnr"]["value"] for name in untrained]
+    record = one["task"]["lines"]["mean"]["metrics"]["psnr"]
+    assert record["value"] > max(others)
 
 
 def test_a_row_about_other_weights_is_left_out(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = only_run(runs_dir, "gaussian")
-    program(monkeypatch, "task=denoise", f"run={folder}", "task.sigma=0.3")
+    program(monkeypatch, "task=denoise", f"run={folder}", "sigma=0.3")
     path = max(folder.glob("evaluations/*/result.json"), key=lambda path: path.stat().st_mtime_ns)
     row = results.read_row(path)
     results.write_row(row | {"task": row["task"] | {"weights": "0" * 64}}, path)
@@ -124,17 +134,18 @@ def test_a_row_about_other_weights_is_left_out(runs_dir: Path, monkeypatch: pyte
             "task=denoise: needs images of integer levels, and the data of this run has shape (2,)",
         ),
         ("task=denose run={gaussian}", "task=denose: there is no such task; did you mean denoise?"),
-        ("task=denoise run={gaussian} task.sigm=1", "task.sigm: there is no such option; did you mean sigma?"),
-        ("task=denoise run={gaussian} task.sigma=-1", "task.sigma=-1: expected numbers above 0, at most 10"),
-        ("task=denoise run={gaussian} task.sigma=a,b", "task.sigma=a,b: expected a list, each of its values float"),
-        ("task=denoise run={gaussian} task.num_images=0", "task.num_images=0: expected at least 1"),
-        ("task=denoise run={gaussian} task.algorithm=one_step", "task=denoise: Gaussian cannot do this task"),
+        ("task=denoise run={gaussian} sigm=1", "sigm: there is no such option; did you mean sigma?"),
         (
-            "task=denoise run={gaussian} task.algorithm=dps",
-            "task=denoise: task.algorithm=dps: there is no such algorithm",
+            "task=denoise run={gaussian} sigma=-1",
+            "task=denoise: sigma=-1: expected numbers above 0, at most 1, in units of [0, 1]",
         ),
+        ("task=denoise run={gaussian} sigma=a,b", "sigma=a,b: expected a list, each of its values float"),
+        ("task=denoise run={gaussian} num_images=0", "num_images=0: expected at least 1"),
+        ("task=denoise run={gaussian} algorithm=one_step", "task=denoise: Gaussian cannot do this task"),
+        ("task=inpaint run={gaussian} operator=centre", "operator=centre: expected center, half, random"),
+        ("task=denoise run={gaussian} algorithm.steps=3", "algorithm.steps: name the algorithm too, algorithm=<name>"),
+        ("task=denoise run={gaussian} algorithm=nope", "algorithm=nope: there is no such algorithm; available: "),
         ("task=denoise run={nowhere}", "{nowhere}: there is no run"),
-        ("task=denoise run={gaussian} sigma=1", "sigma=1: expected one of task=..."),
         ("run={gaussian}", "task=... is missing"),
     ],
 )

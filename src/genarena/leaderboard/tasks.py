@@ -1,4 +1,4 @@
-"""Tables of tasks, such as denoising: models, and the classical methods that each row was scored with.
+"""Tables of tasks, such as denoising: models, and the floors, methods without a trained model, that each row was scored with.
 
 A table has the rows of one task with one data id, one protocol id (settings and noise) and one budget. With one seed an
 interval is over the images; with two both values are shown; with more it is over training seeds.
@@ -6,6 +6,7 @@ interval is over the images; with two both values are shown; with more it is ove
 
 import csv
 import io
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +46,13 @@ class Value:
 
 @dataclass(frozen=True)
 class TaskLine:
-    """A model, one set of metrics for each seed; or a classical method. kind: exact, asymptotic, heuristic or classical."""
+    """A model used in one way (`part`: mean, draw), one set of metrics for each seed; or a floor.
+
+    kind: exact, asymptotic, heuristic or floor.
+    """
 
     name: str
+    part: str
     method: str
     kind: str
     metrics: list[dict[str, Record]]
@@ -55,8 +60,13 @@ class TaskLine:
     shown: list[str]
 
     @property
-    def is_classical(self) -> bool:
+    def is_floor(self) -> bool:
         return not self.runs
+
+    @property
+    def shown_of(self) -> str:
+        """The folder of the pictures; lines of one run share them."""
+        return str(self.runs[0].folder) if self.runs else ""
 
     @property
     def anchor(self) -> str:
@@ -122,25 +132,36 @@ def make_task_tables(runs: Iterable[Run]) -> list[TaskTable]:
 
 
 def _table(key: tuple[str, ...], runs: list[Run]) -> TaskTable:
-    newest = {(identity_of(run), machine_of(run), run.row["task"]["algorithm"]["name"], run.seed): run for run in runs}
+    newest = {(identity_of(run), machine_of(run), _algorithm(run.row["task"]), run.seed): run for run in runs}
     seeds: dict[tuple[Any, ...], list[Run]] = {}
     for (*line, _), run in newest.items():
         seeds.setdefault(tuple(line), []).append(run)
-    lines = [_of_model(sorted(group, key=lambda run: run.seed)) for group in seeds.values()]
-    classical = runs[-1].row["task"]["classical"]
-    lines += [TaskLine(name, name, "classical", [made["metrics"]], [], []) for name, made in classical.items()]
-    columns = {name: _heading(record) for name, record in runs[-1].row["metrics"].items()}
+    lines = [line for group in seeds.values() for line in _of_model(sorted(group, key=lambda run: run.seed))]
+    floors = runs[-1].row["task"]["floors"]
+    lines += [TaskLine(name, "", name, "floor", [made["metrics"]], [], []) for name, made in floors.items()]
+    records = {name: record for line in lines for metrics in line.metrics for name, record in metrics.items()}
+    columns = {name: _heading(record) for name, record in records.items()}
     first = next(iter(columns), "")
-    sign = 1.0 if runs[-1].row["metrics"].get(first, {}).get("higher_is_better") is False else -1.0
+    sign = 1.0 if records.get(first, {}).get("higher_is_better") is False else -1.0
     lines.sort(key=lambda line: (line.value(first).value is None, sign * (line.value(first).value or 0.0)))
     return TaskTable(*key, columns, lines)
 
 
-def _of_model(runs: list[Run]) -> TaskLine:
-    task, metrics = runs[0].row["task"], [run.row["metrics"] for run in runs]
-    return TaskLine(
-        runs[0].name, task["algorithm"]["name"], task["algorithm"]["exactness"], metrics, runs, task["shown"]
-    )
+def _algorithm(task: dict[str, Any]) -> str:
+    """An algorithm with its options tells lines apart."""
+    return json.dumps([task["algorithm"]["name"], task["algorithm"].get("options")], sort_keys=True)
+
+
+def _of_model(runs: list[Run]) -> list[TaskLine]:
+    """A line for each way in which the model was used."""
+    task = runs[0].row["task"]
+    algorithm, lines = task["algorithm"], []
+    for part in task["lines"]:
+        metrics = [run.row["task"]["lines"].get(part, {}).get("metrics", {}) for run in runs]
+        lines.append(
+            TaskLine(runs[0].name, part, algorithm["name"], algorithm["exactness"], metrics, runs, task["shown"])
+        )
+    return lines
 
 
 def _heading(record: Record) -> str:
@@ -151,7 +172,7 @@ def _heading(record: Record) -> str:
 
 def pictures(tables: Iterable[TaskTable]) -> tuple[dict[Path, dict[str, Picture]], list[str]]:
     """Folder of a row -> name -> picture, and a line of text per unreadable picture."""
-    folders = [line.runs[0].folder for table in tables for line in table.lines if line.runs]
+    folders = dict.fromkeys(line.runs[0].folder for table in tables for line in table.lines if line.runs)
     paths = {folder: sorted(folder.glob("*.png")) for folder in folders}
     gallery, made, complaints = Gallery(sum(map(len, paths.values()))), {}, []
     for folder, files in paths.items():
@@ -174,10 +195,11 @@ def caption(table: TaskTable) -> str:
 def markdown(tables: Iterable[TaskTable]) -> str:
     parts = []
     for table in tables:
-        head = ["method", "algorithm", "kind", "seeds", *table.columns.values()]
+        head = ["method", "part", "algorithm", "kind", "seeds", *table.columns.values()]
         rows = [
             [
                 line.name,
+                line.part,
                 line.method,
                 line.kind,
                 str(len(line.runs) or ""),
@@ -204,7 +226,13 @@ def comma_separated(tables: Iterable[TaskTable]) -> str:
     for table in tables:
         for line in table.lines:
             row = {"task": table.title, "data": table.data_id, "protocol": table.protocol_id, "budget": table.budget}
-            row |= {"method": line.name, "algorithm": line.method, "kind": line.kind, "num_seeds": len(line.runs)}
+            row |= {
+                "method": line.name,
+                "part": line.part,
+                "algorithm": line.method,
+                "kind": line.kind,
+                "num_seeds": len(line.runs),
+            }
             for key in table.columns:
                 value = line.value(key)
                 row |= {key: value.value, f"{key}_ci95": value.half_width}

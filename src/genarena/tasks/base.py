@@ -1,8 +1,8 @@
-"""What a task is: settings, algorithms by capability, and its outcome: metrics beside classical methods, and pictures."""
+"""What a task is: settings, cases, algorithms by capability; and its outcome: lines of metrics beside floors, and pictures."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
@@ -14,37 +14,57 @@ from genarena.spec import DataSpec
 
 Exactness = Literal["exact", "asymptotic", "heuristic"]
 Record = dict[str, Any]  # of a metric: value, n, title, higher_is_better, and what else stands beside the number
+Metrics = Mapping[str, Record]
 
 
 @dataclass(frozen=True)
-class Algorithm:
-    """How a model with a capability solves the task.
+class Algorithm(ABC):
+    """How a model with a capability solves a task; `conf/algorithm/<name>.yaml` has its options, the fields of the class.
 
     needs: the class of `models/capabilities.py` that the model extends.
-    apply: a function whose first argument is the model; the task says which others follow, and what it returns.
-    nfe: network evaluations per example.
+    exactness: a property where it depends on an option.
+    Raises ValueError for an option of the wrong type or out of its range.
     """
 
-    name: str
-    needs: type
-    exactness: Exactness
-    apply: Callable[..., Any]
-    nfe: int = 0
+    name: ClassVar[str]
+    needs: ClassVar[type]
+    exactness: ClassVar[Exactness]
+    paper: ClassVar[str] = ""  # arXiv id, or a DOI
+
+    def __post_init__(self) -> None:
+        values.check_fields(self, "algorithm")
+
+    def options(self) -> dict[str, Any]:
+        """JSON-able: they tell lines of one algorithm apart."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Metrics of a way to solve the task: of the model (`mean`, `draw`), or of a floor, a method without a trained model.
+
+    The first metric orders the table.
+    """
+
+    metrics: Metrics
+    paper: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task made of a run.
+    """What a task made of a run, in one case.
 
-    metrics: of the model, name to record. The first metric orders the table.
-    classical: of the methods without training, name to {"paper": str, "metrics": records as above}.
+    lines: of the model, name to line. A task with a single way to use the model names it "".
+    floors: of the methods without a trained model.
     num_examples: test examples used.
+    facts: what else is known of the algorithm's run, e.g. acceptance rates; JSON-able.
     pictures: file name to uint8 images (rows * COLUMNS, C, H, W). shown: what the rows of a picture are, from above.
     """
 
-    metrics: Mapping[str, Record]
-    classical: Mapping[str, Mapping[str, Any]]
+    lines: Mapping[str, Line]
+    floors: Mapping[str, Line]
     num_examples: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     shown: Sequence[str] = ()
 
@@ -56,19 +76,30 @@ COLUMNS = 10  # images in a row of a picture
 class Task(ABC):
     """Base of all tasks. Raises ValueError for an option of the wrong type or out of its range.
 
-    algorithms: in order of preference; the first that fits the model is used, unless the option `algorithm` names one.
+    algorithms: in order of preference; the first that fits the model is used, unless the option `algorithm` is another.
+    kind: the class that an algorithm of this task extends.
+    table: rows of tasks with equal `table`, case, settings and constants share a table.
     """
 
     title: ClassVar[str]
-    algorithms: ClassVar[tuple[Algorithm, ...]]
+    table: ClassVar[str]
+    algorithms: ClassVar[tuple[type[Algorithm], ...]] = ()
+    kind: ClassVar[type[Algorithm]] = Algorithm
 
-    algorithm: str | None = None
+    algorithm: Algorithm | None = None
 
     def __post_init__(self) -> None:
         values.check_fields(self, "task")
+        if self.algorithm is not None and not isinstance(self.algorithm, self.kind):
+            known = ", ".join(each.name for each in self.algorithms)
+            raise ValueError(f"algorithm={self.algorithm.name}: does not solve this task; available: {known}")
+
+    def cases(self, spec: DataSpec) -> tuple[str, ...]:
+        """What is solved one after the other, each with a row and a table of its own, e.g. degradations."""
+        return ("",)
 
     @abstractmethod
-    def solve(self, model: GenerativeModel, algorithm: Algorithm, data: ArenaDataModule) -> Outcome:
+    def solve(self, model: GenerativeModel, algorithm: Algorithm, data: ArenaDataModule, case: str) -> Outcome:
         """Raises ValueError if the algorithm cannot handle a setting."""
 
     def check(self, spec: DataSpec) -> None:
@@ -76,20 +107,19 @@ class Task(ABC):
         if not (spec.is_image and spec.is_discrete):
             raise ValueError(f"needs images of integer levels, and the data of this run has shape {spec.shape}")
 
-    def constants(self, spec: DataSpec) -> dict[str, Any]:
+    def settings(self, case: str) -> dict[str, Any]:
+        """The options that the numbers of a case depend on, but for the algorithm, JSON-able."""
+        return {key: value for key, value in asdict(self).items() if key != "algorithm"}
+
+    def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
         """What the numbers depend on beside the settings, JSON-able: rows with other constants share no table."""
         return {}
 
     def algorithm_for(self, model: GenerativeModel) -> Algorithm:
-        """The algorithm for a model. Raises ValueError if none fits, or the named one does not."""
-        known = [algorithm.name for algorithm in self.algorithms]
-        if self.algorithm not in (None, *known):
-            raise ValueError(
-                f"task.algorithm={self.algorithm}: there is no such algorithm; available: {', '.join(known)}"
-            )
-        asked = [algorithm for algorithm in self.algorithms if self.algorithm in (None, algorithm.name)]
-        found = next((algorithm for algorithm in asked if isinstance(model, algorithm.needs)), None)
+        """The algorithm for a model. Raises ValueError if none fits, or the chosen one does not."""
+        asked = self.algorithms if self.algorithm is None else (type(self.algorithm),)
+        found = next((each for each in asked if isinstance(model, each.needs)), None)
         if found is None:
-            needs = " or ".join(algorithm.needs.__name__ for algorithm in asked)
+            needs = " or ".join(dict.fromkeys(each.needs.__name__ for each in asked))
             raise ValueError(f"{type(model).__name__} cannot do this task, which needs a model that {needs}")
-        return found
+        return self.algorithm or found()

@@ -1,4 +1,4 @@
-"""Tasks by their names in `conf/task`, and their options from a command line. Imports no torch."""
+"""Tasks and algorithms by their names in `conf/task` and `conf/algorithm`, with options of a command line. Imports no torch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,20 +13,37 @@ from genarena.options.values import refusal
 
 
 def chosen(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The node of `conf/task/<name>.yaml` with the options ("task.<option>"). Raises UserError for an unknown task or option,
-    or a value of the wrong type."""
-    known = config.available("task")
+    """The node of `conf/task/<name>.yaml` with the options of the task, `algorithm` and `algorithm.<option>`.
+
+    Raises UserError for an unknown task, algorithm or option, or a value of the wrong type.
+    """
+    own = {key: value for key, value in options.items() if key.partition(".")[0] != "algorithm"}
+    of_algorithm = {key.removeprefix("algorithm."): value for key, value in options.items() if "." in key}
+    node = _with("task", name, own)
+    if (wanted := options.get("algorithm")) is not None:
+        node["algorithm"] = _with("algorithm", wanted, of_algorithm)
+    elif of_algorithm:
+        option = next(iter(of_algorithm))
+        raise UserError(f"algorithm.{option}: name the algorithm too, algorithm=<name>")
+    return node
+
+
+def _with(group: str, name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A node of `conf/<group>` with options."""
+    known, prefix = config.available(group), "" if group == "task" else f"{group}."
     if name not in known:
-        raise UserError(f"task={name}: there is no such task{nearest(name, known)}; available: {', '.join(known)}")
-    node = OmegaConf.to_container(OmegaConf.load(config.file_of("task", name)), resolve=True)
-    kinds = parameters(node["_target_"])
-    for key, value in options.items():
-        option = key.removeprefix("task.")
+        raise UserError(
+            f"{group}={name}: there is no such {group}{nearest(str(name), known)}; available: {', '.join(known)}"
+        )
+    node = OmegaConf.to_container(OmegaConf.load(config.file_of(group, name)), resolve=True)
+    kinds = {option: kind for option, kind in parameters(node["_target_"]).items() if option != "algorithm"}
+    for option, value in options.items():
         if option not in kinds:
-            raise UserError(f"{key}: there is no such option{nearest(option, kinds)}; there are {', '.join(kinds)}")
-        taken = _listed(value) if isinstance(node[option], list) else value
+            listed = ", ".join(kinds) or "none"
+            raise UserError(f"{prefix}{option}: there is no such option{nearest(option, kinds)}; there are {listed}")
+        taken = _listed(value) if isinstance(node.get(option), list) else value
         if expected := refusal(taken, kinds[option]):
-            raise UserError(f"{key}={written(value)}: expected {expected}")
+            raise UserError(f"{prefix}{option}={written(value)}: expected {expected}")
         node[option] = taken
     return node
 

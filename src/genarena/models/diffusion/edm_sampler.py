@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genarena.models.diffusion import paths
 from genarena.models.diffusion.paths import Level
-from genarena.models.diffusion.samplers import Denoiser, Heun
+from genarena.models.diffusion.samplers import Denoiser, Heun, Noise
 from genarena.options.values import Count, NonNegative, Positive
 
 
@@ -50,11 +50,13 @@ class EDMHeun(Heun):
             partial(paths.edm, least=self.sigma_min, most=self.sigma_max, rho=self.rho), self.num_steps(most)
         )
 
-    def __call__(self, denoise: Denoiser, x: Tensor, levels: Sequence[Level]) -> Tensor:
+    def __call__(
+        self, denoise: Denoiser, x: Tensor, levels: Sequence[Level], noise: Noise = torch.randn_like
+    ) -> Tensor:
         """x (N, *shape) at levels[0] to x at levels[-1]; all of them with a = 1."""
         gamma = min(self.churn / (len(levels) - 1), math.sqrt(2.0) - 1.0)
         for start, end in pairwise(levels):
-            x, start = self._churned(x, start, gamma)
+            x, start = self._churned(x, start, gamma, noise)
             slope = (x - denoise(x, start).x_0) / start.s
             trial = x + (end.s - start.s) * slope
             if end.s:
@@ -63,11 +65,11 @@ class EDMHeun(Heun):
             x = trial
         return x
 
-    def _churned(self, x: Tensor, level: Level, gamma: float) -> tuple[Tensor, Level]:
+    def _churned(self, x: Tensor, level: Level, gamma: float, noise: Noise) -> tuple[Tensor, Level]:
         """x with more noise, and its level, by the factor 1 + gamma."""
         highest = math.inf if self.churn_max is None else self.churn_max
         if not gamma or not self.churn_min <= level.s <= highest:
             return x, level
         raised = Level(1.0, (1.0 + gamma) * level.s)
         added = math.sqrt(raised.s**2 - level.s**2) * self.churn_noise
-        return x + added * torch.randn_like(x), raised
+        return x + added * noise(x), raised

@@ -1,4 +1,4 @@
-"""Samplers: from noise back to data, all with one signature, `sampler(denoise, x, levels) -> x`.
+"""Samplers: from noise back to data, all with one signature, `sampler(denoise, x, levels, noise) -> x`.
 
 denoise(x, level) predicts the data from x = a x_0 + s eps, and gives the reverse variance (`Denoised`). levels (a, s) go from
 noise to data (`paths.py`); a sampler knows nothing else of the model. It starts at levels[0] and returns x at levels[-1].
@@ -38,6 +38,7 @@ class Denoised(NamedTuple):
 
 
 Denoiser = Callable[[Tensor, Level], Denoised]
+Noise = Callable[[Tensor], Tensor]  # standard normal numbers of the shape, type and device of its argument
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ class DiffusionSampler(Sampler):
     clip: bool = True
 
     @abstractmethod
-    def __call__(self, denoise: Denoiser, x: Tensor, levels: Sequence[Level]) -> Tensor:
-        """x (N, *shape) at levels[0] to x at levels[-1]."""
+    def __call__(
+        self, denoise: Denoiser, x: Tensor, levels: Sequence[Level], noise: Noise = torch.randn_like
+    ) -> Tensor:
+        """x (N, *shape) at levels[0] to x at levels[-1]; noise: where a step adds some."""
 
     def draw(self, denoise: Denoiser, x: Tensor, levels: Sequence[Level], ends: tuple[Any, Any]) -> Tensor:
         """`__call__`, with predictions clipped to `ends`, the range of the data, if `clip` is on."""
@@ -94,14 +97,16 @@ class Ancestral(DiffusionSampler):
 
     nfe: Count | None = 50
 
-    def __call__(self, denoise: Denoiser, x: Tensor, levels: Sequence[Level]) -> Tensor:
+    def __call__(
+        self, denoise: Denoiser, x: Tensor, levels: Sequence[Level], noise: Noise = torch.randn_like
+    ) -> Tensor:
         for start, end in pairwise(levels):
             x_0, share = denoise(x, start)
             step = jump(start, end)
             x = step.weight_x_0 * x_0 + step.weight_x_t * x
             if end.s:
                 log_variance = torch.as_tensor(step.log_variance + share * (step.log_beta - step.log_variance))
-                x = x + torch.exp(0.5 * log_variance) * torch.randn_like(x)
+                x = x + torch.exp(0.5 * log_variance) * noise(x)
         return x
 
 
@@ -109,7 +114,9 @@ class Ancestral(DiffusionSampler):
 class DDIM(DiffusionSampler):
     """x_s = a_s x_0 + s_s eps with the predicted pair: deterministic, first order."""
 
-    def __call__(self, denoise: Denoiser, x: Tensor, levels: Sequence[Level]) -> Tensor:
+    def __call__(
+        self, denoise: Denoiser, x: Tensor, levels: Sequence[Level], noise: Noise = torch.randn_like
+    ) -> Tensor:
         for start, end in pairwise(levels):
             x = _euler(x, denoise(x, start).x_0, start, end)
         return x
@@ -124,7 +131,9 @@ class Heun(DiffusionSampler):
 
     stages = 2
 
-    def __call__(self, denoise: Denoiser, x: Tensor, levels: Sequence[Level]) -> Tensor:
+    def __call__(
+        self, denoise: Denoiser, x: Tensor, levels: Sequence[Level], noise: Noise = torch.randn_like
+    ) -> Tensor:
         for start, end in pairwise(levels):
             x_0 = denoise(x, start).x_0
             trial = _euler(x, x_0, start, end)
@@ -148,7 +157,9 @@ class DPMSolver(DiffusionSampler):
 
     order: Literal[2, 3] = 2
 
-    def __call__(self, denoise: Denoiser, x: Tensor, levels: Sequence[Level]) -> Tensor:
+    def __call__(
+        self, denoise: Denoiser, x: Tensor, levels: Sequence[Level], noise: Noise = torch.randn_like
+    ) -> Tensor:
         seen: list[tuple[float, Tensor]] = []  # lambda and x_0, the newest last
         for start, end in pairwise(levels):
             x_0 = denoise(x, start).x_0

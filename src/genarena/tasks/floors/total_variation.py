@@ -9,12 +9,33 @@ image of its own.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from genarena.tasks.floors.base import Floor
+from genarena.tasks.linear.operator import Operator
+from genarena.tasks.linear.problem import Problem
+
 STEP, NUM_STEPS = 0.125, 100  # the largest step, 1 / |div|^2: theorem 3.1 of Chambolle 2004
+
+
+class TotalVariation(Floor):
+    """For denoising. strength: the weight of the total variation."""
+
+    name = "total_variation"
+    paper = "10.1023/B:JMIV.0000011325.36760.1e"
+
+    def fits(self, operator: Operator, sigma: float) -> bool:
+        return bool(operator.known.all())
+
+    def strengths(self, sigma: float) -> Sequence[float]:
+        return [sigma * 0.1 * 1.25**k for k in range(17)]
+
+    def restore(self, problem: Problem, strength: float) -> Tensor:
+        return denoise(problem.y, strength)
 
 
 def denoise(y: Tensor, weight: float, num_steps: int = NUM_STEPS) -> Tensor:

@@ -1,0 +1,49 @@
+"""Denoising with one evaluation: E[x_0 | x_t] at the level t with s / a = sigma, where x_t = a y is the noisy image (Efron
+2011, doi 10.1198/jasa.2011.tm11181). It is the posterior mean of the model, and no draw.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genarena.models.capabilities import Denoises
+from genarena.tasks.linear.operator import Operator
+from genarena.tasks.linear.problem import Problem
+from genarena.tasks.posterior.base import Draws, PosteriorSampler
+
+HALVINGS = 60  # of an interval of times: beyond the precision of float64
+
+
+@dataclass(frozen=True)
+class OneStep(PosteriorSampler):
+    """The posterior mean, by one evaluation of the denoiser; A = I only."""
+
+    name = "one_step"
+    needs = Denoises
+    exactness = "asymptotic"
+    paper = "10.1198/jasa.2011.tm11181"
+    is_point = True
+
+    def draw(self, model: Denoises, problem: Problem) -> Draws:
+        t = time_of(model, problem.sigma, problem.y.device)
+        a, _ = model.marginal(t)
+        return Draws(model.denoise(a * problem.y, t.expand(len(problem)), problem.condition), nfe=1)
+
+    def refusal(self, operator: Operator, sigma: float) -> str:
+        return "" if operator.known.all() else "removes noise only: all of x must be observed"
+
+
+def time_of(model: Denoises, ratio: float, device: torch.device | str = "cpu") -> Tensor:
+    """t (1,) with s(t) / a(t) = ratio, by halving [0, 1]. Raises ValueError if even t = 1 has a smaller ratio."""
+    low, high = torch.zeros(1, device=device), torch.ones(1, device=device)
+    a, s = model.marginal(high)
+    if (s < ratio * a).item():
+        raise ValueError(
+            f"noise of {ratio / 2.0:g} in [0, 1]: the model's path has at most {s.item() / a.item() / 2.0:g}"
+        )
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        a, s = model.marginal(middle)
+        low, high = (middle, high) if (s < ratio * a).item() else (low, middle)
+    return high
