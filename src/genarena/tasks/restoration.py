@@ -19,7 +19,7 @@ from genarena.tasks.floors.base import Floor
 from genarena.tasks.floors.blur import GaussianBlur
 from genarena.tasks.floors.fill import Fill
 from genarena.tasks.floors.total_variation import TotalVariation
-from genarena.tasks.linear.degradations import degradation
+from genarena.tasks.linear.degradations import degradation, refusal
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.posterior.closed_form import ClosedForm
 from genarena.tasks.posterior.one_step import OneStep
@@ -49,6 +49,11 @@ class Restoration(Task):
     @abstractmethod
     def cases(self, spec: DataSpec) -> tuple[str, ...]:
         """Names of degradations (`linear/degradations.py`)."""
+
+    def check(self, spec: DataSpec) -> None:
+        super().check(spec)
+        if reason := next(filter(None, (refusal(case, spec.shape) for case in self.cases(spec))), ""):
+            raise ValueError(reason)
 
     def settings(self, case: str) -> dict[str, Any]:
         fields = ("num_images", "num_draws", "num_val", "seed")
