@@ -14,17 +14,14 @@ from genarena.options.values import Count, Seed
 from genarena.spec import DataSpec
 from genarena.statistics import image_quality
 from genarena.tasks.base import COLUMNS, Outcome, Task
-from genarena.tasks.floors import total_variation
+from genarena.tasks.floors import every
 from genarena.tasks.floors.base import Floor
-from genarena.tasks.floors.blur import GaussianBlur
-from genarena.tasks.floors.fill import Fill
-from genarena.tasks.floors.total_variation import TotalVariation
 from genarena.tasks.linear.degradations import degradation, refusal
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.posterior.closed_form import ClosedForm
 from genarena.tasks.posterior.one_step import OneStep
 from genarena.tasks.restoring import restored, scores
-from genarena.tasks.restoring.images import Images, to_8_bit, to_image
+from genarena.tasks.restoring.images import Images, to_8_bit
 from genarena.tasks.restoring.restored import Restored
 
 
@@ -39,7 +36,7 @@ class Restoration(Task):
     table = "restoration"
     kind = PosteriorSampler
     algorithms: ClassVar = (ClosedForm, OneStep)
-    floors: ClassVar[tuple[type[Floor], ...]] = (Fill, GaussianBlur, TotalVariation)
+    floors: ClassVar[tuple[type[Floor], ...]] = every.FLOORS
 
     num_images: Count = 200
     num_draws: Count = 8
@@ -62,8 +59,11 @@ class Restoration(Task):
     def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
         sigma = degradation(case).sigma
         return {
-            "floors": {floor.name: list(floor.strengths(floor, sigma)) for floor in self.floors},
-            "total_variation": [total_variation.STEP, total_variation.NUM_STEPS],
+            "floors": {
+                floor.name: {"strengths": list(floor.strengths(floor, sigma)), **floor.settings}
+                for floor in self.floors
+            },
+            "most_training_images": every.most(spec.shape),
             "ssim": [image_quality.window_of(*spec.shape[-2:]), image_quality.STD, *image_quality.K],
             "sigma_unit": "of [0, 1]",
             "quantiser": "clamped, 8 bit",
@@ -74,10 +74,9 @@ class Restoration(Task):
         test, val = Images.of(data.test, self.num_images, spec), Images.of(data.val, self.num_val, spec)
         fill = val.x.mean(0)
         own = restored.with_model(algorithm, model, test, fill, degraded, self.seed, self.num_draws)
-        train = to_image(data.train[:].x, spec.num_levels).float()
         made, papers = {}, {}
         operator = test.observed(degraded, self.seed).operator
-        for floor in (kind(train) for kind in self.floors):
+        for floor in every.of_data(data, self.floors):
             if floor.fits(operator, degraded.sigma):
                 made[floor.name] = restored.with_floor(floor, test, val, degraded, self.seed, self.num_draws)
                 papers[floor.name] = floor.paper

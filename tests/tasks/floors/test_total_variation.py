@@ -58,3 +58,11 @@ def test_without_strength_every_method_gives_its_input() -> None:
     assert torch.allclose(blur(y, 0.05), y, atol=1e-12)
     assert torch.allclose(total_variation.denoise(y, 1e-6), y, atol=1e-5)
     assert torch.equal(total_variation.denoise(y, 0.0), y)
+
+
+def test_total_variation_is_that_of_scikit_image() -> None:
+    restoration = pytest.importorskip("skimage.restoration")
+    y = torch.rand(1, 1, 12, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for weight in (0.05, 0.2):
+        wanted = restoration.denoise_tv_chambolle(y[0, 0].numpy(), weight=weight, eps=1e-9, max_num_iter=20_000)
+        assert torch.allclose(total_variation.denoise(y, weight, 3000)[0, 0], torch.from_numpy(wanted), atol=2e-3)

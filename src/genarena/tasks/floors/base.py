@@ -1,8 +1,8 @@
 """The contract of all floors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -15,10 +15,12 @@ class Floor(ABC):
 
     train: training images (N, C, H, W) in [0, 1], float32. A strength is chosen on validation images, for each degradation, by
     the smallest mean squared error.
+    settings: what the result depends on beside the data and the strengths, JSON-able.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
+    settings: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, train: Tensor) -> None:
         self.train = train

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from genarena.tasks.floors.base import Floor
+from genarena.tasks.linear.convolution import CUTOFF
 from genarena.tasks.linear.problem import Problem
 
 
@@ -11,6 +12,7 @@ class Fill(Floor):
     """m + A^+ (y - A m), m the mean training image: what is observed as it is, the rest from the mean."""
 
     name = "fill"
+    settings = {"cutoff": CUTOFF}
 
     def restore(self, problem: Problem, strength: float) -> Tensor:
         mean = self.train.mean(0, keepdim=True).to(torch.float64)

@@ -27,6 +27,7 @@ class TotalVariation(Floor):
 
     name = "total_variation"
     paper = "10.1023/B:JMIV.0000011325.36760.1e"
+    settings = {"step": STEP, "num_steps": NUM_STEPS}
 
     def fits(self, operator: Operator, sigma: float) -> bool:
         return bool(operator.known.all())

@@ -33,6 +33,11 @@ class Mask(Operator):
     def known(self) -> Tensor:
         return self.m
 
+    def of_covariance(self, covariance: Tensor) -> tuple[Tensor, Tensor]:
+        kept = self.m.to(covariance.device).expand(1, *self.shape).flatten()
+        cross = covariance[:, kept]
+        return cross, cross[kept]
+
     def rows(self, index: slice | Tensor) -> "Mask":
         return self if len(self.m) == 1 else Mask(self.m[index])
 

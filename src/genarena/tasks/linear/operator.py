@@ -41,6 +41,13 @@ class Operator(ABC):
         """Which dimensions of x are measured one by one: bool, broadcasts with (N, *shape); for metrics of the rest."""
         return torch.zeros((1, *self.shape), dtype=torch.bool)
 
+    def of_covariance(self, covariance: Tensor) -> tuple[Tensor, Tensor]:
+        """S A^T (D, M) and A S A^T (M, M) of a covariance S (D, D), for the M measured numbers of one example, or of all if
+        they share A."""
+        kept = self.observed.to(covariance.device).expand(1, *self.observed_shape).flatten()
+        cross = self(covariance.unflatten(1, self.shape)).flatten(1)[:, kept]  # S is symmetric
+        return cross, self(cross.T.unflatten(1, self.shape)).flatten(1)[:, kept].T
+
     def rows(self, index: slice | Tensor) -> "Operator":
         """The operator of some examples."""
         return self

@@ -28,9 +28,11 @@ class PosteriorSampler(Algorithm):
     """Draws x ~ p(x | y). Lanes are independent: a lane's draw is the same alone and in a batch.
 
     is_point: gives one restoration, such as a mean or a mode, instead of draws.
+    lanes: problems that it is given at once.
     """
 
     is_point: ClassVar[bool] = False
+    lanes: ClassVar[int] = 64
 
     @abstractmethod
     def draw(self, model: GenerativeModel, problem: Problem) -> Draws:

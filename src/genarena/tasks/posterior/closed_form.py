@@ -14,6 +14,8 @@ from genarena.tasks.linear.operator import Operator
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.base import Draws, PosteriorSampler
 
+FLOOR = 1e-12  # of the average variance: the least sigma^2, without which a constant dimension has no factorisation
+
 
 @dataclass(frozen=True)
 class ClosedForm(PosteriorSampler):
@@ -22,17 +24,18 @@ class ClosedForm(PosteriorSampler):
     name = "closed_form"
     needs = Correlates
     exactness = "exact"
+    lanes = 4096  # share one factorisation
 
     def draw(self, model: Correlates, problem: Problem) -> Draws:
         mean, covariance = model.moments()
         return Draws(posterior_draw(mean, covariance, problem))
 
 
-def posterior_draw(mean: Tensor, covariance: Tensor, problem: Problem) -> Tensor:
-    """x (N, *shape), one exact draw per lane, float64. mean (D,), covariance (D, D) or its diagonal."""
+def posterior_draw(mean: Tensor, covariance: Tensor, problem: Problem, root: Tensor | None = None) -> Tensor:
+    """x (N, *shape), one exact draw per lane, float64. mean (D,), covariance (D, D) or its diagonal; root: `root_of` it."""
     y, operator = problem.y.double(), problem.operator
-    covariance = covariance.diag() if covariance.dim() == 1 else covariance
-    root = torch.linalg.cholesky(covariance + 1e-10 * covariance.diagonal().mean() * torch.eye(len(mean)).to(mean))
+    covariance = _full(covariance)
+    root = root_of(covariance) if root is None else root
     z = problem.noise.normal(torch.empty(problem.shape, dtype=torch.float64, device=y.device)).flatten(1)
     x_0 = (mean + z @ root.T).unflatten(1, problem.shape[1:])
     n_0 = problem.noise.normal(y) * operator.observed.to(y.device)
@@ -42,25 +45,39 @@ def posterior_draw(mean: Tensor, covariance: Tensor, problem: Problem) -> Tensor
 def posterior_mean(mean: Tensor, covariance: Tensor, problem: Problem) -> Tensor:
     """m + S A^T (A S A^T + sigma^2 I)^-1 (y - A m): (N, *shape) float64."""
     y, operator = problem.y.double(), problem.operator
-    covariance = covariance.diag() if covariance.dim() == 1 else covariance
     m = mean.view(1, *problem.shape[1:])
-    return m + gain(covariance, operator, problem.sigma, y - operator(m))
+    return m + gain(_full(covariance), operator, problem.sigma, y - operator(m))
 
 
 def gain(covariance: Tensor, operator: Operator, sigma: float, residual: Tensor) -> Tensor:
-    """S A^T (A S A^T + sigma^2 I)^-1 r of residuals (N, *observed_shape): (N, *shape). One solve for all if A is shared."""
-    observed = operator.observed.to(residual.device)
-    if len(observed) > 1:
-        parts = [
-            _gain(covariance, operator.rows(slice(k, k + 1)), sigma, residual[k : k + 1]) for k in range(len(residual))
-        ]
-        return torch.cat(parts)
-    return _gain(covariance, operator, sigma, residual)
+    """S A^T (A S A^T + sigma^2 I)^-1 r of residuals (N, *observed_shape): (N, *shape), S (D, D). One factorisation for all
+    examples with the same A."""
+    observed = operator.observed.to(residual.device).expand(-1, *operator.observed_shape).flatten(1)
+    if len(observed) == 1:
+        return _gain(covariance, operator, sigma, residual)
+    made = torch.empty((len(residual), *operator.shape), dtype=covariance.dtype, device=residual.device)
+    masks, mask_of = observed.unique(dim=0, return_inverse=True)
+    for number in range(len(masks)):
+        lanes = (mask_of == number).nonzero().flatten()
+        made[lanes] = _gain(covariance, operator.rows(lanes[:1]), sigma, residual[lanes])
+    return made
 
 
 def _gain(covariance: Tensor, operator: Operator, sigma: float, residual: Tensor) -> Tensor:
-    shape, kept = operator.shape, operator.observed.to(residual.device).expand(1, *operator.observed_shape).flatten()
-    rows = operator(covariance.unflatten(1, shape)).flatten(1)[:, kept]  # S A^T (D, M), since S is symmetric
-    square = operator(rows.T.unflatten(1, shape)).flatten(1)[:, kept]  # A S A^T (M, M)
-    square = square + sigma**2 * torch.eye(len(square), dtype=square.dtype, device=square.device)
-    return (torch.linalg.solve(square, residual.flatten(1)[:, kept].T).T @ rows.T).unflatten(1, shape)
+    kept = operator.observed.to(residual.device).expand(1, *operator.observed_shape).flatten()
+    cross, square = operator.of_covariance(covariance)
+    factor = torch.linalg.cholesky(_ridged(square, max(sigma**2, FLOOR * covariance.diagonal().mean().item())))
+    return (torch.cholesky_solve(residual.flatten(1)[:, kept].T, factor).T @ cross.T).unflatten(1, operator.shape)
+
+
+def root_of(covariance: Tensor) -> Tensor:
+    """R (D, D) with R R^T = S, where a variance of a 1e-10 of the average one is added."""
+    return torch.linalg.cholesky(_ridged(covariance, 1e-10 * covariance.diagonal().mean().item()))
+
+
+def _full(covariance: Tensor) -> Tensor:
+    return covariance.diag() if covariance.dim() == 1 else covariance
+
+
+def _ridged(square: Tensor, ridge: float) -> Tensor:
+    return square + ridge * torch.eye(len(square), dtype=square.dtype, device=square.device)
