@@ -46,7 +46,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def test_rows_pictures_and_the_table(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for model in ("gaussian", "ddpm"):
+    for model, *algorithm in (("gaussian",), ("ddpm", "algorithm=mmps", "algorithm.num_steps=3")):
         program(
             monkeypatch,
             "task=denoise",
@@ -54,6 +54,7 @@ def test_rows_pictures_and_the_table(runs_dir: Path, monkeypatch: pytest.MonkeyP
             "sigma=0.25,0.1",
             "num_images=60",
             "num_draws=3",
+            *algorithm,
         )
     paths = sorted(only_run(runs_dir, "gaussian").glob("evaluations/restoration-denoise_*/result.json"))
     assert [path.parent.name[:-8] for path in paths] == ["restoration-denoise_0.1-", "restoration-denoise_0.25-"]
@@ -72,7 +73,8 @@ def test_rows_pictures_and_the_table(runs_dir: Path, monkeypatch: pytest.MonkeyP
     assert {(line.name.split()[0], line.part, line.kind) for line in table.lines} >= {
         ("gaussian", "mean", "exact"),
         ("gaussian", "draw", "exact"),
-        ("ddpm", "mean", "asymptotic"),
+        ("ddpm", "mean", "heuristic"),
+        ("ddpm", "draw", "heuristic"),
         *((name, "", "floor") for name in ("fill", "gaussian_blur", "total_variation")),
     }
     values = [line.value("psnr").value for line in table.lines]

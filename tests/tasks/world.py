@@ -39,7 +39,7 @@ class World(Correlates, Denoises):
         a, s = (part[0] for part in self.marginal(t))
         precision, eye = self.covariance.inverse(), torch.eye(len(self.mean), dtype=torch.float64)
         off = precision @ self.mean + a / s**2 * x_t.double().flatten(1)
-        return torch.linalg.solve(precision + (a / s) ** 2 * eye, off.T).T.unflatten(1, self.shape)
+        return (off @ (precision + (a / s) ** 2 * eye).inverse()).unflatten(1, self.shape)
 
     def draw(self, num: int, seed: int = 1) -> Tensor:
         """(num, *shape) of the data."""

@@ -19,6 +19,7 @@ from genarena.tasks.floors.base import Floor
 from genarena.tasks.linear.degradations import degradation, refusal
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.posterior.closed_form import ClosedForm
+from genarena.tasks.posterior.mmps import MMPS
 from genarena.tasks.posterior.one_step import OneStep
 from genarena.tasks.restoring import restored, scores
 from genarena.tasks.restoring.images import Images, to_8_bit
@@ -35,7 +36,7 @@ class Restoration(Task):
 
     table = "restoration"
     kind = PosteriorSampler
-    algorithms: ClassVar = (ClosedForm, OneStep)
+    algorithms: ClassVar = (ClosedForm, MMPS, OneStep)
     floors: ClassVar[tuple[type[Floor], ...]] = every.FLOORS
 
     num_images: Count = 200

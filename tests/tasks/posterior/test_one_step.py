@@ -9,7 +9,8 @@ from genarena.tasks.linear.mask import identity
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.noise import Noise
 from genarena.tasks.posterior.closed_form import posterior_mean
-from genarena.tasks.posterior.one_step import OneStep, time_of
+from genarena.tasks.posterior.denoiser import time_of
+from genarena.tasks.posterior.one_step import OneStep
 from tests.models.tiny import NARROW
 from tests.tasks.world import World
 

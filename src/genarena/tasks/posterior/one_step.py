@@ -4,15 +4,11 @@
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from genarena.models.capabilities import Denoises
 from genarena.tasks.linear.operator import Operator
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.base import Draws, PosteriorSampler
-
-HALVINGS = 60  # of an interval of times: beyond the precision of float64
+from genarena.tasks.posterior.denoiser import time_of
 
 
 @dataclass(frozen=True)
@@ -32,18 +28,3 @@ class OneStep(PosteriorSampler):
 
     def refusal(self, operator: Operator, sigma: float) -> str:
         return "" if operator.known.all() else "removes noise only: all of x must be observed"
-
-
-def time_of(model: Denoises, ratio: float, device: torch.device | str = "cpu") -> Tensor:
-    """t (1,) with s(t) / a(t) = ratio, by halving [0, 1]. Raises ValueError if even t = 1 has a smaller ratio."""
-    low, high = torch.zeros(1, device=device), torch.ones(1, device=device)
-    a, s = model.marginal(high)
-    if (s < ratio * a).item():
-        raise ValueError(
-            f"noise of {ratio / 2.0:g} in [0, 1]: the model's path has at most {s.item() / a.item() / 2.0:g}"
-        )
-    for _ in range(HALVINGS):
-        middle = 0.5 * (low + high)
-        a, s = model.marginal(middle)
-        low, high = (middle, high) if (s < ratio * a).item() else (low, middle)
-    return high
