@@ -1,0 +1,227 @@
+"""Augmentation: do samples of a model make a classifier better, and can one be trained on them alone?
+
+CAS (Ravuri & Vinyals 2019, arXiv 1905.10887): accuracy on real test images after training on as many synthetic images as there
+are real ones. NAS: after training on both, half of each batch real. GAN-test (Shmelkov, Schmid & Alahari 2018, arXiv
+1807.09499): the share of the synthetic images that classifiers of real images label as asked.
+
+Every classifier takes the same number of steps, so that more data is not more training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split, seeded_generator
+from genarena.models.base import GenerativeModel
+from genarena.models.baseline.gaussian import LARGEST_FULL, Gaussian
+from genarena.options.values import Count, Seed
+from genarena.spec import Batch, DataSpec
+from genarena.tasks.augmenting import classifying, scores
+from genarena.tasks.augmenting.classifying import Budget, Change, Trained
+from genarena.tasks.augmenting.fractions import Labelled, labelled
+from genarena.tasks.augmenting.labels import Conditional, LabelledSamples, Pseudo, sampled
+from genarena.tasks.base import COLUMNS, Line, Outcome, Record, Task
+
+MIRRORED = ("fashion_mnist", "cifar10", "cifar100", "celeba")  # sets whose images may be mirrored
+PREFIX = "labels_"  # of a case
+
+
+@dataclass(frozen=True)
+class Augment(Task):
+    """label_fraction: shares of the training labels that are known, a case each: stratified and nested. num_seeds: classifiers
+    of each kind. steps, batch_size: of every classifier. num_synthetic: samples; null: as many as there are labelled images.
+    seed: of the fractions, the samples and the classifiers.
+    """
+
+    title = "Augmentation"
+    table = "augmentation"
+    kind = LabelledSamples
+    algorithms: ClassVar = (Conditional, Pseudo)
+
+    label_fraction: Sequence[float] = (0.01, 0.1, 1.0)
+    num_seeds: Count = 5
+    steps: Count = 150
+    batch_size: Count = 64
+    num_synthetic: Count | None = None
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for share in self.label_fraction:
+            if not 0.0 < share <= 1.0:
+                raise ValueError(f"label_fraction={share}: expected numbers above 0, at most 1")
+        if not self.label_fraction or len(set(self.label_fraction)) < len(self.label_fraction):
+            raise ValueError(f"label_fraction={list(self.label_fraction)}: expected different numbers, at least one")
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size={self.batch_size}: expected at least 2, one real and one synthetic image")
+        object.__setattr__(self, "label_fraction", tuple(sorted(map(float, self.label_fraction))))
+
+    def cases(self, spec: DataSpec) -> tuple[str, ...]:
+        return tuple(f"{PREFIX}{share:g}" for share in self.label_fraction)
+
+    def check(self, spec: DataSpec) -> None:
+        super().check(spec)
+        if spec.num_classes is None:
+            raise ValueError("needs images with labels, and the data of this run has none")
+
+    def algorithm_for(self, model: GenerativeModel) -> LabelledSamples:
+        """`conditional` for a model of p(x | label), else `pseudo`."""
+        knows = model.spec.condition is not None and model.spec.condition.kind == "label"
+        found = self.algorithm or (Conditional() if knows else Pseudo())
+        if isinstance(found, Conditional) != knows:
+            having = "has labels" if knows else "was trained without data.condition=label"
+            raise ValueError(
+                f"algorithm={found.name}: the model {having}; use algorithm={'conditional' if knows else 'pseudo'}"
+            )
+        return found
+
+    def settings(self, case: str) -> dict[str, Any]:
+        fields = ("num_seeds", "steps", "batch_size", "num_synthetic", "seed")
+        return {"label_fraction": _share(case)} | {name: getattr(self, name) for name in fields}
+
+    def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
+        return {
+            "classifier": "a domain classifier, AdamW, one cycle, last weights",
+            "lr": [classifying.LR, classifying.WEIGHT_DECAY],
+            "mixup": classifying.MIXUP,
+            "shift": classifying.SHIFT,
+        }
+
+    def solve(self, model: GenerativeModel, algorithm: LabelledSamples, data: ArenaDataModule, case: str) -> Outcome:
+        share = _share(case)
+        known = labelled(data.train, data.val, share, self.seed)
+        trials = Trials(self, data.spec, known.real, data.test[:])
+        wanted = _labels(known.real.y, self.num_synthetic or known.real.size, self.seed)
+        drawn = algorithm.draw(model, wanted, trials.classify, self.seed)
+        classes = gaussian_of_classes(data.spec, known.real, wanted, self.seed)
+        facts = _facts(algorithm, data, known, drawn.samples.size, drawn.failures)
+        part = algorithm.name if share == 1.0 else f"{algorithm.name}, model saw all {data.train.size:,} images"
+        lines = {
+            part: trials.synthetic(drawn.samples, "labelled by the classifier" if algorithm.uses_classifier else "")
+        }
+        floors = {"real": trials.changed(None), "real + shift": trials.changed(classifying.shift)}
+        if data.name in MIRRORED:
+            floors["real + flip"] = trials.changed(classifying.flip)
+        floors["mixup"] = trials.changed(classifying.mixup, "1710.09412")
+        floors["class Gaussian"] = trials.synthetic(classes)
+        floors["memoriser"] = trials.synthetic(_again(known.real, wanted, self.seed))
+        floors["heldout"] = trials.synthetic(known.others)
+        assert len(trials.steps) == 1, f"classifiers took {sorted(trials.steps)} steps"
+        shown = {"class Gaussian": classes, algorithm.name: drawn.samples, "real": known.real}
+        return Outcome(
+            lines, floors, data.test.size, facts, {"samples.png": _picture(shown, data.spec.num_levels)}, tuple(shown)
+        )
+
+
+@dataclass
+class Trials:
+    """Trains classifiers and scores them. steps: all numbers of steps that were taken."""
+
+    task: Augment
+    spec: DataSpec
+    real: Split
+    test: Split
+    steps: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.of_real = cache(lambda: self._trained([self.real]))
+        self.right_of_real = cache(lambda: self._right(self.of_real(), self.test))
+
+    def classify(self, x: Tensor) -> Tensor:
+        """(N,): the largest mean probability over the classifiers of the real images."""
+        return torch.stack([each.probabilities(x) for each in self.of_real()]).mean(0).argmax(1)
+
+    def changed(self, change: Change | None, paper: str = "") -> Line:
+        """The accuracy with real images, altered in training."""
+        made = self.of_real() if change is None else self._trained([self.real], change)
+        record = self._accuracy("nas", self._right(made, self.test))
+        return Line({"nas": record} | ({} if change else {"cas": self._accuracy("cas", self.right_of_real())}), paper)
+
+    def synthetic(self, samples: Split, no_test: str = "") -> Line:
+        """The metrics of labelled samples. no_test: why they have no GAN-test."""
+        facts = {"synthetic": samples.size}
+        metrics = {"nas": self._accuracy("nas", self._right(self._trained([self.real, samples]), self.test), facts)}
+        metrics["cas"] = self._accuracy("cas", self._right(self._trained([samples]), self.test), facts)
+        if no_test:
+            metrics["gan_test"] = scores.absent("gan_test", no_test, facts)
+        else:
+            metrics["gan_test"] = scores.accuracy("gan_test", self._right(self.of_real(), samples), facts)
+        return Line(metrics)
+
+    def _trained(self, sets: Sequence[Split], change: Change | None = None) -> list[Trained]:
+        budget = Budget(self.task.steps, self.task.batch_size)
+        seeds = range(self.task.seed, self.task.seed + self.task.num_seeds)
+        made = [classifying.train(self.spec, sets, budget, seed, change) for seed in seeds]
+        self.steps |= {each.steps for each in made}
+        return made
+
+    def _right(self, made: Sequence[Trained], split: Split) -> Tensor:
+        return torch.stack([each.probabilities(split.x).argmax(1) == split.y for each in made])
+
+    def _accuracy(self, name: str, right: Tensor, facts: dict[str, Any] | None = None) -> Record:
+        facts = {"steps": self.task.steps, "real": self.real.size} | (facts or {})
+        return scores.accuracy(name, right, facts, self.right_of_real())
+
+
+def gaussian_of_classes(spec: DataSpec, real: Split, y: Tensor, seed: int) -> Split:
+    """Images of labels y (N,), drawn from a Gaussian per class (`models/baseline/gaussian.py`) of its real images."""
+    plain = DataSpec(spec.shape, spec.num_levels, spec.num_classes)
+    x = torch.empty(len(y), *spec.shape, dtype=spec.dtype)
+    for label in y.unique().tolist():
+        model = Gaussian(plain, covariance="full" if spec.num_dims <= LARGEST_FULL else "diagonal")
+        model.observe(Batch(real.x[real.y == label]))
+        rows = y == label
+        x[rows] = sampled(model, int(rows.sum()), None, seed + label)[0]
+    return Split(x, y)
+
+
+def _labels(y: Tensor, num: int, seed: int) -> Tensor:
+    """(num,) labels as frequent as in y: y itself, shuffled, as often as needed."""
+    rounds = [
+        y[torch.randperm(len(y), generator=seeded_generator(seed, k, "labels"))] for k in range(-(-num // len(y)))
+    ]
+    return torch.cat(rounds)[:num]
+
+
+def _again(real: Split, y: Tensor, seed: int) -> Split:
+    """Real images of the labels y (N,), each once before one comes twice: what a perfect copier would draw."""
+    index = torch.empty_like(y)
+    for label in y.unique().tolist():
+        rows, own = (y == label).nonzero().flatten(), (real.y == label).nonzero().flatten()
+        generator = seeded_generator(seed, label, "again")
+        rounds = [own[torch.randperm(len(own), generator=generator)] for _ in range(-(-len(rows) // len(own)))]
+        index[rows] = torch.cat(rounds)[: len(rows)]
+    return real[index]
+
+
+def _facts(
+    algorithm: LabelledSamples, data: ArenaDataModule, known: Labelled, num: int, failures: int
+) -> dict[str, Any]:
+    saw = f"{data.train.size:,} training images, {'all' if not algorithm.uses_classifier else 'none'} with their labels"
+    return {
+        "model_saw": saw,
+        "labelled": known.real.size,
+        "synthetic": num,
+        "not_finite": failures,
+        "labels_from": "classifiers of the labelled images" if algorithm.uses_classifier else "the condition asked for",
+        "heldout_from": known.others_from,
+        "heldout": known.others.size,
+    }
+
+
+def _share(case: str) -> float:
+    return float(case.removeprefix(PREFIX))
+
+
+def _picture(shown: dict[str, Split], num_levels: int) -> Tensor:
+    """A row of images per set, sorted by label: (rows * COLUMNS, C, H, W) of 256 levels."""
+    rows = []
+    for part in shown.values():
+        places = torch.linspace(0, part.size - 1, COLUMNS).round().long()
+        rows.append(part.x[part.y.argsort(stable=True)[places]])
+    return (torch.cat(rows).long() * 255 // (num_levels - 1)).to(torch.uint8)
