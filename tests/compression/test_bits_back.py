@@ -32,6 +32,9 @@ class Toy(Infers):
     def __init__(self, slope: float, mean: list[float], log_var: list[float]) -> None:
         self.slope, self.mean, self.log_var = slope, torch.tensor(mean), torch.tensor(log_var)
 
+    def prior(self, y: None, num: int) -> Normal:
+        return Normal(torch.zeros(num, 1), torch.zeros(num, 1))
+
     def posterior(self, x: Tensor) -> Normal:
         levels = x.flatten(1).long()
         return Normal(self.mean[levels], self.log_var[levels])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genarena.distributions import PixelDistribution
 from genarena.likelihood import as_levels
+from genarena.models.keeping import Select, keeping
 from genarena.spec import DataSpec
 
 
@@ -109,20 +110,6 @@ def draw(distribution: PixelDistribution, channel: int = 0, row: int = 0, column
     return distribution.draw().flatten()
 
 
-def keeping(choose: Choose, keep: Tensor) -> Choose:
-    """The values of `keep` (N, *shape) where it is not NaN, else those of `choose`, which is not asked if all are known."""
-    places = keep if keep.dim() == 4 else keep[:, :, None, None]
-
-    def chosen(distribution: PixelDistribution, *, channel: int, row: int, column: int) -> Tensor:
-        given = places[:, channel, row, column].to(torch.float32)
-        free = given.isnan()
-        if not free.any():
-            return given
-        return torch.where(free, choose(distribution, channel=channel, row=row, column=column), given)
-
-    return chosen
-
-
 class Factorises(ABC):
     """p(x) = prod_i p(x_i | x_1, ..., x_{i-1}), dimension by dimension in an order that the model chooses.
 
@@ -141,22 +128,30 @@ class Factorises(ABC):
         `factorises`."""
 
     @torch.no_grad()
-    def traverse(self, num_images: int, choose: Choose, y: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+    def traverse(
+        self,
+        num_images: int,
+        choose: Choose,
+        y: Tensor | None = None,
+        keep: Tensor | None = None,
+        select: Select | None = None,
+    ) -> Tensor:
         """Examples (num_images, *shape), of type `spec.dtype`, whose values `choose` gives.
 
         The distributions depend on the values chosen so far only, and are reproduced bit for bit.
         keep: (num_images, *shape) floats, values that stay as they are; NaN where `choose` decides. A value is drawn given
             those before it in `order`, so the result follows p(others | kept) exactly if no kept one comes after a free one.
+        select: replaces the pasts of lanes on the way, as particle filters do.
         Raises ValueError for another shape of `keep`, and if not `factorises`.
         """
         if keep is not None and keep.shape != (num_images, *self.spec.shape):
             raise ValueError(f"keep has shape {tuple(keep.shape)}: expected {(num_images, *self.spec.shape)}")
-        x = self.unroll(num_images, choose if keep is None else keeping(choose, keep), y)
+        x = self.unroll(num_images, choose if keep is None else keeping(choose, keep), y, select)
         return as_levels(x, self.spec.num_levels) if self.spec.is_discrete else x
 
     @abstractmethod
-    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
-        """(num_images, *shape): the values that `choose` gives, of its type, dimension after dimension."""
+    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None, select: Select | None = None) -> Tensor:
+        """(num_images, *shape): the values that `choose` gives, of its type, dimension after dimension; see `traverse`."""
 
 
 class DiagonalNormal(Protocol):
@@ -171,6 +166,10 @@ class Infers(ABC):
     """
 
     latent_dim: int
+
+    @abstractmethod
+    def prior(self, y: Tensor | None, num: int) -> DiagonalNormal:
+        """p(z|y) of `num` conditions, N(0, I) without."""
 
     @abstractmethod
     def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:

@@ -41,6 +41,10 @@ class KeyValueCache:
         place = slice(self.filled, self.filled + 1)
         self.keys[:, :, place], self.values[:, :, place] = key, value
         self.filled += 1
+        return self.filled_parts()
+
+    def filled_parts(self) -> tuple[Tensor, Tensor]:
+        """Keys and values of all tokens so far, (N, heads, filled, d) each."""
         return self.keys[:, :, : self.filled], self.values[:, :, : self.filled]
 
 

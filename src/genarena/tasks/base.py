@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from types import UnionType
+from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
@@ -21,13 +22,13 @@ Metrics = Mapping[str, Record]
 class Algorithm(ABC):
     """How a model with a capability solves a task; `conf/algorithm/<name>.yaml` has its options, the fields of the class.
 
-    needs: the class of `models/capabilities.py` that the model extends.
+    needs: the class of `models/capabilities.py` that the model extends, or a union of classes, one of which it extends.
     exactness: a property where it depends on an option.
     Raises ValueError for an option of the wrong type or out of its range.
     """
 
     name: ClassVar[str]
-    needs: ClassVar[type]
+    needs: ClassVar[type | UnionType]
     exactness: ClassVar[Exactness]
     paper: ClassVar[str] = ""  # arXiv id, or a DOI
 
@@ -120,6 +121,7 @@ class Task(ABC):
         asked = self.algorithms if self.algorithm is None else (type(self.algorithm),)
         found = next((each for each in asked if isinstance(model, each.needs)), None)
         if found is None:
-            needs = " or ".join(dict.fromkeys(each.needs.__name__ for each in asked))
+            classes = [part for each in asked for part in get_args(each.needs) or (each.needs,)]
+            needs = " or ".join(dict.fromkeys(each.__name__ for each in classes))
             raise ValueError(f"{type(model).__name__} cannot do this task, which needs a model that {needs}")
         return self.algorithm or found()

@@ -25,9 +25,10 @@ class Noise:
     def __len__(self) -> int:
         return len(self.generators)
 
-    def __getitem__(self, lanes: slice) -> "Noise":
-        """The noise of some lanes; their streams are shared with this object."""
-        return Noise(self.generators[lanes])
+    def __getitem__(self, lanes: slice | Tensor) -> "Noise":
+        """The noise of some lanes, a slice or indices; their streams are shared with this object."""
+        found = self.generators[lanes] if isinstance(lanes, slice) else [self.generators[k] for k in lanes.tolist()]
+        return Noise(found)
 
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal numbers of the shape (N, ...), type and device of `like`."""

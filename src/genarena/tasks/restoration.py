@@ -14,13 +14,11 @@ from genarena.options.values import Count, Seed
 from genarena.spec import DataSpec
 from genarena.statistics import image_quality
 from genarena.tasks.base import COLUMNS, Outcome, Task
-from genarena.tasks.floors import every
+from genarena.tasks.floors import every as all_floors
 from genarena.tasks.floors.base import Floor
 from genarena.tasks.linear.degradations import degradation, refusal
+from genarena.tasks.posterior import every as posterior_samplers
 from genarena.tasks.posterior.base import PosteriorSampler
-from genarena.tasks.posterior.closed_form import ClosedForm
-from genarena.tasks.posterior.mmps import MMPS
-from genarena.tasks.posterior.one_step import OneStep
 from genarena.tasks.restoring import restored, scores
 from genarena.tasks.restoring.images import Images, to_8_bit
 from genarena.tasks.restoring.restored import Restored
@@ -36,8 +34,8 @@ class Restoration(Task):
 
     table = "restoration"
     kind = PosteriorSampler
-    algorithms: ClassVar = (ClosedForm, MMPS, OneStep)
-    floors: ClassVar[tuple[type[Floor], ...]] = every.FLOORS
+    algorithms: ClassVar = posterior_samplers.ALGORITHMS
+    floors: ClassVar[tuple[type[Floor], ...]] = all_floors.FLOORS
 
     num_images: Count = 200
     num_draws: Count = 8

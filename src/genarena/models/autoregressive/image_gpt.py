@@ -19,6 +19,7 @@ from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.autoregressive.tokens import BlockTokens
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises
+from genarena.models.keeping import Select, move
 from genarena.models.sampler import Temperature
 from genarena.nets.attention import Backend
 from genarena.nets.conditioning import num_features
@@ -113,13 +114,15 @@ class ImageGPT(GenerativeModel, Factorises):
         indices = torch.arange(self.spec.num_dims).view(1, *self.spec.shape)
         return self.tokens.blocks(indices).flatten()
 
-    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
+    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None, select: Select | None = None) -> Tensor:
         """Levels (num_images, C, H, W) that `choose` gives: token after token, in a token pixel after pixel."""
         context, caches, blocks = self.context(y, num_images), self.transformer.caches(num_images), []
         inputs = self.start.expand(num_images, -1)
         for token in range(self.tokens.num_tokens):
             logits = self.head(self.transformer.step(inputs, caches, context)).float()
             blocks.append(self.choose_block(logits, token, choose))
+            if select is not None and (index := select()) is not None:
+                move(index, *blocks, *(part for cache in caches for part in cache.filled_parts()))
             inputs = self.embedding(self.tokens.join(blocks[-1].nan_to_num()))
         return self.tokens.image(torch.stack(blocks, 1))
 

@@ -20,6 +20,7 @@ from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
 from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises, draw
+from genarena.models.keeping import Select, move
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import linear, num_features
 from genarena.options.values import Count
@@ -199,12 +200,12 @@ class MADE(GenerativeModel, Factorises):
             raise ValueError(f"num_masks={self.num_masks}: a mixture of autoregressive models does not factorise")
         return self.degrees(0)[0].argsort()
 
-    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
+    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None, select: Select | None = None) -> Tensor:
         self.order()  # raises ValueError
         shifts = [shift.expand(num_images, -1) for shift in self._shifts(self.context(y, num_images))]
-        return self._one_by_one(shifts, 0, choose).view(num_images, *self.spec.shape)
+        return self._one_by_one(shifts, 0, choose, select).view(num_images, *self.spec.shape)
 
-    def _one_by_one(self, shifts: list[Tensor], mask: int, choose: Choose) -> Tensor:
+    def _one_by_one(self, shifts: list[Tensor], mask: int, choose: Choose, select: Select | None = None) -> Tensor:
         """(N, D) under one mask, in its order of dimensions. shifts: of `_shifts`, (N, 1) or (N, width) each.
 
         A unit of degree t depends on the dimensions at positions 1 .. t. It is computed when these are drawn, and is zero
@@ -232,6 +233,8 @@ class MADE(GenerativeModel, Factorises):
                     new = F.linear(activations[level], layer.weight[ready], layer.bias[ready])
                     shift = of_hidden[level][:, ready] if self.contexts else 0.0
                     activations[level + 1][:, ready] = F.relu(new + shift)
+            if select is not None and (index := select()) is not None:
+                move(index, drawn, *activations)
         return drawn
 
     @property

@@ -24,6 +24,7 @@ from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.autoregressive.row_cache import RowCache
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Choose, Factorises, draw
+from genarena.models.keeping import Select, move
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.nets.masked import GatedPixelStack
@@ -189,7 +190,7 @@ class PixelCNN(GenerativeModel, Factorises):
     def order(self) -> Tensor:
         return raster_degrees(self.spec.shape).argsort()
 
-    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None) -> Tensor:
+    def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None, select: Select | None = None) -> Tensor:
         """Levels (num_images, C, H, W) that `choose` gives: rows first, then columns, then channels."""
         _, height, width = self.spec.shape
         cache = RowCache(self.stack, num_images, width, self.context(y, num_images))
@@ -200,6 +201,9 @@ class PixelCNN(GenerativeModel, Factorises):
             for column in range(width):
                 features = cache.step(column, left)
                 pixels.append(self.draw_pixel(features, partial(choose, row=row, column=column)))
+                if select is not None and (index := select()) is not None:
+                    cache.select(index)
+                    move(index, *pixels, *rows)
                 left = self.inputs(pixels[-1])
             rows.append(torch.stack(pixels, 2))
             above = self.inputs(rows[-1])

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from genarena.models.keeping import move
 from genarena.nets.masked import GatedPixelStack, HorizontalConv2d, gate
 
 
@@ -53,6 +54,11 @@ class RowCache:
             horizontal = horizontal + torch.addmm(block.residual.bias, gated, self.residuals[index])
             features.append(horizontal)
         return torch.cat(features, 1)
+
+    def select(self, index: Tensor) -> None:
+        """Image n goes on from the past of image index[n], (num_images,)."""
+        move(index, *self.rows, *self.lefts)
+        move(index, *self.offsets, dim=1)
 
     def _push(self, index: int, row: Tensor) -> Tensor:
         self.rows[index] = torch.cat([self.rows[index][:, :, 1:], row], 2)

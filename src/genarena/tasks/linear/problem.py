@@ -37,7 +37,7 @@ class Problem:
         condition = None if self.condition is None else self.condition.to(device)
         return replace(self, operator=self.operator.to(device), y=self.y.to(device, dtype), condition=condition)
 
-    def rows(self, index: slice) -> "Problem":
+    def rows(self, index: slice | Tensor) -> "Problem":
         condition = None if self.condition is None else self.condition[index]
         return replace(
             self, operator=self.operator.rows(index), y=self.y[index], noise=self.noise[index], condition=condition
