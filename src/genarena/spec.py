@@ -94,6 +94,7 @@ class DataSpec:
     num_classes: number of labels; None if the set has no labels. num_attributes: the same for attributes.
     condition: what models are conditional on; the words "label" and "attributes" take their size from the two numbers.
         None for unconditional models, also if there are labels.
+    missing: how entries of continuous training examples come to be hidden, NaN in x; None: x is complete.
     """
 
     shape: tuple[int, ...]
@@ -101,6 +102,7 @@ class DataSpec:
     num_classes: int | None = None
     num_attributes: int | None = None
     condition: Condition | str | None = None
+    missing: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
@@ -108,6 +110,8 @@ class DataSpec:
             raise ValueError(f"shape={self.shape}: expected (C, H, W), (C, T) or (D,), every size at least 1")
         if self.num_levels is not None and not 2 <= self.num_levels <= MAX_LEVELS:
             raise ValueError(f"num_levels={self.num_levels}: expected 2 to {MAX_LEVELS:,}, or null for continuous data")
+        if self.missing is not None and self.num_levels is not None:
+            raise ValueError(f"missing={self.missing}: integer levels have no NaN, so only floats can have holes")
         if isinstance(self.condition, str):
             object.__setattr__(self, "condition", self._named(self.condition))
 

@@ -3,7 +3,7 @@
 The protocol is that of Papamakarios, Pavlakou & Murray 2017 (MAF, arXiv 1705.07057, app. D): the last tenth of the rows is
 the test split, the last tenth of the remaining rows the validation split, and every column is normalised by the mean and the
 standard deviation of training and validation rows. As in that paper, log-likelihoods are those of the normalised data, in
-nats; those of the raw data are lower by `log_scale` nats.
+nats; those of the raw data are lower by `log_scale` nats. With `data.missing` they are normalised once more, see `TableSet`.
 """
 
 from pathlib import Path
@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.data.reading.tables import read_tables
+from genarena.data.table_set import TableSet
 from genarena.errors import DataError
 from genarena.options.values import BelowRoot, Count
 
 LEAST_SPREAD = 1e-9  # of (max - min) / largest magnitude; below it, rounding would be visible in normalised float32
 
 
-class Tabular(ArenaDataModule):
+class Tabular(TableSet):
     """Floats (N, D), D = `num_dims` columns.
 
     path: .npy (N, D); .npz with one array, or with the splits as arrays `train`, `val` and `test`; .csv or .tsv. A relative
@@ -60,6 +60,7 @@ class Tabular(ArenaDataModule):
             "file": self.file.name,
             "normalised": "by mean and standard deviation of train and val",
             "log_scale": round(self.log_scale, 6),
+            **super().identity(),
         }
 
     def _last_tenths(self, table: np.ndarray) -> list[np.ndarray]:

@@ -40,6 +40,7 @@ class GenerativeModel(TrainedModule, ABC):
     likelihood: ClassVar[Likelihood]
     paper: ClassVar[str]  # arXiv id, or a DOI
     takes_sound: ClassVar[bool] = False  # True: data of shape (C, T) too
+    takes_missing: ClassVar[bool] = False  # True: it learns p(x) from the observed entries of x; hidden ones are NaN
     conditional: ClassVar[bool] = False  # True: it uses y where `spec.condition` is set
     samplers: ClassVar[type[Sampler] | UnionType | None] = None  # those that fit; None: there is only one way to draw
     sampler: Any = None  # the one in use, an instance of `samplers`
@@ -52,6 +53,8 @@ class GenerativeModel(TrainedModule, ABC):
             raise ValueError(f"{type(self).__name__} does not model sound, and this data set has shape {spec.shape}")
         if spec.condition and not self.conditional:
             raise ValueError(f"data.condition={spec.condition.kind}: {type(self).__name__} cannot be conditional")
+        if spec.missing and not self.takes_missing:
+            raise ValueError(f"data.missing={spec.missing}: {type(self).__name__} needs every entry of x")
         self.spec = spec
         self.conditioning: Conditioning | None = conditioning(spec.condition, condition_dropout)
 

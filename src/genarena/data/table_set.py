@@ -1,0 +1,106 @@
+"""Tables of continuous columns: training with holes, and what is predicted from a row.
+
+With `data.missing` entries of the training and validation rows are hidden by a mechanism of `mechanisms.py`, NaN in
+the batches that a model learns from. `train`, `val` and `test` stay complete; `shown` has the rows with holes. All
+rows are then standardised by what is observed of the training rows: statistics of complete rows would tell the model
+about what is hidden.
+"""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from genarena.data import mechanisms
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Batches, Split
+from genarena.errors import DataError
+from genarena.options.values import Seed, Share
+
+
+class TableSet(ArenaDataModule):
+    """missing: how entries come to be hidden in training; None: training rows are complete. missing_rate: how many,
+    of the columns that may have holes; mnar_quantile and not_miwae have a rate of their own. missing_seed: of the
+    holes.
+
+    Raises DataError for a rate that is not between 0 and 1, and for rows of one column.
+    """
+
+    missing: Literal["mcar", "mar", "mnar_self", "mnar_quantile", "not_miwae"] | None = None
+    missing_rate: Share = 0.3
+    missing_seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.shown: dict[str, Split] = {}
+        self.complete: dict[
+            str, Tensor
+        ] = {}  # rows of each split as they are without `data.missing`; they decide the holes
+        if self.missing != self.spec.missing:
+            raise DataError(
+                f"data.missing={self.missing}: conf/data/{self.name}.yaml does not pass it on to its spec "
+                '(missing: "${data.missing}")'
+            )
+
+    def targets(self, part: str) -> Tensor | None:
+        """What can be predicted from the rows of a split: labels (N,) int64, or a number per row, float; None if
+        there is none."""
+        return getattr(self, part).y
+
+    def hidden(self, part: str, mechanism: str, rate: float, seed: int) -> Tensor:
+        """Which entries of the rows of a split are hidden, bool (N, D), by a mechanism fitted to the complete
+        training rows; the same whatever `data.missing` is. Raises ValueError."""
+        fitted = mechanisms.fitted(mechanism, rate, self.complete["train"], (self.name, seed))
+        return fitted.hidden(self.complete[part], part)
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.train is not None:
+            return
+        super().setup(stage)
+        self.complete = {part: getattr(self, part).x for part in ("train", "val", "test")}
+        if self.missing is not None:
+            self._hide()
+
+    def _hide(self) -> None:
+        chosen = (self.missing, self.missing_rate, self.missing_seed)
+        try:
+            hidden = {part: self.hidden(part, *chosen) for part in ("train", "val")}
+        except ValueError as error:
+            raise DataError(f"data.missing={self.missing}: {error}") from error
+        observed = self.train.x.double().masked_fill(hidden["train"], torch.nan)
+        center = observed.nanmean(0)
+        scale = (observed - center).square().nanmean(0).sqrt()
+        scale = torch.where(scale > 0, scale, 1.0)
+        for part in ("train", "val", "test"):
+            x, y = getattr(self, part)
+            setattr(self, part, Split(((x - center) / scale).float(), y))
+        for part, mask in hidden.items():
+            x, y = getattr(self, part)
+            self.shown[part] = Split(x.masked_fill(mask, torch.nan), y)
+
+    def identity(self) -> dict[str, Any]:
+        """The holes, if there are any. A subclass with facts of its own adds them."""
+        if self.missing is None:
+            return {}
+        rate = self.missing_rate if self.missing in mechanisms.WITH_RATE else None
+        return {"missing": {"mechanism": self.missing, "rate": rate, "seed": self.missing_seed}}
+
+    @property
+    def training_split(self) -> Split:
+        return self.shown.get("train", self.train)
+
+    @property
+    def seen(self) -> Tensor | None:
+        return None if self.shown else super().seen
+
+    @property
+    def shown_beside_samples(self) -> Tensor | None:
+        return None if self.shown else super().shown_beside_samples
+
+    unseen = "was shown with holes"
+
+    def val_dataloader(self) -> Batches:
+        loader = super().val_dataloader()
+        if self.shown:
+            loader.split = self.shown["val"][: self.num_val]
+        return loader
