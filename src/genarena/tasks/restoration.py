@@ -62,7 +62,7 @@ class Restoration(Task):
                 floor.name: {"strengths": list(floor.strengths(floor, sigma)), **floor.settings}
                 for floor in self.floors
             },
-            "most_training_images": every.most(spec.shape),
+            "most_training_images": all_floors.most(spec.shape),
             "ssim": [image_quality.window_of(*spec.shape[-2:]), image_quality.STD, *image_quality.K],
             "sigma_unit": "of [0, 1]",
             "quantiser": "clamped, 8 bit",
@@ -75,7 +75,7 @@ class Restoration(Task):
         own = restored.with_model(algorithm, model, test, fill, degraded, self.seed, self.num_draws)
         made, papers = {}, {}
         operator = test.observed(degraded, self.seed).operator
-        for floor in every.of_data(data, self.floors):
+        for floor in all_floors.of_data(data, self.floors):
             if floor.fits(operator, degraded.sigma):
                 made[floor.name] = restored.with_floor(floor, test, val, degraded, self.seed, self.num_draws)
                 papers[floor.name] = floor.paper

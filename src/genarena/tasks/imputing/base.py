@@ -23,6 +23,11 @@ class Imputer(ABC):
     @abstractmethod
     def __init__(self, train: Tensor, seed: int = 0) -> None: ...
 
+    @classmethod
+    def fits(cls, train: Tensor) -> bool:
+        """Whether fitting to these rows takes seconds, not minutes."""
+        return True
+
     @abstractmethod
     def fill(self, x: Tensor) -> Tensor:
         """(N, D): the hidden entries by the method's estimate; observed ones as they are."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+LARGEST = 2_000_000  # rows times columns squared, for what fits many regressors
 Predict = Callable[[Any, np.ndarray, np.ndarray, int], np.ndarray]
 
 

@@ -11,7 +11,7 @@ from sklearn.linear_model import BayesianRidge
 from torch import Tensor
 
 from genarena.tasks.imputing.base import Imputer, normals
-from genarena.tasks.imputing.chained import Chain
+from genarena.tasks.imputing.chained import LARGEST, Chain
 
 ROUNDS, CHAINS = 10, 10
 
@@ -29,6 +29,10 @@ class MICE(Imputer):
             noise = np.random.default_rng([seed, number]).standard_normal((len(train), ROUNDS * train.shape[1]))
             chain = Chain(lambda number: BayesianRidge(), ROUNDS)
             self.chains.append(chain.fit(train.numpy(), partial(drawn, noise)))
+
+    @classmethod
+    def fits(cls, train: Tensor) -> bool:
+        return len(train) * train.shape[1] ** 2 <= LARGEST
 
     def fill(self, x: Tensor) -> Tensor:
         return torch.where(x.isnan(), self.draws(x, CHAINS).mean(0), x)

@@ -9,7 +9,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from torch import Tensor
 
 from genarena.tasks.imputing.base import Imputer
-from genarena.tasks.imputing.chained import Chain, point
+from genarena.tasks.imputing.chained import LARGEST, Chain, point
 
 TREES, ROUNDS, TOLERANCE = 30, 5, 1e-2
 
@@ -23,6 +23,10 @@ class MissForest(Imputer):
             return ExtraTreesRegressor(TREES, random_state=seed + number)
 
         self.chain = Chain(forest, ROUNDS, TOLERANCE).fit(train.numpy(), point)
+
+    @classmethod
+    def fits(cls, train: Tensor) -> bool:
+        return len(train) * train.shape[1] ** 2 <= LARGEST
 
     def fill(self, x: Tensor) -> Tensor:
         return torch.from_numpy(self.chain.apply(x.numpy(), point))
