@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from PIL import Image, ImageDraw
 
 from genarena.errors import UserError
-from genarena.evaluation.pictures import grid, save_neighbours, save_pairs, save_samples
+from genarena.evaluation.pictures import grid, save_frames, save_neighbours, save_pairs, save_samples
 from genarena.runs.results import read_row, write_row
 from genarena.spec import DataSpec
 from tests.leaderboard.rows import make_row
@@ -135,3 +135,14 @@ def test_a_nan_never_becomes_json(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps({"a": 1}))
     with pytest.raises(UserError, match=r"other\.json is not a row"):
         read_row(tmp_path / "other.json")
+
+
+def test_moving_pictures_have_a_grid_per_frame(tmp_path: Path) -> None:
+    frames = torch.arange(6, dtype=torch.uint8).view(3, 2, 1, 1, 1).expand(3, 2, 1, 28, 28) * 40
+    save_frames(frames, DataSpec((1, 28, 28), 256), tmp_path / "x.tmp", columns=2)
+    moving = Image.open(tmp_path / "x.tmp")
+    assert moving.format == "GIF" and moving.n_frames == 3 and moving.info["loop"] == 0
+    for number in range(3):
+        moving.seek(number)
+        picture = np.asarray(moving.convert("L"))
+        assert picture.shape == (32, 62) and picture[10, 10::30].tolist() == [80 * number, 80 * number + 40]

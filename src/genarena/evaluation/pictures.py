@@ -20,6 +20,7 @@ from genarena.statistics.neighbours import nearest
 NEIGHBOUR_ROWS, NEIGHBOURS = 10, 7
 LABEL = 12  # height in pixels of a line of text below images
 MOST_CLASSES = 20  # rows of a grid with a row per class
+FRAME = 120  # milliseconds of a frame of a moving picture
 MIN_SIDE = 28  # smaller images are enlarged by a whole factor
 
 
@@ -74,6 +75,13 @@ def save_samples(samples: Tensor, spec: DataSpec, path: Path, columns: int | Non
         _scatter(samples.numpy(), path)
     else:
         raise UserError(f"samples of shape {spec.shape} cannot be drawn; write them to an .npz file")
+
+
+def save_frames(frames: Tensor, spec: DataSpec, path: Path, columns: int | None = None) -> None:
+    """Write a GIF that repeats for ever: a grid (N, C, H, W) per frame, of frames (F, N, C, H, W) of integer levels."""
+    pages = [_image(grid(frame, spec.num_levels, columns)) for frame in frames]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pages[0].save(path, format="GIF", save_all=True, append_images=pages[1:], duration=FRAME, loop=0)
 
 
 def save_pairs(above: Tensor, below: Tensor, spec: DataSpec, path: Path) -> None:
@@ -145,8 +153,12 @@ def _with_distances(picture: Tensor, shares: Tensor, width: int, left: int) -> T
 
 def _save(picture: Tensor, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    _image(picture).save(path, format="PNG")
+
+
+def _image(picture: Tensor) -> Image.Image:
     array = picture.permute(1, 2, 0).numpy()
-    Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(path, format="PNG")
+    return Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
 
 
 def _scatter(points: np.ndarray, path: Path) -> None:

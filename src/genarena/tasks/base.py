@@ -59,7 +59,8 @@ class Outcome:
     floors: of the methods without a trained model.
     num_examples: test examples used.
     facts: what else is known of the algorithm's run, e.g. acceptance rates; JSON-able.
-    pictures: file name to uint8 images (rows * COLUMNS, C, H, W). shown: what the rows of a picture are, from above.
+    pictures: file name to uint8 images (rows * COLUMNS, C, H, W); a name that ends in .gif has frames of them, (F, rows *
+        COLUMNS, C, H, W). shown: what the rows of a picture are, from above.
     """
 
     lines: Mapping[str, Line]

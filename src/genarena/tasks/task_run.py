@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genarena.build import build
 from genarena.errors import UserError
-from genarena.evaluation.pictures import save_samples
+from genarena.evaluation.pictures import save_frames, save_samples
 from genarena.evaluation.rescoring import load_data
 from genarena.files.atomic import replace_atomically
 from genarena.runs import evaluations, provenance, results, seals
@@ -64,8 +64,9 @@ def title(task: Task, case: str) -> str:
 def write(solved: Solved, folder: Path) -> Path:
     """Write the pictures, then the sealed row, into `folder`. Returns the path of the row."""
     for name, images in solved.pictures.items():
-        spec = DataSpec(tuple(images.shape[1:]), 256)
-        replace_atomically(folder / name, lambda path, x=images, spec=spec: save_samples(x, spec, path, COLUMNS))
+        spec = DataSpec(tuple(images.shape[-3:]), 256)
+        save = save_frames if name.endswith(".gif") else save_samples
+        replace_atomically(folder / name, lambda path, x=images, spec=spec, save=save: save(x, spec, path, COLUMNS))
     results.write_row(dict(solved.row), folder / "result.json")
     return folder / "result.json"
 

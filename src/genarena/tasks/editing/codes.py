@@ -1,0 +1,141 @@
+"""Codes: vectors of images, and images of vectors. From a model, or from pixels and principal components, the floors."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import to_space
+from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Decodes, Denoises, Emits, Infers
+from genarena.options.values import Count
+from genarena.tasks.base import Algorithm
+from genarena.tasks.editing.probability_flow import Flow
+
+ROWS = 64  # images at once
+LEVELS = 2**23  # probabilities of levels at once: 64 MiB
+
+
+@dataclass(frozen=True)
+class Codes:
+    """encode: images (N, *shape) in [-1, 1] to codes (N, D). decode: codes to images, not clamped. is_smooth: whether a small
+    move of a code is seen in the image. nfe: network evaluations of a code, and of an image."""
+
+    encode: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor]
+    is_smooth: bool = True
+    nfe: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class Coder(Algorithm):
+    """How a model's codes are had."""
+
+    @abstractmethod
+    def codes(self, model: GenerativeModel) -> Codes:
+        """Of an unconditional model. Raises ValueError for a conditional one, whose codes depend on the condition."""
+
+
+@dataclass(frozen=True)
+class Autoencoder(Coder):
+    """The model's own `encode`; images are `emit(z)`, or the mean of p(x | z), or what `decode` gives."""
+
+    name = "autoencoder"
+    needs = Decodes
+    exactness = "asymptotic"
+
+    def codes(self, model: GenerativeModel) -> Codes:
+        refuse_condition(model)
+        shapes: list[torch.Size] = []  # of one code
+
+        def encode(x: Tensor) -> Tensor:
+            z = model.encode(levels_of(x, model).to(model.device)).float().cpu()
+            shapes[:] = [z.shape[1:]]
+            return z.flatten(1)
+
+        def decode(z: Tensor) -> Tensor:
+            return image_of(model, z.unflatten(1, shapes[0]).to(model.device)).cpu()
+
+        return Codes(chunked(encode), chunked(decode), isinstance(model, Emits | Infers))
+
+
+@dataclass(frozen=True)
+class DDIMInversion(Coder):
+    """The code is the noise that the probability flow takes the image to. steps: in each direction."""
+
+    name = "ddim_inversion"
+    needs = Denoises
+    exactness = "asymptotic"
+    paper = "2010.02502"
+
+    steps: Count = 50
+
+    def codes(self, model: GenerativeModel) -> Codes:
+        refuse_condition(model)
+        flow = Flow(model, self.steps)
+
+        def encode(x: Tensor) -> Tensor:
+            return flow.to_noise(x.to(model.device)).cpu().flatten(1)
+
+        def decode(z: Tensor) -> Tensor:
+            return flow.to_data(z.unflatten(1, model.spec.shape).to(model.device)).cpu()
+
+        return Codes(chunked(encode), chunked(decode), nfe=(self.steps, self.steps))
+
+
+def refuse_condition(model: GenerativeModel) -> None:
+    """Raises ValueError for a conditional model."""
+    if model.spec.condition is not None:
+        raise ValueError("needs an unconditional model: the codes of a conditional one depend on the condition")
+
+
+def levels_of(x: Tensor, model: GenerativeModel) -> Tensor:
+    """Images in [-1, 1] to levels."""
+    most = model.spec.num_levels - 1
+    return ((x.clamp(-1.0, 1.0) + 1.0) * (0.5 * most)).round().to(model.spec.dtype)
+
+
+def image_of(model: GenerativeModel, z: Tensor) -> Tensor:
+    """Codes to images in [-1, 1], smooth in z where the model allows it: the emitted image, or the mean of p(x | z)."""
+    if isinstance(model, Emits):
+        return model.emit(z)
+    if not isinstance(model, Infers):
+        return to_space(model.decode(z), model.spec)
+    values = torch.linspace(-1.0, 1.0, model.spec.num_levels, dtype=torch.float64, device=z.device)
+    rows = max(1, LEVELS // (model.spec.num_levels * model.spec.num_dims))
+    means = [torch.einsum("nl...,l->n...", model.likelihood_of(part).probs(), values) for part in z.split(rows)]
+    return torch.cat(means).float()
+
+
+def chunked(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The function, without gradients, on `ROWS` rows at a time."""
+
+    @torch.no_grad()
+    def applied(x: Tensor) -> Tensor:
+        return torch.cat([function(part) for part in x.split(ROWS)])
+
+    return applied
+
+
+# -- floors ------------------------------------------------------------------------------------------------------------
+
+
+def pixels(shape: tuple[int, ...]) -> Codes:
+    """The image is its own code."""
+    return Codes(lambda x: x.flatten(1), lambda z: z.unflatten(1, shape), nfe=(0, 0))
+
+
+def principal_components(train: Tensor, num: int) -> Codes:
+    """Coordinates in the `num` directions of largest variance of images (N, *shape), scaled to unit variance."""
+    shape, rows = train.shape[1:], train.flatten(1).double()
+    mean = rows.mean(0)
+    values, vectors = torch.linalg.eigh(torch.cov(rows.T))
+    scale = values[-num:].clamp_min(1e-12).sqrt()
+    ways = vectors[:, -num:]
+    return Codes(
+        lambda x: ((x.flatten(1).double() - mean) @ ways / scale).float(),
+        lambda z: (mean + (z.double() * scale) @ ways.T).float().unflatten(1, shape),
+        nfe=(0, 0),
+    )
