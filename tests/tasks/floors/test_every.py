@@ -15,7 +15,8 @@ SPEC = DataSpec((3, 12, 16), 17)
 class Data:
     spec = SPEC
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "some") -> None:
+        self.facts = {"id": name}
         x = torch.randint(0, 17, (40, *SPEC.shape), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
         self.train, self.val, self.test = Split(x[:25]), Split(x[25:30]), Split(x[30:])
 
@@ -45,9 +46,10 @@ def test_each_degradation_has_its_floors() -> None:
 
 
 def test_they_are_made_once_per_data_set() -> None:
-    one, two = Data(), Data()
-    assert every.of_data(one) is every.of_data(one)
-    assert every.of_data(one) is not every.of_data(two)
+    made = every.of_data(Data())
+    assert every.of_data(Data()) is made  # as when several runs of one data set are opened
+    assert every.of_data(Data("other")) is not made
+    assert len(every.of_data(Data("other"), every.FLOORS[:2])) == 2
 
 
 def test_training_images_fit_in_memory(monkeypatch) -> None:

@@ -1,6 +1,7 @@
 """The floors of a data set, made once for all cases."""
 
-from functools import lru_cache
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,11 +29,24 @@ FLOORS: tuple[type[Floor], ...] = (
 LARGEST = 2**28  # numbers of the training images in use, 1 GiB
 
 
-@lru_cache(maxsize=1)
+@dataclass
+class _Kept:
+    """The floors of the last data set, by its id and their kinds."""
+
+    key: tuple[Any, ...] = ()
+    floors: tuple[Floor, ...] = ()
+
+
+_kept = _Kept()
+
+
 def of_data(data: ArenaDataModule, kinds: tuple[type[Floor], ...] = FLOORS) -> tuple[Floor, ...]:
-    """One of each kind; those of the last data set are kept."""
-    train = training_images(data)
-    return tuple(kind(train) for kind in kinds)
+    """One of each kind. They are made again if the data is another than that of the last call."""
+    key = (data.facts["id"], *kinds)
+    if key != _kept.key:
+        train = training_images(data)
+        _kept.key, _kept.floors = key, tuple(kind(train) for kind in kinds)
+    return _kept.floors
 
 
 def most(shape: tuple[int, ...]) -> int:
