@@ -11,12 +11,15 @@ from PIL import Image
 from genarena import config
 from genarena.config import compose
 from genarena.errors import UserError
+from genarena.jobs import launcher
+from genarena.jobs.job import Job
 from genarena.leaderboard import page, tasks
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from genarena.run import run
 from genarena.runs import results
 from genarena.runs.seals import digest, seal
+from tests.instant_jobs import Instant
 from tests.run_folders import only_run
 
 QUIET = ["budget=smoke", "metrics=[bits_per_dim]", "callbacks.progress=false", "callbacks.grid_size=1", "logger=none"]
@@ -37,8 +40,13 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def program(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """Raises SystemExit unless the program succeeds."""
     monkeypatch.setattr(sys, "argv", ["task.py", *arguments])
-    runpy.run_path(str(config.SOURCE / "scripts" / "task.py"), run_name="__main__")
+    try:
+        runpy.run_path(str(config.SOURCE / "scripts" / "task.py"), run_name="__main__")
+    except SystemExit as ended:
+        if ended.code:
+            raise
 
 
 def files(folder: Path) -> list[Path]:
@@ -149,6 +157,14 @@ def test_a_row_about_other_weights_is_left_out(runs_dir: Path, monkeypatch: pyte
         ("task=denoise run={gaussian} algorithm=nope", "algorithm=nope: there is no such algorithm; available: "),
         ("task=denoise run={nowhere}", "{nowhere}: there is no run"),
         ("run={gaussian}", "task=... is missing"),
+        ("task=denoise", "run=... is missing, or data=... and model=..."),
+        ("task=denoise run={gaussian} budget=smoke", "budget: there is no such option"),
+        ("task=denoise data=digits run={gaussian}", "data=digits: goes with data= and model=, and without run="),
+        ("task=denoise data=digits model=gaussian sigm=0.1", "sigm: there is no such option; did you mean sigma?"),
+        ("task=denoise data=digits model=gaussian budgt=smoke", "budgt: there is no such option; did you mean budget"),
+        ("task=denoise run={gaussian} algorithm=mmps,one_step", "algorithm=mmps,one_step: several values are for"),
+        ("task=denoise,inpaint run={gaussian}", "task=denoise,inpaint: several values are for combinations"),
+        ("task=denoise run={gaussian} again=maybe", "again=maybe: expected bool"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -161,8 +177,96 @@ def test_what_cannot_be_is_one_line(
         program(monkeypatch, *given.format(**places).split())
     told = capsys.readouterr().err
     assert ended.value.code == 2 and len(told.splitlines()) == 1
-    assert told.startswith(f"error: {said.format(**places)}"), told
+    assert told.startswith("error: ") and said.format(**places) in told, told
     assert files(runs_dir) == before
+
+
+FEW = ("num_images=6", "num_draws=2", "num_val=5")
+
+
+def test_what_is_there_is_not_computed_again(
+    runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    line = ("task=denoise", f"run={only_run(runs_dir, 'gaussian')}", f"out={tmp_path}", *FEW)
+    program(monkeypatch, *line, "sigma=0.4")
+    (path,) = tmp_path.glob("*/result.json")
+    written = path.stat().st_mtime_ns
+    capsys.readouterr()
+    program(monkeypatch, *line, "sigma=0.4,0.5")  # one of the two is there
+    said = capsys.readouterr().out
+    assert said.count("there already: gaussian, Denoising: denoise_0.4, closed_form") == 1
+    assert said.count("row: ") == 1 and len(list(tmp_path.glob("*/result.json"))) == 2
+    assert path.stat().st_mtime_ns == written
+    row = results.read_row(path)
+    for change, said in (({"weights": "0" * 64}, "row: "), ({}, "there already: ")):
+        results.write_row(row | {"task": row["task"] | change}, path)
+        program(monkeypatch, *line, "sigma=0.4")
+        assert said in capsys.readouterr().out
+    program(monkeypatch, *line, "sigma=0.4", "again=true")
+    assert "there already" not in capsys.readouterr().out
+    program(monkeypatch, *line, "sigma=0.4", "num_draws=3")  # another protocol
+    assert "there already" not in capsys.readouterr().out
+
+
+def test_after_a_run_that_fails_the_others_go_on(
+    runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        program(monkeypatch, "task=denoise", f"run={runs_dir / 'digits'}", f"out={tmp_path}", "sigma=0.4", *FEW)
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert len(said.err.splitlines()) == 1
+    assert "uniform" in said.err and "Uniform cannot do this task, which needs a model that Correlates or" in said.err
+    assert said.out.endswith("1 failed, 2 rows are there\n")
+    assert sorted(path.parents[1].name.partition("-")[0] for path in tmp_path.glob("*/*/result.json")) == [
+        "ddpm",
+        "gaussian",
+    ]
+
+
+def test_combinations(runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ["-m", "task=inpaint", f"run={only_run(runs_dir, 'ddpm')}", f"out={tmp_path}", *FEW]
+    program(monkeypatch, *line, "operator=center,half", "algorithm=mmps", "algorithm.num_steps=2,3")
+    rows = [results.read_row(path)["task"] for path in tmp_path.glob("*/result.json")]
+    assert sorted((row["case"], row["algorithm"]["options"]["num_steps"]) for row in rows) == [
+        *(("inpaint_center", steps) for steps in (2, 3)),
+        *(("inpaint_half", steps) for steps in (2, 3)),
+    ]
+
+
+def test_models_are_refused_before_their_weights_are_loaded(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("genarena.runs.folder.load_weights", lambda *_: pytest.fail("loaded"))
+    with pytest.raises(SystemExit):
+        program(monkeypatch, "task=denoise", f"run={only_run(runs_dir, 'uniform')}")
+    assert "Uniform cannot do this task" in capsys.readouterr().err
+
+
+def test_lines_are_trained_where_they_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    started: list[list[str]] = []
+
+    class InThisProcess(Instant):
+        def start(self, job: Job, arguments: list[str], slot: int) -> Instant.Handle:
+            started.append(arguments)
+            return super().start(job, arguments, slot)
+
+    monkeypatch.setattr(launcher, "make", lambda *_: InThisProcess(lambda job: run(compose(list(job.overrides))) and 0))
+    monkeypatch.setattr(launcher, "POLL", 0.0)
+    monkeypatch.setattr("genarena.tasks.denoise.Denoise.training_options", lambda self: ("data.num_val=60", "seed=5"))
+    line = ["task=denoise", "data=digits", "model=gaussian,uniform", "sigma=0.4", "task.seed=3", "seed=1", *FEW]
+    for again in (False, True):
+        with pytest.raises(SystemExit) as ended:
+            program(monkeypatch, *line, *QUIET, f"runs_dir={tmp_path}")
+        said = capsys.readouterr()
+        assert ended.value.code == 2 and said.err.startswith("error: model=uniform: task=denoise: Uniform cannot")
+        assert ("there already: gaussian" in said.out) == again
+    (trained,) = started  # once, and no model that cannot do the task
+    assert {"model=gaussian", "seed=1", "data.num_val=60"} <= set(trained) and "seed=5" not in trained
+    row = results.read_row(next(only_run(tmp_path, "gaussian").glob("evaluations/*/result.json")))
+    assert row["seed"] == 1 and row["task"]["protocol"]["settings"]["seed"] == 3
 
 
 def test_train_points_to_the_program() -> None:

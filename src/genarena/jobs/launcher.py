@@ -58,13 +58,17 @@ class Queue:
 
 def multirun(overrides: Sequence[str]) -> int:
     """`python train.py -m ...`: run the missing jobs, and continue after failures. Returns the worst exit code."""
+    return report(outcomes_of(jobs_of(overrides), list(filter(is_of_launcher, overrides))))
+
+
+def outcomes_of(jobs: Sequence[Job], of_launcher: Sequence[str]) -> list[Outcome]:
+    """Run the missing ones of the jobs, and continue after failures. of_launcher: options `launcher...`."""
     if "LOCAL_RANK" in os.environ:
         raise UserError("-m starts the ranks of each job itself: start it with python, not torchrun")
-    jobs = jobs_of(overrides)
     queue = Queue(jobs)
-    first = job_of([*jobs[0].overrides, *filter(is_of_launcher, overrides)]).cfg
+    first = job_of([*jobs[0].overrides, *of_launcher]).cfg
     work(queue, make(first["launcher"], first["trainer"]))
-    return report(queue.outcomes)
+    return queue.outcomes
 
 
 def make(settings: dict[str, Any], trainer: dict[str, Any]) -> Launcher:

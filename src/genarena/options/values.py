@@ -26,6 +26,12 @@ class Range:
     high: float = math.inf
     positive: bool = False
 
+    @property
+    def words(self) -> str:
+        if self.positive:
+            return "above 0"
+        return f"at least {self.low:g}" if self.high == math.inf else f"{self.low:g} to {self.high:.10g}"
+
     def refusal(self, value: float) -> str:
         """A description of the range; "" if `value` is in it."""
         if not math.isfinite(value):
@@ -34,7 +40,7 @@ class Range:
             return "" if value > 0 else "a positive number"
         if self.low <= value <= self.high:
             return ""
-        return f"at least {self.low:g}" if self.high == math.inf else f"{self.low:g} to {self.high:.10g}"
+        return self.words
 
 
 @dataclass(frozen=True)
@@ -179,6 +185,24 @@ def _fits(value: Any, base: Any) -> bool:
 def base_of(kind: Any) -> Any:
     """The type without its range or form: int for `Count`."""
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def described(kind: Any) -> str:
+    """A type in words, e.g. "int, at least 1" or "center, half or random"; "" if it cannot be read from the source."""
+    return " or ".join(filter(None, map(_described, alternatives(kind))))
+
+
+def _described(kind: Any) -> str:
+    if not is_known(kind):
+        return ""
+    if _is_list(kind):
+        return f"list of {described(get_args(kind)[0])}"
+    if get_origin(kind) is Literal:
+        *others, last = map(str, get_args(kind))
+        return f"{', '.join(others)} or {last}" if others else last
+    marks = [mark.expected for mark in getattr(kind, "__metadata__", ()) if isinstance(mark, Form)]
+    marks += [mark.words for mark in getattr(kind, "__metadata__", ()) if isinstance(mark, Range)]
+    return ", ".join(filter(None, [_name(kind), *marks]))
 
 
 def _name(kind: Any) -> str:

@@ -117,6 +117,11 @@ class Task(ABC):
         """What the numbers depend on beside the settings, JSON-able: rows with other constants share no table."""
         return {}
 
+    def training_options(self) -> tuple[str, ...]:
+        """Options of `train.py` for models that are trained for this task, e.g. that their data has holes. Options that are
+        given replace them. They decide nothing about models that are there already."""
+        return ()
+
     def algorithm_for(self, model: GenerativeModel) -> Algorithm:
         """The algorithm for a model. Raises ValueError if none fits, or the chosen one does not."""
         asked = self.algorithms if self.algorithm is None else (type(self.algorithm),)

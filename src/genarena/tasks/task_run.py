@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from genarena.errors import UserError
 from genarena.evaluation.pictures import save_frames, save_samples
 from genarena.evaluation.rescoring import load_data
 from genarena.files.atomic import replace_atomically
-from genarena.runs import evaluations, provenance, results, seals
+from genarena.runs import evaluations, provenance, results, seals, stored_config
 from genarena.runs.folder import RunFolder
 from genarena.spec import DataSpec
 from genarena.tasks.base import COLUMNS, Algorithm, Line, Outcome, Task
@@ -28,30 +29,92 @@ class Solved:
     pictures: Mapping[str, Tensor]
 
 
-def solve(run: str | Path, node: Mapping[str, Any], root: str | None = None, device: str = "cpu") -> Iterator[Solved]:
-    """The task on a run, case by case. Nothing is written.
+@dataclass(frozen=True)
+class Asked:
+    """A task on a finished run, checked, before its weights are loaded.
 
-    node: a class of `genarena.tasks` and its options, as `choosing.chosen` gives it. root: see `load_data`.
-    Raises UserError for a run that failed, data that are no images of levels, a model that lacks the capability, or options
-    that do not fit; Untrusted for damaged weights.
+    row: of the run. weights: SHA-256 of the evaluated ones.
     """
-    name = node["_target_"].split(".")[-2]
-    task: Task = build(dict(node), f"task={name}")
+
+    name: str
+    folder: RunFolder
+    row: dict[str, Any]
+    task: Task
+    algorithm: Algorithm
+    spec: DataSpec
+    weights: str
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        return self.task.cases(self.spec)
+
+    def evaluation(self, case: str) -> str:
+        """The name of the folder of a case: its table, and a digest of the rules, the algorithm and its options."""
+        found, options = rules(self.task, case, self.spec), plain(self.algorithm.options())
+        parts = [found["table"], case, digest([found, self.algorithm.name, options])]
+        return "-".join(filter(None, parts))
+
+    def there(self, case: str, folder: Path) -> Path | None:
+        """The row of a case in `folder`, if it is sound and about these weights; else None."""
+        path = folder / self.evaluation(case) / "result.json"
+        row = results.sound_row(path)
+        return path if row and row.get("task", {}).get("weights") == self.weights else None
+
+    def solve(self, cases: Sequence[str], root: str | None = None, device: str = "cpu") -> Iterator[Solved]:
+        """Case by case; nothing is written. root: see `load_data`. Raises UserError for options that do not fit, and Untrusted
+        for damaged weights."""
+        if not cases:
+            return
+        model = self.folder.rebuild(device)[1]
+        seals.check(self.weights, self.folder.chosen)
+        data = load_data(self.folder.path, root)
+        with told(self.name):
+            for case in cases:
+                outcome = self.task.solve(model, self.algorithm, data, case)
+                yield Solved(_row(self, case, outcome), outcome.pictures)
+
+
+def opened(run: str | Path, node: Mapping[str, Any]) -> Asked:
+    """A task on a run.
+
+    node: a class of `genarena.tasks` and its options, as `choosing.chosen` gives it.
+    Raises UserError for a run that failed, data that the task is not made for, and a model that lacks the capability: the
+    model is built, but its weights are not loaded.
+    """
+    task = built(node)
     folder = RunFolder.open(run)
     row = results.read_row(folder.result)
     if row["status"] != "ok":
-        raise UserError(f"run={run}: failed ({row.get('error', 'no reason given')}), and has no model to use")
-    model = folder.rebuild(device)[1]
-    try:
+        raise UserError(f"the run failed ({row.get('error', 'no reason given')}), and has no model to use")
+    name = name_of(node)
+    with folder.bounded():
+        model = build(stored_config.load(folder.config)["model"], "model")
+    with told(name):
         task.check(model.spec)
         algorithm = task.algorithm_for(model)
-        sha256 = seals.digest(folder.chosen)
-        seals.check(sha256, folder.chosen)
-        data = load_data(run, root)
-        for case in task.cases(model.spec):
-            outcome = task.solve(model, algorithm, data, case)
-            facts = {"name": name, "title": title(task, case), "case": case, "weights": sha256}
-            yield Solved(_row(row, facts, rules(task, case, model.spec), algorithm, outcome), outcome.pictures)
+    return Asked(name, folder, row, task, algorithm, model.spec, seals.digest(folder.chosen))
+
+
+def solve(run: str | Path, node: Mapping[str, Any], root: str | None = None, device: str = "cpu") -> Iterator[Solved]:
+    """The task on a run, case by case: `opened`, then `Asked.solve` of all cases."""
+    asked = opened(run, node)
+    return asked.solve(asked.cases, root, device)
+
+
+def name_of(node: Mapping[str, Any]) -> str:
+    """The name of the task of a node: that of its module."""
+    return node["_target_"].split(".")[-2]
+
+
+def built(node: Mapping[str, Any]) -> Task:
+    return build(dict(node), f"task={name_of(node)}")
+
+
+@contextmanager
+def told(name: str) -> Iterator[None]:
+    """A ValueError of a task becomes a UserError that names the task."""
+    try:
+        yield
     except ValueError as error:
         raise UserError(f"task={name}: {error}") from error
 
@@ -76,28 +139,26 @@ def place_of(run: str | Path, row: Mapping[str, Any]) -> Path:
     return Path(run, evaluations.FOLDER, row["evaluation"])
 
 
-def _row(
-    row: dict[str, Any], facts: dict[str, Any], rules: dict[str, Any], algorithm: Algorithm, outcome: Outcome
-) -> dict[str, Any]:
+def _row(asked: Asked, case: str, outcome: Outcome) -> dict[str, Any]:
+    row, algorithm = asked.row, asked.algorithm
     of_model = {"name": algorithm.name, "exactness": algorithm.exactness, "paper": algorithm.paper}
-    of_model |= {"options": json.loads(json.dumps(algorithm.options())), "facts": dict(outcome.facts)}
-    facts = facts | {
-        "protocol": rules,
+    of_model |= {"options": plain(algorithm.options()), "facts": dict(outcome.facts)}
+    facts = {
+        "name": asked.name,
+        "title": title(asked.task, case),
+        "case": case,
+        "weights": asked.weights,
+        "protocol": rules(asked.task, case, asked.spec),
         "algorithm": of_model,
         "lines": {name: _written(line) for name, line in outcome.lines.items()},
         "floors": {name: _written(line) for name, line in outcome.floors.items()},
         "shown": list(outcome.shown),
     }
-    parts = [
-        each
-        for each in (rules["table"], facts["case"], _digest([rules, of_model["name"], of_model["options"]]))
-        if each
-    ]
     return row | {
         "metrics": {},
         "protocol": row["protocol"] | {"metrics": {}},
         "data": row["data"] | {"split": f"test, {outcome.num_examples:,} examples"},
-        "evaluation": "-".join(parts),
+        "evaluation": asked.evaluation(case),
         "evaluated": provenance.environment(),
         "task": facts,
     }
@@ -110,9 +171,14 @@ def _written(line: Line) -> dict[str, Any]:
 def rules(task: Task, case: str, spec: DataSpec) -> dict[str, Any]:
     """All that the numbers of a case depend on, but for the algorithm, and an id of it."""
     found = {"table": task.table, "case": case, "settings": task.settings(case), **task.constants(spec, case)}
-    found = json.loads(json.dumps(found))  # tuples to lists
-    return {"id": _digest(found), **found}
+    found = plain(found)
+    return {"id": digest(found), **found}
 
 
-def _digest(content: Any) -> str:
+def plain(content: Any) -> Any:
+    """As JSON gives it back: tuples become lists."""
+    return json.loads(json.dumps(content))
+
+
+def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
