@@ -26,6 +26,10 @@ class BinaryMNIST(MNIST):
         generator = torch.Generator().manual_seed(2008)
         return tuple(Split(self.augment(split.x, generator), split.y) for split in splits)
 
+    def load_test(self) -> Split:
+        """Its levels are drawn after those of the other splits."""
+        return self.load()[2]
+
     @property
     def seen(self) -> None:
         """None: a training image is drawn anew each time it is shown."""

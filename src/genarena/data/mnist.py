@@ -38,9 +38,16 @@ class MNIST(PublishedSet):
     )
 
     def load(self) -> tuple[Split, Split, Split]:
-        content = [self._read(published) for published in self.files]
-        train, test = (Split(content[first].unsqueeze(1), content[first + 1].long()) for first in (0, 2))
+        train, test = self._pair(0), self._pair(2)
         return train[: -self.num_val_examples], train[-self.num_val_examples :], test
+
+    def load_test(self) -> Split:
+        return self._pair(2)
+
+    def _pair(self, first: int) -> Split:
+        """Images and labels of two files in a row."""
+        x, y = (self._read(published) for published in self.files[first : first + 2])
+        return Split(x.unsqueeze(1), y.long())
 
     def _read(self, published: Published) -> Tensor:
         """IDX format: two zero bytes, the type (8 = uint8), the number of dimensions, big-endian int32 sizes, data.

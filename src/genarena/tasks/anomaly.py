@@ -1,0 +1,86 @@
+"""Anomaly detection: is an example of the data that the model was trained on, or of another set?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from genarena.data.base import ArenaDataModule
+from genarena.models.base import GenerativeModel
+from genarena.options.values import Count
+from genarena.spec import DataSpec
+from genarena.tasks.base import Outcome, Task
+from genarena.tasks.detecting import floors, pictures, report, sets
+from genarena.tasks.detecting.floors import Floors
+from genarena.tasks.detecting.scores import NUM_VAL, Scores, judge_of
+
+CASE = "against_"
+
+
+@dataclass(frozen=True)
+class Anomaly(Task):
+    """Outside is positive, and a higher score is more anomalous. Both samples are test examples, equally many.
+
+    against: data sets of `conf/data`, or transforms of test images: vflip, hflip, noise, constant. num_images: of each of the
+    two, at most. No example from outside takes part in any choice.
+    """
+
+    title = "Anomaly detection"
+    table = "anomaly"
+    kind = Scores
+    algorithms: ClassVar = (Scores,)
+
+    against: Sequence[str] = ("vflip", "hflip", "noise", "constant")
+    num_images: Count = 5_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.against or len(set(self.against)) < len(self.against):
+            raise ValueError(f"against={list(self.against)}: expected different sets, at least one")
+        if self.num_images < 2:
+            raise ValueError(f"num_images={self.num_images}: expected at least 2")
+
+    def check(self, spec: DataSpec) -> None:
+        super().check(spec)
+        for name in self.against:
+            sets.check(name, spec)
+
+    def cases(self, spec: DataSpec) -> tuple[str, ...]:
+        return tuple(f"{CASE}{name}" for name in self.against)
+
+    def settings(self, case: str) -> dict[str, Any]:
+        return {"against": case.removeprefix(CASE), "num_images": self.num_images}
+
+    def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
+        return {
+            "positive": "outside",
+            "prevalence": 0.5,
+            "validation": NUM_VAL,
+            "floors": [floors.COMPONENTS, floors.NEIGHBOURS, floors.MOST_TRAIN],
+        }
+
+    def solve(self, model: GenerativeModel, algorithm: Scores, data: ArenaDataModule, case: str) -> Outcome:
+        other = case.removeprefix(CASE)
+        inside, outside = sets.pair(data, other, self.num_images)
+        judge, fitted = judge_of(algorithm, model, data), floors_of(data)
+        lines, shown = {}, {}
+        for score in algorithm.found(judge):
+            shown[score.name] = score(judge, inside), score(judge, outside)
+            lines[score.name] = report.line(*shown[score.name], score.paper, dict(score.facts(judge)))
+        made = {}
+        for name in fitted.scores:
+            values = fitted.score(name, inside), fitted.score(name, outside)
+            made[name] = report.line(*values, floors.PAPERS.get(name, ""))
+        first = next(iter(shown.values()))
+        drawn = {
+            "extremes.png": pictures.extremes(first, inside, outside),
+            "scores.png": pictures.histograms(shown, (data.name, other)),
+        }
+        facts = {"inside": len(inside), "outside": len(outside), "sha256_of_outside": sets.digest(outside)}
+        title = f"{pictures.SHOWN[0]} by {next(iter(shown))}"
+        return Outcome(lines, made, len(inside), facts, drawn, (title, *pictures.SHOWN[1:]))
+
+
+@lru_cache(maxsize=1)  # the cases of one task share what was fitted
+def floors_of(data: ArenaDataModule) -> Floors:
+    return Floors(data)

@@ -1,0 +1,49 @@
+"""Records of a score: how well it tells outside (positive) from inside, with intervals."""
+
+import math
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from genarena.statistics import detection
+from genarena.tasks.base import Line, Record
+
+TITLES = {
+    "auroc": ("AUROC", True),
+    "aupr_out": ("AUPR, outside positive", True),
+    "fpr_at_95_ood": ("inside flagged at 95% of outside caught", False),
+    "ood_kept_at_95_id": ("outside accepted at 95% of inside accepted", False),
+}
+
+
+def line(inside: Tensor, outside: Tensor, paper: str = "", facts: dict[str, Any] | None = None) -> Line:
+    """Of scores (N,). A score that is NaN counts as a mistake: the most anomalous inside, the least outside."""
+    bad, a = _scored(inside, math.inf)
+    worse, b = _scored(outside, -math.inf)
+    found = {"auroc": detection.auroc(a, b)} | detection.resampled(a, b)
+    shared = {"n": len(a) + len(b), "failures": bad + worse, **(facts or {})}
+    return Line({name: _record(name, each, shared) for name, each in found.items()}, paper)
+
+
+def _scored(score: Tensor, worst: float) -> tuple[int, np.ndarray]:
+    values = score.double().numpy()
+    broken = np.isnan(values)
+    return int(broken.sum()), np.where(broken, worst, values)
+
+
+def _record(name: str, found: detection.Interval, shared: dict[str, Any]) -> Record:
+    title, higher = TITLES[name]
+    own = {"prevalence": 0.5} if name == "aupr_out" else {}
+    method = "DeLong" if name == "auroc" else f"bootstrap, {detection.RESAMPLES} resamples"
+    return (
+        {
+            "title": title,
+            "value": found.value,
+            "ci95_half_width": found.half_width,
+            "interval": method,
+            "higher_is_better": higher,
+        }
+        | own
+        | shared
+    )

@@ -1,0 +1,73 @@
+"""The contracts: a score, higher for what is more anomalous, and the model that it is computed from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from genarena.models.base import GenerativeModel
+from genarena.tasks.detecting.lanes import lanes_of_their_own
+from genarena.tasks.detecting.sets import Examples
+from genarena.tasks.noise import Noise
+
+LANES = 100  # examples at once
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model, the validation examples of its data, and what else scores need.
+
+    background: a model of the same class, trained on mutated data; ensemble: models of other seeds. Draws: of random numbers
+    per example, where a score has any.
+    """
+
+    model: GenerativeModel
+    val: Examples
+    background: GenerativeModel | None = None
+    ensemble: tuple[GenerativeModel, ...] = ()
+    draws: int = 1
+    known: dict[tuple, Tensor] = field(default_factory=dict)  # (statistic, set) -> values
+
+    def per_example(self, name: str, examples: Examples, statistic: Callable[[Tensor, Noise], Tensor]) -> Tensor:
+        """A statistic (n,) of examples (n, *shape), in batches; (N,) or (N, K) float64.
+
+        Each example has random numbers of its own, also those that a model draws from torch: a value does not depend on the
+        batch. Computed once per set.
+        """
+        key = (name, examples.name)
+        if examples.name and len(self.known.get(key, ())) >= len(examples):
+            return self.known[key][: len(examples)]
+        parts = []
+        for first in range(0, len(examples), LANES):
+            some = slice(first, first + LANES)
+            noise = Noise.of([(0, name, content) for content in examples.contents[some]])
+            with torch.no_grad(), lanes_of_their_own(noise):
+                parts.append(statistic(examples.x[some].to(self.model.device), noise).double().cpu())
+        self.known[key] = torch.cat(parts)
+        return self.known[key]
+
+
+class Score(ABC):
+    """A way to tell what a model has not learned.
+
+    paper: arXiv id, or a DOI. wants: an option of `Scores` that it needs.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str] = ""
+    wants: ClassVar[str] = ""
+
+    @abstractmethod
+    def fits(self, judge: Judge) -> bool:
+        """Whether the model has what it needs."""
+
+    @abstractmethod
+    def __call__(self, judge: Judge, examples: Examples) -> Tensor:
+        """(N,) float64, higher for what is more anomalous. No value depends on other examples that are scored."""
+
+    def facts(self, judge: Judge) -> Mapping[str, Any]:
+        """Of its record: settings and units."""
+        return {}

@@ -1,0 +1,100 @@
+"""The scores of a model: all that its capabilities allow, or those that are asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from genarena.data.base import ArenaDataModule
+from genarena.models.base import GenerativeModel
+from genarena.options.hints import nearest
+from genarena.options.values import Count, Folder
+from genarena.runs.folder import RunFolder
+from genarena.tasks.base import Algorithm
+from genarena.tasks.detecting import likelihood
+from genarena.tasks.detecting.score import Judge, Score
+from genarena.tasks.detecting.sets import drawn
+
+KINDS: tuple[type[Score], ...] = (
+    likelihood.NLL,
+    likelihood.Typicality,
+    likelihood.Complexity,
+    likelihood.Ratio,
+    likelihood.WAIC,
+    likelihood.ClassMax,
+)
+NUM_VAL = 1_000  # validation examples for statistics
+
+
+@dataclass(frozen=True)
+class Scores(Algorithm):
+    """scores: names; null: all that fit the model. draws: of noise or codes for a likelihood that is a bound or an estimate.
+
+    background: a run of the same class on mutated data (`data.mutate=0.1`), for the likelihood ratio.
+    ensemble: runs of other seeds, for WAIC.
+    """
+
+    name = "scores"
+    needs = GenerativeModel
+    exactness = "heuristic"
+
+    scores: Sequence[str] | None = None
+    draws: Count = 4
+    background: Folder | None = None
+    ensemble: Sequence[Folder] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = {kind.name: kind for kind in KINDS}
+        for name in self.scores or ():
+            if name not in known:
+                listed = ", ".join(known)
+                raise ValueError(f"scores={name}: there is no such score{nearest(name, known)}; available: {listed}")
+            wants = known[name].wants
+            if wants and not getattr(self, wants):
+                raise ValueError(f"scores={name}: name the runs that it needs, algorithm.{wants}=<run>")
+        object.__setattr__(self, "scores", None if self.scores is None else tuple(self.scores))
+        object.__setattr__(self, "ensemble", tuple(self.ensemble))
+
+    def options(self) -> dict[str, Any]:
+        """Runs by the last parts of their path, the same on every machine."""
+        runs = [_short(run) for run in self.ensemble]
+        return {
+            "scores": self.scores,
+            "draws": self.draws,
+            "background": self.background and _short(self.background),
+            "ensemble": runs,
+        }
+
+    def found(self, judge: Judge) -> list[Score]:
+        """Those that are computed. Raises ValueError if one that was asked for does not fit, or none does."""
+        every = [kind() for kind in KINDS if self.scores is None or kind.name in self.scores]
+        fitting = [each for each in every if each.fits(judge)]
+        missing = [each.name for each in every if each not in fitting]
+        if missing and (self.scores is not None or not fitting):
+            name = type(judge.model).__name__
+            raise ValueError(f"{name} has no score {missing[0]}: it lacks the capability that {missing[0]} needs")
+        return fitting
+
+
+def _short(run: str) -> str:
+    return "/".join(Path(run).parts[-3:])
+
+
+@lru_cache(maxsize=1)  # the cases of one task share what was computed
+def judge_of(algorithm: Scores, model: GenerativeModel, data: ArenaDataModule) -> Judge:
+    """Raises ValueError for a run of another class or other data, UserError for a run that cannot be opened."""
+    background = algorithm.background and _opened(algorithm.background, model)
+    ensemble = tuple(_opened(run, model) for run in algorithm.ensemble)
+    val = drawn(data.val, 0, NUM_VAL, data.spec, "val")
+    return Judge(model.eval(), val, background, ensemble, algorithm.draws)
+
+
+def _opened(run: str, model: GenerativeModel) -> GenerativeModel:
+    other = RunFolder.open(run).rebuild(model.device)[1].eval()
+    if type(other) is not type(model) or other.spec != model.spec:
+        raise ValueError(
+            f"{_short(run)}: {type(other).__name__} of {other.spec.shape}; expected another run of the model"
+        )
+    return other
