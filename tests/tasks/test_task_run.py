@@ -155,6 +155,14 @@ def test_a_row_about_other_weights_is_left_out(runs_dir: Path, monkeypatch: pyte
         ("task=inpaint run={gaussian} operator=centre", "operator=centre: expected center, half, random"),
         ("task=denoise run={gaussian} algorithm.steps=3", "algorithm.steps: name the algorithm too, algorithm=<name>"),
         ("task=denoise run={gaussian} algorithm=nope", "algorithm=nope: there is no such algorithm; available: "),
+        (
+            "task=edit run={gaussian} attribute=thicknes",
+            "task=edit: attribute=thicknes: there is no such attribute; did you",
+        ),
+        (
+            "task=edit run={gaussian}",
+            "task=edit: Gaussian cannot do this task, which needs a model that Decodes or Denoises",
+        ),
         ("task=denoise run={nowhere}", "{nowhere}: there is no run"),
         ("run={gaussian}", "task=... is missing"),
         ("task=denoise", "run=... is missing, or data=... and model=..."),

@@ -109,6 +109,10 @@ class Task(ABC):
         if not (spec.is_image and spec.is_discrete):
             raise ValueError(f"needs images of integer levels, and the data of this run has shape {spec.shape}")
 
+    def examine(self, data: Mapping[str, Any]) -> None:  # noqa: B027 - most tasks fit all data
+        """Raise ValueError for an option that does not fit the data set of a run, from its configuration alone: before the
+        model is loaded."""
+
     def settings(self, case: str) -> dict[str, Any]:
         """The options that the numbers of a case depend on, but for the algorithm, JSON-able."""
         return {key: value for key, value in asdict(self).items() if key != "algorithm"}

@@ -88,7 +88,10 @@ def opened(run: str | Path, node: Mapping[str, Any]) -> Asked:
         raise UserError(f"the run failed ({row.get('error', 'no reason given')}), and has no model to use")
     name = name_of(node)
     with folder.bounded():
-        model = build(stored_config.load(folder.config)["model"], "model")
+        cfg = stored_config.load(folder.config)
+        with told(name):
+            task.examine(cfg["data"])
+        model = build(cfg["model"], "model")
     with told(name):
         task.check(model.spec)
         algorithm = task.algorithm_for(model)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -117,6 +117,18 @@ def chunked(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         return torch.cat([function(part) for part in x.split(ROWS)])
 
     return applied
+
+
+def standardised(codes: Codes, train: Tensor) -> Codes:
+    """The codes with the mean and the variance of those of training images (N, *shape) taken out, number by number.
+
+    Directions then do not depend on the scale of a code, and a number that the model does not use is not moved.
+    """
+    z = codes.encode(train).double()
+    mean, scale = z.mean(0).float(), z.std(0).clamp_min(1e-6).float()
+    return replace(
+        codes, encode=lambda x: (codes.encode(x) - mean) / scale, decode=lambda z: codes.decode(mean + z * scale)
+    )
 
 
 # -- floors ------------------------------------------------------------------------------------------------------------

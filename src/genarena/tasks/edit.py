@@ -1,0 +1,151 @@
+"""Editing: real images are moved along the direction of an attribute in the codes of a model.
+
+Does the attribute change, does anything else, and is it still the same image? A measure or a classifier that knows nothing of
+the model says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from genarena.data.base import ArenaDataModule
+from genarena.models.base import GenerativeModel
+from genarena.options.values import Count, Seed
+from genarena.spec import DataSpec
+from genarena.tasks.base import COLUMNS, Line, Outcome, Task
+from genarena.tasks.editing import attributes, edited
+from genarena.tasks.editing.codes import (
+    Autoencoder,
+    Coder,
+    Codes,
+    DDIMInversion,
+    pixels,
+    principal_components,
+    standardised,
+)
+from genarena.tasks.editing.directions import DIRECTIONS, mean_difference, without
+from genarena.tasks.editing.domain import Domain
+from genarena.tasks.editing.edited import STRENGTHS, Judge
+from genarena.tasks.editing.edited import Edit as Editor
+from genarena.tasks.editing.images import Images, nearest, picture, some
+
+SHOWN = 5  # images in a picture
+COMPONENTS = 64  # of the floor, at most a quarter of the dimensions
+MOST_PROJECTED = 2
+
+
+@dataclass(frozen=True)
+class Edit(Task):
+    """attribute: names, a case each: class_<label>, an attribute of CelebA such as Smiling, a factor of sprites (scale, x, y),
+    or what is measured in grey images (thickness, slant, width). project: at most 2 others, whose directions are taken out.
+    num_train: codes of training images from which the directions are learned. num_images: test images. seed: which images.
+    """
+
+    title = "Editing"
+    table = "editing"
+    kind = Coder
+    algorithms: ClassVar = (Autoencoder, DDIMInversion)
+
+    attribute: Sequence[str] = ("thickness",)
+    project: Sequence[str] = ()
+    num_train: Count = 2_000
+    num_images: Count = 200
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for option in ("attribute", "project"):
+            names = getattr(self, option)
+            if len(set(names)) < len(names):
+                raise ValueError(f"{option}={list(names)}: expected different names")
+        if not self.attribute:
+            raise ValueError("attribute=[]: expected at least one name")
+        if len(self.project) > MOST_PROJECTED or set(self.project) & set(self.attribute):
+            raise ValueError(f"project={list(self.project)}: expected at most {MOST_PROJECTED} other attributes")
+
+    def examine(self, data: Mapping[str, Any]) -> None:
+        attributes.check(self.attribute, data, "attribute")
+        attributes.check(self.project, data, "project")
+
+    def cases(self, spec: DataSpec) -> tuple[str, ...]:
+        return tuple(self.attribute)
+
+    def settings(self, case: str) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if key not in ("algorithm", "attribute")}
+
+    def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
+        return {"strengths": list(STRENGTHS), "scored": edited.SCORED, "components": COMPONENTS}
+
+    def solve(self, model: GenerativeModel, algorithm: Coder, data: ArenaDataModule, case: str) -> Outcome:
+        domain = Domain(data)
+        train, test = (some(data, split, num, self.seed) for split, num in self._sizes())
+        has = attributes.present(case, data, train, "train")
+        if min(int(has.sum()), int((~has).sum())) < 2:
+            raise ValueError(f"attribute={case}: {int(has.sum())} of {len(has)} training images have it")
+        codes = standardised(algorithm.codes(model), train.unit)
+        ways = self._directions(codes.encode(train.unit), data, train, has)
+        moved = {name: mover(codes, *way) for name, way in ways.items()}
+        plain = {"pixels": pixels(data.spec.shape)}
+        plain["principal components"] = principal_components(train.unit, min(COMPONENTS, data.spec.num_dims // 4))
+        others: dict[str, Editor] = {}
+        for name, space in plain.items():
+            z = space.encode(train.unit)
+            direction = mean_difference(z, has)
+            others[name] = mover(space, direction, (z.double() @ direction).std())
+        others["nearest image"] = blender(train.unit[has], train.unit[~has])
+        judge = Judge(data, domain, case, test.unit)
+        lines = {name: judge.line(edit) for name, edit in moved.items()}
+        floors = {name: judge.line(edit) for name, edit in others.items()}
+        floors["real images"] = Line({"fd_domain": domain.distance(domain.features(train.unit[: len(test.unit)]))})
+        pictures = {}
+        for name, edit in (moved | others).items():
+            pictures |= strips(name, edit, test.unit, judge)
+        facts = {"nfe": list(codes.nfe), "train": len(has), "with_attribute": int(has.sum()), **domain.facts}
+        shown = (f"{SHOWN} images, from strength {STRENGTHS[0]:g} to {STRENGTHS[-1]:g}",)
+        return Outcome(lines, floors, len(test.unit), facts, pictures, shown)
+
+    def _sizes(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        return ("train", self.num_train), ("test", self.num_images)
+
+    def _directions(
+        self, z: Tensor, data: ArenaDataModule, train: Images, has: Tensor
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """By name: the direction, and the standard deviation of codes z (N, D) along it."""
+        out = [attributes.present(name, data, train, "train") for name in self.project]
+        found = {}
+        for name, learn in DIRECTIONS.items():
+            direction = without(learn(z, has), [learn(z, each) for each in out])
+            found[name] = direction, (z.double() @ direction).std()
+        return found
+
+
+def mover(codes: Codes, direction: Tensor, spread: Tensor) -> Editor:
+    """Moves codes by strength x `spread` along a direction (D,)."""
+
+    def edit(x: Tensor, strength: float) -> Tensor:
+        return codes.decode(codes.encode(x) + (strength * spread * direction).float())
+
+    return edit
+
+
+def blender(having: Tensor, lacking: Tensor) -> Editor:
+    """Blends with the nearest training image that has the attribute, or for negative strengths lacks it."""
+
+    def edit(x: Tensor, strength: float) -> Tensor:
+        among = having if strength > 0 else lacking
+        return torch.lerp(x, among[nearest(x, among)], abs(strength) / STRENGTHS[-1])
+
+    return edit
+
+
+def strips(name: str, edit: Editor, x: Tensor, judge: Judge) -> dict[str, Tensor]:
+    """A strip of a few images under all strengths, and a moving picture of more, forth and back."""
+    low, high = STRENGTHS[0], STRENGTHS[-1]
+    strengths = [low + (high - low) * k / (COLUMNS - 1) for k in range(COLUMNS)]
+    frames = torch.stack([picture(judge.rounded(edit(x[:COLUMNS], strength))) for strength in strengths])
+    name = name.replace(" ", "_")
+    moving = torch.cat([frames, frames[1:-1].flip(0)])
+    return {f"{name}.png": frames[:, :SHOWN].transpose(0, 1).flatten(0, 1), f"{name}.gif": moving}
