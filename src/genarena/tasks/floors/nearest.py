@@ -30,7 +30,10 @@ class TenNearest(Nearest):
 
 
 def nearest(y: Tensor, operator: Operator, train: Tensor, k: int) -> Tensor:
-    """Indices (N, k) of the training images with the smallest |y - A x|, the nearest first; ties keep their order."""
+    """Indices (N, k) of the training images with the smallest |y - A x|, the nearest first; of equal ones, the first in order.
+
+    The search is in float32, and the order of those that it finds in float64.
+    """
     wanted = min(k + SPARE, len(train))
     m, flat = operator.observed.flatten(1), y.flatten(1)
     squared, index = torch.empty(len(y), 0), torch.empty(len(y), 0, dtype=torch.long)
