@@ -87,7 +87,9 @@ class Correlates(ABC):
 
 
 class Differentiates(ABC):
-    """A density of continuous data, with its gradient."""
+    """A density, with its gradient, of u = x + noise N(0, I), continuous data x; most models have no such noise."""
+
+    noise: float = 0.0
 
     @abstractmethod
     def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:

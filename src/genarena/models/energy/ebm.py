@@ -78,7 +78,7 @@ class EBM(GenerativeModel, Differentiates):
         super().__init__(spec, training)
         if spec.is_image and not spec.is_discrete:
             spec.require_image("ebm")
-        self.sigma = data_noise if data_noise is not None else (0.3 if spec.is_discrete else 0.05)
+        self.sigma = self.noise = data_noise if data_noise is not None else (0.3 if spec.is_discrete else 0.05)
         self.step_size = step_size if step_size is not None else 0.2 * (self.sigma or 0.05) ** 2
         if self.sigma < 0.0 or (spec.is_discrete and self.sigma == 0.0):
             raise ValueError(f"data_noise={self.sigma}: expected a positive number (0 for continuous data only)")

@@ -13,7 +13,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from genarena.likelihood import from_space
 from genarena.models.capabilities import Emits, Infers
+from genarena.spec import DataSpec
 from genarena.tasks.linear.operator import Operator
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.measured import independent, moments
@@ -66,9 +68,7 @@ class Emitting(Decoder):
     def __init__(self, model: Emits, problem: Problem, floor: float) -> None:
         """floor: in the units of the space of the model."""
         super().__init__(model, problem)
-        spec = model.spec
-        cell = 2.0 / (spec.num_levels - 1) / math.sqrt(12.0) if spec.is_discrete else 0.0
-        extra = cell * strength(problem.operator) ** 0.5 if model.bijective else floor
+        extra = cell(model.spec) * strength(problem.operator) ** 0.5 if model.bijective else floor
         self._sigma = math.hypot(problem.sigma, extra)
         if self._sigma == 0.0:
             raise ValueError("sigma=0: a decoder without noise needs a floor above 0")
@@ -144,11 +144,21 @@ def in_space(values: Tensor, model: Infers) -> Tensor:
     return (values * (2.0 / (levels - 1)) - 1.0).float() if model.spec.is_discrete else values
 
 
+def data_of(x: Tensor, model: Infers) -> Tensor:
+    """The inverse of `in_space`: what `posterior` and `log_prob` take."""
+    return from_space(x, model.spec)
+
+
 def decoder_of(model: Emits | Infers, problem: Problem, floor: float) -> Decoder:
     """floor: in units of [0, 1] for levels, where the space of the model is twice as wide; of the data for floats."""
     if isinstance(model, Infers):
         return Inferring(model, problem)
     return Emitting(model, problem, 2.0 * floor if model.spec.is_discrete else floor)
+
+
+def cell(spec: DataSpec) -> float:
+    """The standard deviation of a value within the cell of its level, 0 for floats."""
+    return 2.0 / (spec.num_levels - 1) / math.sqrt(12.0) if spec.is_discrete else 0.0
 
 
 def strength(operator: Operator) -> float:

@@ -1,20 +1,28 @@
-"""The posterior samplers, in order of preference: the first that fits a model is used."""
+"""The posterior samplers, in order of preference: the first that fits a model and takes the problem is used."""
 
 from genarena.tasks.posterior.ancestral import Ancestral
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.posterior.clamp import Clamp
 from genarena.tasks.posterior.closed_form import ClosedForm
 from genarena.tasks.posterior.elliptical_slice import EllipticalSlice
+from genarena.tasks.posterior.langevin import Langevin
+from genarena.tasks.posterior.latent_optimisation import LatentOptimisation
+from genarena.tasks.posterior.metropolis_within_gibbs import MetropolisWithinGibbs
 from genarena.tasks.posterior.mmps import MMPS
 from genarena.tasks.posterior.one_step import OneStep
+from genarena.tasks.posterior.pseudo_gibbs import PseudoGibbs
 from genarena.tasks.posterior.smc import SequentialMonteCarlo
 
 ALGORITHMS: tuple[type[PosteriorSampler], ...] = (
     ClosedForm,
     MMPS,
     OneStep,
+    Langevin,
     EllipticalSlice,
+    MetropolisWithinGibbs,
+    PseudoGibbs,
+    LatentOptimisation,
     SequentialMonteCarlo,
-    Ancestral,
     Clamp,
+    Ancestral,
 )
