@@ -92,7 +92,7 @@ class Restoration(Task):
             for part, found in parts.items()
         }
         rows = {"fill": made["fill"]} | {algorithm.name: own} | made
-        return Outcome(lines, floors, len(test.x), own.facts, pictures(test, rows), ("original", *rows))
+        return Outcome(lines, floors, len(test.x), own.facts | chosen, pictures(test, rows), ("original", *rows))
 
 
 def pictures(test: Images, made: Mapping[str, Restored]) -> dict[str, Tensor]:

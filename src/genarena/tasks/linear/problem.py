@@ -59,6 +59,10 @@ class Problem:
         """log p(y | x) (N,) nats up to a constant, -|y - A x|^2 / (2 sigma^2); another sigma for annealing."""
         return -0.5 * self.residual(x).flatten(1).square().sum(1) / (self.sigma if sigma is None else sigma) ** 2
 
+    def empty(self) -> Tensor:
+        """Numbers (N, *shape) of the type and device of y, of any value."""
+        return torch.empty(self.shape, dtype=self.y.dtype, device=self.y.device)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(N, *shape) of x."""

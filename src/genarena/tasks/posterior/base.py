@@ -29,10 +29,13 @@ class PosteriorSampler(Algorithm):
 
     is_point: gives one restoration, such as a mean or a mode, instead of draws.
     lanes: problems that it is given at once.
+    strength: the option that has no value of its own, but one of `strengths`, chosen on validation images where it is null.
     """
 
     is_point: ClassVar[bool] = False
     lanes: ClassVar[int] = 64
+    strength: ClassVar[str] = ""
+    strengths: ClassVar[tuple[float, ...]] = ()
 
     @abstractmethod
     def draw(self, model: GenerativeModel, problem: Problem) -> Draws:

@@ -1,12 +1,14 @@
 """The prior of a diffusion model as the samplers see it: a denoiser at a level of any path, and its gradient."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from genarena.models.capabilities import Denoises
-from genarena.models.diffusion.paths import DATA, Level
+from genarena.models.diffusion.paths import DATA, Jump, Level, jump
 from genarena.models.diffusion.samplers import Denoised
 from genarena.tasks.linear.problem import Problem
 
@@ -14,12 +16,22 @@ HALVINGS = 60  # of an interval of times: beyond the precision of float64
 NOISIEST = 0.999  # the first time on a path that ends in pure noise, a(1) = 0, where E[x_0 | x_1] says nothing of x_1
 
 
+class Step(NamedTuple):
+    """From a level to the next, with the coefficients of the reverse step."""
+
+    start: Level
+    end: Level
+    jump: Jump
+
+
 class Prior:
     """E[x_0 | x] of a model for x = a x_0 + s eps, not clamped: a `Denoiser`.
 
     It depends on x / a and s / a alone, so the model is asked at the time of its own path with the same s / a.
-    nfe: network evaluations of each lane so far; a product with the Jacobian counts 2.
+    nfe: network evaluations of each lane so far; a product with the Jacobian counts 2. levels: that a sampler visits.
     """
+
+    levels: Sequence[Level]
 
     def __init__(self, model: Denoises, problem: Problem) -> None:
         self.model, self.condition, self.nfe = model, problem.condition, 0
@@ -44,15 +56,22 @@ class Prior:
 
         return x_0.detach(), product
 
-    def path(self, num_steps: int) -> list[Level]:
-        """num_steps + 1 levels at even times of the model's path, from noise to data."""
+    def path(self, num_steps: int, ratio: float = math.inf) -> list[Level]:
+        """num_steps + 1 levels at even times of the model's path, from the s / a of `ratio`, or from noise, to data."""
         t = torch.linspace(1.0, 0.0, num_steps + 1, dtype=self._like.dtype, device=self._like.device)[:-1]
-        if self.model.marginal(t[:1])[0].item() < 1e-3:
+        if ratio < math.inf:
+            t = t * self._time(ratio)[0]
+        elif self.model.marginal(t[:1])[0].item() < 1e-3:
             t = t * NOISIEST
         a, s = (part.tolist() for part in self.model.marginal(t))
         levels = [Level(*each) for each in zip(a, s, strict=True)]
         self._times |= {level.sigma: (t[k : k + 1], level.a) for k, level in enumerate(levels)}
         return [*levels, DATA]
+
+    def step(self, level: Level) -> Step:
+        """From one of `levels` to the next."""
+        end = self.levels[self.levels.index(level) + 1]
+        return Step(level, end, jump(level, end))
 
     def note(self, name: str, values: Tensor) -> None:
         """Keep a number of each lane (N,)."""

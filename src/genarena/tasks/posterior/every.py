@@ -4,18 +4,34 @@ from genarena.tasks.posterior.ancestral import Ancestral
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.posterior.clamp import Clamp
 from genarena.tasks.posterior.closed_form import ClosedForm
+from genarena.tasks.posterior.daps import DAPS
+from genarena.tasks.posterior.ddnm import DDNM
+from genarena.tasks.posterior.diffpir import DiffPIR
+from genarena.tasks.posterior.dps import DPS
 from genarena.tasks.posterior.elliptical_slice import EllipticalSlice
 from genarena.tasks.posterior.langevin import Langevin
 from genarena.tasks.posterior.latent_optimisation import LatentOptimisation
 from genarena.tasks.posterior.metropolis_within_gibbs import MetropolisWithinGibbs
 from genarena.tasks.posterior.mmps import MMPS
 from genarena.tasks.posterior.one_step import OneStep
+from genarena.tasks.posterior.pigdm import PiGDM
 from genarena.tasks.posterior.pseudo_gibbs import PseudoGibbs
+from genarena.tasks.posterior.repaint import RePaint
 from genarena.tasks.posterior.smc import SequentialMonteCarlo
+from genarena.tasks.posterior.split_gibbs import SplitGibbs
+from genarena.tasks.posterior.tmpd import TMPD
 
 ALGORITHMS: tuple[type[PosteriorSampler], ...] = (
     ClosedForm,
     MMPS,
+    SplitGibbs,
+    PiGDM,
+    TMPD,
+    RePaint,
+    DiffPIR,
+    DAPS,
+    DDNM,
+    DPS,
     OneStep,
     Langevin,
     EllipticalSlice,

@@ -4,7 +4,6 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from genarena.models.capabilities import Denoises
@@ -14,7 +13,7 @@ from genarena.models.diffusion.samplers import DDIM, Ancestral, Denoised, Diffus
 from genarena.options.values import Count
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.base import Draws, PosteriorSampler
-from genarena.tasks.posterior.denoiser import Prior
+from genarena.tasks.posterior.denoiser import Prior, Step
 
 SAMPLERS: dict[str, type[DiffusionSampler]] = {
     "ancestral": Ancestral,
@@ -27,32 +26,52 @@ SAMPLERS: dict[str, type[DiffusionSampler]] = {
 
 @dataclass(frozen=True)
 class Guided(PosteriorSampler):
-    """Runs a sampler with D_y(x) = E[x_0 | x, y], or what stands for it, in the place of D(x) = E[x_0 | x].
+    """Runs a sampler with D_y(x), which stands for E[x_0 | x, y], in the place of D(x) = E[x_0 | x].
 
-    num_steps: of the sampler. sampler: those of `models/diffusion`; heun and edm_heun evaluate D_y twice a step.
-    clip: move D_y into [-1, 1], where the levels of images lie; other data is not clipped.
+    num_steps: of the sampler. clip: move D_y into [-1, 1], where the levels of images lie; other data is not clipped.
     """
 
     needs: ClassVar[type] = Denoises
 
     num_steps: Count = 50
-    sampler: Literal["ancestral", "ddim", "dpm_solver", "heun", "edm_heun"] = "ancestral"
     clip: bool = False
 
     @abstractmethod
     def guided(self, prior: Prior, problem: Problem, x: Tensor, level: Level) -> Tensor:
         """D_y (N, *shape) of x (N, *shape) at a level."""
 
+    def method(self) -> DiffusionSampler:
+        """The sampler, of `num_steps` steps."""
+        return Ancestral(nfe=self.num_steps)
+
+    def shaped(self, problem: Problem, n: Tensor, step: Step) -> Tensor:
+        """The noise that the sampler adds in a step, from standard normal numbers n (N, *shape)."""
+        return n
+
     def draw(self, model: Denoises, problem: Problem) -> Draws:
-        prior, kind = Prior(model, problem), SAMPLERS[self.sampler]
-        sampler = kind(nfe=kind.stages * self.num_steps)
-        levels = sampler.levels(prior.path, None)
+        prior, method = Prior(model, problem), self.method()
+        prior.levels = levels = method.levels(prior.path, None)
+        at = [levels[0]]  # where the sampler is
 
         def denoise(x: Tensor, level: Level) -> Denoised:
+            at[0] = level
             return Denoised(self.guided(prior, problem, x, level))
+
+        def noise(like: Tensor) -> Tensor:
+            return self.shaped(problem, problem.noise.normal(like), prior.step(at[0]))
 
         if self.clip and model.spec.is_discrete:
             denoise = clipped(denoise, -1.0, 1.0)
-        noise = problem.noise.normal
-        x = levels[0].s * noise(torch.empty(problem.shape, dtype=problem.y.dtype, device=problem.y.device))
-        return Draws(sampler(denoise, x, levels, noise), prior.nfe, prior.facts)
+        x = levels[0].s * problem.noise.normal(problem.empty())
+        return Draws(method(denoise, x, levels, noise), prior.nfe, prior.facts)
+
+
+@dataclass(frozen=True)
+class AnySampler(Guided):
+    """sampler: of `models/diffusion`; heun and edm_heun evaluate D_y twice a step."""
+
+    sampler: Literal["ancestral", "ddim", "dpm_solver", "heun", "edm_heun"] = "ancestral"
+
+    def method(self) -> DiffusionSampler:
+        kind = SAMPLERS[self.sampler]
+        return kind(nfe=kind.stages * self.num_steps)

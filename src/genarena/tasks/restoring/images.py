@@ -42,6 +42,11 @@ class Images:
         condition = chosen.y if spec.condition is not None else None
         return cls(to_image(chosen.x, spec.num_levels), contents, chosen.y, condition)
 
+    def first(self, num: int) -> "Images":
+        """The first `num` of them."""
+        y, condition = (None if part is None else part[:num] for part in (self.y, self.condition))
+        return Images(self.x[:num], self.contents[:num], y, condition)
+
     def observed(self, degradation: Degradation, seed: int, num_draws: int = 1) -> Problem:
         """y = A x + sigma n in units of [0, 1]; `num_draws` lanes per image, those of an image side by side."""
         operator = degradation.operator(tuple(self.x.shape[1:]), self.contents, seed)

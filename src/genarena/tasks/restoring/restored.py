@@ -1,17 +1,20 @@
 """What a method made of the test images of one degradation."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from genarena.models.base import GenerativeModel
+from genarena.statistics import ensembles
 from genarena.tasks.floors.base import Floor
 from genarena.tasks.linear.degradations import Degradation
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.restoring.images import Images, to_8_bit
+
+NUM_TRIED = 32  # validation images that choose the strength of a sampler
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,21 @@ def with_model(
     for name in parts[0].facts:
         facts[name] = torch.cat([part.facts[name].double().cpu() for part in parts]).mean().item()
     return Restored(draws.mean(1), None if sampler.is_point else draws, int(broken.any(1).sum()), seconds, facts)
+
+
+def with_strength(
+    sampler: PosteriorSampler, model: GenerativeModel, val: Images, degradation: Degradation, seed: int
+) -> tuple[PosteriorSampler, dict[str, float]]:
+    """The sampler with its strength, if that is null: the one of the smallest CRPS of two draws for each of at most NUM_TRIED
+    validation images; and what was chosen."""
+    if not sampler.strength or getattr(sampler, sampler.strength) is not None:
+        return sampler, {}
+    tried, fill, errors = val.first(NUM_TRIED), val.x.mean(0), {}
+    for each in sampler.strengths:
+        found = with_model(replace(sampler, **{sampler.strength: each}), model, tried, fill, degradation, seed, 2)
+        errors[each] = ensembles.crps(found.draws.transpose(0, 1), tried.x).mean().item()
+    best = min(errors, key=errors.__getitem__)
+    return replace(sampler, **{sampler.strength: best}), {sampler.strength: best}
 
 
 def with_floor(
