@@ -4,7 +4,7 @@ import sys
 
 from genarena import cli, config
 from genarena.errors import UserError
-from genarena.jobs import solving
+from genarena.jobs import local_jobs, solving
 from genarena.jobs.solving import Case, Failure, Place, Wanted
 from genarena.options.script import Option
 from genarena.options.values import Device, Folder
@@ -37,6 +37,7 @@ OPTIONS = {
 
 
 def main() -> None:
+    local_jobs.die_with_parent()  # where a suite started it
     words = [text for text in sys.argv[1:] if text not in ("-m", "--multirun")]
     given = choosing.split(words, OPTIONS)
     if {"-h", "--help"} & set(words):

@@ -26,6 +26,7 @@ from genarena.jobs.job import Job, Outcome, is_of_launcher, job_of
 from genarena.jobs.preview import duration
 
 LISTS = ("seed", "data", "model")  # the last varies fastest: all pairs get their first seed early
+MAY_LACK = ("options", "tasks")
 
 
 def command(name: str, given: Sequence[str]) -> list[str]:
@@ -50,14 +51,19 @@ def load(name: str) -> dict[str, Any]:
         suite = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
-    wanted = {**dict.fromkeys((*LISTS, "options"), list), "budget": str}
+    wanted = {**dict.fromkeys((*LISTS, *MAY_LACK), list), "budget": str}
     for key in suite:
         if key not in wanted:
             raise UserError(f"{path}: {key}: there is no such key{config.nearest(key, wanted)}")
-    for key in wanted if "options" in suite else (*LISTS, "budget"):
+    for key in (key for key in wanted if key in suite or key not in MAY_LACK):
         if not isinstance(suite.get(key), wanted[key]) or not suite[key]:
             raise UserError(f"{path}: {key}: expected {'a list' if wanted[key] is list else 'a name'}")
     return suite
+
+
+def tasks(name: str, given: str | None = None) -> list[str]:
+    """The lines of tasks of a suite, or those that are given, with semicolons between them."""
+    return load(name).get("tasks", []) if given is None else [text for text in given.split(";") if text.strip()]
 
 
 def slots(overrides: Sequence[str], jobs: Sequence[Job]) -> tuple[launcher.Launcher, int]:
@@ -70,8 +76,11 @@ def slots(overrides: Sequence[str], jobs: Sequence[Job]) -> tuple[launcher.Launc
 class View(launcher.Queue):
     """The queue of jobs, drawn for a user: progress, running jobs, remaining time.
 
+    counted: what the jobs are.
     console: writes to its own file object, because `work` redirects `sys.stdout` to hide the output of jobs.
     """
+
+    counted = "runs"
 
     def __init__(self, jobs: Sequence[Job], seconds: dict[Job, float], num_slots: int, console: Console) -> None:
         super().__init__(jobs)
@@ -102,11 +111,11 @@ class View(launcher.Queue):
     def __rich__(self) -> Group:
         done, failed = len(self.outcomes), sum(bool(outcome.exit_code) for outcome in self.outcomes)
         head, rows = Table.grid(padding=(0, 1)), Table.grid(padding=(0, 2))
-        texts = [Text(f"{done} of {self.total} runs"), Text(f"about {duration(self.seconds_left)} left")]
+        texts = [Text(f"{done} of {self.total} {self.counted}"), Text(f"about {duration(self.seconds_left)} left")]
         texts += [Text(f"{failed} failed", style="red")] if failed else []
         head.add_row(ProgressBar(self.total, done, width=30), *texts)
         for job, began in list(self.running.items()):
-            name = f"{job.cfg['choices']['model']} on {job.cfg['choices']['data']}, seed {job.cfg['seed']}"
+            name = f"{job.cfg['choices']['model']} on {job.cfg['choices']['data']}, seed {job.cfg['seed']}{job.what}"
             said = Text(_last_line(job), style="dim", no_wrap=True)
             rows.add_row(Text(name), Text(duration(time.monotonic() - began)), said)
         return Group(head, rows)

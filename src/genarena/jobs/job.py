@@ -19,14 +19,20 @@ GRACE = 60.0  # seconds that a job gets to write its checkpoint after SIGTERM
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run: the overrides of its command line, and its composed configuration."""
+    """One run: the overrides of its command line, its composed configuration, and the program."""
 
     overrides: tuple[str, ...]
     cfg: dict[str, Any]
+    script: Path = TRAIN
 
     @property
     def name(self) -> str:
         return " ".join(self.overrides)
+
+    @property
+    def what(self) -> str:
+        """What the job does, behind the name of its run."""
+        return ""
 
     @property
     def log(self) -> Path:

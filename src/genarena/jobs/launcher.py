@@ -26,7 +26,7 @@ class Launcher(Protocol):
     slots: int
 
     def start(self, job: Job, arguments: Sequence[str], slot: int) -> Handle:
-        """Start `train.py <arguments>`; `slot` in [0, slots) is free."""
+        """Start `<script of the job> <arguments>`; `slot` in [0, slots) is free."""
 
     def attach(self, job: Job, slot: int) -> Handle | None:
         """The job, if an earlier command started it and it still runs; else None."""

@@ -16,7 +16,7 @@ from genarena.jobs import warm
 from genarena.jobs.echo import Echo
 from genarena.jobs.fork_server import PARENT
 from genarena.jobs.handle import Handle
-from genarena.jobs.job import GRACE, TRAIN, Job
+from genarena.jobs.job import GRACE, Job
 from genarena.jobs.warm import WarmHandle, WarmProcess
 from genarena.startup import threads
 
@@ -34,7 +34,7 @@ class Processes:
 
     def start(self, job: Job, arguments: Sequence[str], slot: int) -> Handle:
         prefix = f"[{slot}] " if self.slots > 1 else ""
-        print(printable(f"{prefix}train.py {' '.join(arguments)}"), flush=True)
+        print(printable(f"{prefix}{job.script.name} {' '.join(arguments)}"), flush=True)
         job.log.parent.mkdir(parents=True, exist_ok=True)
         job.log.touch()
         echo = Echo(job.log, prefix)
@@ -43,13 +43,13 @@ class Processes:
 
         def fresh() -> ProcessHandle:
             self.is_forking = False
-            return ProcessHandle(_start(arguments, job.log, variables), echo)
+            return ProcessHandle(_start(job.script, arguments, job.log, variables), echo)
 
         if not self.is_forking:
             return fresh()
         if slot not in self.warm or self.warm[slot].lost:
             self.warm[slot] = WarmProcess(variables)
-        return WarmHandle(self.warm[slot], warm.job(TRAIN, arguments, job.log), echo, fresh)
+        return WarmHandle(self.warm[slot], warm.job(job.script, arguments, job.log), echo, fresh)
 
     def attach(self, job: Job, slot: int) -> None:
         """None: jobs never outlive the command that started them."""
@@ -60,11 +60,11 @@ class Processes:
         self.warm = {}
 
 
-def _start(arguments: Sequence[str], log: Path, variables: dict[str, str]) -> subprocess.Popen:
-    """Start `python train.py <arguments>` in its own session."""
+def _start(script: Path, arguments: Sequence[str], log: Path, variables: dict[str, str]) -> subprocess.Popen:
+    """Start `python <script> <arguments>` in its own session."""
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, str(TRAIN), *arguments],
+            [sys.executable, str(script), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -31,9 +31,9 @@ class Slurm:
         executor = self._executor(job)
         executor.update_parameters(**parameters(self.settings, job.cfg["trainer"], job.log.stem))
         echo = Echo(job.log, f"[{slot}] ")
-        submitted = executor.submit(train, list(arguments), str(job.log.absolute()))
+        submitted = executor.submit(train, list(arguments), str(job.log.absolute()), str(job.script))
         _note(job).write_text(submitted.job_id)
-        print(printable(f"[{slot}] job {submitted.job_id}: train.py {' '.join(arguments)}"), flush=True)
+        print(printable(f"[{slot}] job {submitted.job_id}: {job.script.name} {' '.join(arguments)}"), flush=True)
         return SlurmHandle(submitted, job, echo)
 
     def attach(self, job: Job, slot: int) -> "SlurmHandle | None":
@@ -112,8 +112,8 @@ def parameters(settings: dict[str, Any], trainer: dict[str, Any], name: str) -> 
     return asked | {key: value for key, value in of_slurm.items() if value is not None}
 
 
-def train(arguments: list[str], log: str) -> int:
-    """In each task of a job: run train.py as one rank. Slurm's warning (USR2) is passed on as SIGTERM: a checkpoint."""
+def train(arguments: list[str], log: str, script: str = str(TRAIN)) -> int:
+    """In each task of a job: run the script as one rank. Slurm's warning (USR2) is passed on as SIGTERM: a checkpoint."""
     import submitit
 
     environment = submitit.JobEnvironment()
@@ -123,7 +123,7 @@ def train(arguments: list[str], log: str) -> int:
     )  # inherited by the child, which Slurm signals too; without it USR2 would kill the child
     with open(log, "ab") as file:
         process = subprocess.Popen(
-            [sys.executable, str(TRAIN), *arguments],
+            [sys.executable, script, *arguments],
             stdout=file if first else None,
             stderr=file if first else None,
             cwd=os.getcwd(),
