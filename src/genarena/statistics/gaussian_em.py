@@ -54,6 +54,11 @@ def chunks(x: Tensor) -> tuple[Tensor, ...]:
     return x.split(max(1, AT_ONCE // x.shape[1] ** 2))
 
 
+def average_variance(x: Tensor) -> Tensor:
+    """Of the observed entries of the columns, at least 1e-12."""
+    return (x - x.nanmean(0)).square().nanmean(0).mean().clamp_min(1e-12)
+
+
 def fit(x: Tensor, weight: float = 0.0, tolerance: float = 1e-6, most: int = 1000) -> Fit:
     """Maximises log p(observed) - weight / 2 (log |S| + tr(S^-1 v I)), v: the average variance of the columns; with
     weight 0 the likelihood.
@@ -65,9 +70,8 @@ def fit(x: Tensor, weight: float = 0.0, tolerance: float = 1e-6, most: int = 100
     if (empty := x.isnan().all(0)).any():
         raise ValueError(f"column {int(empty.nonzero()[0, 0]) + 1} has no observed entry")
     dims, eye = x.shape[1], torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
-    mean = x.nanmean(0)
+    mean, average = x.nanmean(0), average_variance(x)
     variance = (x - mean).square().nanmean(0)
-    average = variance.mean().clamp_min(1e-12)
     covariance = torch.where(variance > 0, variance, average).diag()
     objective: list[float] = []
 

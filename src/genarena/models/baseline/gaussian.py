@@ -6,6 +6,7 @@ mean(x) + 1/2 and cov(x) + I/12. With `covariance: diagonal` the mass of a level
 distribution functions; the two edge levels are open-ended, so that the masses sum to one. With `covariance: full` the mass
 is an integral over a D-dimensional cell without a closed form; the density in the cell gives a lower bound instead. Mass
 that the Gaussian puts outside [0, L)^D is lost.
+With holes in the training rows (`data.missing`) the two are those of expectation-maximisation, over all rows at once.
 The covariance is shrunk towards the average variance, with the weight of `shrinkage` * D observations. Without this, pixels
 that are constant in the training set would dominate the score.
 """
@@ -21,6 +22,7 @@ from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Correlates, Differentiates, Weighs
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
+from genarena.statistics import gaussian_em
 from genarena.training.module import Training
 
 LARGEST_FULL = 4096  # dimensions: 128 MiB of float64
@@ -35,6 +37,7 @@ class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates):
 
     family = "baseline"
     takes_sound = True
+    takes_missing = True
     paper = "10.1007/978-3-642-51461-6_3"
     max_epochs = 1
 
@@ -59,8 +62,18 @@ class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates):
         return Likelihood.LOWER_BOUND if self.is_full and self.spec.is_discrete else Likelihood.EXACT
 
     def observe(self, batch: Batch) -> None:
-        """Adds the batch to the statistics."""
+        """Adds the batch to the statistics. With holes they are those of `training_data`; ValueError if that was not called."""
+        if self.spec.missing:
+            if self.count == 0:
+                raise ValueError("rows with holes are fitted all at once: call training_data(data) first")
+            return
         self._update(exchange.whole_batch(batch.x).flatten(1).double())
+
+    def training_data(self, data: Any, device: torch.device) -> Any:
+        """With holes the model is fitted here, to all training rows."""
+        if self.spec.missing:
+            self._fit(data.training_split.x.flatten(1).double())
+        return data
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` is 0: nothing is minimised."""
@@ -76,6 +89,9 @@ class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates):
         """(N,) nats. Diagonal, or continuous data: exact. Full on integers: a bound, see `_log_mass_bound`."""
         x = x.flatten(1).double()
         if not self.spec.is_discrete:
+            if self.spec.missing and x.isnan().any():  # of what is observed
+                covariance = self.covariance() if self.is_full else self.covariance().diag()
+                return gaussian_em.conditional(x, self.mean, covariance).log_prob.float()
             return self._log_density(x, self._factor()).float()
         return (self._log_mass_bound(x, num_samples) if self.is_full else self._log_mass(x)).float()
 
@@ -118,6 +134,19 @@ class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates):
         scale = 2.0 / (self.spec.num_levels - 1)
         uniform = torch.eye(len(mean), device=self.device, dtype=mean.dtype) / 12 if self.is_full else 1 / 12
         return scale * mean - 1.0, scale**2 * (covariance - uniform)
+
+    def _fit(self, x: Tensor) -> None:
+        """The scatter of rows x (N, D) with NaN, expected given what is observed; the prior of EM is taken out of it again."""
+        num, prior = len(x), self.shrinkage * x.shape[1]
+        if self.is_full:
+            mean, covariance, _ = gaussian_em.fit(x, prior)
+            average = gaussian_em.average_variance(x)
+            scatter = (num + prior) * covariance - prior * average * torch.eye(x.shape[1], dtype=x.dtype)
+        else:
+            mean = x.nanmean(0)
+            scatter = num * (x - mean).square().nanmean(0)
+        for buffer, value in ((self.mean, mean), (self.scatter, scatter), (self.count, torch.tensor(float(num)))):
+            buffer.copy_(value)
 
     def _update(self, x: Tensor) -> None:
         """Merge the moments of a batch: n_AB = n_A + n_B, M_AB = M_A + M_B + delta delta^T n_A n_B / n_AB."""

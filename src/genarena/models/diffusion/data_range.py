@@ -14,9 +14,9 @@ class DataRange(nn.Module):
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:
-        """Take a batch (N, *shape) in."""
-        self.low.copy_(torch.minimum(self.low, x.amin(0)))
-        self.high.copy_(torch.maximum(self.high, x.amax(0)))
+        """Take a batch (N, *shape) in; NaN, a hidden entry, is left out."""
+        self.low.copy_(torch.minimum(self.low, x.where(~x.isnan(), torch.inf).amin(0)))
+        self.high.copy_(torch.maximum(self.high, x.where(~x.isnan(), -torch.inf).amax(0)))
 
     def ends(self) -> tuple[Tensor, Tensor]:
         """Both ends (*shape); without any data the whole line."""

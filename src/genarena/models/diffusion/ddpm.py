@@ -16,6 +16,9 @@ Differs from the papers
 - The network is any of `conf/net`; the default one, `nets/unet.py`, is not the paper's.
 - A condition is added to the time embedding; `condition_dropout` of the training examples lose it (guidance: Ho & Salimans
   2022, arXiv 2207.12598).
+- Rows with holes: the loss is over what is observed (MissDiff: Ouyang et al. 2023, arXiv 2307.00467, eq. 5). Differs from
+that paper:
+  the network sees which entries are observed, and zeros elsewhere; it is used with all of them observed.
 - The steps of the bound are drawn from a fixed proposal distribution instead of one estimated from past losses.
 """
 
@@ -61,6 +64,7 @@ class DDPM(GaussianDiffusion, ODELikelihood):
     """
 
     likelihood = Likelihood.LOWER_BOUND
+    takes_missing = True
     paper = "2006.11239"
 
     def __init__(
@@ -94,21 +98,25 @@ class DDPM(GaussianDiffusion, ODELikelihood):
         self.prediction = prediction
         channels, context = spec.shape[0], num_features(spec.condition, condition_dropout)
         out_channels = channels * (2 if self.fixed_share is None else 1)
-        self.network = net(channels, out_channels, spec.shape, context)
+        in_channels = channels * (2 if spec.missing else 1)  # with holes, which entries are observed is an input too
+        self.network = net(in_channels, out_channels, spec.shape, context)
         self.use(sampler)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`simple`: mean squared error of the prediction, per dimension. `bound`: T L_t in bits/dim, trains the variance."""
-        x_0 = self.scaled(batch.x)
+        observed = ~batch.x.isnan() if self.spec.missing else None
+        x = batch.x if observed is None else batch.x.nan_to_num()
+        x_0 = self.scaled(x)
         t = self.schedule.even_steps(len(x_0), x_0.device)
         eps = torch.randn_like(x_0)
         x_t = self.schedule.diffuse(x_0, eps, t)
-        output, share = self._outputs(x_t, t, self.context(batch.y, len(x_0)))
-        simple = (output - self.schedule.target(self.prediction, x_0, eps, t)).square().mean()
+        output, share = self._outputs(x_t, t, self.context(batch.y, len(x_0)), observed)
+        error = (output - self.schedule.target(self.prediction, x_0, eps, t)).square()
+        simple = error.mean() if observed is None else error[observed].mean()
         if self.fixed_share is not None:
             return {"loss": simple, "simple": simple}
         denoised = Denoised(self._clip(self.schedule.to_x_0(self.prediction, output.detach(), x_t, t)), share)
-        nats = self.schedule.num_steps * self.bound.term(batch.x, x_t, denoised, t)
+        nats = self.schedule.num_steps * self.bound.term(x, x_t, denoised, t, observed)
         bound = bits_per_dim(-nats, self.spec.num_dims).mean()
         return {"loss": simple + BOUND_WEIGHT * bound, "simple": simple, "bound": bound}
 
@@ -178,8 +186,14 @@ class DDPM(GaussianDiffusion, ODELikelihood):
 
     # -- the network ------------------------------------------------------------------------------------------------
 
-    def _outputs(self, x_t: Tensor, t: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Prediction and variance share at steps t (N,), float32 (N, *shape)."""
+    def _outputs(
+        self, x_t: Tensor, t: Tensor, context: Tensor | None, observed: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Prediction and variance share at steps t (N,), float32 (N, *shape). observed: of a model of rows with holes; None:
+        all."""
+        if self.spec.missing:
+            seen = torch.ones_like(x_t) if observed is None else observed.to(x_t.dtype)
+            x_t = torch.cat([x_t * seen, seen], 1)
         output = self.network(x_t, t / self.schedule.num_steps, context).float()
         if self.fixed_share is not None:
             share = torch.full_like(output, self.fixed_share)

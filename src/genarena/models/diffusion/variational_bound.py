@@ -31,15 +31,18 @@ class VariationalBound:
         mean, variance = self.schedule.signal[-1] * self.scaled(x), 1.0 - self.schedule.signal[-1] ** 2
         return 0.5 * (mean.square() + variance - 1.0 - variance.log()).flatten(1).sum(1)
 
-    def term(self, x: Tensor, x_t: Tensor, denoised: Denoised, t: Tensor) -> Tensor:
-        """L_{t-1} (N,) nats at steps t (N,): KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t)), or -log p(x_0|x_1) at t = 1."""
+    def term(self, x: Tensor, x_t: Tensor, denoised: Denoised, t: Tensor, counts: Tensor | None = None) -> Tensor:
+        """L_{t-1} (N,) nats at steps t (N,): KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t)), or -log p(x_0|x_1) at t = 1.
+
+        counts: which dimensions are summed, (N, *shape); all, if None."""
         log_variance = self.schedule.log_variance(denoised.share, t)
         gap = self.scaled(x) - denoised.x_0
         mean_gap = self.schedule.at("weight_x_0", t, gap) * gap
         difference = self.schedule.at("low", t, gap) - log_variance
         kl = 0.5 * (difference.expm1() - difference + mean_gap.square() * (-log_variance).exp())
         first = (t == 1).view(-1, *[1] * (x.dim() - 1))
-        return torch.where(first, -self.decoder_log_prob(x, denoised.x_0, log_variance), kl).flatten(1).sum(1)
+        nats = torch.where(first, -self.decoder_log_prob(x, denoised.x_0, log_variance), kl)
+        return (nats if counts is None else nats * counts).flatten(1).sum(1)
 
     def decoder_log_prob(self, x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """log p(x_0 | x_1) per dimension, same shape as x: a Gaussian; for levels its mass in the level's bin, where the two

@@ -36,6 +36,7 @@ class IWAE(LatentVariableModel):
 
     paper = "1509.00519"
     mixed_precision = True
+    takes_missing = True
     shardable = True
 
     def __init__(

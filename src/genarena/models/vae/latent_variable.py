@@ -71,8 +71,19 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
         return GaussianHead()(self.prior_head(self.context(y, num)))
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> Gaussian:
-        """q(z|x) of data (N, *shape)."""
-        return GaussianHead()(self.encoder(to_space(x, self.spec), self.context(y, len(x))))
+        """q(z|x) of data (N, *shape). With holes, NaN: q(z|observed), from zeros in their place and the mask (Mattei &
+        Frellsen 2019, arXiv 1812.02633, sec. 3.3)."""
+        x = to_space(x, self.spec)
+        if self.spec.missing:
+            x = torch.cat([x.nan_to_num(), (~x.isnan()).float()], 1)
+        return GaussianHead()(self.encoder(x, self.context(y, len(x))))
+
+    def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """log p(x|z) (N,) nats of data (N, *shape) and codes (N, latent_dim); with holes, of what is observed."""
+        given = self.likelihood_of(z, y)
+        if not self.spec.missing:
+            return given.log_prob(x).flatten(1).sum(1)
+        return (given.log_prob(x.nan_to_num()) * ~x.isnan()).sum(1)
 
     def likelihood_of(self, z: Tensor, y: Tensor | None = None) -> PixelDistribution | Gaussian:
         """p(x|z) of codes (N, latent_dim)."""
@@ -98,8 +109,7 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
         x, y = batch
         posterior = self.posterior(x, y)
         if num_samples == 1:
-            log_likelihood = self.likelihood_of(posterior.sample(), y).log_prob(x).flatten(1).sum(1)
-            return log_likelihood - posterior.kl(self.prior(y, len(x))).sum(1)
+            return self.log_likelihood(x, posterior.sample(), y) - posterior.kl(self.prior(y, len(x))).sum(1)
         return log_mean_exp(self._chunked_log_weights(batch, posterior, num_samples))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
@@ -125,8 +135,9 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
         """log p(x|z) p(z) / q(z|x) of codes z (k, N, latent_dim), `posterior` q; (k, N) nats."""
         size, prior = len(z), self.prior(batch.y, len(batch.x))
         x, y = (None if part is None else part.expand(size, *part.shape).flatten(0, 1) for part in batch)
-        log_likelihood = self.likelihood_of(z.flatten(0, 1), y).log_prob(x).flatten(1).sum(1)
-        return log_likelihood.view(size, -1) + (prior.log_prob(z) - posterior.log_prob(z)).sum(2)
+        return self.log_likelihood(x, z.flatten(0, 1), y).view(size, -1) + (
+            prior.log_prob(z) - posterior.log_prob(z)
+        ).sum(2)
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

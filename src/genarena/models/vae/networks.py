@@ -76,7 +76,8 @@ def vector_networks(spec: DataSpec, latent_dim: int, hidden: int) -> Networks:
             f"with num_levels={spec.num_levels}"
         )
     context = num_features(spec.condition)
-    encoder = _mlp(spec.num_dims + context, hidden, 2 * latent_dim)
+    inputs = spec.num_dims * (2 if spec.missing else 1)  # with holes, which entries are observed is an input too
+    encoder = _mlp(inputs + context, hidden, 2 * latent_dim)
     decoder = _mlp(latent_dim + context, hidden, 2 * spec.num_dims)
     return Networks(encoder, decoder, GaussianHead(), 16 * MAX_ROWS)
 

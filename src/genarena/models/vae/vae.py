@@ -4,7 +4,8 @@ Differs from the paper: residual convolutional networks, unless `perceptron` ask
 Bernoulli or discretised-logistic pixels, KL warm-up over the first share of the budget, optional free bits (Kingma et al.
 2016, arXiv 1606.04934, eq. 15) and KL weight beta (Higgins et al. 2017), and the importance-weighted bound of Burda et al.
 2016 (arXiv 1509.00519) at evaluation only. With a condition, a vector of it is an input of the dense layers of encoder and
-decoder.
+decoder. Rows with holes are learnt by the bound on what is observed of them (Mattei & Frellsen 2019, arXiv 1812.02633, eq. 2,
+with one draw).
 """
 
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ class VAE(LatentVariableModel):
 
     paper = "1312.6114"
     mixed_precision = True
+    takes_missing = True
     shardable = True
 
     def __init__(
@@ -61,7 +63,7 @@ class VAE(LatentVariableModel):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """-E_q[log p(x|z)] + beta_t sum_j max(free_bits, KL_j), averaged over the batch, nats."""
         posterior = self.posterior(*batch)
-        reconstruction = -self.likelihood_of(posterior.sample(), batch.y).log_prob(batch.x).flatten(1).sum(1).mean()
+        reconstruction = -self.log_likelihood(batch.x, posterior.sample(), batch.y).mean()
         kl = posterior.kl(self.prior(batch.y, len(batch.x))).mean(0)  # (latent_dim,)
         loss = reconstruction + self.beta * self.ramped * kl.clamp_min(self.free_bits).sum()
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl.sum()}
