@@ -33,6 +33,7 @@ class SklearnTable(TableSet):
         whole = Split(torch.from_numpy(table[:, :-1]), torch.from_numpy(table[:, -1]))
         parts = dict(zip(("train", "val", "test"), seeded_split(whole, len(table) // 10, len(table) // 5), strict=True))
         center, scale = parts["train"].x.mean(0), parts["train"].x.std(0, correction=0)
+        self.raw_center, self.raw_scale = center, scale
         self._targets = {part: split.y.long() if self.spec.num_classes else split.y for part, split in parts.items()}
         return tuple(
             Split(((split.x - center) / scale).float(), self._targets[part] if self.spec.num_classes else None)

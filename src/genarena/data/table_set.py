@@ -23,6 +23,7 @@ class TableSet(ArenaDataModule):
     of the columns that may have holes; mnar_quantile and not_miwae have a rate of their own. missing_seed: of the
     holes.
 
+    raw_center, raw_scale: (D,) float64, from rows x of this set to the numbers of the file: center + scale x. `load` sets them.
     Raises DataError for a rate that is not between 0 and 1, and for rows of one column.
     """
 
@@ -32,6 +33,8 @@ class TableSet(ArenaDataModule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.raw_center = torch.zeros(self.spec.num_dims, dtype=torch.float64)
+        self.raw_scale = torch.ones(self.spec.num_dims, dtype=torch.float64)
         self.shown: dict[str, Split] = {}
         self.complete: dict[
             str, Tensor
@@ -71,6 +74,7 @@ class TableSet(ArenaDataModule):
         center = observed.nanmean(0)
         scale = (observed - center).square().nanmean(0).sqrt()
         scale = torch.where(scale > 0, scale, 1.0)
+        self.raw_center, self.raw_scale = self.raw_center + self.raw_scale * center, self.raw_scale * scale
         for part in ("train", "val", "test"):
             x, y = getattr(self, part)
             setattr(self, part, Split(((x - center) / scale).float(), y))

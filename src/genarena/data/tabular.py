@@ -53,6 +53,7 @@ class Tabular(TableSet):
         parts = tables if len(tables) == 3 else self._last_tenths(tables[0])
         mean, scale = self._statistics(np.concatenate(parts[:2]))
         self.log_scale = float(np.log(scale).sum())
+        self.raw_center, self.raw_scale = torch.from_numpy(mean), torch.from_numpy(scale)
         return tuple(Split(torch.from_numpy((rows - mean) / scale).float()) for rows in parts)
 
     def identity(self) -> dict[str, Any]:
