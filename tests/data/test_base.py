@@ -199,6 +199,31 @@ def test_flip_mirrors_about_half(pictures: Path) -> None:
     assert 0.45 < mirrored < 0.55
 
 
+def test_mutation_replaces_a_share_of_the_values_of_training_batches_only(pictures: Path) -> None:
+    """A replaced value keeps its level with probability 1 / levels; the data, its id and its other splits do not change."""
+    spec = DataSpec((1, 8, 8), 17, 10)
+    plain, data = ready(Digits(spec=spec)), ready(Digits(spec=spec, mutate=0.3))
+    x = data.train.x
+    changed = data.altered(x, torch.Generator().manual_seed(0))
+    assert (changed != x).float().mean() == pytest.approx(0.3 * 16 / 17, abs=0.01)
+    assert changed[changed != x].float().mean() == pytest.approx(8.0, abs=0.5) and changed.dtype == torch.uint8
+    assert torch.equal(plain.altered(x, torch.Generator()), x) and plain.is_fixed and not data.is_fixed
+    assert data.facts["id"] == plain.facts["id"]
+    with pytest.raises(DataError, match=r"data.mutate=0.1: toy2d has no levels"):
+        Toy2D(DataSpec((2,)), mutate=0.1)
+
+
+def test_the_test_split_alone_is_that_of_the_whole_set(shared_data: Path, tmp_path: Path) -> None:
+    for kind, levels in ((MNIST, 256), (BinaryMNIST, 2)):
+        data = kind(spec=DataSpec((1, 28, 28), levels, 10), root=str(shared_data))
+        assert torch.equal(data.load_test().x, ready(data).test.x)
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for path in (shared_data / "MNIST" / "raw").glob("t10k-*.gz"):
+        (folder / path.name).symlink_to(path)
+    assert MNIST(spec=DataSpec((1, 28, 28), 256, 10), root=str(tmp_path)).load_test().size == 10_000
+
+
 def test_what_training_may_have_shown_includes_mirrored_pictures(pictures: Path) -> None:
     data = ready(folder_of(pictures, flip=True))
     assert torch.equal(data.seen, torch.cat([data.train.x, data.train.x.flip(-1)]))

@@ -11,11 +11,11 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from genarena.data.batches import Batches, Split, mirrored, seeded_generator
+from genarena.data.batches import Batches, Split, mirrored, mutated, seeded_generator
 from genarena.data.checks import refuse_broken
 from genarena.data.reading.lazy import Lazy
 from genarena.errors import DataError
-from genarena.options.values import Count, Folder, Seed
+from genarena.options.values import Count, Folder, Seed, Share
 from genarena.spec import DataSpec
 
 HASHED_AT_ONCE = 4096
@@ -37,6 +37,7 @@ class ArenaDataModule(LightningDataModule, ABC):
     `seed` only decides the order of the training batches and their augmentation.
     `num_val` limits the number of validation examples used during training. `max_train`, `max_val` and `max_test` make a
     smaller data set with an id of its own: the first examples of an order that is the same for every seed.
+    `mutate` is the share of the values of training batches that become a random level (a background model is trained so).
     `condition` says what models are conditional on, and is no part of the data id; `spec.condition` holds it with its size.
     """
 
@@ -54,6 +55,7 @@ class ArenaDataModule(LightningDataModule, ABC):
     max_val: Count | None = None
     max_test: Count | None = None
     condition: Literal["label", "attributes"] | None = None
+    mutate: Share = 0.0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -65,6 +67,8 @@ class ArenaDataModule(LightningDataModule, ABC):
             limit = getattr(self, option)
             if limit is not None and limit < 1:
                 raise DataError(f"data.{option}={limit}: expected at least 1")
+        if self.mutate and not self.spec.is_discrete:
+            raise DataError(f"data.mutate={self.mutate}: {self.name} has no levels")
         if self.condition and (self.spec.condition is None or self.spec.condition.kind != self.condition):
             raise DataError(
                 f"data.condition={self.condition}: conf/data/{self.name}.yaml does not pass it on to its spec "
@@ -90,6 +94,11 @@ class ArenaDataModule(LightningDataModule, ABC):
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Change a training batch (N, *shape) at random, each time it is drawn (flips, binarisation, ...)."""
         return mirrored(x, generator) if self.flip else x
+
+    def altered(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A training batch as it is shown: after `augment`, and mutated."""
+        x = self.augment(x, generator)
+        return mutated(x, self.mutate, self.spec.num_levels, generator) if self.mutate else x
 
     unseen = "is too large to keep, with its training pictures and their mirror images"  # why `seen` is None
 
@@ -126,7 +135,8 @@ class ArenaDataModule(LightningDataModule, ABC):
     def is_fixed(self) -> bool:
         """Whether training shows the examples of `train` as they are, so that what is computed from them can be kept."""
         kind = type(self)
-        changed = self.flip or self.training_split is not self.train or kind.augment is not ArenaDataModule.augment
+        redrawn = kind.augment is not ArenaDataModule.augment or self.training_split is not self.train
+        changed = redrawn or self.flip or self.mutate
         return not changed and kind.train_dataloader is ArenaDataModule.train_dataloader
 
     def with_training(self, x: Tensor) -> "ArenaDataModule":
@@ -203,7 +213,7 @@ class ArenaDataModule(LightningDataModule, ABC):
             start=trainer.lightning_module.batches_seen,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
-            augment=self.augment,
+            augment=self.altered,
             endless=trainer.max_epochs in (None, -1),
         )
 

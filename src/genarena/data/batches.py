@@ -122,3 +122,10 @@ def mirrored(x: Tensor, generator: torch.Generator) -> Tensor:
     images = x.numpy()  # numpy reverses rows of bytes three times as fast
     images[chosen] = images[chosen][..., ::-1]
     return x
+
+
+def mutated(x: Tensor, share: float, num_levels: int, generator: torch.Generator) -> Tensor:
+    """Levels (N, ...) of which each becomes, with probability `share`, a level drawn uniformly (Ren et al. 2019, arXiv
+    1906.02845, sec. 3: training data of a background model)."""
+    chosen = torch.rand(x.shape, generator=generator) < share
+    return torch.where(chosen, torch.randint(num_levels, x.shape, generator=generator).to(x.dtype), x)

@@ -88,7 +88,7 @@ class Streaming(AnyPictures):
             world_size=trainer.world_size,
             shard=self.shard,
             mixed=self.mixed_shards,
-            augment=self.augment,
+            augment=self.altered,
             endless=trainer.max_epochs in (None, -1),
         )
 

@@ -23,6 +23,7 @@ VARIANT = (
     "callbacks.",
     "experiment=",
     "data.flip=",
+    "data.mutate=",
     "data.batch_size=",
 )
 VARIANT += ("trainer.precision=",)

@@ -65,7 +65,7 @@ class Anomaly(Task):
         judge, fitted = judge_of(algorithm, model, data), floors_of(data)
         lines, shown = {}, {}
         for score in algorithm.found(judge):
-            shown[score.name] = score(judge, inside), score(judge, outside)
+            shown[score.name] = tuple(score(judge, some.first(score.most)) for some in (inside, outside))
             lines[score.name] = report.line(*shown[score.name], score.paper, dict(score.facts(judge)))
         made = {}
         for name in fitted.scores:

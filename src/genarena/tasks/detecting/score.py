@@ -31,7 +31,9 @@ class Judge:
     draws: int = 1
     known: dict[tuple, Tensor] = field(default_factory=dict)  # (statistic, set) -> values
 
-    def per_example(self, name: str, examples: Examples, statistic: Callable[[Tensor, Noise], Tensor]) -> Tensor:
+    def per_example(
+        self, name: str, examples: Examples, statistic: Callable[[Tensor, Noise], Tensor], at_once: int = LANES
+    ) -> Tensor:
         """A statistic (n,) of examples (n, *shape), in batches; (N,) or (N, K) float64.
 
         Each example has random numbers of its own, also those that a model draws from torch: a value does not depend on the
@@ -41,8 +43,8 @@ class Judge:
         if examples.name and len(self.known.get(key, ())) >= len(examples):
             return self.known[key][: len(examples)]
         parts = []
-        for first in range(0, len(examples), LANES):
-            some = slice(first, first + LANES)
+        for first in range(0, len(examples), at_once):
+            some = slice(first, first + at_once)
             noise = Noise.of([(0, name, content) for content in examples.contents[some]])
             with torch.no_grad(), lanes_of_their_own(noise):
                 parts.append(statistic(examples.x[some].to(self.model.device), noise).double().cpu())
@@ -53,12 +55,14 @@ class Judge:
 class Score(ABC):
     """A way to tell what a model has not learned.
 
-    paper: arXiv id, or a DOI. wants: an option of `Scores` that it needs.
+    paper: arXiv id, or a DOI. wants: an option of `Scores` that it needs. most: examples of a set that are scored, where one
+    costs a search.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
     wants: ClassVar[str] = ""
+    most: ClassVar[int | None] = None
 
     @abstractmethod
     def fits(self, judge: Judge) -> bool:

@@ -12,7 +12,7 @@ from genarena.options.hints import nearest
 from genarena.options.values import Count, Folder
 from genarena.runs.folder import RunFolder
 from genarena.tasks.base import Algorithm
-from genarena.tasks.detecting import likelihood
+from genarena.tasks.detecting import denoising, dose, inference, likelihood, regret, surface
 from genarena.tasks.detecting.score import Judge, Score
 from genarena.tasks.detecting.sets import drawn
 
@@ -23,6 +23,16 @@ KINDS: tuple[type[Score], ...] = (
     likelihood.Ratio,
     likelihood.WAIC,
     likelihood.ClassMax,
+    dose.DoSE,
+    inference.KL,
+    inference.Reconstruction,
+    regret.Regret,
+    inference.ReconstructionError,
+    denoising.DenoisingLoss,
+    denoising.DenoisingReconstruction,
+    denoising.ScoreNorm,
+    surface.Energy,
+    surface.Projection,
 )
 NUM_VAL = 1_000  # validation examples for statistics
 

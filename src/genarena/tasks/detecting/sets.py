@@ -29,6 +29,9 @@ class Examples:
     def __len__(self) -> int:
         return len(self.x)
 
+    def first(self, num: int | None) -> "Examples":
+        return self if num is None or num >= len(self) else Examples(self.x[:num], self.spec, self.name)
+
     @cached_property
     def contents(self) -> list[bytes]:
         """The bytes of each example, which decide its random numbers."""

@@ -1,0 +1,90 @@
+"""Density of states: how usual are several statistics of an example together?
+
+Morningstar et al. 2021, arXiv 2006.09273 (DoSE, with kernel density estimates). Differs from the paper: fitted on validation
+examples, Scott's bandwidth for every statistic.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import to_space
+from genarena.models.capabilities import Differentiates, Emits, Encodes
+from genarena.tasks.detecting.denoising import DenoisingLoss, ScoreNorm
+from genarena.tasks.detecting.inference import KL, Reconstruction, ReconstructionError
+from genarena.tasks.detecting.likelihood import NLL, has_likelihood
+from genarena.tasks.detecting.score import Judge, Score
+from genarena.tasks.detecting.sets import Examples
+
+
+class LatentNorm(Score):
+    """|z|^2 of the code of a bijection, which is standard normal."""
+
+    name = "latent_norm"
+
+    def fits(self, judge: Judge) -> bool:
+        model = judge.model
+        known = isinstance(model, Encodes) and isinstance(model, Emits) and model.bijective
+        return known and has_likelihood(model)
+
+    def __call__(self, judge: Judge, examples: Examples) -> Tensor:
+        return judge.per_example(self.name, examples, lambda x, _: judge.model.encode(x).flatten(1).square().sum(1))
+
+
+class LogDet(LatentNorm):
+    """-log |det df/dx| in nats, up to a constant, where levels stand for the middle of their cells."""
+
+    name = "log_det"
+
+    def fits(self, judge: Judge) -> bool:
+        return super().fits(judge) and isinstance(judge.model, Differentiates)
+
+    def __call__(self, judge: Judge, examples: Examples) -> Tensor:
+        model = judge.model
+
+        def of(x: Tensor, _: object) -> Tensor:
+            return model.log_prior(model.encode(x).flatten(1)) - model.log_density(to_space(x, model.spec))
+
+        return judge.per_example(self.name, examples, of)
+
+
+STATISTICS: tuple[type[Score], ...] = (
+    NLL,
+    LatentNorm,
+    LogDet,
+    KL,
+    Reconstruction,
+    ReconstructionError,
+    DenoisingLoss,
+    ScoreNorm,
+)
+
+
+class DoSE(Score):
+    """-sum_j log q_j(T_j(x)), q_j a kernel density estimate of the statistic T_j over validation examples; at least two."""
+
+    name = "dose"
+    paper = "2006.09273"
+
+    def statistics(self, judge: Judge) -> list[Score]:
+        return [each for each in (kind() for kind in STATISTICS) if each.fits(judge)]
+
+    def fits(self, judge: Judge) -> bool:
+        return len(self.statistics(judge)) >= 2
+
+    def __call__(self, judge: Judge, examples: Examples) -> Tensor:
+        return sum(-log_kernel_density(of(judge, judge.val), of(judge, examples)) for of in self.statistics(judge))
+
+    def facts(self, judge: Judge) -> Mapping[str, Any]:
+        return {"statistics": [each.name for each in self.statistics(judge)], "validation_examples": len(judge.val)}
+
+
+def log_kernel_density(sample: Tensor, at: Tensor) -> Tensor:
+    """log of the Gaussian kernel density estimate of numbers (M,), at numbers (N,); bandwidth sd M^(-1/5) (Scott 1992)."""
+    width = sample.std() * len(sample) ** -0.2
+    distance = (at[:, None] - sample) / width
+    norm = math.log(len(sample)) + width.log() + 0.5 * math.log(2.0 * math.pi)
+    return torch.logsumexp(-0.5 * distance.square(), 1) - norm
