@@ -163,6 +163,7 @@ def test_a_row_about_other_weights_is_left_out(runs_dir: Path, monkeypatch: pyte
             "task=edit run={gaussian}",
             "task=edit: Gaussian cannot do this task, which needs a model that Decodes or Denoises",
         ),
+        ("task=sdedit run={gaussian} guide={nowhere}", "task=sdedit: guide={nowhere}: No such file or directory"),
         ("task=denoise run={nowhere}", "{nowhere}: there is no run"),
         ("run={gaussian}", "task=... is missing"),
         ("task=denoise", "run=... is missing, or data=... and model=..."),
