@@ -72,7 +72,8 @@ class Restoration(Task):
         spec, degraded = data.spec, degradation(case)
         test, val = Images.of(data.test, self.num_images, spec), Images.of(data.val, self.num_val, spec)
         fill = val.x.mean(0)
-        own = restored.with_model(algorithm, model, test, fill, degraded, self.seed, self.num_draws)
+        sampler, chosen = restored.with_strength(algorithm, model, val, degraded, self.seed)
+        own = restored.with_model(sampler, model, test, fill, degraded, self.seed, self.num_draws)
         made, papers = {}, {}
         operator = test.observed(degraded, self.seed).operator
         for floor in all_floors.of_data(data, self.floors):
