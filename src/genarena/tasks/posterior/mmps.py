@@ -14,11 +14,11 @@ from genarena.models.diffusion.paths import Level
 from genarena.options.values import Count
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.denoiser import Prior
-from genarena.tasks.posterior.guided import Guided
+from genarena.tasks.posterior.guided import AnySampler
 
 
 @dataclass(frozen=True)
-class MMPS(Guided):
+class MMPS(AnySampler):
     """D_y = D + V A^T (sigma^2 I + A V A^T)^-1 (y - A D), V = V[x_0 | x] = (s^2 / a) J: the mean of the Gaussian posterior.
 
     Draws are exact for Gaussian data as the steps grow. num_iterations: of the solver, one product with the Jacobian each.
