@@ -76,7 +76,7 @@ def test_rows_pictures_and_the_table(runs_dir: Path, monkeypatch: pytest.MonkeyP
     assert Image.open(paths[0].parent / "restored.png").size[0] == 10 * 34 + 2  # digits are enlarged four times
 
     found_tables = tasks.make_task_tables(tasks.find_task_rows(runs_dir))
-    assert [table.title for table in found_tables] == ["Denoising: denoise_0.1", "Denoising: denoise_0.25"]
+    assert [table.title for table in found_tables] == ["Restoration: denoise_0.1", "Restoration: denoise_0.25"]
     table = found_tables[0]
     assert {(line.name.split()[0], line.part, line.kind) for line in table.lines} >= {
         ("gaussian", "mean", "exact"),
@@ -86,11 +86,16 @@ def test_rows_pictures_and_the_table(runs_dir: Path, monkeypatch: pytest.MonkeyP
         *((name, "", "floor") for name in ("fill", "gaussian_blur", "total_variation")),
     }
     values = [line.value("psnr").value for line in table.lines]
+    assert values.pop() is None and table.lines[-1].name == "test images"  # an infinite PSNR
     assert values == sorted(values, reverse=True)
+    assert [table.columns[name] for name in ("chi2", "mse_ratio", "crps")] == ["chi2 → 1", "MSE ratio → 1.5", "CRPS ↓"]
     found, broken = find_runs(runs_dir)
     assert broken == [] and not [run for run in found if "task" in run.row]  # not among the rows of samples
     html = page.render(make_tables(found), [], tasks=[table])
-    assert html.count(table.anchor) >= 2 and "Rows from above: original, fill, closed_form" in html
+    assert (
+        html.count(table.anchor) >= 2
+        and "Rows from above: original, observed, draw 1, draw 2, draw 3, closed_form, mean, standard deviation" in html
+    )
     assert html.count("data:image/webp") >= 2
     markdown, rows = tasks.markdown([table]), tasks.comma_separated([table]).splitlines()
     assert "| gaussian | mean | closed\\_form | exact | 1 |" in markdown and len(rows) == 1 + len(table.lines)
@@ -106,8 +111,7 @@ def test_a_gaussian_beats_the_floors_and_repeats_itself(
     one, two = (results.read_row(next((tmp_path / name).glob("*/result.json"))) for name in ("one", "two"))
     for row in (one, two):
         for line in (*row["task"]["lines"].values(), *row["task"]["floors"].values()):
-            for record in line["metrics"].values():
-                record.pop("seconds_per_image", None)
+            line["metrics"].pop("seconds", None)
     assert one == two
     pictures = [next((tmp_path / name).glob("*/restored.png")).read_bytes() for name in ("one", "two")]
     assert pictures[0] == pictures[1]

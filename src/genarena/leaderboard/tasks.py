@@ -167,6 +167,8 @@ def _of_model(runs: list[Run]) -> list[TaskLine]:
 def _heading(record: Record) -> str:
     unit = f" ({record['unit']})" if record.get("unit") else ""
     arrow = {True: " ↑", False: " ↓"}.get(record.get("higher_is_better"), "")
+    if (target := record.get("target")) is not None:
+        arrow = f" → {target:.3g}"
     return f"{record.get('title', '')}{unit}{arrow}"
 
 

@@ -12,8 +12,6 @@ from genarena.tasks.restoration import Restoration, checked_sigma
 class Denoise(Restoration):
     """sigma: standard deviations of the noise, in units of [0, 1]; the other options are those of `Restoration`."""
 
-    title = "Denoising"
-
     sigma: Sequence[float] = (0.1, 0.25)
 
     def __post_init__(self) -> None:

@@ -11,8 +11,6 @@ from genarena.tasks.restoration import Restoration
 class Inpaint(Restoration):
     """operator: what is missing: a box in the center, the lower half, or 70% of the pixels at random."""
 
-    title = "Inpainting"
-
     operator: Literal["center", "half", "random"] = "center"
 
     def cases(self, spec: DataSpec) -> tuple[str, ...]:

@@ -5,23 +5,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
-
 from genarena.data.base import ArenaDataModule
+from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Seed
 from genarena.spec import DataSpec
 from genarena.statistics import image_quality
-from genarena.tasks.base import COLUMNS, Outcome, Task
+from genarena.tasks.base import Line, Outcome, Task
 from genarena.tasks.floors import every as all_floors
 from genarena.tasks.floors.base import Floor
 from genarena.tasks.linear.degradations import degradation, refusal
 from genarena.tasks.posterior import every as posterior_samplers
 from genarena.tasks.posterior.base import PosteriorSampler
-from genarena.tasks.restoring import restored, scores
-from genarena.tasks.restoring.images import Images, to_8_bit
+from genarena.tasks.restoring import restored
+from genarena.tasks.restoring.calibration import LEVEL
+from genarena.tasks.restoring.gallery import gallery
+from genarena.tasks.restoring.images import Images
+from genarena.tasks.restoring.realism import Realism
 from genarena.tasks.restoring.restored import Restored
+from genarena.tasks.restoring.scores import TRUTH, Judge
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,10 @@ class Restoration(Task):
     """A task that gives images back: each method gets y = A x + sigma n, and is scored against x.
 
     num_images, num_val: test and validation images, drawn with a fixed seed. num_draws: posterior draws per image; the mean
-    of them is scored, and one of them. seed: of noise, masks and draws.
+    of them is scored, and one of them; scores of a distribution need two. seed: of noise, masks and draws.
     """
 
+    title = "Restoration"
     table = "restoration"
     kind = PosteriorSampler
     algorithms: ClassVar = posterior_samplers.ALGORITHMS
@@ -66,41 +69,67 @@ class Restoration(Task):
             "ssim": [image_quality.window_of(*spec.shape[-2:]), image_quality.STD, *image_quality.K],
             "sigma_unit": "of [0, 1]",
             "quantiser": "clamped, 8 bit",
+            "coverage": LEVEL,
+            "domain_classifiers": recipe_hash(),
         }
+
+    def algorithm_for(self, model: GenerativeModel) -> PosteriorSampler:
+        """The first that fits the model and takes all cases. Raises ValueError, which names the case that it cannot take."""
+        chosen, cases = super().algorithm_for(model), self.cases(model.spec)
+        fitting = (
+            [each() for each in self.algorithms if isinstance(model, each.needs)] if not self.algorithm else [chosen]
+        )
+        refused = [(each, self._refused(each, model.spec, cases)) for each in fitting]
+        if (found := next((each for each, reasons in refused if not reasons), None)) is not None:
+            return found
+        first, reasons = refused[0]
+        case, reason = next(iter(reasons.items()))
+        taken = [each for each in cases if each not in reasons]
+        hint = f"; of the degradations it takes {', '.join(taken)}" if taken else ""
+        raise ValueError(f"algorithm={first.name}: {case}: {reason}{hint}")
+
+    def _refused(self, algorithm: PosteriorSampler, spec: DataSpec, cases: Sequence[str]) -> dict[str, str]:
+        """Case to reason, for those that the algorithm cannot take."""
+        degraded = [degradation(case) for case in cases]
+        reasons = {
+            each.name: algorithm.refusal(each.operator(spec.shape, [b""], self.seed), each.sigma) for each in degraded
+        }
+        return {case: reason for case, reason in reasons.items() if reason}
 
     def solve(self, model: GenerativeModel, algorithm: PosteriorSampler, data: ArenaDataModule, case: str) -> Outcome:
         spec, degraded = data.spec, degradation(case)
         test, val = Images.of(data.test, self.num_images, spec), Images.of(data.val, self.num_val, spec)
-        fill = val.x.mean(0)
+        problem = test.observed(degraded, self.seed)
         sampler, chosen = restored.with_strength(algorithm, model, val, degraded, self.seed)
-        own = restored.with_model(sampler, model, test, fill, degraded, self.seed, self.num_draws)
-        made, papers = {}, {}
-        operator = test.observed(degraded, self.seed).operator
-        for floor in all_floors.of_data(data, self.floors):
-            if floor.fits(operator, degraded.sigma):
-                made[floor.name] = restored.with_floor(floor, test, val, degraded, self.seed, self.num_draws)
-                papers[floor.name] = floor.paper
-        each = {name: scores.of_lines(found, test) for name, found in made.items()}
-        lines = {name: scores.line(found, own) for name, found in scores.of_lines(own, test).items()}
-        for name, found in scores.of_lines(own, test).items():
-            for key, record in lines[name].metrics.items():
-                record["margin"] = scores.margin(
-                    found[key], {each_name: each[each_name]["mean"][key] for each_name in made}
-                )
-        floors = {
-            name if part == "mean" else f"{name}, {part}": scores.line(found, made[name], papers[name])
-            for name, parts in each.items()
-            for part, found in parts.items()
+        own = restored.with_model(sampler, model, test, val.x.mean(0), degraded, self.seed, self.num_draws)
+        made = {
+            floor: restored.with_floor(floor, test, val, degraded, self.seed, self.num_draws)
+            for floor in all_floors.of_data(data, self.floors)
+            if floor.fits(problem.operator, degraded.sigma)
         }
-        rows = {"fill": made["fill"]} | {algorithm.name: own} | made
-        return Outcome(lines, floors, len(test.x), own.facts | chosen, pictures(test, rows), ("original", *rows))
+        judge = Judge(test, problem, Realism.of(data, test))
+        lines, floors = _lines(judge, own, made)
+        by_name = {floor.name: each for floor, each in made.items()}
+        best = max(by_name, key=lambda name: floors[name].metrics["psnr"]["value"] or 0.0)
+        pictures, shown = gallery(test, problem, own, algorithm.name, by_name, best)
+        return Outcome(lines, floors, len(test.x), own.facts | chosen, pictures, shown)
 
 
-def pictures(test: Images, made: Mapping[str, Restored]) -> dict[str, Tensor]:
-    """A row of images per method, the originals above: uint8 (rows * COLUMNS, C, H, W)."""
-    num = min(COLUMNS, len(test.x))
-    rows = torch.stack([test.x[:num], *(each.mean[:num] for each in made.values())])
-    return {"restored.png": (to_8_bit(rows.flatten(0, 1)) * 255).round().to(torch.uint8)}
+def _lines(judge: Judge, own: Restored, made: Mapping[Floor, Restored]) -> tuple[dict[str, Line], dict[str, Line]]:
+    """Lines of the model, and of the floors: a part of a floor other than the mean is named. Margins are over floors of the
+    same part."""
+    scores = {floor: judge.scores(each) for floor, each in made.items()}
+    lines = {
+        part: judge.line(found, "", {floor.name: each[part] for floor, each in scores.items() if part in each})
+        for part, found in judge.scores(own).items()
+    }
+    floors = {
+        floor.name if part == "mean" else f"{floor.name}, {part}": judge.line(found, floor.paper)
+        for floor, parts in scores.items()
+        for part, found in parts.items()
+    }
+    truth = judge.of_truth()
+    return lines, floors | ({TRUTH: truth} if truth else {})
 
 
 def checked_sigma(sigma: Sequence[float]) -> tuple[float, ...]:

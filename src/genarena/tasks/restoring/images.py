@@ -23,6 +23,11 @@ def to_8_bit(x: Tensor) -> Tensor:
     return (x.clamp(0.0, 1.0) * 255.0).round() / 255.0
 
 
+def order_of(size: int) -> Tensor:
+    """The order (size,) in which the examples of a split are taken, with a fixed seed."""
+    return torch.randperm(size, generator=torch.Generator().manual_seed(0))
+
+
 @dataclass(frozen=True)
 class Images:
     """x: (N, C, H, W) float64 in [0, 1]. contents: the bytes of each image, which decide its noise. y: labels, or None.
@@ -37,7 +42,7 @@ class Images:
     def of(cls, split: Split, limit: int, spec: DataSpec) -> "Images":
         """At most `limit` images of a split, drawn with a fixed seed: the first ones of a file may be easier. A smaller limit
         gives the first of a larger one."""
-        chosen = split[torch.randperm(split.size, generator=torch.Generator().manual_seed(0))[:limit]]
+        chosen = split[order_of(split.size)[:limit]]
         contents = [image.numpy().tobytes() for image in chosen.x.contiguous().cpu()]
         condition = chosen.y if spec.condition is not None else None
         return cls(to_image(chosen.x, spec.num_levels), contents, chosen.y, condition)

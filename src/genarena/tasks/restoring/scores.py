@@ -1,58 +1,62 @@
-"""Scores of restorations, one value per image, and records of them.
-
-Restorations are clamped and rounded to 8 bit before PSNR and SSIM, because images are levels; statistics of draws use them as
-they are.
-"""
+"""All scores of what a method made of the test images, for each way to use it: `mean`, the mean of the draws or the estimate of
+a method without draws; and `draw`, the first draw of each image, with the calibration of all draws."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from genarena.statistics import image_quality
-from genarena.statistics.intervals import t_quantile
-from genarena.tasks.base import Line, Record
-from genarena.tasks.restoring.images import Images, to_8_bit
+from genarena.tasks.base import Line
+from genarena.tasks.linear.problem import Problem
+from genarena.tasks.restoring.calibration import calibration
+from genarena.tasks.restoring.fidelity import fidelity
+from genarena.tasks.restoring.images import Images
+from genarena.tasks.restoring.realism import Realism
+from genarena.tasks.restoring.records import METRICS, Score, Scores, margin, record
 from genarena.tasks.restoring.restored import Restored
 
-TITLES = {"psnr": ("PSNR", {"unit": "dB", "higher_is_better": True}), "ssim": ("SSIM", {"higher_is_better": True})}
+TRUTH = "test images"  # the line of the originals
 
 
-def values(x: Tensor, truth: Tensor) -> dict[str, Tensor]:
-    """Metric to the values of all images (N,), of restorations (N, C, H, W)."""
-    x = to_8_bit(x)
-    return {"psnr": image_quality.psnr(x, truth), "ssim": image_quality.ssim(x, truth)}
+@dataclass(frozen=True)
+class Judge:
+    """Scores restorations of `test`. problem: what is observed, a lane per image, in units of [0, 1]."""
+
+    test: Images
+    problem: Problem
+    realism: Realism
+
+    def scores(self, made: Restored) -> dict[str, Scores]:
+        """`mean`, and `draw` where there are draws."""
+        num_draws = 1 if made.draws is None else made.draws.shape[1]
+        found = {"mean": self._seen(made.mean) | cost(made, num_draws)}
+        if made.draws is not None:
+            drawn = self._seen(made.draws[:, 0]) | calibration(made.draws, self.test.x, self.problem)
+            found["draw"] = drawn | cost(made, 1)
+        return found
+
+    def of_truth(self) -> Line | None:
+        """What the originals get where it is no constant; None where that cannot be measured."""
+        found = self.realism.scores(self.test.x)
+        known = {name: score for name, score in found.items() if not score.reason}
+        return self.line({"psnr": Score(reason="the originals themselves")} | known) if known else None
+
+    def line(self, found: Scores, paper: str = "", floors: Mapping[str, Scores] | None = None) -> Line:
+        """Records in the order of the table. floors: of the same kind, by name, over the best of which the margins are."""
+        num = len(self.test.x)
+        records = {name: record(name, found[name], num) for name in METRICS if name in found}
+        for name, made in records.items():
+            if floors is not None:
+                others = {floor: each[name] for floor, each in floors.items() if name in each}
+                made["margin"] = margin(name, found[name], others)
+        return Line(records, paper)
+
+    def _seen(self, x: Tensor) -> Scores:
+        return fidelity(x, self.test.x) | self.realism.scores(x)
 
 
-def of_lines(restored: Restored, test: Images) -> dict[str, dict[str, Tensor]]:
-    """`mean`, and `draw` where there are draws, to the values of all images."""
-    found = {"mean": values(restored.mean, test.x)}
-    if restored.draws is not None:
-        found["draw"] = values(restored.draws[:, 0], test.x)
-    return found
-
-
-def line(found: Mapping[str, Tensor], restored: Restored, paper: str = "") -> Line:
-    facts = {"failures": restored.failures, "seconds_per_image": restored.seconds} | restored.facts
-    return Line({name: record(each, TITLES[name], facts) for name, each in found.items()}, paper)
-
-
-def record(values: Tensor, title: tuple[str, dict[str, Any]], facts: Mapping[str, Any]) -> Record:
-    """The mean over images, and half its 95% interval; no value if one of them is infinite."""
-    shared = {"title": title[0], "n": len(values)} | title[1] | dict(facts)
-    if exact := int((~values.isfinite()).sum()):
-        return {"value": None, "reason": f"{exact} of {len(values)} images are restored exactly: infinite"} | shared
-    error = values.std().item() / len(values) ** 0.5 if len(values) > 1 else None
-    interval = None if error is None else t_quantile(len(values) - 1) * error
-    return {"value": values.mean().item(), "standard_error": error, "ci95_half_width": interval} | shared
-
-
-def margin(of_model: Tensor, of_others: Mapping[str, Tensor]) -> dict[str, Any] | None:
-    """The mean of the differences, image by image, to the best of the others, and half its 95% interval; None if one is
-    infinite or there is only one image. Larger is better."""
-    best = max(of_others, key=lambda name: of_others[name].mean().item())
-    gaps = of_model - of_others[best]
-    if len(gaps) < 2 or not gaps.isfinite().all():
-        return None
-    error = gaps.std().item() / len(gaps) ** 0.5
-    return {"over": best, "value": gaps.mean().item(), "ci95_half_width": t_quantile(len(gaps) - 1) * error}
+def cost(made: Restored, num_draws: int) -> Scores:
+    """Evaluations and seconds of `num_draws` draws of an image; failures, which are scored as the mean validation image."""
+    all_draws = 1 if made.draws is None else made.draws.shape[1]
+    found = {"seconds": Score(value=made.seconds * num_draws / all_draws), "failures": Score(value=made.failures)}
+    return found | ({"nfe": Score(value=made.facts["nfe"] * num_draws)} if "nfe" in made.facts else {})
