@@ -121,7 +121,9 @@ def test_refusals() -> None:
     with pytest.raises(
         ValueError, match="trained with complete rows; train with data.missing=mcar, or use column=complete"
     ):
-        Impute().check(DataSpec((3,)))
+        Impute(column="inductive").check(DataSpec((3,)))
+    with pytest.raises(ValueError, match="mechanism=mcar: the run was trained with data.missing=mar"):
+        Impute().check(DataSpec((3,), missing="mar"))
     with pytest.raises(ValueError, match="trained with data.missing=mar; use column=inductive"):
         Impute(column="complete").check(DataSpec((3,), missing="mar"))
     with pytest.raises(ValueError, match="needs vectors or images of at least two entries"):
@@ -129,4 +131,5 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match=r"rate=0.5 seed=0: the run was trained with data.missing_rate=0.3"):
         Impute(rate=0.5).inputs(data(missing="mcar"))
     assert Impute(mechanism="not_miwae", rate=0.5).settings("")["rate"] is None
-    assert Impute().cases(DataSpec((3,))) == ("mcar-0.3-inductive",)
+    assert Impute().cases(DataSpec((3,), missing="mcar")) == ("mcar-0.3-inductive",)
+    assert Impute().cases(DataSpec((3,))) == ("mcar-0.3-complete",)

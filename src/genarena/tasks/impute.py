@@ -30,7 +30,8 @@ Inputs = tuple[Rows, Rows, Standard]  # training rows, test rows
 @dataclass(frozen=True)
 class Impute(Task):
     """mechanism, rate: how test entries are hidden (`data/mechanisms.py`). seed: of the holes and the draws.
-    column: inductive, the training rows had such holes, for the model and for the classical methods; complete, they had none.
+    column: inductive, the training rows had such holes, for the model and for the classical methods; complete, they had none;
+        None: as the run was trained. The two are tables of their own.
     num_draws: completions of each row. num_rows: test rows. num_train: rows that the classical methods are fitted to, and that
     what is predicted from completed rows is learned from.
 
@@ -45,7 +46,7 @@ class Impute(Task):
 
     mechanism: Literal["mcar", "mar", "mnar_self", "mnar_quantile", "not_miwae"] = "mcar"
     rate: Share = 0.3
-    column: Literal["inductive", "complete"] = "inductive"
+    column: Literal["inductive", "complete"] | None = None
     num_draws: Count = 10
     num_rows: Count = 500
     num_train: Count = 5000
@@ -61,14 +62,21 @@ class Impute(Task):
     def cases(self, spec: DataSpec) -> tuple[str, ...]:
         """One: mechanism, rate, column."""
         rate = [f"{self.rate:g}"] if self.mechanism in mechanisms.WITH_RATE else []
-        return ("-".join([self.mechanism, *rate, self.column]),)
+        return ("-".join([self.mechanism, *rate, column_of(spec)]),)
 
     def settings(self, case: str) -> dict[str, Any]:
         rate = self.rate if self.mechanism in mechanisms.WITH_RATE else None
-        return super().settings(case) | {"rate": rate}
+        found = super().settings(case) | {"rate": rate}
+        found.pop("column")
+        return found
 
     def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
-        return {"gaussian_em": PRIOR, "sigma": SIGMA, "standardised": "by observed training entries"}
+        return {
+            "column": column_of(spec),
+            "gaussian_em": PRIOR,
+            "sigma": SIGMA,
+            "standardised": "by observed training entries",
+        }
 
     def check(self, spec: DataSpec) -> None:
         check(spec)
@@ -76,10 +84,11 @@ class Impute(Task):
             raise ValueError(
                 f"column=complete: the run was trained with data.missing={spec.missing}; use column=inductive"
             )
-        if self.column == "inductive" and spec.missing != self.mechanism:
-            had = f"data.missing={spec.missing}" if spec.missing else "complete rows"
+        if self.column == "inductive" and not spec.missing:
             wanted = f"train with data.missing={self.mechanism}, or use column=complete"
-            raise ValueError(f"column=inductive: the run was trained with {had}; {wanted}")
+            raise ValueError(f"column=inductive: the run was trained with complete rows; {wanted}")
+        if spec.missing and spec.missing != self.mechanism:
+            raise ValueError(f"mechanism={self.mechanism}: the run was trained with data.missing={spec.missing}")
 
     def solve(self, model: GenerativeModel, algorithm: PosteriorSampler, data: ArenaDataModule, case: str) -> Outcome:
         inputs = train, test, standard = self.inputs(data)
@@ -103,12 +112,13 @@ class Impute(Task):
     def inputs(self, data: ArenaDataModule) -> Inputs:
         """Raises ValueError if the run was trained with other holes."""
         chosen = (self.mechanism, self.rate, self.seed)
-        if self.column == "inductive":
+        inductive = column_of(data.spec) == "inductive"
+        if inductive:
             rate = data.missing_rate if self.mechanism in mechanisms.WITH_RATE else self.rate
             if (rate, data.missing_seed) != (self.rate, self.seed):
                 had = f"data.missing_rate={data.missing_rate:g} data.missing_seed={data.missing_seed}"
                 raise ValueError(f"rate={self.rate:g} seed={self.seed}: the run was trained with {had}")
-        hidden = hidden_of(data, "train", *chosen) if self.column == "inductive" else None
+        hidden = hidden_of(data, "train", *chosen) if inductive else None
         train = rows_of(data, "train", self.num_train, hidden)
         test = rows_of(data, "test", self.num_rows, hidden_of(data, "test", *chosen))
         return train, test, Standard.of(train.holed)
@@ -120,6 +130,11 @@ class Impute(Task):
             return found
         filled = of_train.fill if train.hidden.any() else standard(train.x)
         return found | downstream.of(filled, made.fill, (train.targets, test.targets))
+
+
+def column_of(spec: DataSpec) -> str:
+    """What the training rows of a run were."""
+    return "inductive" if spec.missing else "complete"
 
 
 def references(inputs: Inputs) -> dict[str, Line]:
