@@ -42,7 +42,8 @@ class Prior:
     def __call__(self, x: Tensor, level: Level) -> Denoised:
         t, a = self._time(level.sigma)
         self.nfe += 1
-        return Denoised(self.model.denoise(x * (a / level.a), t.expand(len(x)), self.condition).to(x.dtype))
+        with torch.set_grad_enabled(x.requires_grad):  # not through the weights
+            return Denoised(self.model.denoise(x * (a / level.a), t.expand(len(x)), self.condition).to(x.dtype))
 
     def linearised(self, x: Tensor, level: Level) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """E[x_0 | x] (N, *shape) and the map v -> J^T v, J = d E[x_0 | x] / dx; V[x_0 | x] = (s^2 / a) J."""
