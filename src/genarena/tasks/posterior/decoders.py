@@ -18,7 +18,7 @@ from genarena.models.capabilities import Emits, Infers
 from genarena.spec import DataSpec
 from genarena.tasks.linear.operator import Operator
 from genarena.tasks.linear.problem import Problem
-from genarena.tasks.posterior.measured import independent, moments
+from genarena.tasks.posterior.measured import LEAST_NOISE, independent, moments
 
 ENUMERATED = 32  # levels; sums over more are too slow for every step of a chain
 
@@ -111,11 +111,12 @@ class Inferring(Decoder):
         distribution = self.model.likelihood_of(self.code(z, lanes), self.condition(lanes))
         y, m = self.problem.y[lanes], self.measured[lanes]
         if self.exact:
-            level = sigma[:, None].double() if self.sigma > 0 or (sigma > 0).all() else 0.0
-            return independent(distribution).given(y.flatten(1), level, m.flatten(1))[0].sum(1).to(z.dtype)
+            found = independent(distribution).given(y.flatten(1), sigma[:, None].double(), m.flatten(1))
+            return found[0].sum(1).to(z.dtype)
         operator = self.problem.operator.rows(lanes)
         mean, variance = (part.view(-1, *operator.shape) for part in moments(distribution))
         total = operator(variance) * strength(operator) + sigma.view(-1, *[1] * (y.dim() - 1)) ** 2
+        total = total.clamp_min(LEAST_NOISE**2)
         fit = -0.5 * ((y - operator(mean)).square() / total + total.log())
         return torch.where(m, fit, 0.0).flatten(1).sum(1)
 

@@ -17,6 +17,7 @@ from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
 from genarena.models.capabilities import DiagonalNormal
 
 LEAST_MASS = 1e-30  # of a level: no level is impossible, and weights stay finite
+LEAST_NOISE = 1e-4  # of a lane without noise: all weight is on the nearest level
 NODES = 16  # of a quadrature over quantiles
 
 
@@ -46,11 +47,12 @@ class Levels(Independent):
         num = self.log_masses.shape[1]
         levels = to_unit(torch.arange(num, device=y.device), num).double()[:, None]
         off = (y.double()[:, None] - levels).square()
-        if isinstance(sigma, float | int) and sigma == 0:
+        if isinstance(sigma, Tensor):
+            fit = -0.5 * off / sigma[:, None].clamp_min(LEAST_NOISE) ** 2
+        elif sigma == 0:
             fit = torch.where(off == off.amin(1, keepdim=True), 0.0, -math.inf)
         else:
-            wide = sigma[:, None] if isinstance(sigma, Tensor) else sigma
-            fit = -0.5 * off / wide**2
+            fit = -0.5 * off / sigma**2
         found = torch.where(m[:, None], self.log_masses + fit, self.log_masses)
         evidence = found.logsumexp(1) - self.log_masses.logsumexp(1)
         return torch.where(m, evidence, 0.0), Levels(found)
