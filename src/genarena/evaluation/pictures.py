@@ -84,6 +84,11 @@ def save_frames(frames: Tensor, spec: DataSpec, path: Path, columns: int | None 
     pages[0].save(path, format="GIF", save_all=True, append_images=pages[1:], duration=FRAME, loop=0)
 
 
+def save_picture(image: Tensor, path: Path) -> None:
+    """Write an image (C, H, W) in [0, 1], clamped, as a PNG of 8 bits."""
+    _save((image.clamp(0.0, 1.0) * 255).round().to(torch.uint8), path)
+
+
 def save_pairs(above: Tensor, below: Tensor, spec: DataSpec, path: Path) -> None:
     """Write a PNG of images `above` (N, C, H, W) in rows of 8; under each row stand the corresponding images of `below`."""
     rows = [part for pair in zip(above.split(8), below.split(8), strict=True) for part in pair]

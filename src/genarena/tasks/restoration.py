@@ -19,6 +19,7 @@ from genarena.tasks.posterior import every as posterior_samplers
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.restoring import restored
 from genarena.tasks.restoring.calibration import LEVEL
+from genarena.tasks.restoring.fitting import first_fitting
 from genarena.tasks.restoring.gallery import gallery
 from genarena.tasks.restoring.images import Images
 from genarena.tasks.restoring.realism import Realism
@@ -75,26 +76,11 @@ class Restoration(Task):
 
     def algorithm_for(self, model: GenerativeModel) -> PosteriorSampler:
         """The first that fits the model and takes all cases. Raises ValueError, which names the case that it cannot take."""
-        chosen, cases = super().algorithm_for(model), self.cases(model.spec)
-        fitting = (
-            [each() for each in self.algorithms if isinstance(model, each.needs)] if not self.algorithm else [chosen]
-        )
-        refused = [(each, self._refused(each, model.spec, cases)) for each in fitting]
-        if (found := next((each for each, reasons in refused if not reasons), None)) is not None:
-            return found
-        first, reasons = refused[0]
-        case, reason = next(iter(reasons.items()))
-        taken = [each for each in cases if each not in reasons]
-        hint = f"; of the degradations it takes {', '.join(taken)}" if taken else ""
-        raise ValueError(f"algorithm={first.name}: {case}: {reason}{hint}")
-
-    def _refused(self, algorithm: PosteriorSampler, spec: DataSpec, cases: Sequence[str]) -> dict[str, str]:
-        """Case to reason, for those that the algorithm cannot take."""
-        degraded = [degradation(case) for case in cases]
-        reasons = {
-            each.name: algorithm.refusal(each.operator(spec.shape, [b""], self.seed), each.sigma) for each in degraded
-        }
-        return {case: reason for case, reason in reasons.items() if reason}
+        chosen = super().algorithm_for(model)
+        fitting = [each() for each in self.algorithms if isinstance(model, each.needs)]
+        shape, degraded = model.spec.shape, [degradation(case) for case in self.cases(model.spec)]
+        problems = {each.name: (each.operator(shape, [b""], self.seed), each.sigma) for each in degraded}
+        return first_fitting([chosen] if self.algorithm else fitting, problems)
 
     def solve(self, model: GenerativeModel, algorithm: PosteriorSampler, data: ArenaDataModule, case: str) -> Outcome:
         spec, degraded = data.spec, degradation(case)

@@ -27,13 +27,13 @@ def test_a_metric_has_a_direction_or_a_target_or_neither() -> None:
 
 def test_the_error_of_a_ratio_is_that_of_many_repetitions() -> None:
     generator = torch.Generator().manual_seed(0)
-    below = 1 + torch.rand(2000, 100, generator=generator, dtype=torch.float64)
-    above = 2 * below + torch.randn(2000, 100, generator=generator, dtype=torch.float64)
+    below = 1 + torch.rand(1000, 100, generator=generator, dtype=torch.float64)
+    above = 2 * below + torch.randn(1000, 100, generator=generator, dtype=torch.float64)
     for made in (ratio, lambda a, b: root(ratio(a, b))):
         found = [made(a, b) for a, b in zip(above, below, strict=True)]
         spread = torch.tensor([each.value for each in found]).std().item()
         claimed = sum(each.standard_error for each in found) / len(found)
-        assert abs(claimed / spread - 1) < 0.06
+        assert abs(claimed / spread - 1) < 0.09  # four standard errors
     assert ratio(above[0], torch.zeros(100)).reason
 
 

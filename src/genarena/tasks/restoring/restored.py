@@ -11,6 +11,7 @@ from genarena.models.base import GenerativeModel
 from genarena.statistics import ensembles
 from genarena.tasks.floors.base import Floor
 from genarena.tasks.linear.degradations import Degradation
+from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.restoring.images import Images, to_8_bit
 
@@ -28,6 +29,15 @@ class Restored:
     failures: int
     seconds: float
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """x: (N, *shape) float64 in [0, 1], a draw per lane, not clamped; seconds of all; facts: means over lanes."""
+
+    x: Tensor
+    seconds: float
+    facts: dict[str, Any]
 
 
 def mended(x: Tensor, fill: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,17 +60,24 @@ def with_model(
     problem = test.observed(degradation, seed, num_draws)
     if reason := sampler.refusal(problem.operator, degradation.sigma):
         raise ValueError(f"algorithm={sampler.name}: {degradation.name}: {reason}")
+    made = drawn(sampler, model, problem)
+    draws, broken = mended(made.x.unflatten(0, (len(test.x), num_draws)), fill)
+    failures, seconds = int(broken.any(1).sum()), made.seconds / len(test.x)
+    return Restored(draws.mean(1), None if sampler.is_point else draws, failures, seconds, made.facts)
+
+
+def drawn(sampler: PosteriorSampler, model: GenerativeModel, problem: Problem) -> Drawn:
+    """Of a problem in units of [0, 1], as many lanes at once as the sampler takes."""
     started, parts = time.perf_counter(), []
     for part in problem.in_space().to(model.device, torch.float32).split(sampler.lanes):
         with torch.no_grad():
             parts.append(sampler.draw(model, part))
     x = 0.5 * (torch.cat([part.x.double().cpu() for part in parts]) + 1.0)
-    seconds = (time.perf_counter() - started) / len(test.x)
-    draws, broken = mended(x.unflatten(0, (len(test.x), num_draws)), fill)
+    seconds = time.perf_counter() - started
     facts = {"nfe": sum(part.nfe * len(part.x) for part in parts) / len(problem)}
     for name in parts[0].facts:
         facts[name] = torch.cat([part.facts[name].double().cpu() for part in parts]).mean().item()
-    return Restored(draws.mean(1), None if sampler.is_point else draws, int(broken.any(1).sum()), seconds, facts)
+    return Drawn(x, seconds, facts)
 
 
 def with_strength(

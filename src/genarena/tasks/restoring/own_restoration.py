@@ -1,0 +1,60 @@
+"""A user's own picture restored by the model of a finished run."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genarena.errors import UserError
+from genarena.models.base import GenerativeModel
+from genarena.tasks.linear.problem import Problem
+from genarena.tasks.noise import Noise
+from genarena.tasks.posterior.base import PosteriorSampler
+from genarena.tasks.restoration import Restoration
+from genarena.tasks.restoring.fitting import first_fitting
+from genarena.tasks.restoring.own_picture import Observation
+from genarena.tasks.restoring.restored import drawn
+
+
+@dataclass(frozen=True)
+class OwnRestoration:
+    """draws: (K, C, H, W) in [0, 1], not clamped; one, of an algorithm that gives one restoration."""
+
+    draws: Tensor
+    algorithm: PosteriorSampler
+    seconds: float
+
+
+def restored(
+    model: GenerativeModel, seen: Observation, num_draws: int, seed: int, label: int | None, keep: bool
+) -> OwnRestoration:
+    """keep: the pixels that the mask leaves stay as they are. Raises UserError if the model cannot do it."""
+    fitting = [each() for each in Restoration.algorithms if isinstance(model, each.needs)]
+    if not fitting:
+        needs = " or ".join(dict.fromkeys(each.needs.__name__ for each in Restoration.algorithms))
+        raise UserError(f"{type(model).__name__} cannot restore pictures, which needs a model that {needs}")
+    operator = seen.degraded.operator(model.spec.shape, [b""], seed)
+    try:
+        algorithm = first_fitting(fitting, {seen.degraded.name: (operator, seen.degraded.sigma)})
+        lanes = 1 if algorithm.is_point else num_draws
+        noise = Noise.of([(seed, "draw", seen.y.numpy().tobytes(), k) for k in range(lanes)])
+        y = seen.y.expand(lanes, *seen.y.shape[1:])
+        made = drawn(algorithm, model, Problem(operator, y, seen.degraded.sigma, noise, condition(model, label, lanes)))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    broken = int((~made.x.isfinite()).flatten(1).any(1).sum())
+    if broken:
+        raise UserError(f"algorithm={algorithm.name}: {broken} of {lanes} draws are not finite")
+    x = torch.where(seen.kept, seen.y, made.x) if keep and seen.kept is not None else made.x
+    return OwnRestoration(x, algorithm, made.seconds)
+
+
+def condition(model: GenerativeModel, label: int | None, num: int) -> Tensor | None:
+    """(num,) labels of a conditional model, or None. Raises UserError for a label that is missing or that there is not."""
+    known = model.spec.condition
+    if known is None and label is None:
+        return None
+    if known is None or known.kind != "label" or label is None or label >= known.size:
+        has = "no labels" if known is None else f"labels 0 to {known.size - 1}" if known.kind == "label" else known.kind
+        raise UserError(f"label={'' if label is None else label}: the model has {has}")
+    return torch.full((num,), label)
