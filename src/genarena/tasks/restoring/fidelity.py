@@ -1,4 +1,4 @@
-"""How near restorations are to the truth: PSNR, SSIM, and LPIPS where its weights are. Values per image.
+"""How near restorations are to the truth: PSNR and SSIM, per image.
 
 Restorations are clamped and rounded to 8 bit first, because images are levels.
 """
