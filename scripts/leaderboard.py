@@ -33,7 +33,7 @@ def main() -> None:
     from rich.console import Console  # statistics take a second to import; the options are right now
 
     from genarena.files.progress import Bars
-    from genarena.leaderboard import formats, latex, page
+    from genarena.leaderboard import formats, latex, page, task_formats
     from genarena.leaderboard import tasks as of_tasks
     from genarena.leaderboard.illustrations import collect
     from genarena.leaderboard.made import FILES, Made
@@ -45,7 +45,8 @@ def main() -> None:
     runs, broken = find_runs(Path(options["runs_dir"]))
     searches, unreadable = find_sweeps(Path(options["runs_dir"]))
     tables = make_tables(runs, options["rank_by"])
-    tasks = of_tasks.make_task_tables(of_tasks.find_task_rows(Path(options["runs_dir"])))
+    task_rows, other_form = of_tasks.read_task_rows(Path(options["runs_dir"]))
+    tasks, broken = of_tasks.make_task_tables(task_rows), [*broken, *other_form]
     trust = find_trust(Path(options["runs_dir"]))
     out = Path(options["out"])
     with Bars() as bars:
@@ -54,14 +55,14 @@ def main() -> None:
     given = [f"{key}={_written(value)}" for key, value in options.items() if value != OPTIONS[key].default]
     origin = Made.now(" ".join(["python scripts/leaderboard.py", *given]), names)
     files = {
-        "leaderboard.md": formats.markdown(tables) + of_tasks.markdown(tasks),
+        "leaderboard.md": formats.markdown(tables) + task_formats.markdown(tasks),
         "leaderboard.csv": formats.comma_separated(tables),
         "leaderboard.json": formats.as_json(tables),
         "leaderboard.tex": latex.latex(tables, options["columns"]),
         "index.html": page.render(tables, [*broken, *unreadable], searches, illustrations, tasks, origin, trust),
     }
     if tasks:
-        files["tasks.csv"] = of_tasks.comma_separated(tasks)
+        files["tasks.csv"] = task_formats.comma_separated(tasks)
     for name, text in files.items():
         replace_atomically(out / name, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
     console = Console(width=None if Console().is_terminal else 160)

@@ -62,6 +62,31 @@ def make_line(model: str, *overrides: str, sources: str = "0", **settings: Any) 
     return {"id": _hash(line), **line}
 
 
+def make_record(value: float | None, half_width: float | None = None, **facts: Any) -> dict[str, Any]:
+    """A record of a metric of a task."""
+    return {"title": "", "value": value, "n": 64, "ci95_half_width": half_width} | facts
+
+
+def make_task_row(
+    model: str, lines: dict[str, Any], floors: dict[str, Any], case: str = "denoise_0.1", seed: int = 0, **changes: Any
+) -> dict[str, Any]:
+    """The row of a task. lines, floors: name -> records by metric. changes: of the entry `task`."""
+    rules = {"id": f"p-{case}", "table": "restoration", "case": case}
+    algorithm = {"name": "mmps", "exactness": "heuristic", "paper": "", "options": {}, "facts": {}}
+    task = {
+        "name": "denoise",
+        "title": f"Denoising: {case}",
+        "case": case,
+        "weights": "0",
+        "protocol": rules,
+        "algorithm": algorithm,
+        "lines": {name: {"paper": "", "metrics": metrics} for name, metrics in lines.items()},
+        "floors": {name: {"paper": "", "metrics": metrics} for name, metrics in floors.items()},
+        "shown": ["original", "observed", "mmps"],
+    }
+    return make_row(model, seed, metrics={}, evaluation=f"restoration-{case}", task=task | changes)
+
+
 def with_protocol(row: dict[str, Any], sample_seed: int | None = None, **settings: Any) -> dict[str, Any]:
     """The row, with the protocol of each of its metrics; `settings` are of all; a metric that has one keeps it."""
     protocol = row["protocol"]

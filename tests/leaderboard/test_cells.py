@@ -6,7 +6,7 @@ import pytest
 
 from genarena.leaderboard.cells import cell
 from genarena.leaderboard.numbers import decimals, fixed, fixed_error
-from genarena.leaderboard.tasks import TaskLine
+from genarena.leaderboard.task_lines import TaskLine
 from tests.leaderboard.simulations import make_lines
 
 

@@ -7,7 +7,19 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from genarena.leaderboard import aspects, board, comparison, drawing, facts, made, overview, sweeps, traces
+from genarena.leaderboard import (
+    aspects,
+    board,
+    comparison,
+    drawing,
+    facts,
+    made,
+    overview,
+    sweeps,
+    task_groups,
+    task_lines,
+    traces,
+)
 from genarena.leaderboard import tasks as of_tasks
 from genarena.leaderboard.illustrations import PICTURES, Illustrations, collect
 from genarena.leaderboard.made import Made
@@ -48,7 +60,9 @@ def render(
     requests.
     """
     script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (HERE / "page.css").read_text(encoding="utf-8")
+    style = "".join(
+        (HERE / name).read_text(encoding="utf-8") for name in ("page.css", *(["tasks.css"] if tasks else []))
+    )
     beside, runs = illustrations or collect(runs_of(tables)), runs_of(tables)
     task_pictures, unreadable = of_tasks.pictures(tasks)
     origin, trust = origin or Made.now(), trust or Trust()
@@ -69,7 +83,7 @@ def render(
             headings=PICTURES,
             notes=NOTES,
             searches=searches,
-            tasks=tasks,
+            tasks=task_groups.groups(tasks),
             task_pictures=task_pictures,
             repeated={run.folder for table in tables for run in table.repeated},
             in_grids={run.folder for table in tables for run in _shown(table)},
@@ -100,7 +114,8 @@ def _environment() -> Environment:
         "bars": sweeps.bars,
         "shown": sweeps.shown,
     }
-    found.globals |= {"colour": drawing.colour, "by_class": board.is_by_class}
+    found.globals |= {"colour": drawing.colour, "by_class": board.is_by_class, "kinds": task_lines.KINDS}
+    found.globals |= {"task_plots": task_groups.plots, "task_strips": task_groups.strips}
     return found
 
 

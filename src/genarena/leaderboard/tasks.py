@@ -4,112 +4,98 @@ A table has the rows of one task with one data id, one protocol id (settings and
 interval is over the images; with two both values are shown; with more it is over training seeds.
 """
 
-import csv
-import io
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from genarena.errors import ArenaError
-from genarena.leaderboard.cells import MIN_SEEDS
-from genarena.leaderboard.formats import escaped, formula_safe
 from genarena.leaderboard.images import Gallery, Picture
-from genarena.leaderboard.numbers import number, with_interval
+from genarena.leaderboard.numbers import number
 from genarena.leaderboard.runs import Run, anchor, found, identity_of
 from genarena.leaderboard.tables import budget_text, machine_of, time_of
+from genarena.leaderboard.task_lines import Record, TaskLine, Value
 from genarena.runs import evaluations
 from genarena.runs.results import read_row
-from genarena.statistics.intervals import mean, t_half_width
 
-Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Value:
-    """A cell. over: what the interval is over. both: the values of two seeds, which make no interval."""
-
-    value: float | None
-    half_width: float | None = None
-    over: str = ""
-    both: tuple[float, ...] = ()
-
-    @property
-    def text(self) -> str:
-        if self.value is None:
-            return "–"
-        if self.both:
-            return ", ".join(map(number, self.both))
-        return number(self.value) if self.half_width is None else with_interval(self.value, self.half_width)
+COLUMN = ("title", "unit", "higher_is_better", "target")  # what the records of a column share
 
 
 @dataclass(frozen=True)
-class TaskLine:
-    """A model used in one way (`part`: mean, draw), one set of metrics for each seed; or a floor.
+class Column:
+    """title: with the unit. target: the value of a calibrated method; a column with a target has no direction.
 
-    kind: exact, asymptotic, heuristic or floor.
+    sign: 1 if less is better, -1 if more is, 0 if neither.
     """
 
-    name: str
-    part: str
-    method: str
-    kind: str
-    metrics: list[dict[str, Record]]
-    runs: list[Run]
-    shown: list[str]
+    title: str
+    sign: int = 0
+    target: float | None = None
 
     @property
-    def is_floor(self) -> bool:
-        return not self.runs
-
-    @property
-    def shown_of(self) -> str:
-        """The folder of the pictures; lines of one run share them."""
-        return str(self.runs[0].folder) if self.runs else ""
-
-    @property
-    def anchor(self) -> str:
-        """The HTML id of the section of the first run."""
-        row = self.runs[0].row
-        return anchor(row["data"]["id"], row["model"], str(row.get("run", self.runs[0].folder.parents[1].name)))
-
-    def value(self, key: str) -> Value:
-        """The mean over seeds. It has no value if one seed has none."""
-        records = [metrics.get(key, {}) for metrics in self.metrics]
-        values = [record.get("value") for record in records]
-        if None in values:
-            return Value(None, over=next((each["reason"] for each in records if each.get("reason")), "not measured"))
-        if len(values) >= MIN_SEEDS:
-            return Value(mean(values), t_half_width(values), f"{len(values)} training seeds")
-        if len(values) > 1:
-            return Value(mean(values), both=tuple(values))
-        gap = records[0].get("margin")
-        margin = (
-            f"; {with_interval(gap['value'], gap['ci95_half_width'])} over {gap['over']}, image by image" if gap else ""
-        )
-        return Value(values[0], records[0].get("ci95_half_width"), f"{records[0].get('n')} images{margin}")
+    def heading(self) -> str:
+        if self.target is not None:
+            return f"{self.title} → {number(self.target).rstrip('0').rstrip('.')}"
+        return self.title + {1: " ↓", -1: " ↑", 0: ""}[self.sign]
 
 
 @dataclass(frozen=True)
 class TaskTable:
-    """columns: key of a metric -> heading. lines: the best of the first column on top."""
+    """columns: key of a metric -> column. ranked_by: the first one with a direction; its best line is on top.
+
+    group: what the table shares with those of other cases. case: "" where a task has only one.
+    """
 
     title: str
     data_id: str
     protocol_id: str
     budget: str
-    columns: dict[str, str]
+    group: str
+    case: str
+    columns: dict[str, Column]
     lines: list[TaskLine]
 
     @property
     def anchor(self) -> str:
         return anchor(self.title, self.data_id, self.budget, self.protocol_id)
 
+    @property
+    def ranked_by(self) -> str | None:
+        return next((key for key, column in self.columns.items() if column.sign), None)
 
-def find_task_rows(runs_dir: Path) -> list[Run]:
-    """All rows of tasks below `runs_dir`. Unreadable ones are left out: `find_runs` names them."""
-    runs = []
+    def heading(self, key: str) -> str:
+        return self.columns[key].heading
+
+    @cached_property
+    def best(self) -> dict[str, TaskLine]:
+        """Key -> the line with the best value, where the intervals say that it is: no other interval reaches into its own."""
+        found = {}
+        for key, column in self.columns.items():
+            values = sorted(
+                (column.sign * value.value, number_, line, value)
+                for number_, line in enumerate(self.lines)
+                if column.sign and (value := line.value(key)).value is not None
+            )
+            if len(values) > 1 and _apart(values[0][3], [each[3] for each in values[1:]]):
+                found[key] = values[0][2]
+        return found
+
+
+def _apart(best: Value, others: Iterable[Value]) -> bool:
+    """Whether the best differs from all others by more than both half-widths together say, as of independent values."""
+    return best.half_width is not None and all(
+        other.half_width is not None and abs(best.value - other.value) > math.hypot(best.half_width, other.half_width)
+        for other in others
+    )
+
+
+def read_task_rows(runs_dir: Path) -> tuple[list[Run], list[str]]:
+    """All rows of tasks below `runs_dir`, and a line of text for each of another form, such as of an earlier version.
+    Unreadable ones are left out: `find_runs` names them."""
+    runs, left_out = [], []
     for path in found(runs_dir, "result.json"):
         if not evaluations.is_evaluation(path):
             continue
@@ -118,15 +104,30 @@ def find_task_rows(runs_dir: Path) -> list[Run]:
             evaluations.check_weights(row, path)
         except ArenaError:
             continue
-        runs += [Run(row, path.parent)] if "task" in row and row["status"] == "ok" and "budget" in row else []
-    return runs
+        if "task" not in row or row["status"] != "ok" or "budget" not in row:
+            continue
+        if _fits(row["task"]):
+            runs.append(Run(row, path.parent))
+        else:
+            left_out.append(f"{path} is a row of a task in another form: score it again with scripts/task.py")
+    return runs, left_out
+
+
+def find_task_rows(runs_dir: Path) -> list[Run]:
+    return read_task_rows(runs_dir)[0]
+
+
+def _fits(task: dict[str, Any]) -> bool:
+    """Whether the protocol, which the schema leaves open, says what table the row belongs to."""
+    return {"table", "case"} <= set(task["protocol"]) and bool(task["lines"])
 
 
 def make_task_tables(runs: Iterable[Run]) -> list[TaskTable]:
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in sorted(runs, key=lambda run: time_of(run.row.get("time", ""))):
         row = run.row
-        key = row["task"]["title"], row["data"]["id"], row["task"]["protocol"]["id"], budget_text(row["budget"])
+        rules = row["task"]["protocol"]
+        key = rules["table"], rules["case"], row["data"]["id"], rules["id"], budget_text(row["budget"])
         groups.setdefault(key, []).append(run)
     return [_table(key, group) for key, group in sorted(groups.items())]
 
@@ -139,12 +140,18 @@ def _table(key: tuple[str, ...], runs: list[Run]) -> TaskTable:
     lines = [line for group in seeds.values() for line in _of_model(sorted(group, key=lambda run: run.seed))]
     floors = runs[-1].row["task"]["floors"]
     lines += [TaskLine(name, "", name, "floor", [made["metrics"]], [], []) for name, made in floors.items()]
-    records = {name: record for line in lines for metrics in line.metrics for name, record in metrics.items()}
-    columns = {name: _heading(record) for name, record in records.items()}
-    first = next(iter(columns), "")
-    sign = 1.0 if records.get(first, {}).get("higher_is_better") is False else -1.0
-    lines.sort(key=lambda line: (line.value(first).value is None, sign * (line.value(first).value or 0.0)))
-    return TaskTable(*key, columns, lines)
+    records: dict[str, Record] = {}
+    for line in lines:
+        for name, record in line.metrics[0].items():
+            records[name] = records.get(name, {}) | {key: each for key, each in record.items() if key in COLUMN}
+    columns = {name: _column(name, record) for name, record in records.items()}
+    group, case, data_id, protocol_id, budget = key
+    title = runs[0].row["task"]["title"]
+    table = TaskTable(title, data_id, protocol_id, budget, group.capitalize(), case, columns, lines)
+    if (first := table.ranked_by) is not None:
+        sign = columns[first].sign
+        lines.sort(key=lambda line: (line.value(first).value is None, sign * (line.value(first).value or 0.0)))
+    return table
 
 
 def _algorithm(task: dict[str, Any]) -> str:
@@ -164,12 +171,11 @@ def _of_model(runs: list[Run]) -> list[TaskLine]:
     return lines
 
 
-def _heading(record: Record) -> str:
+def _column(name: str, record: Record) -> Column:
     unit = f" ({record['unit']})" if record.get("unit") else ""
-    arrow = {True: " ↑", False: " ↓"}.get(record.get("higher_is_better"), "")
-    if (target := record.get("target")) is not None:
-        arrow = f" → {target:.3g}"
-    return f"{record.get('title', '')}{unit}{arrow}"
+    target = record.get("target")
+    sign = {True: -1, False: 1}.get(record.get("higher_is_better"), 0) if target is None else 0
+    return Column(f"{record.get('title', name)}{unit}", sign, target)
 
 
 def pictures(tables: Iterable[TaskTable]) -> tuple[dict[Path, dict[str, Picture]], list[str]]:
@@ -185,61 +191,3 @@ def pictures(tables: Iterable[TaskTable]) -> tuple[dict[Path, dict[str, Picture]
             except (ArenaError, OSError) as error:
                 complaints.append(str(error))
     return made, complaints
-
-
-# -- other formats -----------------------------------------------------------------------------------------------------
-
-
-def caption(table: TaskTable) -> str:
-    return f"{table.title}: {table.data_id}, budget {table.budget}, protocol {table.protocol_id}"
-
-
-def markdown(tables: Iterable[TaskTable]) -> str:
-    parts = []
-    for table in tables:
-        head = ["method", "part", "algorithm", "kind", "seeds", *table.columns.values()]
-        rows = [
-            [
-                line.name,
-                line.part,
-                line.method,
-                line.kind,
-                str(len(line.runs) or ""),
-                *(line.value(key).text for key in table.columns),
-            ]
-            for line in table.lines
-        ]
-        parts.append(f"## {escaped(caption(table))}\n")
-        cells = (head, ["---"] * len(head), *rows)
-        parts.append("\n".join("| " + " | ".join(map(escaped, row)) + " |" for row in cells) + "\n")
-        parts += [
-            f"- {escaped(line.name)}, {escaped(heading)}: {escaped(line.value(key).over)}"
-            for line in table.lines
-            for key, heading in table.columns.items()
-            if line.runs and line.value(key).over
-        ]
-        parts.append("")
-    return "\n".join(parts)
-
-
-def comma_separated(tables: Iterable[TaskTable]) -> str:
-    """All tables in one CSV file; `<metric>_ci95` is half the interval."""
-    rows, file = [], io.StringIO()
-    for table in tables:
-        for line in table.lines:
-            row = {"task": table.title, "data": table.data_id, "protocol": table.protocol_id, "budget": table.budget}
-            row |= {
-                "method": line.name,
-                "part": line.part,
-                "algorithm": line.method,
-                "kind": line.kind,
-                "num_seeds": len(line.runs),
-            }
-            for key in table.columns:
-                value = line.value(key)
-                row |= {key: value.value, f"{key}_ci95": value.half_width}
-            rows.append(row)
-    writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), restval="")
-    writer.writeheader()
-    writer.writerows({name: formula_safe(value) for name, value in row.items()} for row in rows)
-    return file.getvalue()

@@ -1,0 +1,93 @@
+"""A line of a table of a task: a model used in one way, or a floor; and its values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from genarena.leaderboard.cells import MIN_SEEDS
+from genarena.leaderboard.numbers import number, with_interval
+from genarena.leaderboard.runs import Run, anchor
+from genarena.statistics.intervals import mean, t_half_width
+
+Record = dict[str, Any]
+KINDS = {  # of a method, as the page explains them
+    "exact": "draws from the posterior of the model, or its mean, without approximation",
+    "asymptotic": "exact in the limit of many steps or samples",
+    "heuristic": "an approximation that stays one, however long it runs",
+    "floor": "a method without a trained model",
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A cell. over: what the interval is over. both: the values of two seeds, which make no interval."""
+
+    value: float | None
+    half_width: float | None = None
+    over: str = ""
+    both: tuple[float, ...] = ()
+
+    @property
+    def text(self) -> str:
+        if self.value is None:
+            return "–"
+        if self.both:
+            return ", ".join(map(number, self.both))
+        return number(self.value) if self.half_width is None else with_interval(self.value, self.half_width)
+
+
+@dataclass(frozen=True)
+class TaskLine:
+    """A model used in one way (`part`: mean, draw), one set of metrics for each seed; or a floor.
+
+    kind: exact, asymptotic, heuristic or floor.
+    """
+
+    name: str
+    part: str
+    method: str
+    kind: str
+    metrics: list[dict[str, Record]]
+    runs: list[Run]
+    shown: list[str]
+
+    @property
+    def is_floor(self) -> bool:
+        return not self.runs
+
+    is_reference = is_floor  # as plots call it
+
+    @property
+    def family(self) -> str:
+        return "" if self.is_floor else self.runs[0].row.get("family", "")
+
+    @property
+    def label(self) -> str:
+        """The name with the part, for plots and lists."""
+        return " ".join(filter(None, (self.name, self.part)))
+
+    @property
+    def shown_of(self) -> str:
+        """The folder of the pictures; lines of one run share them."""
+        return str(self.runs[0].folder) if self.runs else ""
+
+    @property
+    def anchor(self) -> str:
+        """The HTML id of the section of the first run."""
+        row = self.runs[0].row
+        return anchor(row["data"]["id"], row["model"], str(row.get("run", self.runs[0].folder.parents[1].name)))
+
+    def value(self, key: str) -> Value:
+        """The mean over seeds. It has no value if one seed has none."""
+        records = [metrics.get(key, {}) for metrics in self.metrics]
+        values = [record.get("value") for record in records]
+        if None in values:
+            return Value(None, over=next((each["reason"] for each in records if each.get("reason")), "not measured"))
+        if len(values) >= MIN_SEEDS:
+            return Value(mean(values), t_half_width(values), f"{len(values)} training seeds")
+        if len(values) > 1:
+            return Value(mean(values), both=tuple(values))
+        gap = records[0].get("margin") if records else None
+        margin = (
+            f"; {with_interval(gap['value'], gap['ci95_half_width'])} over {gap['over']}, image by image" if gap else ""
+        )
+        return Value(values[0], records[0].get("ci95_half_width"), f"{records[0].get('n')} images{margin}")

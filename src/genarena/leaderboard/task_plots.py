@@ -1,0 +1,122 @@
+"""Plots of a table of a task: perception against distortion, and calibration. Drawn in SVG by `task_plot.html.jinja`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from genarena.leaderboard.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, across, make_axis, upwards
+from genarena.leaderboard.drawing import Mark, colour, polyline
+from genarena.leaderboard.labels import place_names
+from genarena.leaderboard.task_lines import TaskLine, Value
+from genarena.leaderboard.tasks import TaskTable
+
+DISTORTION = ("psnr", "mse", "rmse")  # the first of these in the table
+PERCEPTION = "fd_domain"
+SPREAD, COVERAGE = "spread_skill", "coverage"
+MOST = 24  # letters of a name
+
+
+@dataclass
+class TaskMark(Mark):
+    """across: the ends of the interval of x."""
+
+    across: tuple[float, float] | None = None
+
+
+@dataclass
+class TaskPlot:
+    """joins: lines through the points of one model, with the number of their colour. rules: positions of the targets, x and y;
+    None: there is none."""
+
+    title: str
+    note: str
+    x: Axis
+    y: Axis
+    marks: list[TaskMark] = field(default_factory=list)
+    joins: list[tuple[int, str]] = field(default_factory=list)
+    rules: tuple[float | None, float | None] = (None, None)
+    width: float = WIDTH
+    height: float = HEIGHT
+    frame: tuple[float, float, float, float] = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
+
+
+@dataclass(frozen=True)
+class Point:
+    line: TaskLine
+    x: Value
+    y: Value
+
+
+def perception(table: TaskTable) -> TaskPlot | None:
+    """How far restorations are from the truth, against how far their distribution is from that of real images (Blau & Michaeli
+    2018, arXiv 1711.06077). None with fewer than two points."""
+    key = next((name for name in DISTORTION if name in table.columns), None)
+    points = _points(table, key, PERCEPTION)
+    if len(points) < 2:
+        return None
+    better = "right" if table.columns[key].sign < 0 else "left"
+    note = f"Down and {better} is better. Hollow: methods without a trained model. A line joins the mean and a draw of one."
+    return _plot(table, "Perception and distortion", note, points, (key, PERCEPTION))
+
+
+def calibration(table: TaskTable) -> TaskPlot | None:
+    """Spread over skill against coverage; dashed: where a calibrated method is. None without a point."""
+    points = _points(table, COVERAGE, SPREAD)
+    if not points:
+        return None
+    note = (
+        "Dashed: the values of calibrated draws. Below and left: the draws are too sure. Bars are 95% intervals. "
+        "Hollow: methods without a trained model."
+    )
+    return _plot(table, "Calibration", note, points, (COVERAGE, SPREAD))
+
+
+def _points(table: TaskTable, x: str | None, y: str) -> list[Point]:
+    if x not in table.columns or y not in table.columns:
+        return []
+    points = [Point(line, line.value(x), line.value(y)) for line in table.lines]
+    return [point for point in points if point.x.value is not None and point.y.value is not None]
+
+
+def _plot(table: TaskTable, title: str, note: str, points: Sequence[Point], keys: tuple[str, str]) -> TaskPlot:
+    columns = [table.columns[key] for key in keys]
+    targets = [column.target for column in columns]
+    axes = []
+    for column, values in zip(columns, ([p.x for p in points], [p.y for p in points]), strict=True):
+        known = [value.value for value in values] + ([column.target] if column.target is not None else [])
+        ends = [end for value in values for end in _ends(value) or ()]
+        axes.append(make_axis(column.heading, known, ends, may_be_log=column.sign > 0))
+    plot = TaskPlot(title, note, *axes)
+    at = across(plot.x), upwards(plot.y)
+    plot.rules = tuple(None if target is None else scale(target) for target, scale in zip(targets, at, strict=True))
+    for point in points:
+        x, y = (scale(value.value) for scale, value in zip(at, (point.x, point.y), strict=True))
+        bars = [
+            None if (ends := _ends(value)) is None else (scale(ends[0]), scale(ends[1]))
+            for scale, value in zip(at, (point.x, point.y), strict=True)
+        ]
+        said = f"{columns[0].title} {point.x.text}, {columns[1].title} {point.y.text}"
+        tip = f"{point.line.label}, {point.line.method}: {said}"
+        label = point.line.label if len(point.line.label) <= MOST else f"{point.line.label[: MOST - 1]}…"
+        plot.marks.append(TaskMark(point.line, x, y, _colour(point.line), bars[1], label, tip, across=bars[0]))
+    plot.joins = _joins(plot.marks)
+    models_first = sorted(range(len(points)), key=lambda index: points[index].line.is_floor)
+    place_names(plot.marks, plot.frame, models_first)
+    return plot
+
+
+def _ends(value: Value) -> tuple[float, float] | None:
+    """The ends of the interval."""
+    return None if not value.half_width else (value.value - value.half_width, value.value + value.half_width)
+
+
+def _colour(line: TaskLine) -> int:
+    return colour("baseline") if line.is_floor else colour(line.family)
+
+
+def _joins(marks: Sequence[TaskMark]) -> list[tuple[int, str]]:
+    groups: dict[tuple[str, str], list[TaskMark]] = {}
+    for mark in marks:
+        owner = mark.line.shown_of or mark.line.name.partition(", ")[0]
+        groups.setdefault((owner, "" if mark.line.is_floor else mark.line.method), []).append(mark)
+    several = [group for group in groups.values() if len(group) > 1]
+    return [(group[0].colour, polyline([(mark.x, mark.y) for mark in group])) for group in several]

@@ -1,0 +1,167 @@
+"""Tables of tasks from rows made by hand: cases, seeds, targets, floors with draws, missing values, rows of another form."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from genarena.evaluation.pictures import save_samples
+from genarena.leaderboard import page, task_formats, task_groups, task_plots, tasks
+from genarena.leaderboard.runs import Run
+from genarena.leaderboard.tables import make_tables
+from genarena.leaderboard.tasks import TaskTable
+from genarena.runs import results
+from genarena.spec import DataSpec
+from tests.leaderboard.rows import make_record, make_row, make_task_row, write_rows
+
+UP, DOWN = {"higher_is_better": True}, {"higher_is_better": False}
+
+
+def metrics(psnr: float | None, fd: float, half_width: float | None = 0.5, **more: Any) -> dict[str, Any]:
+    return {
+        "psnr": make_record(psnr, half_width, title="PSNR", unit="dB", **UP),
+        "fd_domain": make_record(fd, title="FD domain", **DOWN),
+    } | more
+
+
+def calibrated(coverage: float, spread: float) -> dict[str, Any]:
+    return {
+        "coverage": make_record(coverage, 0.02, title="coverage", target=0.9, **UP),
+        "spread_skill": make_record(spread, 0.1, title="spread-skill", target=1.0),
+    }
+
+
+FLOORS = {
+    "fill": metrics(14.0, 30.0),
+    "lmmse": metrics(20.0, 12.0, **calibrated(0.88, 0.97)),
+    "lmmse, draw": metrics(18.0, 6.0),
+}
+
+
+def ddpm(case: str = "denoise_0.1", seed: int = 0, psnr: float = 22.0, **changes: Any) -> dict[str, Any]:
+    lines = {"mean": metrics(psnr, 9.0, **calibrated(0.8, 0.7)), "draw": metrics(psnr - 2.5, 3.0)}
+    return make_task_row("ddpm", lines, FLOORS, case, seed, **changes)
+
+
+def tables_of(tmp_path: Path, *rows: dict[str, Any]) -> list[TaskTable]:
+    return tasks.make_task_tables([Run(row, tmp_path / str(number)) for number, row in enumerate(rows)])
+
+
+def names(table: TaskTable) -> list[str]:
+    return [line.label for line in table.lines]
+
+
+def test_the_ranking_metric_orders_models_and_floors(tmp_path: Path) -> None:
+    (table,) = tables_of(tmp_path, ddpm(), make_task_row("vae", {"mean": metrics(None, 8.0)}, FLOORS))
+    assert names(table) == ["ddpm mean", "lmmse", "ddpm draw", "lmmse, draw", "fill", "vae mean"]
+    assert [column.heading for column in table.columns.values()] == [
+        *("PSNR (dB) ↑", "FD domain ↓", "coverage → 0.9", "spread-skill → 1"),
+    ]
+    assert table.lines[-1].value("psnr").text == "–" and table.lines[-1].value("psnr").over == "not measured"
+
+
+def test_a_target_has_no_direction_and_no_best(tmp_path: Path) -> None:
+    calibration = calibrated(0.99, 1.5)
+    only = make_task_row(
+        "vae", {"": calibration | metrics(20.0, 1.0)}, {"floor": calibrated(0.5, 0.2) | metrics(1.0, 2.0)}
+    )
+    (table,) = tables_of(tmp_path, only)
+    assert next(iter(table.columns)) == "coverage" and table.ranked_by == "psnr"
+    assert set(table.best) == {"psnr"}
+    (table,) = tables_of(tmp_path, make_task_row("vae", {"": calibration}, {"floor": calibrated(0.5, 0.2)}))
+    assert table.ranked_by is None and task_groups.groups([table])[0].over_cases == []
+
+
+@pytest.mark.parametrize(("half_width", "is_best"), [(1.0, True), (1.5, False), (None, False)])
+def test_the_best_is_marked_where_the_intervals_support_it(
+    half_width: float | None, is_best: bool, tmp_path: Path
+) -> None:
+    lines = {"mean": metrics(22.0, 9.0, half_width), "draw": metrics(19.0, 3.0, half_width)}
+    (table,) = tables_of(tmp_path, make_task_row("ddpm", lines, {"lmmse": metrics(20.0, 12.0, half_width)}))
+    assert (table.best.get("psnr") is table.lines[0]) == is_best  # 2 against sqrt(2) and 1.5 sqrt(2)
+    assert "fd_domain" not in table.best  # no intervals
+    assert ("**22.0 ± 1.0**" in task_formats.markdown([table])) == is_best
+
+
+def test_seeds_are_one_line(tmp_path: Path) -> None:
+    (table,) = tables_of(tmp_path, *(ddpm(seed=seed, psnr=22.0 + seed) for seed in range(3)))
+    assert len(table.lines[0].runs) == 3 and table.lines[0].value("psnr").value == 23.0
+    assert table.lines[0].value("psnr").over == "3 training seeds"
+    (table,) = tables_of(tmp_path, ddpm(seed=0), ddpm(seed=1, psnr=23.0))
+    assert table.lines[0].value("psnr").text == "22.00, 23.00" and "psnr" not in table.best
+
+
+def test_ranks_over_cases(tmp_path: Path) -> None:
+    vae = {"": metrics(25.0, 9.0)}
+    rows = [ddpm(), ddpm("sr4", psnr=21.0), make_task_row("vae", vae, FLOORS)]
+    (group,) = task_groups.groups(tables_of(tmp_path, *rows))
+    assert group.title == "Restoration" and [group.name(table) for table in group.tables] == ["denoise_0.1", "sr4"]
+    found = {each.line.label: (each.ranks, each.mean) for each in group.over_cases}
+    assert found["ddpm mean"] == ((2, 1), 1.5) and found["lmmse"] == ((3, 2), 2.5)
+    assert found["vae"] == ((1, None), None)  # not in every case
+    assert next(each.line.label for each in group.over_cases) == "ddpm mean"
+    (alone,) = task_groups.groups(tables_of(tmp_path, ddpm()))
+    assert alone.over_cases == []
+    other = ddpm(protocol={"id": "other", "table": "restoration", "case": "denoise_0.1"})
+    (group,) = task_groups.groups(tables_of(tmp_path, ddpm(), other))
+    assert [group.name(table) for table in group.tables] == ["denoise_0.1 other", "denoise_0.1 p-denoise_0.1"]
+
+
+def test_perception_and_distortion(tmp_path: Path) -> None:
+    (table,) = tables_of(tmp_path, ddpm())
+    plot = task_plots.perception(table)
+    at = {mark.line.label: (mark.x, mark.y) for mark in plot.marks}
+    assert at["ddpm mean"][0] > at["ddpm draw"][0] and at["ddpm mean"][1] < at["ddpm draw"][1]  # y points down
+    assert sorted(len(points.split()) for _, points in plot.joins) == [2, 2]  # ddpm; lmmse and its draw
+    assert {mark.colour for mark in plot.marks if not mark.line.is_floor} == {task_plots.colour("vae")}  # as in rows.py
+    (few,) = tables_of(tmp_path, make_task_row("ddpm", {"": {"psnr": make_record(1.0, **UP)}}, {}))
+    assert task_plots.perception(few) is None is task_plots.calibration(few)
+
+
+def test_calibration_has_its_targets(tmp_path: Path) -> None:
+    (table,) = tables_of(tmp_path, ddpm())
+    plot = task_plots.calibration(table)
+    at = {mark.line.label: mark for mark in plot.marks}
+    assert set(at) == {"ddpm mean", "lmmse"}
+    assert at["ddpm mean"].x < at["lmmse"].x < plot.rules[0] and at["ddpm mean"].y > plot.rules[1]
+    low, high = at["lmmse"].across
+    assert low < at["lmmse"].x < high and at["lmmse"].bar[0] > at["lmmse"].y > at["lmmse"].bar[1]
+
+
+@pytest.mark.parametrize("change", [{"protocol": {"id": "x"}}, {"protocol": {"id": "x", "case": "c"}}])
+def test_rows_of_another_form_are_named(change: dict[str, Any], tmp_path: Path) -> None:
+    run = write_rows(tmp_path, [make_row("ddpm")]) / "digits" / "ddpm" / "0"
+    for name, task in (("old", change), ("new", {})):
+        results.write_row(ddpm(**task), run / "evaluations" / name / "result.json")
+    rows, left_out = tasks.read_task_rows(tmp_path)
+    assert [row.folder.name for row in rows] == ["new"]
+    (text,) = left_out
+    assert "old/result.json is a row of a task in another form: score it again with scripts/task.py" in text
+
+
+def test_csv_has_every_line(tmp_path: Path) -> None:
+    found = list(csv.DictReader(io.StringIO(task_formats.comma_separated(tables_of(tmp_path, ddpm(), ddpm("sr4"))))))
+    assert len(found) == 2 * 5 and {row["task"] for row in found} == {"Denoising: denoise_0.1", "Denoising: sr4"}
+    mean = next(row for row in found if (row["method"], row["part"]) == ("ddpm", "mean"))
+    assert (mean["psnr"], mean["psnr_ci95"], mean["coverage"], mean["kind"]) == ("22.0", "0.5", "0.8", "heuristic")
+
+
+def test_the_page(tmp_path: Path) -> None:
+    run = write_rows(tmp_path, [make_row("ddpm")]) / "digits" / "ddpm" / "0"
+    for case in ("denoise_0.1", "sr4"):
+        folder = run / "evaluations" / case
+        results.write_row(ddpm(case), folder / "result.json")
+        images = torch.zeros(30, 1, 8, 8, dtype=torch.uint8)
+        save_samples(images, DataSpec((1, 8, 8), 256), folder / "restored.png", 10)
+    plain = make_tables([Run(make_row("ddpm"), run)])
+    html = page.render(plain, [], tasks=tasks.make_task_tables(tasks.find_task_rows(tmp_path)))
+    assert html.count('id="tasks"') == 1 and html.count("Ranks over the cases") == 1
+    assert html.count("<b>Perception and distortion</b>") == 2 == html.count("<b>Calibration</b>")
+    assert html.count("<li>original</li><li>observed</li><li>mmps</li>") == 2 == html.count('loading="lazy"')
+    assert 'title="an approximation that stays one, however long it runs">mmps, heuristic' in html
+    assert 'class="reference">\n<th scope="row">lmmse, draw' in html
+    without = page.render(plain, [])
+    assert "strip" not in without and 'id="tasks"' not in without  # not even its style
