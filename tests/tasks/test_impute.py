@@ -8,17 +8,19 @@ from genarena.data.table_set import TableSet
 from genarena.models.baseline.gaussian import Gaussian
 from genarena.spec import Batch, DataSpec
 from genarena.tasks.impute import Impute
-from genarena.tasks.imputing.completed import problem_of
-from genarena.tasks.imputing.rows import Standard
+from genarena.tasks.imputing.completed import problem_of, with_model
+from genarena.tasks.imputing.rows import Rows, Standard
+from genarena.tasks.linear.problem import Problem
+from genarena.tasks.posterior.base import Draws
 from genarena.tasks.posterior.closed_form import ClosedForm
 from genarena.tasks.posterior.one_step import OneStep
 from tests.tasks.world import World
 
 
-class Rows(TableSet):
+class Gaussians(TableSet):
     """1,000 training, 50 validation and 400 test rows of an AR(1) Gaussian, times `scale`; the target is their sum."""
 
-    name = "rows"
+    name = "gaussians"
     scale: float = 1.0
 
     def load(self) -> tuple[Split, Split, Split]:
@@ -29,13 +31,13 @@ class Rows(TableSet):
         return getattr(self, part).x.double().sum(1)
 
 
-def data(**options: object) -> Rows:
-    made = Rows(DataSpec((5,), missing=options.get("missing")), **options)
+def data(**options: object) -> Gaussians:
+    made = Gaussians(DataSpec((5,), missing=options.get("missing")), **options)
     made.setup()
     return made
 
 
-def gaussian(found: Rows) -> Gaussian:
+def gaussian(found: Gaussians) -> Gaussian:
     model = Gaussian(found.spec, shrinkage=1e-6)
     model.observe(Batch(found.train.x))
     return model
@@ -61,7 +63,7 @@ def test_the_true_model_is_calibrated_and_ranks_first(solved: dict) -> None:
             slack = {"gaussian_em": 0.98, "mice": 0.97}.get(name, 1.15)
             assert metrics["crps"]["value"] > slack * own["crps"], name
     assert own["coverage"] == pytest.approx(0.9, abs=0.03) and own["spread_skill"] == pytest.approx(1.0, abs=0.08)
-    assert floors["mean"]["rmse"]["value"] == pytest.approx(1.0, abs=0.07)
+    assert floors["mean"]["rmse"]["value"] == pytest.approx(1.0, abs=0.16)  # three standard errors of 300 and 400 rows
     assert floors["hot_deck"]["rmse_draw"]["value"] == pytest.approx(2**0.5, abs=0.1)
     assert floors["complete rows"]["downstream_linear"]["value"] > 0.999  # the target is a sum of columns
     assert floors["mean"]["downstream_linear"]["value"] < own["downstream_linear"] < 0.999
@@ -101,6 +103,24 @@ def test_a_sampler_that_needs_noise_gets_a_little() -> None:
     assert problem_of(Noisy(), model, test, standard, 0, 2).sigma == pytest.approx(1e-3, rel=0.1)
     with pytest.raises(ValueError, match="algorithm=one_step: removes noise only"):
         problem_of(OneStep(), model, test, standard, 0, 2)
+
+
+def test_what_diverged_is_counted_and_filled_by_the_mean() -> None:
+    class Diverging(ClosedForm):
+        def draw(self, model: object, problem: Problem) -> Draws:
+            x = super().draw(model, problem).x
+            x[0], x[7] = torch.nan, 1e9  # of rows 0 and 3
+            return Draws(x)
+
+    found = data()
+    _, test, standard = Impute(column="complete").inputs(found)
+    rows = Rows(test.x[:9], torch.ones(9, 5, dtype=torch.bool).scatter(1, torch.zeros(9, 1, dtype=torch.long), False))
+    made = with_model(Diverging(), gaussian(found), rows, standard, 0, 2)
+    assert made.failures == 2 and made.fill.isfinite().all()
+    assert (
+        made.draws[0, 0, 1:].abs().max() == 0 == made.draws[1, 3, 1:].abs().max()
+        and made.draws[1, 0, 1:].abs().min() > 0
+    )
 
 
 def test_columns_without_spread_are_not_scored() -> None:

@@ -16,14 +16,15 @@ from genarena.tasks.noise import Noise
 from genarena.tasks.posterior.base import PosteriorSampler
 
 LANES = 1024  # at once
+LARGEST = 1e3  # standard deviations of a column: beyond it a draw has diverged
 SIGMA = 1e-3  # standard deviations of a column: the noise that is assumed where an algorithm cannot have none
 
 
 @dataclass(frozen=True)
 class Completed:
     """Standardised rows. fill: (N, D), the estimate: the mean of the draws, or what a method gives. draws: (K, N, D), or None.
-    Both are the data where it is observed; what was not finite is the mean of its column.
-    failures: rows of which a draw was not finite. seconds: in all. facts: JSON-able."""
+    Both are the data where it is observed; what was not finite, or beyond `LARGEST`, is the mean of its column.
+    failures: rows of which a draw was so. seconds: in all. facts: JSON-able."""
 
     fill: Tensor
     draws: Tensor | None
@@ -93,7 +94,8 @@ def _completed(
     fill: Tensor | None = None,
 ) -> Completed:
     """drawn: (K, N, D), standardised."""
-    broken = (~drawn.isfinite() & rows.hidden).any(0).any(1)
-    drawn = torch.where(rows.hidden, drawn.where(drawn.isfinite(), 0.0), standard(rows.x))
+    sound = drawn.abs() <= LARGEST  # not of NaN
+    broken = (~sound & rows.hidden).any(0).any(1)
+    drawn = torch.where(rows.hidden, drawn.where(sound, 0.0), standard(rows.x))
     fill = drawn.mean(0) if fill is None else torch.where(rows.hidden, fill, drawn[0])
     return Completed(fill, drawn if has_draws else None, int(broken.sum()), seconds, facts)
