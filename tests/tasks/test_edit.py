@@ -15,7 +15,7 @@ def test_rows_of_an_edit() -> None:
     model, task = Pixels(data.spec), Edit(attribute=["thickness"], num_train=400, num_images=70)
     outcome = task.solve(model, task.algorithm_for(model), data, "thickness")
     assert list(outcome.lines) == ["mean difference", "LDA", "logistic"]
-    assert list(outcome.floors) == ["pixels", "principal components", "nearest image", "real images"]
+    assert list(outcome.floors) == ["pixels", "principal components", "nearest image", "unedited", "real images"]
     for line in (outcome.lines["mean difference"], outcome.floors["pixels"]):
         assert line.metrics["target"]["value"] > 1.0 and line.metrics["monotonicity"]["value"] > 0.95
         assert line.metrics["round_trip"]["value"] == pytest.approx(0.0, abs=1e-6)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split, seeded_generator
+from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.models.baseline.gaussian import LARGEST_FULL, Gaussian
 from genarena.options.values import Count, Seed
@@ -86,7 +87,7 @@ class Augment(Task):
 
     def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
         return {
-            "classifier": "a domain classifier, AdamW, one cycle, last weights",
+            "classifier": f"domain classifier {recipe_hash()}, AdamW, one cycle, last weights",
             "lr": [classifying.LR, classifying.WEIGHT_DECAY],
             "mixup": classifying.MIXUP,
             "shift": classifying.SHIFT,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
+from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Seed
 from genarena.spec import DataSpec
@@ -77,7 +78,8 @@ class Edit(Task):
         return {key: value for key, value in asdict(self).items() if key not in ("algorithm", "attribute")}
 
     def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
-        return {"strengths": list(STRENGTHS), "scored": edited.SCORED, "components": COMPONENTS}
+        found = {"strengths": list(STRENGTHS), "scored": edited.SCORED, "components": COMPONENTS}
+        return found | {"classifiers": recipe_hash()}
 
     def solve(self, model: GenerativeModel, algorithm: Coder, data: ArenaDataModule, case: str) -> Outcome:
         domain = Domain(data)
@@ -99,6 +101,7 @@ class Edit(Task):
         judge = Judge(data, domain, case, test.unit)
         lines = {name: judge.line(edit) for name, edit in moved.items()}
         floors = {name: judge.line(edit) for name, edit in others.items()}
+        floors["unedited"] = Line({"fd_domain": domain.distance(domain.features(test.unit))})
         floors["real images"] = Line({"fd_domain": domain.distance(domain.features(train.unit[: len(test.unit)]))})
         pictures = {}
         for name, edit in (moved | others).items():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
+from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Seed
 from genarena.spec import DataSpec
@@ -48,7 +49,7 @@ class Interpolate(Task):
             raise ValueError(f"num_pairs={self.num_pairs}: expected at least 2")
 
     def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
-        return {"epsilon": paths.EPSILON, "places": paths.PLACES}
+        return {"epsilon": paths.EPSILON, "places": paths.PLACES, "classifiers": recipe_hash()}
 
     def solve(self, model: GenerativeModel, algorithm: Coder, data: ArenaDataModule, case: str) -> Outcome:
         codes, domain = algorithm.codes(model), Domain(data)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
+from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Folder, Seed
 from genarena.spec import DataSpec
@@ -76,7 +77,7 @@ class Sdedit(Task):
         return own | ({"picture": guides.digest(self.guide)} if self.guide else {})
 
     def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
-        return {"block": guides.BLOCK}
+        return {"block": guides.BLOCK, "fewest": FEWEST, "classifiers": recipe_hash()}
 
     def solve(self, model: GenerativeModel, algorithm: Noising, data: ArenaDataModule, case: str) -> Outcome:
         domain, given = Domain(data), self._guided(model, data, case)
