@@ -31,21 +31,23 @@ def test_rows_of_an_edit() -> None:
 def test_an_edit_that_does_nothing_and_one_that_only_shifts() -> None:
     data = digits()
     judge = Judge(data, Domain(data), "slant", some(data, "test", 80).unit)
-    idle = judge.line(lambda x, strength: x).metrics
+    idle = judge.line(lambda num, strength: judge.x[:num]).metrics
     assert idle["target"]["value"] == idle["leak"]["value"] == idle["moved"]["value"] == 0.0
     assert idle["class_kept"]["value"] == 1.0 and idle["monotonicity"]["value"] == 0.0
-    rolled = judge.line(lambda x, strength: x.roll(round(strength) % 8, -2)).metrics  # up and down: no change of width
+    rolled = judge.line(
+        lambda num, strength: judge.x[:num].roll(round(strength) % 8, -2)
+    ).metrics  # up and down: no change of width
     assert rolled["moved"]["value"] > 0.3 and rolled["class_kept"]["value"] < 0.9
 
 
 def test_a_full_blend_is_the_nearest_image() -> None:
     data = digits()
     train, x = some(data, "train", 100).unit, some(data, "test", 20).unit
-    edit = blender(train[:50], train[50:])
+    edit = blender(x, train[:50], train[50:])
     for strength, among in ((3.0, train[:50]), (-3.0, train[50:])):
         distances = torch.cdist(x.flatten(1), among.flatten(1))
-        assert torch.allclose(edit(x, strength), among[distances.argmin(1)], atol=1e-6)
-    assert torch.equal(edit(x, 0.0), x)
+        assert torch.allclose(edit(20, strength), among[distances.argmin(1)], atol=1e-6)
+    assert torch.equal(edit(20, 0.0), x)
 
 
 def test_rank_correlations() -> None:

@@ -87,17 +87,18 @@ class Edit(Task):
         has = attributes.present(case, data, train, "train")
         if min(int(has.sum()), int((~has).sum())) < 2:
             raise ValueError(f"attribute={case}: {int(has.sum())} of {len(has)} training images have it")
-        codes = standardised(algorithm.codes(model), train.unit)
-        ways = self._directions(codes.encode(train.unit), data, train, has)
-        moved = {name: mover(codes, *way) for name, way in ways.items()}
+        codes, learned_from = standardised(algorithm.codes(model), train.unit)
+        z = codes.encode(test.unit)
+        ways = self._directions(learned_from, data, train, has)
+        moved = {name: mover(codes, z, *way) for name, way in ways.items()}
         plain = {"pixels": pixels(data.spec.shape)}
         plain["principal components"] = principal_components(train.unit, min(COMPONENTS, data.spec.num_dims // 4))
         others: dict[str, Editor] = {}
         for name, space in plain.items():
-            z = space.encode(train.unit)
-            direction = mean_difference(z, has)
-            others[name] = mover(space, direction, (z.double() @ direction).std())
-        others["nearest image"] = blender(train.unit[has], train.unit[~has])
+            learned = space.encode(train.unit)
+            direction = mean_difference(learned, has)
+            others[name] = mover(space, space.encode(test.unit), direction, (learned.double() @ direction).std())
+        others["nearest image"] = blender(test.unit, train.unit[has], train.unit[~has])
         judge = Judge(data, domain, case, test.unit)
         lines = {name: judge.line(edit) for name, edit in moved.items()}
         floors = {name: judge.line(edit) for name, edit in others.items()}
@@ -105,7 +106,7 @@ class Edit(Task):
         floors["real images"] = Line({"fd_domain": domain.distance(domain.features(train.unit[: len(test.unit)]))})
         pictures = {}
         for name, edit in (moved | others).items():
-            pictures |= strips(name, edit, test.unit, judge)
+            pictures |= strips(name, edit, judge)
         facts = {"nfe": list(codes.nfe), "train": len(has), "with_attribute": int(has.sum()), **domain.facts}
         shown = (f"{SHOWN} images, from strength {STRENGTHS[0]:g} to {STRENGTHS[-1]:g}",)
         return Outcome(lines, floors, len(test.unit), facts, pictures, shown)
@@ -125,30 +126,30 @@ class Edit(Task):
         return found
 
 
-def mover(codes: Codes, direction: Tensor, spread: Tensor) -> Editor:
-    """Moves codes by strength x `spread` along a direction (D,)."""
+def mover(codes: Codes, z: Tensor, direction: Tensor, spread: Tensor) -> Editor:
+    """Moves the codes z (N, D) of the test images by strength x `spread` along a direction (D,)."""
 
-    def edit(x: Tensor, strength: float) -> Tensor:
-        return codes.decode(codes.encode(x) + (strength * spread * direction).float())
+    def edit(num: int, strength: float) -> Tensor:
+        return codes.decode(z[:num] + (strength * spread * direction).float())
 
     return edit
 
 
-def blender(having: Tensor, lacking: Tensor) -> Editor:
-    """Blends with the nearest training image that has the attribute, or for negative strengths lacks it."""
+def blender(x: Tensor, having: Tensor, lacking: Tensor) -> Editor:
+    """Blends test images with the nearest training image that has the attribute, or for negative strengths lacks it."""
 
-    def edit(x: Tensor, strength: float) -> Tensor:
+    def edit(num: int, strength: float) -> Tensor:
         among = having if strength > 0 else lacking
-        return torch.lerp(x, among[nearest(x, among)], abs(strength) / STRENGTHS[-1])
+        return torch.lerp(x[:num], among[nearest(x[:num], among)], abs(strength) / STRENGTHS[-1])
 
     return edit
 
 
-def strips(name: str, edit: Editor, x: Tensor, judge: Judge) -> dict[str, Tensor]:
+def strips(name: str, edit: Editor, judge: Judge) -> dict[str, Tensor]:
     """A strip of a few images under all strengths, and a moving picture of more, forth and back."""
     low, high = STRENGTHS[0], STRENGTHS[-1]
     strengths = [low + (high - low) * k / (COLUMNS - 1) for k in range(COLUMNS)]
-    frames = torch.stack([picture(judge.rounded(edit(x[:COLUMNS], strength))) for strength in strengths])
+    frames = torch.stack([picture(judge.rounded(edit(COLUMNS, strength))) for strength in strengths])
     name = name.replace(" ", "_")
     moving = torch.cat([frames, frames[1:-1].flip(0)])
     return {f"{name}.png": frames[:, :SHOWN].transpose(0, 1).flatten(0, 1), f"{name}.gif": moving}

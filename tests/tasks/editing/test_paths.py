@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from genarena.tasks.editing.codes import pixels, principal_components
+from genarena.tasks.editing.codes import pixels, principal_components, standardised
 from genarena.tasks.editing.paths import PLACES, lerp, slerp, speeds
 
 
@@ -53,5 +53,9 @@ def test_principal_components_keep_what_they_can() -> None:
     lost = (fewer.decode(fewer.encode(train)) - train).flatten(1).square().sum(1).mean().item()
     values = torch.linalg.eigvalsh(torch.cov(train.flatten(1).double().T))
     assert lost == pytest.approx(values[-3:-1].sum().item(), rel=0.01)  # the variance of the other two
+    scaled, z = standardised(fewer, 2.0 * train + 1.0)
+    assert torch.allclose(z.std(0), torch.ones(1), atol=1e-4) and z.mean(0).abs().max() < 1e-4
+    assert torch.allclose(scaled.encode(2.0 * train + 1.0), z)
+    assert torch.allclose(scaled.decode(z), fewer.decode(fewer.encode(2.0 * train + 1.0)), atol=1e-4)
     plain = pixels((1, 4, 4))
     assert torch.equal(plain.decode(plain.encode(train)), train) and not math.isnan(lost)

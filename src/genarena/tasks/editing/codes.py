@@ -119,16 +119,20 @@ def chunked(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return applied
 
 
-def standardised(codes: Codes, train: Tensor) -> Codes:
-    """The codes with the mean and the variance of those of training images (N, *shape) taken out, number by number.
+def standardised(codes: Codes, train: Tensor) -> tuple[Codes, Tensor]:
+    """The codes with the mean and the variance of those of training images (M, *shape) taken out, number by number; and the
+    codes (M, D) of these images.
 
     Directions then do not depend on the scale of a code, and a number that the model does not use is not moved.
     """
-    z = codes.encode(train).double()
-    mean, scale = z.mean(0).float(), z.std(0).clamp_min(1e-6).float()
-    return replace(
-        codes, encode=lambda x: (codes.encode(x) - mean) / scale, decode=lambda z: codes.decode(mean + z * scale)
+    z = codes.encode(train)
+    mean, scale = z.double().mean(0).float(), z.double().std(0).clamp_min(1e-6).float()
+    own = replace(
+        codes,
+        encode=lambda x: (codes.encode(x) - mean) / scale,
+        decode=lambda code: codes.decode(mean + code * scale),
     )
+    return own, (z - mean) / scale
 
 
 # -- floors ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from genarena.tasks.editing.domain import Domain
 from genarena.tasks.editing.images import rmse
 from genarena.tasks.editing.records import missing, record
 
-Edit = Callable[[Tensor, float], Tensor]  # images (N, C, H, W) and a strength to images
+Edit = Callable[[int, float], Tensor]  # the first n test images under a strength, (n, C, H, W)
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # standard deviations of the codes along the direction
 SCORED = 2.0  # the strength at which changes are scored
 
@@ -32,7 +32,7 @@ class Judge:
 
     def line(self, edit: Edit) -> Line:
         """Changes at the strength `SCORED` from the unedited image of the method, in standard deviations of test images."""
-        made = {strength: self.rounded(edit(self.x, strength)) for strength in STRENGTHS}
+        made = {strength: self.rounded(edit(len(self.x), strength)) for strength in STRENGTHS}
         seen = {strength: self.domain.features(image) for strength, image in made.items()}
         found = {strength: self._scores(made[strength], seen[strength]) for strength in STRENGTHS}
         change = {name: (found[SCORED][name] - found[0.0][name]) / self._spread()[name] for name in found[0.0]}
