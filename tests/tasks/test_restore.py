@@ -3,6 +3,7 @@
 import pytest
 
 from genarena.spec import DataSpec
+from genarena.tasks import task_run
 from genarena.tasks.denoise import Denoise
 from genarena.tasks.inpaint import Inpaint
 from genarena.tasks.linear import degradations
@@ -40,19 +41,15 @@ def test_all_degradations_that_fit_or_those_asked_for() -> None:
         Restore(degradations=["colorize"]).check(GREY)
 
 
-def test_the_algorithm_takes_all_cases_and_is_named_where_it_does_not() -> None:
-    world = World((1, 8, 8), "ar1")
-    assert Restore().algorithm_for(world).name == "closed_form"
-    one_step = Restore(degradations=["sr2", "denoise_0.1"], algorithm=OneStep())
-    said = "algorithm=one_step: sr2: removes noise only: .*; of the degradations it takes denoise_0.1"
-    with pytest.raises(ValueError, match=said):
-        one_step.algorithm_for(world)
-    assert Restore(degradations=["denoise_0.1"], algorithm=OneStep()).algorithm_for(world).name == "one_step"
-
-
-def test_without_a_choice_an_algorithm_that_takes_all_cases_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_case_has_its_algorithm_and_those_without_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     picky, other = Restoration.algorithms[:2]
     monkeypatch.setattr(picky, "refusal", lambda self, operator, sigma: "" if operator.known.all() else "needs a mask")
-    world = World((1, 8, 8), "ar1")
-    assert Restore(degradations=["denoise_0.1"]).algorithm_for(world).name == picky.name
-    assert Restore(degradations=["denoise_0.1", "sr2"]).algorithm_for(world).name == other.name
+    world, task = World((1, 8, 8), "ar1"), Restore(degradations=["denoise_0.1", "sr2"])
+    found, left_out = task_run._algorithms(task, world)
+    assert {case: each.name for case, each in found.items()} == {"denoise_0.1": picky.name, "sr2": other.name}
+    assert left_out == {}
+    chosen, left_out = task_run._algorithms(Restore(degradations=["sr2", "denoise_0.1"], algorithm=OneStep()), world)
+    assert list(chosen) == ["denoise_0.1"]
+    assert list(left_out) == ["sr2"] and left_out["sr2"].startswith("algorithm=one_step: sr2: removes noise only")
+    with pytest.raises(ValueError, match="algorithm=one_step: sr2: removes noise only"):
+        task_run._algorithms(Restore(degradations=["sr2"], algorithm=OneStep()), world)

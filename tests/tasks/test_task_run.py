@@ -204,7 +204,7 @@ def test_what_is_there_is_not_computed_again(
     capsys.readouterr()
     program(monkeypatch, *line, "sigma=0.4,0.5")  # one of the two is there
     said = capsys.readouterr().out
-    assert said.count("there already: gaussian, Denoising: denoise_0.4, closed_form") == 1
+    assert said.count("there already: gaussian, Restoration: denoise_0.4, closed_form") == 1
     assert said.count("row: ") == 1 and len(list(tmp_path.glob("*/result.json"))) == 2
     assert path.stat().st_mtime_ns == written
     row = results.read_row(path)

@@ -62,6 +62,8 @@ class Wanted:
 
         for node in self.nodes:
             asked, folder = task_run.opened(run, node), self.place.of(run)
+            for reason in asked.left_out.values():
+                print(f"left out: {run}: {reason}", flush=True)
             there = {case: None if self.again else asked.there(case, folder) for case in asked.cases}
             for path in filter(None, there.values()):
                 yield Case(results.read_row(path), path, False)

@@ -70,7 +70,7 @@ class Augment(Task):
         if spec.num_classes is None:
             raise ValueError("needs images with labels, and the data of this run has none")
 
-    def algorithm_for(self, model: GenerativeModel) -> LabelledSamples:
+    def algorithm_for(self, model: GenerativeModel, case: str = "") -> LabelledSamples:
         """`conditional` for a model of p(x | label), else `pseudo`."""
         knows = model.spec.condition is not None and model.spec.condition.kind == "label"
         found = self.algorithm or (Conditional() if knows else Pseudo())

@@ -126,7 +126,7 @@ class Task(ABC):
         given replace them. They decide nothing about models that are there already."""
         return ()
 
-    def algorithm_for(self, model: GenerativeModel) -> Algorithm:
+    def algorithm_for(self, model: GenerativeModel, case: str = "") -> Algorithm:
         """The algorithm for a model. Raises ValueError if none fits, or the chosen one does not."""
         asked = self.algorithms if self.algorithm is None else (type(self.algorithm),)
         found = next((each for each in asked if isinstance(model, each.needs)), None)

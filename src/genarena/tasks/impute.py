@@ -21,8 +21,8 @@ from genarena.tasks.imputing.mean import Mean
 from genarena.tasks.imputing.mice import MICE
 from genarena.tasks.imputing.miss_forest import MissForest
 from genarena.tasks.imputing.rows import Rows, Standard, check, hidden_of, rows_of
+from genarena.tasks.posterior import every
 from genarena.tasks.posterior.base import PosteriorSampler
-from genarena.tasks.posterior.closed_form import ClosedForm
 
 Inputs = tuple[Rows, Rows, Standard]  # training rows, test rows
 
@@ -41,7 +41,7 @@ class Impute(Task):
     title = "Imputation"
     table = "imputation"
     kind = PosteriorSampler
-    algorithms: ClassVar = (ClosedForm,)
+    algorithms: ClassVar = every.OF_VECTORS
     floors: ClassVar[tuple[type[Imputer], ...]] = (Mean, HotDeck, KNN5, KNN10, ICE, MICE, MissForest, GaussianEM)
 
     mechanism: Literal["mcar", "mar", "mnar_self", "mnar_quantile", "not_miwae"] = "mcar"
@@ -63,6 +63,13 @@ class Impute(Task):
         """One: mechanism, rate, column."""
         rate = [f"{self.rate:g}"] if self.mechanism in mechanisms.WITH_RATE else []
         return ("-".join([self.mechanism, *rate, column_of(spec)]),)
+
+    def training_options(self) -> tuple[str, ...]:
+        """Training rows with the holes of the test rows, unless the rows are to be complete."""
+        if self.column == "complete":
+            return ()
+        rate = [f"data.missing_rate={self.rate:g}"] if self.mechanism in mechanisms.WITH_RATE else []
+        return (f"data.missing={self.mechanism}", f"data.missing_seed={self.seed}", *rate)
 
     def settings(self, case: str) -> dict[str, Any]:
         rate = self.rate if self.mechanism in mechanisms.WITH_RATE else None

@@ -74,13 +74,15 @@ class Restoration(Task):
             "domain_classifiers": recipe_hash(),
         }
 
-    def algorithm_for(self, model: GenerativeModel) -> PosteriorSampler:
-        """The first that fits the model and takes all cases. Raises ValueError, which names the case that it cannot take."""
+    def algorithm_for(self, model: GenerativeModel, case: str = "") -> PosteriorSampler:
+        """The first that fits the model, and takes the case, if one is named. Raises ValueError."""
         chosen = super().algorithm_for(model)
+        if not case:
+            return chosen
         fitting = [each() for each in self.algorithms if isinstance(model, each.needs)]
-        shape, degraded = model.spec.shape, [degradation(case) for case in self.cases(model.spec)]
-        problems = {each.name: (each.operator(shape, [b""], self.seed), each.sigma) for each in degraded}
-        return first_fitting([chosen] if self.algorithm else fitting, problems)
+        degraded = degradation(case)
+        operator = degraded.operator(model.spec.shape, [b""], self.seed)
+        return first_fitting([chosen] if self.algorithm else fitting, case, operator, degraded.sigma)
 
     def solve(self, model: GenerativeModel, algorithm: PosteriorSampler, data: ArenaDataModule, case: str) -> Outcome:
         spec, degraded = data.spec, degradation(case)

@@ -15,6 +15,7 @@ from genarena.errors import UserError
 from genarena.evaluation.pictures import save_frames, save_samples
 from genarena.evaluation.rescoring import load_data
 from genarena.files.atomic import replace_atomically
+from genarena.models.base import GenerativeModel
 from genarena.runs import evaluations, provenance, results, seals, stored_config
 from genarena.runs.folder import RunFolder
 from genarena.spec import DataSpec
@@ -33,25 +34,27 @@ class Solved:
 class Asked:
     """A task on a finished run, checked, before its weights are loaded.
 
-    row: of the run. weights: SHA-256 of the evaluated ones.
+    row: of the run. algorithms: of the cases. left_out: cases that the model cannot do, and why. weights: SHA-256 of the
+    evaluated ones.
     """
 
     name: str
     folder: RunFolder
     row: dict[str, Any]
     task: Task
-    algorithm: Algorithm
+    algorithms: Mapping[str, Algorithm]
+    left_out: Mapping[str, str]
     spec: DataSpec
     weights: str
 
     @property
     def cases(self) -> tuple[str, ...]:
-        return self.task.cases(self.spec)
+        return tuple(self.algorithms)
 
     def evaluation(self, case: str) -> str:
         """The name of the folder of a case: its table, and a digest of the rules, the algorithm and its options."""
-        found, options = rules(self.task, case, self.spec), plain(self.algorithm.options())
-        parts = [found["table"], case, digest([found, self.algorithm.name, options])]
+        found, algorithm = rules(self.task, case, self.spec), self.algorithms[case]
+        parts = [found["table"], case, digest([found, algorithm.name, plain(algorithm.options())])]
         return "-".join(filter(None, parts))
 
     def there(self, case: str, folder: Path) -> Path | None:
@@ -70,7 +73,7 @@ class Asked:
         data = load_data(self.folder.path, root)
         with told(self.name):
             for case in cases:
-                outcome = self.task.solve(model, self.algorithm, data, case)
+                outcome = self.task.solve(model, self.algorithms[case], data, case)
                 yield Solved(_row(self, case, outcome), outcome.pictures)
 
 
@@ -94,8 +97,21 @@ def opened(run: str | Path, node: Mapping[str, Any]) -> Asked:
         model = build(cfg["model"], "model")
     with told(name):
         task.check(model.spec)
-        algorithm = task.algorithm_for(model)
-    return Asked(name, folder, row, task, algorithm, model.spec, seals.digest(folder.chosen))
+        algorithms, left_out = _algorithms(task, model)
+    return Asked(name, folder, row, task, algorithms, left_out, model.spec, seals.digest(folder.chosen))
+
+
+def _algorithms(task: Task, model: GenerativeModel) -> tuple[dict[str, Algorithm], dict[str, str]]:
+    """Case to algorithm, and to the reason why there is none. Raises ValueError, with the first reason, if none has one."""
+    found, left_out = {}, {}
+    for case in task.cases(model.spec):
+        try:
+            found[case] = task.algorithm_for(model, case)
+        except ValueError as error:
+            left_out[case] = str(error)
+    if not found:
+        raise ValueError(next(iter(left_out.values()), "there is nothing to do"))
+    return found, left_out
 
 
 def solve(run: str | Path, node: Mapping[str, Any], root: str | None = None, device: str = "cpu") -> Iterator[Solved]:
@@ -143,7 +159,7 @@ def place_of(run: str | Path, row: Mapping[str, Any]) -> Path:
 
 
 def _row(asked: Asked, case: str, outcome: Outcome) -> dict[str, Any]:
-    row, algorithm = asked.row, asked.algorithm
+    row, algorithm = asked.row, asked.algorithms[case]
     of_model = {"name": algorithm.name, "exactness": algorithm.exactness, "paper": algorithm.paper}
     of_model |= {"options": plain(algorithm.options()), "facts": dict(outcome.facts)}
     facts = {

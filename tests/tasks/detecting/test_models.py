@@ -82,6 +82,9 @@ class Linear(Infers, torch.nn.Module):
         self.offset = torch.nn.Parameter(torch.full((2,), offset))
         self.unused = torch.nn.Parameter(torch.ones(3))
 
+    def prior(self, y: torch.Tensor | None, num: int) -> "Normal":
+        return Normal(torch.zeros(num, 2), torch.zeros(num, 2))
+
     def posterior(self, x: torch.Tensor, y: torch.Tensor | None = None) -> "Normal":
         return Normal(x / 1.01 + self.offset, torch.full_like(x, math.log(0.01 / 1.01)))
 

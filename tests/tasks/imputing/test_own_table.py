@@ -40,7 +40,11 @@ def only_run(folder: Path) -> Path:
 
 def program(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", [name, *arguments])
-    runpy.run_path(str(config.SOURCE / "scripts" / name), run_name="__main__")
+    try:
+        runpy.run_path(str(config.SOURCE / "scripts" / name), run_name="__main__")
+    except SystemExit as ended:
+        if ended.code:
+            raise
 
 
 def test_both_columns_have_tables_of_their_own(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,3 +132,5 @@ def test_the_solver_is_exact_after_as_many_iterations_as_dimensions_also_without
     assert torch.allclose(change, wanted, atol=1e-9)
     assert all(after <= before + 1e-12 for before, after in pairwise(norms))
     assert norms[2] > 1e-6 > norms[3]
+    single, _ = solved(lambda u: u @ a.float() @ v.T.float(), lambda x: x @ a.T.float(), 0.1, right.float(), 12)
+    assert torch.allclose(single.double(), wanted, atol=1e-4)  # more products than dimensions

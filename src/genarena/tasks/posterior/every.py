@@ -1,4 +1,8 @@
-"""The posterior samplers, in order of preference: the first that fits a model and takes the problem is used."""
+"""The posterior samplers, in order of preference: the first that fits a model and takes the problem is used.
+
+`OF_VECTORS` is the order for rows of tables with holes, measured without noise: a Gibbs sampler of a VAE then keeps what is
+known as it is.
+"""
 
 from genarena.tasks.posterior.ancestral import Ancestral
 from genarena.tasks.posterior.base import PosteriorSampler
@@ -21,6 +25,18 @@ from genarena.tasks.posterior.smc import SequentialMonteCarlo
 from genarena.tasks.posterior.split_gibbs import SplitGibbs
 from genarena.tasks.posterior.tmpd import TMPD
 
+OF_VECTORS: tuple[type[PosteriorSampler], ...] = (
+    ClosedForm,
+    MMPS,
+    MetropolisWithinGibbs,
+    SequentialMonteCarlo,
+    EllipticalSlice,
+    Langevin,
+    PseudoGibbs,
+    LatentOptimisation,
+    Ancestral,
+    Clamp,
+)
 ALGORITHMS: tuple[type[PosteriorSampler], ...] = (
     ClosedForm,
     MMPS,

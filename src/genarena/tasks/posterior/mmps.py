@@ -16,6 +16,8 @@ from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.denoiser import Prior
 from genarena.tasks.posterior.guided import AnySampler
 
+NEW = 1e-5  # the least share of a product that must be new, above the rounding of float32
+
 
 @dataclass(frozen=True)
 class MMPS(AnySampler):
@@ -49,17 +51,20 @@ def solved(
     """B v and r - (A B + noise I) v for the v of the Krylov space of `num` products that makes the latter smallest, lane by
     lane: GMRES, in the form of generalised conjugate residuals (Eisenstat, Elman & Schultz 1983, doi 10.1137/0720023).
 
+    A lane whose Krylov space does not grow any more has its solution, and stays.
     covariance: B = V A^T, of observations (N, ...). operator: A. right: r.
     """
     change, left, directions = 0.0, right, []
     for _ in range(num):
         moved = covariance(left)
         image = operator(moved) + noise * left
+        least = NEW * dot(image, image).sqrt()
         for earlier, its_move in directions:
             share = dot(image, earlier)
             image, moved = image - share * earlier, moved - share * its_move
-        scale = dot(image, image).sqrt().clamp_min(torch.finfo(right.dtype).tiny)
-        image, moved = image / scale, moved / scale
+        scale = dot(image, image).sqrt()
+        inverse = torch.where(scale > least, 1.0 / scale, 0.0)
+        image, moved = image * inverse, moved * inverse
         step = dot(left, image)
         change, left = change + step * moved, left - step * image
         directions.append((image, moved))

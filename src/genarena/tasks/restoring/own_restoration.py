@@ -35,7 +35,7 @@ def restored(
         raise UserError(f"{type(model).__name__} cannot restore pictures, which needs a model that {needs}")
     operator = seen.degraded.operator(model.spec.shape, [b""], seed)
     try:
-        algorithm = first_fitting(fitting, {seen.degraded.name: (operator, seen.degraded.sigma)})
+        algorithm = first_fitting(fitting, seen.degraded.name, operator, seen.degraded.sigma)
         lanes = 1 if algorithm.is_point else num_draws
         noise = Noise.of([(seed, "draw", seen.y.numpy().tobytes(), k) for k in range(lanes)])
         y = seen.y.expand(lanes, *seen.y.shape[1:])
