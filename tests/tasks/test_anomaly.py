@@ -1,11 +1,17 @@
 """The task on a Gaussian of digits: cases, lines beside floors, pictures; and what it refuses before any model is loaded."""
 
+from pathlib import Path
+
 import pytest
+import torch
 
 from genarena.data.digits import Digits
+from genarena.errors import UserError
 from genarena.models.baseline.gaussian import Gaussian
 from genarena.spec import Batch, DataSpec
+from genarena.tasks import task_run
 from genarena.tasks.anomaly import Anomaly
+from genarena.tasks.choosing import chosen
 from genarena.tasks.detecting.scores import Scores
 
 SPEC = DataSpec((1, 8, 8), 17, 10)
@@ -37,6 +43,16 @@ def test_settings_name_the_pair_and_no_other() -> None:
     assert one.settings("against_noise") == two.settings("against_noise") == {"against": "noise", "num_images": 5_000}
 
 
+def test_a_pair_is_checked_before_the_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = {"_target_": "genarena.spec.DataSpec", "shape": [1, 8, 8], "num_levels": 17}
+    monkeypatch.setattr(task_run.RunFolder, "open", lambda path: task_run.RunFolder(tmp_path))
+    monkeypatch.setattr(task_run.RunFolder, "rebuild", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(task_run.results, "read_row", lambda path: {"status": "ok"})
+    monkeypatch.setattr(task_run.stored_config, "load", lambda path: {"data": {"spec": spec}})
+    with pytest.raises(UserError, match=r"^task=anomaly: against=mnist: it has shape \(1, 28, 28\) and 256 levels"):
+        next(task_run.solve(tmp_path, chosen("anomaly", {"against": "mnist"})))
+
+
 def test_pairs_that_cannot_be_compared_are_refused() -> None:
     for against, said in (
         (["mnist"], r"against=mnist: it has shape \(1, 28, 28\) and 256 levels, and the data of this run \(1, 8, 8\)"),
@@ -48,3 +64,32 @@ def test_pairs_that_cannot_be_compared_are_refused() -> None:
         Anomaly(against=["noise", "noise"])
     with pytest.raises(ValueError, match="needs images of integer levels"):
         Anomaly().check(DataSpec((2,)))
+
+
+class ByLabel(Gaussian):
+    """A Gaussian per class."""
+
+    spec = DataSpec((1, 8, 8), 17, 10, condition="label")
+
+    def __init__(self, parts: list[Gaussian]) -> None:
+        super().__init__(SPEC)
+        self.spec, self.parts = ByLabel.spec, parts
+
+    def log_prob(self, x: torch.Tensor, y: torch.Tensor | None = None, num_samples: int = 1) -> torch.Tensor:
+        return self.parts[int(y[0])].log_prob(x)
+
+
+def test_one_class_is_the_mean_over_classes_for_floors_and_models_of_labels(digits: Digits) -> None:
+    task = Anomaly(against=["noise"], one_class=True, num_images=60)
+    assert task.cases(SPEC) == ("against_noise", "one_class")
+    parts = []
+    for label in range(10):
+        parts.append(Gaussian(SPEC))
+        parts[-1].observe(Batch(digits.train.x[digits.train.y == label]))
+    found = task.solve(ByLabel(parts).eval(), Scores(), digits, "one_class")
+    own, floor = (each.metrics["auroc"] for each in (found.lines["nll of the class"], found.floors["full gaussian"]))
+    assert own["value"] == pytest.approx(floor["value"], abs=1e-9) and own["value"] > 0.95
+    assert len(floor["of_classes"]) == 10 and floor["value"] == pytest.approx(sum(floor["of_classes"]) / 10)
+    assert found.floors["uniform random"].metrics["auroc"]["value"] == pytest.approx(0.5, abs=0.1)
+    with pytest.raises(ValueError, match="one_class=true: needs data with labels"):
+        Anomaly(against=["noise"], one_class=True).check(DataSpec((1, 8, 8), 17))

@@ -10,7 +10,7 @@ from genarena.models.base import GenerativeModel
 from genarena.options.values import Count
 from genarena.spec import DataSpec
 from genarena.tasks.base import Outcome, Task
-from genarena.tasks.detecting import floors, pictures, report, sets
+from genarena.tasks.detecting import floors, one_class, pictures, report, sets
 from genarena.tasks.detecting.floors import Floors
 from genarena.tasks.detecting.scores import NUM_VAL, Scores, judge_of
 
@@ -22,7 +22,7 @@ class Anomaly(Task):
     """Outside is positive, and a higher score is more anomalous. Both samples are test examples, equally many.
 
     against: data sets of `conf/data`, or transforms of test images: vflip, hflip, noise, constant. num_images: of each of the
-    two, at most. No example from outside takes part in any choice.
+    two, at most. No example from outside takes part in any choice. one_class: also each class against all others.
     """
 
     title = "Anomaly detection"
@@ -32,6 +32,7 @@ class Anomaly(Task):
 
     against: Sequence[str] = ("vflip", "hflip", "noise", "constant")
     num_images: Count = 5_000
+    one_class: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,9 +45,11 @@ class Anomaly(Task):
         super().check(spec)
         for name in self.against:
             sets.check(name, spec)
+        if self.one_class:
+            one_class.check(spec)
 
     def cases(self, spec: DataSpec) -> tuple[str, ...]:
-        return tuple(f"{CASE}{name}" for name in self.against)
+        return (*(f"{CASE}{name}" for name in self.against), *([one_class.CASE] if self.one_class else []))
 
     def settings(self, case: str) -> dict[str, Any]:
         return {"against": case.removeprefix(CASE), "num_images": self.num_images}
@@ -60,6 +63,8 @@ class Anomaly(Task):
         }
 
     def solve(self, model: GenerativeModel, algorithm: Scores, data: ArenaDataModule, case: str) -> Outcome:
+        if case == one_class.CASE:
+            return Outcome(*one_class.lines(judge_of(algorithm, model, data), data, self.num_images))
         other = case.removeprefix(CASE)
         inside, outside = sets.pair(data, other, self.num_images)
         judge, fitted = judge_of(algorithm, model, data), floors_of(data)
