@@ -88,7 +88,8 @@ def test_rows_pictures_and_the_table(runs_dir: Path, monkeypatch: pytest.MonkeyP
     values = [line.value("psnr").value for line in table.lines]
     assert values.pop() is None and table.lines[-1].name == "test images"  # an infinite PSNR
     assert values == sorted(values, reverse=True)
-    assert [table.columns[name] for name in ("chi2", "mse_ratio", "crps")] == ["chi2 → 1", "MSE ratio → 1.5", "CRPS ↓"]
+    columns = [table.columns[name] for name in ("chi2", "mse_ratio", "crps")]
+    assert [(each.title, each.target) for each in columns] == [("chi2", 1.0), ("MSE ratio", 1.5), ("CRPS", None)]
     found, broken = find_runs(runs_dir)
     assert broken == [] and not [run for run in found if "task" in run.row]  # not among the rows of samples
     html = page.render(make_tables(found), [], tasks=[table])

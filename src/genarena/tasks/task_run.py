@@ -148,7 +148,8 @@ def write(solved: Solved, folder: Path) -> Path:
     for name, images in solved.pictures.items():
         spec = DataSpec(tuple(images.shape[-3:]), 256)
         save = save_frames if name.endswith(".gif") else save_samples
-        replace_atomically(folder / name, lambda path, x=images, spec=spec, save=save: save(x, spec, path, COLUMNS))
+        columns = min(COLUMNS, images.shape[-4])
+        replace_atomically(folder / name, lambda path, x=images, s=spec, n=columns, save=save: save(x, s, path, n))
     results.write_row(dict(solved.row), folder / "result.json")
     return folder / "result.json"
 
