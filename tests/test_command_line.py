@@ -143,7 +143,7 @@ def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.M
         (
             "benchmark",
             "suit=digits",
-            "suit=digits: expected one of suite=..., preview=..., out=...; did you mean suite?",
+            "suit=digits: expected one of suite=..., preview=..., out=..., tasks=...; did you mean suite?",
         ),
         ("sweep_status", "sweep=", "sweep=: expected a value"),
         ("reproduce", "name=vae_mnist", "name=vae_mnist: there is no such experiment"),

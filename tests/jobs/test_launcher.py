@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -184,9 +185,8 @@ def test_two_slots_work_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "(here / f'seed{sys.argv[1][-1]}').write_text(os.environ['GENARENA_CORES'])\n"
         "while len(list(here.glob('seed?'))) < 2: time.sleep(0.05)\n"
     )
-    monkeypatch.setattr(local_jobs, "TRAIN", script)
     monkeypatch.setattr(threads, "cores", lambda: 6)
-    queue = Queue([seeded(tmp_path, seed) for seed in range(2)])
+    queue = Queue([replace(seeded(tmp_path, seed), script=script) for seed in range(2)])
     launcher.work(queue, Processes(2))
     assert [outcome.exit_code for outcome in queue.outcomes] == [0, 0]
     assert [(tmp_path / f"seed{seed}").read_text() for seed in range(2)] == ["3", "3"]

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from genarena import config
-from genarena.jobs import fork_server, local_jobs, warm
+from genarena.jobs import fork_server, warm
 from genarena.jobs.job import Job, job_of
 from genarena.jobs.local_jobs import Processes, ProcessHandle
 from genarena.jobs.warm import WarmHandle
@@ -69,12 +69,12 @@ def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
 
 
 class Bench:
-    """Runs tasks of SCRIPT, each as a job of one slot."""
+    """Runs tasks of a script, `train.py` in its folder, each as a job of one slot."""
 
-    def __init__(self, folder: Path, processes: Processes) -> None:
+    def __init__(self, folder: Path, processes: Processes, script: Path | None = None) -> None:
         self.folder, self.processes, self.count = folder, processes, 0
         cfg = job_of(config.check(["model=made", "data=digits", f"runs_dir={folder}"])).cfg
-        self.jobs = [Job((), cfg | {"seed": seed}) for seed in range(40)]
+        self.jobs = [Job((), cfg | {"seed": seed}, script or folder / "train.py") for seed in range(40)]
 
     def start(self, task: str) -> WarmHandle | ProcessHandle:
         self.count += 1
@@ -98,11 +98,9 @@ class Bench:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("warm")
     (folder / "train.py").write_text(SCRIPT)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local_jobs, "TRAIN", folder / "train.py")
-        processes = Processes(1)
-        yield Bench(folder, processes)
-        processes.close()
+    processes = Processes(1)
+    yield Bench(folder, processes)
+    processes.close()
 
 
 def test_no_job_notices_another(bench: Bench) -> None:
@@ -177,7 +175,7 @@ def test_where_forking_is_not_safe_a_job_is_a_fresh_process(
     else:
         monkeypatch.setattr(fork_server, "__name__", "genarena.jobs.absent")
     processes = Processes(1)
-    other = Bench(bench.folder / why, processes)
+    other = Bench(bench.folder / why, processes, bench.folder / "train.py")
     assert other.run("code") == 7 and other.run("raise") == 1
     assert other.printed.endswith("RuntimeError: broken\n") and not processes.is_forking
     assert isinstance(other.start("code"), ProcessHandle)
@@ -212,8 +210,8 @@ import time
 from pathlib import Path
 from genarena.jobs import local_jobs
 from tests.jobs.test_warm import Bench
-local_jobs.TRAIN = Path({str(bench.folder / "train.py")!r})
-handle = (bench := Bench(Path({str(bench.folder / "killed")!r}), local_jobs.Processes(1))).start("stay")
+script, folder = Path({str(bench.folder / "train.py")!r}), Path({str(bench.folder / "killed")!r})
+handle = (bench := Bench(folder, local_jobs.Processes(1), script)).start("stay")
 while handle.poll() is None: time.sleep(0.02)
 """
     launcher = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])

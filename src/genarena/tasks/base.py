@@ -131,7 +131,11 @@ class Task(ABC):
         asked = self.algorithms if self.algorithm is None else (type(self.algorithm),)
         found = next((each for each in asked if isinstance(model, each.needs)), None)
         if found is None:
-            classes = [part for each in asked for part in get_args(each.needs) or (each.needs,)]
-            needs = " or ".join(dict.fromkeys(each.__name__ for each in classes))
-            raise ValueError(f"{type(model).__name__} cannot do this task, which needs a model that {needs}")
+            raise ValueError(f"{type(model).__name__} cannot do this task, which needs a model that {needs_of(asked)}")
         return self.algorithm or found()
+
+
+def needs_of(algorithms: Sequence[type[Algorithm]]) -> str:
+    """Names of the capabilities, one of which a model must have."""
+    classes = [part for each in algorithms for part in get_args(each.needs) or (each.needs,)]
+    return " or ".join(dict.fromkeys(each.__name__ for each in classes))

@@ -94,9 +94,9 @@ def opened(run: str | Path, node: Mapping[str, Any]) -> Asked:
         cfg = stored_config.load(folder.config)
         with told(name):
             task.examine(cfg["data"])
+            task.check(build(cfg["data"]["spec"], "data.spec"))
         model = build(cfg["model"], "model")
     with told(name):
-        task.check(model.spec)
         algorithms, left_out = _algorithms(task, model)
     return Asked(name, folder, row, task, algorithms, left_out, model.spec, seals.digest(folder.chosen))
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genarena.errors import UserError
 from genarena.models.base import GenerativeModel
+from genarena.tasks.base import needs_of
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.noise import Noise
 from genarena.tasks.posterior.base import PosteriorSampler
@@ -31,7 +32,7 @@ def restored(
     """keep: the pixels that the mask leaves stay as they are. Raises UserError if the model cannot do it."""
     fitting = [each() for each in Restoration.algorithms if isinstance(model, each.needs)]
     if not fitting:
-        needs = " or ".join(dict.fromkeys(each.needs.__name__ for each in Restoration.algorithms))
+        needs = needs_of(Restoration.algorithms)
         raise UserError(f"{type(model).__name__} cannot restore pictures, which needs a model that {needs}")
     operator = seen.degraded.operator(model.spec.shape, [b""], seed)
     try:
