@@ -92,7 +92,7 @@ class Together(Noise):
         return self.num
 
     def __getitem__(self, lanes: slice | Tensor) -> Noise:
-        raise NotImplementedError
+        raise TypeError("one generator serves all lanes: a part of them has no numbers of its own")
 
     def _drawn(self, draw: object, like: Tensor) -> Tensor:
         return draw(like.shape, generator=self.one, dtype=like.dtype)
