@@ -112,10 +112,21 @@ def able(jobs: Sequence[Job], nodes: Sequence[Node]) -> tuple[list[Job], list[Fa
     """The jobs whose models can do one of the tasks at least; and, once per model and task, why a model cannot."""
     fitting, refused = [], {}
     for job in jobs:
+        if reason := untrainable(job):
+            refused[job.cfg["choices"]["model"], reason] = None
+            continue
         reasons = [(node, refusal(job, node)) for node in nodes]
         refused |= {(job.cfg["choices"]["model"], said): None for _, said in reasons if said}
         fitting += [job] if not all(said for _, said in reasons) else []
     return fitting, [Failure(f"model={model}", said, 2) for model, said in refused]
+
+
+def untrainable(job: Job) -> str:
+    """Why the model of a job cannot be trained on rows with the holes of a task; "" if it can."""
+    from genarena.tasks import abilities
+
+    model, missing = job.cfg["model"], job.cfg["data"].get("missing")
+    return abilities.class_of(model, "model").refusal_of_holes(missing) if missing else ""
 
 
 def refusal(job: Job, node: Node) -> str:

@@ -105,6 +105,9 @@ def plan(suite: str, given: Sequence[str], lines: Sequence[str]) -> Plan:
         overrides = benchmark.command(suite, solving.with_options(given, options))
         made.overrides = made.overrides or overrides
         for job in jobs_of(overrides):
+            if reason := solving.untrainable(job):
+                refused[f"{job.cfg['choices']['model']}: {reason}"] = None
+                continue
             job = known.setdefault(fingerprint(job.cfg), job)
             made.tasks.setdefault(job, [])
             for each in group:
@@ -113,6 +116,8 @@ def plan(suite: str, given: Sequence[str], lines: Sequence[str]) -> Plan:
                 else:
                     made.tasks[job].append(each.words)
     made.refused = list(refused)
+    if lines and not made.tasks:
+        raise UserError("no model can be trained for these tasks: " + "; ".join(made.refused))
     return made
 
 

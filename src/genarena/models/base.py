@@ -53,10 +53,17 @@ class GenerativeModel(TrainedModule, ABC):
             raise ValueError(f"{type(self).__name__} does not model sound, and this data set has shape {spec.shape}")
         if spec.condition and not self.conditional:
             raise ValueError(f"data.condition={spec.condition.kind}: {type(self).__name__} cannot be conditional")
-        if spec.missing and not self.takes_missing:
-            raise ValueError(f"data.missing={spec.missing}: {type(self).__name__} needs every entry of x")
+        if reason := self.refusal_of_holes(spec.missing):
+            raise ValueError(reason)
         self.spec = spec
         self.conditioning: Conditioning | None = conditioning(spec.condition, condition_dropout)
+
+    @classmethod
+    def refusal_of_holes(cls, missing: str | None) -> str:
+        """Why the class cannot learn from rows whose entries are hidden by a mechanism; "" if it can, or there is none."""
+        return (
+            "" if cls.takes_missing or not missing else f"data.missing={missing}: {cls.__name__} needs every entry of x"
+        )
 
     def context(self, y: Tensor | None, num_examples: int) -> Tensor | None:
         """The condition as vectors (num_examples, F); None for an unconditional model, whatever y is.
