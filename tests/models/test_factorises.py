@@ -10,7 +10,8 @@ from genarena.distributions import PixelDistribution
 from genarena.models.autoregressive.image_gpt import ImageGPT
 from genarena.models.autoregressive.made import MADE
 from genarena.models.autoregressive.pixelcnn import PixelCNN
-from genarena.models.capabilities import Factorises, draw
+from genarena.models.capabilities import Factorises
+from genarena.models.keeping import draw
 from genarena.spec import DataSpec
 
 GREY, COLOUR = DataSpec((1, 2, 3), 2), DataSpec((2, 2, 2), 2)

@@ -11,7 +11,7 @@ from torch import Tensor
 from genarena.compression.range_coding import RangeCoder
 from genarena.models.autoregressive.image_gpt import ImageGPT
 from genarena.models.autoregressive.tokens import BlockTokens
-from genarena.models.capabilities import draw
+from genarena.models.keeping import draw
 from genarena.spec import DataSpec
 from tests.compression.tiny import QUIET, images
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from genarena.likelihood import to_space
 from genarena.models.gan.objectives import hinge_discriminator, hinge_generator
 from genarena.models.gan.sngan import SNGAN
 from genarena.nets.gan_resnet import GeneratorBlock, ResNetDiscriminator
@@ -142,3 +143,13 @@ def test_any_image_size_is_drawn_and_judged(shape: tuple[int, int, int]) -> None
     gan = SNGAN(DataSpec(shape, 256), generator_channels=2, discriminator_channels=2, latent_dim=4)
     fake = gan.generate(2)
     assert fake.shape == (2, *shape) and gan.discriminator(fake).shape == (2,)
+
+
+@pytest.mark.parametrize("condition", [None, Condition("label", 3)])
+def test_the_critic_is_what_training_compares(condition: Condition | None) -> None:
+    spec = DataSpec((1, 8, 8), 17, num_classes=3, condition=condition)
+    gan = SNGAN(spec, generator_channels=2, discriminator_channels=2, latent_dim=4).eval()
+    batch = Batch(torch.randint(17, (5, 1, 8, 8), dtype=torch.uint8), torch.arange(5) % 3 if condition else None)
+    value = gan.discriminate(to_space(batch.x, spec), batch.y)
+    assert value.shape == (5,) and value.std() > 0
+    torch.testing.assert_close(value.mean(), gan.discriminator_loss(batch)["real"])

@@ -19,11 +19,11 @@ from genarena.models.autoregressive.level_choice import TopP, cut, drawing, temp
 from genarena.models.autoregressive.made import MADE
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import draw
 from genarena.models.diffusion.samplers import DDIM
 from genarena.models.flow.maf import MAF
 from genarena.models.flow.nsf import NSF
 from genarena.models.flow.realnvp import RealNVP
+from genarena.models.keeping import draw
 from genarena.models.sampler import Temperature
 from genarena.models.vae.latent_variable import Mode
 from genarena.models.vae.vae import VAE

@@ -15,7 +15,8 @@ from torch import Tensor
 from genarena.compression.coder import TABLES, Coder, decoded, table
 from genarena.distributions import PixelDistribution
 from genarena.files.progress import Bars
-from genarena.models.capabilities import Choose, Factorises
+from genarena.models.capabilities import Factorises
+from genarena.models.keeping import Choose
 
 CHUNK = 512  # images traversed together; part of the file format
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genarena.distributions import PixelDistribution
 from genarena.likelihood import as_levels
-from genarena.models.keeping import Select, keeping
+from genarena.models.keeping import Choose, Select, keeping
 from genarena.spec import DataSpec
 
 
@@ -99,17 +99,16 @@ class Differentiates(ABC):
         """
 
 
-class Choose(Protocol):
-    def __call__(self, distribution: PixelDistribution, *, channel: int, row: int, column: int) -> Tensor:
-        """Values (N,) of one dimension; `distribution`, of that dimension, is conditional on the dimensions before it.
+class Discriminates(ABC):
+    """A critic, trained to be larger on data than on samples of the model."""
 
-        Vectors: `channel` is the dimension, row and column are 0.
+    @abstractmethod
+    def discriminate(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """f(x) (N,), differentiable in x (N, *shape), of the space of `likelihood.to_space`.
+
+        The optimum depends on the loss: log p_data(x) - log p_model(x) for the log loss (Goodfellow et al. 2014, arXiv
+        1406.2661, proposition 1), a potential up to a constant for Wasserstein's distance.
         """
-
-
-def draw(distribution: PixelDistribution, channel: int = 0, row: int = 0, column: int = 0) -> Tensor:
-    """A `Choose` that draws each value at random; (N,) floats, so that a NaN does not become a level."""
-    return distribution.draw().flatten()
 
 
 class Factorises(ABC):

@@ -1,12 +1,24 @@
-"""Examples of which a part is known, and lanes that change places, for models that go dimension by dimension."""
+"""For models that go dimension by dimension: how values are chosen or kept, and lanes that change places."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from genarena.distributions import PixelDistribution
+
+
+class Choose(Protocol):
+    def __call__(self, distribution: PixelDistribution, *, channel: int, row: int, column: int) -> Tensor:
+        """Values (N,) of one dimension; `distribution`, of that dimension, is conditional on the dimensions before it.
+
+        Vectors: `channel` is the dimension, row and column are 0.
+        """
+
+
+def draw(distribution: PixelDistribution, channel: int = 0, row: int = 0, column: int = 0) -> Tensor:
+    """A `Choose` that draws each value at random; (N,) floats, so that a NaN does not become a level."""
+    return distribution.draw().flatten()
 
 
 class Select(Protocol):
@@ -17,7 +29,7 @@ class Select(Protocol):
         """
 
 
-def keeping(choose: Callable[..., Tensor], keep: Tensor) -> Callable[..., Tensor]:
+def keeping(choose: Choose, keep: Tensor) -> Choose:
     """The values of `keep` (N, *shape) where it is not NaN, else those of `choose`, which is not asked if all are known."""
     places = keep if keep.dim() == 4 else keep[:, :, None, None]
 

@@ -9,17 +9,17 @@ from genarena.build import build
 from genarena.data.digits import Digits
 from genarena.likelihood import Likelihood, to_space
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Denoises, Differentiates, Emits, Infers
+from genarena.models.capabilities import Denoises, Differentiates, Discriminates, Emits, Infers
 from genarena.spec import DataSpec
 from genarena.statistics.detection import auroc
 from genarena.tasks.detecting.denoising import TIMES, DenoisingLoss, DenoisingReconstruction, ScoreNorm
-from genarena.tasks.detecting.dose import DoSE, LatentNorm, LogDet, log_kernel_density
+from genarena.tasks.detecting.dose import DoSE, DoSESVM, LatentNorm, LogDet, log_kernel_density
 from genarena.tasks.detecting.inference import KL, Reconstruction
 from genarena.tasks.detecting.regret import DRAWS, Regret, regret
 from genarena.tasks.detecting.score import Judge, Score
 from genarena.tasks.detecting.scores import Scores
 from genarena.tasks.detecting.sets import Examples, drawn
-from genarena.tasks.detecting.surface import Energy, Projection
+from genarena.tasks.detecting.surface import Discriminator, Energy, Projection
 from genarena.tasks.noise import Noise
 from tests.models.tiny import tiny
 
@@ -123,6 +123,20 @@ def test_kl_and_reconstruction_of_a_known_model() -> None:
     assert torch.allclose(Reconstruction()(judge, x), error.double(), rtol=1e-4)
 
 
+class Slope(Discriminates):
+    """A critic that is larger on the right."""
+
+    spec, device = DataSpec((3,)), torch.device("cpu")
+
+    def discriminate(self, x: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+        return x[:, 0]
+
+
+def test_what_the_critic_takes_for_data_is_less_anomalous() -> None:
+    x = Examples(torch.tensor([[0.5, 0.0, 0.0], [-2.0, 9.0, 0.0]]), Slope.spec)
+    assert Discriminator()(Judge(Slope(), x), x).tolist() == [-0.5, 2.0]
+
+
 class Plane(Emits):
     """x = (z_1, 2 z_2, 0): what lies off the plane cannot be made."""
 
@@ -146,6 +160,15 @@ def test_a_kernel_density_integrates_to_one_and_finds_the_density() -> None:
     assert (density.sum() * 0.01).item() == pytest.approx(1.0, abs=1e-3)
     assert torch.allclose(density, torch.exp(-0.5 * at**2) / (2 * math.pi) ** 0.5, atol=0.03)
     assert log_kernel_density(sample, torch.tensor([1e4], dtype=torch.float64)).isfinite().all()
+
+
+def test_a_machine_on_statistics_finds_what_lies_outside() -> None:
+    """Two statistics of N(0, I), the norm of the score and the loss: wide and narrow data are both unusual."""
+    judge = Judge(StandardNormal(), normals(300, 1.0, 0))
+    inside = DoSESVM()(judge, normals(100, 1.0, 3)).numpy()
+    for scale in (0.3, 3.0):
+        assert auroc(inside, DoSESVM()(judge, normals(50, scale, 4)).numpy()).value > 0.9
+    assert auroc(inside, DoSESVM()(judge, normals(100, 1.0, 5)).numpy()).value == pytest.approx(0.5, abs=0.12)
 
 
 @pytest.fixture(scope="module")

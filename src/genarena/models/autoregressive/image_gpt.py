@@ -18,8 +18,8 @@ from genarena.likelihood import Likelihood, as_levels, bits_per_dim
 from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.autoregressive.tokens import BlockTokens
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Choose, Factorises
-from genarena.models.keeping import Select, move
+from genarena.models.capabilities import Factorises
+from genarena.models.keeping import Choose, Select, move
 from genarena.models.sampler import Temperature
 from genarena.nets.attention import Backend
 from genarena.nets.conditioning import num_features

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from genarena.distributions import Categorical, PixelDistribution
-from genarena.models.capabilities import Choose, draw
+from genarena.models.keeping import Choose, draw
 from genarena.models.sampler import Sampler, Temperature
 from genarena.options.values import NonNegative, Share
 

@@ -19,8 +19,8 @@ from genarena.models.autoregressive.degrees import draw_degrees
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
 from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Choose, Factorises, draw
-from genarena.models.keeping import Select, move
+from genarena.models.capabilities import Factorises
+from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import linear, num_features
 from genarena.options.values import Count

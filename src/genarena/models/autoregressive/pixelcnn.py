@@ -23,8 +23,8 @@ from genarena.models.autoregressive.degrees import raster_degrees
 from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.autoregressive.row_cache import RowCache
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Choose, Factorises, draw
-from genarena.models.keeping import Select, move
+from genarena.models.capabilities import Factorises
+from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.nets.masked import GatedPixelStack

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood, from_space, nearest_level, to_space, to_unit
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Emits
+from genarena.models.capabilities import Discriminates, Emits
 from genarena.models.gan.augmentation import DiffAugment
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 from genarena.training.players import Player, joint
 
 
-class LatentGAN(GenerativeModel, Emits):
+class LatentGAN(GenerativeModel, Emits, Discriminates):
     """x = G(z), z ~ N(0, I): a subclass sets `generator` and `discriminator` and writes the two losses.
 
     `n_critic` discriminator steps are made per generator step. In each batch the discriminator is updated first, and the
@@ -88,6 +88,11 @@ class LatentGAN(GenerativeModel, Emits):
         """G(z) (N, C, H, W) in [-1, 1], before rounding; or vectors (N, D)."""
         context = self.context(y, len(z))
         return (self.generator(z) if context is None else self.generator(z, context)).float()
+
+    def discriminate(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """D(x) (N,): the logit, or the critic's value; without augmentation."""
+        context = self.context(y, len(x))
+        return (self.discriminator(x) if context is None else self.discriminator(x, context)).float().flatten()
 
     def judged(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """What the generator draws for one of its steps, with the conditions of the batch, and their context."""

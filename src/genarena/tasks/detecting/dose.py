@@ -1,7 +1,7 @@
 """Density of states: how usual are several statistics of an example together?
 
-Morningstar et al. 2021, arXiv 2006.09273 (DoSE, with kernel density estimates). Differs from the paper: fitted on validation
-examples, Scott's bandwidth for every statistic.
+Morningstar et al. 2021, arXiv 2006.09273: DoSE, with kernel density estimates or a one-class support vector machine. Differs
+from the paper: fitted on validation examples; Scott's bandwidth for every statistic; scikit-learn's defaults of the machine.
 """
 
 import math
@@ -80,6 +80,23 @@ class DoSE(Score):
 
     def facts(self, judge: Judge) -> Mapping[str, Any]:
         return {"statistics": [each.name for each in self.statistics(judge)], "validation_examples": len(judge.val)}
+
+
+class DoSESVM(DoSE):
+    """Minus the decision function of a one-class support vector machine on the statistics, each in standard deviations from its
+    mean over validation examples. Radial kernel of scikit-learn's default width, nu = 0.5."""
+
+    name = "dose_svm"
+
+    def __call__(self, judge: Judge, examples: Examples) -> Tensor:
+        from sklearn.svm import OneClassSVM
+
+        val, found = (
+            torch.stack([of(judge, some) for of in self.statistics(judge)], 1) for some in (judge.val, examples)
+        )
+        mean, scale = val.mean(0), val.std(0)
+        machine = OneClassSVM().fit(((val - mean) / scale).numpy())
+        return -torch.from_numpy(machine.decision_function(((found - mean) / scale).numpy()))
 
 
 def log_kernel_density(sample: Tensor, at: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ KINDS: tuple[type[Score], ...] = (
     likelihood.WAIC,
     likelihood.ClassMax,
     dose.DoSE,
+    dose.DoSESVM,
     inference.KL,
     inference.Reconstruction,
     regret.Regret,
@@ -32,6 +33,7 @@ KINDS: tuple[type[Score], ...] = (
     denoising.DenoisingReconstruction,
     denoising.ScoreNorm,
     surface.Energy,
+    surface.Discriminator,
     surface.Projection,
 )
 NUM_VAL = 1_000  # validation examples for statistics

@@ -1,4 +1,4 @@
-"""Scores of models without a likelihood: an energy, and the distance from what a generator can make."""
+"""Scores of models without a likelihood: an energy, a critic, and the distance from what a generator can make."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import Likelihood, to_space
-from genarena.models.capabilities import Differentiates, Emits
+from genarena.models.capabilities import Differentiates, Discriminates, Emits
 from genarena.tasks.detecting.score import Judge, Score
 from genarena.tasks.detecting.sets import Examples
 from genarena.tasks.noise import Noise
@@ -28,6 +28,19 @@ class Energy(Score):
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         model = judge.model
         return judge.per_example(self.name, examples, lambda x, _: -model.log_density(to_space(x, model.spec)))
+
+
+class Discriminator(Score):
+    """-f(x), f the critic that was trained against the generator: it knows what the generator got wrong, and no more."""
+
+    name = "discriminator"
+
+    def fits(self, judge: Judge) -> bool:
+        return isinstance(judge.model, Discriminates) and judge.model.spec.condition is None
+
+    def __call__(self, judge: Judge, examples: Examples) -> Tensor:
+        model = judge.model
+        return judge.per_example(self.name, examples, lambda x, _: -model.discriminate(to_space(x, model.spec)))
 
 
 class Projection(Score):
