@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genarena.nets.conditioning import Conditioning
+from genarena.nets.conditioning import Conditioning, mixture
 from genarena.spec import Condition, DataSpec, level_dtype
 
 LABEL, ATTRIBUTES = Condition("label", 3), Condition("attributes", 2)
@@ -20,6 +20,18 @@ def test_no_condition_is_an_entry_of_its_own_where_it_was_learned() -> None:
     assert labels(torch.tensor([1, 3]), 2).tolist() == [[0, 1, 0, 0], [0, 0, 0, 1]], "3 is the null label"
     assert attributes(None, 1).tolist() == [[0, 0, 1]]
     assert attributes(torch.tensor([[0, 1]]), 1).tolist() == [[-1, 1, 0]]
+
+
+def test_a_mixture_has_the_mean_of_the_vectors() -> None:
+    for condition, y in ((LABEL, torch.tensor([2, 0])), (ATTRIBUTES, torch.tensor([[1, 0], [0, 0]]))):
+        for dropout in (0.0, 0.1):
+            layer, ends = Conditioning(condition, dropout), mixture(condition, y)
+            layer.train()  # a mixture loses no condition
+            wanted = Conditioning(condition, dropout).eval()(y, 2)
+            assert torch.equal(layer(ends, 2), wanted)
+            assert torch.allclose(layer(ends.lerp(ends.flip(0), 0.25), 2), wanted.lerp(wanted.flip(0), 0.25))
+        with pytest.raises(ValueError, match="expected a mixture"):
+            layer(ends[:, :1], 2)
 
 
 @pytest.mark.parametrize("y", [None, torch.tensor([3, 0])])

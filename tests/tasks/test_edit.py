@@ -7,7 +7,7 @@ from genarena.tasks.edit import Edit, blender
 from genarena.tasks.editing.domain import Domain
 from genarena.tasks.editing.edited import Judge, spearman
 from genarena.tasks.editing.images import some
-from tests.tasks.editing.worlds import Pixels, digits
+from tests.tasks.editing.worlds import Pixels, Shifted, digits
 
 
 def test_rows_of_an_edit() -> None:
@@ -40,6 +40,21 @@ def test_an_edit_that_does_nothing_and_one_that_only_shifts() -> None:
     assert rolled["moved"]["value"] > 0.3 and rolled["class_kept"]["value"] < 0.9
 
 
+def test_a_model_with_labels_changes_the_class_by_its_condition() -> None:
+    data = digits()
+    model, task = Shifted(data), Edit(attribute=["class_3", "thickness"], num_train=400, num_images=70)
+    outcome = task.solve(model, task.algorithm_for(model), data, "class_3")
+    assert list(outcome.lines) == ["mean difference", "LDA", "logistic", "condition"]
+    changed = outcome.lines["condition"].metrics
+    assert changed["round_trip"]["value"] == pytest.approx(0.0, abs=0.02)  # images are rounded to levels
+    assert changed["target"]["value"] > 1.0 and changed["monotonicity"]["value"] > 0.5
+    test = some(data, "test", 70)
+    strip = outcome.pictures["condition.png"].unflatten(0, (5, 10))[:, -1].double() / 127.5 - 1.0
+    wanted = (test.unit[:5] + model.means[3] - model.means[test.y[:5]]).clamp(-1.0, 1.0)
+    assert torch.allclose(strip, wanted.double(), atol=0.07)  # half a level of 17
+    assert "condition" not in task.solve(model, task.algorithm_for(model), data, "thickness").lines
+
+
 def test_a_full_blend_is_the_nearest_image() -> None:
     data = digits()
     train, x = some(data, "train", 100).unit, some(data, "test", 20).unit
@@ -57,8 +72,8 @@ def test_rank_correlations() -> None:
 
 def test_wrong_options_are_refused() -> None:
     for options, said in (
-        ({"attribute": []}, "at least one name"),
-        ({"attribute": ["slant", "slant"]}, "different names"),
+        ({"attribute": []}, "at least one"),
+        ({"attribute": ["slant", "slant"]}, "different values"),
         ({"project": ["a", "b", "c"]}, "at most 2"),
         ({"attribute": ["slant"], "project": ["slant"]}, "other attributes"),
     ):

@@ -2,10 +2,11 @@
 
 import pytest
 
-from genarena.spec import DataSpec
+from genarena.spec import Condition, DataSpec
+from genarena.tasks.editing.images import some
 from genarena.tasks.interpolate import Interpolate
 from genarena.tasks.invert import Invert
-from tests.tasks.editing.worlds import Pixels, digits
+from tests.tasks.editing.worlds import Pixels, Shifted, digits
 
 
 def test_pixels_as_codes_are_the_pixel_blend() -> None:
@@ -44,6 +45,22 @@ def test_wrong_options_are_refused() -> None:
         with pytest.raises(ValueError, match="steps="):
             Invert(steps=steps)
     model = Pixels(DataSpec((1, 8, 8), 17, 10))
-    model.spec = DataSpec((1, 8, 8), 17, 10, condition="label")
-    with pytest.raises(ValueError, match="needs an unconditional model"):
-        Invert().algorithm_for(model).codes(model)
+    model.spec = DataSpec((1, 8, 8), 17, condition=Condition("caption", 9, (4,)))
+    with pytest.raises(ValueError, match="conditional on caption; expected label or attributes"):
+        Invert().solve(model, Invert().algorithm_for(model), digits(), "")
+
+
+def test_the_conditions_go_along_with_the_codes() -> None:
+    """Between two classes the mean moves too, so the straight way is the pixel blend, and every code has its way back."""
+    data = digits()
+    model, task = Shifted(data), Interpolate(num_pairs=60)
+    outcome = task.solve(model, task.algorithm_for(model), data, "")
+    own, blend = outcome.lines["lerp"].metrics, outcome.floors["pixel blend"].metrics
+    assert own["round_trip"]["value"] == pytest.approx(0.0, abs=1e-6)
+    for name in ("fd_domain", "confidence", "length"):
+        assert own[name]["value"] == pytest.approx(blend[name]["value"], rel=2e-3)
+    found = Invert(num_images=50).solve(model, task.algorithm_for(model), data, "").lines[""].metrics
+    assert found["round_trip"]["value"] == pytest.approx(0.0, abs=1e-6)
+    test = some(data, "test", 50)
+    within = (test.unit - model.means[test.y]).square().mean().item()
+    assert found["square"]["value"] == pytest.approx(within, rel=1e-4)

@@ -52,15 +52,14 @@ def test_a_picture_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="No such file"):
         Sdedit(guide=str(tmp_path / "none.png")).examine({"spec": {"shape": [1, 8, 8]}})
     model.spec = DataSpec((1, 8, 8), 17, 10, condition="label")
-    with pytest.raises(ValueError, match="without a condition"):
-        task._guided(model, data, "picture")
+    assert task._guided(model, data, "picture").y.tolist() == list(range(10))  # each label once
 
 
 def test_wrong_options_are_refused() -> None:
     for options, said in (
         ({"t0": [0.0]}, "above 0"),
         ({"t0": []}, "at least one"),
-        ({"guides": ["strokes"]}, "guides"),
+        ({"guides": ["stroke"]}, "guides"),
     ):
         with pytest.raises(ValueError, match=said):
             Sdedit(**options)

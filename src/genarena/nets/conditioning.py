@@ -3,9 +3,10 @@
     c = [ one-hot label, or attributes as -1 and 1 ; 1 where there is no condition ]
 
 A linear map of c without bias is an embedding of labels. Each network has its own map, so that its norm can be
-limited, or it can start at zero. The last entry exists only with `dropout` > 0: then training examples lose their
-condition with that probability, and the network learns p(x) beside p(x | y) (Ho & Salimans 2022, arXiv 2207.12598).
-Guidance of strength s combines the two outputs: s = 0 is unconditional, s = 1 conditional.
+limited, or it can start at zero. A condition between others is a mean of their vectors (`mixture`). The last entry exists
+only with `dropout` > 0: then training examples lose their condition with that probability, and the network learns p(x)
+beside p(x | y) (Ho & Salimans 2022, arXiv 2207.12598). Guidance of strength s combines the two outputs: s = 0 is
+unconditional, s = 1 conditional.
 """
 
 import torch
@@ -31,9 +32,11 @@ class Conditioning(nn.Module):
         self.out_features = num_features(condition, dropout)
 
     def forward(self, y: Tensor | None, num: int, device: torch.device | None = None) -> Tensor:
-        """y (N, ...), or None: no condition for all `num` examples. Raises ValueError if y does not fit, and for
-        no condition where the network has not learned it."""
+        """y (N, ...), or None: no condition for all `num` examples; or a mixture, as `mixture` gives it. Raises ValueError if y
+        does not fit, and for no condition where the network has not learned it."""
         condition = self.condition
+        if y is not None and y.is_floating_point():
+            return self._mixed(y, num)
         if y is None:
             self._require_null("y=None")
             y = condition.nulls(num, device)
@@ -53,12 +56,27 @@ class Conditioning(nn.Module):
         values = torch.where(null[:, None], 0.0, 2.0 * y.float() - 1.0)
         return torch.cat([values, null[:, None].float()], 1)[:, : self.out_features]
 
+    def _mixed(self, y: Tensor, num: int) -> Tensor:
+        if y.shape != (num, self.condition.size):
+            raise ValueError(f"y is {y.dtype} {tuple(y.shape)}: expected a mixture ({num}, {self.condition.size})")
+        vectors = y if self.condition.kind == "label" else 2.0 * y - 1.0
+        return F.pad(vectors.float(), (0, self.out_features - self.condition.size))
+
     def _require_null(self, what: str) -> None:
         if not self.dropout:
             raise ValueError(
                 f"{what}: this model is conditional on {self.condition.kind} and was trained without dropout of conditions, "
                 "so y is needed"
             )
+
+
+def mixture(condition: Condition, y: Tensor) -> Tensor:
+    """Conditions y (N, ...) as shares of the labels, or as attributes from 0 to 1: (N, size) floats, which can be averaged.
+
+    A model takes them in place of y: its vectors c are then averaged too (Brock, Donahue & Simonyan 2018, arXiv 1809.11096,
+    go from class to class so).
+    """
+    return F.one_hot(y, condition.size).float() if condition.kind == "label" else y.float()
 
 
 def num_features(condition: Condition | None, dropout: float = 0.0) -> int:

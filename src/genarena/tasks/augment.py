@@ -20,7 +20,7 @@ from genarena.data.batches import Split, seeded_generator
 from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.models.baseline.gaussian import LARGEST_FULL, Gaussian
-from genarena.options.values import Count, Seed
+from genarena.options.values import Count, Seed, Several
 from genarena.spec import Batch, DataSpec
 from genarena.tasks.augmenting import classifying, scores
 from genarena.tasks.augmenting.classifying import Budget, Change, Trained
@@ -47,7 +47,7 @@ class Augment(Task):
     label_fraction: Sequence[float] = (0.01, 0.1, 1.0)
     num_seeds: Count = 5
     steps: Count = 150
-    batch_size: Count = 64
+    batch_size: Several = 64
     num_synthetic: Count | None = None
     seed: Seed = 0
 
@@ -56,10 +56,7 @@ class Augment(Task):
         for share in self.label_fraction:
             if not 0.0 < share <= 1.0:
                 raise ValueError(f"label_fraction={share}: expected numbers above 0, at most 1")
-        if not self.label_fraction or len(set(self.label_fraction)) < len(self.label_fraction):
-            raise ValueError(f"label_fraction={list(self.label_fraction)}: expected different numbers, at least one")
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size={self.batch_size}: expected at least 2, one real and one synthetic image")
+        self.refuse_repeated("label_fraction")
         object.__setattr__(self, "label_fraction", tuple(sorted(map(float, self.label_fraction))))
 
     def cases(self, spec: DataSpec) -> tuple[str, ...]:

@@ -96,6 +96,12 @@ class Task(ABC):
             known = ", ".join(each.name for each in self.algorithms)
             raise ValueError(f"algorithm={self.algorithm.name}: does not solve this task; available: {known}")
 
+    def refuse_repeated(self, option: str, fewest: int = 1) -> None:
+        """Raise ValueError for an option that is a list with the same value twice, or with too few."""
+        values = list(getattr(self, option))
+        if len(values) < fewest or len(set(values)) < len(values):
+            raise ValueError(f"{option}={values}: expected different values{', at least one' * bool(fewest)}")
+
     def cases(self, spec: DataSpec) -> tuple[str, ...]:
         """What is solved one after the other, each with a row and a table of its own, e.g. degradations."""
         return ("",)

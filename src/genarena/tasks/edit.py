@@ -4,8 +4,9 @@ Does the attribute change, does anything else, and is it still the same image? A
 the model says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +18,7 @@ from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Seed
 from genarena.spec import DataSpec
 from genarena.tasks.base import COLUMNS, Line, Outcome, Task
-from genarena.tasks.editing import attributes, edited
+from genarena.tasks.editing import attributes, conditions, edited
 from genarena.tasks.editing.codes import (
     Autoencoder,
     Coder,
@@ -58,12 +59,8 @@ class Edit(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for option in ("attribute", "project"):
-            names = getattr(self, option)
-            if len(set(names)) < len(names):
-                raise ValueError(f"{option}={list(names)}: expected different names")
-        if not self.attribute:
-            raise ValueError("attribute=[]: expected at least one name")
+        self.refuse_repeated("attribute")
+        self.refuse_repeated("project", 0)
         if len(self.project) > MOST_PROJECTED or set(self.project) & set(self.attribute):
             raise ValueError(f"project={list(self.project)}: expected at most {MOST_PROJECTED} other attributes")
 
@@ -87,10 +84,13 @@ class Edit(Task):
         has = attributes.present(case, data, train, "train")
         if min(int(has.sum()), int((~has).sum())) < 2:
             raise ValueError(f"attribute={case}: {int(has.sum())} of {len(has)} training images have it")
-        codes, learned_from = standardised(algorithm.codes(model), train.unit)
-        z = codes.encode(test.unit)
+        y, condition = conditions.of(model, test.y), model.spec.condition
+        codes, learned_from = standardised(algorithm.codes(model), train.unit, conditions.of(model, train.y))
+        z = codes.encode(test.unit, y)
         ways = self._directions(learned_from, data, train, has)
-        moved = {name: mover(codes, z, *way) for name, way in ways.items()}
+        moved = {name: mover(codes, z, *way, y) for name, way in ways.items()}
+        if (place := conditions.place(case, condition)) is not None:
+            moved["condition"] = switcher(codes, z, y, partial(conditions.with_attribute, y, condition, place))
         plain = {"pixels": pixels(data.spec.shape)}
         plain["principal components"] = principal_components(train.unit, min(COMPONENTS, data.spec.num_dims // 4))
         others: dict[str, Editor] = {}
@@ -126,11 +126,21 @@ class Edit(Task):
         return found
 
 
-def mover(codes: Codes, z: Tensor, direction: Tensor, spread: Tensor) -> Editor:
-    """Moves the codes z (N, D) of the test images by strength x `spread` along a direction (D,)."""
+def mover(codes: Codes, z: Tensor, direction: Tensor, spread: Tensor, y: Tensor | None = None) -> Editor:
+    """Moves the codes z (N, D) of the test images by strength x `spread` along a direction (D,). y: their conditions, kept."""
 
     def edit(num: int, strength: float) -> Tensor:
-        return codes.decode(z[:num] + (strength * spread * direction).float())
+        return codes.decode(z[:num] + (strength * spread * direction).float(), None if y is None else y[:num])
+
+    return edit
+
+
+def switcher(codes: Codes, z: Tensor, y: Tensor, changed: Callable[[bool], Tensor]) -> Editor:
+    """Keeps the codes z (N, D), and changes their conditions y (N, size): at the largest strength the image has the attribute,
+    at the smallest it does not. changed: the conditions with it, and without it."""
+
+    def edit(num: int, strength: float) -> Tensor:
+        return codes.decode(z[:num], torch.lerp(y, changed(strength > 0), abs(strength) / STRENGTHS[-1])[:num])
 
     return edit
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -10,16 +11,17 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
-from genarena.options.values import Count, Seed
+from genarena.options.values import Count, Seed, Several
 from genarena.spec import DataSpec
 from genarena.tasks.base import COLUMNS, Line, Outcome, Task
-from genarena.tasks.editing import paths
-from genarena.tasks.editing.codes import Autoencoder, Coder, Codes, DDIMInversion, pixels
+from genarena.tasks.editing import conditions, paths
+from genarena.tasks.editing.codes import Autoencoder, Coder, Codes, DDIMInversion
 from genarena.tasks.editing.domain import Domain
 from genarena.tasks.editing.images import nearest, picture, rmse, some
 from genarena.tasks.editing.paths import WAYS, Way
 from genarena.tasks.editing.records import missing, record
 
+Ends = tuple[Tensor | None, Tensor | None]  # of the paths: images, codes, or conditions
 SHOWN = 5  # pairs in a picture
 TITLES = {
     "fd_domain": "FD domain, midpoint",
@@ -39,33 +41,29 @@ class Interpolate(Task):
     kind = Coder
     algorithms: ClassVar = (Autoencoder, DDIMInversion)
 
-    num_pairs: Count = 100
+    num_pairs: Several = 100
     num_train: Count = 10_000
     seed: Seed = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.num_pairs < 2:
-            raise ValueError(f"num_pairs={self.num_pairs}: expected at least 2")
 
     def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
         return {"epsilon": paths.EPSILON, "places": paths.PLACES, "classifiers": recipe_hash()}
 
     def solve(self, model: GenerativeModel, algorithm: Coder, data: ArenaDataModule, case: str) -> Outcome:
         codes, domain = algorithm.codes(model), Domain(data)
-        chosen = some(data, "test", 2 * self.num_pairs, self.seed).unit
-        num = len(chosen) // 2
-        ends = chosen[:num], chosen[num : 2 * num]
+        chosen = some(data, "test", 2 * self.num_pairs, self.seed)
+        num = len(chosen.unit) // 2
+        ends = chosen.unit[:num], chosen.unit[num : 2 * num]
+        y = conditions.of(model, chosen.y)
+        given = (None, None) if y is None else (y[:num], y[num : 2 * num])
         train = some(data, "train", self.num_train, self.seed).unit
-        own, blend = tuple(map(codes.encode, ends)), pixels(data.spec.shape)
-        back = torch.cat([rmse(codes.decode(code), x) for code, x in zip(own, ends, strict=True)])
+        own = tuple(map(codes.encode, ends, given))
+        back = torch.cat([rmse(codes.decode(*code), x) for *code, x in zip(own, given, ends, strict=True)])
         lines, pictures = {}, {}
         for name, way in WAYS.items():
-            lines[name] = path_line(domain, codes, way, own)
+            lines[name] = path_line(domain, partial(travel, codes, way, own, given), codes.is_smooth)
             lines[name].metrics["round_trip"] = record(back, TITLES["round_trip"], False)
-            pictures |= _pictures(name, lambda t, way=way: codes.decode(way(*_first(own), t)))
-        flat = tuple(x.flatten(1) for x in ends)
-        floors = {"pixel blend": path_line(domain, blend, paths.lerp, flat)}
+            pictures |= _pictures(name, partial(travel, codes, way, _first(own), _first(given)))
+        floors = {"pixel blend": path_line(domain, lambda t: torch.lerp(*ends, t))}
         floors["nearest neighbour"] = neighbour_line(domain, torch.lerp(*ends, 0.5), train)
         floors["real images"] = real_line(domain, train[:num])
         pictures |= _pictures("pixels", lambda t: torch.lerp(*_first(ends), t))
@@ -74,13 +72,18 @@ class Interpolate(Task):
         return Outcome(lines, floors, 2 * num, facts, pictures, (f"{SHOWN} pairs, from one image to the other",))
 
 
-def path_line(domain: Domain, codes: Codes, way: Way, ends: tuple[Tensor, Tensor]) -> Line:
-    """Metrics of the paths between codes (N, D)."""
-    metrics = midpoint(domain, codes.decode(way(*ends, 0.5)))
-    if not codes.is_smooth:
+def travel(codes: Codes, way: Way, ends: Ends, given: Ends, t: float) -> Tensor:
+    """Images (N, C, H, W) at time t on the ways between codes (N, D), and between their conditions."""
+    return codes.decode(way(*ends, t), conditions.between(*given, t))
+
+
+def path_line(domain: Domain, at: Callable[[float], Tensor], is_smooth: bool = True) -> Line:
+    """Metrics of paths. at: a time in [0, 1] to images (N, C, H, W)."""
+    metrics = midpoint(domain, at(0.5))
+    if not is_smooth:
         reason = "images are levels, which a small move does not change"
         return Line(metrics | {name: missing(TITLES[name], reason, False) for name in ("length", "unevenness")})
-    found = paths.speeds(lambda z: domain.features(codes.decode(z)), way, *ends)
+    found = paths.speeds(lambda t: domain.features(at(t)))
     metrics["length"] = record(found.mean(0) / domain.typical, TITLES["length"], False)
     metrics["unevenness"] = record(found.amax(0) / found.mean(0).clamp_min(1e-12), TITLES["unevenness"], False)
     return Line(metrics)
@@ -106,8 +109,8 @@ def midpoint(domain: Domain, unit: Tensor) -> dict[str, dict[str, Any]]:
     return metrics
 
 
-def _first(ends: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    return ends[0][:COLUMNS], ends[1][:COLUMNS]
+def _first(ends: Ends) -> Ends:
+    return tuple(None if each is None else each[:COLUMNS] for each in ends)
 
 
 def _pictures(name: str, at: Callable[[float], Tensor]) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Seed
 from genarena.tasks.base import COLUMNS, Line, Outcome, Task
+from genarena.tasks.editing import conditions
 from genarena.tasks.editing.codes import Autoencoder, Coder, DDIMInversion, principal_components
 from genarena.tasks.editing.images import picture, rmse, some
 from genarena.tasks.editing.records import record
@@ -28,17 +29,17 @@ class Invert(Task):
     num_images: Count = 100
     num_train: Count = 2_000
     num_components: Count = 64
-    steps: Sequence[int] = (10, 50, 200)
+    steps: Sequence[Count] = (10, 50, 200)
     seed: Seed = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.steps or min(self.steps) < 1 or len(set(self.steps)) < len(self.steps):
-            raise ValueError(f"steps={list(self.steps)}: expected different numbers of at least 1, at least one")
+        self.refuse_repeated("steps")
         object.__setattr__(self, "steps", tuple(sorted(self.steps)))
 
     def solve(self, model: GenerativeModel, algorithm: Coder, data: ArenaDataModule, case: str) -> Outcome:
-        x = some(data, "test", self.num_images, self.seed).unit
+        test = some(data, "test", self.num_images, self.seed)
+        x, y = test.unit, conditions.of(model, test.y)
         train = some(data, "train", self.num_train, self.seed).unit
         ways = {"": algorithm}
         if isinstance(algorithm, DDIMInversion):
@@ -46,8 +47,8 @@ class Invert(Task):
         lines, rows = {}, [x]
         for part, way in ways.items():
             codes = way.codes(model)
-            z = codes.encode(x)
-            rows.append(codes.decode(z))
+            z = codes.encode(x, y)
+            rows.append(codes.decode(z, y))
             square = z.double().square().mean(1)
             lines[part] = Line(
                 {

@@ -1,11 +1,12 @@
 """Images from guides (SDEdit): from rough to real. The more noise, the more real, and the less like the guide.
 
-Guides are blocks of colour (`blocks`), real images (`image`), which a conditional model turns into another class, or a user's
-own picture. Style: a guide of one kind of images on a model of another kind.
+Guides are blocks of colour (`blocks`), strokes of a broad brush (`strokes`), real images (`image`), which a conditional model
+turns into another class, or a user's own picture. Style: a guide of one kind of images on a model of another kind.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -17,7 +18,7 @@ from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Folder, Seed
 from genarena.spec import DataSpec
 from genarena.tasks.base import COLUMNS, Line, Outcome, Task
-from genarena.tasks.editing import guides
+from genarena.tasks.editing import guides, strokes
 from genarena.tasks.editing.domain import Domain
 from genarena.tasks.editing.images import nearest, picture, rmse, some
 from genarena.tasks.editing.noising import EncodeNoiseDecode, Noising, SDEdit
@@ -48,7 +49,7 @@ class Sdedit(Task):
     algorithms: ClassVar = (SDEdit, EncodeNoiseDecode)
 
     guide: Folder | None = None
-    guides: Sequence[Literal["blocks", "image"]] = ("blocks", "image")
+    guides: Sequence[Literal["blocks", "strokes", "image"]] = ("blocks", "strokes", "image")
     t0: Sequence[float] = (0.3, 0.5, 0.7)
     num_images: Count = 200
     num_train: Count = 10_000
@@ -60,9 +61,7 @@ class Sdedit(Task):
             if not 0.0 < t <= 1.0:
                 raise ValueError(f"t0={t}: expected numbers above 0, at most 1")
         for option in ("t0", "guides"):
-            values = getattr(self, option)
-            if not values or len(set(values)) < len(values):
-                raise ValueError(f"{option}={list(values)}: expected different values, at least one")
+            self.refuse_repeated(option)
         object.__setattr__(self, "t0", tuple(sorted(map(float, self.t0))))
 
     def examine(self, data: Mapping[str, Any]) -> None:
@@ -77,7 +76,9 @@ class Sdedit(Task):
         return own | ({"picture": guides.digest(self.guide)} if self.guide else {})
 
     def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
-        return {"block": guides.BLOCK, "fewest": FEWEST, "classifiers": recipe_hash()}
+        found = {"block": guides.BLOCK, "fewest": FEWEST, "classifiers": recipe_hash()}
+        brush = {"strokes": [strokes.STROKES, strokes.TOUCHES, strokes.BRUSH, strokes.TREMBLE]}
+        return found | (brush if case == "strokes" else {})
 
     def solve(self, model: GenerativeModel, algorithm: Noising, data: ArenaDataModule, case: str) -> Outcome:
         domain, given = Domain(data), self._guided(model, data, case)
@@ -96,16 +97,17 @@ class Sdedit(Task):
 
     def _guided(self, model: GenerativeModel, data: ArenaDataModule, case: str) -> Guided:
         """The guides of a case, what is wanted of each, and the model's conditions."""
-        labelled = model.spec.condition is not None and model.spec.condition.kind == "label"
-        if model.spec.condition is not None and (not labelled or self.guide):
-            raise ValueError("needs a model without a condition; for guides of test images, labels will do")
+        condition = model.spec.condition
         if self.guide:
-            return Guided(guides.read(self.guide, data.spec.shape).repeat(COLUMNS, 1, 1, 1), None, None)
+            own = guides.read(self.guide, data.spec.shape).repeat(COLUMNS, 1, 1, 1)
+            return Guided(own, None, None if condition is None else condition.in_turn(COLUMNS))
         test = some(data, "test", self.num_images, self.seed)
         wanted = test.y if test.y is not None and test.y.dim() == 1 else None
-        if labelled and case == "image":
+        if condition is not None and condition.kind == "label" and case == "image":
             wanted = (wanted + 1 + torch.arange(len(wanted)) % (data.spec.num_classes - 1)) % data.spec.num_classes
-        return Guided(test.unit if case == "image" else guides.blocks(test.unit), wanted, wanted if labelled else None)
+        x = {"blocks": guides.blocks, "strokes": partial(strokes.strokes, seed=self.seed)}.get(case, torch.clone)
+        given = test.y if condition is not None and condition.kind == "attributes" else wanted
+        return Guided(x(test.unit), wanted, None if condition is None else given)
 
     @torch.no_grad()
     def _drawn(self, model: GenerativeModel, algorithm: Noising, given: Guided, t: float) -> Tensor:

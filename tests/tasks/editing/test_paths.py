@@ -31,14 +31,14 @@ def test_slerp_stays_on_the_sphere_and_lerp_leaves_it() -> None:
 
 def test_the_speed_of_known_paths() -> None:
     first, last = (each.double() for each in codes())
-    even = speeds(lambda z: z, lerp, first, last)
+    even = speeds(lambda t: lerp(first, last, t))
     assert even.shape == (PLACES, 50)
     assert torch.allclose(even, (last - first).norm(dim=1).expand_as(even), rtol=1e-6)
-    bent = speeds(lambda z: z.square(), lerp, torch.zeros(1, 1).double(), torch.ones(1, 1).double())  # 2 t
+    bent = speeds(lambda t: torch.full((1, 1), t, dtype=torch.float64).square())  # 2 t
     assert bent.mean().item() == pytest.approx(1.0, abs=1e-3) and (bent.amax() / bent.mean()).item() > 1.8
     unit = [each / each.norm(dim=1, keepdim=True) for each in (first, last)]
     arc = (unit[0] * unit[1]).sum(1).arccos()
-    assert torch.allclose(speeds(lambda z: z, slerp, *unit), arc.expand(PLACES, 50), rtol=1e-4)
+    assert torch.allclose(speeds(lambda t: slerp(*unit, t)), arc.expand(PLACES, 50), rtol=1e-4)
 
 
 def test_principal_components_keep_what_they_can() -> None:

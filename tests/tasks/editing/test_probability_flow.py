@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from genarena.spec import DataSpec
 from genarena.tasks.editing.codes import DDIMInversion
 from genarena.tasks.editing.probability_flow import Flow
 from tests.tasks.world import World
@@ -28,6 +29,32 @@ def test_the_code_tends_to_the_whitened_image_and_the_round_trip_to_the_identity
     if kind != "identity":  # there both directions err alike
         assert errors[0] > 2.5 * errors[1] > 5.0 * errors[2], errors  # first order: four times the steps, a quarter
         assert trips[0] > 2.5 * trips[1] > 5.0 * trips[2], trips
+
+
+class Classes(World):
+    """N(m_y, S), two classes: y (N, 2) are shares of their means."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = DataSpec(self.shape, 17, 2, condition="label")
+        self.means = torch.stack([self.mean, -self.mean.flip(0)])
+
+    def denoise(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        shift = (y.double() @ self.means - self.mean).unflatten(1, self.shape)
+        a = self.marginal(t)[0][0]
+        return shift + super().denoise(x_t - a * shift, t)
+
+
+def test_a_code_that_is_read_under_another_condition_moves_by_the_means() -> None:
+    world, steps = Classes(), 800
+    x, codes = world.draw(40), DDIMInversion(steps).codes(world)
+    y = torch.eye(2)[torch.zeros(40, dtype=torch.long)]
+    z = codes.encode(x, y)
+    assert torch.allclose(z.unflatten(1, world.shape), whitened(world, x), atol=0.1)
+    for share in (0.0, 0.3, 1.0):
+        given = y.lerp(y.flip(1), share)
+        wanted = x.flatten(1) + share * (world.means[1] - world.means[0])
+        assert torch.allclose(codes.decode(z, given).flatten(1), wanted, atol=0.03), share
 
 
 def test_a_path_that_keeps_some_of_the_data() -> None:

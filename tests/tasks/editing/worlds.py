@@ -1,5 +1,7 @@
 """A model whose codes are the pixels, on the digits: what it does is known exactly."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -33,6 +35,26 @@ class Pixels(GenerativeModel, Encodes, Decodes, Emits):
 
     def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return z.unflatten(1, self.spec.shape)
+
+
+class Shifted(Pixels):
+    """p(x | y) of digits: z = x minus the mean image of the class, or of the mixture of classes (N, 10)."""
+
+    conditional = True
+
+    def __init__(self, data: Digits) -> None:
+        super().__init__(replace(data.spec, condition="label"))
+        unit, y = to_space(data.train.x, data.spec), data.train.y
+        self.means = torch.stack([unit[y == label].mean(0) for label in range(10)])
+
+    def _mean(self, y: Tensor) -> Tensor:
+        return self.context(y, len(y)) @ self.means.flatten(1)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return super().encode(x) - self._mean(y)
+
+    def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return super().emit(z + self._mean(y))
 
 
 def digits() -> Digits:

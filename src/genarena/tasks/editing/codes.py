@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -18,13 +19,17 @@ ROWS = 64  # images at once
 LEVELS = 2**23  # probabilities of levels at once: 64 MiB
 
 
+Coding = Callable[..., Tensor]  # (images or codes, their conditions = None)
+
+
 @dataclass(frozen=True)
 class Codes:
-    """encode: images (N, *shape) in [-1, 1] to codes (N, D). decode: codes to images, not clamped. is_smooth: whether a small
-    move of a code is seen in the image. nfe: network evaluations of a code, and of an image."""
+    """encode: images (N, *shape) in [-1, 1] to codes (N, D). decode: codes to images, not clamped. Both take the conditions
+    (N, size), as `conditions.of` gives them, after the images or codes. is_smooth: whether a small move of a code is seen in
+    the image. nfe: network evaluations of a code, and of an image."""
 
-    encode: Callable[[Tensor], Tensor]
-    decode: Callable[[Tensor], Tensor]
+    encode: Coding
+    decode: Coding
     is_smooth: bool = True
     nfe: tuple[int, int] = (1, 1)
 
@@ -35,7 +40,7 @@ class Coder(Algorithm):
 
     @abstractmethod
     def codes(self, model: GenerativeModel) -> Codes:
-        """Of an unconditional model. Raises ValueError for a conditional one, whose codes depend on the condition."""
+        """Those of a conditional model depend on the condition: they are the codes of p(x | y)."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +52,17 @@ class Autoencoder(Coder):
     exactness = "asymptotic"
 
     def codes(self, model: GenerativeModel) -> Codes:
-        refuse_condition(model)
         shapes: list[torch.Size] = []  # of one code
 
-        def encode(x: Tensor) -> Tensor:
-            z = model.encode(levels_of(x, model).to(model.device)).float().cpu()
+        def encode(x: Tensor, y: Tensor | None) -> Tensor:
+            z = model.encode(levels_of(x, model), y).float().cpu()
             shapes[:] = [z.shape[1:]]
             return z.flatten(1)
 
-        def decode(z: Tensor) -> Tensor:
-            return image_of(model, z.unflatten(1, shapes[0]).to(model.device)).cpu()
+        def decode(z: Tensor, y: Tensor | None) -> Tensor:
+            return image_of(model, z.unflatten(1, shapes[0]), y).cpu()
 
-        return Codes(chunked(encode), chunked(decode), isinstance(model, Emits | Infers))
+        return Codes(chunked(encode, model.device), chunked(decode, model.device), isinstance(model, Emits | Infers))
 
 
 @dataclass(frozen=True)
@@ -73,22 +77,13 @@ class DDIMInversion(Coder):
     steps: Count = 50
 
     def codes(self, model: GenerativeModel) -> Codes:
-        refuse_condition(model)
-        flow = Flow(model, self.steps)
+        def encode(x: Tensor, y: Tensor | None) -> Tensor:
+            return Flow(model, self.steps, y).to_noise(x).cpu().flatten(1)
 
-        def encode(x: Tensor) -> Tensor:
-            return flow.to_noise(x.to(model.device)).cpu().flatten(1)
+        def decode(z: Tensor, y: Tensor | None) -> Tensor:
+            return Flow(model, self.steps, y).to_data(z.unflatten(1, model.spec.shape)).cpu()
 
-        def decode(z: Tensor) -> Tensor:
-            return flow.to_data(z.unflatten(1, model.spec.shape).to(model.device)).cpu()
-
-        return Codes(chunked(encode), chunked(decode), nfe=(self.steps, self.steps))
-
-
-def refuse_condition(model: GenerativeModel) -> None:
-    """Raises ValueError for a conditional model."""
-    if model.spec.condition is not None:
-        raise ValueError("needs an unconditional model: the codes of a conditional one depend on the condition")
+        return Codes(chunked(encode, model.device), chunked(decode, model.device), nfe=(self.steps, self.steps))
 
 
 def levels_of(x: Tensor, model: GenerativeModel) -> Tensor:
@@ -97,40 +92,45 @@ def levels_of(x: Tensor, model: GenerativeModel) -> Tensor:
     return ((x.clamp(-1.0, 1.0) + 1.0) * (0.5 * most)).round().to(model.spec.dtype)
 
 
-def image_of(model: GenerativeModel, z: Tensor) -> Tensor:
-    """Codes to images in [-1, 1], smooth in z where the model allows it: the emitted image, or the mean of p(x | z)."""
+def image_of(model: GenerativeModel, z: Tensor, y: Tensor | None = None) -> Tensor:
+    """Codes to images in [-1, 1], smooth in z where the model allows it: the emitted image, or the mean of p(x | z, y)."""
     if isinstance(model, Emits):
-        return model.emit(z)
+        return model.emit(z, y)
     if not isinstance(model, Infers):
-        return to_space(model.decode(z), model.spec)
+        return to_space(model.decode(z, y), model.spec)
     values = torch.linspace(-1.0, 1.0, model.spec.num_levels, dtype=torch.float64, device=z.device)
     rows = max(1, LEVELS // (model.spec.num_levels * model.spec.num_dims))
-    means = [torch.einsum("nl...,l->n...", model.likelihood_of(part).probs(), values) for part in z.split(rows)]
+    means = []
+    for first in range(0, len(z), rows):
+        part = slice(first, first + rows)
+        given = model.likelihood_of(z[part], None if y is None else y[part])
+        means.append(torch.einsum("nl...,l->n...", given.probs(), values))
     return torch.cat(means).float()
 
 
-def chunked(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The function, without gradients, on `ROWS` rows at a time."""
+def chunked(function: Coding, device: torch.device) -> Coding:
+    """The function of rows and their conditions, without gradients, on `ROWS` rows at a time, which are moved to a device."""
 
     @torch.no_grad()
-    def applied(x: Tensor) -> Tensor:
-        return torch.cat([function(part) for part in x.split(ROWS)])
+    def applied(x: Tensor, y: Tensor | None = None) -> Tensor:
+        given = repeat(None) if y is None else [part.to(device) for part in y.split(ROWS)]
+        return torch.cat([function(part.to(device), each) for part, each in zip(x.split(ROWS), given, strict=False)])
 
     return applied
 
 
-def standardised(codes: Codes, train: Tensor) -> tuple[Codes, Tensor]:
+def standardised(codes: Codes, train: Tensor, y: Tensor | None = None) -> tuple[Codes, Tensor]:
     """The codes with the mean and the variance of those of training images (M, *shape) taken out, number by number; and the
-    codes (M, D) of these images.
+    codes (M, D) of these images, of conditions y.
 
     Directions then do not depend on the scale of a code, and a number that the model does not use is not moved.
     """
-    z = codes.encode(train)
+    z = codes.encode(train, y)
     mean, scale = z.double().mean(0).float(), z.double().std(0).clamp_min(1e-6).float()
     own = replace(
         codes,
-        encode=lambda x: (codes.encode(x) - mean) / scale,
-        decode=lambda code: codes.decode(mean + code * scale),
+        encode=lambda x, y=None: (codes.encode(x, y) - mean) / scale,
+        decode=lambda code, y=None: codes.decode(mean + code * scale, y),
     )
     return own, (z - mean) / scale
 
@@ -140,7 +140,7 @@ def standardised(codes: Codes, train: Tensor) -> tuple[Codes, Tensor]:
 
 def pixels(shape: tuple[int, ...]) -> Codes:
     """The image is its own code."""
-    return Codes(lambda x: x.flatten(1), lambda z: z.unflatten(1, shape), nfe=(0, 0))
+    return Codes(lambda x, y=None: x.flatten(1), lambda z, y=None: z.unflatten(1, shape), nfe=(0, 0))
 
 
 def principal_components(train: Tensor, num: int) -> Codes:
@@ -151,7 +151,7 @@ def principal_components(train: Tensor, num: int) -> Codes:
     scale = values[-num:].clamp_min(1e-12).sqrt()
     ways = vectors[:, -num:]
     return Codes(
-        lambda x: ((x.flatten(1).double() - mean) @ ways / scale).float(),
-        lambda z: (mean + (z.double() * scale) @ ways.T).float().unflatten(1, shape),
+        lambda x, y=None: ((x.flatten(1).double() - mean) @ ways / scale).float(),
+        lambda z, y=None: (mean + (z.double() * scale) @ ways.T).float().unflatten(1, shape),
         nfe=(0, 0),
     )

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from genarena.models.base import GenerativeModel
@@ -101,13 +100,7 @@ class EncodeNoiseDecode(Noising):
     ) -> Tensor:
         z = model.encode(levels_of(guide, model), y).float()
         z = (1.0 - t**2) ** 0.5 * z + t * noise(z)
-        return image_of(model, z) if y is None else _image_given(model, z, y)
+        return image_of(model, z, y)
 
     def evaluations(self) -> int:
         return 2
-
-
-def _image_given(model: GenerativeModel, z: Tensor, y: Tensor) -> Tensor:
-    """A conditional model's images, of levels."""
-    levels = model.decode(z, y)
-    return levels.to(torch.float32) * (2.0 / (model.spec.num_levels - 1)) - 1.0

@@ -29,13 +29,13 @@ def slerp(first: Tensor, last: Tensor, t: float) -> Tensor:
 WAYS: dict[str, Way] = {"slerp": slerp, "lerp": lerp}
 
 
-def speeds(see: Callable[[Tensor], Tensor], way: Way, first: Tensor, last: Tensor) -> Tensor:
-    """|f(t + eps) - f(t)| / eps at even times, (PLACES, N). see: codes (N, D) to features (N, F).
+def speeds(see: Callable[[float], Tensor]) -> Tensor:
+    """|f(t + eps) - f(t)| / eps at even times, (PLACES, N). see: a time in [0, 1] to features (N, F).
 
     Their mean over the times is the length of the path in the features.
     """
     found = []
     for t in ((torch.arange(PLACES, dtype=torch.float64) + 0.5) / PLACES).tolist():
-        here, there = (see(way(first, last, place)) for place in (t, t + EPSILON))
+        here, there = see(t), see(t + EPSILON)
         found.append((there.double() - here.double()).norm(dim=1) / EPSILON)
     return torch.stack(found)
