@@ -9,7 +9,8 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood
 from genarena.models.baseline.gaussian import Gaussian
-from genarena.models.baseline.gmm import GMM, k_means
+from genarena.models.baseline.gmm import GMM
+from genarena.models.baseline.k_means import k_means
 from genarena.spec import Batch, DataSpec
 
 PLAIN = {"shrinkage": 0.0, "pooling": 0.0, "covariance": "full"}

@@ -3,7 +3,8 @@
 Differs from the paper: trained with Adam; inputs in [-1, 1]; pixels may have any distribution of
 `genarena.distributions`, vectors have mixtures of Gaussians; the natural order is the raster scan of this family; a sample
 costs the arithmetic of one pass instead of D. Without hidden layers and with direct connections it is the fully visible
-sigmoid belief network (Neal 1992). A linear map of the condition is added to every layer, as the paper does not do.
+sigmoid belief network (Neal 1992). A linear map of the condition is added to every layer, as the paper does not do. In rows
+with holes the terms of hidden dimensions are skipped; which entries are observed is an input too, with zeros in the holes.
 """
 
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ class MADE(GenerativeModel, Factorises):
     likelihood = Likelihood.EXACT
     paper = "1502.03509"
     conditional = True
+    takes_missing = True
     samplers = Temperature | TopP
 
     def __init__(
@@ -66,23 +68,23 @@ class MADE(GenerativeModel, Factorises):
         """
         super().__init__(spec, training)
         if num_masks < 1 or num_mixtures < 1 or min(hidden, default=1) < 1:
-            raise ValueError(
-                f"hidden={list(hidden)}, num_masks={num_masks}, num_mixtures={num_mixtures}: expected "
-                f"numbers that are at least 1"
-            )
+            sizes = f"hidden={list(hidden)}, num_masks={num_masks}, num_mixtures={num_mixtures}"
+            raise ValueError(f"{sizes}: expected numbers that are at least 1")
         if not hidden and not direct:
             raise ValueError("hidden=[]: without hidden layers the outputs need direct=true")
         self.num_masks, self.hidden = num_masks, tuple(hidden)
+        self.copies = 2 if spec.missing else 1  # inputs per dimension: its value, and with holes whether it is observed
         dims, per_dim = spec.num_dims, 3 * num_mixtures
         self.pixel: PixelHead | None = None
         if spec.is_discrete:
-            kind = pixels if pixels != "auto" or spec.num_levels == 2 else _default_pixels(spec)
+            default = "auto" if spec.num_levels == 2 else "categorical" if spec.num_levels <= 32 else "logistic_mixture"
+            kind = default if pixels == "auto" else pixels
             self.pixel = PixelHead(kind, DataSpec((1, 1, dims), spec.num_levels), num_mixtures)
             per_dim = self.pixel.out_channels
-        widths = [dims, *hidden]
+        widths = [dims * self.copies, *hidden]
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
         self.out = nn.Linear(widths[-1], per_dim * dims) if hidden else None
-        self.direct = nn.Linear(dims, per_dim * dims, bias=not hidden) if direct else None
+        self.direct = nn.Linear(widths[0], per_dim * dims, bias=not hidden) if direct else None
         context = num_features(spec.condition)
         widths = [*hidden, per_dim * dims] if context else []
         self.contexts = nn.ModuleList(linear(context, width) for width in widths)
@@ -126,11 +128,12 @@ class MADE(GenerativeModel, Factorises):
 
     def _make_masks(self, mask: int) -> list[Tensor]:
         """Boolean masks (units, inputs) of every hidden layer, then of the output layer, then of direct connections."""
-        degrees = self.degrees(mask)
-        hidden = [own[:, None] >= below for below, own in pairwise(degrees)]
-        ends = [(layer, below) for layer, below in ((self.out, degrees[-1]), (self.direct, degrees[0])) if layer]
-        copies = ends[0][0].out_features // len(degrees[0])  # parameters of one dimension's distribution
-        return hidden + [(degrees[0][:, None] > below).repeat(copies, 1) for _, below in ends]
+        order, *degrees = self.degrees(mask)
+        inputs = order.repeat(self.copies)
+        hidden = [own[:, None] >= below for below, own in pairwise([inputs, *degrees])]
+        ends = [(layer, below) for layer, below in ((self.out, [inputs, *degrees][-1]), (self.direct, inputs)) if layer]
+        copies = ends[0][0].out_features // len(order)  # parameters of one dimension's distribution
+        return hidden + [(order[:, None] > below).repeat(copies, 1) for _, below in ends]
 
     # -- likelihood
 
@@ -148,14 +151,17 @@ class MADE(GenerativeModel, Factorises):
         return log_mean_exp(torch.stack([self.mask_log_prob(x, mask, y) for mask in range(self.num_masks)]))
 
     def mask_log_prob(self, x: Tensor, mask: int, y: Tensor | None = None) -> Tensor:
-        """(N,) nats under one mask."""
+        """(N,) nats under one mask; with holes, NaN, the sum of the terms of what is observed."""
         outputs = self.outputs(self.inputs(x), mask, self.context(y, len(x)))
+        if self.spec.missing:
+            return (self.distribution(outputs).log_prob(x.nan_to_num()) * ~x.isnan()).sum(1)
         values = x.flatten(1) if self.pixel is None else x.reshape(len(x), 1, 1, -1)
         return self.distribution(outputs).log_prob(values).flatten(1).sum(1)
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Inputs of the network, (N, D): levels scaled to [-1, 1], or floats."""
-        return to_space(x, self.spec).flatten(1)
+        """Inputs of the network, (N, D): levels scaled to [-1, 1], or floats; with holes (N, 2 D), of values and mask."""
+        x = to_space(x, self.spec).flatten(1)
+        return torch.cat([x.nan_to_num(), (~x.isnan()).float()], 1) if self.spec.missing else x
 
     def outputs(self, values: Tensor, mask: int, context: Tensor | None = None) -> Tensor:
         """Parameters (N, P, D) of every dimension's distribution, from inputs (N, D)."""
@@ -214,8 +220,9 @@ class MADE(GenerativeModel, Factorises):
         order, *hidden_degrees = self.degrees(mask)
         num_samples, (*of_hidden, of_outputs) = len(shifts[0]), shifts
         units = [[(own == t).nonzero().squeeze(1) for t in range(1, len(order) + 1)] for own in hidden_degrees]
-        activations = [torch.zeros(num_samples, len(own), device=self.device) for own in (order, *hidden_degrees)]
-        drawn = torch.zeros_like(activations[0])
+        layers = (order.repeat(self.copies), *hidden_degrees)
+        activations = [torch.zeros(num_samples, len(own), device=self.device) for own in layers]
+        drawn = torch.zeros(num_samples, len(order), device=self.device)
         height, width = self.spec.shape[1:] if self.spec.is_image else (1, 1)
         for t, dim in enumerate(order.argsort().tolist()):
             outputs = of_outputs[:, dim :: len(order)] if self.contexts else 0.0
@@ -226,6 +233,7 @@ class MADE(GenerativeModel, Factorises):
             channel, (row, column) = dim // (height * width), divmod(dim % (height * width), width)
             value = choose(self.distribution(outputs.unsqueeze(2)), channel=channel, row=row, column=column)
             drawn[:, dim] = value
+            activations[0][:, dim :: len(order)] = 1.0  # with holes: it is observed
             activations[0][:, dim] = to_unit(value, self.spec.num_levels) if self.spec.is_discrete else value
             for level, layer in enumerate(self.layers):
                 ready = units[level][t]
@@ -240,7 +248,3 @@ class MADE(GenerativeModel, Factorises):
     @property
     def nfe(self) -> int:
         return self.spec.num_dims
-
-
-def _default_pixels(spec: DataSpec) -> str:
-    return "categorical" if spec.num_levels <= 32 else "logistic_mixture"

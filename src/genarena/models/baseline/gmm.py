@@ -8,6 +8,9 @@ Integer data is modelled through its dequantised version u = x + U[0, 1)^D, and 
 responsibilities use E log N(u), and the moments of u are those of x + 1/2, plus I/12. That is EM on a lower bound of
 E log p(u) (Jensen). With `covariance: diagonal` the mass of a level is exact, with `full` it is bounded, as in `Gaussian`.
 
+Rows with holes enter with the responsibilities of what is observed of them, and with the moments that are expected given it
+(Ghahramani & Jordan 1994, "Supervised learning from incomplete data via an EM approach").
+
 Differs from the paper
 - A covariance is mixed with the average over all components, and with its own average variance. EM alone gives a component
   with few examples a singular covariance, and images a likelihood that only constant pixels decide.
@@ -23,7 +26,10 @@ from torch import Tensor
 from genarena.distributions import discretised_gaussian_log_prob
 from genarena.likelihood import Likelihood, bits_per_dim, dequantised_levels, log_mean_exp, quantise
 from genarena.models.base import GenerativeModel
+from genarena.models.baseline import observed
+from genarena.models.baseline.k_means import k_means
 from genarena.models.capabilities import Differentiates, Weighs
+from genarena.models.mixing import Mixes
 from genarena.options.values import Count, Share
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
@@ -31,10 +37,9 @@ from genarena.training.module import Training
 
 LARGEST_FULL = 2**24  # numbers in all covariances: 128 MiB of float64
 LEAST_WEIGHT = 1e-8  # of a component, and of the examples that belong to it
-KMEANS_STEPS = 10
 
 
-class GMM(GenerativeModel, Weighs, Differentiates):
+class GMM(GenerativeModel, Weighs, Differentiates, Mixes):
     """p(u) = sum_k pi_k N(u; mean_k, C_k),  C_k = (1 - shrinkage) ((1 - pooling) S_k + pooling S) + shrinkage v I  (+ I/12).
 
     S_k: covariance of the examples of component k, S = sum_k pi_k S_k, v: the average variance of the mixed S_k.
@@ -45,6 +50,7 @@ class GMM(GenerativeModel, Weighs, Differentiates):
     """
 
     family = "baseline"
+    takes_missing = True
     paper = "0712.4273"
     max_epochs = 30
 
@@ -87,10 +93,19 @@ class GMM(GenerativeModel, Weighs, Differentiates):
         """EM takes a step with the batches of all ranks; the first one starts at the clusters of k-means."""
         x = self._points(exchange.whole_batch(batch.x))
         if self.count == 0:
-            self._update(x, k_means(x, self.num_components), 1.0)
+            self._update(x, self._clusters(x), 1.0)
         log_joint = self._expected_log_joint(x)
         self.count += len(x)
         self._update(x, torch.softmax(log_joint, 1), (len(x) / self.count) ** self.forgetting)
+
+    def _clusters(self, x: Tensor) -> Tensor:
+        """Memberships (N, K) of k-means. Rows with holes are filled, and weighed, by the Gaussian of the batch."""
+        if not self.spec.missing:
+            return k_means(x, self.num_components)
+        x, mean, covariance = observed.completed(x, self.is_full)
+        self.mean.copy_(mean.expand_as(self.mean))
+        self.spread.copy_(covariance.expand_as(self.spread))
+        return k_means(x, self.num_components)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` is the bound that EM raises, in bits/dim, without a gradient."""
@@ -103,19 +118,21 @@ class GMM(GenerativeModel, Weighs, Differentiates):
         Moments (n, m, S) of a batch with the weight g: n' = (1 - g) n + g n_b, r = g n_b / n', m' = m + r (m_b - m),
         S' = (1 - r) S + r S_b + r (1 - r) (m_b - m)(m_b - m)^T  (Chan, Golub & LeVeque 1979).
         """
-        size = share.mean(0)
-        mean = share.T @ x / (len(x) * size.clamp_min(LEAST_WEIGHT))[:, None]
+        size, covariances = share.mean(0), self.covariances() if self.spec.missing else None
         total = (1.0 - step) * self.weight + step * size
         rate = step * size / total.clamp_min(LEAST_WEIGHT)
-        delta = mean - self.mean
         for k in range(self.num_components):
-            centred, weights = x - mean[k], share[:, k] / (len(x) * size[k].clamp_min(LEAST_WEIGHT))
+            weights, points, left = share[:, k] / (len(x) * size[k].clamp_min(LEAST_WEIGHT)), x, 0.0
+            if self.spec.missing:
+                points, left = observed.expected(x, weights, self.mean[k], covariances[k])
+            mean = weights @ points
+            centred, delta = points - mean, mean - self.mean[k]
             if self.is_full:
-                new = (centred * weights[:, None]).T @ centred + (1.0 - rate[k]) * torch.outer(delta[k], delta[k])
+                new = (centred * weights[:, None]).T @ centred + (1.0 - rate[k]) * torch.outer(delta, delta)
             else:
-                new = weights @ centred.square() + (1.0 - rate[k]) * delta[k].square()
-            self.spread[k].lerp_(new, rate[k])
-        self.mean += rate[:, None] * delta
+                new = weights @ centred.square() + (1.0 - rate[k]) * delta.square()
+            self.spread[k].lerp_(new + left, rate[k])
+            self.mean[k] += rate[k] * delta
         self.weight.copy_(total)
 
     def covariances(self) -> Tensor:
@@ -168,8 +185,10 @@ class GMM(GenerativeModel, Weighs, Differentiates):
 
     def _log_joint(self, u: Tensor, factors: Tensor | None = None) -> Tensor:
         """log pi_k + log N(u; mean_k, C_k), (N, K) nats, of u (N, D)."""
-        factors = self._factors() if factors is None else factors
         u = u.flatten(1).double()
+        if self.spec.missing and u.isnan().any():  # of what is observed
+            return self._log_weight() + observed.log_densities(u, self.mean, self.covariances())
+        factors = self._factors() if factors is None else factors
         scales = factors.diagonal(dim1=1, dim2=2) if self.is_full else factors
         if self.is_full:
             centred = (u - self.mean[:, None]).mT  # (K, D, N)
@@ -204,6 +223,15 @@ class GMM(GenerativeModel, Weighs, Differentiates):
         kept = self.weight.clamp_min(LEAST_WEIGHT)
         return (kept / kept.sum()).log() + 0.0 * self.weight  # NaN stays NaN
 
+    def components(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of integers, without the variance 1/12 of the dequantisation noise."""
+        covariances, weight = self.covariances(), self._log_weight().exp()
+        if not self.spec.is_discrete:
+            return weight, self.mean, covariances
+        scale, uniform = 2.0 / (self.spec.num_levels - 1), torch.full_like(self.mean[0], 1 / 12)
+        noise = uniform.diag() if self.is_full else uniform
+        return weight, scale * (self.mean - 0.5) - 1.0, scale**2 * (covariances - noise)
+
     # -- samples
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
@@ -215,17 +243,3 @@ class GMM(GenerativeModel, Weighs, Differentiates):
             x[rows] += noise[rows] @ factors[k].T if self.is_full else noise[rows] * factors[k]
         x = x.unflatten(1, self.spec.shape)
         return quantise(x / self.spec.num_levels, self.spec.num_levels) if self.spec.is_discrete else x.float()
-
-
-def k_means(x: Tensor, num_clusters: int) -> Tensor:
-    """Memberships (N, K), one-hot, of x (N, D): seeds of k-means++, then `KMEANS_STEPS` steps of k-means."""
-    chosen = [int(torch.randint(len(x), ()))]
-    for _ in range(1, num_clusters):
-        distance = torch.cdist(x, x[chosen]).amin(1).square()
-        chosen.append(int(torch.multinomial(distance + 1e-12 * (1.0 + distance.sum()), 1)))
-    centres = x[chosen]
-    for _ in range(KMEANS_STEPS):
-        members = torch.nn.functional.one_hot(torch.cdist(x, centres).argmin(1), num_clusters).to(x.dtype)
-        sizes = members.sum(0)[:, None]
-        centres = torch.where(sizes > 0, members.T @ x / sizes.clamp_min(1.0), centres)
-    return members

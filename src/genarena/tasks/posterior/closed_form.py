@@ -1,15 +1,20 @@
-"""The exact posterior of a Gaussian model: x ~ N(m, S) given y = A x + sigma n.
+"""The exact posterior of a Gaussian model, x ~ N(m, S) given y = A x + sigma n, and of a mixture of Gaussians.
 
 A posterior draw is x_0 + S A^T (A S A^T + sigma^2 I)^-1 (y - A x_0 - sigma n_0) for a draw x_0, n_0 of the prior and of the
-noise (Matheron's rule; Hoffman & Ribak 1991, doi 10.1086/186160).
+noise (Matheron's rule; Hoffman & Ribak 1991, doi 10.1086/186160). Of a mixture the component comes first: k has the weight
+pi_k N(y; A m_k, A S_k A^T + sigma^2 I).
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from genarena.models.capabilities import Correlates
+from genarena.models.mixing import Mixes
+from genarena.tasks.linear.mask import Mask
 from genarena.tasks.linear.operator import Operator
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.base import Draws, PosteriorSampler
@@ -22,23 +27,43 @@ class ClosedForm(PosteriorSampler):
     """Posterior draws, exact."""
 
     name = "closed_form"
-    needs = Correlates
+    needs = Correlates | Mixes
     exactness = "exact"
     lanes = 4096  # share one factorisation
 
-    def draw(self, model: Correlates, problem: Problem) -> Draws:
-        mean, covariance = model.moments()
-        return Draws(posterior_draw(mean, covariance, problem))
+    def draw(self, model: Correlates | Mixes, problem: Problem) -> Draws:
+        if isinstance(model, Correlates):
+            return Draws(posterior_draw(*model.moments(), problem))
+        weights, means, covariances = model.components()
+        log_weights = log_posterior(weights, means, covariances, problem)
+        u = problem.noise.uniform(torch.empty(len(problem), 1, dtype=torch.float64, device=problem.y.device))
+        ends = torch.softmax(log_weights, 1).cumsum(1)
+        chosen = (u >= ends).sum(1).clamp_max(len(means) - 1)
+        x = torch.empty(problem.shape, dtype=torch.float64, device=problem.y.device)
+        for k in chosen.unique().tolist():
+            lanes = (chosen == k).nonzero().flatten()
+            x[lanes] = posterior_draw(means[k], covariances[k], problem.rows(lanes))
+        return Draws(x)
+
+
+def log_posterior(weights: Tensor, means: Tensor, covariances: Tensor, problem: Problem) -> Tensor:
+    """log pi_k + log N(y; A m_k, A S_k A^T + sigma^2 I) (N, K) nats, of components as of `Mixes`."""
+    found = [log_evidence(*each, problem) for each in zip(means, covariances, strict=True)]
+    return torch.stack(found, 1) + weights.log()
 
 
 def posterior_draw(mean: Tensor, covariance: Tensor, problem: Problem, root: Tensor | None = None) -> Tensor:
     """x (N, *shape), one exact draw per lane, float64. mean (D,), covariance (D, D) or its diagonal; root: `root_of` it."""
     y, operator = problem.y.double(), problem.operator
+    z = problem.noise.normal(torch.empty(problem.shape, dtype=torch.float64, device=y.device)).flatten(1)
+    n_0 = problem.noise.normal(y) * operator.observed.to(y.device)
+    if covariance.dim() == 1 and isinstance(operator, Mask):
+        x_0 = (mean + z * covariance.sqrt()).unflatten(1, problem.shape[1:])
+        share = covariance / (covariance + _least(covariance, problem.sigma))
+        return x_0 + share.view(problem.shape[1:]) * operator(y - x_0 - problem.sigma * n_0)
     covariance = _full(covariance)
     root = root_of(covariance) if root is None else root
-    z = problem.noise.normal(torch.empty(problem.shape, dtype=torch.float64, device=y.device)).flatten(1)
     x_0 = (mean + z @ root.T).unflatten(1, problem.shape[1:])
-    n_0 = problem.noise.normal(y) * operator.observed.to(y.device)
     return x_0 + gain(covariance, operator, problem.sigma, y - operator(x_0) - problem.sigma * n_0)
 
 
@@ -52,22 +77,58 @@ def posterior_mean(mean: Tensor, covariance: Tensor, problem: Problem) -> Tensor
 def gain(covariance: Tensor, operator: Operator, sigma: float, residual: Tensor) -> Tensor:
     """S A^T (A S A^T + sigma^2 I)^-1 r of residuals (N, *observed_shape): (N, *shape), S (D, D). One factorisation for all
     examples with the same A."""
-    observed = operator.observed.to(residual.device).expand(-1, *operator.observed_shape).flatten(1)
-    if len(observed) == 1:
-        return _gain(covariance, operator, sigma, residual)
     made = torch.empty((len(residual), *operator.shape), dtype=covariance.dtype, device=residual.device)
-    masks, mask_of = observed.unique(dim=0, return_inverse=True)
-    for number in range(len(masks)):
-        lanes = (mask_of == number).nonzero().flatten()
-        made[lanes] = _gain(covariance, operator.rows(lanes[:1]), sigma, residual[lanes])
+    for lanes, alike in _alike(operator, residual):
+        cross, factor = _factored(covariance, alike, sigma)
+        made[lanes] = (torch.cholesky_solve(_kept(alike, residual[lanes]).T, factor).T @ cross.T).unflatten(
+            1, operator.shape
+        )
     return made
 
 
-def _gain(covariance: Tensor, operator: Operator, sigma: float, residual: Tensor) -> Tensor:
+def log_evidence(mean: Tensor, covariance: Tensor, problem: Problem) -> Tensor:
+    """log N(y; A m, A S A^T + sigma^2 I) (N,) nats."""
+    operator, off = problem.operator, problem.y.double() - problem.operator(mean.view(1, *problem.shape[1:]))
+    if covariance.dim() == 1 and isinstance(operator, Mask):
+        variance = covariance + _least(covariance, problem.sigma)
+        seen = operator.observed.to(off.device).expand(problem.shape).flatten(1).double()
+        return -0.5 * (off.flatten(1).square() / variance + seen * (variance.log() + math.log(2.0 * math.pi))).sum(1)
+    found = torch.empty(len(off), dtype=off.dtype, device=off.device)
+    for lanes, alike in _alike(operator, off):
+        residual = _kept(alike, off[lanes])
+        _, factor = _factored(_full(covariance), alike, problem.sigma)
+        white = torch.linalg.solve_triangular(factor, residual.T, upper=False).square().sum(0)
+        log_det = factor.diagonal().log().sum()
+        found[lanes] = -0.5 * (white + math.log(2.0 * math.pi) * residual.shape[1]) - log_det
+    return found
+
+
+def _alike(operator: Operator, residual: Tensor) -> Iterator[tuple[slice | Tensor, Operator]]:
+    """Lanes of `residual` that share their A, and the operator of one of them."""
+    observed = operator.observed.to(residual.device).expand(-1, *operator.observed_shape).flatten(1)
+    if len(observed) == 1:
+        yield slice(None), operator
+        return
+    masks, mask_of = observed.unique(dim=0, return_inverse=True)
+    for number in range(len(masks)):
+        lanes = (mask_of == number).nonzero().flatten()
+        yield lanes, operator.rows(lanes[:1])
+
+
+def _kept(operator: Operator, residual: Tensor) -> Tensor:
+    """What is measured, (N, M)."""
     kept = operator.observed.to(residual.device).expand(1, *operator.observed_shape).flatten()
+    return residual.flatten(1)[:, kept]
+
+
+def _factored(covariance: Tensor, operator: Operator, sigma: float) -> tuple[Tensor, Tensor]:
+    """S A^T (D, M), and the Cholesky factor of A S A^T + sigma^2 I (M, M)."""
     cross, square = operator.of_covariance(covariance)
-    factor = torch.linalg.cholesky(_ridged(square, max(sigma**2, FLOOR * covariance.diagonal().mean().item())))
-    return (torch.cholesky_solve(residual.flatten(1)[:, kept].T, factor).T @ cross.T).unflatten(1, operator.shape)
+    return cross, torch.linalg.cholesky(_ridged(square, _least(covariance.diagonal(), sigma)))
+
+
+def _least(variances: Tensor, sigma: float) -> float:
+    return max(sigma**2, FLOOR * variances.mean().item())
 
 
 def root_of(covariance: Tensor) -> Tensor:
