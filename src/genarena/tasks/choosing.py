@@ -14,7 +14,7 @@ from genarena.options.hints import nearest, written
 from genarena.options.overrides import parse
 from genarena.options.script import Option, read
 from genarena.options.signatures import parameters
-from genarena.options.values import Something, refusal
+from genarena.options.values import Something, place_of, refusal
 
 
 def chosen(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +127,8 @@ def _with(group: str, name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         taken = _listed(value) if isinstance(node.get(option), list) else value
         if expected := refusal(taken, kinds[option]):
             raise UserError(f"{prefix}{option}={written(value)}: expected {expected}")
-        node[option] = taken
+        place = place_of(kinds[option])
+        node[option] = place.read(taken) if place and taken is not None else taken
     return node
 
 

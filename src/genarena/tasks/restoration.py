@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from genarena.data.base import ArenaDataModule
 from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
-from genarena.options.values import Count, Seed
+from genarena.options.values import Count, Folder, Seed
 from genarena.spec import DataSpec
 from genarena.statistics import image_quality
 from genarena.tasks.base import Line, Outcome, Task
@@ -22,6 +22,7 @@ from genarena.tasks.restoring.calibration import LEVEL
 from genarena.tasks.restoring.fitting import first_fitting
 from genarena.tasks.restoring.gallery import gallery
 from genarena.tasks.restoring.images import Images
+from genarena.tasks.restoring.perceptual import Perceptual
 from genarena.tasks.restoring.realism import Realism
 from genarena.tasks.restoring.restored import Restored
 from genarena.tasks.restoring.scores import TRUTH, Judge
@@ -32,7 +33,8 @@ class Restoration(Task):
     """A task that gives images back: each method gets y = A x + sigma n, and is scored against x.
 
     num_images, num_val: test and validation images, drawn with a fixed seed. num_draws: posterior draws per image; the mean
-    of them is scored, and one of them; scores of a distribution need two. seed: of noise, masks and draws.
+    of them is scored, and one of them; scores of a distribution need two. seed: of noise, masks and draws. lpips_alex,
+    lpips_vgg: files of weights of torchvision's alexnet and vgg16, for LPIPS; null: it is not measured.
     """
 
     title = "Restoration"
@@ -45,6 +47,17 @@ class Restoration(Task):
     num_draws: Count = 8
     num_val: Count = 100
     seed: Seed = 0
+    lpips_alex: Folder | None = None
+    lpips_vgg: Folder | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.perceptual()
+
+    def perceptual(self) -> Perceptual:
+        """LPIPS of the files that are named. Raises ValueError for one that is not there."""
+        given = {"alex": self.lpips_alex, "vgg": self.lpips_vgg}
+        return Perceptual({name: path for name, path in given.items() if path is not None})
 
     @abstractmethod
     def cases(self, spec: DataSpec) -> tuple[str, ...]:
@@ -54,10 +67,12 @@ class Restoration(Task):
         super().check(spec)
         if reason := next(filter(None, (refusal(case, spec.shape) for case in self.cases(spec))), ""):
             raise ValueError(reason)
+        self.perceptual().check(spec.shape)
 
     def settings(self, case: str) -> dict[str, Any]:
         fields = ("num_images", "num_draws", "num_val", "seed")
-        return {"degradation": case, "sigma": degradation(case).sigma} | {name: getattr(self, name) for name in fields}
+        found = {"degradation": case, "sigma": degradation(case).sigma} | {name: getattr(self, name) for name in fields}
+        return found | ({"lpips": self.perceptual().digests} if self.perceptual().networks else {})
 
     def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
         sigma = degradation(case).sigma
@@ -95,7 +110,7 @@ class Restoration(Task):
             for floor in all_floors.of_data(data, self.floors)
             if floor.fits(problem.operator, degraded.sigma)
         }
-        judge = Judge(test, problem, Realism.of(data, test))
+        judge = Judge(test, problem, Realism.of(data, test), self.perceptual())
         lines, floors = _lines(judge, own, made)
         by_name = {floor.name: each for floor, each in made.items()}
         best = max(by_name, key=lambda name: floors[name].metrics["psnr"]["value"] or 0.0)

@@ -15,6 +15,8 @@ UP, DOWN = {"higher_is_better": True}, {"higher_is_better": False}
 METRICS: dict[str, dict[str, Any]] = {  # in the order of the table; a metric with a target has no direction
     "psnr": {"title": "PSNR", "unit": "dB"} | UP,
     "ssim": {"title": "SSIM"} | UP,
+    "lpips_alex": {"title": "LPIPS, alex"} | DOWN,
+    "lpips_vgg": {"title": "LPIPS, vgg"} | DOWN,
     "fd_domain": {"title": "FD domain"} | DOWN,
     "agreement": {"title": "class agreement"} | UP,
     "crps": {"title": "CRPS"} | DOWN,

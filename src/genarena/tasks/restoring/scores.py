@@ -11,6 +11,7 @@ from genarena.tasks.linear.problem import Problem
 from genarena.tasks.restoring.calibration import calibration
 from genarena.tasks.restoring.fidelity import fidelity
 from genarena.tasks.restoring.images import Images
+from genarena.tasks.restoring.perceptual import Perceptual
 from genarena.tasks.restoring.realism import Realism
 from genarena.tasks.restoring.records import METRICS, Score, Scores, margin, record
 from genarena.tasks.restoring.restored import Restored
@@ -25,6 +26,7 @@ class Judge:
     test: Images
     problem: Problem
     realism: Realism
+    perceptual: Perceptual
 
     def scores(self, made: Restored) -> dict[str, Scores]:
         """`mean`, and `draw` where there are draws."""
@@ -52,7 +54,7 @@ class Judge:
         return Line(records, paper)
 
     def _seen(self, x: Tensor) -> Scores:
-        return fidelity(x, self.test.x) | self.realism.scores(x)
+        return fidelity(x, self.test.x) | self.perceptual.scores(x, self.test.x) | self.realism.scores(x)
 
 
 def cost(made: Restored, num_draws: int) -> Scores:
