@@ -91,13 +91,16 @@ class Restoration(Task):
 
     def algorithm_for(self, model: GenerativeModel, case: str = "") -> PosteriorSampler:
         """The first that fits the model, and takes the case, if one is named. Raises ValueError."""
-        chosen = super().algorithm_for(model)
         if not case:
-            return chosen
-        fitting = [each() for each in self.algorithms if isinstance(model, each.needs)]
+            return super().algorithm_for(model)
         degraded = degradation(case)
         operator = degraded.operator(model.spec.shape, [b""], self.seed)
-        return first_fitting([chosen] if self.algorithm else fitting, case, operator, degraded.sigma)
+        return first_fitting(self.fitting(model), case, operator, degraded.sigma)
+
+    def fitting(self, model: GenerativeModel) -> list[PosteriorSampler]:
+        """The algorithm that is named, or all that fit the model, in order. Raises ValueError if none does."""
+        first = super().algorithm_for(model)
+        return [first] if self.algorithm else [each() for each in self.algorithms if isinstance(model, each.needs)]
 
     def solve(self, model: GenerativeModel, algorithm: PosteriorSampler, data: ArenaDataModule, case: str) -> Outcome:
         spec, degraded = data.spec, degradation(case)

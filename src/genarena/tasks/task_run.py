@@ -85,10 +85,7 @@ def opened(run: str | Path, node: Mapping[str, Any]) -> Asked:
     model is built, but its weights are not loaded.
     """
     task = built(node)
-    folder = RunFolder.open(run)
-    row = results.read_row(folder.result)
-    if row["status"] != "ok":
-        raise UserError(f"the run failed ({row.get('error', 'no reason given')}), and has no model to use")
+    folder, row = finished(run)
     name = name_of(node)
     with folder.bounded():
         cfg = stored_config.load(folder.config)
@@ -99,6 +96,17 @@ def opened(run: str | Path, node: Mapping[str, Any]) -> Asked:
     with told(name):
         algorithms, left_out = _algorithms(task, model)
     return Asked(name, folder, row, task, algorithms, left_out, model.spec, seals.digest(folder.chosen))
+
+
+def finished(run: str | Path) -> tuple[RunFolder, dict[str, Any]]:
+    """A run and its row. Raises UserError if there is none, it is not finished, or it failed."""
+    folder = RunFolder.open(run)
+    if not folder.result.is_file():
+        raise UserError(f"{run}: the run is not finished: it has no row (result.json)")
+    row = results.read_row(folder.result)
+    if row["status"] != "ok":
+        raise UserError(f"the run failed ({row.get('error', 'no reason given')}), and has no model to use")
+    return folder, row
 
 
 def _algorithms(task: Task, model: GenerativeModel) -> tuple[dict[str, Algorithm], dict[str, str]]:

@@ -14,18 +14,20 @@ from genarena import config
 from genarena.config import compose
 from genarena.data.reading.decoding import Recipe
 from genarena.run import run
+from genarena.runs.folder import RunFolder
 from genarena.tasks.restoring.own_picture import missing
 from tests.run_folders import only_run
 
-QUIET = ["budget=smoke", "metrics=[bits_per_dim]", "callbacks.progress=false", "callbacks.grid_size=1", "logger=none"]
+QUIET = ["budget=smoke", "metrics=[]", "callbacks.progress=false", "callbacks.grid_size=1", "logger=none"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of the Gaussian and of uniform noise, a picture of 8 x 8 with a mask of its lower half, and others."""
+    """Runs of the Gaussian, of uniform noise and of a small ddpm; pictures, one of 8 x 8 with a mask of its half."""
     folder = tmp_path_factory.mktemp("own")
-    for model in ("gaussian", "uniform"):
-        run(compose([f"model={model}", "data=digits", *QUIET, f"runs_dir={folder / 'runs'}"]))
+    for model in ("gaussian", "uniform", "ddpm"):
+        tiny = ["net.hidden_channels=8", "sampler.nfe=2"] if model == "ddpm" else []
+        run(compose([f"model={model}", "data=digits", *tiny, *QUIET, f"runs_dir={folder / 'runs'}"]))
     digit = (load_digits().images[0] / 16 * 255).round().astype(np.uint8)
     Image.fromarray(digit).save(folder / "digit.png")
     mask = np.zeros((8, 8), np.uint8)
@@ -142,22 +144,74 @@ def test_what_a_missing_pixel_had_a_part_in_is_missing() -> None:
         ("picture=digit.png mask=mask.png out=z.jpg", "expected a name that ends in .png"),
         ("picture=digit.png mask=mask.png out=z.png label=3", "label=3: the model has no labels"),
         ("picture=digit.png mask=mask.png out=z.png num_draws=0", "num_draws=0: expected at least 1"),
+        ("picture=digit.png mask=mask.png out=digit.png", "would be written over picture="),
+        ("picture=a-draw2.png mask=mask.png out=a.png num_draws=2", "would be written over picture="),
+        ("picture=digit.png mask=mask.png out=z.png algorithm=mmp", "there is no such algorithm; did you mean mmps?"),
+        ("picture=digit.png mask=mask.png out=z.png algorithm.zeta=1", "name the algorithm too, algorithm=<name>"),
+        ("picture=digit.png mask=mask.png out=z.png algoritm=mmps", "algoritm=mmps: expected one of "),
+        (
+            "picture=digit.png mask=mask.png out=z.png algorithm=sdedit",
+            "algorithm=sdedit: does not solve this task; av",
+        ),
+        (
+            "picture=digit.png mask=mask.png out=z.png algorithm=mmps",
+            "Gaussian cannot do this task, which needs a model",
+        ),
+        (
+            "picture=digit.png mask=mask.png out=z.png algorithm=dps algorithm.zta=1",
+            "algorithm.zta: there is no such option; did you mean zeta?",
+        ),
+        (
+            "picture=digit.png mask=mask.png out=z.png algorithm=dps algorithm.zeta=-1",
+            "algorithm.zeta=-1: expected a positive number",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line_and_writes_nothing(
     given: str, said: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
+    refused(given, said, folder, monkeypatch, capsys)
+
+
+def refused(
+    given: str,
+    said: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    model: str = "gaussian",
+) -> None:
+    """One line, exit code 2, no file, and no model is loaded."""
+    monkeypatch.setattr(RunFolder, "rebuild", lambda self, device: pytest.fail("a model is loaded"))
     before = sorted(folder.rglob("*"))
     with pytest.raises(SystemExit) as ended:
-        program(monkeypatch, folder, *given.split())
+        program(monkeypatch, folder, *given.split(), model=model)
     told = capsys.readouterr().err
     assert ended.value.code == 2 and len(told.splitlines()) == 1 and said in told, told
     assert sorted(folder.rglob("*")) == before
 
 
-def test_a_model_without_the_capability_is_named(
+def test_what_the_model_cannot_do_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    with pytest.raises(SystemExit):
-        program(monkeypatch, folder, "picture=digit.png", "mask=mask.png", "out=z.png", model="uniform")
-    assert capsys.readouterr().err.startswith("error: Uniform cannot restore pictures, which needs a model that ")
+    given = "picture=digit.png mask=mask.png out=z.png"
+    refused(given, "Uniform cannot do this task, which needs a model that ", folder, monkeypatch, capsys, "uniform")
+    blurred = "picture=small.png degradation=sr2 out=z.png algorithm="
+    for name, said in (("repaint", "sr2: needs a mask"), ("one_step", "sr2: removes noise only")):
+        refused(blurred + name, f"algorithm={name}: {said}", folder, monkeypatch, capsys, "ddpm")
+    (folder / "unfinished").mkdir(exist_ok=True)
+    config_file = only_run(folder / "runs", "gaussian") / "config.yaml"
+    (folder / "unfinished" / "config.yaml").write_bytes(config_file.read_bytes())
+    for name, reason in (("unfinished", "the run is not finished"), ("none", "there is no run (no config.yaml)")):
+        refused(f"{given} run={folder / name}", reason, folder, monkeypatch, capsys)
+
+
+def test_an_algorithm_gets_the_strength_that_is_best_on_validation_images(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    given = ["picture=broken.png", "mask=mask.png", "out=h.png", "algorithm=diffpir", "algorithm.num_steps=2"]
+    program(monkeypatch, folder, *given, model="ddpm")
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1].startswith("mask, sigma 0.05: diffpir (heuristic, weight ") and (folder / "h.png").exists()
+    program(monkeypatch, folder, *given, "algorithm.weight=7", model="ddpm")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("mask, sigma 0.05: diffpir (heuristic, weight 7), 1 of")

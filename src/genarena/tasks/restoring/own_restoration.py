@@ -5,16 +5,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
 from genarena.models.base import GenerativeModel
-from genarena.tasks.base import needs_of
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.noise import Noise
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.restoration import Restoration
 from genarena.tasks.restoring.fitting import first_fitting
+from genarena.tasks.restoring.images import Images
 from genarena.tasks.restoring.own_picture import Observation
-from genarena.tasks.restoring.restored import drawn
+from genarena.tasks.restoring.restored import NUM_TRIED, drawn, with_strength
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,43 @@ class OwnRestoration:
     seconds: float
 
 
-def restored(
-    model: GenerativeModel, seen: Observation, num_draws: int, seed: int, label: int | None, keep: bool
-) -> OwnRestoration:
-    """keep: the pixels that the mask leaves stay as they are. Raises UserError if the model cannot do it."""
-    fitting = [each() for each in Restoration.algorithms if isinstance(model, each.needs)]
-    if not fitting:
-        needs = needs_of(Restoration.algorithms)
-        raise UserError(f"{type(model).__name__} cannot restore pictures, which needs a model that {needs}")
-    operator = seen.degraded.operator(model.spec.shape, [b""], seed)
+def algorithm_for(task: Restoration, model: GenerativeModel, seen: Observation, label: int | None) -> PosteriorSampler:
+    """The algorithm of the task, or the first that fits the model and the observation.
+
+    model: its weights need not be loaded. Raises UserError if the model or the algorithm cannot do it, and for a label that the
+    model does not have.
+    """
+    condition(model, label, 1)
     try:
-        algorithm = first_fitting(fitting, seen.degraded.name, operator, seen.degraded.sigma)
-        lanes = 1 if algorithm.is_point else num_draws
-        noise = Noise.of([(seed, "draw", seen.y.numpy().tobytes(), k) for k in range(lanes)])
-        y = seen.y.expand(lanes, *seen.y.shape[1:])
+        operator = seen.degraded.operator(model.spec.shape, [b""], task.seed)
+        return first_fitting(task.fitting(model), seen.degraded.name, operator, seen.degraded.sigma)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def strong(
+    algorithm: PosteriorSampler, model: GenerativeModel, data: ArenaDataModule, seen: Observation, seed: int
+) -> PosteriorSampler:
+    """The algorithm with its strength, chosen on validation images of the data that are degraded as the picture is."""
+    val = Images.of(data.val, NUM_TRIED, data.spec)
+    return with_strength(algorithm, model, val, seen.degraded, seed)[0]
+
+
+def restored(
+    model: GenerativeModel,
+    algorithm: PosteriorSampler,
+    seen: Observation,
+    num_draws: int,
+    seed: int,
+    label: int | None,
+    keep: bool,
+) -> OwnRestoration:
+    """keep: the pixels that the mask leaves stay as they are. Raises UserError if the algorithm fails."""
+    lanes = 1 if algorithm.is_point else num_draws
+    operator = seen.degraded.operator(model.spec.shape, [b""], seed)
+    noise = Noise.of([(seed, "draw", seen.y.numpy().tobytes(), k) for k in range(lanes)])
+    y = seen.y.expand(lanes, *seen.y.shape[1:])
+    try:
         made = drawn(algorithm, model, Problem(operator, y, seen.degraded.sigma, noise, condition(model, label, lanes)))
     except ValueError as error:
         raise UserError(str(error)) from error
