@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from genarena.data.base import ArenaDataModule
 from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
@@ -25,7 +27,9 @@ from genarena.tasks.restoring.images import Images
 from genarena.tasks.restoring.perceptual import Perceptual
 from genarena.tasks.restoring.realism import Realism
 from genarena.tasks.restoring.restored import Restored
+from genarena.tasks.restoring.scored import Scored, kept
 from genarena.tasks.restoring.scores import TRUTH, Judge
+from genarena.tasks.task_run import rules
 
 
 @dataclass(frozen=True)
@@ -108,34 +112,41 @@ class Restoration(Task):
         problem = test.observed(degraded, self.seed)
         sampler, chosen = restored.with_strength(algorithm, model, val, degraded, self.seed)
         own = restored.with_model(sampler, model, test, val.x.mean(0), degraded, self.seed, self.num_draws)
-        made = {
-            floor: restored.with_floor(floor, test, val, degraded, self.seed, self.num_draws)
-            for floor in all_floors.of_data(data, self.floors)
-            if floor.fits(problem.operator, degraded.sigma)
-        }
         judge = Judge(test, problem, Realism.of(data, test), self.perceptual())
-        lines, floors = _lines(judge, own, made)
-        by_name = {floor.name: each for floor, each in made.items()}
-        best = max(by_name, key=lambda name: floors[name].metrics["psnr"]["value"] or 0.0)
-        pictures, shown = gallery(test, problem, own, algorithm.name, by_name, best)
-        return Outcome(lines, floors, len(test.x), own.facts | chosen, pictures, shown)
+
+        def floors() -> dict[str, Scored]:
+            fitting = [
+                each for each in all_floors.of_data(data, self.floors) if each.fits(problem.operator, problem.sigma)
+            ]
+            made = [restored.with_floor(each, test, val, degraded, self.seed, self.num_draws) for each in fitting]
+            pairs = zip(fitting, made, strict=True)
+            return {floor.name: Scored.of(floor.paper, judge.scores(each), each) for floor, each in pairs}
+
+        by_name = kept(data.facts["id"], rules(self, case, spec)["id"], floors)
+        pictures, shown = gallery(test, problem, own, algorithm.name, *_best(by_name))
+        return Outcome(*_lines(judge, own, by_name), len(test.x), own.facts | chosen, pictures, shown)
 
 
-def _lines(judge: Judge, own: Restored, made: Mapping[Floor, Restored]) -> tuple[dict[str, Line], dict[str, Line]]:
+def _best(floors: Mapping[str, Scored]) -> tuple[str, Tensor]:
+    """The name of the floor with the highest PSNR, and its first estimates."""
+    best = max(floors, key=lambda name: floors[name].scores["mean"]["psnr"].by_image.mean().item())
+    return best, floors[best].shown
+
+
+def _lines(judge: Judge, own: Restored, floors: Mapping[str, Scored]) -> tuple[dict[str, Line], dict[str, Line]]:
     """Lines of the model, and of the floors: a part of a floor other than the mean is named. Margins are over floors of the
     same part."""
-    scores = {floor: judge.scores(each) for floor, each in made.items()}
     lines = {
-        part: judge.line(found, "", {floor.name: each[part] for floor, each in scores.items() if part in each})
+        part: judge.line(found, "", {name: each.scores[part] for name, each in floors.items() if part in each.scores})
         for part, found in judge.scores(own).items()
     }
-    floors = {
-        floor.name if part == "mean" else f"{floor.name}, {part}": judge.line(found, floor.paper)
-        for floor, parts in scores.items()
-        for part, found in parts.items()
+    others = {
+        name if part == "mean" else f"{name}, {part}": judge.line(found, floor.paper)
+        for name, floor in floors.items()
+        for part, found in floor.scores.items()
     }
     truth = judge.of_truth()
-    return lines, floors | ({TRUTH: truth} if truth else {})
+    return lines, others | ({TRUTH: truth} if truth else {})
 
 
 def checked_sigma(sigma: Sequence[float]) -> tuple[float, ...]:

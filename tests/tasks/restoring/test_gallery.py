@@ -21,8 +21,8 @@ def made(num_draws: int | None) -> Restored:
 
 def test_rows_are_named_and_filled_with_grey() -> None:
     problem = IMAGES.observed(degradation("inpaint_half"), 0)
-    floors = {"fill": made(None)}
-    pictures, shown = gallery(IMAGES, problem, made(4), "smc", floors, "fill")
+    floor = "fill", IMAGES.x
+    pictures, shown = gallery(IMAGES, problem, made(4), "smc", *floor)
     std = made(4).draws.std(1)
     white = f"standard deviation (white: {std.max().item():.2g})"
     assert shown == ["original", "observed", "draw 1", "draw 2", "draw 3", "smc, mean", white, "best floor: fill"]
@@ -31,13 +31,13 @@ def test_rows_are_named_and_filled_with_grey() -> None:
     assert (rows[:, 4:] == 128).all()
     assert (rows[1, :4, :, 4:] == 128).all()  # missing
     assert rows[6].max() == 255
-    assert gallery(IMAGES, problem, made(None), "one_step", floors, "fill")[1] == [
+    assert gallery(IMAGES, problem, made(None), "one_step", *floor)[1] == [
         "original",
         "observed",
         "one_step",
         "best floor: fill",
     ]
-    assert len(gallery(IMAGES, problem, made(1), "smc", floors, "fill")[1]) == 5
+    assert len(gallery(IMAGES, problem, made(1), "smc", *floor)[1]) == 5
 
 
 def test_observations_of_another_size_are_shown_as_images() -> None:

@@ -1,8 +1,6 @@
 """Pictures of restorations: truth, observation, draws, their mean and standard deviation, and the best floor; the same test
 images for all models."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -16,9 +14,10 @@ MISSING = 0.5  # grey of what a mask hides
 
 
 def gallery(
-    test: Images, problem: Problem, own: Restored, algorithm: str, floors: Mapping[str, Restored], best: str
+    test: Images, problem: Problem, own: Restored, algorithm: str, best: str, floor: Tensor
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The picture, uint8 (rows * COLUMNS, C, H, W), by its file name; and what its rows are, from above."""
+    """The picture, uint8 (rows * COLUMNS, C, H, W), by its file name; and what its rows are, from above. best: the name of the
+    best floor; floor: its first estimates (n, C, H, W)."""
     num = min(COLUMNS, len(test.x))
     rows = {"original": test.x[:num], "observed": seen(problem)[:num]}
     if own.draws is not None:
@@ -27,7 +26,7 @@ def gallery(
     if own.draws is not None and own.draws.shape[1] > 1:
         std = own.draws[:num].std(1)
         rows[f"standard deviation (white: {std.max().item():.2g})"] = std / std.max().clamp_min(1e-12)
-    rows[f"best floor: {best}"] = floors[best].mean[:num]
+    rows[f"best floor: {best}"] = floor[:num]
     return {"restored.png": _of_rows(list(rows.values()))}, list(rows)
 
 
