@@ -82,7 +82,7 @@ def make_task_row(
         "algorithm": algorithm,
         "lines": {name: {"paper": "", "metrics": metrics} for name, metrics in lines.items()},
         "floors": {name: {"paper": "", "metrics": metrics} for name, metrics in floors.items()},
-        "shown": ["original", "observed", "mmps"],
+        "pictures": {"restored.png": {"rows": ["original", "observed", "mmps"]}},
     }
     return make_row(model, seed, metrics={}, evaluation=f"restoration-{case}", task=task | changes)
 

@@ -1,5 +1,7 @@
 """Where points come to stand, which of them are the front, and that names do not lie on each other."""
 
+import base64
+import io
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from PIL import Image
 from genarena.errors import DataError
 from genarena.leaderboard import plots
 from genarena.leaderboard.drawing import Plot
-from genarena.leaderboard.images import Gallery
+from genarena.leaderboard.images import FRAMES, Gallery
 from genarena.leaderboard.labels import box_of, overlap
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.scatter import pareto_front
@@ -95,11 +97,30 @@ def test_pictures_share_the_page(tmp_path: Path) -> None:
     for name in ("none", "broken", "wide", "other"):
         with pytest.raises((DataError, FileNotFoundError), match=name):
             Gallery(1).picture(tmp_path / f"{name}.png")
-    import base64
-    import io
-
     data = base64.b64decode(Gallery(2).picture(tmp_path / "flat.png").uri.partition(",")[2])
     assert Image.open(io.BytesIO(data)).getpixel((3, 3)) == (7, 7, 7)  # without loss where there is room
+
+
+def test_moving_pictures_keep_their_frames(tmp_path: Path) -> None:
+    frames = [Image.new("L", (60, 40), 40 * number) for number in range(5)]
+    path = tmp_path / "moving.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=120, loop=0)
+    made = Gallery(1).picture(path)
+    moving = Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2])))
+    assert made.moves and (moving.format, moving.n_frames, moving.info["loop"]) == ("WEBP", 5, 0)
+    seen = []
+    for number in range(5):
+        moving.seek(number)
+        seen.append((moving.convert("L").getpixel((3, 3)), moving.info["duration"]))
+    assert seen == [(40 * number, 120) for number in range(5)]
+    noise = [Image.effect_noise((200, 200), 80) for _ in range(8)]
+    noise[0].save(tmp_path / "noise.gif", save_all=True, append_images=noise[1:], duration=120)
+    crowded = Gallery(400).picture(tmp_path / "noise.gif")
+    assert len(crowded.uri) <= 20_000 + 40 and (crowded.width, crowded.height, crowded.moves) == (200, 200, True)
+    long = [Image.new("L", (3, 3), number % 255) for number in range(FRAMES + 1)]
+    long[0].save(tmp_path / "long.gif", save_all=True, append_images=long[1:], duration=120)
+    with pytest.raises(DataError, match="201 frames or more"):
+        Gallery(1).picture(tmp_path / "long.gif")
 
 
 def test_examples_of_a_budget_in_operations_are_on_a_logarithm(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def test_a_case_has_the_scores_of_the_model_and_the_floors(digits: Digits) -> No
     assert found.lines["nll"].metrics["auroc"]["value"] > 0.99
     assert found.lines["nll"].metrics["auroc"]["value"] == found.floors["full gaussian"].metrics["auroc"]["value"]
     assert {"png length", "png length, negative", "uniform random", "knn"} <= set(found.floors)
+    assert len(found.shown["extremes.png"].rows) == 4 and found.shown["scores.png"].rows == ()
     assert found.pictures["extremes.png"].shape[0] == 40 and len(found.facts["sha256_of_outside"]) == 64
 
 

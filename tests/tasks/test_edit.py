@@ -25,6 +25,11 @@ def test_rows_of_an_edit() -> None:
         assert line.metrics["fd_domain"]["value"] > outcome.floors["real images"].metrics["fd_domain"]["value"]
     strip = outcome.pictures["mean_difference.png"].unflatten(0, (5, 10)).double().flatten(2).mean(2)
     assert (strip[:, -1] > strip[:, 0]).all()  # thicker is lighter
+    of_floors = {name.partition(".")[0] for name, each in outcome.shown.items() if each.is_floor}
+    assert (
+        of_floors == {"pixels", "principal_components", "nearest_image"}
+        and outcome.shown.keys() == outcome.pictures.keys()
+    )
     assert outcome.facts["with_attribute"] == 200
 
 

@@ -26,6 +26,8 @@ def test_pixels_as_codes_are_the_pixel_blend() -> None:
     assert outcome.pictures["lerp.png"].shape == (50, 1, 8, 8)
     assert outcome.pictures["lerp.gif"].shape == (18, 10, 1, 8, 8)
     assert (outcome.pictures["lerp.png"] == outcome.pictures["pixels.png"]).all()
+    of_floors = {name for name, each in outcome.shown.items() if each.is_floor}
+    assert of_floors == {f"{name}.{kind}" for name in ("pixels", "neighbours") for kind in ("png", "gif")}
 
 
 def test_the_round_trip_through_pixels_loses_nothing() -> None:
@@ -35,7 +37,7 @@ def test_the_round_trip_through_pixels_loses_nothing() -> None:
     assert outcome.lines[""].metrics["round_trip"]["value"] == pytest.approx(0.0, abs=1e-6)
     assert outcome.lines[""].metrics["square"]["value"] == pytest.approx(0.69, abs=0.05)  # mean square of the pixels
     assert 0.02 < outcome.floors["principal components"].metrics["round_trip"]["value"] < 0.2
-    assert outcome.pictures["round_trip.png"].shape == (30, 1, 8, 8) and len(outcome.shown) == 3
+    assert outcome.pictures["round_trip.png"].shape == (30, 1, 8, 8) and len(outcome.shown["round_trip.png"].rows) == 3
 
 
 def test_wrong_options_are_refused() -> None:

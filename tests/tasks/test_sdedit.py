@@ -21,7 +21,7 @@ def test_more_noise_is_further_from_the_guide() -> None:
     assert 0.0 == guide["to_guide"]["value"] < little["to_guide"]["value"] < more["to_guide"]["value"]
     assert guide["fd_domain"]["value"] < little["fd_domain"]["value"] < more["fd_domain"]["value"]  # noise on pixels
     assert guide["agreement"]["value"] > 0.97 and outcome.facts["nfe"] == 2
-    assert outcome.pictures["guided.png"].shape == (40, 1, 8, 8) and len(outcome.shown) == 4
+    assert outcome.pictures["guided.png"].shape == (40, 1, 8, 8) and len(outcome.shown["guided.png"].rows) == 4
     assert outcome.pictures["guided.gif"].shape == (3, 10, 1, 8, 8)
     coarse = task.solve(model, task.algorithm_for(model), data, "blocks")
     assert coarse.floors["guide"].metrics["fd_domain"]["value"] > 10 * real["fd_domain"]["value"]

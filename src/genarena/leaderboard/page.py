@@ -18,6 +18,7 @@ from genarena.leaderboard import (
     sweeps,
     task_groups,
     task_lines,
+    task_strips,
     traces,
 )
 from genarena.leaderboard import tasks as of_tasks
@@ -64,7 +65,7 @@ def render(
         (HERE / name).read_text(encoding="utf-8") for name in ("page.css", *(["tasks.css"] if tasks else []))
     )
     beside, runs = illustrations or collect(runs_of(tables)), runs_of(tables)
-    task_pictures, unreadable = of_tasks.pictures(tasks)
+    task_pictures, unreadable = task_strips.pictures(tasks)
     origin, trust = origin or Made.now(), trust or Trust()
     broken = [*broken, *beside.complaints, *unreadable, *trust.broken]
     return (
@@ -115,7 +116,7 @@ def _environment() -> Environment:
         "shown": sweeps.shown,
     }
     found.globals |= {"colour": drawing.colour, "by_class": board.is_by_class, "kinds": task_lines.KINDS}
-    found.globals |= {"task_plots": task_groups.plots, "task_strips": task_groups.strips}
+    found.globals |= {"task_plots": task_groups.plots, "task_strips": task_strips.strips}
     return found
 
 

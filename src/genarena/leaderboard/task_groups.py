@@ -1,10 +1,8 @@
 """Tables of one task under several cases, such as degradations: an index, and the ranks of all methods over the cases."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from genarena.leaderboard.images import Picture
 from genarena.leaderboard.runs import anchor
 from genarena.leaderboard.task_lines import TaskLine
 from genarena.leaderboard.task_plots import TaskPlot, calibration, perception
@@ -75,29 +73,3 @@ def groups(tables: Iterable[TaskTable]) -> list[TaskGroup]:
 
 def plots(table: TaskTable) -> list[TaskPlot]:
     return [plot for plot in (perception(table), calibration(table)) if plot is not None]
-
-
-@dataclass(frozen=True)
-class Strip:
-    """A picture of a run. name: "" where it is the only one. labels: of its rows of images, from above; [] where there are
-    several pictures."""
-
-    line: TaskLine
-    name: str
-    picture: Picture
-    labels: Sequence[str]
-
-
-def strips(table: TaskTable, pictures: dict[Path, dict[str, Picture]]) -> list[Strip]:
-    """The pictures of all runs of a table, lines of one run once: the first seed of each."""
-    seen, made = set(), []
-    for line in table.lines:
-        if line.is_floor or line.shown_of in seen:
-            continue
-        seen.add(line.shown_of)
-        of_run = pictures.get(line.runs[0].folder, {})
-        is_one = len(of_run) == 1
-        made += [
-            Strip(line, "" if is_one else name, each, line.shown if is_one else []) for name, each in of_run.items()
-        ]
-    return made

@@ -1,6 +1,7 @@
 """A line of a table of a task: a model used in one way, or a floor; and its values."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from genarena.leaderboard.cells import MIN_SEEDS
@@ -48,7 +49,6 @@ class TaskLine:
     kind: str
     metrics: list[dict[str, Record]]
     runs: list[Run]
-    shown: list[str]
 
     @property
     def is_floor(self) -> bool:
@@ -66,9 +66,14 @@ class TaskLine:
         return " ".join(filter(None, (self.name, self.part)))
 
     @property
-    def shown_of(self) -> str:
-        """The folder of the pictures; lines of one run share them."""
-        return str(self.runs[0].folder) if self.runs else ""
+    def folder(self) -> Path | None:
+        """That of the pictures, those of the first seed; lines of one run share them. None for a floor."""
+        return self.runs[0].folder if self.runs else None
+
+    @property
+    def pictures(self) -> dict[str, dict[str, Any]]:
+        """File name -> what the picture shows, as the row says."""
+        return self.runs[0].row["task"].get("pictures", {}) if self.runs else {}
 
     @property
     def anchor(self) -> str:

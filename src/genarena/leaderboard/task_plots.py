@@ -116,7 +116,7 @@ def _colour(line: TaskLine) -> int:
 def _joins(marks: Sequence[TaskMark]) -> list[tuple[int, str]]:
     groups: dict[tuple[str, str], list[TaskMark]] = {}
     for mark in marks:
-        owner = mark.line.shown_of or mark.line.name.partition(", ")[0]
+        owner = str(mark.line.folder or "") or mark.line.name.partition(", ")[0]
         groups.setdefault((owner, "" if mark.line.is_floor else mark.line.method), []).append(mark)
     several = [group for group in groups.values() if len(group) > 1]
     return [(group[0].colour, polyline([(mark.x, mark.y) for mark in group])) for group in several]

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from genarena.errors import ArenaError
-from genarena.leaderboard.images import Gallery, Picture
 from genarena.leaderboard.numbers import number
 from genarena.leaderboard.runs import Run, anchor, found, identity_of
 from genarena.leaderboard.tables import budget_text, machine_of, time_of
@@ -139,7 +138,7 @@ def _table(key: tuple[str, ...], runs: list[Run]) -> TaskTable:
         seeds.setdefault(tuple(line), []).append(run)
     lines = [line for group in seeds.values() for line in _of_model(sorted(group, key=lambda run: run.seed))]
     floors = runs[-1].row["task"]["floors"]
-    lines += [TaskLine(name, "", name, "floor", [made["metrics"]], [], []) for name, made in floors.items()]
+    lines += [TaskLine(name, "", name, "floor", [made["metrics"]], []) for name, made in floors.items()]
     records: dict[str, Record] = {}
     for line in lines:
         for name, record in line.metrics[0].items():
@@ -165,9 +164,7 @@ def _of_model(runs: list[Run]) -> list[TaskLine]:
     algorithm, lines = task["algorithm"], []
     for part in task["lines"]:
         metrics = [run.row["task"]["lines"].get(part, {}).get("metrics", {}) for run in runs]
-        lines.append(
-            TaskLine(runs[0].name, part, algorithm["name"], algorithm["exactness"], metrics, runs, task["shown"])
-        )
+        lines.append(TaskLine(runs[0].name, part, algorithm["name"], algorithm["exactness"], metrics, runs))
     return lines
 
 
@@ -176,18 +173,3 @@ def _column(name: str, record: Record) -> Column:
     target = record.get("target")
     sign = {True: -1, False: 1}.get(record.get("higher_is_better"), 0) if target is None else 0
     return Column(f"{record.get('title', name)}{unit}", sign, target)
-
-
-def pictures(tables: Iterable[TaskTable]) -> tuple[dict[Path, dict[str, Picture]], list[str]]:
-    """Folder of a row -> name -> picture, and a line of text per unreadable picture."""
-    folders = dict.fromkeys(line.runs[0].folder for table in tables for line in table.lines if line.runs)
-    paths = {folder: sorted(folder.glob("*.png")) for folder in folders}
-    gallery, made, complaints = Gallery(sum(map(len, paths.values()))), {}, []
-    for folder, files in paths.items():
-        made[folder] = {}
-        for path in files:
-            try:
-                made[folder][path.stem] = gallery.picture(path)
-            except (ArenaError, OSError) as error:
-                complaints.append(str(error))
-    return made, complaints

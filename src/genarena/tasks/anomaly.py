@@ -82,8 +82,7 @@ class Anomaly(Task):
             "scores.png": pictures.histograms(shown, (data.name, other)),
         }
         facts = {"inside": len(inside), "outside": len(outside), "sha256_of_outside": sets.digest(outside)}
-        title = f"{pictures.SHOWN[0]} by {next(iter(shown))}"
-        return Outcome(lines, made, len(inside), facts, drawn, (title, *pictures.SHOWN[1:]))
+        return Outcome(lines, made, len(inside), facts, drawn, pictures.seen(next(iter(shown))))
 
 
 @lru_cache(maxsize=1)  # the cases of one task share what was fitted

@@ -26,7 +26,7 @@ from genarena.tasks.augmenting import classifying, scores
 from genarena.tasks.augmenting.classifying import Budget, Change, Trained
 from genarena.tasks.augmenting.fractions import Labelled, labelled
 from genarena.tasks.augmenting.labels import Conditional, LabelledSamples, Pseudo, sampled
-from genarena.tasks.base import COLUMNS, Line, Outcome, Record, Task
+from genarena.tasks.base import COLUMNS, Line, Outcome, Record, Shown, Task
 
 MIRRORED = ("fashion_mnist", "cifar10", "cifar100", "celeba")  # sets whose images may be mirrored
 PREFIX = "labels_"  # of a case
@@ -110,10 +110,9 @@ class Augment(Task):
         floors["memoriser"] = trials.synthetic(_again(known.real, wanted, self.seed))
         floors["heldout"] = trials.synthetic(known.others)
         assert len(trials.steps) == 1, f"classifiers took {sorted(trials.steps)} steps"
-        shown = {"class Gaussian": classes, algorithm.name: drawn.samples, "real": known.real}
-        return Outcome(
-            lines, floors, data.test.size, facts, {"samples.png": _picture(shown, data.spec.num_levels)}, tuple(shown)
-        )
+        rows = {"class Gaussian": classes, algorithm.name: drawn.samples, "real": known.real}
+        pictures = {"samples.png": _picture(rows, data.spec.num_levels)}
+        return Outcome(lines, floors, data.test.size, facts, pictures, {"samples.png": Shown(tuple(rows))})
 
 
 @dataclass

@@ -52,6 +52,19 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What a picture shows.
+
+    rows: of images, from above. text: what else there is to say. is_floor: it is of a method without a trained model, so that
+    it is the same for every model.
+    """
+
+    rows: Sequence[str] = ()
+    text: str = ""
+    is_floor: bool = False
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a task made of a run, in one case.
 
@@ -60,7 +73,8 @@ class Outcome:
     num_examples: test examples used.
     facts: what else is known of the algorithm's run, e.g. acceptance rates; JSON-able.
     pictures: file name to uint8 images (rows * COLUMNS, C, H, W); a name that ends in .gif has frames of them, (F, rows *
-        COLUMNS, C, H, W). shown: what the rows of a picture are, from above.
+        COLUMNS, C, H, W). In the order in which they are shown.
+    shown: file name to what is seen there.
     """
 
     lines: Mapping[str, Line]
@@ -68,7 +82,7 @@ class Outcome:
     num_examples: int
     facts: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
-    shown: Sequence[str] = ()
+    shown: Mapping[str, Shown] = field(default_factory=dict)
 
 
 COLUMNS = 10  # images in a row of a picture

@@ -17,7 +17,7 @@ from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Seed
 from genarena.spec import DataSpec
-from genarena.tasks.base import COLUMNS, Line, Outcome, Task
+from genarena.tasks.base import COLUMNS, Line, Outcome, Shown, Task
 from genarena.tasks.editing import attributes, conditions, edited
 from genarena.tasks.editing.codes import (
     Autoencoder,
@@ -35,6 +35,10 @@ from genarena.tasks.editing.edited import Edit as Editor
 from genarena.tasks.editing.images import Images, nearest, picture, some
 
 SHOWN = 5  # images in a picture
+TEXTS = {
+    ".png": f"a test image per row, from strength {STRENGTHS[0]:g} to {STRENGTHS[-1]:g}",
+    ".gif": "ten test images, there and back",
+}
 COMPONENTS = 64  # of the floor, at most a quarter of the dimensions
 MOST_PROJECTED = 2
 
@@ -104,11 +108,12 @@ class Edit(Task):
         floors = {name: judge.line(edit) for name, edit in others.items()}
         floors["unedited"] = Line({"fd_domain": domain.distance(domain.features(test.unit))})
         floors["real images"] = Line({"fd_domain": domain.distance(domain.features(train.unit[: len(test.unit)]))})
-        pictures = {}
+        pictures, shown = {}, {}
         for name, edit in (moved | others).items():
-            pictures |= strips(name, edit, judge)
+            made = strips(name, edit, judge)
+            pictures |= made
+            shown |= {file: Shown(text=TEXTS[file[-4:]], is_floor=name in others) for file in made}
         facts = {"nfe": list(codes.nfe), "train": len(has), "with_attribute": int(has.sum()), **domain.facts}
-        shown = (f"{SHOWN} images, from strength {STRENGTHS[0]:g} to {STRENGTHS[-1]:g}",)
         return Outcome(lines, floors, len(test.unit), facts, pictures, shown)
 
     def _sizes(self) -> tuple[tuple[str, int], tuple[str, int]]:

@@ -13,7 +13,7 @@ from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Seed, Several
 from genarena.spec import DataSpec
-from genarena.tasks.base import COLUMNS, Line, Outcome, Task
+from genarena.tasks.base import COLUMNS, Line, Outcome, Shown, Task
 from genarena.tasks.editing import conditions, paths
 from genarena.tasks.editing.codes import Autoencoder, Coder, Codes, DDIMInversion
 from genarena.tasks.editing.domain import Domain
@@ -23,6 +23,7 @@ from genarena.tasks.editing.records import missing, record
 
 Ends = tuple[Tensor | None, Tensor | None]  # of the paths: images, codes, or conditions
 SHOWN = 5  # pairs in a picture
+TEXTS = {".png": "a pair of test images per row, from the first to the second", ".gif": "ten pairs, there and back"}
 TITLES = {
     "fd_domain": "FD domain, midpoint",
     "confidence": "classifier confidence, midpoint",
@@ -69,7 +70,8 @@ class Interpolate(Task):
         pictures |= _pictures("pixels", lambda t: torch.lerp(*_first(ends), t))
         pictures |= _pictures("neighbours", lambda t: train[nearest(torch.lerp(*_first(ends), t), train)])
         facts = {"nfe": list(codes.nfe), **domain.facts}
-        return Outcome(lines, floors, 2 * num, facts, pictures, (f"{SHOWN} pairs, from one image to the other",))
+        shown = {name: Shown(text=TEXTS[name[-4:]], is_floor=name.partition(".")[0] not in WAYS) for name in pictures}
+        return Outcome(lines, floors, 2 * num, facts, pictures, shown)
 
 
 def travel(codes: Codes, way: Way, ends: Ends, given: Ends, t: float) -> Tensor:

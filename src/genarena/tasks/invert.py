@@ -9,7 +9,7 @@ import torch
 from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Seed
-from genarena.tasks.base import COLUMNS, Line, Outcome, Task
+from genarena.tasks.base import COLUMNS, Line, Outcome, Shown, Task
 from genarena.tasks.editing import conditions
 from genarena.tasks.editing.codes import Autoencoder, Coder, DDIMInversion, principal_components
 from genarena.tasks.editing.images import picture, rmse, some
@@ -61,4 +61,4 @@ class Invert(Task):
         floors = {"principal components": Line({"round_trip": record(rmse(back, x), "round trip RMSE", False)})}
         shown = ("original", *(part or algorithm.name for part in ways), "principal components")
         strip = torch.cat([picture(each[:COLUMNS]) for each in (*rows, back)])
-        return Outcome(lines, floors, len(x), {}, {"round_trip.png": strip}, shown)
+        return Outcome(lines, floors, len(x), {}, {"round_trip.png": strip}, {"round_trip.png": Shown(shown)})

@@ -13,7 +13,7 @@ from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Folder, Seed
 from genarena.spec import DataSpec
 from genarena.statistics import image_quality
-from genarena.tasks.base import Line, Outcome, Task
+from genarena.tasks.base import Line, Outcome, Shown, Task
 from genarena.tasks.floors import every as all_floors
 from genarena.tasks.floors.base import Floor
 from genarena.tasks.linear.degradations import degradation, refusal
@@ -123,7 +123,8 @@ class Restoration(Task):
             return {floor.name: Scored.of(floor.paper, judge.scores(each), each) for floor, each in pairs}
 
         by_name = kept(data.facts["id"], rules(self, case, spec)["id"], floors)
-        pictures, shown = gallery(test, problem, own, algorithm.name, *_best(by_name))
+        pictures, rows = gallery(test, problem, own, algorithm.name, *_best(by_name))
+        shown = {name: Shown(rows) for name in pictures}
         return Outcome(*_lines(judge, own, by_name), len(test.x), own.facts | chosen, pictures, shown)
 
 

@@ -17,7 +17,7 @@ from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Folder, Seed
 from genarena.spec import DataSpec
-from genarena.tasks.base import COLUMNS, Line, Outcome, Task
+from genarena.tasks.base import COLUMNS, Line, Outcome, Shown, Task
 from genarena.tasks.editing import guides, strokes
 from genarena.tasks.editing.domain import Domain
 from genarena.tasks.editing.images import nearest, picture, rmse, some
@@ -93,7 +93,8 @@ class Sdedit(Task):
         moving = torch.stack([*(strips[name] for name in ("guide", *made))])
         pictures = {"guided.png": torch.cat(list(strips.values())), "guided.gif": moving}
         facts = {"nfe": algorithm.evaluations(), **domain.facts}
-        return Outcome(lines, floors, len(given.x), facts, pictures, tuple(rows))
+        shown = {"guided.png": Shown(tuple(rows)), "guided.gif": Shown(text="from the guide to the largest t0")}
+        return Outcome(lines, floors, len(given.x), facts, pictures, shown)
 
     def _guided(self, model: GenerativeModel, data: ArenaDataModule, case: str) -> Guided:
         """The guides of a case, what is wanted of each, and the model's conditions."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from genarena.models.base import GenerativeModel
 from genarena.runs import evaluations, provenance, results, seals, stored_config
 from genarena.runs.folder import RunFolder
 from genarena.spec import DataSpec
-from genarena.tasks.base import COLUMNS, Algorithm, Line, Outcome, Task
+from genarena.tasks.base import COLUMNS, Algorithm, Line, Outcome, Shown, Task
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _row(asked: Asked, case: str, outcome: Outcome) -> dict[str, Any]:
         "algorithm": of_model,
         "lines": {name: _written(line) for name, line in outcome.lines.items()},
         "floors": {name: _written(line) for name, line in outcome.floors.items()},
-        "shown": list(outcome.shown),
+        "pictures": {name: asdict(outcome.shown.get(name, Shown())) for name in outcome.pictures},
     }
     return row | {
         "metrics": {},

@@ -8,15 +8,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genarena.tasks.base import COLUMNS
+from genarena.tasks.base import COLUMNS, Shown
 from genarena.tasks.detecting.sets import Examples
 
 BINS = 50
-SHOWN = ("inside, least anomalous", "inside, most anomalous", "outside, least anomalous", "outside, most anomalous")
+ROWS = ("inside, least anomalous", "inside, most anomalous", "outside, least anomalous", "outside, most anomalous")
+
+
+def seen(score: str) -> dict[str, Shown]:
+    """What the pictures show; score: of the extremes."""
+    return {"extremes.png": Shown(ROWS, f"by {score}"), "scores.png": Shown(text="inside and outside, by score")}
 
 
 def extremes(scores: tuple[Tensor, Tensor], inside: Examples, outside: Examples) -> Tensor:
-    """Four rows of images, `SHOWN`: uint8 (4 * COLUMNS, C, H, W)."""
+    """Four rows of images, `ROWS`: uint8 (4 * COLUMNS, C, H, W)."""
     rows = []
     for score, examples in zip(scores, (inside, outside), strict=True):
         order = score.argsort(stable=True)
