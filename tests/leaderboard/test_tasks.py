@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import get_class
+from omegaconf import OmegaConf
 
+from genarena import config
 from genarena.evaluation.pictures import save_samples
-from genarena.leaderboard import page, task_formats, task_groups, task_plots, tasks
+from genarena.leaderboard import page, task_formats, task_groups, task_plots, task_texts, tasks
 from genarena.leaderboard.runs import Run
 from genarena.leaderboard.tables import make_tables
 from genarena.leaderboard.tasks import TaskTable
@@ -165,3 +168,28 @@ def test_the_page(tmp_path: Path) -> None:
     assert 'class="reference">\n<th scope="row">lmmse, draw' in html
     without = page.render(plain, [])
     assert "strip" not in without and 'id="tasks"' not in without  # not even its style
+
+
+def test_remarks_stand_beside_the_line_and_its_task_is_explained(tmp_path: Path) -> None:
+    areas = {
+        name: {"auroc": make_record(value, 0.01, title="AUROC", **UP)} for name, value in (("nll", 0.03), ("kl", 0.9))
+    }
+    protocol = {"id": "p", "table": "anomaly", "case": "against_mnist"}
+    row = make_task_row("vae", areas, {"png length, negative": {}}, protocol=protocol)
+    row["task"]["lines"]["nll"]["remark"] = "known failure: simple <images>"
+    found = tables_of(tmp_path, row)
+    assert {line.part: line.remark for line in found[0].lines} == {
+        **{"nll": ("known failure", "simple <images>"), "kl": ("", ""), "": ("", "")},
+    }
+    html = page.render([], [], tasks=found)
+    assert (
+        'title="simple &lt;images&gt;">known failure</b>' in html and "</b> vae nll: simple &lt;images&gt;</p>" in html
+    )
+    assert html.count("known failure</b>") == 2 and "arXiv 1810.09136" in html
+    assert "- vae nll: known failure: simple \\<images\\>" in task_formats.markdown(found)
+    assert "arXiv 1810.09136" not in page.render([], [], tasks=tables_of(tmp_path, ddpm()))
+
+
+def test_every_task_is_explained() -> None:
+    targets = [OmegaConf.load(config.file_of("task", name))["_target_"] for name in config.available("task")]
+    assert {get_class(target).table.capitalize() for target in targets} == set(task_texts.TEXTS)

@@ -7,7 +7,14 @@ import pytest
 from scipy import special
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from genarena.statistics.detection import auroc, average_precision, fpr_at_95_ood, ood_kept_at_95_id, resampled
+from genarena.statistics.detection import (
+    auroc,
+    auroc_gap,
+    average_precision,
+    fpr_at_95_ood,
+    ood_kept_at_95_id,
+    resampled,
+)
 
 
 def two_normals(n: int, m: int, d: float, seed: int, digits: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -76,3 +83,22 @@ def test_resamples_repeat_themselves_and_infinite_scores_have_ranks() -> None:
     assert 0.0 < one["fpr_at_95_ood"].half_width < 0.15
     half = resampled(np.tile(inside, 4), np.tile(outside, 4))["aupr_out"].half_width  # four times the examples
     assert half == pytest.approx(one["aupr_out"].half_width / 2.0, rel=0.3)
+
+
+def test_the_gap_of_two_areas_is_paired() -> None:
+    """Of correlated scores of the same examples: the interval is that of the bootstrap, not of independent areas."""
+    rng = np.random.default_rng(5)
+    inside, outside = rng.standard_normal(300), 1.0 + rng.standard_normal(200)
+    one = inside + 0.3 * rng.standard_normal(300), outside + 0.3 * rng.standard_normal(200)
+    two = inside + 0.6 * rng.standard_normal(300), outside + 0.6 * rng.standard_normal(200)
+    found = auroc_gap(one, two)
+    assert found.value == pytest.approx(auroc(*one).value - auroc(*two).value, abs=1e-12)
+    assert auroc_gap(two, one).value == pytest.approx(-found.value, abs=1e-12)
+    same = auroc_gap(one, one)
+    assert same.value == same.half_width == 0.0
+    values = []
+    for _ in range(1_500):
+        i, o = rng.integers(300, size=300), rng.integers(200, size=200)
+        values.append(auroc(one[0][i], one[1][o]).value - auroc(two[0][i], two[1][o]).value)
+    assert found.half_width == pytest.approx(1.96 * np.std(values), rel=0.08)
+    assert found.half_width < 0.6 * math.hypot(auroc(*one).half_width, auroc(*two).half_width)

@@ -19,6 +19,7 @@ from genarena.leaderboard import (
     task_groups,
     task_lines,
     task_strips,
+    task_texts,
     traces,
 )
 from genarena.leaderboard import tasks as of_tasks
@@ -116,7 +117,11 @@ def _environment() -> Environment:
         "shown": sweeps.shown,
     }
     found.globals |= {"colour": drawing.colour, "by_class": board.is_by_class, "kinds": task_lines.KINDS}
-    found.globals |= {"task_plots": task_groups.plots, "task_strips": task_strips.strips}
+    found.globals |= {
+        "task_plots": task_groups.plots,
+        "task_strips": task_strips.strips,
+        "task_texts": task_texts.TEXTS,
+    }
     return found
 
 

@@ -33,6 +33,8 @@ def markdown(tables: Iterable[TaskTable]) -> str:
             for key, column in table.columns.items()
             if line.runs and line.value(key).over
         ]
+        remarks = [(line.label, ": ".join(filter(None, line.remark))) for line in table.lines]
+        parts += [f"- {escaped(name)}: {escaped(remark)}" for name, remark in remarks if remark]
         parts.append("")
     return "\n".join(parts)
 

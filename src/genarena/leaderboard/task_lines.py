@@ -76,6 +76,13 @@ class TaskLine:
         return self.runs[0].row["task"].get("pictures", {}) if self.runs else {}
 
     @property
+    def remark(self) -> tuple[str, str]:
+        """What a reader must know of the line, in short, and why; that of the first seed. Empty: nothing."""
+        text = self.runs[0].row["task"]["lines"].get(self.part, {}).get("remark", "") if self.runs else ""
+        short, _, why = text.partition(": ")
+        return short, why
+
+    @property
     def anchor(self) -> str:
         """The HTML id of the section of the first run."""
         row = self.runs[0].row

@@ -26,9 +26,24 @@ def auroc(inside: np.ndarray, outside: np.ndarray) -> Interval:
     With placements V(o) = P(inside < o) + P(inside = o) / 2 of the m outside scores, and likewise 1 - V(i) of the n inside
     ones, AUROC = mean V and variance = var(V_outside) / m + var(V_inside) / n. Both need two scores at least.
     """
-    below, above = _placements(inside, outside), 1.0 - _placements(outside, inside)
-    variance = below.var(ddof=1) / len(below) + above.var(ddof=1) / len(above)
-    return Interval(float(below.mean()), Z * float(np.sqrt(variance)))
+    return _mean_of(*_both(inside, outside))
+
+
+def auroc_gap(one: tuple[np.ndarray, np.ndarray], two: tuple[np.ndarray, np.ndarray]) -> Interval:
+    """The area of `one` less that of `two`, scores (inside, outside) of the same examples: DeLong's interval for paired areas,
+    from the differences of the placements."""
+    found = [a - b for a, b in zip(_both(*one), _both(*two), strict=True)]
+    return _mean_of(*found)
+
+
+def _both(inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Placements of the outside and of the inside scores; the mean of each is the area."""
+    return _placements(inside, outside), 1.0 - _placements(outside, inside)
+
+
+def _mean_of(of_outside: np.ndarray, of_inside: np.ndarray) -> Interval:
+    variance = of_outside.var(ddof=1) / len(of_outside) + of_inside.var(ddof=1) / len(of_inside)
+    return Interval(float(of_outside.mean()), Z * float(np.sqrt(variance)))
 
 
 def _placements(of: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from genarena.models.base import GenerativeModel
 from genarena.options.values import Count
 from genarena.spec import DataSpec
 from genarena.tasks.base import Outcome, Task
-from genarena.tasks.detecting import floors, one_class, pictures, report, sets
+from genarena.tasks.detecting import floors, gaps, one_class, pictures, report, sets
 from genarena.tasks.detecting.floors import Floors
 from genarena.tasks.detecting.scores import NUM_VAL, Scores, judge_of
 
@@ -68,20 +68,21 @@ class Anomaly(Task):
         other = case.removeprefix(CASE)
         inside, outside = sets.pair(data, other, self.num_images)
         judge, fitted = judge_of(algorithm, model, data), floors_of(data)
-        lines, shown = {}, {}
+        lines, shown, beside = {}, {}, {}
         for score in algorithm.found(judge):
             shown[score.name] = tuple(score(judge, some.first(score.most)) for some in (inside, outside))
             lines[score.name] = report.line(*shown[score.name], score.paper, dict(score.facts(judge)))
         made = {}
         for name in fitted.scores:
-            values = fitted.score(name, inside), fitted.score(name, outside)
-            made[name] = report.line(*values, floors.PAPERS.get(name, ""))
+            beside[name] = fitted.score(name, inside), fitted.score(name, outside)
+            made[name] = report.line(*beside[name], floors.PAPERS.get(name, ""))
         first = next(iter(shown.values()))
         drawn = {
             "extremes.png": pictures.extremes(first, inside, outside),
             "scores.png": pictures.histograms(shown, (data.name, other)),
         }
         facts = {"inside": len(inside), "outside": len(outside), "sha256_of_outside": sets.digest(outside)}
+        lines = gaps.compared(lines, shown, beside)
         return Outcome(lines, made, len(inside), facts, drawn, pictures.seen(next(iter(shown))))
 
 

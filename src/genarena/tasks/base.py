@@ -44,11 +44,12 @@ class Algorithm(ABC):
 class Line:
     """Metrics of a way to solve the task: of the model (`mean`, `draw`), or of a floor, a method without a trained model.
 
-    The first metric orders the table.
+    The first metric orders the table. remark: what a reader must know of the line, as "in short: and why".
     """
 
     metrics: Metrics
     paper: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True)

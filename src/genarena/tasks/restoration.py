@@ -124,7 +124,7 @@ class Restoration(Task):
 
         by_name = kept(data.facts["id"], rules(self, case, spec)["id"], floors)
         pictures, rows = gallery(test, problem, own, algorithm.name, *_best(by_name))
-        shown = {name: Shown(rows) for name in pictures}
+        shown = {name: Shown(tuple(rows)) for name in pictures}
         return Outcome(*_lines(judge, own, by_name), len(test.x), own.facts | chosen, pictures, shown)
 
 

@@ -180,7 +180,7 @@ def _row(asked: Asked, case: str, outcome: Outcome) -> dict[str, Any]:
         "algorithm": of_model,
         "lines": {name: _written(line) for name, line in outcome.lines.items()},
         "floors": {name: _written(line) for name, line in outcome.floors.items()},
-        "pictures": {name: asdict(outcome.shown.get(name, Shown())) for name in outcome.pictures},
+        "pictures": plain({name: asdict(outcome.shown.get(name, Shown())) for name in outcome.pictures}),
     }
     return row | {
         "metrics": {},
@@ -193,7 +193,8 @@ def _row(asked: Asked, case: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def _written(line: Line) -> dict[str, Any]:
-    return {"paper": line.paper, "metrics": {name: dict(record) for name, record in line.metrics.items()}}
+    remark = {"remark": line.remark} if line.remark else {}
+    return {"paper": line.paper, **remark, "metrics": {name: dict(record) for name, record in line.metrics.items()}}
 
 
 def rules(task: Task, case: str, spec: DataSpec) -> dict[str, Any]:

@@ -19,17 +19,24 @@ TITLES = {
 
 def line(inside: Tensor, outside: Tensor, paper: str = "", facts: dict[str, Any] | None = None) -> Line:
     """Of scores (N,). A score that is NaN counts as a mistake: the most anomalous inside, the least outside."""
-    bad, a = _scored(inside, math.inf)
-    worse, b = _scored(outside, -math.inf)
+    a, b = comparable(inside, outside)
+    bad, worse = int(inside.isnan().sum()), int(outside.isnan().sum())
     found = {"auroc": detection.auroc(a, b)} | detection.resampled(a, b)
     shared = {"n": len(a) + len(b), "failures": bad + worse, **(facts or {})}
     return Line({name: _record(name, each, shared) for name, each in found.items()}, paper)
 
 
-def _scored(score: Tensor, worst: float) -> tuple[int, np.ndarray]:
-    values = score.double().numpy()
-    broken = np.isnan(values)
-    return int(broken.sum()), np.where(broken, worst, values)
+def comparable(inside: Tensor, outside: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Scores without NaN, which counts as a mistake."""
+    values = inside.double().numpy(), outside.double().numpy()
+    return tuple(np.where(np.isnan(x), worst, x) for x, worst in zip(values, (math.inf, -math.inf), strict=True))
+
+
+def gap(own: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> detection.Interval:
+    """The area of a score less that of another one, on the examples that both have scored: the first ones."""
+    num = [min(map(len, pair)) for pair in zip(own, other, strict=True)]
+    one, two = (comparable(*(score[:n] for score, n in zip(pair, num, strict=True))) for pair in (own, other))
+    return detection.auroc_gap(one, two)
 
 
 def _record(name: str, found: detection.Interval, shared: dict[str, Any]) -> Record:

@@ -1,0 +1,46 @@
+"""What a reader must know before the tables of a task, by the title of the group."""
+
+TEXTS: dict[str, tuple[str, ...]] = {
+    "Restoration": (
+        "Compare means by PSNR and draws by FD domain and CRPS: a draw of a calibrated model has twice the squared error of "
+        "the posterior mean, 3 dB less, and looks real where the mean is blurred. The row of test images has the FD domain "
+        "that a perfect restoration would get with as many images.",
+    ),
+    "Imputation": (
+        "CRPS orders the table, in standard deviations of the columns; for a method that gives one value it is the absolute "
+        "error. RMSE favours means: a single draw of a calibrated method has about 1.4 times theirs, which is no fault.",
+    ),
+    "Anomaly": (
+        "Other data is positive, and a higher score is more anomalous: 0.5 tells nothing, below it the other data looks more "
+        "normal than the model's own. No example of the other data took part in any choice.",
+        "The known failure: the likelihood of a model that predicts pixels from their neighbours is higher for simpler images, "
+        "whatever they show (Nalisnick et al. 2018, arXiv 1810.09136). Trained on Fashion-MNIST, it calls MNIST more normal "
+        "than clothes, because digits on black are simpler: a PNG file of them has 2.8 bits per pixel, of clothes 5.2. So it "
+        "orders images as a codec does (Serra et al. 2019, arXiv 1909.11480). A full-covariance Gaussian does not fail there: "
+        "its likelihood depends on where ink is usual.",
+        "Complexity subtracts the bits of a codec from those of the model. The codec alone, its negative length, tells MNIST "
+        "from Fashion-MNIST with an AUROC of about 0.99, and a Gaussian less a codec with more. A complexity score adds "
+        "something only above the best of these rows; else its line says that it adds nothing.",
+    ),
+    "Augmentation": (
+        "NAS is the accuracy with real and synthetic images, CAS with synthetic ones alone, after equally many steps. A model "
+        "helps where its NAS is above that of the row real, and is worth its training above real + shift and class Gaussian.",
+    ),
+    "Editing": (
+        "Read target / leak together with FD domain: adding a mean difference to the pixels changes a measure very well, and "
+        "the images no longer look like any. A good edit has a high ratio, a distance to the original below 1, and an FD "
+        "domain near that of real images.",
+    ),
+    "Interpolation": (
+        "Halfway images of a good model are more like test images than the blend of the pixels is. Compare FD domain with the "
+        "row of real images, as many of them: it is biased upwards by their small number.",
+    ),
+    "Inversion": (
+        "The round trip is what encoding and decoding loses. A code with a mean square below 1 lies nearer to the centre than "
+        "draws of N(0, I) do.",
+    ),
+    "Sdedit": (
+        "t0 is the amount of noise: from like the guide to like the data. A good model is far below the guide in FD domain "
+        "while it stays nearer to the guide than the nearest training image.",
+    ),
+}
