@@ -10,6 +10,7 @@ from genarena.tasks.linear.mask import Mask, identity
 from genarena.tasks.linear.operator import Operator
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.noise import Noise
+from genarena.tasks.posterior import mmps
 from genarena.tasks.posterior.denoiser import Prior
 from genarena.tasks.posterior.mmps import MMPS, solved
 from tests.tasks.affine import CASES, pool, relative
@@ -127,10 +128,34 @@ def test_the_solver_is_exact_after_as_many_iterations_as_dimensions_also_without
     wanted = torch.linalg.solve(a @ v @ a.T + 0.1 * torch.eye(4), right.T).T @ a @ v.T
     norms = []
     for num in range(1, 6):
-        change, left = solved(lambda u: u @ a @ v.T, lambda x: x @ a.T, 0.1, right, num)
+        _, change, left = solved(lambda u: u @ a @ v.T, lambda x: x @ a.T, 0.1, right, num)
         norms.append(left.norm().item())
     assert torch.allclose(change, wanted, atol=1e-9)
     assert all(after <= before + 1e-12 for before, after in pairwise(norms))
     assert norms[2] > 1e-6 > norms[3]
-    single, _ = solved(lambda u: u @ a.float() @ v.T.float(), lambda x: x @ a.T.float(), 0.1, right.float(), 12)
+    _, single, _ = solved(lambda u: u @ a.float() @ v.T.float(), lambda x: x @ a.T.float(), 0.1, right.float(), 12)
     assert torch.allclose(single.double(), wanted, atol=1e-4)  # more products than dimensions
+
+
+def test_a_good_first_direction_saves_iterations_and_the_solution_is_that_of_its_image() -> None:
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    v, right = root @ root.T, torch.randn(3, 6, generator=generator, dtype=torch.float64)
+    wanted = torch.linalg.solve(v + 0.1 * torch.eye(6), right.T).T
+    near = 2.0 * wanted + 0.01 * torch.randn(3, 6, generator=generator, dtype=torch.float64)
+    found, change, left = solved(lambda u: u @ v, lambda x: x, 0.1, right, 2, [near])
+    assert torch.allclose(change, found @ v, atol=1e-9)
+    assert torch.allclose(left, right - change - 0.1 * found, atol=1e-9)
+    assert left.norm() < 0.2 * solved(lambda u: u @ v, lambda x: x, 0.1, right, 2)[2].norm()
+
+
+def test_iterations_add_up_over_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, operator, y, sigma = CASES["ar1, denoise"]()
+
+    def left() -> float:
+        asked = Problem(operator, y.expand(8, *y.shape), sigma, Noise.of([(k,) for k in range(8)]))
+        return MMPS(num_iterations=2).draw(world, asked).facts["residual"].mean().item()
+
+    warm = left()
+    monkeypatch.setattr(mmps, "solved", lambda *given: solved(*given[:5]))  # each level from nothing
+    assert warm < 0.5 * left()

@@ -29,9 +29,11 @@ class Prior:
 
     It depends on x / a and s / a alone, so the model is asked at the time of its own path with the same s / a.
     nfe: network evaluations of each lane so far; a product with the Jacobian counts 2. levels: that a sampler visits.
+    kept: what an algorithm needs from one level at the next.
     """
 
     levels: Sequence[Level]
+    kept: Tensor | None = None
 
     def __init__(self, model: Denoises, problem: Problem) -> None:
         self.model, self.condition, self.nfe = model, problem.condition, 0

@@ -1,10 +1,11 @@
 """Moment-matching posterior sampling (Rozet, Andry, Lanusse & Louppe 2024, arXiv 2405.13712).
 
-Differs from the paper: the products of the last solution with the Jacobian are put together from those that the solver made,
-which saves one of them.
+Differs from the paper: the solver starts with the direction of the solution at the level before, which changes little between
+levels, so that iterations add up; and the products of the solution with the Jacobian are put together from those that the
+solver made, which saves one of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,35 +41,43 @@ class MMPS(AnySampler):
         def covariance(v: Tensor) -> Tensor:
             return variance * product(operator.adjoint(v))
 
-        change, left = solved(covariance, operator, problem.sigma**2, right, self.num_iterations)
+        start = [] if prior.kept is None else [prior.kept]
+        prior.kept, change, left = solved(covariance, operator, problem.sigma**2, right, self.num_iterations, start)
         prior.note("residual", left.flatten(1).norm(dim=1) / right.flatten(1).norm(dim=1).clamp_min(1e-30))
         return x_0 + change
 
 
 def solved(
-    covariance: Callable[[Tensor], Tensor], operator: Callable[[Tensor], Tensor], noise: float, right: Tensor, num: int
-) -> tuple[Tensor, Tensor]:
-    """B v and r - (A B + noise I) v for the v of the Krylov space of `num` products that makes the latter smallest, lane by
-    lane: GMRES, in the form of generalised conjugate residuals (Eisenstat, Elman & Schultz 1983, doi 10.1137/0720023).
+    covariance: Callable[[Tensor], Tensor],
+    operator: Callable[[Tensor], Tensor],
+    noise: float,
+    right: Tensor,
+    num: int,
+    first: Sequence[Tensor] = (),
+) -> tuple[Tensor, Tensor, Tensor]:
+    """v, B v and r - (A B + noise I) v, for the v that makes the last one smallest, lane by lane, among the sums of `num`
+    directions: those of `first`, then what was left each time. Without `first` it is GMRES, as generalised conjugate residuals
+    (Eisenstat, Elman & Schultz 1983, doi 10.1137/0720023).
 
-    A lane whose Krylov space does not grow any more has its solution, and stays.
+    A lane whose directions add nothing new any more has its solution, and stays.
     covariance: B = V A^T, of observations (N, ...). operator: A. right: r.
     """
-    change, left, directions = 0.0, right, []
-    for _ in range(num):
-        moved = covariance(left)
-        image = operator(moved) + noise * left
+    found, change, left, directions = torch.zeros_like(right), 0.0, right, []
+    for k in range(num):
+        v = first[k] if k < len(first) else left
+        moved = covariance(v)
+        image = operator(moved) + noise * v
         least = NEW * dot(image, image).sqrt()
-        for earlier, its_move in directions:
-            share = dot(image, earlier)
-            image, moved = image - share * earlier, moved - share * its_move
+        for earlier in directions:
+            share = dot(image, earlier[0])
+            image, moved, v = (part - share * other for part, other in zip((image, moved, v), earlier, strict=True))
         scale = dot(image, image).sqrt()
         inverse = torch.where(scale > least, 1.0 / scale, 0.0)
-        image, moved = image * inverse, moved * inverse
+        image, moved, v = inverse * image, inverse * moved, inverse * v
         step = dot(left, image)
-        change, left = change + step * moved, left - step * image
-        directions.append((image, moved))
-    return change, left
+        found, change, left = found + step * v, change + step * moved, left - step * image
+        directions.append((image, moved, v))
+    return found, change, left
 
 
 def dot(u: Tensor, v: Tensor) -> Tensor:
