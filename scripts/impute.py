@@ -15,7 +15,8 @@ USAGE = """python scripts/impute.py run=<run folder> table=<.csv or .tsv with ho
     [fill=mean | draw] [num_draws=10] [seed=0]
     [algorithm=<name> [algorithm.<option>=<value>]] [data_root=<folder>] [device=cpu]
 
-The columns are those of the run's data, in the same units and order. Holes are empty cells, NaN or NA. fill=mean writes the
+The columns are those of the run's data, in the same units and order, and with its names where both have them; categories are
+numbers, as they were in training. Holes are empty cells, NaN or NA. fill=mean writes the
 mean of the draws, fill=draw one of them."""
 OPTIONS = {
     "run": Option(Folder, ...),

@@ -23,7 +23,8 @@ class TableSet(ArenaDataModule):
     of the columns that may have holes; mnar_quantile and not_miwae have a rate of their own. missing_seed: of the
     holes.
 
-    raw_center, raw_scale: (D,) float64, from rows x of this set to the numbers of the file: center + scale x. `load` sets them.
+    raw_center, raw_scale: (D,) float64, from rows x of this set to the numbers of the file: center + scale x. column_names: as
+        the file has them, or None. `load` sets them.
     Raises DataError for a rate that is not between 0 and 1, and for rows of one column.
     """
 
@@ -35,6 +36,7 @@ class TableSet(ArenaDataModule):
         super().__post_init__()
         self.raw_center = torch.zeros(self.spec.num_dims, dtype=torch.float64)
         self.raw_scale = torch.ones(self.spec.num_dims, dtype=torch.float64)
+        self.column_names: tuple[str, ...] | None = None
         self.shown: dict[str, Split] = {}
         self.complete: dict[
             str, Tensor

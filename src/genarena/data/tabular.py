@@ -46,7 +46,8 @@ class Tabular(TableSet):
         self.file = Path(self.root) / self.path
 
     def load(self) -> tuple[Split, Split, Split]:
-        tables = [table.rows for table in read_tables(self.file, self.header)]
+        read = read_tables(self.file, self.header)
+        tables, self.column_names = [table.rows for table in read], read[0].names
         for rows in tables:
             if rows.shape[1] != self.spec.num_dims:
                 raise DataError(f"data.num_dims={self.spec.num_dims}: {self.file} has {rows.shape[1]} columns")

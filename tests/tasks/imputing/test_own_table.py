@@ -22,8 +22,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of gaussian on a table of a Gaussian whose columns have other units, with holes and without; and on digits."""
     folder = tmp_path_factory.mktemp("place")
     rows = MEAN + np.random.default_rng(0).normal(size=(4000, 3)) @ ROOT.T
-    np.save(folder / "table.npy", rows)
-    table = ["data=tabular", f"data.path={folder / 'table.npy'}", "data.num_dims=3"]
+    np.savetxt(folder / "table.csv", rows, delimiter=",", header="alpha,beta,gamma", comments="")
+    table = ["data=tabular", f"data.path={folder / 'table.csv'}", "data.num_dims=3"]
     for name, more in (
         ("holes", [*table, "data.missing=mcar", "budget.examples=4000"]),
         ("full", [*table, "budget.examples=4000"]),
@@ -86,11 +86,29 @@ def test_a_table_is_filled_in_its_units(
     assert one[1][1] != read[1][1] and one[3] == read[3]
 
 
+def test_a_column_without_a_number_is_filled_too(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the others; also where the table has no names, or the run's rows have none."""
+    table, out = tmp_path / "mine.tsv", tmp_path / "out.tsv"
+    table.write_text("12.0\t\t0.5\n9.0\tNA\t0.4\n")
+    program(monkeypatch, "impute.py", f"run={only_run(place / 'full')}", f"table={table}", f"out={out}")
+    read = [line.split("\t") for line in out.read_text().splitlines()]
+    assert [(row[0], row[2]) for row in read] == [("12.0", "0.5"), ("9.0", "0.4")]
+    assert all(-260 < float(row[1]) < -140 for row in read)
+
+
 @pytest.mark.parametrize(
     ("text", "options", "said"),
     [
         ("1,,3,4\n", [], "line 1 has 4 columns, and the data of the run has 3"),
         ("1,,x\n", [], "line 1, column 3 holds 'x', expected a number or nothing"),
+        ("1 2 3\n4 5 6\n", [], "line 2 has 1 column, and the data of the run has 3 (columns are separated by commas"),
+        ("alpha,bta,gamma\n1,,3\n", [], "column 2 is called 'bta', expected 'beta'"),
+        (
+            "beta,alpha,gamma\n1,,3\n",
+            [],
+            "column 1 is called 'beta', expected 'alpha' (the columns stand in another order)",
+        ),
+        ("1;2,5;\n", [], "line 1, column 2 holds '2,5', expected a number or nothing"),
         ("1,2,\n,,\n", [], "line 2 has no number: all entries of the row are missing"),
         ("1,2,\n", ["run={digits}"], "its data has shape (1, 8, 8), expected a table"),
         ("1,2,\n", ["fill=median"], "fill=median: expected mean, draw"),

@@ -4,12 +4,14 @@ import pytest
 import torch
 
 from genarena.models.vae.vae import VAE
+from genarena.spec import DataSpec
 from genarena.tasks.posterior.base import PosteriorSampler
+from genarena.tasks.posterior.importance_resampling import ImportanceResampling
 from genarena.tasks.posterior.latent_optimisation import LatentOptimisation
 from genarena.tasks.posterior.metropolis_within_gibbs import MetropolisWithinGibbs
 from genarena.tasks.posterior.pseudo_gibbs import PseudoGibbs
 from tests.tasks.posterior.test_elliptical_slice import NUM, SPEC, errors, images
-from tests.tasks.ppca import HALF, PPCA, Linear, asked
+from tests.tasks.ppca import HALF, LATENT, PPCA, SIZE, Linear, Normal, asked
 from tests.tasks.world import relative_w2
 
 WRONG = {"exact": {}, "narrow": {"scale": 0.5}, "shifted": {"shift": 0.3}}
@@ -82,3 +84,40 @@ def test_nothing_measured_is_the_prior() -> None:
     for sampler in (PseudoGibbs(num_steps=5), MetropolisWithinGibbs(num_steps=5)):
         x = sampler.draw(world, asked(world, 0.1, NUM, nothing)).x
         assert relative_w2(x, world.mean, world.covariance()) < 0.06
+
+
+class Holed(PPCA):
+    """The encoder takes rows with holes: the exact mean of z, moved by `shift` deviations, and too wide."""
+
+    spec = DataSpec((SIZE,), missing="mcar")
+
+    def posterior(self, x: torch.Tensor, y: torch.Tensor | None = None) -> Normal:
+        seen = (~x.isnan()).double()
+        precision = torch.eye(LATENT).double() + torch.einsum("nd,di,dj->nij", seen, self.w, self.w) / self.own
+        right = ((x.nan_to_num().double() - self.mean) * seen) @ self.w / self.own
+        covariance = precision.inverse()
+        deviation = covariance.diagonal(dim1=1, dim2=2).sqrt()
+        mean = (covariance @ right[:, :, None])[..., 0] + self.shift * deviation
+        return Normal(mean, 2.0 * (1.5 * deviation).log())
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.3])
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_importance_resampling_repairs_an_encoder_of_rows_with_holes(sigma: float, shift: float) -> None:
+    """With one code it is as wrong as the encoder; the bias falls as the inverse of their number."""
+    world, found = Holed(shift=shift), {}
+    for num in (1, 100):
+        made = ImportanceResampling(num_codes=num).draw(world, asked(world, sigma, NUM, together=False))
+        found[num] = errors(made.x, world, HALF, sigma)
+        assert 1.0 <= made.facts["effective_codes"].mean() <= num
+    assert found[1][0] > 0.2 if shift else (found[1][1] > 1.15) == (sigma == 0)
+    assert found[100][0] < 0.08
+    assert found[100][1] == pytest.approx(1.0, abs=0.08)
+
+
+def test_importance_resampling_needs_an_encoder_of_rows_with_holes() -> None:
+    with pytest.raises(ValueError, match="needs a model that was trained on rows with holes"):
+        ImportanceResampling().draw(PPCA(), asked(PPCA(), 0.0, 3))
+    together = ImportanceResampling().draw(Holed(), asked(Holed(), 0.0, 16, together=False)).x
+    alone = ImportanceResampling().draw(Holed(), asked(Holed(), 0.0, 16, together=False).rows(slice(7, 8))).x
+    torch.testing.assert_close(alone[0], together[7], atol=1e-9, rtol=1e-9)

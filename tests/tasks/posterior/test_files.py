@@ -7,9 +7,9 @@ from omegaconf import OmegaConf
 
 from genarena import config
 from genarena.build import get_object
-from genarena.tasks.restoration import Restoration
+from genarena.tasks.posterior import every
 
-EVERY = {each.name: each for each in Restoration.algorithms}
+EVERY = {each.name: each for each in (*every.ALGORITHMS, *every.OF_VECTORS)}
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -68,7 +68,9 @@ def read_holes(path: Path, num_columns: int, columns_of: str) -> HoledTable:
 
 def _values(line: int, cells: list[str], num_columns: int, columns_of: str) -> list[float]:
     if len(cells) != num_columns:
-        raise ValueError(f"line {line} has {len(cells)} columns, and {columns_of} has {num_columns}")
+        hint = " (columns are separated by commas, semicolons or tabs)" if len(cells) == 1 else ""
+        num = f"{len(cells)} column{'s' * (len(cells) != 1)}"
+        raise ValueError(f"line {line} has {num}, and {columns_of} has {num_columns}{hint}")
     for column, cell in enumerate(cells, 1):
         if not _is_hole(cell) and not _is_number(cell):
             raise ValueError(f"line {line}, column {column} holds {cell[:40]!r}, expected a number or nothing")

@@ -21,10 +21,12 @@ WHOLE = re.compile(r"\s*\d+\s*")
 
 @dataclass(frozen=True)
 class Table:
-    """Rows (N, D) float64. place(row, column), both counted from 0, names a value's place in the file, for errors."""
+    """Rows (N, D) float64. place(row, column), both counted from 0, names a value's place in the file, for errors.
+    names: of the columns, where the file has them."""
 
     rows: np.ndarray
     place: Callable[[int, int], str]
+    names: tuple[str, ...] | None = None
 
     def check_finite(self) -> None:
         """Raise ValueError with the place in the file of the first value that is not finite."""
@@ -94,13 +96,14 @@ def read_text(path: Path, header: bool | None = None) -> Table:
     if decimal == "," and any("." in line for _, line in body):
         raise ValueError("its numbers have both . and , in them: export it with a point and no thousands separator")
     rows = [(number, _cells(number, line, separator)) for number, line in lines]
+    names = None
     if _has_names(path, rows, decimal, header):
-        rows = rows[1:]
+        names, rows = tuple(cell.strip() for cell in rows[0][1]), rows[1:]
     if not rows:
         raise ValueError("it has a line of names and no rows")
     numbers = [number for number, _ in rows]
     values = np.array(list(_values(rows, decimal)))
-    return Table(values, lambda row, column: f"line {numbers[row]}, column {column + 1}")
+    return Table(values, lambda row, column: f"line {numbers[row]}, column {column + 1}", names)
 
 
 def _decoded(path: Path) -> str:

@@ -1,6 +1,6 @@
 """A user's table with holes, completed by a finished run whose data set has the same columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +41,7 @@ def complete(
     data = load_data(run, root)
     if not isinstance(data, TableSet):
         raise UserError(f"run={run}: {data.name} is no table of columns with units")
+    check_names(table, read.names, data.column_names)
     model = RunFolder.open(run).rebuild(device)[1]
     try:
         algorithm = task.algorithm_for(model)
@@ -53,6 +54,15 @@ def complete(
         )
     filled = Standard.of(_train(task, data)).inverse(made.fill if part == "mean" else made.one)
     return read, (data.raw_center + data.raw_scale * filled).numpy(), algorithm.name
+
+
+def check_names(table: Path, names: Sequence[str] | None, known: Sequence[str] | None) -> None:
+    """Raises UserError for columns that are not called as those of the run's data, or stand in another order. Nothing is
+    known where one of the two has no names."""
+    for number, (name, wanted) in enumerate(zip(names or (), known or (), strict=False), 1):
+        if name.strip() != wanted:
+            where = " (the columns stand in another order)" if name.strip() in known else ""
+            raise UserError(f"{table}: column {number} is called {name.strip()[:40]!r}, expected {wanted!r}{where}")
 
 
 def _train(task: Impute, data: TableSet) -> torch.Tensor:

@@ -13,6 +13,7 @@ from genarena.tasks.posterior.ddnm import DDNM
 from genarena.tasks.posterior.diffpir import DiffPIR
 from genarena.tasks.posterior.dps import DPS
 from genarena.tasks.posterior.elliptical_slice import EllipticalSlice
+from genarena.tasks.posterior.importance_resampling import ImportanceResampling
 from genarena.tasks.posterior.langevin import Langevin
 from genarena.tasks.posterior.latent_optimisation import LatentOptimisation
 from genarena.tasks.posterior.metropolis_within_gibbs import MetropolisWithinGibbs
@@ -32,6 +33,7 @@ OF_VECTORS: tuple[type[PosteriorSampler], ...] = (
     SequentialMonteCarlo,
     EllipticalSlice,
     Langevin,
+    ImportanceResampling,
     PseudoGibbs,
     LatentOptimisation,
     Ancestral,
