@@ -27,7 +27,8 @@ DATA = '''"""Vertical stripes."""
 
 import torch
 
-from genarena.data.base import ArenaDataModule, seeded_split
+from genarena.data.base import ArenaDataModule
+from genarena.data.splitting import seeded_split
 from genarena.data.batches import Split
 from genarena.options.values import Count
 

@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from genarena.data.base import ArenaDataModule, seeded_split
+from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Batches, Split
 from genarena.data.binary_mnist import BinaryMNIST
 from genarena.data.digits import Digits
 from genarena.data.image_folder import ImageFolder
 from genarena.data.mnist import MNIST
+from genarena.data.splitting import seeded_split
 from genarena.data.toy2d import DISTRIBUTIONS, Toy2D
 from genarena.errors import DataError
 from genarena.options.values import Count

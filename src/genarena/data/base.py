@@ -14,11 +14,13 @@ from torch import Tensor
 from genarena.data.batches import Batches, Split, mirrored, mutated, seeded_generator
 from genarena.data.checks import refuse_broken
 from genarena.data.reading.lazy import Lazy
+from genarena.data.splitting import stratified
 from genarena.errors import DataError
-from genarena.options.values import Count, Folder, Seed, Share
+from genarena.options.values import Count, Folder, Seed, Share, Whole
 from genarena.spec import DataSpec
 
 HASHED_AT_ONCE = 4096
+OPTIONS = {"fraction": "label_fraction", "class": "only"}  # by their name in a data id
 
 
 @dataclass(eq=False, repr=False)
@@ -28,15 +30,17 @@ class ArenaDataModule(LightningDataModule, ABC):
     A subclass writes
     - `name`: the name of its file and of its YAML.
     - `load`: three `Split`s. `x` (N, *shape) has the type `spec.dtype`: levels below `spec.num_levels`, or floats; `y` (N,) is
-      int64 labels, or None. No example may be in two splits; `seeded_split` and `tenths` below make splits for a set
-      without official ones.
+      int64 labels, or None. No example may be in two splits; `seeded_split` and `tenths` of `splitting.py` make
+      splits for a set without official ones.
     - `augment`, if training batches are changed at random.
     - Its options, as annotated class attributes with a default (`width: Count = 1`). The class becomes a dataclass without a
       decorator. Equal options must give equal examples.
 
     `seed` only decides the order of the training batches and their augmentation.
     `num_val` limits the number of validation examples used during training. `max_train`, `max_val` and `max_test` make a
-    smaller data set with an id of its own: the first examples of an order that is the same for every seed.
+    smaller data set with an id of its own: the first examples of an order that is the same for every seed. So do `only`, which
+    keeps the examples of one label, and `label_fraction`, which keeps a share of the training examples of each label (those
+    that `task=augment` calls labelled). Both come first.
     `mutate` is the share of the values of training batches that become a random level (a background model is trained so).
     `condition` says what models are conditional on, and is no part of the data id; `spec.condition` holds it with its size.
     """
@@ -54,6 +58,8 @@ class ArenaDataModule(LightningDataModule, ABC):
     max_train: Count | None = None
     max_val: Count | None = None
     max_test: Count | None = None
+    only: Whole | None = None
+    label_fraction: Share | None = None
     condition: Literal["label", "attributes"] | None = None
     mutate: Share = 0.0
 
@@ -179,12 +185,27 @@ class ArenaDataModule(LightningDataModule, ABC):
         self._checksum = self._hash()
 
     def cut(self, name: str, split: Any) -> Any:
-        """The first `max_<name>` rows of a Split or Listing, in a fixed random order that does not depend on the seed."""
+        """The first `max_<name>` rows of a Split or Listing, in a fixed random order that does not depend on the seed. Before,
+        only those of the labels asked for: DataError if there are none."""
+        split = self._labelled(name, split)
         limit, size = getattr(self, f"max_{name}"), split.size
         if limit is None or limit >= size:
             return split
         self._cuts[name] = limit
         return split[torch.randperm(size, generator=seeded_generator(1, size))[:limit]]
+
+    def _labelled(self, name: str, split: Any) -> Any:
+        parts = {"fraction": self.label_fraction if name == "train" else None, "class": self.only}
+        for part, value in parts.items():
+            if value is None:
+                continue
+            if split.y is None or split.y.dim() != 1:
+                raise DataError(f"data.{OPTIONS[part]}={value}: {self.name} has no labels to choose by")
+            rows = (stratified(split.y, value) if part == "fraction" else split.y == value).nonzero().flatten()
+            if not len(rows):
+                raise DataError(f"data.only={value}: no {name} example of {self.name} has that label")
+            split, self._cuts[part] = split[rows], value
+        return split
 
     def digest(self, name: str) -> str:
         """sha256 of the examples of a split (`train`, `val` or `test`), without their labels."""
@@ -225,25 +246,3 @@ class ArenaDataModule(LightningDataModule, ABC):
             rank=self.trainer.global_rank if shared else 0,
             world_size=self.trainer.world_size if shared else 1,
         )
-
-
-def seeded_split(whole: Any, val: int, test: int) -> tuple[Any, Any, Any]:
-    """Train, validation and test part of a Split or Listing without official splits, drawn at random.
-
-    val, test: number of examples. The parts are the same for every seed of a run.
-    """
-    order = torch.randperm(whole.size, generator=seeded_generator(0, whole.size))
-    parts = order[val + test :], order[:val], order[val : val + test]
-    return tuple(whole[part] for part in parts)
-
-
-def tenths(whole: Any) -> tuple[Any, Any, Any]:
-    """`seeded_split` with a tenth, and at least one example, each for validation and test."""
-    return completed({"train": whole})
-
-
-def completed(parts: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """The parts `train`, `val` and `test`; if `val` or `test` is missing, it is a tenth of the training part."""
-    tenth = max(1, parts["train"].size // 10)
-    train, val, test = seeded_split(parts["train"], *(0 if name in parts else tenth for name in ("val", "test")))
-    return train, parts.get("val", val), parts.get("test", test)

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genarena.data.base import tenths
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
 from genarena.data.reading.decoding import Recipe
 from genarena.data.reading.pictures import Sources
+from genarena.data.splitting import tenths
 from genarena.errors import DataError
 from genarena.files.download import Published
 from genarena.options.values import Count

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from genarena.data.base import ArenaDataModule, seeded_split
+from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
+from genarena.data.splitting import seeded_split
 
 FILE = Path("datasets", "data", "digits.csv.gz")  # in scikit-learn; to import the package would take half a second
 

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.data.base import completed
 from genarena.data.picture_set import AnyPictures, Listing
 from genarena.data.reading.pictures import MAX_BYTES, Sources
+from genarena.data.splitting import completed
 from genarena.errors import DataError
 from genarena.files.boundary import first_line
 from genarena.files.regular import read_regular

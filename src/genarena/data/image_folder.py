@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from genarena.data.base import completed, tenths
 from genarena.data.picture_set import AnyPictures, Listing
 from genarena.data.reading.folders import SUFFIXES, picture_names, say
 from genarena.data.reading.pictures import Sources
+from genarena.data.splitting import completed, tenths
 from genarena.errors import DataError
 
 LEAST = 10  # pictures

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from genarena.data.base import seeded_split
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
 from genarena.data.reading.folders import picture_names
 from genarena.data.reading.pictures import Sources
+from genarena.data.splitting import seeded_split
 from genarena.errors import DataError
 from genarena.options.values import Count
 

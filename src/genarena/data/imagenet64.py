@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.data.base import seeded_split
 from genarena.data.batches import Split
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.reading import mapped
 from genarena.data.reading.folders import picture_names
 from genarena.data.reading.pictures import Sources
+from genarena.data.splitting import seeded_split
 from genarena.errors import DataError
 from genarena.files.atomic import replace_atomically
 from genarena.files.boundary import reading

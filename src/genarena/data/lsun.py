@@ -7,10 +7,10 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
-from genarena.data.base import seeded_split
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
 from genarena.data.reading.pictures import Sources
+from genarena.data.splitting import seeded_split
 from genarena.errors import DataError
 from genarena.options.values import Count
 

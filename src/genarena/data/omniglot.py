@@ -4,12 +4,12 @@ Grey, dark ink on white, downsampled from 105x105. Many published numbers are on
 which are another file: numbers on this set cannot be compared with them.
 """
 
-from genarena.data.base import seeded_split
 from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
 from genarena.data.reading.decoding import Recipe
 from genarena.data.reading.folders import picture_names
 from genarena.data.reading.pictures import Sources
+from genarena.data.splitting import seeded_split
 from genarena.files.download import Published
 from genarena.options.values import Count
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genarena.data.base import seeded_split
 from genarena.data.batches import Split
+from genarena.data.splitting import seeded_split
 from genarena.data.table_set import TableSet
 
 FOLDER = Path("datasets", "data")  # in scikit-learn; to import the package would take half a second

@@ -7,7 +7,7 @@ are real ones. NAS: after training on both, half of each batch real. GAN-test (S
 Every classifier takes the same number of steps, so that more data is not more training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split, seeded_generator
+from genarena.data.splitting import stratified
 from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.models.baseline.gaussian import LARGEST_FULL, Gaussian
@@ -24,8 +25,9 @@ from genarena.options.values import Count, Seed, Several
 from genarena.spec import Batch, DataSpec
 from genarena.tasks.augmenting import classifying, scores
 from genarena.tasks.augmenting.classifying import Budget, Change, Trained
-from genarena.tasks.augmenting.fractions import Labelled, labelled
+from genarena.tasks.augmenting.fractions import Labelled, labelled, whole
 from genarena.tasks.augmenting.labels import Conditional, LabelledSamples, Pseudo, sampled
+from genarena.tasks.augmenting.per_class import PerClass
 from genarena.tasks.base import COLUMNS, Line, Outcome, Record, Shown, Task
 
 MIRRORED = ("fashion_mnist", "cifar10", "cifar100", "celeba")  # sets whose images may be mirrored
@@ -42,7 +44,7 @@ class Augment(Task):
     title = "Augmentation"
     table = "augmentation"
     kind = LabelledSamples
-    algorithms: ClassVar = (Conditional, Pseudo)
+    algorithms: ClassVar = (Conditional, Pseudo, PerClass)
 
     label_fraction: Sequence[float] = (0.01, 0.1, 1.0)
     num_seeds: Count = 5
@@ -67,8 +69,19 @@ class Augment(Task):
         if spec.num_classes is None:
             raise ValueError("needs images with labels, and the data of this run has none")
 
+    def examine(self, data: Mapping[str, Any]) -> None:
+        if isinstance(self.algorithm, PerClass):
+            self.algorithm.check(data)
+        elif data.get("only") is not None:
+            raise ValueError(
+                f"the run was trained with data.only={data['only']}: algorithm=per_class algorithm.runs=<folder above a run of "
+                "each label>"
+            )
+        if data.get("label_fraction") is not None and self.seed:
+            raise ValueError(f"seed={self.seed}: expected 0, the one of data.label_fraction={data['label_fraction']}")
+
     def algorithm_for(self, model: GenerativeModel, case: str = "") -> LabelledSamples:
-        """`conditional` for a model of p(x | label), else `pseudo`."""
+        """`conditional` for a model of p(x | label), else `pseudo`; `per_class` where it is asked for."""
         knows = model.spec.condition is not None and model.spec.condition.kind == "label"
         found = self.algorithm or (Conditional() if knows else Pseudo())
         if isinstance(found, Conditional) != knows:
@@ -91,14 +104,16 @@ class Augment(Task):
         }
 
     def solve(self, model: GenerativeModel, algorithm: LabelledSamples, data: ArenaDataModule, case: str) -> Outcome:
-        share = _share(case)
+        share, saw, data = _share(case), data.label_fraction, whole(data)
         known = labelled(data.train, data.val, share, self.seed)
         trials = Trials(self, data.spec, known.real, data.test[:])
         wanted = _labels(known.real.y, self.num_synthetic or known.real.size, self.seed)
         drawn = algorithm.draw(model, wanted, trials.classify, self.seed)
         classes = gaussian_of_classes(data.spec, known.real, wanted, self.seed)
-        facts = _facts(algorithm, data, known, drawn.samples.size, drawn.failures)
-        part = algorithm.name if share == 1.0 else f"{algorithm.name}, model saw all {data.train.size:,} images"
+        size = data.train.size if saw is None else int(stratified(data.train.y, saw).sum())
+        facts = _facts(algorithm, size, known, drawn.samples.size, drawn.failures)
+        every = "all " * (size == data.train.size)
+        part = algorithm.name if size == known.real.size else f"{algorithm.name}, model saw {every}{size:,} images"
         lines = {
             part: trials.synthetic(drawn.samples, "labelled by the classifier" if algorithm.uses_classifier else "")
         }
@@ -112,7 +127,8 @@ class Augment(Task):
         assert len(trials.steps) == 1, f"classifiers took {sorted(trials.steps)} steps"
         rows = {"class Gaussian": classes, algorithm.name: drawn.samples, "real": known.real}
         pictures = {"samples.png": _picture(rows, data.spec.num_levels)}
-        return Outcome(lines, floors, data.test.size, facts, pictures, {"samples.png": Shown(tuple(rows))})
+        shown = {"samples.png": Shown(tuple(rows))}
+        return Outcome(lines, floors, data.test.size, facts, pictures, shown, data.facts)
 
 
 @dataclass
@@ -196,10 +212,9 @@ def _again(real: Split, y: Tensor, seed: int) -> Split:
     return real[index]
 
 
-def _facts(
-    algorithm: LabelledSamples, data: ArenaDataModule, known: Labelled, num: int, failures: int
-) -> dict[str, Any]:
-    saw = f"{data.train.size:,} training images, {'all' if not algorithm.uses_classifier else 'none'} with their labels"
+def _facts(algorithm: LabelledSamples, size: int, known: Labelled, num: int, failures: int) -> dict[str, Any]:
+    """size: number of images that the model saw."""
+    saw = f"{size:,} training images, {'all' if not algorithm.uses_classifier else 'none'} with their labels"
     return {
         "model_saw": saw,
         "labelled": known.real.size,

@@ -76,6 +76,7 @@ class Outcome:
     pictures: file name to uint8 images (rows * COLUMNS, C, H, W); a name that ends in .gif has frames of them, (F, rows *
         COLUMNS, C, H, W). In the order in which they are shown.
     shown: file name to what is seen there.
+    data: facts of the data set, where it is another one than that of the run.
     """
 
     lines: Mapping[str, Line]
@@ -84,6 +85,7 @@ class Outcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     shown: Mapping[str, Shown] = field(default_factory=dict)
+    data: Mapping[str, Any] | None = None
 
 
 COLUMNS = 10  # images in a row of a picture

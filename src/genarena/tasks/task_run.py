@@ -185,7 +185,7 @@ def _row(asked: Asked, case: str, outcome: Outcome) -> dict[str, Any]:
     return row | {
         "metrics": {},
         "protocol": row["protocol"] | {"metrics": {}},
-        "data": row["data"] | {"split": f"test, {outcome.num_examples:,} examples"},
+        "data": dict(outcome.data or row["data"]) | {"split": f"test, {outcome.num_examples:,} examples"},
         "evaluation": asked.evaluation(case),
         "evaluated": provenance.environment(),
         "task": facts,

@@ -1,11 +1,10 @@
 """Labelled parts of a training set: stratified, nested, the same for all models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
-from genarena.data.batches import Split, seeded_generator
+from genarena.data.base import ArenaDataModule
+from genarena.data.batches import Split
+from genarena.data.splitting import ranks, stratified
 
 
 @dataclass(frozen=True)
@@ -21,24 +20,17 @@ class Labelled:
 def labelled(train: Split, val: Split, fraction: float, seed: int) -> Labelled:
     """The labelled examples of a fraction, and others like them, in memory."""
     order = ranks(train.y, seed)
-    chosen = order < _shares(train.y, fraction)[train.y]
+    chosen = stratified(train.y, fraction, seed)
     rest = (~chosen).nonzero().flatten()
     rest = rest[order[rest].argsort(stable=True)][: int(chosen.sum())]
     others = train[rest] if len(rest) else val[: int(chosen.sum())]
     return Labelled(train[chosen.nonzero().flatten()], others, "train" if len(rest) else "val")
 
 
-def ranks(y: Tensor, seed: int) -> Tensor:
-    """The place (N,) of each example in a random order of those with its label (N,), so that fractions are nested."""
-    order = torch.randperm(len(y), generator=seeded_generator(seed, len(y)))
-    places = torch.empty_like(y)
-    for label in y.unique().tolist():
-        own = order[y[order] == label]
-        places[own] = torch.arange(len(own))
-    return places
-
-
-def _shares(y: Tensor, fraction: float) -> Tensor:
-    """Labelled examples of each class, at least one, (K,)."""
-    counts = torch.bincount(y)
-    return (counts * fraction).round().long().clamp_min(1)
+def whole(data: ArenaDataModule) -> ArenaDataModule:
+    """The set itself, set up, of a run that was trained on one label or on a fraction of the labels."""
+    if data.only is None and data.label_fraction is None:
+        return data
+    made = replace(data, only=None, label_fraction=None)
+    made.setup()
+    return made
