@@ -64,7 +64,7 @@ def test_pairs_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(ValueError, match="expected different sets, at least one"):
         Anomaly(against=["noise", "noise"])
     with pytest.raises(ValueError, match="needs images of integer levels"):
-        Anomaly().check(DataSpec((2,)))
+        Anomaly().check(DataSpec((1, 8, 8)))
 
 
 class ByLabel(Gaussian):

@@ -1,4 +1,4 @@
-"""Tables of continuous columns: training with holes, and what is predicted from a row.
+"""Tables of continuous columns: training with holes, training on the rows of one label, and what is predicted from a row.
 
 With `data.missing` entries of the training and validation rows are hidden by a mechanism of `mechanisms.py`, NaN in
 the batches that a model learns from. `train`, `val` and `test` stay complete; `shown` has the rows with holes. All
@@ -8,6 +8,7 @@ about what is hidden.
 
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from genarena.data import mechanisms
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Batches, Split
 from genarena.errors import DataError
-from genarena.options.values import Seed, Share
+from genarena.options.values import Seed, Share, Whole
 
 
 class TableSet(ArenaDataModule):
@@ -23,20 +24,26 @@ class TableSet(ArenaDataModule):
     of the columns that may have holes; mnar_quantile and not_miwae have a rate of their own. missing_seed: of the
     holes.
 
+    normal: the label of the rows that the splits have; None: those of all labels. `others` has the rows of other labels, from
+    which nothing is learned, in the units of the splits.
+
     raw_center, raw_scale: (D,) float64, from rows x of this set to the numbers of the file: center + scale x. column_names: as
         the file has them, or None. `load` sets them.
-    Raises DataError for a rate that is not between 0 and 1, and for rows of one column.
+    Raises DataError for a rate that is not between 0 and 1, for rows of one column, and for a label that no row or every row
+    has.
     """
 
     missing: Literal["mcar", "mar", "mnar_self", "mnar_quantile", "not_miwae"] | None = None
     missing_rate: Share = 0.3
     missing_seed: Seed = 0
+    normal: Whole | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.raw_center = torch.zeros(self.spec.num_dims, dtype=torch.float64)
         self.raw_scale = torch.ones(self.spec.num_dims, dtype=torch.float64)
         self.column_names: tuple[str, ...] | None = None
+        self.others = torch.zeros(0, self.spec.num_dims)
         self.shown: dict[str, Split] = {}
         self.complete: dict[
             str, Tensor
@@ -46,6 +53,17 @@ class TableSet(ArenaDataModule):
                 f"data.missing={self.missing}: conf/data/{self.name}.yaml does not pass it on to its spec "
                 '(missing: "${data.missing}")'
             )
+
+        if self.normal is not None and self.condition:
+            raise DataError(f"data.normal={self.normal}: the rows have one label, so data.condition=null")
+
+    def apart(self, rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows with the label `normal`, and the others. Raises DataError if there are none of either."""
+        inside = labels == self.normal
+        if inside.all() or not inside.any():
+            found = ", ".join(f"{label:g}" for label in np.unique(labels)[:10])
+            raise DataError(f"data.normal={self.normal}: expected one of several labels; {self.name} has {found}")
+        return rows[inside], rows[~inside]
 
     def targets(self, part: str) -> Tensor | None:
         """What can be predicted from the rows of a split: labels (N,) int64, or a number per row, float; None if
@@ -80,16 +98,18 @@ class TableSet(ArenaDataModule):
         for part in ("train", "val", "test"):
             x, y = getattr(self, part)
             setattr(self, part, Split(((x - center) / scale).float(), y))
+        self.others = ((self.others - center) / scale).float()
         for part, mask in hidden.items():
             x, y = getattr(self, part)
             self.shown[part] = Split(x.masked_fill(mask, torch.nan), y)
 
     def identity(self) -> dict[str, Any]:
-        """The holes, if there are any. A subclass with facts of its own adds them."""
+        """The label, and the holes, if there are any. A subclass with facts of its own adds them."""
+        facts = {} if self.normal is None else {"normal": self.normal}
         if self.missing is None:
-            return {}
+            return facts
         rate = self.missing_rate if self.missing in mechanisms.WITH_RATE else None
-        return {"missing": {"mechanism": self.missing, "rate": rate, "seed": self.missing_seed}}
+        return facts | {"missing": {"mechanism": self.missing, "rate": rate, "seed": self.missing_seed}}
 
     @property
     def training_split(self) -> Split:

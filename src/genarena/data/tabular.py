@@ -6,6 +6,7 @@ standard deviation of training and validation rows. As in that paper, log-likeli
 nats; those of the raw data are lower by `log_scale` nats. With `data.missing` they are normalised once more, see `TableSet`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 import torch
 
 from genarena.data.batches import Split
-from genarena.data.reading.tables import read_tables
+from genarena.data.reading.tables import Table, read_tables
 from genarena.data.table_set import TableSet
 from genarena.errors import DataError
+from genarena.options.hints import nearest
 from genarena.options.values import BelowRoot, Count
 
 LEAST_SPREAD = 1e-9  # of (max - min) / largest magnitude; below it, rounding would be visible in normalised float32
@@ -26,6 +28,8 @@ class Tabular(TableSet):
 
     path: .npy (N, D); .npz with one array, or with the splits as arrays `train`, `val` and `test`; .csv or .tsv. A relative
         path is relative to `root`.
+    label: the column of labels, whole numbers, by its name or its number counted from 1; it is no column of the rows.
+        The splits have the rows whose label is `normal`. An .npz file may have arrays X and y, whose labels are the column `y`.
     header: whether the first line of a text file holds column names; None: yes, if it holds no number, or if it is 0, 1, 2,
         ... above numbers with decimals.
     Raises DataError for another number of columns, too few rows, a constant column, and values that are not finite.
@@ -36,6 +40,7 @@ class Tabular(TableSet):
     num_dims: Count = 2
     path: BelowRoot = ""
     header: bool | None = None
+    label: str | int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,10 +49,14 @@ class Tabular(TableSet):
                 f"data.num_dims={self.num_dims}: expected the shape of data.spec, {self.spec.shape}, and floats"
             )
         self.file = Path(self.root) / self.path
+        if (self.label is None) != (self.normal is None):
+            given, wanted = ("normal", "label") if self.label is None else ("label", "normal")
+            raise DataError(f"data.{given}={getattr(self, given)}: it needs data.{wanted} too")
 
     def load(self) -> tuple[Split, Split, Split]:
         read = read_tables(self.file, self.header)
-        tables, self.column_names = [table.rows for table in read], read[0].names
+        pairs = [self._parted(table) for table in read]
+        tables, self.column_names = [rows for rows, _ in pairs], self._kept(read[0].names)
         for rows in tables:
             if rows.shape[1] != self.spec.num_dims:
                 raise DataError(f"data.num_dims={self.spec.num_dims}: {self.file} has {rows.shape[1]} columns")
@@ -55,10 +64,38 @@ class Tabular(TableSet):
         mean, scale = self._statistics(np.concatenate(parts[:2]))
         self.log_scale = float(np.log(scale).sum())
         self.raw_center, self.raw_scale = torch.from_numpy(mean), torch.from_numpy(scale)
+        others = np.concatenate([others for _, others in pairs])
+        self.others = torch.from_numpy((others - mean) / scale).float()
         return tuple(Split(torch.from_numpy((rows - mean) / scale).float()) for rows in parts)
+
+    def _parted(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (N, D) of the splits, and rows of other labels, both without the column of labels."""
+        if self.label is None:
+            return table.rows, table.rows[:0]
+        column = self._place_of_label(table.names or (), table.rows.shape[1])
+        return self.apart(np.delete(table.rows, column, 1), table.rows[:, column])
+
+    def _place_of_label(self, names: Sequence[str], width: int) -> int:
+        """The column of labels, counted from 0. Raises DataError if there is none."""
+        name = str(self.label)
+        column = names.index(name) if name in names else int(name) - 1 if name.isdecimal() else -1
+        if not 0 <= column < width:
+            known = ", ".join(names) if names else f"1 to {width}"
+            raise DataError(
+                f"data.label={name}: {self.file} has no such column{nearest(name, names)}; there are {known}"
+            )
+        return column
+
+    def _kept(self, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """The names of the columns of the rows."""
+        if names is None or self.label is None:
+            return names
+        column = self._place_of_label(names, len(names))
+        return (*names[:column], *names[column + 1 :])
 
     def identity(self) -> dict[str, Any]:
         return {
+            **({} if self.label is None else {"label": self.label}),
             "file": self.file.name,
             "normalised": "by mean and standard deviation of train and val",
             "log_scale": round(self.log_scale, 6),

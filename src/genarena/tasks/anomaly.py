@@ -1,6 +1,6 @@
 """Anomaly detection: is an example of the data that the model was trained on, or of another set?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -21,8 +21,9 @@ CASE = "against_"
 class Anomaly(Task):
     """Outside is positive, and a higher score is more anomalous. Both samples are test examples, equally many.
 
-    against: data sets of `conf/data`, or transforms of test images: vflip, hflip, noise, constant. num_images: of each of the
-    two, at most. No example from outside takes part in any choice. one_class: also each class against all others.
+    against: data sets of `conf/data`, or transforms of test images: vflip, hflip, noise, constant. Of tables: others, the rows
+    whose label is not `data.normal`. null: all transforms, or others. num_images: examples of each of the two, at most. No
+    example from outside takes part in any choice. one_class: each class against all others; of a table it needs no other set.
     """
 
     title = "Anomaly detection"
@@ -30,26 +31,49 @@ class Anomaly(Task):
     kind = Scores
     algorithms: ClassVar = (Scores,)
 
-    against: Sequence[str] = ("vflip", "hflip", "noise", "constant")
+    against: Sequence[str] | None = None
     num_images: Count = 5_000
     one_class: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.against or len(set(self.against)) < len(self.against):
+        if self.against is not None and not 0 < len(set(self.against)) == len(self.against):
             raise ValueError(f"against={list(self.against)}: expected different sets, at least one")
         if self.num_images < 2:
             raise ValueError(f"num_images={self.num_images}: expected at least 2")
 
     def check(self, spec: DataSpec) -> None:
-        super().check(spec)
-        for name in self.against:
+        if spec.is_image != spec.is_discrete or not (spec.is_image or spec.is_vector):
+            raise ValueError(
+                f"needs images of integer levels or tables, and the data of this run has shape {spec.shape}"
+            )
+        for name in self.outside(spec):
             sets.check(name, spec)
         if self.one_class:
             one_class.check(spec)
 
+    def examine(self, data: Mapping[str, Any]) -> None:
+        table = len(data["spec"]["shape"]) == 1
+        compared = sets.OTHERS in self.against if self.against else table and not self.one_class
+        if compared and data.get("normal") is None:
+            raise ValueError(
+                f"against={sets.OTHERS}: the run has learned rows of all labels; train with data.normal=<label>"
+            )
+        if self.one_class and data.get("normal") is not None:
+            raise ValueError(
+                f"one_class=true: the run has learned one label, data.normal={data['normal']}: against=others"
+            )
+
+    def outside(self, spec: DataSpec) -> Sequence[str]:
+        """The sets that are compared with."""
+        if self.against:
+            return self.against
+        if spec.is_image:
+            return tuple(sets.TRANSFORMS)
+        return () if self.one_class else (sets.OTHERS,)
+
     def cases(self, spec: DataSpec) -> tuple[str, ...]:
-        return (*(f"{CASE}{name}" for name in self.against), *([one_class.CASE] if self.one_class else []))
+        return (*(f"{CASE}{name}" for name in self.outside(spec)), *([one_class.CASE] if self.one_class else []))
 
     def settings(self, case: str) -> dict[str, Any]:
         return {"against": case.removeprefix(CASE), "num_images": self.num_images}
@@ -77,10 +101,9 @@ class Anomaly(Task):
             beside[name] = fitted.score(name, inside), fitted.score(name, outside)
             made[name] = report.line(*beside[name], floors.PAPERS.get(name, ""))
         first = next(iter(shown.values()))
-        drawn = {
-            "extremes.png": pictures.extremes(first, inside, outside),
-            "scores.png": pictures.histograms(shown, (data.name, other)),
-        }
+        drawn = {"scores.png": pictures.histograms(shown, (data.name, other))}
+        if data.spec.is_image:
+            drawn = {"extremes.png": pictures.extremes(first, inside, outside), **drawn}
         facts = {"inside": len(inside), "outside": len(outside), "sha256_of_outside": sets.digest(outside)}
         lines = gaps.compared(lines, shown, beside)
         return Outcome(lines, made, len(inside), facts, drawn, pictures.seen(next(iter(shown))))

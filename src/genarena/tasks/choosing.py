@@ -124,7 +124,11 @@ def _with(group: str, name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         if option not in kinds:
             listed = ", ".join(kinds) or "none"
             raise UserError(f"{prefix}{option}: there is no such option{nearest(option, kinds)}; there are {listed}")
-        taken = _listed(value) if isinstance(node.get(option), list) else value
+        several = _listed(value)
+        is_list = isinstance(node.get(option), list) or (
+            refusal(value, kinds[option]) and not refusal(several, kinds[option])
+        )
+        taken = several if is_list else value
         if expected := refusal(taken, kinds[option]):
             raise UserError(f"{prefix}{option}={written(value)}: expected {expected}")
         place = place_of(kinds[option])

@@ -63,9 +63,24 @@ def _read_arrays(path: Path, suffix: str) -> list[Table]:
     with loaded:
         if set(PARTS) <= set(loaded.files):
             return [_of_array(loaded[part], part) for part in PARTS]
+        if set(loaded.files) == {"X", "y"}:
+            return [_labelled(loaded["X"], loaded["y"])]
         if len(loaded.files) != 1:
-            raise ValueError(f"expected one array, or train, val and test; it has {', '.join(loaded.files) or 'none'}")
+            raise ValueError(
+                f"expected one array, train, val and test, or X and y; it has {', '.join(loaded.files) or 'none'}"
+            )
         return [_of_array(loaded[loaded.files[0]], loaded.files[0])]
+
+
+def _labelled(x: np.ndarray, y: np.ndarray) -> Table:
+    """Rows X (N, D) and labels y (N,), the last column, as ADBench keeps its tables."""
+    rows, labels = _of_array(x, "X").rows, _of_array(y.reshape(len(y), -1), "y").rows
+    if len(rows) != len(labels) or labels.shape[1] != 1:
+        raise ValueError(f"X has shape {x.shape} and y {y.shape}: expected a label per row")
+    names = (*(f"X{column + 1}" for column in range(rows.shape[1])), "y")
+    return Table(
+        np.column_stack([rows, labels]), lambda row, column: f"row {row}, {names[column]} (counted from 0)", names
+    )
 
 
 def _of_array(array: np.ndarray, name: str) -> Table:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import MissingMandatoryValue, OmegaConf
 from torch import Tensor
 
 from genarena import config
@@ -65,6 +65,7 @@ def constant(x: Tensor, spec: DataSpec) -> Tensor:
     return drawn.to(spec.dtype).expand(x.shape).contiguous()
 
 
+OTHERS = "others"  # rows of a table whose label is not the one that was learned
 TRANSFORMS: dict[str, Callable[[Tensor, DataSpec], Tensor]] = {
     each.__name__: each for each in (vflip, hflip, noise, constant)
 }
@@ -83,27 +84,36 @@ def pair(data: ArenaDataModule, name: str, limit: int) -> tuple[Examples, Exampl
         inside = drawn(data.test, 0, size, data.spec, "test")
         other = drawn(data.test, size, 2 * size, data.spec, name)
         return inside, Examples(TRANSFORMS[name](other.x, data.spec), data.spec, name)
-    other = test_split(name, data.root)
+    other = Split(data.others) if name == OTHERS else test_split(name, data.root)
     size = min(limit, data.test.size, other.size)
     return drawn(data.test, 0, size, data.spec, "test"), drawn(other, 0, size, data.spec, name)
 
 
 def node_of(name: str) -> dict:
-    """The resolved configuration of a data set. Raises ValueError for an unknown name."""
+    """The resolved configuration of a data set. Raises ValueError for an unknown name, and a set that needs options."""
     known = config.available("data")
     if name not in known:
-        every = sorted([*known, *TRANSFORMS])
+        every = sorted([*known, *TRANSFORMS, OTHERS])
         raise ValueError(
             f"against={name}: there is no such data set or transform{nearest(name, every)}; available: {', '.join(every)}"
         )
-    return OmegaConf.to_container(config.compose([f"data={name}", "model=gaussian"]).data, resolve=True)
+    node = config.compose([f"data={name}", "model=gaussian"]).data
+    try:
+        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ValueError(f"against={name}: it needs options of its own, and cannot be compared with") from error
 
 
 def check(name: str, spec: DataSpec) -> None:
     """Raise ValueError for an unknown set, or one of another shape or number of levels than `spec`. Nothing is read."""
-    if name in TRANSFORMS:
+    if name in TRANSFORMS or name == OTHERS:
+        if spec.is_image != (name in TRANSFORMS):
+            raise ValueError(f"against={name}: is for {'tables' if spec.is_image else 'images'}")
         return
-    other: DataSpec = build(node_of(name)["spec"], "data.spec")
+    node = node_of(name)
+    if not spec.is_image:
+        raise ValueError(f"against={name}: is for images; a table is compared with its own rows, against={OTHERS}")
+    other: DataSpec = build(node["spec"], "data.spec")
     if (other.shape, other.num_levels) != (spec.shape, spec.num_levels):
         raise ValueError(
             f"against={name}: it has shape {other.shape} and {other.num_levels} levels, and the data of this run "
