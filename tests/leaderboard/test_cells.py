@@ -5,7 +5,7 @@ import math
 import pytest
 
 from genarena.leaderboard.cells import cell
-from genarena.leaderboard.numbers import decimals, fixed, fixed_error
+from genarena.leaderboard.numbers import decimals, fixed, fixed_error, with_interval
 from genarena.leaderboard.task_lines import TaskLine
 from tests.leaderboard.simulations import make_lines
 
@@ -84,6 +84,12 @@ def test_a_seed_without_a_standard_error_leaves_it_out() -> None:
 
 def test_a_task_with_two_seeds_shows_both_values() -> None:
     metrics = [{"psnr": {"value": value, "n": 10}} for value in (20.0, 21.5, 22.0)]
-    lines = [TaskLine("ddpm", "mean", "dps", "asymptotic", metrics[:num], [], []) for num in (2, 3)]
+    lines = [TaskLine("ddpm", "mean", "dps", "asymptotic", metrics[:num], []) for num in (2, 3)]
     assert lines[0].value("psnr").text == "20.00, 21.50"
     assert lines[1].value("psnr").text == "21.2 ± 2.6"
+
+
+def test_small_values_keep_their_digits() -> None:
+    assert with_interval(1.2e-7, 6e-9) == "1.20e-07 ± 6.0e-09"
+    assert with_interval(0.0843, 0.0031) == "0.0843 ± 0.0031" and with_interval(1e-5, 0.0) == "1.00e-05 ± 0"
+    assert with_interval(1.0, 5e-7) == "1.00000000 ± 0.00000050"  # an exponent would hide that it is 1

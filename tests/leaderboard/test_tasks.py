@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from genarena import config
 from genarena.evaluation.pictures import save_samples
 from genarena.leaderboard import page, task_formats, task_groups, task_plots, task_texts, tasks
+from genarena.leaderboard.labels import box_of, overlap
 from genarena.leaderboard.runs import Run
 from genarena.leaderboard.tables import make_tables
 from genarena.leaderboard.tasks import TaskTable
@@ -132,6 +133,40 @@ def test_calibration_has_its_targets(tmp_path: Path) -> None:
     assert at["ddpm mean"].x < at["lmmse"].x < plot.rules[0] and at["ddpm mean"].y > plot.rules[1]
     low, high = at["lmmse"].across
     assert low < at["lmmse"].x < high and at["lmmse"].bar[0] > at["lmmse"].y > at["lmmse"].bar[1]
+
+
+def test_real_data_are_never_best_and_have_no_rank(tmp_path: Path) -> None:
+    real = {"fd_domain": make_record(2.0, 0.1, title="FD domain", **DOWN)}
+    rows = [ddpm(case) for case in ("denoise_0.1", "sr4")]
+    for row in rows:
+        row["task"]["floors"]["test images"] = {"metrics": real, "is_real": True}
+        for line in row["task"]["lines"].values():
+            line["metrics"]["fd_domain"]["ci95_half_width"] = 0.1
+    found = tables_of(tmp_path, *rows)
+    line = next(each for each in found[0].lines if each.name == "test images")
+    assert (line.kind, line.is_floor) == ("real", True) and line not in found[0].best.values()
+    (group,) = task_groups.groups(found)
+    assert "test images" not in {each.line.name for each in group.over_cases}
+    plot = task_plots.perception(found[0])
+    assert "test images" not in {mark.label for mark in plot.marks} and plot.rules[0] is None
+    assert plot.rules[1] > max(mark.y for mark in plot.marks)  # below all
+    assert task_plots.perception(tables_of(tmp_path, ddpm())[0]).rules == (None, None)
+
+
+def test_a_column_stands_where_its_own_line_has_it(tmp_path: Path) -> None:
+    """The draw has a metric between two of the mean."""
+    first, last = make_record(1.0, title="first", **UP), make_record(1.0, title="last", **UP)
+    lines = {"mean": {"first": first, "last": last}, "draw": {"first": first, "crps": make_record(1.0), "last": last}}
+    (table,) = tables_of(tmp_path, make_task_row("vae", lines, {"floor": {"ssim": last, "first": first}}))
+    assert list(table.columns) == ["ssim", "first", "crps", "last"]
+
+
+def test_names_stand_on_no_interval(tmp_path: Path) -> None:
+    (table,) = tables_of(tmp_path, ddpm(psnr=20.5))
+    plot = task_plots.perception(table)
+    bars = [(min(mark.across), mark.y, max(mark.across), mark.y) for mark in plot.marks if mark.across]
+    boxes = [box_of(mark.label, *mark.text) for mark in plot.marks if mark.text]
+    assert len(bars) == len(boxes) == 5 and not any(overlap(box, bar) for box in boxes for bar in bars)
 
 
 @pytest.mark.parametrize("change", [{"protocol": {"id": "x"}}, {"protocol": {"id": "x", "case": "c"}}])

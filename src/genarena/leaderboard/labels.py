@@ -21,12 +21,21 @@ DIRECTIONS = 16
 CHARACTER = 0.6 * FONT  # width of a letter
 
 
-def place_names(marks: Sequence[Mark | Trace], frame: tuple[float, ...], order: Iterable[int] | None = None) -> None:
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def place_names(
+    marks: Sequence[Mark | Trace],
+    frame: tuple[float, ...],
+    order: Iterable[int] | None = None,
+    beside: Iterable[Box] = (),
+) -> None:
     """Place the labels of points or of the ends of curves, without overlap with each other or with the points.
 
     Some may not find a place. frame: left, top, right and bottom of the plot. order: of the indices; None: as they come.
+    beside: boxes where no label may stand either.
     """
-    taken = [(mark.x - 4, mark.y - 4, mark.x + 4, mark.y + 4) for mark in marks]
+    taken = [(mark.x - 4, mark.y - 4, mark.x + 4, mark.y + 4) for mark in marks] + list(beside)
     for index in range(len(marks)) if order is None else order:
         mark = marks[index]
         for x, y, text_anchor, leader in _places(mark):
@@ -37,7 +46,7 @@ def place_names(marks: Sequence[Mark | Trace], frame: tuple[float, ...], order: 
                 break
 
 
-def box_of(label: str, x: float, y: float, text_anchor: str) -> tuple[float, float, float, float]:
+def box_of(label: str, x: float, y: float, text_anchor: str) -> Box:
     """The box (left, top, right, bottom) of a label."""
     width = CHARACTER * len(label)
     start = x - {"start": 0.0, "end": width, "middle": width / 2}[text_anchor]

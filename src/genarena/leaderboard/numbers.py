@@ -28,6 +28,9 @@ def prefixed(value: float) -> str:
 
 
 def with_interval(value: float, half_width: float) -> str:
+    """With two significant digits of the half-width; with an exponent where both would have too many zeros."""
+    if max(abs(value), half_width) < 1e-4 and 0 < half_width < 1e-6:
+        return f"{value:.2e} ± {half_width:.1e}"
     if half_width <= 1e-12 * abs(value):
         return f"{number(value)} ± 0"
     return f"{value:,.{_decimals(half_width)}f} ± {rounded(half_width)}"

@@ -58,8 +58,9 @@ class TaskGroup:
 def _ranks(table: TaskTable) -> Iterable[tuple[TaskLine, int | None]]:
     key = table.ranked_by
     sign = table.columns[key].sign
-    costs = [None if (value := line.value(key).value) is None else sign * value for line in table.lines]
-    for line, cost in zip(table.lines, costs, strict=True):
+    lines = [line for line in table.lines if not line.is_real]
+    costs = [None if (value := line.value(key).value) is None else sign * value for line in lines]
+    for line, cost in zip(lines, costs, strict=True):
         better = sum(other < cost for other in costs if other is not None) if cost is not None else 0
         yield line, None if cost is None else 1 + better
 

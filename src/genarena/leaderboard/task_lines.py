@@ -15,6 +15,7 @@ KINDS = {  # of a method, as the page explains them
     "asymptotic": "exact in the limit of many steps or samples",
     "heuristic": "an approximation that stays one, however long it runs",
     "floor": "a method without a trained model",
+    "real": "real data as they are, what a perfect method would get: never the best, and without a rank",
 }
 
 
@@ -40,7 +41,7 @@ class Value:
 class TaskLine:
     """A model used in one way (`part`: mean, draw), one set of metrics for each seed; or a floor.
 
-    kind: exact, asymptotic, heuristic or floor.
+    kind: exact, asymptotic, heuristic, floor or real.
     """
 
     name: str
@@ -52,7 +53,12 @@ class TaskLine:
 
     @property
     def is_floor(self) -> bool:
+        """Whether it needs no trained model: a floor, or real data."""
         return not self.runs
+
+    @property
+    def is_real(self) -> bool:
+        return self.kind == "real"
 
     is_reference = is_floor  # as plots call it
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from genarena.leaderboard.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, across, make_axis, upwards
 from genarena.leaderboard.drawing import Mark, colour, polyline
-from genarena.leaderboard.labels import place_names
+from genarena.leaderboard.labels import Box, place_names
 from genarena.leaderboard.task_lines import TaskLine, Value
 from genarena.leaderboard.tasks import TaskTable
 
@@ -55,6 +55,8 @@ def perception(table: TaskTable) -> TaskPlot | None:
         return None
     better = "right" if table.columns[key].sign < 0 else "left"
     note = f"Down and {better} is better. Hollow: methods without a trained model. A line joins the mean and a draw of one."
+    if _of_real(table, PERCEPTION) is not None:
+        note += " Dashed: real images, as many."
     return _plot(table, "Perception and distortion", note, points, (key, PERCEPTION))
 
 
@@ -73,16 +75,17 @@ def calibration(table: TaskTable) -> TaskPlot | None:
 def _points(table: TaskTable, x: str | None, y: str) -> list[Point]:
     if x not in table.columns or y not in table.columns:
         return []
-    points = [Point(line, line.value(x), line.value(y)) for line in table.lines]
+    points = [Point(line, line.value(x), line.value(y)) for line in table.lines if not line.is_real]
     return [point for point in points if point.x.value is not None and point.y.value is not None]
 
 
 def _plot(table: TaskTable, title: str, note: str, points: Sequence[Point], keys: tuple[str, str]) -> TaskPlot:
     columns = [table.columns[key] for key in keys]
-    targets = [column.target for column in columns]
+    real = [_of_real(table, key) for key in keys]
+    targets = [known if column.target is None else column.target for column, known in zip(columns, real, strict=True)]
     axes = []
-    for column, values in zip(columns, ([p.x for p in points], [p.y for p in points]), strict=True):
-        known = [value.value for value in values] + ([column.target] if column.target is not None else [])
+    for column, target, values in zip(columns, targets, ([p.x for p in points], [p.y for p in points]), strict=True):
+        known = [value.value for value in values] + ([target] if target is not None else [])
         ends = [end for value in values for end in _ends(value) or ()]
         axes.append(make_axis(column.heading, known, ends, may_be_log=column.sign > 0))
     plot = TaskPlot(title, note, *axes)
@@ -100,8 +103,19 @@ def _plot(table: TaskTable, title: str, note: str, points: Sequence[Point], keys
         plot.marks.append(TaskMark(point.line, x, y, _colour(point.line), bars[1], label, tip, across=bars[0]))
     plot.joins = _joins(plot.marks)
     models_first = sorted(range(len(points)), key=lambda index: points[index].line.is_floor)
-    place_names(plot.marks, plot.frame, models_first)
+    place_names(plot.marks, plot.frame, models_first, _bars(plot.marks))
     return plot
+
+
+def _bars(marks: Sequence[TaskMark]) -> list[Box]:
+    """Where the intervals are."""
+    upright = [(mark.x - 1, min(mark.bar), mark.x + 1, max(mark.bar)) for mark in marks if mark.bar]
+    return upright + [(min(mark.across), mark.y - 1, max(mark.across), mark.y + 1) for mark in marks if mark.across]
+
+
+def _of_real(table: TaskTable, key: str) -> float | None:
+    """What real data get."""
+    return next((value for line in table.lines if line.is_real and (value := line.value(key).value) is not None), None)
 
 
 def _ends(value: Value) -> tuple[float, float] | None:

@@ -26,7 +26,7 @@ class Seen:
 class Strip:
     """A figure of a run: a picture, a moving one of the same name, or both.
 
-    name: of the files, in words. of_floor: it is of a method without a trained model.
+    name: of the files, in words; "" where a model has no other. of_floor: it is of a method without a trained model.
     """
 
     line: TaskLine
@@ -76,4 +76,5 @@ def _of_run(line: TaskLine, pictures: dict[str, Picture]) -> list[Strip]:
         seen = Seen(picture, about.get("rows", []), about.get("text", ""))
         strip = made.get(stem) or Strip(line, stem.replace("_", " "), about.get("is_floor", False))
         made[stem] = replace(strip, **{"moving" if picture.moves else "still": seen})
-    return list(made.values())
+    alone = len(made) == 1
+    return [replace(strip, name="") if alone and not strip.of_floor else strip for strip in made.values()]

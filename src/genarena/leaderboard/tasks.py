@@ -76,7 +76,7 @@ class TaskTable:
             values = sorted(
                 (column.sign * value.value, number_, line, value)
                 for number_, line in enumerate(self.lines)
-                if column.sign and (value := line.value(key)).value is not None
+                if column.sign and not line.is_real and (value := line.value(key)).value is not None
             )
             if len(values) > 1 and _apart(values[0][3], [each[3] for each in values[1:]]):
                 found[key] = values[0][2]
@@ -138,11 +138,13 @@ def _table(key: tuple[str, ...], runs: list[Run]) -> TaskTable:
         seeds.setdefault(tuple(line), []).append(run)
     lines = [line for group in seeds.values() for line in _of_model(sorted(group, key=lambda run: run.seed))]
     floors = runs[-1].row["task"]["floors"]
-    lines += [TaskLine(name, "", name, "floor", [made["metrics"]], []) for name, made in floors.items()]
+    for name, made in floors.items():
+        lines.append(TaskLine(name, "", name, "real" if made.get("is_real") else "floor", [made["metrics"]], []))
     records: dict[str, Record] = {}
     for line in lines:
         for name, record in line.metrics[0].items():
             records[name] = records.get(name, {}) | {key: each for key, each in record.items() if key in COLUMN}
+    records = {name: records[name] for name in _order([list(line.metrics[0]) for line in lines])}
     columns = {name: _column(name, record) for name, record in records.items()}
     group, case, data_id, protocol_id, budget = key
     title = runs[0].row["task"]["title"]
@@ -166,6 +168,18 @@ def _of_model(runs: list[Run]) -> list[TaskLine]:
         metrics = [run.row["task"]["lines"].get(part, {}).get("metrics", {}) for run in runs]
         lines.append(TaskLine(runs[0].name, part, algorithm["name"], algorithm["exactness"], metrics, runs))
     return lines
+
+
+def _order(lists: Iterable[list[str]]) -> list[str]:
+    """All names: those of the first list in its order, and each other one after the name before it in its own list."""
+    found: list[str] = []
+    for names in lists:
+        place = 0
+        for name in names:
+            if name not in found:
+                found.insert(place, name)
+            place = found.index(name) + 1
+    return found
 
 
 def _column(name: str, record: Record) -> Column:

@@ -8,7 +8,7 @@ Every classifier takes the same number of steps, so that more data is not more t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -123,7 +123,7 @@ class Augment(Task):
         floors["mixup"] = trials.changed(classifying.mixup, "1710.09412")
         floors["class Gaussian"] = trials.synthetic(classes)
         floors["memoriser"] = trials.synthetic(_again(known.real, wanted, self.seed))
-        floors["heldout"] = trials.synthetic(known.others)
+        floors["heldout"] = replace(trials.synthetic(known.others), is_real=True)
         assert len(trials.steps) == 1, f"classifiers took {sorted(trials.steps)} steps"
         rows = {"class Gaussian": classes, algorithm.name: drawn.samples, "real": known.real}
         pictures = {"samples.png": _picture(rows, data.spec.num_levels)}

@@ -44,12 +44,14 @@ class Algorithm(ABC):
 class Line:
     """Metrics of a way to solve the task: of the model (`mean`, `draw`), or of a floor, a method without a trained model.
 
-    The first metric orders the table. remark: what a reader must know of the line, as "in short: and why".
+    The first metric orders the table. remark: what a reader must know of the line, as "in short: and why". is_real: it is
+    of real data as they are, what a perfect method would get: it is never the best, and has no rank.
     """
 
     metrics: Metrics
     paper: str = ""
     remark: str = ""
+    is_real: bool = False
 
 
 @dataclass(frozen=True)

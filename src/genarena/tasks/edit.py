@@ -106,8 +106,8 @@ class Edit(Task):
         judge = Judge(data, domain, case, test.unit)
         lines = {name: judge.line(edit) for name, edit in moved.items()}
         floors = {name: judge.line(edit) for name, edit in others.items()}
-        floors["unedited"] = Line({"fd_domain": domain.distance(domain.features(test.unit))})
-        floors["real images"] = Line({"fd_domain": domain.distance(domain.features(train.unit[: len(test.unit)]))})
+        for name, real in (("unedited", test.unit), ("real images", train.unit[: len(test.unit)])):
+            floors[name] = Line({"fd_domain": domain.distance(domain.features(real))}, is_real=True)
         pictures, shown = {}, {}
         for name, edit in (moved | others).items():
             made = strips(name, edit, judge)

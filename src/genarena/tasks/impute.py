@@ -152,6 +152,6 @@ def references(inputs: Inputs) -> dict[str, Line]:
     targets = (train.targets, test.targets)
     complete, holed = ([standard(each) for each in pair] for pair in ((train.x, test.x), (train.holed, test.holed)))
     return {
-        "complete rows": Line(downstream.of(*complete, targets)),
+        "complete rows": Line(downstream.of(*complete, targets), is_real=True),
         "rows with holes": Line(downstream.of(*holed, targets, linear=False)),
     }

@@ -100,7 +100,7 @@ def neighbour_line(domain: Domain, middle: Tensor, train: Tensor) -> Line:
 
 def real_line(domain: Domain, unit: Tensor) -> Line:
     """As many real images: what the distance is at this number of images."""
-    return Line(midpoint(domain, unit))
+    return Line(midpoint(domain, unit), is_real=True)
 
 
 def midpoint(domain: Domain, unit: Tensor) -> dict[str, dict[str, Any]]:

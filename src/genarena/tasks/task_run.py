@@ -193,8 +193,9 @@ def _row(asked: Asked, case: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def _written(line: Line) -> dict[str, Any]:
-    remark = {"remark": line.remark} if line.remark else {}
-    return {"paper": line.paper, **remark, "metrics": {name: dict(record) for name, record in line.metrics.items()}}
+    about: dict[str, Any] = {"remark": line.remark} if line.remark else {}
+    about |= {"is_real": True} if line.is_real else {}
+    return {"paper": line.paper, **about, "metrics": {name: dict(record) for name, record in line.metrics.items()}}
 
 
 def rules(task: Task, case: str, spec: DataSpec) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 a method without draws; and `draw`, the first draw of each image, with the calibration of all draws."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -41,7 +41,9 @@ class Judge:
         """What the originals get where it is no constant; None where that cannot be measured."""
         found = self.realism.scores(self.test.x)
         known = {name: score for name, score in found.items() if not score.reason}
-        return self.line({"psnr": Score(reason="the originals themselves")} | known) if known else None
+        if not known:
+            return None
+        return replace(self.line({"psnr": Score(reason="the originals themselves")} | known), is_real=True)
 
     def line(self, found: Scores, paper: str = "", floors: Mapping[str, Scores] | None = None) -> Line:
         """Records in the order of the table. floors: of the same kind, by name, over the best of which the margins are."""
