@@ -17,6 +17,7 @@ PICTURES = {
     "lerp.png": {"text": "a pair per row"},
     "lerp.gif": {"text": "there and back"},
     "ends.png": {"rows": ["first", "last"]},
+    "scores.png": {"is_plot": True},
     "pixels.png": {"text": "a pair per row", "is_floor": True},
     "pixels.gif": {"is_floor": True},
 }
@@ -47,12 +48,14 @@ def shown(strip: Strip) -> tuple[Any, ...]:
 def test_each_picture_has_its_own_labels_and_floors_come_once(tmp_path: Path) -> None:
     (table,) = written(tmp_path, "vae", "ddpm")
     pictures, complaints = task_strips.pictures([table])
-    assert complaints == [] and {len(each) for each in pictures.values()} == {5}
+    assert complaints == [] and {len(each) for each in pictures.values()} == {6}
     assert [shown(strip) for strip in task_strips.strips(table, pictures)] == [
         ("vae", "lerp", ([], "a pair per row"), "there and back"),
         ("vae", "ends", (["first", "last"], ""), None),
+        ("vae", "scores", ([], ""), None),
         ("ddpm", "lerp", ([], "a pair per row"), "there and back"),
         ("ddpm", "ends", (["first", "last"], ""), None),
+        ("ddpm", "scores", ([], ""), None),
         ("vae", "pixels", ([], "a pair per row"), ""),
     ]
 
@@ -63,7 +66,11 @@ def test_the_page_shows_them(tmp_path: Path) -> None:
     assert (
         html.count("<li>first</li><li>last</li>") == 2 and html.count("<summary>Moving: there and back</summary>") == 2
     )
-    assert html.count("<b>pixels</b>, floor") == 1 and html.count("data:image/webp") == 2 * 3 + 2
+    assert (
+        html.count("<b>pixels</b>, floor") == 1
+        and html.count("data:image/webp") == 2 * 4 + 2
+        and html.count('class="drawn"') == 2
+    )
     assert html.count('alt="vae, lerp: a pair per row"') == 1 == html.count('alt="ddpm, ends: first, last"')
 
 

@@ -222,6 +222,9 @@ def test_remarks_stand_beside_the_line_and_its_task_is_explained(tmp_path: Path)
     )
     assert html.count("known failure</b>") == 2 and "arXiv 1810.09136" in html
     assert "- vae nll: known failure: simple \\<images\\>" in task_formats.markdown(found)
+    guides = make_task_row("vae", areas, {}, protocol={"id": "p", "table": "sdedit", "case": "blocks"})
+    html = page.render([], [], tasks=tables_of(tmp_path, guides))
+    assert html.count(">Images from guides</a>, ") == 1 == html.count(">Images from guides: ")
     assert "arXiv 1810.09136" not in page.render([], [], tasks=tables_of(tmp_path, ddpm()))
 
 

@@ -9,6 +9,8 @@ from genarena.leaderboard.task_plots import TaskPlot, calibration, perception
 from genarena.leaderboard.tasks import TaskTable
 from genarena.statistics.intervals import mean
 
+HEADINGS = {"Sdedit": "Images from guides"}  # of a group whose tables have a short name
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -30,6 +32,10 @@ class TaskGroup:
     data_id: str
     budget: str
     tables: list[TaskTable]
+
+    @property
+    def heading(self) -> str:
+        return HEADINGS.get(self.title, self.title)
 
     @property
     def anchor(self) -> str:

@@ -15,11 +15,12 @@ PAGE_BYTES = 12_000_000  # all pictures of tasks together, encoded in base64
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture. rows: what its rows of images are, from above. text: what else there is to say."""
+    """A picture. rows: what its rows of images are, from above. text: what else there is to say. is_plot: it is drawn."""
 
     picture: Picture
     rows: Sequence[str]
     text: str
+    is_plot: bool
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _of_run(line: TaskLine, pictures: dict[str, Picture]) -> list[Strip]:
     made: dict[str, Strip] = {}
     for name, picture in pictures.items():
         about, stem = line.pictures.get(name, {}), Path(name).stem
-        seen = Seen(picture, about.get("rows", []), about.get("text", ""))
+        seen = Seen(picture, about.get("rows", []), about.get("text", ""), about.get("is_plot", False))
         strip = made.get(stem) or Strip(line, stem.replace("_", " "), about.get("is_floor", False))
         made[stem] = replace(strip, **{"moving" if picture.moves else "still": seen})
     alone = len(made) == 1

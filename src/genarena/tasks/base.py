@@ -59,12 +59,13 @@ class Shown:
     """What a picture shows.
 
     rows: of images, from above. text: what else there is to say. is_floor: it is of a method without a trained model, so that
-    it is the same for every model.
+    it is the same for every model. is_plot: it is drawn, not made of images.
     """
 
     rows: Sequence[str] = ()
     text: str = ""
     is_floor: bool = False
+    is_plot: bool = False
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ class Sdedit(Task):
         lines = {name: line(domain, x, given) for name, x in made.items()}
         others = {"guide": given.x, "nearest image": train[nearest(given.x, train)]}
         floors = {name: line(domain, x, given) for name, x in others.items()}
+        floors["guide"].metrics["to_guide"] = missing("RMSE to guide", "the guides themselves", False)
         floors["real images"] = Line({"fd_domain": distance(domain, train[: len(given.x)])}, is_real=True)
         rows = {"guide": given.x, **made, "nearest image": others["nearest image"]}
         strips = {name: picture(x[:COLUMNS]) for name, x in rows.items()}

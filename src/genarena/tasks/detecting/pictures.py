@@ -17,7 +17,10 @@ ROWS = ("inside, least anomalous", "inside, most anomalous", "outside, least ano
 
 def seen(score: str) -> dict[str, Shown]:
     """What the pictures show; score: of the extremes."""
-    return {"extremes.png": Shown(ROWS, f"by {score}"), "scores.png": Shown(text="inside and outside, by score")}
+    return {
+        "extremes.png": Shown(ROWS, f"by {score}"),
+        "scores.png": Shown(text="inside and outside, by score", is_plot=True),
+    }
 
 
 def extremes(scores: tuple[Tensor, Tensor], inside: Examples, outside: Examples) -> Tensor:
