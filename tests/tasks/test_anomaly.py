@@ -46,9 +46,8 @@ def test_settings_name_the_pair_and_no_other() -> None:
 
 def test_a_pair_is_checked_before_the_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = {"_target_": "genarena.spec.DataSpec", "shape": [1, 8, 8], "num_levels": 17}
-    monkeypatch.setattr(task_run.RunFolder, "open", lambda path: task_run.RunFolder(tmp_path))
     monkeypatch.setattr(task_run.RunFolder, "rebuild", lambda *_: pytest.fail("the model was loaded"))
-    monkeypatch.setattr(task_run.results, "read_row", lambda path: {"status": "ok"})
+    monkeypatch.setattr(task_run, "finished", lambda run: (task_run.RunFolder(tmp_path), {"status": "ok"}))
     monkeypatch.setattr(task_run.stored_config, "load", lambda path: {"data": {"spec": spec}})
     with pytest.raises(UserError, match=r"^task=anomaly: against=mnist: it has shape \(1, 28, 28\) and 256 levels"):
         next(task_run.solve(tmp_path, chosen("anomaly", {"against": "mnist"})))

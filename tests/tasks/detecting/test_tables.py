@@ -73,9 +73,8 @@ def test_what_does_not_fit_is_told_before_the_model_is_loaded(
     options: dict, normal: int | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = {"_target_": "genarena.spec.DataSpec", "shape": [30], "num_classes": 2}
-    monkeypatch.setattr(task_run.RunFolder, "open", lambda path: task_run.RunFolder(tmp_path))
     monkeypatch.setattr(task_run.RunFolder, "rebuild", lambda *_: pytest.fail("the model was loaded"))
-    monkeypatch.setattr(task_run.results, "read_row", lambda path: {"status": "ok"})
+    monkeypatch.setattr(task_run, "finished", lambda run: (task_run.RunFolder(tmp_path), {"status": "ok"}))
     monkeypatch.setattr(task_run.stored_config, "load", lambda path: {"data": {"spec": spec, "normal": normal}})
     with pytest.raises(UserError, match=f"^task=anomaly: {said}"):
         task_run.opened(tmp_path, chosen("anomaly", options))
