@@ -24,7 +24,8 @@ NEW = 1e-5  # the least share of a product that must be new, above the rounding 
 class MMPS(AnySampler):
     """D_y = D + V A^T (sigma^2 I + A V A^T)^-1 (y - A D), V = V[x_0 | x] = (s^2 / a) J: the mean of the Gaussian posterior.
 
-    Draws are exact for Gaussian data as the steps grow. num_iterations: of the solver, one product with the Jacobian each.
+    Draws are exact for Gaussian data as the steps grow. num_iterations: of the solver, one product with the Jacobian each; with
+    one alone each level starts anew.
     Facts: `residual`, the norm of what the solver left over that of the right side, mean over steps.
     """
 
@@ -41,7 +42,7 @@ class MMPS(AnySampler):
         def covariance(v: Tensor) -> Tensor:
             return variance * product(operator.adjoint(v))
 
-        start = [] if prior.kept is None else [prior.kept]
+        start = [prior.kept] if prior.kept is not None and self.num_iterations > 1 else []
         prior.kept, change, left = solved(covariance, operator, problem.sigma**2, right, self.num_iterations, start)
         prior.note("residual", left.flatten(1).norm(dim=1) / right.flatten(1).norm(dim=1).clamp_min(1e-30))
         return x_0 + change
