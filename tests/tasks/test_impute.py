@@ -58,6 +58,7 @@ def test_the_true_model_is_calibrated_and_ranks_first(solved: dict) -> None:
         *("complete rows", "rows with holes"),
     }
     assert solved["facts"]["sigma"] == 0.0 and solved["facts"]["left_out"] == []
+    assert solved["pictures"]["filled.png"].shape[:2] == (1, 3) and solved["shown"]["filled.png"].is_plot
     for name, metrics in floors.items():
         if "crps" in metrics:
             slack = {"gaussian_em": 0.98, "mice": 0.97}.get(name, 1.15)

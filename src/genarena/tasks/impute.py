@@ -9,8 +9,8 @@ from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Seed, Share
 from genarena.spec import DataSpec
-from genarena.tasks.base import Line, Outcome, Task
-from genarena.tasks.imputing import downstream, scores
+from genarena.tasks.base import Line, Outcome, Shown, Task
+from genarena.tasks.imputing import downstream, pictures, scores
 from genarena.tasks.imputing.base import Imputer
 from genarena.tasks.imputing.completed import SIGMA, Completed, with_imputer, with_model
 from genarena.tasks.imputing.em import PRIOR, GaussianEM
@@ -104,7 +104,7 @@ class Impute(Task):
             own if not train.hidden.any() else with_model(algorithm, model, train, standard, self.seed, self.num_draws)
         )
         lines = {"": Line(self.metrics(own, of_train, inputs))}
-        floors, left_out = {}, []
+        floors, left_out, shown = {}, [], {algorithm.name: own}
         for kind in self.floors:
             if not kind.fits(train.x):
                 left_out.append(kind.name)
@@ -114,7 +114,14 @@ class Impute(Task):
             seconds = time.perf_counter() - started
             made, filled = (with_imputer(imputer, rows, standard, self.num_draws, seconds) for rows in (test, train))
             floors[kind.name] = Line(self.metrics(made, filled, inputs), kind.paper)
-        return Outcome(lines, floors | references(inputs), len(test), own.facts | {"left_out": left_out})
+            if kind is GaussianEM:
+                shown[kind.name] = made
+        facts = own.facts | {"left_out": left_out}
+        picture = pictures.filled(shown, standard(test.x), test.hidden & standard.varies)
+        about = Shown(text="truth across, filled upwards, with the range of the draws", is_plot=True)
+        return Outcome(
+            lines, floors | references(inputs), len(test), facts, {"filled.png": picture}, {"filled.png": about}
+        )
 
     def inputs(self, data: ArenaDataModule) -> Inputs:
         """Raises ValueError if the run was trained with other holes."""

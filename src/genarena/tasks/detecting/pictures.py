@@ -1,15 +1,14 @@
 """Pictures: histograms of a score inside and outside, and the images that it finds least and most anomalous."""
 
-import io
 from collections.abc import Mapping
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from genarena.tasks.base import COLUMNS, Shown
 from genarena.tasks.detecting.sets import Examples
+from genarena.tasks.drawing import as_picture, figure
 
 BINS = 50
 ROWS = ("inside, least anomalous", "inside, most anomalous", "outside, least anomalous", "outside, most anomalous")
@@ -41,14 +40,10 @@ def _images(examples: Examples, index: Tensor) -> Tensor:
 
 def histograms(scores: Mapping[str, tuple[Tensor, Tensor]], names: tuple[str, str]) -> Tensor:
     """One panel per score, inside and outside over each other: uint8 (1, 3, H, W)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = min(3, len(scores))
     rows = -(-len(scores) // columns)
-    figure = Figure(figsize=(4 * columns, 2.6 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    drawn = figure(4 * columns, 2.6 * rows)
+    axes = drawn.subplots(rows, columns, squeeze=False).flatten()
     for place in axes[len(scores) :]:
         place.set_axis_off()
     for place, (name, pair) in zip(axes, scores.items(), strict=False):
@@ -60,7 +55,4 @@ def histograms(scores: Mapping[str, tuple[Tensor, Tensor]], names: tuple[str, st
         place.set_title(name, fontsize=10)
         place.set_yticks([])
     axes[0].legend(fontsize=8)
-    file = io.BytesIO()
-    figure.savefig(file, dpi=80, format="png")
-    drawn = np.array(Image.open(file).convert("RGB"))
-    return torch.from_numpy(drawn).permute(2, 0, 1).unsqueeze(0)
+    return as_picture(drawn)
