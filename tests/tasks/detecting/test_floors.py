@@ -18,6 +18,7 @@ from genarena.tasks.detecting.sets import Examples, pair
 SPEC = DataSpec((1, 8, 8), 17, 10)
 GREY = DataSpec((1, 28, 28), 256, 10)
 ROOT = Path(os.environ.get("GENARENA_DATA", "data"))
+OF_SEEDS = {"isolation forest": 0.03}  # how far the areas of two forests are from each other
 MEASURED = {  # 5,000 against 5,000
     ("fashion_mnist", "mnist"): {
         "full gaussian": 0.853,
@@ -29,6 +30,7 @@ MEASURED = {  # 5,000 against 5,000
         "full gaussian - webp": 0.996,
         "diagonal gaussian - png": 0.984,
         "pca residual": 0.966,
+        "isolation forest": 0.913,
         "knn": 0.976,
         "pca mahalanobis": 0.928,
         "mean pixel": 0.124,
@@ -44,6 +46,7 @@ MEASURED = {  # 5,000 against 5,000
         "full gaussian - webp": 0.991,
         "diagonal gaussian - png": 0.823,
         "pca residual": 0.989,
+        "isolation forest": 0.919,
         "knn": 0.984,
         "pca mahalanobis": 0.928,
         "mean pixel": 0.255,
@@ -54,6 +57,7 @@ MEASURED = {  # 5,000 against 5,000
         "diagonal gaussian": 0.999,
         "png length": 0.986,
         "pca residual": 0.989,
+        "isolation forest": 0.619,
         "knn": 0.980,
         "pca mahalanobis": 0.622,
         "mean pixel": 0.876,
@@ -64,6 +68,7 @@ MEASURED = {  # 5,000 against 5,000
         "diagonal gaussian": 0.998,
         "png length": 0.969,
         "pca residual": 0.996,
+        "isolation forest": 0.814,
         "knn": 0.986,
         "pca mahalanobis": 0.849,
         "mean pixel": 0.747,
@@ -112,7 +117,7 @@ def test_values_of_floors_by_hand() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("inside", ["fashion_mnist", "mnist"])
 def test_floors_of_the_known_pairs(inside: str) -> None:
-    """Within 0.005, or the error of two samples of 5,000."""
+    """Within 0.005, or the error of two samples of 5,000, or of what is random in the floor."""
     missing = [name for name in ("MNIST", "FashionMNIST", "KMNIST") if not (ROOT / name / "raw").is_dir()]
     if missing:
         pytest.skip(f"{', '.join(missing)} is not below GENARENA_DATA")
@@ -126,4 +131,9 @@ def test_floors_of_the_known_pairs(inside: str) -> None:
         assert len(pairs[0]) == len(pairs[1]) == 5_000
         for key, value in wanted.items():
             found = auroc(*(floor.score(key, each).numpy() for each in pairs))
-            assert abs(found.value - value) <= max(0.005, found.half_width), (name, other, key, found)
+            assert abs(found.value - value) <= max(0.005, found.half_width, OF_SEEDS.get(key, 0.0)), (
+                name,
+                other,
+                key,
+                found,
+            )

@@ -18,7 +18,7 @@ from genarena.tasks.detecting.sets import Examples
 from genarena.tasks.noise import Noise
 
 STEPS, RATE, DRAWS = 100, 2e-4, 4
-AT_ONCE = 25  # each lane has a copy of the encoder, its gradient, and two moments
+AT_ONCE = 5  # each lane has a copy of the encoder, its gradient, and two moments: more of them do not fit into caches
 
 
 class Regret(Score):
@@ -26,7 +26,7 @@ class Regret(Score):
 
     name = "regret"
     paper = "2003.02977"
-    most = 500
+    most = 200
 
     def fits(self, judge: Judge) -> bool:
         return infers(judge.model)
@@ -55,7 +55,7 @@ def regret(model: Infers, x: Tensor, noise: Noise, steps: int = STEPS) -> Tensor
     wrapped, num = _Posterior(model), len(x)
     eps = noise.normal(torch.empty(num, DRAWS, model.latent_dim, device=x.device))
     own = {name: p.detach().expand(num, *p.shape).clone().requires_grad_() for name, p in _trained(wrapped, x).items()}
-    optimiser = torch.optim.Adam(own.values(), lr=RATE)
+    optimiser = torch.optim.Adam(own.values(), lr=RATE, fused=True)
     posterior = vmap(lambda parameters, image: functional_call(wrapped, parameters, (image,)))
     first = best = None
     for step in range(steps + 1):
