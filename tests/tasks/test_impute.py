@@ -6,6 +6,7 @@ import torch
 from genarena.data.batches import Split
 from genarena.data.table_set import TableSet
 from genarena.models.baseline.gaussian import Gaussian
+from genarena.models.vae.vae import VAE
 from genarena.spec import Batch, DataSpec
 from genarena.tasks.impute import Impute
 from genarena.tasks.imputing.completed import problem_of, with_model
@@ -13,6 +14,8 @@ from genarena.tasks.imputing.rows import Rows, Standard
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.base import Draws
 from genarena.tasks.posterior.closed_form import ClosedForm
+from genarena.tasks.posterior.importance_resampling import ImportanceResampling
+from genarena.tasks.posterior.metropolis_within_gibbs import MetropolisWithinGibbs
 from genarena.tasks.posterior.one_step import OneStep
 from tests.tasks.world import World
 
@@ -122,6 +125,14 @@ def test_what_diverged_is_counted_and_filled_by_the_mean() -> None:
         made.draws[0, 0, 1:].abs().max() == 0 == made.draws[1, 3, 1:].abs().max()
         and made.draws[1, 0, 1:].abs().min() > 0
     )
+
+
+def test_an_encoder_of_rows_with_holes_is_used_as_such() -> None:
+    holed, plain = (VAE(DataSpec((3,), missing=missing), latent_dim=2, hidden=8) for missing in ("mcar", None))
+    assert Impute().algorithm_for(holed) == ImportanceResampling()
+    assert isinstance(Impute().algorithm_for(plain), MetropolisWithinGibbs)
+    chosen = MetropolisWithinGibbs(num_steps=3)
+    assert Impute(algorithm=chosen).algorithm_for(holed) is chosen
 
 
 def test_columns_without_spread_are_not_scored() -> None:

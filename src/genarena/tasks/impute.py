@@ -23,6 +23,7 @@ from genarena.tasks.imputing.miss_forest import MissForest
 from genarena.tasks.imputing.rows import Rows, Standard, check, hidden_of, rows_of
 from genarena.tasks.posterior import every
 from genarena.tasks.posterior.base import PosteriorSampler
+from genarena.tasks.posterior.importance_resampling import ImportanceResampling
 
 Inputs = tuple[Rows, Rows, Standard]  # training rows, test rows
 
@@ -96,6 +97,12 @@ class Impute(Task):
             raise ValueError(f"column=inductive: the run was trained with complete rows; {wanted}")
         if spec.missing and spec.missing != self.mechanism:
             raise ValueError(f"mechanism={self.mechanism}: the run was trained with data.missing={spec.missing}")
+
+    def algorithm_for(self, model: GenerativeModel, case: str = "") -> PosteriorSampler:
+        """An encoder that learned from rows with holes says the code of a row with holes: chains from the prior are worse."""
+        if self.algorithm is None and model.spec.missing and isinstance(model, ImportanceResampling.needs):
+            return ImportanceResampling()
+        return super().algorithm_for(model, case)
 
     def solve(self, model: GenerativeModel, algorithm: PosteriorSampler, data: ArenaDataModule, case: str) -> Outcome:
         inputs = train, test, standard = self.inputs(data)
