@@ -18,6 +18,7 @@ from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from genarena.run import run
 from genarena.runs import results
+from genarena.runs.folder import RunFolder
 from genarena.runs.seals import digest, seal
 from tests.instant_jobs import Instant
 from tests.run_folders import only_run
@@ -147,6 +148,8 @@ def test_a_row_about_other_weights_is_left_out(runs_dir: Path, monkeypatch: pyte
         ),
         ("task=denose run={gaussian}", "task=denose: there is no such task; did you mean denoise?"),
         ("task=denoise run={gaussian} sigm=1", "sigm: there is no such option; did you mean sigma?"),
+        ("task=denoise run={gaussian} agan=true", "agan: there is no such option; did you mean again?"),
+        ("task=denoise run={gaussian} data_rot=x", "data_rot: there is no such option; did you mean data_root?"),
         (
             "task=denoise run={gaussian} sigma=-1",
             "task=denoise: sigma=-1: expected numbers above 0, at most 1, in units of [0, 1]",
@@ -176,13 +179,28 @@ def test_a_row_about_other_weights_is_left_out(runs_dir: Path, monkeypatch: pyte
         ("task=denoise run={gaussian} algorithm=mmps,one_step", "algorithm=mmps,one_step: several values are for"),
         ("task=denoise,inpaint run={gaussian}", "task=denoise,inpaint: several values are for combinations"),
         ("task=denoise run={gaussian} again=maybe", "again=maybe: expected bool"),
+        ("task=denoise run={unfinished}", "the run is not finished: it has no row (result.json)"),
+        ("task=denoise run={ddpm} sigma=1.5", "sigma=1.5: expected numbers above 0, at most 1, in units of [0, 1]"),
+        ("task=restore run={ddpm} degradations=[sr2] algorithm=repaint", "algorithm=repaint: sr2: needs a mask"),
+        ("task=restore run={ddpm} lpips_alex=nowhere.pth", "nowhere.pth: there is no such file"),
+        ("task=inpaint run={ddpm} algorithm=sdedit", "algorithm=sdedit: does not solve this task; available: "),
     ],
 )
 def test_what_cannot_be_is_one_line(
-    given: str, said: str, runs_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    given: str,
+    said: str,
+    runs_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
-    places = {name: only_run(runs_dir, name) for name in ("gaussian", "uniform")}
+    """Exit code 2, before a model is loaded, and nothing is written."""
+    places = {name: only_run(runs_dir, name) for name in ("gaussian", "uniform", "ddpm")}
     places |= {"toy2d": next(runs_dir.glob("toy2d/gaussian/*")), "nowhere": runs_dir / "nowhere"}
+    places["unfinished"] = unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    (unfinished / "config.yaml").write_bytes((places["gaussian"] / "config.yaml").read_bytes())
+    monkeypatch.setattr(RunFolder, "rebuild", lambda self, device: pytest.fail("a model is loaded"))
     before = files(runs_dir)
     with pytest.raises(SystemExit) as ended:
         program(monkeypatch, *given.format(**places).split())

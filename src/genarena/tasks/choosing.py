@@ -1,6 +1,6 @@
 """Tasks and algorithms by their names in `conf/task` and `conf/algorithm`, with options of a command line. Imports no torch."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +62,11 @@ class Given:
     of_training: list[str]
 
 
-def split(words: Sequence[str], own: Container[str]) -> Given:
+def split(words: Sequence[str], own: Collection[str]) -> Given:
     """The words, by whose option they are. own: names of the options of the program; `task` is also one of the task.
 
     With `data=` or `model=` an option that the task does not have, and `seed`, are of train.py; `task.<option>` is always
-    of the task. Raises UserError for `task=` that is missing.
+    of the task. Raises UserError for `task=` that is missing, and for a misspelt option of the program.
     """
     keys = {text.partition("=")[0]: text for text in words}
     if not {"-h", "--help", "task"} & set(keys):
@@ -85,6 +85,8 @@ def split(words: Sequence[str], own: Container[str]) -> Given:
             made.of_task.append(text.removeprefix("task."))
         elif trains and key != "task" and key.partition(".")[0] != "algorithm" and _trains(key, known):
             made.of_training.append(text)
+        elif key not in ("task", "algorithm") and "." not in key and (near := _misspelt(key, own, known)):
+            raise UserError(f"{key}: there is no such option{near}")
         else:
             made.of_task.append(text)
     return made
@@ -95,6 +97,11 @@ def _trains(key: str, known: Mapping[str, Any]) -> bool:
     if key == "seed" or "." in key or key in (*config.groups(), *GROUPS[""]):
         return True
     return key not in known and not nearest(key, known)
+
+
+def _misspelt(key: str, own: Collection[str], known: Mapping[str, Any]) -> str:
+    """The hint, if an option is that of the program rather than one of the task, with a slip; "" if not."""
+    return "" if not known or key in known or nearest(key, known) else nearest(key, own)
 
 
 def comment(group: str, name: str) -> str:

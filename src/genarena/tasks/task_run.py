@@ -102,7 +102,7 @@ def finished(run: str | Path) -> tuple[RunFolder, dict[str, Any]]:
     """A run and its row. Raises UserError if there is none, it is not finished, or it failed."""
     folder = RunFolder.open(run)
     if not folder.result.is_file():
-        raise UserError(f"{run}: the run is not finished: it has no row (result.json)")
+        raise UserError("the run is not finished: it has no row (result.json)")
     row = results.read_row(folder.result)
     if row["status"] != "ok":
         raise UserError(f"the run failed ({row.get('error', 'no reason given')}), and has no model to use")
