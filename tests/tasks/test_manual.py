@@ -18,6 +18,7 @@ def test_every_task_has_its_page(name: str) -> None:
     text = manual.of_task(name)
     assert text.startswith(f"task={name}: ") and "Algorithms, in the order of preference" in text
     assert max(map(len, text.splitlines())) <= 200 and "Something" not in text
+    assert f"\npython scripts/task.py task={name} run=" in text and " a name or null " in text
 
 
 @pytest.mark.parametrize("name", config.available("algorithm"))

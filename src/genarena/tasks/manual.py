@@ -23,7 +23,8 @@ def of_task(name: str) -> str:
     task: type[Task] = class_of(node, f"task={name}")
     found = abilities(task.algorithms)
     able, unable = [each for each in found if each.algorithms], [each for each in found if not each.algorithms]
-    lines = [f"task={name}: {comment('task', name)}", "", "Options:", *_options("task", name, node)]
+    usage = f"python scripts/task.py task={name} run=<run folder>[,<run folder> ...] [<option>=<value> ...]"
+    lines = [f"task={name}: {comment('task', name)}", usage, "", "Options:", *_options("task", name, node)]
     lines += ["", "Algorithms, in the order of preference (algorithm=<name> --help has their options):"]
     lines += [f"  {_algorithm(each)}" for each in task.algorithms]
     lines += ["", "Models that can do it, and the algorithms that fit; the first is used where none is named:"]
@@ -59,7 +60,8 @@ def _options(group: str, name: str, node: dict[str, Any]) -> list[str]:
         if not colon or key not in kinds:
             continue
         value, _, said = rest.partition(" #")
-        lines.append((f"{prefix}{key}={value.strip()}", described(kinds[key]), said.strip()))
+        kind = "a name or null" if key == "algorithm" else described(kinds[key])
+        lines.append((f"{prefix}{key}={value.strip()}", kind, said.strip()))
     widths = [max((len(line[at]) for line in lines), default=0) for at in (0, 1)]
     return [f"  {one:{widths[0]}}  {two:{widths[1]}}  {three}".rstrip() for one, two, three in lines]
 
