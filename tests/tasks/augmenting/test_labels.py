@@ -1,10 +1,12 @@
 """Labelled samples: the labels asked for, or a classifier's; what is not finite is counted and grey."""
 
+import pytest
 import torch
 from torch import Tensor
 
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
+from genarena.models.diffusion.samplers import DPMSolver
 from genarena.spec import Batch, DataSpec
 from genarena.tasks.augmenting.labels import ROWS, Conditional, Pseudo, sampled
 
@@ -32,6 +34,18 @@ def test_conditional_samples_have_the_labels_asked_for() -> None:
     assert made.samples.x.dtype == torch.uint8 and torch.equal(made.samples.y, y)
     assert made.failures == int((y == 3).sum())
     assert torch.equal(made.samples.x[:, 0, 0, 0].long(), torch.where(y == 3, 8, y))
+
+
+def test_guidance_is_that_of_the_sampler() -> None:
+    model = Constant(DataSpec((1, 4, 4), 17, 5, condition="label"))
+    with pytest.raises(ValueError, match=r"algorithm.guidance=1.5: Constant has no guidance"):
+        Conditional(guidance=1.5).draw(model, torch.arange(5), classify=None, seed=0)
+    used, model.sampler = [], DPMSolver(nfe=7, guidance=1.0)
+    model.use = used.append
+    Conditional().draw(model, torch.arange(5), classify=None, seed=0)
+    assert not used and Conditional().exactness == "exact"
+    Conditional(guidance=1.5).draw(model, torch.arange(5), classify=None, seed=0)
+    assert [(each.guidance, each.nfe) for each in used] == [(1.5, 7)] and Conditional(1.5).exactness == "heuristic"
 
 
 def test_pseudo_labels_are_the_classifiers() -> None:

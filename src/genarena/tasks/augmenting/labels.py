@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,7 +10,9 @@ from torch import Tensor
 from genarena.data.batches import Split
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Enumerates
-from genarena.tasks.base import Algorithm
+from genarena.models.diffusion.samplers import DiffusionSampler
+from genarena.options.values import NonNegative
+from genarena.tasks.base import Algorithm, Exactness
 
 ROWS = 500  # samples at once
 
@@ -37,13 +39,25 @@ class LabelledSamples(Algorithm):
 
 @dataclass(frozen=True)
 class Conditional(LabelledSamples):
-    """x ~ p(x | y), with labels as frequent as in the labelled images."""
+    """x ~ p(x | y), with labels as frequent as in the labelled images.
+
+    guidance: of a diffusion model's sampler, in place of its own; 1 draws from p(x | y), more is away from p(x).
+    """
 
     name = "conditional"
-    exactness = "exact"
     paper = "1905.10887"
 
+    guidance: NonNegative | None = None
+
+    @property
+    def exactness(self) -> Exactness:
+        return "exact" if self.guidance in (None, 1.0) else "heuristic"
+
     def draw(self, model: GenerativeModel, y: Tensor, classify: Callable[[Tensor], Tensor], seed: int) -> Drawn:
+        if self.guidance is not None:
+            if not isinstance(model.sampler, DiffusionSampler):
+                raise ValueError(f"algorithm.guidance={self.guidance:g}: {type(model).__name__} has no guidance")
+            model.use(replace(model.sampler, guidance=self.guidance))
         x, failures = sampled(model, len(y), y, seed)
         return Drawn(Split(x, y), failures)
 
