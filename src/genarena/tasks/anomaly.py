@@ -94,7 +94,7 @@ class Anomaly(Task):
         judge, fitted = judge_of(algorithm, model, data), floors_of(data)
         lines, shown, beside = {}, {}, {}
         for score in algorithm.found(judge):
-            shown[score.name] = tuple(score(judge, some.first(score.most)) for some in (inside, outside))
+            shown[score.name] = algorithm.values(score, judge, inside, outside)
             lines[score.name] = report.line(*shown[score.name], score.paper, dict(score.facts(judge)))
         made = {}
         for name in fitted.scores:

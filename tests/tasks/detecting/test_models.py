@@ -189,6 +189,24 @@ def test_no_score_of_a_model_depends_on_its_batch(name: str, digits: Digits) -> 
         assert torch.allclose(whole[[2, 0]], again, rtol=1e-3, atol=1e-3), score.name
 
 
+def test_a_density_without_its_constant_gives_its_energy_and_no_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of("ebm")
+    monkeypatch.setattr(type(model), "partition", lambda self: pytest.fail("the constant was estimated"))
+    judge = Judge(model, Examples(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), SPEC))
+    assert [score.name for score in Scores().found(judge)] == ["energy"]
+    assert Energy()(judge, judge.val).isfinite().all()
+
+
+def test_scores_that_search_are_of_the_first_examples() -> None:
+    judge, sets = (
+        Judge(model_of("dcgan"), Examples(torch.zeros(0, 1, 8, 8, dtype=torch.uint8), SPEC)),
+        [Examples(torch.zeros(n, 1, 8, 8, dtype=torch.uint8), SPEC) for n in (5, 3)],
+    )
+    algorithm = Scores(num_searched=2)
+    assert [len(values) for values in algorithm.values(Projection(), judge, *sets)] == [2, 2]
+    assert [len(values) for values in algorithm.values(Discriminator(), judge, *sets)] == [5, 3]
+
+
 def test_statistics_of_a_flow_are_the_parts_of_its_density(digits: Digits) -> None:
     model = model_of("glow")
     judge, x = Judge(model, drawn(digits.val, 0, 20, SPEC, "val")), drawn(digits.test, 0, 10, SPEC, "test")

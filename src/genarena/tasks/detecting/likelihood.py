@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Differentiates
 from genarena.tasks.detecting import codecs
 from genarena.tasks.detecting.lanes import Mixed, lanes_of_their_own
 from genarena.tasks.detecting.score import Judge, Score
@@ -17,9 +18,15 @@ from genarena.tasks.noise import Noise
 LN_2 = 0.6931471805599453
 
 
+def is_unnormalised(model: GenerativeModel) -> bool:
+    """Whether log p(x) is known up to a constant: that of all orders is the same, and costs a long estimate."""
+    return isinstance(model, Differentiates) and model.likelihood in (Likelihood.ESTIMATE, Likelihood.NONE)
+
+
 def has_likelihood(model: GenerativeModel) -> bool:
-    """Whether the model has log p(x) without a condition."""
-    return model.likelihood is not Likelihood.NONE and model.spec.condition is None
+    """Whether the model has log p(x), with its constant, without a condition."""
+    known = model.likelihood is not Likelihood.NONE and not is_unnormalised(model)
+    return known and model.spec.condition is None
 
 
 def nll(judge: Judge, examples: Examples, model: GenerativeModel | None = None, name: str = "nll") -> Tensor:

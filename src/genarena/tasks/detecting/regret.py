@@ -26,7 +26,7 @@ class Regret(Score):
 
     name = "regret"
     paper = "2003.02977"
-    most = 200
+    searches = True
 
     def fits(self, judge: Judge) -> bool:
         return infers(judge.model)

@@ -55,14 +55,14 @@ class Judge:
 class Score(ABC):
     """A way to tell what a model has not learned.
 
-    paper: arXiv id, or a DOI. wants: an option of `Scores` that it needs. most: examples of a set that are scored, where one
-    costs a search.
+    paper: arXiv id, or a DOI. wants: an option of `Scores` that it needs. searches: one value costs a
+    search, so that a part of each set is scored, `Scores.num_searched`.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
     wants: ClassVar[str] = ""
-    most: ClassVar[int | None] = None
+    searches: ClassVar[bool] = False
 
     @abstractmethod
     def fits(self, judge: Judge) -> bool:

@@ -6,15 +6,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
 from genarena.options.hints import nearest
-from genarena.options.values import Count, Folder
+from genarena.options.values import Count, Folder, Several
 from genarena.runs.folder import RunFolder
 from genarena.tasks.base import Algorithm
 from genarena.tasks.detecting import denoising, dose, inference, likelihood, regret, surface
 from genarena.tasks.detecting.score import Judge, Score
-from genarena.tasks.detecting.sets import drawn
+from genarena.tasks.detecting.sets import Examples, drawn
 
 KINDS: tuple[type[Score], ...] = (
     likelihood.NLL,
@@ -42,6 +44,7 @@ NUM_VAL = 1_000  # validation examples for statistics
 @dataclass(frozen=True)
 class Scores(Algorithm):
     """scores: names; null: all that fit the model. draws: of noise or codes for a likelihood that is a bound or an estimate.
+    num_searched: examples of each set for the scores that search, regret and latent_projection.
 
     background: a run of the same class on mutated data (`data.mutate=0.1`), for the likelihood ratio.
     ensemble: runs of other seeds, for WAIC.
@@ -53,6 +56,7 @@ class Scores(Algorithm):
 
     scores: Sequence[str] | None = None
     draws: Count = 4
+    num_searched: Several = 50
     background: Folder | None = None
     ensemble: Sequence[Folder] = ()
 
@@ -75,6 +79,7 @@ class Scores(Algorithm):
         return {
             "scores": self.scores,
             "draws": self.draws,
+            "num_searched": self.num_searched,
             "background": self.background and _short(self.background),
             "ensemble": runs,
         }
@@ -88,6 +93,10 @@ class Scores(Algorithm):
             name = type(judge.model).__name__
             raise ValueError(f"{name} has no score {missing[0]}: it lacks the capability that {missing[0]} needs")
         return fitting
+
+    def values(self, score: Score, judge: Judge, *sets: Examples) -> tuple[Tensor, ...]:
+        """Of the examples of each set, (N,); of the first of them where one costs a search."""
+        return tuple(score(judge, each.first(self.num_searched if score.searches else None)) for each in sets)
 
 
 def _short(run: str) -> str:

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.likelihood import Likelihood, to_space
-from genarena.models.capabilities import Differentiates, Discriminates, Emits
+from genarena.likelihood import to_space
+from genarena.models.capabilities import Discriminates, Emits
+from genarena.tasks.detecting.likelihood import is_unnormalised
 from genarena.tasks.detecting.score import Judge, Score
 from genarena.tasks.detecting.sets import Examples
 from genarena.tasks.noise import Noise
@@ -21,9 +22,7 @@ class Energy(Score):
     name = "energy"
 
     def fits(self, judge: Judge) -> bool:
-        model = judge.model
-        known = model.likelihood in (Likelihood.EXACT, Likelihood.LOWER_BOUND)
-        return isinstance(model, Differentiates) and not known and model.spec.condition is None
+        return is_unnormalised(judge.model) and judge.model.spec.condition is None
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         model = judge.model
@@ -51,7 +50,7 @@ class Projection(Score):
 
     name = "latent_projection"
     paper = "1703.05921"
-    most = 500
+    searches = True
 
     def fits(self, judge: Judge) -> bool:
         model = judge.model
