@@ -91,5 +91,10 @@ def test_one_class_is_the_mean_over_classes_for_floors_and_models_of_labels(digi
     assert own["value"] == pytest.approx(floor["value"], abs=1e-9) and own["value"] > 0.95
     assert len(floor["of_classes"]) == 10 and floor["value"] == pytest.approx(sum(floor["of_classes"]) / 10)
     assert found.floors["uniform random"].metrics["auroc"]["value"] == pytest.approx(0.5, abs=0.1)
+    with pytest.raises(
+        ValueError, match=r"one_class=true: Gaussian has no likelihood .* data.only=<label> and ask against=o"
+    ):
+        task.algorithm_for(parts[0], "one_class")
+    assert task.algorithm_for(parts[0], "against_noise") == task.algorithm_for(ByLabel(parts), "one_class") == Scores()
     with pytest.raises(ValueError, match="one_class=true: needs data with labels"):
         Anomaly(against=["noise"], one_class=True).check(DataSpec((1, 8, 8), 17))

@@ -31,15 +31,15 @@ class SklearnTable(TableSet):
     def load(self) -> tuple[Split, Split, Split]:
         table = np.column_stack([self._read(file) for file in self.files])
         table = table[np.sort(np.unique(table, axis=0, return_index=True)[1])]
-        if self.normal is not None:
+        if self.only is not None:
             if not self.spec.num_classes:
-                raise DataError(f"data.normal={self.normal}: {self.name} has no labels")
+                raise DataError(f"data.only={self.only}: {self.name} has no labels")
             table, others = self.apart(table, table[:, -1])
         whole = Split(torch.from_numpy(table[:, :-1]), torch.from_numpy(table[:, -1]))
         parts = dict(zip(("train", "val", "test"), seeded_split(whole, len(table) // 10, len(table) // 5), strict=True))
         center, scale = parts["train"].x.mean(0), parts["train"].x.std(0, correction=0)
         self.raw_center, self.raw_scale = center, scale
-        if self.normal is not None:
+        if self.only is not None:
             self.others = ((torch.from_numpy(others[:, :-1]) - center) / scale).float()
         self._targets = {part: split.y.long() if self.spec.num_classes else split.y for part, split in parts.items()}
         return tuple(

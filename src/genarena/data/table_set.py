@@ -16,7 +16,7 @@ from genarena.data import mechanisms
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Batches, Split
 from genarena.errors import DataError
-from genarena.options.values import Seed, Share, Whole
+from genarena.options.values import Seed, Share
 
 
 class TableSet(ArenaDataModule):
@@ -24,8 +24,8 @@ class TableSet(ArenaDataModule):
     of the columns that may have holes; mnar_quantile and not_miwae have a rate of their own. missing_seed: of the
     holes.
 
-    normal: the label of the rows that the splits have; None: those of all labels. `others` has the rows of other labels, from
-    which nothing is learned, in the units of the splits.
+    With `only` the rows of other labels are left out before the splits are made and the columns standardised; `others` has
+    them, in the units of the splits, and nothing is learned from them.
 
     raw_center, raw_scale: (D,) float64, from rows x of this set to the numbers of the file: center + scale x. column_names: as
         the file has them, or None. `load` sets them.
@@ -36,7 +36,6 @@ class TableSet(ArenaDataModule):
     missing: Literal["mcar", "mar", "mnar_self", "mnar_quantile", "not_miwae"] | None = None
     missing_rate: Share = 0.3
     missing_seed: Seed = 0
-    normal: Whole | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,15 +53,15 @@ class TableSet(ArenaDataModule):
                 '(missing: "${data.missing}")'
             )
 
-        if self.normal is not None and self.condition:
-            raise DataError(f"data.normal={self.normal}: the rows have one label, so data.condition=null")
+        if self.only is not None and self.condition:
+            raise DataError(f"data.only={self.only}: the rows have one label, so data.condition=null")
 
     def apart(self, rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows with the label `normal`, and the others. Raises DataError if there are none of either."""
-        inside = labels == self.normal
+        """Rows with the label `only`, and the others. Raises DataError if there are none of either."""
+        inside = labels == self.only
         if inside.all() or not inside.any():
             found = ", ".join(f"{label:g}" for label in np.unique(labels)[:10])
-            raise DataError(f"data.normal={self.normal}: expected one of several labels; {self.name} has {found}")
+            raise DataError(f"data.only={self.only}: expected one of several labels; {self.name} has {found}")
         return rows[inside], rows[~inside]
 
     def targets(self, part: str) -> Tensor | None:
@@ -104,12 +103,11 @@ class TableSet(ArenaDataModule):
             self.shown[part] = Split(x.masked_fill(mask, torch.nan), y)
 
     def identity(self) -> dict[str, Any]:
-        """The label, and the holes, if there are any. A subclass with facts of its own adds them."""
-        facts = {} if self.normal is None else {"normal": self.normal}
+        """The holes, if there are any. A subclass with facts of its own adds them."""
         if self.missing is None:
-            return facts
+            return {}
         rate = self.missing_rate if self.missing in mechanisms.WITH_RATE else None
-        return facts | {"missing": {"mechanism": self.missing, "rate": rate, "seed": self.missing_seed}}
+        return {"missing": {"mechanism": self.missing, "rate": rate, "seed": self.missing_seed}}
 
     @property
     def training_split(self) -> Split:

@@ -29,7 +29,7 @@ class Tabular(TableSet):
     path: .npy (N, D); .npz with one array, or with the splits as arrays `train`, `val` and `test`; .csv or .tsv. A relative
         path is relative to `root`.
     label: the column of labels, whole numbers, by its name or its number counted from 1; it is no column of the rows.
-        The splits have the rows whose label is `normal`. An .npz file may have arrays X and y, whose labels are the column `y`.
+        The splits have the rows whose label is `only`. An .npz file may have arrays X and y, whose labels are the column `y`.
     header: whether the first line of a text file holds column names; None: yes, if it holds no number, or if it is 0, 1, 2,
         ... above numbers with decimals.
     Raises DataError for another number of columns, too few rows, a constant column, and values that are not finite.
@@ -49,8 +49,8 @@ class Tabular(TableSet):
                 f"data.num_dims={self.num_dims}: expected the shape of data.spec, {self.spec.shape}, and floats"
             )
         self.file = Path(self.root) / self.path
-        if (self.label is None) != (self.normal is None):
-            given, wanted = ("normal", "label") if self.label is None else ("label", "normal")
+        if (self.label is None) != (self.only is None):
+            given, wanted = ("only", "label") if self.label is None else ("label", "only")
             raise DataError(f"data.{given}={getattr(self, given)}: it needs data.{wanted} too")
 
     def load(self) -> tuple[Split, Split, Split]:
@@ -67,6 +67,11 @@ class Tabular(TableSet):
         others = np.concatenate([others for _, others in pairs])
         self.others = torch.from_numpy((others - mean) / scale).float()
         return tuple(Split(torch.from_numpy((rows - mean) / scale).float()) for rows in parts)
+
+    def cut(self, name: str, split: Split) -> Split:
+        """All rows have the label `only`: `load` has left out the others."""
+        y = None if self.only is None else torch.full((split.size,), self.only)
+        return Split(super().cut(name, Split(split.x, y)).x)
 
     def _parted(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
         """Rows (N, D) of the splits, and rows of other labels, both without the column of labels."""

@@ -21,9 +21,10 @@ CASE = "against_"
 class Anomaly(Task):
     """Outside is positive, and a higher score is more anomalous. Both samples are test examples, equally many.
 
-    against: data sets of `conf/data`, or transforms of test images: vflip, hflip, noise, constant. Of tables: others, the rows
-    whose label is not `data.normal`. null: all transforms, or others. num_images: examples of each of the two, at most. No
-    example from outside takes part in any choice. one_class: each class against all others; of a table it needs no other set.
+    against: data sets of `conf/data`, or transforms of test images: vflip, hflip, noise, constant; or others, examples
+    whose label is not `data.only`. null: all transforms; of tables, others. num_images: examples of each of the two, at most.
+    No example from outside takes part in any choice. one_class: each class against all others; a table then needs no other
+    set.
     """
 
     title = "Anomaly detection"
@@ -55,14 +56,12 @@ class Anomaly(Task):
     def examine(self, data: Mapping[str, Any]) -> None:
         table = len(data["spec"]["shape"]) == 1
         compared = sets.OTHERS in self.against if self.against else table and not self.one_class
-        if compared and data.get("normal") is None:
+        if compared and data.get("only") is None:
             raise ValueError(
-                f"against={sets.OTHERS}: the run has learned rows of all labels; train with data.normal=<label>"
+                f"against={sets.OTHERS}: the run has learned examples of all labels; train with data.only=<label>"
             )
-        if self.one_class and data.get("normal") is not None:
-            raise ValueError(
-                f"one_class=true: the run has learned one label, data.normal={data['normal']}: against=others"
-            )
+        if self.one_class and data.get("only") is not None:
+            raise ValueError(f"one_class=true: the run has learned one label, data.only={data['only']}: against=others")
 
     def outside(self, spec: DataSpec) -> Sequence[str]:
         """The sets that are compared with."""
@@ -74,6 +73,14 @@ class Anomaly(Task):
 
     def cases(self, spec: DataSpec) -> tuple[str, ...]:
         return (*(f"{CASE}{name}" for name in self.outside(spec)), *([one_class.CASE] if self.one_class else []))
+
+    def algorithm_for(self, model: GenerativeModel, case: str = "") -> Scores:
+        if case == one_class.CASE and not one_class.knows_labels(model):
+            raise ValueError(
+                f"one_class=true: {type(model).__name__} has no likelihood of a single label: train with data.only=<label> and "
+                "ask against=others, or train with data.condition=label"
+            )
+        return super().algorithm_for(model, case)
 
     def settings(self, case: str) -> dict[str, Any]:
         return {"against": case.removeprefix(CASE), "num_images": self.num_images}

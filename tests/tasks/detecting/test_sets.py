@@ -31,6 +31,15 @@ def test_a_transform_changes_images_that_are_not_inside(digits: Digits) -> None:
     assert torch.equal(few.x, inside.x[:20])
 
 
+def test_test_images_of_other_labels_are_outside(digits: Digits) -> None:
+    three = Digits(spec=SPEC, only=3, max_test=20)
+    three.setup()
+    inside, outside = pair(three, "others", 10_000)
+    labels = {each.numpy().tobytes(): int(y) for each, y in zip(digits.test.x, digits.test.y, strict=True)}
+    assert len(inside) == len(outside) == 20 and {labels[each] for each in inside.contents} == {3}
+    assert len({labels[each] for each in outside.contents}) > 4 and 3 not in {labels[each] for each in outside.contents}
+
+
 @pytest.mark.parametrize("name", sets.TRANSFORMS)
 def test_transforms_keep_shape_and_levels(name: str, digits: Digits) -> None:
     _, outside = pair(digits, name, 50)

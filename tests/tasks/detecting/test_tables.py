@@ -22,8 +22,8 @@ OF_VECTORS = {
 }
 
 
-def tumours(normal: int | None) -> BreastCancer:
-    data = BreastCancer(SPEC, normal=normal)
+def tumours(only: int | None) -> BreastCancer:
+    data = BreastCancer(SPEC, only=only)
     data.setup()
     return data
 
@@ -58,23 +58,23 @@ def test_each_class_of_a_table_against_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "normal", "said"),
+    ("options", "only", "said"),
     [
-        ({}, None, "against=others: the run has learned rows of all labels; train with data.normal=<label>"),
-        ({"against": "others"}, None, "against=others: the run has learned rows of all labels"),
+        ({}, None, "against=others: the run has learned examples of all labels; train with data.only=<label>"),
+        ({"against": "others"}, None, "against=others: the run has learned examples of all labels"),
         ({"against": "vflip"}, 1, "against=vflip: is for images"),
         ({"against": "iris"}, 1, "against=iris: is for images; a table is compared with its own rows, against=others"),
         ({"against": "tabular"}, 1, "against=tabular: it needs options of its own"),
         ({"against": "othrs"}, 1, "against=othrs: there is no such data set or transform; did you mean others"),
-        ({"one_class": True}, 1, "one_class=true: the run has learned one label, data.normal=1: against=others"),
+        ({"one_class": True}, 1, "one_class=true: the run has learned one label, data.only=1: against=others"),
     ],
 )
 def test_what_does_not_fit_is_told_before_the_model_is_loaded(
-    options: dict, normal: int | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: dict, only: int | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = {"_target_": "genarena.spec.DataSpec", "shape": [30], "num_classes": 2}
     monkeypatch.setattr(task_run.RunFolder, "rebuild", lambda *_: pytest.fail("the model was loaded"))
     monkeypatch.setattr(task_run, "finished", lambda run: (task_run.RunFolder(tmp_path), {"status": "ok"}))
-    monkeypatch.setattr(task_run.stored_config, "load", lambda path: {"data": {"spec": spec, "normal": normal}})
+    monkeypatch.setattr(task_run.stored_config, "load", lambda path: {"data": {"spec": spec, "only": only}})
     with pytest.raises(UserError, match=f"^task=anomaly: {said}"):
         task_run.opened(tmp_path, chosen("anomaly", options))

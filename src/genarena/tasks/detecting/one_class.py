@@ -1,7 +1,7 @@
 """One class against all others, for every class in turn: the mean of the areas (Ruff et al. 2018, Deep SVDD).
 
 A floor is fitted on the training examples of the class. A model of p(x | label) gives -log p(x | class); other models have no
-score of a single class.
+score of a single class, and are trained on each class alone instead (`data.only=<label>`, `against=others`).
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
+from genarena.models.base import GenerativeModel
 from genarena.spec import DataSpec
 from genarena.statistics import detection
 from genarena.statistics.intervals import mean, t_half_width
@@ -43,6 +44,11 @@ def check(spec: DataSpec) -> None:
         raise ValueError("one_class=true: needs data with labels, and that of this run has none")
 
 
+def knows_labels(model: GenerativeModel) -> bool:
+    """Whether the model has log p(x | label)."""
+    return ClassMax().fits(Judge(model, Examples(torch.empty(0), model.spec)))
+
+
 def lines(judge: Judge, data: ArenaDataModule, limit: int) -> tuple[dict[str, Line], dict[str, Line], int]:
     """Of the model, of the floors, and the number of test examples: at most 2 * limit, of all classes."""
     test = drawn(data.test, 0, 2 * limit, data.spec, "test")
@@ -54,7 +60,7 @@ def lines(judge: Judge, data: ArenaDataModule, limit: int) -> tuple[dict[str, Li
         fitted = Floors(OfClass.of(data, label))
         for name in fitted.scores:
             of_floors.setdefault(name, []).append(_area(fitted.score(name, test), labels == label))
-        if ClassMax().fits(judge):
+        if knows_labels(judge.model):
             of_model.setdefault("nll of the class", []).append(_area(_nll(judge, test, label), labels == label))
     return (
         {name: _line(areas, len(test)) for name, areas in of_model.items()},

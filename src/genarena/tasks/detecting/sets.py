@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -65,7 +65,7 @@ def constant(x: Tensor, spec: DataSpec) -> Tensor:
     return drawn.to(spec.dtype).expand(x.shape).contiguous()
 
 
-OTHERS = "others"  # rows of a table whose label is not the one that was learned
+OTHERS = "others"  # examples whose label is not the one that was learned
 TRANSFORMS: dict[str, Callable[[Tensor, DataSpec], Tensor]] = {
     each.__name__: each for each in (vflip, hflip, noise, constant)
 }
@@ -84,9 +84,18 @@ def pair(data: ArenaDataModule, name: str, limit: int) -> tuple[Examples, Exampl
         inside = drawn(data.test, 0, size, data.spec, "test")
         other = drawn(data.test, size, 2 * size, data.spec, name)
         return inside, Examples(TRANSFORMS[name](other.x, data.spec), data.spec, name)
-    other = Split(data.others) if name == OTHERS else test_split(name, data.root)
+    other = others(data) if name == OTHERS else test_split(name, data.root)
     size = min(limit, data.test.size, other.size)
     return drawn(data.test, 0, size, data.spec, "test"), drawn(other, 0, size, data.spec, name)
+
+
+def others(data: ArenaDataModule) -> Split:
+    """Examples of the labels that were not learned: rows of a table, or test images."""
+    if data.spec.is_vector:
+        return Split(data.others)
+    whole = replace(data, only=None, max_test=None)
+    test = whole.cut("test", whole.load_test())
+    return test[(test.y != data.only).nonzero().flatten()]
 
 
 def node_of(name: str) -> dict:
@@ -106,9 +115,9 @@ def node_of(name: str) -> dict:
 
 def check(name: str, spec: DataSpec) -> None:
     """Raise ValueError for an unknown set, or one of another shape or number of levels than `spec`. Nothing is read."""
+    if name in TRANSFORMS and not spec.is_image:
+        raise ValueError(f"against={name}: is for images")
     if name in TRANSFORMS or name == OTHERS:
-        if spec.is_image != (name in TRANSFORMS):
-            raise ValueError(f"against={name}: is for {'tables' if spec.is_image else 'images'}")
         return
     node = node_of(name)
     if not spec.is_image:
