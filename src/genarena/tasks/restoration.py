@@ -122,7 +122,8 @@ class Restoration(Task):
             pairs = zip(fitting, made, strict=True)
             return {floor.name: Scored.of(floor.paper, judge.scores(each), each) for floor, each in pairs}
 
-        by_name = kept(data.facts["id"], rules(self, case, spec)["id"], floors)
+        judged = f"{rules(self, case, spec)['id']}-{judge.realism.weights}"
+        by_name = kept(data.facts["id"], judged, floors)
         pictures, rows = gallery(test, problem, own, algorithm.name, *_best(by_name))
         shown = {name: Shown(tuple(rows)) for name in pictures}
         return Outcome(*_lines(judge, own, by_name), len(test.x), own.facts | chosen, pictures, shown)

@@ -1,4 +1,4 @@
-"""Strengths are chosen on validation images, by a proper score."""
+"""Strengths are chosen on validation images: of samplers by a proper score, of floors by the squared error."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,11 +6,12 @@ from typing import ClassVar
 import torch
 
 from genarena.models.capabilities import Denoises
+from genarena.tasks.floors.base import Floor
 from genarena.tasks.linear.degradations import denoising
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.base import Draws, PosteriorSampler
 from genarena.tasks.restoring.images import Images
-from genarena.tasks.restoring.restored import with_strength
+from genarena.tasks.restoring.restored import with_floor, with_strength
 from tests.tasks.world import World
 
 
@@ -40,3 +41,24 @@ def test_the_strength_has_the_smallest_crps() -> None:
 def test_a_strength_that_is_given_stays() -> None:
     sampler, chosen = with_strength(Spread(2.0), World(), None, denoising(0.2), 0)
     assert chosen == {} and sampler == Spread(2.0)
+
+
+class Grey(Floor):
+    """Images of one level, the strength."""
+
+    name = "grey"
+
+    def strengths(self, sigma: float) -> tuple[float, ...]:
+        return (0.2, 0.4, 0.8)
+
+    def restore(self, problem: Problem, strength: float) -> torch.Tensor:
+        return torch.full(problem.shape, strength, dtype=torch.float64)
+
+
+def test_the_strength_of_a_floor_is_best_on_validation_images_and_knows_nothing_of_the_test() -> None:
+    val, test = (
+        Images(torch.full((3, 1, 6, 6), level, dtype=torch.float64), [b"1", b"2", b"3"]) for level in (0.41, 0.79)
+    )
+    made = with_floor(Grey(test.x.float()), test, val, denoising(0.2), 0, 2)
+    assert made.facts == {"strength": 0.4} and made.draws is None
+    assert torch.equal(made.mean, torch.full_like(test.x, 0.4))

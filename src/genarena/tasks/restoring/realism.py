@@ -53,6 +53,11 @@ class Realism:
         first = made.features(test.x[:num])
         return cls(made.num_levels, classifiers, "", others, _distance(first, others, classifiers), made.labels)
 
+    @property
+    def weights(self) -> str:
+        """What tells these scores from those by other classifiers: a digest of the weights; "none" without classifiers."""
+        return self.classifiers.digest if self.classifiers else "none"
+
     def scores(self, x: Tensor) -> Scores:
         """Of restorations (N, C, H, W) in [0, 1], which are clamped and rounded to the levels of the data."""
         if self.classifiers is None:

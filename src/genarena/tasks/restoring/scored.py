@@ -1,5 +1,5 @@
 """Scores of floors: made once for all models of a data set, and kept in the cache, under the data id, the id of the protocol of
-the case, and a digest of the code and of the libraries that they are computed with."""
+the case with a digest of the domain classifiers, and a digest of the code and of the libraries that they are computed with."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -17,7 +17,10 @@ from genarena.tasks.base import COLUMNS
 from genarena.tasks.restoring.records import Score, Scores
 from genarena.tasks.restoring.restored import Restored
 
-ROOMS = ("tasks", "statistics")  # whose code decides the numbers; that of the domain classifiers is in the protocol
+ROOMS = (
+    "tasks",
+    "statistics",
+)  # whose code decides the numbers; the recipe of the domain classifiers is in the protocol
 LIBRARIES = ("torch", "numpy", "scipy", "torchmetrics")
 
 
@@ -42,9 +45,12 @@ class Scored:
         return cls(kept["paper"], scores, kept["shown"])
 
 
-def kept(data_id: str, protocol_id: str, make: Callable[[], Mapping[str, Scored]]) -> dict[str, Scored]:
-    """The floors of a case, by name: from the cache, or made now; of several processes one makes them, and the others wait."""
-    name = f"{data_id}/floors-{protocol_id}-{code()}.pt"
+def kept(data_id: str, judged: str, make: Callable[[], Mapping[str, Scored]]) -> dict[str, Scored]:
+    """The floors of a case, by name: from the cache, or made now; of several processes one makes them, and the others wait.
+
+    judged: by what protocol and classifiers.
+    """
+    name = f"{data_id}/floors-{judged}-{code()}.pt"
     found = features.cached_once(
         name,
         lambda: {floor: asdict(each) for floor, each in make().items()},
