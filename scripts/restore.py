@@ -81,11 +81,17 @@ def main() -> None:
         print(f"the picture was {seen.fitted}")
     for path, about in write(made.draws, options["result"], out):
         print(f"{about}: {path}")
+    print(told(seen, made))
+
+
+def told(seen, made) -> str:
+    """What was solved, by which algorithm, how exactly, and how long it took."""
+    algorithm, num = made.algorithm, len(made.draws)
+    holes = "" if seen.kept is None else f", {(~seen.kept[0, 0]).sum()} of {seen.kept[0, 0].numel()} pixels missing"
     strength = f", {algorithm.strength} {getattr(algorithm, algorithm.strength):g}" if algorithm.strength else ""
-    kind = f"{algorithm.name} ({algorithm.exactness}{strength})"
-    print(
-        f"{seen.degraded.name}, sigma {seen.degraded.sigma:g}: {kind}, {len(made.draws)} of them in {made.seconds:.1f} s"
-    )
+    what = "estimate" if algorithm.is_point else "draw" if num == 1 else "draws"
+    by = f"{algorithm.name} ({algorithm.exactness}{strength})"
+    return f"{seen.degraded.name}, sigma {seen.degraded.sigma:g}{holes}: {by}, {num} {what} in {made.seconds:.1f} s"
 
 
 def check_places(out: Path, options: Mapping[str, Any]) -> None:

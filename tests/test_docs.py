@@ -19,7 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package `mine`."""
     folder = tmp_path_factory.mktemp("extending")
     blocks = re.findall(r"```(?:python|yaml)\n# (mine/\S+)\n(.*?)```", TEXT, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 10
     for name, content in [*blocks, ("mine/__init__.py", "")]:
         assert content == "" or name in TEXT.split("## A model")[0], "the list of files names it"
         path = folder / name
@@ -53,7 +53,9 @@ def test_a_model_with_labels_and_a_task(folder: Path) -> None:
     trained = only(folder, "runs/digits/naive_bayes/*")
     row = results.read_row(trained / "result.json")
     assert row["metrics"]["bits_per_dim"]["given"] == "label"
-    task = [f"run={trained}" if part.startswith("run=") else part for part in join(line("scripts/task.py"))]
+    task = [
+        f"run={trained}" if part.startswith("run=") else part for part in join(line("scripts/task.py task=classify"))
+    ]
     told = run(folder, task)
     assert "naive_bayes, bayes (exact)" in told and "nearest_mean" in told
     found = results.read_row(only(trained, "evaluations/classify-*/result.json"))
@@ -63,13 +65,22 @@ def test_a_model_with_labels_and_a_task(folder: Path) -> None:
     assert found["task"]["floors"]["nearest_mean"]["metrics"]["accuracy"]["value"] > 0.85
 
 
-def test_a_sampler(folder: Path) -> None:
+def test_a_sampler_a_degradation_and_a_posterior_sampler(folder: Path) -> None:
     run(folder, line("train.py model=ddpm"), *QUICK, "metrics=[sampling_seconds]", "budget.num_samples=64")
     trained = only(folder, "with_ddpm/digits/ddpm/*")
     again = [f"run={trained}" if part.startswith("run=") else part for part in join(line("scripts/evaluate.py"))]
     run(folder, again)
     row = results.read_row(only(trained, "evaluations/noisy_ddim-eta0.3/result.json"))
     assert row["metrics"]["sampling_seconds"]["value"] > 0.0
+    task = [f"run={trained}" if part.startswith("run=") else part for part in join(line("scripts/task.py task=deint"))]
+    told = run(folder, task, "algorithm.num_steps=5", "num_val=8")
+    assert "ddpm, jacobian_free (heuristic)" in told and "lmmse" in told
+    row = results.read_row(only(trained, "evaluations/restoration-interlaced-*/result.json"))
+    assert row["task"]["algorithm"]["options"]["num_steps"] == 5
+    psnr = {name: each["metrics"]["psnr"]["value"] for name, each in row["task"]["floors"].items()}
+    assert (
+        psnr["lmmse"] > psnr["fill"] + 1.0
+    )  # rows between tell more than the mean image; of another A, they would not
 
 
 def join(parts: list[str]) -> list[str]:

@@ -93,6 +93,14 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, name: str, conten
     assert "\n" not in str(error.value)
 
 
+def test_a_file_of_the_current_folder_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "own.csv").write_text("1,2\n")
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DataError, match=f"own.csv: there is no such file; .* data.path={tmp_path}/here/own.csv$"):
+        table(tmp_path, "own.csv", 2)
+
+
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [

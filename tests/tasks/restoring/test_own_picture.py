@@ -66,7 +66,7 @@ def test_a_mask_is_filled_in_and_the_rest_is_kept(
 ) -> None:
     program(monkeypatch, folder, "picture=broken.png", "mask=mask.png", "out=a.png", "num_draws=3")
     told = capsys.readouterr().out.splitlines()
-    assert told[-1].startswith("mask, sigma 0.05: closed_form (exact), 3 of them in ")
+    assert told[-1].startswith("mask, sigma 0.05, 32 of 64 pixels missing: closed_form (exact), 3 draws in ")
     assert told[0] == f"restored: {folder / 'a.png'}" and len(told) == 6
     truth, found = pixels(folder / "digit.png"), pixels(folder / "a.png")
     assert np.array_equal(found[:4], truth[:4])
@@ -130,6 +130,10 @@ def test_what_a_missing_pixel_had_a_part_in_is_missing() -> None:
         ("picture=digit.png degradation=denoise sigma=1.2 out=z.png", "sigma=1.2: expected 0 to 1"),
         ("picture=digit.png mask=small.png out=z.png", "small.png: has 4 x 4 pixels, and the picture has 8 x 8"),
         ("picture=digit.png mask=black.png out=z.png", "black.png: nothing is missing: no pixel is white"),
+        (
+            "picture=digit.png mask=alpha.png out=z.png",
+            "has transparent pixels: expected white where pixels are missing",
+        ),
         ("picture=digit.png out=z.png", "expected one of mask=<file> and degradation=<name>"),
         ("picture=digit.png mask=mask.png degradation=sr2 out=z.png", "expected one of mask=<file> and degradation="),
         (
@@ -212,6 +216,13 @@ def test_an_algorithm_gets_the_strength_that_is_best_on_validation_images(
     given = ["picture=broken.png", "mask=mask.png", "out=h.png", "algorithm=diffpir", "algorithm.num_steps=2"]
     program(monkeypatch, folder, *given, model="ddpm")
     told = capsys.readouterr().out.splitlines()
-    assert told[-1].startswith("mask, sigma 0.05: diffpir (heuristic, weight ") and (folder / "h.png").exists()
+    assert (
+        told[-1].startswith("mask, sigma 0.05, 32 of 64 pixels missing: diffpir (heuristic, weight ")
+        and (folder / "h.png").exists()
+    )
     program(monkeypatch, folder, *given, "algorithm.weight=7", model="ddpm")
-    assert capsys.readouterr().out.splitlines()[-1].startswith("mask, sigma 0.05: diffpir (heuristic, weight 7), 1 of")
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[-1]
+        .startswith("mask, sigma 0.05, 32 of 64 pixels missing: diffpir (heuristic, weight 7), 1 draw in ")
+    )

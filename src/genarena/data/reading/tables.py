@@ -35,6 +35,12 @@ class Table:
             raise ValueError(f"{len(broken):,} values are not finite, the first in {self.place(*broken[0].tolist())}")
 
 
+def _elsewhere(path: Path) -> str:
+    """Where a file of the name is, if that is the current folder: relative paths begin at data.root."""
+    here = Path.cwd() / path.name
+    return f"; a relative path begins at data.root, and the file here is data.path={here}" if here.is_file() else ""
+
+
 def read_tables(path: Path, header: bool | None = None) -> list[Table]:
     """One table, or the three of an .npz file that has arrays `train`, `val` and `test`.
 
@@ -42,7 +48,7 @@ def read_tables(path: Path, header: bool | None = None) -> list[Table]:
     if the file is no table of finite numbers.
     """
     if not path.is_file():
-        raise DataError(f"data.path={path}: there is no such file")
+        raise DataError(f"data.path={path}: there is no such file{_elsewhere(path)}")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(f"data.path={path}: expected a file that ends in .npy, .npz, .csv or .tsv")

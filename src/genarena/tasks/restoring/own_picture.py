@@ -54,7 +54,7 @@ def observation(
         recipe = recipe_for(data, degraded.operator(shape, [b""], 0).observed_shape, image)
         operator = degraded.operator(shape, [b""], 0)
         return Observation(_tensor(recipe.fit(image)) * operator.observed, degraded, words(image, recipe))
-    holes = read(mask, "mask", "refuse")
+    holes = read_mask(mask)
     if holes.size != image.size:
         sizes = "{} x {} pixels, and the picture has {} x {}".format(*holes.size, *image.size)
         raise UserError(f"mask={mask}: has {sizes}")
@@ -90,6 +90,17 @@ def read(path: str, option: str, background: str) -> Image.Image:
     except (OSError, ValueError) as error:
         reason = first_line(error).replace("data.background", "background").removesuffix(f": '{path}'")
         raise UserError(f"{option}={path}: cannot be read as a picture: {reason}") from error
+
+
+def read_mask(path: str) -> Image.Image:
+    """A picture without transparent pixels: editors differ in whether those are missing. Raises UserError."""
+    try:
+        return read(path, "mask", "refuse")
+    except UserError as error:
+        if "transparent pixels" not in str(error):
+            raise
+        reason = "has transparent pixels: expected white where pixels are missing, and black elsewhere"
+        raise UserError(f"mask={path}: {reason}") from error
 
 
 def recipe_for(data: ArenaDataModule, shape: tuple[int, ...], image: Image.Image) -> Recipe:
