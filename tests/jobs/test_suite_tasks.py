@@ -34,6 +34,23 @@ def test_a_model_that_cannot_is_named_once_and_still_trained() -> None:
     ]
 
 
+def test_a_model_without_any_score_of_anomalies_has_no_task_on_its_run() -> None:
+    lines = ["anomaly", "anomaly against=noise", "anomaly algorithm=scores algorithm.scores=energy"]
+    plan = suite_tasks.plan("anomaly", ["model=gaussian,memoriser,heldout,made", *GIVEN[1:]], lines)
+    assert words(plan) == {
+        "gaussian": [f"task={line}" for line in lines],
+        "memoriser": [],
+        "heldout": [],
+        "made": ["task=anomaly", "task=anomaly against=noise"],
+    }
+    needed = "has a likelihood or Infers or Encodes and Decodes or Denoises or Differentiates or Discriminates or Emits"
+    assert [line for line in plan.refused if line.startswith("memoriser")] == [
+        f"memoriser: task=anomaly: Memoriser cannot do this task, which needs a model that {needed}",
+        "memoriser: task=anomaly: Memoriser cannot do this task, which needs a model that Differentiates",
+    ]
+    assert [line.partition(":")[0] for line in plan.refused].count("made") == 1
+
+
 def test_runs_are_trained_with_the_options_of_their_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Denoise, "training_options", lambda self: ("data.num_val=60", "budget=paper"))
     plan = suite_tasks.plan("digits", ["model=gaussian", *GIVEN[1:]], ["inpaint", "denoise", "denoise sigma=0.3"])

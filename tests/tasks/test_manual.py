@@ -46,13 +46,11 @@ def test_variants_of_a_file_have_its_class() -> None:
 
 
 def test_a_class_is_refused_by_the_algorithm_asked_for() -> None:
-    assert abilities.refusal(Inpaint(), DDPM) == "" == abilities.refusal(Inpaint(), Gaussian)
-    assert abilities.refusal(Inpaint(algorithm=MMPS()), Gaussian) == (
+    assert Inpaint().refusal(DDPM) == "" == Inpaint().refusal(Gaussian)
+    assert Inpaint(algorithm=MMPS()).refusal(Gaussian) == (
         "Gaussian cannot do this task, which needs a model that Denoises"
     )
-    assert abilities.refusal(Inpaint(), Uniform).startswith(
-        "Uniform cannot do this task, which needs a model that Corr"
-    )
+    assert Inpaint().refusal(Uniform).startswith("Uniform cannot do this task, which needs a model that Corr")
 
 
 @pytest.mark.parametrize(

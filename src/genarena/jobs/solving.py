@@ -134,7 +134,7 @@ def refusal(job: Job, node: Node) -> str:
     from genarena.tasks import abilities, task_run
 
     task, model = task_run.built(node), job.cfg["model"]
-    said = abilities.refusal(task, abilities.class_of(model, "model"))
+    said = task.refusal(abilities.class_of(model, "model"))
     return said and f"task={task_run.name_of(node)}: {said}"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 from hydra.utils import get_object
 from omegaconf import OmegaConf
@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from genarena import config
 from genarena.errors import UserError
 from genarena.models.base import GenerativeModel
-from genarena.tasks.base import Algorithm, Task
+from genarena.tasks.base import Algorithm
 from genarena.trust import refuse_foreign
 
 Algorithms = Sequence[type[Algorithm]]
@@ -44,27 +44,14 @@ def target(group: str, name: str) -> dict[str, Any]:
     return {"_target_": target(group, parent)["_target_"]}
 
 
-def needs(algorithms: Algorithms) -> str:
-    """The capabilities that they need: a model with one of them can do the task."""
-    classes = [part for each in algorithms for part in get_args(each.needs) or (each.needs,)]
-    return " or ".join(dict.fromkeys(each.__name__ for each in classes))
-
-
-def refusal(task: Task, model: type[GenerativeModel]) -> str:
-    """Why no model of a class can do the task with the algorithm asked for; "" if there may be one."""
-    asked = task.algorithms if task.algorithm is None else (type(task.algorithm),)
-    if any(issubclass(model, each.needs) for each in asked):
-        return ""
-    return f"{model.__name__} cannot do this task, which needs a model that {needs(asked)}"
-
-
 def abilities(algorithms: Algorithms) -> list[Ability]:
     """Of every class of `conf/model`, by family."""
     found: dict[type[GenerativeModel], list[str]] = {}
     for name, model in _models().items():
         found.setdefault(model, []).append(name)
+    usual = [each() for each in algorithms]
     made = [
-        Ability(model, tuple(names), tuple(each for each in algorithms if issubclass(model, each.needs)))
+        Ability(model, tuple(names), tuple(type(each) for each in usual if each.fits(model)))
         for model, names in found.items()
     ]
     return sorted(made, key=lambda each: (each.model.family, each.names))

@@ -35,6 +35,16 @@ class Algorithm(ABC):
     def __post_init__(self) -> None:
         values.check_fields(self, "algorithm")
 
+    def fits(self, model: type[GenerativeModel]) -> bool:
+        """Whether models of a class have what the algorithm needs."""
+        return issubclass(model, self.needs)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """What a model must have, one of them, as "a model that ...": names of capabilities; () if any model will do."""
+        classes = get_args(self.needs) or (self.needs,)
+        return () if GenerativeModel in classes else tuple(each.__name__ for each in classes)
+
     def options(self) -> dict[str, Any]:
         """JSON-able: they tell lines of one algorithm apart."""
         return asdict(self)
@@ -154,14 +164,22 @@ class Task(ABC):
 
     def algorithm_for(self, model: GenerativeModel, case: str = "") -> Algorithm:
         """The algorithm for a model. Raises ValueError if none fits, or the chosen one does not."""
-        asked = self.algorithms if self.algorithm is None else (type(self.algorithm),)
-        found = next((each for each in asked if isinstance(model, each.needs)), None)
-        if found is None:
-            raise ValueError(f"{type(model).__name__} cannot do this task, which needs a model that {needs_of(asked)}")
-        return self.algorithm or found()
+        if said := self.refusal(type(model)):
+            raise ValueError(said)
+        return next(each for each in self.asked if each.fits(type(model)))
+
+    @property
+    def asked(self) -> Sequence[Algorithm]:
+        """The algorithm that is named, or all, with their usual options."""
+        return [each() for each in self.algorithms] if self.algorithm is None else [self.algorithm]
+
+    def refusal(self, model: type[GenerativeModel]) -> str:
+        """Why no model of a class can do the task with the algorithm asked for; "" if there may be one."""
+        if any(each.fits(model) for each in self.asked):
+            return ""
+        return f"{model.__name__} cannot do this task, which needs a model that {needs_of(self.asked)}"
 
 
-def needs_of(algorithms: Sequence[type[Algorithm]]) -> str:
-    """Names of the capabilities, one of which a model must have."""
-    classes = [part for each in algorithms for part in get_args(each.needs) or (each.needs,)]
-    return " or ".join(dict.fromkeys(each.__name__ for each in classes))
+def needs_of(algorithms: Sequence[Algorithm]) -> str:
+    """What a model must have, one of them."""
+    return " or ".join(dict.fromkeys(part for each in algorithms for part in each.wanted))

@@ -6,12 +6,11 @@ from typing import Any
 
 from genarena import config
 from genarena.errors import UserError
-from genarena.models.base import GenerativeModel
 from genarena.options.hints import nearest
 from genarena.options.signatures import parameters
 from genarena.options.values import described
-from genarena.tasks.abilities import Ability, abilities, class_of, needs, target
-from genarena.tasks.base import Algorithm, Task
+from genarena.tasks.abilities import Ability, abilities, class_of, target
+from genarena.tasks.base import Algorithm, Task, needs_of
 from genarena.tasks.choosing import comment
 
 WIDTH = 120
@@ -22,6 +21,7 @@ def of_task(name: str) -> str:
     node = target("task", _known("task", name))
     task: type[Task] = class_of(node, f"task={name}")
     found = abilities(task.algorithms)
+    wanted = needs_of([each() for each in task.algorithms])
     able, unable = [each for each in found if each.algorithms], [each for each in found if not each.algorithms]
     usage = f"python scripts/task.py task={name} run=<run folder>[,<run folder> ...] [<option>=<value> ...]"
     lines = [f"task={name}: {comment('task', name)}", usage, "", "Options:", *_options("task", name, node)]
@@ -30,7 +30,7 @@ def of_task(name: str) -> str:
     lines += ["", "Models that can do it, and the algorithms that fit; the first is used where none is named:"]
     lines += _models(able) or ["  none"]
     if unable:
-        lines += ["", f"Models that cannot, because none of them {needs(task.algorithms)}:", *_families(unable)]
+        lines += ["", f"Models that cannot, because none of them {wanted}:", *_families(unable)]
     return "\n".join(lines)
 
 
@@ -41,7 +41,7 @@ def of_algorithm(name: str) -> str:
     able = [each for each in abilities([algorithm]) if each.algorithms]
     lines = [f"algorithm={name}: {comment('algorithm', name)}", "", f"  {_algorithm(algorithm)}"]
     lines += ["", "Options:", *(_options("algorithm", name, node) or ["  none"])]
-    lines += ["", f"Models that fit ({needs([algorithm])}):", *(_families(able) or ["  none"])]
+    lines += ["", f"Models that fit ({needs_of([algorithm()]) or 'any'}):", *(_families(able) or ["  none"])]
     return "\n".join(lines)
 
 
@@ -78,7 +78,8 @@ def exactness(algorithm: type[Algorithm]) -> str:
 
 
 def _wants(algorithm: type[Algorithm]) -> str:
-    return "for any model" if algorithm.needs is GenerativeModel else f"needs a model that {needs([algorithm])}"
+    wanted = needs_of([algorithm()])
+    return f"needs a model that {wanted}" if wanted else "for any model"
 
 
 def _models(found: Iterable[Ability]) -> list[str]:

@@ -104,7 +104,7 @@ class Restoration(Task):
     def fitting(self, model: GenerativeModel) -> list[PosteriorSampler]:
         """The algorithm that is named, or all that fit the model, in order. Raises ValueError if none does."""
         first = super().algorithm_for(model)
-        return [first] if self.algorithm else [each() for each in self.algorithms if isinstance(model, each.needs)]
+        return [first] if self.algorithm else [each for each in self.asked if each.fits(type(model))]
 
     def solve(self, model: GenerativeModel, algorithm: PosteriorSampler, data: ArenaDataModule, case: str) -> Outcome:
         spec, degraded = data.spec, degradation(case)

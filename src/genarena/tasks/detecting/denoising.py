@@ -20,10 +20,8 @@ class DenoisingLoss(Score):
     """Mean over the times of |eps - eps'|^2 per dimension, eps' = (x_t - a D) / s: the loss of eps-prediction."""
 
     name = "denoising_loss"
+    needs = (Denoises,)
     paper = "2211.07740"
-
-    def fits(self, judge: Judge) -> bool:
-        return isinstance(judge.model, Denoises) and judge.model.spec.condition is None
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         return self.values(judge, examples).mean(1)

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import to_space
+from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Differentiates, Emits, Encodes
 from genarena.tasks.detecting.denoising import DenoisingLoss, ScoreNorm
 from genarena.tasks.detecting.inference import KL, Reconstruction, ReconstructionError
-from genarena.tasks.detecting.likelihood import NLL, has_likelihood
-from genarena.tasks.detecting.score import Judge, Score
+from genarena.tasks.detecting.likelihood import NLL
+from genarena.tasks.detecting.score import Judge, Score, has_likelihood
 from genarena.tasks.detecting.sets import Examples
 
 
@@ -24,11 +25,10 @@ class LatentNorm(Score):
     """|z|^2 of the code of a bijection, which is standard normal."""
 
     name = "latent_norm"
+    needs = (Encodes, Emits)
 
     def fits(self, judge: Judge) -> bool:
-        model = judge.model
-        known = isinstance(model, Encodes) and isinstance(model, Emits) and model.bijective
-        return known and has_likelihood(model)
+        return super().fits(judge) and judge.model.bijective and has_likelihood(judge.model)
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         return judge.per_example(self.name, examples, lambda x, _: judge.model.encode(x).flatten(1).square().sum(1))
@@ -38,9 +38,7 @@ class LogDet(LatentNorm):
     """-log |det df/dx| in nats, up to a constant, where levels stand for the middle of their cells."""
 
     name = "log_det"
-
-    def fits(self, judge: Judge) -> bool:
-        return super().fits(judge) and isinstance(judge.model, Differentiates)
+    needs = (Encodes, Emits, Differentiates)
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         model = judge.model
@@ -71,6 +69,14 @@ class DoSE(Score):
 
     def statistics(self, judge: Judge) -> list[Score]:
         return [each for each in (kind() for kind in STATISTICS) if each.fits(judge)]
+
+    @classmethod
+    def may_fit(cls, model: type[GenerativeModel]) -> bool:
+        return sum(each.may_fit(model) for each in STATISTICS) >= 2
+
+    @classmethod
+    def wanted(cls) -> str:
+        return f"has two of {', '.join(each.name for each in STATISTICS)}"
 
     def fits(self, judge: Judge) -> bool:
         return len(self.statistics(judge)) >= 2

@@ -5,14 +5,9 @@ from torch import Tensor
 
 from genarena.distributions import PixelDistribution
 from genarena.likelihood import to_space
-from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, DiagonalNormal, Emits, Encodes, Infers
 from genarena.tasks.detecting.score import Judge, Score
 from genarena.tasks.detecting.sets import Examples
-
-
-def infers(model: GenerativeModel) -> bool:
-    return isinstance(model, Infers) and model.spec.condition is None
 
 
 def kl(mean: Tensor, log_var: Tensor) -> Tensor:
@@ -29,9 +24,7 @@ class KL(Score):
     """KL(q(z|x) || p(z)) in nats."""
 
     name = "kl"
-
-    def fits(self, judge: Judge) -> bool:
-        return infers(judge.model)
+    needs = (Infers,)
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         def of(x: Tensor, _: object) -> Tensor:
@@ -57,11 +50,11 @@ class ReconstructionError(Score):
     """Mean squared difference of x and decode(encode(x)), of a model that loses something by it."""
 
     name = "reconstruction_error"
+    needs = (Encodes, Decodes)
 
     def fits(self, judge: Judge) -> bool:
-        model = judge.model
-        bijective = isinstance(model, Emits) and model.bijective
-        return isinstance(model, Encodes) and isinstance(model, Decodes) and not bijective and not model.spec.condition
+        bijective = isinstance(judge.model, Emits) and judge.model.bijective
+        return super().fits(judge) and not bijective
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         model = judge.model

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Differentiates
 from genarena.tasks.detecting import codecs
 from genarena.tasks.detecting.lanes import Mixed, lanes_of_their_own
 from genarena.tasks.detecting.score import Judge, Score
@@ -16,17 +15,6 @@ from genarena.tasks.detecting.sets import Examples
 from genarena.tasks.noise import Noise
 
 LN_2 = 0.6931471805599453
-
-
-def is_unnormalised(model: GenerativeModel) -> bool:
-    """Whether log p(x) is known up to a constant: that of all orders is the same, and costs a long estimate."""
-    return isinstance(model, Differentiates) and model.likelihood in (Likelihood.ESTIMATE, Likelihood.NONE)
-
-
-def has_likelihood(model: GenerativeModel) -> bool:
-    """Whether the model has log p(x), with its constant, without a condition."""
-    known = model.likelihood is not Likelihood.NONE and not is_unnormalised(model)
-    return known and model.spec.condition is None
 
 
 def nll(judge: Judge, examples: Examples, model: GenerativeModel | None = None, name: str = "nll") -> Tensor:
@@ -54,9 +42,6 @@ class NLL(Score):
 
     name = "nll"
 
-    def fits(self, judge: Judge) -> bool:
-        return has_likelihood(judge.model)
-
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         return nll(judge, examples)
 
@@ -81,7 +66,7 @@ class Complexity(Score):
     paper = "1909.11480"
 
     def fits(self, judge: Judge) -> bool:
-        return has_likelihood(judge.model) and codecs.can_be_written(judge.model.spec)
+        return super().fits(judge) and codecs.can_be_written(judge.model.spec)
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         return nll(judge, examples) / LN_2 - shortest(examples)
@@ -103,7 +88,7 @@ class Ratio(NLL):
     wants = "background"
 
     def fits(self, judge: Judge) -> bool:
-        return has_likelihood(judge.model) and judge.background is not None
+        return super().fits(judge) and judge.background is not None
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         return nll(judge, examples) - nll(judge, examples, judge.background, "background")
@@ -117,7 +102,7 @@ class WAIC(NLL):
     wants = "ensemble"
 
     def fits(self, judge: Judge) -> bool:
-        return has_likelihood(judge.model) and len(judge.ensemble) > 0
+        return super().fits(judge) and len(judge.ensemble) > 0
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         others = [nll(judge, examples, model, f"ensemble {k}") for k, model in enumerate(judge.ensemble)]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from genarena.models.capabilities import Infers
-from genarena.tasks.detecting.inference import infers, kl, log_likelihood
+from genarena.tasks.detecting.inference import kl, log_likelihood
 from genarena.tasks.detecting.score import Judge, Score
 from genarena.tasks.detecting.sets import Examples
 from genarena.tasks.noise import Noise
@@ -26,10 +26,8 @@ class Regret(Score):
 
     name = "regret"
     paper = "2003.02977"
+    needs = (Infers,)
     searches = True
-
-    def fits(self, judge: Judge) -> bool:
-        return infers(judge.model)
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         return judge.per_example(self.name, examples, lambda x, noise: regret(judge.model, x, noise), AT_ONCE)

@@ -8,12 +8,25 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Differentiates
 from genarena.tasks.detecting.lanes import lanes_of_their_own
 from genarena.tasks.detecting.sets import Examples
 from genarena.tasks.noise import Noise
 
 LANES = 100  # examples at once
+
+
+def is_unnormalised(model: GenerativeModel) -> bool:
+    """Whether log p(x) is known up to a constant: that of all orders is the same, and costs a long estimate."""
+    return isinstance(model, Differentiates) and model.likelihood in (Likelihood.ESTIMATE, Likelihood.NONE)
+
+
+def has_likelihood(model: GenerativeModel) -> bool:
+    """Whether the model has log p(x), with its constant, without a condition."""
+    known = model.likelihood is not Likelihood.NONE and not is_unnormalised(model)
+    return known and model.spec.condition is None
 
 
 @dataclass(frozen=True)
@@ -55,18 +68,33 @@ class Judge:
 class Score(ABC):
     """A way to tell what a model has not learned.
 
-    paper: arXiv id, or a DOI. wants: an option of `Scores` that it needs. searches: one value costs a
-    search, so that a part of each set is scored, `Scores.num_searched`.
+    needs: capabilities, all of which the model has; (): a likelihood. paper: arXiv id, or a DOI. wants: an option of `Scores`
+    that it needs. searches: one value costs a search, so that a part of each set is scored, `Scores.num_searched`.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
+    needs: ClassVar[tuple[type, ...]] = ()
     wants: ClassVar[str] = ""
     searches: ClassVar[bool] = False
 
-    @abstractmethod
+    @classmethod
+    def may_fit(cls, model: type[GenerativeModel]) -> bool:
+        """Whether models of a class may have what it needs. Where the kind of likelihood depends on the data, they may."""
+        return all(issubclass(model, each) for each in cls.needs) and (
+            bool(cls.needs) or model.likelihood is not Likelihood.NONE
+        )
+
+    @classmethod
+    def wanted(cls) -> str:
+        """What a model must have, as "a model that ..."."""
+        return " and ".join(each.__name__ for each in cls.needs) or "has a likelihood"
+
     def fits(self, judge: Judge) -> bool:
-        """Whether the model has what it needs."""
+        """Whether the model has what it needs, and gives it without a condition."""
+        model = judge.model
+        has = all(isinstance(model, each) for each in self.needs)
+        return has and (bool(self.needs) or has_likelihood(model)) and model.spec.condition is None
 
     @abstractmethod
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:

@@ -73,6 +73,21 @@ class Scores(Algorithm):
         object.__setattr__(self, "scores", None if self.scores is None else tuple(self.scores))
         object.__setattr__(self, "ensemble", tuple(self.ensemble))
 
+    @property
+    def kinds(self) -> list[type[Score]]:
+        return [kind for kind in KINDS if self.scores is None or kind.name in self.scores]
+
+    def fits(self, model: type[GenerativeModel]) -> bool:
+        """All that are asked for may fit, or one of all."""
+        found = [kind.may_fit(model) for kind in self.kinds]
+        return all(found) if self.scores else any(found)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        if self.scores:
+            return (" and ".join(dict.fromkeys(kind.wanted() for kind in self.kinds)),)
+        return tuple(dict.fromkeys(kind.wanted() for kind in self.kinds if not issubclass(kind, dose.DoSE)))
+
     def options(self) -> dict[str, Any]:
         """Runs by the last parts of their path, the same on every machine."""
         runs = [_short(run) for run in self.ensemble]
@@ -86,7 +101,7 @@ class Scores(Algorithm):
 
     def found(self, judge: Judge) -> list[Score]:
         """Those that are computed. Raises ValueError if one that was asked for does not fit, or none does."""
-        every = [kind() for kind in KINDS if self.scores is None or kind.name in self.scores]
+        every = [kind() for kind in self.kinds]
         fitting = [each for each in every if each.fits(judge)]
         missing = [each.name for each in every if each not in fitting]
         if missing and (self.scores is not None or not fitting):

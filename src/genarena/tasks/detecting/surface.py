@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import to_space
-from genarena.models.capabilities import Discriminates, Emits
-from genarena.tasks.detecting.likelihood import is_unnormalised
-from genarena.tasks.detecting.score import Judge, Score
+from genarena.models.capabilities import Differentiates, Discriminates, Emits
+from genarena.tasks.detecting.score import Judge, Score, is_unnormalised
 from genarena.tasks.detecting.sets import Examples
 from genarena.tasks.noise import Noise
 
@@ -20,9 +19,10 @@ class Energy(Score):
     """-log p(x) up to a constant, of a density that is not normalised."""
 
     name = "energy"
+    needs = (Differentiates,)
 
     def fits(self, judge: Judge) -> bool:
-        return is_unnormalised(judge.model) and judge.model.spec.condition is None
+        return super().fits(judge) and is_unnormalised(judge.model)
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         model = judge.model
@@ -34,8 +34,7 @@ class Discriminator(Score):
 
     name = "discriminator"
 
-    def fits(self, judge: Judge) -> bool:
-        return isinstance(judge.model, Discriminates) and judge.model.spec.condition is None
+    needs = (Discriminates,)
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         model = judge.model
@@ -49,12 +48,12 @@ class Projection(Score):
     """
 
     name = "latent_projection"
+    needs = (Emits,)
     paper = "1703.05921"
     searches = True
 
     def fits(self, judge: Judge) -> bool:
-        model = judge.model
-        return isinstance(model, Emits) and not model.bijective and model.spec.condition is None
+        return super().fits(judge) and not judge.model.bijective
 
     def __call__(self, judge: Judge, examples: Examples) -> Tensor:
         model = judge.model
