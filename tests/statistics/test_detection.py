@@ -8,6 +8,7 @@ from scipy import special
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from genarena.statistics.detection import (
+    Interval,
     auroc,
     auroc_gap,
     average_precision,
@@ -53,6 +54,17 @@ def test_the_interval_covers_the_truth_in_95_of_100_repetitions() -> None:
     found = [auroc(*two_normals(150, 100, 1.0, seed)) for seed in range(1_000)]
     covered = np.mean([abs(each.value - truth) <= each.half_width for each in found])
     assert 0.93 <= covered <= 0.97  # 0.95 +- 3 sd of 1,000 repetitions
+
+
+def test_samples_without_an_overlap_have_an_interval_that_holds_the_truth() -> None:
+    truth, n = special.ndtr(3.0 / math.sqrt(2.0)), 12
+    found = [auroc(*two_normals(n, 3 * n, 3.0, seed)) for seed in range(400)]
+    apart = [each for each in found if each.value == 1.0]
+    assert len(apart) > 20 and truth < 1.0
+    assert {round(each.half_width, 12) for each in apart} == {round(1.0 - 0.025 ** (1 / n), 12)}
+    assert all(each.value - each.half_width < truth for each in apart)
+    assert 1.0 - apart[0].half_width == pytest.approx(special.betaincinv(n, 1, 0.025))  # Clopper-Pearson, n of n
+    assert auroc(np.arange(5.0), -np.arange(1.0, 9.0)) == Interval(0.0, pytest.approx(1.0 - 0.025**0.2))
 
 
 def test_the_two_rates_are_different_and_each_is_its_definition() -> None:

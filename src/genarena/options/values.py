@@ -87,6 +87,7 @@ def from_environment(variable: str) -> Path | None:
 
 Count = Annotated[int, Range(1)]
 Several = Annotated[int, Range(2)]
+FewDraws = Annotated[int, Range(2, 10)]
 Whole = Annotated[int, Range(0)]
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 Positive = Annotated[float, Range(positive=True)]

@@ -25,8 +25,14 @@ def auroc(inside: np.ndarray, outside: np.ndarray) -> Interval:
 
     With placements V(o) = P(inside < o) + P(inside = o) / 2 of the m outside scores, and likewise 1 - V(i) of the n inside
     ones, AUROC = mean V and variance = var(V_outside) / m + var(V_inside) / n. Both need two scores at least.
+
+    This variance is 0 where every pair is in order, or every pair is not. min(m, n) pairs without a common score are then
+    independent trials with one result, and the half width is that of Clopper & Pearson (1934): 1 - 0.025^(1 / min(m, n)).
     """
-    return _mean_of(*_both(inside, outside))
+    found = _mean_of(*_both(inside, outside))
+    if found.value not in (0.0, 1.0):
+        return found
+    return Interval(found.value, 1.0 - 0.025 ** (1.0 / min(len(inside), len(outside))))
 
 
 def auroc_gap(one: tuple[np.ndarray, np.ndarray], two: tuple[np.ndarray, np.ndarray]) -> Interval:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from genarena.data import mechanisms
 from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
-from genarena.options.values import Count, Seed, Share
+from genarena.options.values import Count, FewDraws, Seed, Share
 from genarena.spec import DataSpec
 from genarena.tasks.base import Line, Outcome, Shown, Task
 from genarena.tasks.imputing import downstream, pictures, scores
@@ -33,10 +33,10 @@ class Impute(Task):
     """mechanism, rate: how test entries are hidden (`data/mechanisms.py`). seed: of the holes and the draws.
     column: inductive, the training rows had such holes, for the model and for the classical methods; complete, they had none;
         None: as the run was trained. The two are tables of their own.
-    num_draws: completions of each row. num_rows: test rows. num_train: rows that the classical methods are fitted to, and that
-    what is predicted from completed rows is learned from.
+    num_draws: completions of each row, as many as MICE has chains at most. num_rows: test rows. num_train: rows that the
+        classical methods are fitted to, and that what is predicted from completed rows is learned from.
 
-    Raises ValueError for fewer than two draws, or more than MICE has chains.
+    Raises ValueError for a rate of 0 or 1.
     """
 
     title = "Imputation"
@@ -48,15 +48,13 @@ class Impute(Task):
     mechanism: Literal["mcar", "mar", "mnar_self", "mnar_quantile", "not_miwae"] = "mcar"
     rate: Share = 0.3
     column: Literal["inductive", "complete"] | None = None
-    num_draws: Count = 10
+    num_draws: FewDraws = 10
     num_rows: Count = 500
     num_train: Count = 5000
     seed: Seed = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 2 <= self.num_draws <= 10:
-            raise ValueError(f"num_draws={self.num_draws}: expected 2 to 10")
         if not 0.0 < self.rate < 1.0:
             raise ValueError(f"rate={self.rate:g}: expected a number between 0 and 1")
 
