@@ -1,11 +1,13 @@
 """Likelihood scores: units, batches, the typical set, ratio and ensemble; on models with known densities."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from genarena.data.digits import Digits
+from genarena.errors import UserError
 from genarena.models.baseline.gaussian import Gaussian
 from genarena.models.baseline.uniform import Uniform
 from genarena.models.diffusion.ddpm import DDPM
@@ -89,4 +91,22 @@ def test_what_does_not_fit_is_one_line(gaussian: Gaussian, digits: Digits) -> No
     with pytest.raises(ValueError, match="Gaussian has no score class_max"):
         Scores(scores=["class_max"]).found(judge_of(gaussian, digits))
     assert [each.name for each in Scores().found(judge_of(gaussian, digits))][:3] == ["nll", "typicality", "complexity"]
-    assert Scores(background="/somewhere/mnist/glow/run").options()["background"] == "mnist/glow/run"
+
+
+def test_other_runs_are_named_with_their_weights(tmp_path: Path) -> None:
+    """So that a row is not there already, if one of them was trained again; a run that is not there is noticed first."""
+    run = tmp_path / "mnist" / "glow" / "run"
+    algorithm = Scores(background=str(run), ensemble=[str(run)])
+    with pytest.raises(UserError, match="there is no run"):
+        algorithm.options()
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").touch()
+    with pytest.raises(UserError, match="mnist/glow/run: the run is not finished"):
+        algorithm.options()
+    named = []
+    for weights in (b"one", b"two"):
+        (run / "checkpoints" / "chosen.ckpt").write_bytes(weights)
+        options = algorithm.options()
+        assert options["ensemble"] == [options["background"]]
+        named.append(options["background"])
+    assert named == ["mnist/glow/run@7692c3ad", "mnist/glow/run@3fc4ccfe"]

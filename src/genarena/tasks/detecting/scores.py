@@ -9,9 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
+from genarena.errors import UserError
 from genarena.models.base import GenerativeModel
 from genarena.options.hints import nearest
 from genarena.options.values import Count, Folder, Several
+from genarena.runs import seals
 from genarena.runs.folder import RunFolder
 from genarena.tasks.base import Algorithm
 from genarena.tasks.detecting import denoising, dose, inference, likelihood, regret, surface
@@ -89,13 +91,14 @@ class Scores(Algorithm):
         return tuple(dict.fromkeys(kind.wanted() for kind in self.kinds if not issubclass(kind, dose.DoSE)))
 
     def options(self) -> dict[str, Any]:
-        """Runs by the last parts of their path, the same on every machine."""
-        runs = [_short(run) for run in self.ensemble]
+        """Runs by the last parts of their path and their weights, the same on every machine. Raises UserError for a folder
+        without a finished run."""
+        runs = [_with_weights(run) for run in self.ensemble]
         return {
             "scores": self.scores,
             "draws": self.draws,
             "num_searched": self.num_searched,
-            "background": self.background and _short(self.background),
+            "background": self.background and _with_weights(self.background),
             "ensemble": runs,
         }
 
@@ -116,6 +119,13 @@ class Scores(Algorithm):
 
 def _short(run: str) -> str:
     return "/".join(Path(run).parts[-3:])
+
+
+def _with_weights(run: str) -> str:
+    folder = RunFolder.open(run)
+    if not folder.chosen.is_file():
+        raise UserError(f"{_short(run)}: the run is not finished")
+    return f"{_short(run)}@{seals.digest(folder.chosen)[:8]}"
 
 
 @lru_cache(maxsize=1)  # the cases of one task share what was computed
