@@ -17,21 +17,13 @@ from genarena.tasks.linear.mask import Mask, identity
 from genarena.tasks.posterior import mmps
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.posterior.mmps import MMPS, solved
-from genarena.tasks.posterior.split_gibbs import SplitGibbs
 from genarena.tasks.restoring.images import Images
 from tests.tasks.posterior.clusters import Clusters, fitted
 
 SPEC = DataSpec((1, 28, 28), 256)
 NUM_IMAGES, NUM_DRAWS = 24, 4
 TARGET = 2 * NUM_DRAWS / (NUM_DRAWS + 1)  # of the MSE ratio
-ALGORITHMS: dict[str, PosteriorSampler] = {
-    "from nothing": MMPS(),
-    "mmps": MMPS(),
-    "10 iterations": MMPS(num_iterations=10),
-    "200 steps": MMPS(num_steps=200),
-    "dpm_solver": MMPS(sampler="dpm_solver"),
-    "split_gibbs": SplitGibbs(num_rounds=35, eta=0.1),
-}
+ALGORITHMS = {"from nothing": MMPS(), "mmps": MMPS(), "10 iterations": MMPS(num_iterations=10)}
 
 
 def small() -> Clusters:
@@ -96,37 +88,37 @@ def of_mnist(root: Path) -> Clusters:
 
 
 def hole(case: str) -> Tensor:
-    """Where nothing is measured, (1, 1, 28, 28); all of x where no pixel is measured alone."""
-    operator = degradation(case).operator(SPEC.shape, [b""], 0)
-    return ~operator.observed if isinstance(operator, Mask) else torch.ones(1, *SPEC.shape, dtype=torch.bool)
+    """Where nothing is measured, (1, 1, 28, 28)."""
+    return ~degradation(case).operator(SPEC.shape, [b""], 0).observed
 
 
-def measured(world: Clusters, case: str, algorithm: PosteriorSampler | None) -> dict[str, float]:
-    """Of images that the mixture draws; the exact posterior mean if there is no algorithm. mse: of the mean of infinitely many
-    draws, which is that of the mean of K less 1 / K of their variance, times 1000; in [0, 1]."""
+def measured(world: Clusters, case: str, algorithm: PosteriorSampler | None) -> tuple[Tensor, dict[str, float]]:
+    """Of images that the mixture draws: squared errors (NUM_IMAGES,) of the mean of infinitely many draws, which are those of
+    the mean of K less 1 / K of their variance, times 1000, in [0, 1]; and scores. No algorithm: of the exact posterior mean."""
     truth = world.draw(NUM_IMAGES, torch.Generator().manual_seed(3))
     images = Images(0.5 * (truth + 1.0), [bytes([k]) for k in range(NUM_IMAGES)])
     where = hole(case).flatten()
 
-    def mean(squares: Tensor) -> float:
-        return squares.flatten(-3)[..., where].mean().item()
+    def mean(squares: Tensor) -> Tensor:
+        return 250.0 * squares.flatten(-3)[..., where].mean(-1)
 
     if algorithm is None:
         problem = images.observed(degradation(case), 0).in_space()
         x = world.posterior_mean(problem.operator.rows(slice(0, 1)), problem.y, problem.sigma)
-        return {"mse": 250.0 * mean((x - truth).square())}
+        return mean((x - truth).square()), {}
     problem = images.observed(degradation(case), 0, NUM_DRAWS).in_space().to("cpu", torch.float32)
     drawn = algorithm.draw(world.to(torch.float32), problem)
     x = drawn.x.double().unflatten(0, (NUM_IMAGES, NUM_DRAWS))
     of_mean, of_one = mean((x.mean(1) - truth).square()), mean((x - truth[:, None]).square())
     misfit = problem.residual(drawn.x).double().flatten(1).square().sum(1) / problem.num_observed() / problem.sigma**2
     left = drawn.facts.get("residual", torch.tensor(float("nan")))
-    return {
-        "mse": 250.0 * (of_mean - mean(x.var(1)) / NUM_DRAWS),
-        "ratio": of_one / of_mean,
-        "chi2": misfit.mean().item(),
-        "residual": left.mean().item(),
-    }
+    scores = {"ratio": of_one.mean() / of_mean.mean(), "chi2": misfit.mean(), "residual": left.mean()}
+    return of_mean - mean(x.var(1)) / NUM_DRAWS, {name: value.item() for name, value in scores.items()}
+
+
+def interval(values: Tensor) -> tuple[float, float]:
+    """The mean of images, and half of its 95% interval."""
+    return values.mean().item(), 1.96 * (values.std() / len(values) ** 0.5).item()
 
 
 def cold(*given: object) -> tuple[Tensor, Tensor, Tensor]:
@@ -135,18 +127,21 @@ def cold(*given: object) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["inpaint_center", "inpaint_half", "sr4"])
-def test_the_rule_holds_moment_matching_back_more_than_the_solver_and_the_steps(
+@pytest.mark.parametrize("case", ["inpaint_center", "inpaint_half"])
+def test_moment_matching_is_worse_than_the_posterior_mean_and_varies_too_much(
     case: str, shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = of_mnist(shared_data)
-    found = {"exact": measured(world, case, None)}
+    exact, _ = measured(world, case, None)
+    print(f"\n{case}: exact {exact.mean():.1f}")
+    excess, scores = {}, {}
     for name, algorithm in ALGORITHMS.items():
         with monkeypatch.context() as patch:
             if name == "from nothing":
                 patch.setattr(mmps, "solved", cold)
-            found[name] = measured(world, case, algorithm)
-    for name, values in found.items():
-        print(case, name, *(f"{key} {value:.2f}" for key, value in values.items()), sep="  ")
-    assert found["exact"]["mse"] < 0.9 * found["mmps"]["mse"]
-    assert found["mmps"]["mse"] < found["from nothing"]["mse"]
+            errors, scores[name] = measured(world, case, algorithm)
+        excess[name] = interval(errors - exact)
+        print(f"{name}: {errors.mean():.1f}, above exact {excess[name][0]:.1f} +- {excess[name][1]:.1f}", scores[name])
+    assert excess["mmps"][0] > excess["mmps"][1]
+    assert scores["mmps"]["ratio"] > TARGET
+    assert scores["mmps"]["residual"] < 0.7 * scores["from nothing"]["residual"]
