@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from genarena import cli
 from genarena.errors import UserError
+from genarena.files.atomic import check_writable
 from genarena.options.script import Option, read
 from genarena.options.values import Count, Device, Folder, Seed, Share, Something, Whole
 from genarena.tasks.choosing import chosen
@@ -95,10 +96,13 @@ def told(seen, made) -> str:
 
 
 def check_places(out: Path, options: Mapping[str, Any]) -> None:
-    """Raise UserError if `out` is no name of a PNG file, or something that is read would be written over."""
+    """Raise UserError if `out` is no name of a PNG file, a file cannot be written, or one that is read is among them."""
     if out.suffix != ".png":
         raise UserError(f"out={out}: expected a name that ends in .png")
-    written = {path.resolve() for path in names(out, options["num_draws"])}
+    paths = names(out, options["num_draws"])
+    for path in paths:
+        check_writable(path)
+    written = {path.resolve() for path in paths}
     for option in ("picture", "mask"):
         if options[option] and Path(options[option]).resolve() in written:
             raise UserError(f"out={out}: would be written over {option}={options[option]}, which stays as it is")

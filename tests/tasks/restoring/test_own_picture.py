@@ -216,13 +216,19 @@ def test_an_algorithm_gets_the_strength_that_is_best_on_validation_images(
     given = ["picture=broken.png", "mask=mask.png", "out=h.png", "algorithm=diffpir", "algorithm.num_steps=2"]
     program(monkeypatch, folder, *given, model="ddpm")
     told = capsys.readouterr().out.splitlines()
-    assert (
-        told[-1].startswith("mask, sigma 0.05, 32 of 64 pixels missing: diffpir (heuristic, weight ")
-        and (folder / "h.png").exists()
-    )
+    said = "mask, sigma 0.05, 32 of 64 pixels missing: diffpir (heuristic, weight "
+    assert told[-1].startswith(said) and (folder / "h.png").exists()
     program(monkeypatch, folder, *given, "algorithm.weight=7", model="ddpm")
-    assert (
-        capsys.readouterr()
-        .out.splitlines()[-1]
-        .startswith("mask, sigma 0.05, 32 of 64 pixels missing: diffpir (heuristic, weight 7), 1 draw in ")
-    )
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{said}7), 1 draw in ")
+
+
+def test_nothing_is_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    """Every file is looked at before the first is written, and before the model is loaded."""
+    (folder / "half-draw2.png").mkdir()
+    monkeypatch.setattr(RunFolder, "rebuild", lambda *_: pytest.fail("the model was loaded"))
+    with pytest.raises(SystemExit) as ended:
+        program(monkeypatch, folder, "picture=digit.png", "mask=mask.png", "out=half.png", "num_draws=2")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert line == f"error: {folder / 'half-draw2.png'} cannot be written: it is a folder"
+    assert [path.name for path in folder.glob("half*")] == ["half-draw2.png"]
