@@ -17,13 +17,19 @@ from genarena.tasks.linear.mask import Mask, identity
 from genarena.tasks.posterior import mmps
 from genarena.tasks.posterior.base import PosteriorSampler
 from genarena.tasks.posterior.mmps import MMPS, solved
+from genarena.tasks.posterior.split_gibbs import SplitGibbs
 from genarena.tasks.restoring.images import Images
 from tests.tasks.posterior.clusters import Clusters, fitted
 
 SPEC = DataSpec((1, 28, 28), 256)
 NUM_IMAGES, NUM_DRAWS = 24, 4
 TARGET = 2 * NUM_DRAWS / (NUM_DRAWS + 1)  # of the MSE ratio
-ALGORITHMS = {"from nothing": MMPS(), "mmps": MMPS(), "10 iterations": MMPS(num_iterations=10)}
+ALGORITHMS = {
+    "from nothing": MMPS(),
+    "mmps": MMPS(),
+    "10 iterations": MMPS(num_iterations=10),
+    "split_gibbs": SplitGibbs(num_rounds=35, eta=0.1),  # as many evaluations as mmps
+}
 
 
 def small() -> Clusters:
