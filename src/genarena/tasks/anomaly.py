@@ -91,6 +91,7 @@ class Anomaly(Task):
             "prevalence": 0.5,
             "validation": NUM_VAL,
             "floors": [floors.COMPONENTS, floors.NEIGHBOURS, floors.MOST_TRAIN],
+            **({"trees": "of columns"} if floors.splits_columns(spec) else {}),
         }
 
     def solve(self, model: GenerativeModel, algorithm: Scores, data: ArenaDataModule, case: str) -> Outcome:

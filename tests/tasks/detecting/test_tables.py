@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.ensemble import IsolationForest
 
 from genarena.data.breast_cancer import BreastCancer
 from genarena.errors import UserError
@@ -13,7 +14,9 @@ from genarena.statistics.detection import auroc
 from genarena.tasks import task_run
 from genarena.tasks.anomaly import Anomaly
 from genarena.tasks.choosing import chosen
+from genarena.tasks.detecting.floors import Floors
 from genarena.tasks.detecting.scores import Scores
+from genarena.tasks.detecting.sets import Examples
 
 SPEC = DataSpec((30,), num_classes=2)
 OF_VECTORS = {
@@ -44,6 +47,24 @@ def test_other_rows_are_told_from_test_rows() -> None:
         found.lines["nll"].metrics["auroc"]["value"] == pytest.approx(auroc(*scores).value)
         and auroc(*scores).value > 0.9
     )
+
+
+def test_trees_split_the_columns_of_a_table() -> None:
+    """As scikit-learn's forest on the rows themselves. Half of the principal components hide a fault in one of 30 columns."""
+    data = tumours(1)
+    broken = data.test.x.clone()
+    broken[:, 4] += 6.0  # standard deviations
+    fitted = Floors(data)
+    forest = IsolationForest(random_state=0).fit(data.train.x.double().numpy())
+    areas = []
+    for score in (
+        lambda x: fitted.isolation(Examples(x, SPEC)).numpy(),
+        lambda x: -forest.score_samples(x.double().numpy()),
+    ):
+        areas.append(auroc(score(data.test.x), score(broken)).value)
+    assert areas[0] == pytest.approx(areas[1], abs=0.01)
+    assert Anomaly().constants(SPEC, "")["trees"] == "of columns"
+    assert "trees" not in Anomaly().constants(DataSpec((1, 8, 8), 17), "")
 
 
 def test_each_class_of_a_table_against_the_others() -> None:

@@ -194,5 +194,7 @@ def _why_not(number: int, column: int, cell: str, width: int) -> str:
     elif number == 1:
         hint = " (data.header=true takes the line for names)"
     elif not cell:
-        hint = " (a value is missing)"
+        hint = " (a value is missing; a model learns complete rows, and scripts/impute.py then fills those with holes)"
+    elif any(letter.isalpha() for letter in cell):
+        hint = " (write categories and labels as whole numbers)"
     return f"line {number} is not {width} numbers: column {column + 1} holds {cell[:40]!r}{hint}"

@@ -10,7 +10,7 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import seeded_generator
 from genarena.models.baseline.gaussian import LARGEST_FULL, Gaussian
-from genarena.spec import Batch
+from genarena.spec import Batch, DataSpec
 from genarena.tasks.detecting import codecs
 from genarena.tasks.detecting.likelihood import LN_2
 from genarena.tasks.detecting.sets import Examples, drawn
@@ -147,16 +147,24 @@ class Floors:
     def _forest(self) -> object:
         from sklearn.ensemble import IsolationForest
 
-        return IsolationForest(random_state=0).fit(self._projected(self.train)[:MOST_TRAIN].numpy())
+        return IsolationForest(random_state=0).fit(self._split(self.train)[:MOST_TRAIN].numpy())
 
     def isolation(self, examples: Examples) -> Tensor:
-        """Isolation forest (Liu, Ting & Zhou 2008) on principal components; scikit-learn's, 100 trees of 256 examples."""
-        return -torch.from_numpy(self._forest.score_samples(self._projected(examples).numpy()))
+        """Isolation forest (Liu, Ting & Zhou 2008); scikit-learn's, 100 trees of 256 examples."""
+        return -torch.from_numpy(self._forest.score_samples(self._split(examples).numpy()))
+
+    def _split(self, examples: Examples) -> Tensor:
+        """What trees split: the columns of a table, as in the paper; of images, and of long rows, principal components."""
+        return examples.unit if splits_columns(self.spec) else self._projected(examples)
 
     def random(self, examples: Examples) -> Tensor:
         """Uniform numbers: what no information gives."""
         generators = [seeded_generator(0, "random", content) for content in examples.contents]
         return torch.cat([torch.rand(1, generator=each, dtype=torch.float64) for each in generators])
+
+
+def splits_columns(spec: DataSpec) -> bool:
+    return not spec.is_image and spec.num_dims <= COMPONENTS
 
 
 def mean_pixel(examples: Examples) -> Tensor:
