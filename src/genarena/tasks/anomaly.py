@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
-from genarena.options.values import Count
+from genarena.options.values import Several
 from genarena.spec import DataSpec
 from genarena.tasks.base import Outcome, Task
 from genarena.tasks.detecting import floors, gaps, one_class, pictures, report, sets
@@ -33,15 +33,13 @@ class Anomaly(Task):
     algorithms: ClassVar = (Scores,)
 
     against: Sequence[str] | None = None
-    num_images: Count = 5_000
+    num_images: Several = 5_000
     one_class: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.against is not None and not 0 < len(set(self.against)) == len(self.against):
             raise ValueError(f"against={list(self.against)}: expected different sets, at least one")
-        if self.num_images < 2:
-            raise ValueError(f"num_images={self.num_images}: expected at least 2")
 
     def check(self, spec: DataSpec) -> None:
         if spec.is_image != spec.is_discrete or not (spec.is_image or spec.is_vector):
