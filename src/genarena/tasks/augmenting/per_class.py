@@ -34,21 +34,24 @@ class PerClass(LabelledSamples):
 
     @cached_property
     def of_classes(self) -> dict[int, RunFolder]:
-        """Label to run. Raises UserError if a label has two runs, or a run has all labels."""
+        """Label to run. Raises UserError for a label with two runs, a run of all labels, and one that is not finished."""
         if not self.runs:
             raise UserError(
                 "algorithm.runs is missing: the folder above a run of each label, trained with data.only=0,1,..."
             )
         found: dict[int, RunFolder] = {}
         for path in dict.fromkeys(path for text in self.runs for path in named.folders(text)):
-            label = stored_config.load(RunFolder.open(path).config)["data"].get("only")
+            folder = RunFolder.open(path)
+            if not folder.chosen.is_file():
+                raise UserError(f"algorithm.runs: {_short(path)} is not finished")
+            label = stored_config.load(folder.config)["data"].get("only")
             if label is None:
                 raise UserError(f"algorithm.runs: {_short(path)} was trained on all labels, not with data.only=<label>")
             if label in found:
                 raise UserError(
                     f"algorithm.runs: {_short(path)} and {_short(found[label].path)} are both of label {label}"
                 )
-            found[label] = RunFolder.open(path)
+            found[label] = folder
         return dict(sorted(found.items()))
 
     def check(self, data: Mapping[str, Any]) -> None:
