@@ -112,7 +112,7 @@ def test_a_column_without_a_number_is_filled_too(place: Path, tmp_path: Path, mo
         ("1,2,\n,,\n", [], "line 2 has no number: all entries of the row are missing"),
         ("1,2,\n", ["run={digits}"], "its data has shape (1, 8, 8), expected a table"),
         ("1,2,\n", ["fill=median"], "fill=median: expected mean, draw"),
-        ("1,2,\n", ["num_draws=1"], "task=impute: num_draws=1: expected 2 to 10"),
+        ("1,2,\n", ["num_draws=1"], "num_draws=1: expected 2 to 10"),
         ("1,2,\n", ["algorithm=one_step"], "task=impute: Gaussian cannot do this task"),
         ("1,2,\n", ["out={table}"], "is the table itself"),
     ],

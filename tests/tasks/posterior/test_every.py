@@ -21,6 +21,7 @@ from genarena.tasks.posterior.diffpir import DiffPIR
 from genarena.tasks.posterior.dps import DPS
 from genarena.tasks.posterior.elliptical_slice import EllipticalSlice
 from genarena.tasks.posterior.every import ALGORITHMS, OF_VECTORS
+from genarena.tasks.posterior.importance_resampling import ImportanceResampling
 from genarena.tasks.posterior.langevin import Langevin
 from genarena.tasks.posterior.latent_optimisation import LatentOptimisation
 from genarena.tasks.posterior.metropolis_within_gibbs import MetropolisWithinGibbs
@@ -33,6 +34,7 @@ from genarena.tasks.posterior.smc import SequentialMonteCarlo
 from genarena.tasks.posterior.split_gibbs import SplitGibbs
 from genarena.tasks.posterior.tmpd import TMPD
 from tests.tasks.affine import relative
+from tests.tasks.posterior.test_encoders import Holed
 from tests.tasks.posterior.test_factorised import SPEC, exact, model, world
 from tests.tasks.posterior.test_langevin import Density
 from tests.tasks.ppca import PPCA, Together
@@ -40,7 +42,7 @@ from tests.tasks.world import World, relative_w2
 
 SHORT = [
     ClosedForm(),
-    MMPS(num_steps=10),
+    MMPS(num_steps=10, num_iterations=9),  # in 8 dimensions the solver then comes to its end
     SplitGibbs(num_rounds=4, num_steps=3, eta=0.1),
     PiGDM(num_steps=10),
     TMPD(num_steps=10),
@@ -58,6 +60,7 @@ SHORT = [
     SequentialMonteCarlo(num_particles=4),
     Clamp(),
     Ancestral(),
+    ImportanceResampling(num_codes=4),
 ]
 LATENT, FACTORISED = (
     (EllipticalSlice, MetropolisWithinGibbs, PseudoGibbs, LatentOptimisation),
@@ -80,6 +83,8 @@ def test_none_is_left_out() -> None:
 def model_for(sampler: PosteriorSampler) -> Any:
     if isinstance(sampler, FACTORISED):
         return model()
+    if isinstance(sampler, ImportanceResampling):
+        return Holed()
     if isinstance(sampler, Langevin):
         return Density()
     return PPCA() if isinstance(sampler, LATENT) else World((8,), "ar1")
@@ -156,6 +161,7 @@ LONG = [  # options with which the prior is reached
     SequentialMonteCarlo(num_particles=2),
     Clamp(),
     Ancestral(),
+    ImportanceResampling(num_codes=4),
 ]
 FAR = {"split_gibbs": 0.08}  # of few steps
 
@@ -173,7 +179,8 @@ def test_where_nothing_is_measured_draws_are_those_of_the_prior(sampler: Posteri
         return
     shape = SPEC.shape if isinstance(sampler, FACTORISED) else (8,)
     sigma = 0.0 if isinstance(sampler, Ancestral) else 0.1
-    noise = Noise.of([(k,) for k in range(num)]) if len(shape) > 1 else Together(num)
+    in_parts = len(shape) > 1 or isinstance(sampler, ImportanceResampling)
+    noise = Noise.of([(k,) for k in range(num)]) if in_parts else Together(num)
     none = Problem(Mask(torch.zeros(1, *shape, dtype=torch.bool)), torch.zeros(num, *shape), sigma, noise)
     x = drawn(sampler, given, none if len(shape) > 1 else replace(none, y=none.y.double()))
     if sampler.is_point:
@@ -202,7 +209,7 @@ def test_where_all_is_measured_without_noise_draws_are_the_data(sampler: Posteri
         off, w = x - given.mean, given.w
         assert torch.allclose(w @ torch.linalg.lstsq(w, off.T).solution, off.T, atol=1e-9)
         return
-    near = {"split_gibbs": 0.5, "dps": 5.0, "pigdm": 1e-3, "mmps": 1e-3}.get(sampler.name, 1e-5)
+    near = {"split_gibbs": 0.5, "dps": 5.0, "pigdm": 1e-3, "mmps": 1e-4}.get(sampler.name, 1e-5)
     assert (x.double() - y.double()).abs().max() < near
 
 

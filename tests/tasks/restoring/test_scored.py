@@ -1,5 +1,6 @@
 """Floors are scored once per data set and protocol, and are the same from the cache."""
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ from genarena.tasks.restoring.images import Images
 from genarena.tasks.restoring.scored import Scored
 
 SPEC = DataSpec((1, 8, 8), 17, num_classes=10)
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests may have kept the same floors."""
+    code = uuid.uuid4().hex[:8]
+    monkeypatch.setattr(scored, "code", lambda: code)
 
 
 @pytest.fixture(scope="module")
