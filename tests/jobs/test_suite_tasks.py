@@ -127,7 +127,7 @@ SMALL = {  # what is trained, the tasks, and what stands on the page
         ["Imputation: mcar-0.3"],
     ),
     "anomaly": (
-        ["model=gaussian,uniform", "metrics=[bits_per_dim]"],
+        ["model=gaussian", "metrics=[bits_per_dim]"],
         "anomaly against=[vflip,noise] num_images=50",
         ["Anomaly detection: against_vflip", "Anomaly detection: against_noise"],
     ),

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from genarena.data.batches import Split
+from genarena.data.breast_cancer import BreastCancer
 from genarena.data.table_set import TableSet
 from genarena.models.baseline.gaussian import Gaussian
 from genarena.models.vae.vae import VAE
@@ -165,3 +166,11 @@ def test_refusals() -> None:
     assert Impute(mechanism="not_miwae", rate=0.5).settings("")["rate"] is None
     assert Impute().cases(DataSpec((3,), missing="mcar")) == ("mcar-0.3-inductive",)
     assert Impute().cases(DataSpec((3,))) == ("mcar-0.3-complete",)
+
+
+def test_rows_of_one_label_have_nothing_to_predict() -> None:
+    for only, wanted in ((1, False), (None, True)):
+        found = BreastCancer(DataSpec((30,), num_classes=2), only=only)
+        found.setup()
+        train, test, _ = Impute(num_rows=5, num_train=20).inputs(found)
+        assert (train.targets is not None) == (test.targets is not None) == wanted

@@ -63,6 +63,8 @@ def rows_of(data: ArenaDataModule, part: str, limit: int, hidden: Tensor | None)
     rows = split[chosen]
     x = to_space(rows.x, spec).flatten(1).double().cpu()
     targets = data.targets(part)[chosen] if isinstance(data, TableSet) and data.targets(part) is not None else rows.y
+    if data.only is not None:  # one label: there is nothing to tell apart
+        targets = None
     hidden = torch.zeros(x.shape, dtype=torch.bool) if hidden is None else hidden[chosen]
     return Rows(x, hidden, targets, rows.y if spec.condition is not None else None)
 
