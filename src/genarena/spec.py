@@ -1,13 +1,14 @@
 """What data is: `DataSpec`, `Condition`, and `Batch`, a mini-batch."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 KINDS = ("label", "attributes", "caption", "mel", "picture")
+ENCODERS = ("words", "pooled", "minilm")  # how models read captions
 MAX_LEVELS = 65_536
 
 
@@ -28,24 +29,41 @@ class Condition:
     """What a model is conditional on: the meaning of `y`. Raises ValueError for a wrong kind or size.
 
     kind: label: y (N,) in 0 .. size - 1. attributes: y (N, size), each 0 or 1. caption: y (N, length) token ids in
-        0 .. size - 1. mel: y (N, bands, frames) floats. picture: y (N, C, H, W) levels in 0 .. size - 1.
+        0 .. size - 1; 0 is padding, 1 an unknown word. mel: y (N, bands, frames) floats. picture: y (N, C, H, W) levels in
+        0 .. size - 1.
     size: number of labels, attributes, tokens of the vocabulary, bands, or levels.
     shape: of the y of one example. Labels and attributes need none: it follows from the size.
+    words: of captions, the text of each token: words[0] is "", words[1] "?". () if they are not known.
+    encoder: of captions, how models read them: "words", an encoder of their own; "pooled", its mean over the words; "minilm",
+        a frozen encoder of sentences.
+    Captions without a size have one that only the data set knows (`DataSpec`); no model is made of them.
     """
 
     kind: str
     size: int
     shape: tuple[int, ...] = ()
+    words: tuple[str, ...] = field(default=(), repr=False)
+    encoder: str = "words"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"condition={self.kind!r}: expected one of {', '.join(KINDS)}")
         shape = tuple(self.shape) or ((self.size,) if self.kind == "attributes" else ())
         object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "words", tuple(self.words))
+        self._check_text()
+        if self.kind == "caption" and not self.size:
+            return
         if self.size < 1 or min(shape, default=1) < 1:
             raise ValueError(f"condition {self.kind}: size={self.size}, shape={shape}: expected sizes of at least 1")
         if len(shape) != {"label": 0, "attributes": 1, "caption": 1, "mel": 2, "picture": 3}[self.kind]:
             raise ValueError(f"condition {self.kind}: its y cannot have shape {shape}")
+
+    def _check_text(self) -> None:
+        if self.encoder not in ENCODERS:
+            raise ValueError(f"condition {self.kind}: encoder={self.encoder!r}: expected one of {', '.join(ENCODERS)}")
+        if self.words and (self.kind != "caption" or len(self.words) != self.size):
+            raise ValueError(f"condition {self.kind}: {len(self.words)} words for size={self.size}")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -92,8 +110,8 @@ class DataSpec:
     shape: (C, H, W) for images, (C, T) for sound, (D,) for vectors.
     num_levels: number of levels of each dimension, 2 to 65,536 (256 for 8-bit images); None for continuous data.
     num_classes: number of labels; None if the set has no labels. num_attributes: the same for attributes.
-    condition: what models are conditional on; the words "label" and "attributes" take their size from the two numbers.
-        None for unconditional models, also if there are labels.
+    condition: what models are conditional on; the words "label" and "attributes" take their size from the two numbers, and
+        "caption" gets its vocabulary from the data set. None for unconditional models, also if there are labels.
     missing: how entries of continuous training examples come to be hidden, NaN in x; None: x is complete.
     """
 
@@ -117,8 +135,10 @@ class DataSpec:
 
     def _named(self, kind: str) -> Condition:
         sizes = {"label": "num_classes", "attributes": "num_attributes"}
+        if kind == "caption":
+            return Condition("caption", 0)
         if kind not in sizes:
-            raise ValueError(f"data.condition={kind}: expected label, attributes or null")
+            raise ValueError(f"data.condition={kind}: expected label, attributes, caption or null")
         size = getattr(self, sizes[kind])
         if size is None:
             raise ValueError(

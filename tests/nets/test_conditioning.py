@@ -78,8 +78,20 @@ def test_the_spec_gives_the_size_of_a_condition() -> None:
     assert DataSpec((1, 8, 8), num_attributes=40, condition="attributes").condition.shape == (40,)
     with pytest.raises(ValueError, match="data.condition=label: no number of classes is known"):
         DataSpec((1, 8, 8), 17, condition="label")
-    with pytest.raises(ValueError, match="data.condition=lable: expected label, attributes or null"):
+    with pytest.raises(ValueError, match="data.condition=lable: expected label, attributes, caption or null"):
         DataSpec((1, 8, 8), 17, 10, condition="lable")
+
+
+def test_words_of_captions_are_as_many_as_tokens() -> None:
+    condition = Condition("caption", 4, (3,), ["", "?", "red", "circle"], "pooled")
+    assert (condition.words[2], condition.null, condition.nulls(2).shape) == ("red", 4, (2, 3))
+    assert DataSpec((1, 8, 8), 17, condition="caption").condition == Condition("caption", 0)
+    with pytest.raises(ValueError, match="condition caption: 1 words for size=4"):
+        Condition("caption", 4, (3,), ("red",))
+    with pytest.raises(ValueError, match="condition label: 2 words"):
+        Condition("label", 2, (), ("red", "blue"))
+    with pytest.raises(ValueError, match="encoder='clip': expected one of words, pooled, minilm"):
+        Condition("caption", 4, (3,), (), "clip")
 
 
 def test_the_type_follows_the_levels() -> None:

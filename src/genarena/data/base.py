@@ -43,6 +43,7 @@ class ArenaDataModule(LightningDataModule, ABC):
     that `task=augment` calls labelled). Both come first.
     `mutate` is the share of the values of training batches that become a random level (a background model is trained so).
     `condition` says what models are conditional on, and is no part of the data id; `spec.condition` holds it with its size.
+    `text` says how models read captions (`Condition.encoder`).
     """
 
     name: ClassVar[str]
@@ -60,7 +61,8 @@ class ArenaDataModule(LightningDataModule, ABC):
     max_test: Count | None = None
     only: Whole | None = None
     label_fraction: Share | None = None
-    condition: Literal["label", "attributes"] | None = None
+    condition: Literal["label", "attributes", "caption"] | None = None
+    text: Literal["words", "pooled", "minilm"] = "words"
     mutate: Share = 0.0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

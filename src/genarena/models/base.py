@@ -53,6 +53,8 @@ class GenerativeModel(TrainedModule, ABC):
             raise ValueError(f"{type(self).__name__} does not model sound, and this data set has shape {spec.shape}")
         if spec.condition and not self.conditional:
             raise ValueError(f"data.condition={spec.condition.kind}: {type(self).__name__} cannot be conditional")
+        if spec.condition and not spec.condition.size:
+            raise ValueError(f"data.condition={spec.condition.kind}: the data set has to say which words there are")
         if reason := self.refusal_of_holes(spec.missing):
             raise ValueError(reason)
         self.spec = spec
