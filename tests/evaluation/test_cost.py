@@ -43,7 +43,7 @@ def data() -> ToyData:
 
 def test_training_flops_by_hand(data: ToyData) -> None:
     # forward 2*2*3 + 2*3*2 per example; backward: both weights 12 + 12, and the input of the second layer 12
-    assert flops.per_example(Network(), Batch(*data.train[:16])) == 12 + 12 + 12 + 12 + 12
+    assert flops.per_example(Network(), data.train[:16].batch(None)) == 12 + 12 + 12 + 12 + 12
     assert cost.measure(Network(), data, 640, 4.0)["train_flops"] == 60 * 640
 
 
@@ -55,7 +55,7 @@ def test_a_loss_with_a_gradient_inside_is_counted(data: ToyData) -> None:
             return {"loss": self.second(self.first(slope)).sum()}
 
     # first(x) forward and back to x: 12 + 12; then as above, with nothing above the detached slope
-    assert flops.per_example(Penalised(), Batch(*data.train[:16])) == 24 + 60
+    assert flops.per_example(Penalised(), data.train[:16].batch(None)) == 24 + 60
 
 
 def test_flops_of_a_sample_count_every_network_evaluation(data: ToyData) -> None:
@@ -64,7 +64,7 @@ def test_flops_of_a_sample_count_every_network_evaluation(data: ToyData) -> None
 
 def test_adversarial_flops_count_the_generator_once_in_n_critic_batches(data: ToyData) -> None:
     model = TwoPlayers()
-    batch = Batch(*data.train[:16])
+    batch = data.train[:16].batch(None)
     # critic: G(1) forward 2*1*2, D forward on fake and real 2 * 2*2*1, their weight gradients 2 * 4
     critic = 4 + 8 + 8
     # generator: G 4, D 4, back through D to its input 4, weight of G 4; none for the frozen weight of D

@@ -24,7 +24,7 @@ from genarena.models.flow.glow import Glow
 from genarena.models.flow.realnvp import RealNVP
 from genarena.models.gan.sngan import SNGAN
 from genarena.models.vae.vae import VAE
-from genarena.spec import Batch, DataSpec
+from genarena.spec import DataSpec
 from tests.first_stages import standing
 from tests.models.tiny import NARROW
 
@@ -151,10 +151,10 @@ def test_right_labels_are_likelier_than_wrong_ones(make: type[GenerativeModel]) 
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for index in (part for _ in range(12) for part in torch.randperm(1257).split(100)[:12]):
         optimizer.zero_grad()
-        model.loss(Batch(*data.train[index]))["loss"].backward()
+        model.loss(data.train[index].batch(data.spec.condition))["loss"].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimizer.step()
-    x, y = data.test[:100]
+    x, y = data.test[:100].batch(data.spec.condition)
     with torch.no_grad():
         right = log_probs(model.eval(), x, y)
         wrong = torch.stack([log_probs(model, x, (y + shift) % 10) for shift in range(1, 10)])

@@ -12,15 +12,15 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from genarena.data.batches import Batches, Split, mirrored, mutated, seeded_generator
+from genarena.data.captions.vocabulary import Vocabulary
 from genarena.data.checks import refuse_broken
 from genarena.data.reading.lazy import Lazy
-from genarena.data.splitting import stratified
+from genarena.data.splitting import rows_with
 from genarena.errors import DataError
 from genarena.options.values import Count, Folder, Seed, Share, Whole
 from genarena.spec import DataSpec
 
 HASHED_AT_ONCE = 4096
-OPTIONS = {"fraction": "label_fraction", "class": "only"}  # by their name in a data id
 
 
 @dataclass(eq=False, repr=False)
@@ -30,8 +30,8 @@ class ArenaDataModule(LightningDataModule, ABC):
     A subclass writes
     - `name`: the name of its file and of its YAML.
     - `load`: three `Split`s. `x` (N, *shape) has the type `spec.dtype`: levels below `spec.num_levels`, or floats; `y` (N,) is
-      int64 labels, or None. No example may be in two splits; `seeded_split` and `tenths` of `splitting.py` make
-      splits for a set without official ones.
+      int64 labels, or None; `captions` has tokens of `vocabulary`, or is None. No example may be in two splits; `seeded_split`
+      and `tenths` of `splitting.py` make splits for a set without official ones.
     - `augment`, if training batches are changed at random.
     - Its options, as annotated class attributes with a default (`width: Count = 1`). The class becomes a dataclass without a
       decorator. Equal options must give equal examples.
@@ -99,6 +99,10 @@ class ArenaDataModule(LightningDataModule, ABC):
         """Number of labels; None if there are none. A set whose YAML does not know it looks, without reading the examples."""
         return self.spec.num_classes
 
+    def vocabulary(self) -> Vocabulary | None:
+        """The words of the captions; None if there are none. A set whose words are in its files reads no picture for it."""
+        return None
+
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Change a training batch (N, *shape) at random, each time it is drawn (flips, binarisation, ...)."""
         return mirrored(x, generator) if self.flip else x
@@ -150,7 +154,7 @@ class ArenaDataModule(LightningDataModule, ABC):
     def with_training(self, x: Tensor) -> "ArenaDataModule":
         """This set with `x`, one row per example, in place of its training examples; labels and other splits are shared."""
         other = copy.copy(self)
-        other.train = Split(x, self.train.y)
+        other.train = self.train._replace(x=x)
         return other
 
     def location(self) -> Path | None:
@@ -199,14 +203,8 @@ class ArenaDataModule(LightningDataModule, ABC):
     def _labelled(self, name: str, split: Any) -> Any:
         parts = {"fraction": self.label_fraction if name == "train" else None, "class": self.only}
         for part, value in parts.items():
-            if value is None:
-                continue
-            if split.y is None or split.y.dim() != 1:
-                raise DataError(f"data.{OPTIONS[part]}={value}: {self.name} has no labels to choose by")
-            rows = (stratified(split.y, value) if part == "fraction" else split.y == value).nonzero().flatten()
-            if not len(rows):
-                raise DataError(f"data.only={value}: no {name} example of {self.name} has that label")
-            split, self._cuts[part] = split[rows], value
+            if value is not None:
+                split, self._cuts[part] = split[rows_with(split.y, part, value, (self.name, name))], value
         return split
 
     def digest(self, name: str) -> str:
@@ -219,11 +217,10 @@ class ArenaDataModule(LightningDataModule, ABC):
         return hasher.hexdigest()
 
     def _hash(self) -> str:
-        """sha256 of the digests of all examples, and of all labels."""
+        """sha256 of the digests of all examples, and of all labels and captions."""
         hasher = hashlib.sha256()
         for name in ("train", "val", "test"):
-            y = getattr(self, name).y
-            hasher.update(self.digest(name).encode() + (b"" if y is None else y.contiguous().numpy().tobytes()))
+            hasher.update(self.digest(name).encode() + getattr(self, name).said)
         return hasher.hexdigest()
 
     def train_dataloader(self) -> Batches:
@@ -238,6 +235,7 @@ class ArenaDataModule(LightningDataModule, ABC):
             world_size=trainer.world_size,
             augment=self.altered,
             endless=trainer.max_epochs in (None, -1),
+            condition=self.spec.condition,
         )
 
     def val_dataloader(self) -> Batches:
@@ -247,4 +245,5 @@ class ArenaDataModule(LightningDataModule, ABC):
             256,
             rank=self.trainer.global_rank if shared else 0,
             world_size=self.trainer.world_size if shared else 1,
+            condition=self.spec.condition,
         )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.reading.lazy import Lazy
-from genarena.spec import Batch
+from genarena.spec import Batch, Condition
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]  # changes a batch (N, *shape) each time it is drawn
 
@@ -17,14 +17,31 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]  # changes a batch (N, *sh
 class Split(NamedTuple):
     """`x` (N, *shape) uint8 levels or floats; `y` (N,) int64 labels, (N, K) attributes that are 0 or 1, or None.
 
+    `captions` (N, K, length) int64 tokens: K captions of each example, all of them about it; or None.
     `x` is a tensor (in memory, or mapped from a file), or `Lazy`: rows are made or decoded when they are indexed.
     """
 
     x: Tensor | Lazy
     y: Tensor | None = None
+    captions: Tensor | None = None
 
     def __getitem__(self, index: Any) -> "Split":  # rows, not tuple fields
-        return Split(self.x[index], None if self.y is None else self.y[index])
+        return Split(self.x[index], *(None if part is None else part[index] for part in (self.y, self.captions)))
+
+    def given(self, condition: Condition | None) -> Tensor | None:
+        """What models are conditional on: y, or the first caption (N, length). Without a condition it is y."""
+        captioned = condition is not None and condition.kind == "caption"
+        return self.captions[:, 0] if captioned else self.y
+
+    @property
+    def said(self) -> bytes:
+        """What is said of the examples, for a hash: labels and captions."""
+        parts = (part for part in (self.y, self.captions) if part is not None)
+        return b"".join(part.contiguous().numpy().tobytes() for part in parts)
+
+    def batch(self, condition: Condition | None) -> Batch:
+        """The examples with what models are conditional on."""
+        return Batch(self.x, self.given(condition))
 
     @property
     def size(self) -> int:
@@ -39,6 +56,7 @@ class Batches:
     `batch_size` counts examples over all ranks; each rank takes its share of every batch.
     Not shuffled: each rank takes whole batches in turn, so that a batch does not depend on the number of ranks.
 
+    condition: what y of a batch is. In training, one of an example's captions is drawn each time; else it is the first.
     endless: a shuffled iteration continues through all epochs. Otherwise it is one epoch long, and the next iteration
     continues where it ended, as a trainer that counts epochs expects.
     Raises ValueError if a shuffled `batch_size` is no multiple of the number of ranks.
@@ -55,10 +73,11 @@ class Batches:
         world_size: int = 1,
         augment: Augment | None = None,
         endless: bool = True,
+        condition: Condition | None = None,
     ) -> None:
         self.split, self.seed, self.shuffle, self.start, self.augment = split, seed, shuffle, start, augment
         self.batch_size = min(batch_size, split.size) if shuffle else batch_size
-        self.rank, self.world_size, self.endless = rank, world_size, endless
+        self.rank, self.world_size, self.endless, self.condition = rank, world_size, endless, condition
         self.per_epoch = split.size // self.batch_size  # the last, incomplete batch is dropped
         if shuffle and self.batch_size % world_size:
             raise ValueError(f"batch_size={self.batch_size}: must be a multiple of the number of ranks, {world_size}")
@@ -78,12 +97,24 @@ class Batches:
         wanted = (index for _, index in ahead)
         drawn = (_rows(x, index) for index in wanted) if isinstance(x, Tensor) else x.batches(wanted)
         for images, (number, index) in zip(drawn, now, strict=True):
-            y = None if self.split.y is None else self.split.y[index]
+            y = self._given(number, index)
             if self.augment is not None:
                 images = self.augment(images, seeded_generator(self.seed, number, 1 + self.rank))
             if not self.endless:
                 self.start = number + 1
             yield Batch(images, y)
+
+    def _given(self, number: int, index: Tensor | slice) -> Tensor | None:
+        """What the examples of a batch are conditional on: of several captions, one that is drawn in training."""
+        captioned = self.condition is not None and self.condition.kind == "caption"
+        of = self.split.captions if captioned else self.split.y
+        if of is None or not captioned:
+            return None if of is None else of[index]
+        captions, chosen = of[index], 0
+        if self.shuffle:
+            generator = seeded_generator(self.seed, number, "captions", self.rank)
+            chosen = torch.randint(captions.shape[1], (len(captions),), generator=generator)
+        return captions[torch.arange(len(captions)), chosen]
 
     def _numbers(self) -> Iterable[int]:
         """Numbers of the batches of one shuffled iteration."""

@@ -23,6 +23,8 @@ def refuse_broken(data: str, spec: DataSpec, name: str, split: Split) -> None:
         _refuse_labels(data, spec, name, split)
     if spec.condition and spec.condition.kind in ("label", "attributes"):
         _refuse_unconditional(data, spec, name, split)
+    if spec.condition and spec.condition.kind == "caption":
+        _refuse_uncaptioned(data, spec, name, split)
 
 
 def _refuse_labels(data: str, spec: DataSpec, name: str, split: Split) -> None:
@@ -51,3 +53,12 @@ def _refuse_unconditional(data: str, spec: DataSpec, name: str, split: Split) ->
         raise DataError(f"{option}: {data} has {held} of each example")
     if condition.kind == "label" and spec.num_classes != condition.size:
         raise DataError(f"{option}: data.spec.num_classes={condition.size}, and {data} has {spec.num_classes} classes")
+
+
+def _refuse_uncaptioned(data: str, spec: DataSpec, name: str, split: Split) -> None:
+    if split.captions is None:
+        raise DataError(f"data.condition=caption: the {name} split of {data} has no captions")
+    if split.captions.dim() != 3 or len(split.captions) != split.size or split.captions.shape[1] < 1:
+        shape = tuple(split.captions.shape)
+        raise DataError(f"{data}: the captions of its {name} split have shape {shape}, expected (N, K, length)")
+    spec.condition.check(split.captions[:, 0])

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 
 from genarena.data.batches import seeded_generator
+from genarena.errors import DataError
+
+OPTIONS = {"fraction": "label_fraction", "class": "only"}  # of data sets, by their name in a data id
 
 
 def seeded_split(whole: Any, val: int, test: int) -> tuple[Any, Any, Any]:
@@ -47,3 +50,16 @@ def stratified(y: Tensor, fraction: float, seed: int = 0) -> Tensor:
     """Whether each example is in a fraction of those with its label (N,), at least one of each; bool (N,)."""
     counts = (torch.bincount(y) * fraction).round().long().clamp_min(1)
     return ranks(y, seed) < counts[y]
+
+
+def rows_with(y: Tensor | None, part: str, value: float, of: tuple[str, str]) -> Tensor:
+    """Rows of the examples of the label `value` (part "class"), or of the share `value` of each label (part "fraction").
+
+    of: names of the data set and of its split. Raises DataError if there are no labels, or none of them is `value`.
+    """
+    if y is None or y.dim() != 1:
+        raise DataError(f"data.{OPTIONS[part]}={value}: {of[0]} has no labels to choose by")
+    rows = (stratified(y, value) if part == "fraction" else y == value).nonzero().flatten()
+    if not len(rows):
+        raise DataError(f"data.only={value}: no {of[1]} example of {of[0]} has that label")
+    return rows

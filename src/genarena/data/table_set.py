@@ -95,11 +95,11 @@ class TableSet(ArenaDataModule):
         scale = torch.where(scale > 0, scale, 1.0)
         self.raw_center, self.raw_scale = self.raw_center + self.raw_scale * center, self.raw_scale * scale
         for part in ("train", "val", "test"):
-            x, y = getattr(self, part)
+            x, y, _ = getattr(self, part)
             setattr(self, part, Split(((x - center) / scale).float(), y))
         self.others = ((self.others - center) / scale).float()
         for part, mask in hidden.items():
-            x, y = getattr(self, part)
+            x, y, _ = getattr(self, part)
             self.shown[part] = Split(x.masked_fill(mask, torch.nan), y)
 
     def identity(self) -> dict[str, Any]:

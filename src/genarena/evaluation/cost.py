@@ -68,7 +68,7 @@ def device_name(device: torch.device) -> str:
 
 def flops_per_example(model: GenerativeModel, data: ArenaDataModule) -> float:
     """FLOPs of training per example, of the first batch."""
-    x, y = data.train[: min(data.batch_size, data.train.size)]
+    x, y = data.train[: min(data.batch_size, data.train.size)].batch(data.spec.condition)
     return flops.per_example(model, Batch(x.to(model.device), None if y is None else y.to(model.device)))
 
 
@@ -95,4 +95,5 @@ def _sampling_state(model: GenerativeModel, data: ArenaDataModule, state: dict[s
 
 
 def _labels(model: GenerativeModel, data: ArenaDataModule) -> torch.Tensor | None:
-    return data.train.y[:1].to(model.device) if data.spec.condition else None
+    condition = data.spec.condition
+    return data.train[:1].given(condition).to(model.device) if condition else None

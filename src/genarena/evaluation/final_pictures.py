@@ -29,7 +29,7 @@ def save_final(
     fake: the samples (N, *shape) of the evaluation; None: some are drawn. A conditional model's are drawn again, by class.
     """
     spec = data.spec
-    held_out = Batch(*getattr(data, settings.split)[:GRID])
+    held_out = getattr(data, settings.split)[:GRID].batch(spec.condition)
     if spec.is_drawable and (fake is None or spec.condition):
         torch.manual_seed(seeds.derived(settings.sample_seed, seed))
         drawn = draw_samples(model, GRID, held_out.y, folder / "final.png")

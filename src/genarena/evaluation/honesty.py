@@ -25,7 +25,8 @@ def odd(model: GenerativeModel, data: ArenaDataModule) -> str | None:
 
 
 def _odd_draws(model: GenerativeModel, data: ArenaDataModule) -> str | None:
-    y = data.train.y[:FEW] if data.spec.condition else None
+    condition = data.spec.condition
+    y = data.train[:FEW].given(condition) if condition else None
 
     def draw(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
@@ -41,7 +42,7 @@ def _odd_likelihood(model: GenerativeModel, data: ArenaDataModule) -> str | None
     if model.likelihood is not Likelihood.EXACT:
         return None
     split = data.train[: 2 * FEW]
-    y = split.y if data.spec.condition else None
+    y = split.given(data.spec.condition) if data.spec.condition else None
     torch.manual_seed(1)
     together = model.log_prob(split.x, y)[:FEW]
     torch.manual_seed(2)

@@ -34,7 +34,8 @@ def refuse_impossible(log_prob: Tensor, split: Split, data: ArenaDataModule, lik
 
 def _refuse_more_than_one(log_prob: Tensor, split: Split, data: ArenaDataModule, likelihood: Likelihood) -> None:
     margin = ROUNDING if likelihood is Likelihood.EXACT else -math.log(CHANCE)
-    margin += math.log(len(split.y.unique(dim=0))) if data.spec.condition else 0.0  # 1 for each condition
+    if data.spec.condition:  # 1 for each condition
+        margin += math.log(len(split.given(data.spec.condition).unique(dim=0)))
     if log_prob.logsumexp(0) <= margin:  # also if each example counts as often as it is there
         return
     seen: dict[bytes, float] = {}

@@ -77,8 +77,8 @@ class Subject:
 
     def on_device(self, split: Split) -> tuple[Tensor, Tensor | None]:
         """x and, if models are conditional, y, on the model's device."""
-        device = self.model.device
-        return split.x.to(device), split.y.to(device) if self.data.spec.condition else None
+        device, condition = self.model.device, self.data.spec.condition
+        return split.x.to(device), split.given(condition).to(device) if condition else None
 
     def log_prob(self, split: Split, draws: int, title: str) -> Tensor:
         """(N,) float64 nats of these examples, with `draws` Monte-Carlo draws each. Raises Unavailable if the model has no

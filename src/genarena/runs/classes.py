@@ -1,26 +1,47 @@
-"""The number of classes, where only the data itself tells it: subfolders, a column, the labels in shards. No torch here."""
+"""What only the data itself tells about conditions: the number of classes, the words of captions. No torch here."""
 
 from typing import Any
 
 from genarena.build import build
 from genarena.errors import UserError
 
-SPEC = "genarena.spec.DataSpec"
+SPEC, CONDITION = "genarena.spec.DataSpec", "genarena.spec.Condition"
 
 
 def resolved(cfg: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with `num_classes` in every spec of a model that is to be conditional on labels.
+    """The configuration with `num_classes`, or the words, in every spec of a model that is to be conditional on them.
 
-    If no YAML and no option says the number, the data set looks for it, before it reads any picture. Raises UserError or
-    DataError if there are no classes.
+    If no YAML and no option says them, the data set looks for them, before it reads any picture. Raises UserError or
+    DataError if there are none.
     """
     data = cfg["data"]
-    if data.get("condition") != "label" or data["spec"].get("num_classes") is not None:
+    if data.get("condition") == "label" and data["spec"].get("num_classes") is None:
+        filled = {"num_classes": _classes(cfg)}
+    elif data.get("condition") == "caption" and data["spec"].get("condition") == "caption":
+        filled = {"condition": _captions(cfg)}
+    else:
         return cfg
-    found = build(unconditional(data), "data").count_classes()
+    return cfg | {part: _filled(cfg[part], data["condition"], filled) for part in ("data", "model")}
+
+
+def _classes(cfg: dict[str, Any]) -> int:
+    found = build(unconditional(cfg["data"]), "data").count_classes()
     if found is None:
         raise UserError(f"data.condition=label: there are no classes in data={cfg['choices']['data']}")
-    return cfg | {part: _filled(cfg[part], found) for part in ("data", "model")}
+    return found
+
+
+def _captions(cfg: dict[str, Any]) -> dict[str, Any]:
+    """The node of the condition."""
+    found = build(unconditional(cfg["data"]), "data").vocabulary()
+    if found is None:
+        raise UserError(f"data.condition=caption: there are no captions in data={cfg['choices']['data']}")
+    condition = found.condition(cfg["data"].get("text", "words"))
+    return {"_target_": CONDITION} | {name: _plain(value) for name, value in vars(condition).items()}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def unconditional(data: dict[str, Any]) -> dict[str, Any]:
@@ -28,12 +49,11 @@ def unconditional(data: dict[str, Any]) -> dict[str, Any]:
     return data | {"condition": None, "spec": data["spec"] | {"condition": None}}
 
 
-def _filled(node: Any, num_classes: int) -> Any:
-    """The node with the number in each spec that asks for labels and has none."""
+def _filled(node: Any, kind: str, found: dict[str, Any]) -> Any:
+    """The node with what was found in each spec that asks for this kind of condition."""
     if isinstance(node, list):
-        return [_filled(item, num_classes) for item in node]
+        return [_filled(item, kind, found) for item in node]
     if not isinstance(node, dict):
         return node
-    node = {key: _filled(value, num_classes) for key, value in node.items()}
-    asks = node.get("_target_") == SPEC and node.get("condition") == "label" and node.get("num_classes") is None
-    return node | {"num_classes": num_classes} if asks else node
+    node = {key: _filled(value, kind, found) for key, value in node.items()}
+    return node | found if node.get("_target_") == SPEC and node.get("condition") == kind else node

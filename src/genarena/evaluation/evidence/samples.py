@@ -131,7 +131,7 @@ class Samples(Kind):
             return None
         if self.settings.conditions == "prompted":
             return condition.in_turn(start + count)[start:]
-        y = self.subject.held_out.y
+        y = self.subject.held_out.given(condition)
         return y[torch.arange(start, start + count) % len(y)]
 
     def _draw(self, block: slice) -> tuple[Tensor, float]:

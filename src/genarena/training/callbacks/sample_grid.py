@@ -37,7 +37,8 @@ class SampleGrid(Callback):
         early = "06.2f" if percent < 10.0 else "03.0f"  # early validations may be less than one percent apart
         path = folder / f"{percent:{early}}.png"
         with interruption.allowed(trainer.world_size == 1):  # may take minutes
-            held_out = Batch(*trainer.datamodule.val[: self.num_samples // 2 or 1])
+            data = trainer.datamodule
+            held_out = data.val[: self.num_samples // 2 or 1].batch(data.spec.condition)
             drawn = self.draw(pl_module, self.num_samples, held_out, path)
         for tracker in trainer.loggers:
             for name, picture in drawn.items():
