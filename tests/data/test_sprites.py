@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from genarena.data.batches import Batches
+from genarena.data.ground_truth import combinations, numbers_of
 from genarena.data.reading.lazy import Lazy
-from genarena.data.sprites import FACTORS, Sprites, draw_all, factors_of, values
+from genarena.data.sprites import FACTORS, Sprites, draw_all, values
+from genarena.data.sprites_small import SpritesSmall
 from genarena.errors import DataError
 from genarena.spec import DataSpec
 from genarena.statistics.neighbours import nearest
@@ -79,7 +81,8 @@ def test_areas_and_angles_are_those_of_the_shapes() -> None:
 def test_label_and_factors_agree(sprites: Sprites) -> None:
     assert torch.equal(sprites.test.y, sprites.factors["test"][:, 0])
     assert torch.equal(
-        factors_of(torch.tensor([0, 1, 737_279])), torch.tensor([[0] * 5, [0, 0, 0, 0, 1], [2, 5, 39, 31, 31]])
+        combinations(torch.tensor([0, 1, 737_279]), FACTORS),
+        torch.tensor([[0] * 5, [0, 0, 0, 0, 1], [2, 5, 39, 31, 31]]),
     )
     other = Sprites(SPEC, label="orientation")
     other.setup()
@@ -122,3 +125,33 @@ def test_the_factors_of_a_cut_set_are_those_of_its_images() -> None:
     position = {tuple(row): place for place, row in enumerate(whole.factors["test"].tolist())}
     for row, x in zip(data.factors["test"].tolist(), data.test.x, strict=True):
         assert torch.equal(whole.test.x[position[tuple(row)]], x)
+
+
+def test_every_combination_can_be_rendered(sprites: Sprites) -> None:
+    rows = torch.arange(0, sprites.test.size, 53)
+    assert torch.equal(sprites.render(sprites.factors["test"][rows]), sprites.test.x[rows])
+    numbers = torch.arange(0, 737_280, 977)
+    assert torch.equal(numbers_of(combinations(numbers, FACTORS), FACTORS), numbers)
+    with pytest.raises(ValueError, match="factor orientation has values from 0 to 40: expected 0 to 39"):
+        sprites.render(torch.tensor([[0, 0, 40, 0, 0], [0, 0, 0, 0, 0]]))
+    with pytest.raises(ValueError, match=r"factors have shape \(1, 4\): expected \(N, 5\), shape, scale"):
+        sprites.render(torch.zeros(1, 4, dtype=torch.long))
+
+
+def test_small_sprites_are_sprites_at_half_the_size() -> None:
+    small = SpritesSmall(DataSpec((1, 32, 32), 2, 3))
+    small.setup()
+    counts = torch.zeros(tuple(small.factor_sizes.values()), dtype=torch.long)
+    for name in ("train", "val", "test"):
+        counts.index_put_(tuple(small.factors[name].unbind(1)), torch.tensor(1), accumulate=True)
+    assert (counts == 1).all() and counts.numel() == 92_160
+    whole = small.render(combinations(torch.arange(92_160), small.factor_sizes))
+    assert len({row.tobytes() for row in whole.numpy()}) == int(small.open().max()) + 1 == 77_312
+    assert not whole[..., [0, -1]].any() and not whole[..., [0, -1], :].any()  # none is cut off
+    symmetric = combinations(torch.arange(92_160), small.factor_sizes)
+    images, chosen = whole[:, 0].double(), symmetric[:, 0] < 2
+    mass = images.sum((1, 2))
+    assert ((images.sum(1) * torch.arange(32)).sum(1) / mass - 8 - symmetric[:, 3])[chosen].abs().max() < 1e-9
+    assert ((images.sum(2) * torch.arange(32)).sum(1) / mass - 8 - symmetric[:, 4])[chosen].abs().max() < 1e-9
+    with pytest.raises(DataError, match="sprites_small are 1x32x32 with 2 levels, and data.spec has"):
+        SpritesSmall(SPEC)

@@ -6,17 +6,13 @@ factors and their values are those of dSprites, the pixels differ. No download.
 
 import hashlib
 import math
-from dataclasses import replace
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from genarena.data.base import ArenaDataModule
-from genarena.data.batches import Split
-from genarena.data.reading.lazy import Lazy
-from genarena.errors import DataError
+from genarena.data.factor_set import FactorSet
 
 FACTORS = {
     "shape": 3,
@@ -26,77 +22,63 @@ FACTORS = {
     "y": 32,
 }  # number of values, in the order of dSprites; the last one varies fastest
 SHAPES = ("square", "ellipse", "heart")
-SIZE = 64
-REACH = 15  # largest distance from a sprite's centre, in pixels; centres are at 16 .. 47, so none touches the border
-NUM_VAL, NUM_TEST = 10_000, 20_000  # distinct images
 
 
-class Sprites(ArenaDataModule):
+class Sprites(FactorSet):
     """Levels 0 and 1; `factors` has, per split, the ground truth (N, 5) int64 in the order of `FACTORS`.
 
-    label: the factor used as `y`, the index of its value. Some combinations give the same image (orientation 0 and 2 pi, as
-    in dSprites). Images with the same pixels are always in the same split, so no test image is a training image.
-    Training images are made per batch; only one drawing per shape, scale and orientation is kept in memory.
+    Some combinations give the same image (orientation 0 and 2 pi, as in dSprites). Only one drawing per shape, scale and
+    orientation is kept in memory.
+
+    reach: largest distance from a sprite's centre, in pixels; no centre is so near to the border that a sprite touches it.
     """
 
     name = "sprites"
+    factor_sizes = FACTORS
+    held_out = 10_000, 20_000
+    shape = 1, 64, 64
+    num_levels = 2
+    reach: ClassVar[int] = 15
 
-    label: str = "shape"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.label not in FACTORS:
-            raise DataError(f"data.label={self.label}: expected one of {', '.join(FACTORS)}")
-        if self.spec.shape != (1, SIZE, SIZE) or self.spec.num_levels != 2:
-            raise DataError(
-                f"sprites are 1x{SIZE}x{SIZE} with 2 levels, and data.spec has {self.spec.shape} and "
-                f"{self.spec.num_levels}"
-            )
-        self.spec = replace(self.spec, num_classes=FACTORS[self.label])
-        self.factors: dict[str, Tensor] = {}
-
-    def load(self) -> tuple[Split, Split, Split]:
-        drawings = draw_all()
-        windows = _windows(drawings)
+    def open(self) -> Tensor:
+        drawings = draw_all(self.factor_sizes, self.reach)
         self._drawn = hashlib.sha256(drawings.numpy().tobytes()).hexdigest()
-        splits = []
-        for name, index in zip(("train", "val", "test"), _split(drawings), strict=True):
-            index = self.cut(name, Split(index)).x
-            self.factors[name] = factors_of(index)
-            images = Lazy(index, partial(_place, windows))
-            y = self.factors[name][:, list(FACTORS).index(self.label)].clone()
-            splits.append(Split(images if name == "train" else images[:], y))
-        return tuple(splits)
+        self._windows = _windows(drawings, self.factor_sizes, self.shape[1])
+        twins = torch.unique(drawings, dim=0, return_inverse=True)[1]
+        places = self.factor_sizes["x"] * self.factor_sizes["y"]
+        return (twins[:, None] * places + torch.arange(places)).flatten()
+
+    def pictures(self, number: Tensor) -> Tensor:
+        """The centre of a sprite is at column `reach` + 1 + x, row `reach` + 1 + y."""
+        wide, high = self.factor_sizes["x"], self.factor_sizes["y"]
+        x, y, drawing = number // high % wide, number % high, number // (wide * high)
+        places = drawing.numpy(), (high - 1 - y).numpy(), (wide - 1 - x).numpy()
+        return torch.from_numpy(self._windows.numpy()[places]).unsqueeze(1)  # torch's indexing is 4x slower
 
     def identity(self) -> dict[str, Any]:
         return {"label": self.label, "drawings": self._drawn}
 
 
-def factors_of(index: Tensor) -> Tensor:
-    """The index of each factor's value, (N, 5) int64, for image numbers `index` (N,) in 0 .. 737,279."""
-    return torch.stack(torch.unravel_index(index, tuple(FACTORS.values())), 1)
-
-
-def values(factor: str) -> Tensor:
+def values(factor: str, sizes: Mapping[str, int] = FACTORS) -> Tensor:
     """The values of a factor, (K,) float64: scale 0.5 .. 1, orientation 0 .. 2 pi, x and y 0 .. 1, shape 0, 1, 2."""
     if factor == "shape":
         return torch.arange(len(SHAPES), dtype=torch.float64)
     low, high = {"scale": (0.5, 1.0), "orientation": (0.0, 2.0 * math.pi)}.get(factor, (0.0, 1.0))
-    return torch.linspace(low, high, FACTORS[factor], dtype=torch.float64)
+    return torch.linspace(low, high, sizes[factor], dtype=torch.float64)
 
 
-def draw_all() -> Tensor:
-    """Drawings of every shape, scale and orientation around the centre, (720, 2 REACH + 1, 2 REACH + 1) uint8, 0 or 1.
+def draw_all(sizes: Mapping[str, int] = FACTORS, reach: int = Sprites.reach) -> Tensor:
+    """Drawings of every shape, scale and orientation around the centre, (N, 2 reach + 1, 2 reach + 1) uint8, 0 or 1.
 
     A pixel is 1 if its centre is inside the shape; angles turn anticlockwise.
     """
-    offsets = torch.arange(-REACH, REACH + 1, dtype=torch.float64)
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
     up, right = -offsets[:, None], offsets[None, :]
     drawings = []
     for shape in SHAPES:
-        for scale in values("scale"):
-            for angle in values("orientation"):
-                unit = (REACH + 0.5) * scale  # radius of the circle around the shape
+        for scale in values("scale", sizes):
+            for angle in values("orientation", sizes):
+                unit = (reach + 0.5) * scale  # radius of the circle around the shape
                 u = (right * angle.cos() + up * angle.sin()) / unit
                 v = (up * angle.cos() - right * angle.sin()) / unit
                 drawings.append(_inside(shape, u, v))
@@ -113,28 +95,8 @@ def _inside(shape: str, u: Tensor, v: Tensor) -> Tensor:
     return (u.square() + v.square() - 1.0) ** 3 <= u.square() * v**3
 
 
-def _windows(drawings: Tensor) -> Tensor:
-    """All drawings at all positions, (720, 32, 32, 64, 64), as a view of a padded canvas of 6 MB."""
-    margin = FACTORS["x"]
-    canvas = torch.nn.functional.pad(drawings, (margin, margin, margin, margin))
-    return canvas.unfold(1, SIZE, 1).unfold(2, SIZE, 1)
-
-
-def _place(windows: Tensor, index: Tensor) -> Tensor:
-    """Images (N, 1, 64, 64): the centre of a sprite is at column 16 + x, row 16 + y."""
-    x, y = index // FACTORS["y"] % FACTORS["x"], index % FACTORS["y"]
-    drawing = index // (FACTORS["x"] * FACTORS["y"])
-    last = FACTORS["x"] - 1
-    images = windows.numpy()[drawing.numpy(), (last - y).numpy(), (last - x).numpy()]  # torch's indexing is 4x slower
-    return torch.from_numpy(images).unsqueeze(1)
-
-
-def _split(drawings: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Numbers of the train, validation and test images. All images with the same pixels go to the same split."""
-    twin = torch.unique(drawings, dim=0, return_inverse=True)[1]
-    places = FACTORS["x"] * FACTORS["y"]
-    distinct = (twin[:, None] * places + torch.arange(places)).flatten()
-    num = int(twin.max() + 1) * places
-    rank = torch.randperm(num, generator=torch.Generator().manual_seed(2017))[distinct]
-    parts = torch.bucketize(rank, torch.tensor([NUM_VAL, NUM_VAL + NUM_TEST]), right=True)  # 0 val, 1 test, 2 train
-    return tuple((parts == part).nonzero()[:, 0] for part in (2, 0, 1))
+def _windows(drawings: Tensor, sizes: Mapping[str, int], size: int) -> Tensor:
+    """All drawings at all positions, (N, y, x, size, size), as a view of a padded canvas."""
+    wide, high = sizes["x"], sizes["y"]
+    canvas = torch.nn.functional.pad(drawings, (wide, wide, high, high))
+    return canvas.unfold(1, size, 1).unfold(2, size, 1)

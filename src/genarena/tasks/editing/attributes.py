@@ -12,6 +12,7 @@ from genarena.tasks.editing.images import Images
 from genarena.tasks.editing.measures import measured
 
 DRAWN = ("thickness", "slant", "width")  # of grey images
+SPRITES = ("sprites", "sprites_small")
 PLACED = ("scale", "x", "y")  # of sprites: factors whose values are measured too
 _CELEBA = (
     "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair "
@@ -34,7 +35,7 @@ def known(node: Mapping[str, Any]) -> tuple[str, ...]:
 
 def measures(name: str, shape: Any) -> tuple[str, ...]:
     """What is measured in the pixels of images of a set."""
-    if name == "sprites":
+    if name in SPRITES:
         return PLACED
     return DRAWN if len(shape) == 3 and shape[0] == 1 else ()
 
@@ -54,7 +55,7 @@ def present(name: str, data: ArenaDataModule, images: Images, split: str) -> Ten
         return images.y == int(name.removeprefix("class_"))
     if data.name == "celeba":
         return images.y[:, CELEBA.index(name)] == 1
-    if data.name == "sprites":
+    if data.name in SPRITES:
         values = data.factors[split][images.rows][:, list(FACTORS).index(name)]
     else:
         values = measured(name, images.unit)
