@@ -208,15 +208,22 @@ def test_a_density_has_the_gradient_that_its_differences_give(name: str, given: 
 
 
 @every_case(Represents)
-def test_a_representation_is_a_vector_of_its_example_alone(name: str, given: bool) -> None:
+def test_features_of_a_layer_are_vectors_of_their_example_alone(name: str, given: bool) -> None:
     model = fitted(name, given)
     x, y = images(model), labels(model)
-    vectors = model.represent(x, y)
-    assert vectors.dim() == 2 and len(vectors) == SMALL_BATCH and vectors.dtype == torch.float32
-    assert not vectors.requires_grad and torch.isfinite(vectors).all() and vectors.std(0).max() > 0
-    alone = torch.cat([model.represent(x[i : i + 1], None if y is None else y[i : i + 1]) for i in range(len(x))])
-    torch.testing.assert_close(vectors, alone, rtol=1e-4, atol=1e-4)
-    assert torch.equal(model.represent(x, y), vectors)
+    found = model.features(x, y)
+    order = torch.tensor([2, 0, 3, 1])
+    state = torch.get_rng_state()
+    again = model.features(x[order], None if y is None else y[order])
+    assert torch.equal(torch.get_rng_state(), state)  # no chance
+    alone = [model.features(x[i : i + 1], None if y is None else y[i : i + 1]) for i in range(len(x))]
+    assert found and list(found) == list(again)
+    for layer, vectors in found.items():
+        assert vectors.dim() == 2 and len(vectors) == SMALL_BATCH and vectors.dtype == torch.float32, layer
+        assert not vectors.requires_grad and torch.isfinite(vectors).all() and vectors.std(0).max() > 0, layer
+        tolerance = 1e-4 * max(1.0, vectors.abs().max().item())
+        torch.testing.assert_close(again[layer], vectors[order], rtol=1e-4, atol=tolerance)
+        torch.testing.assert_close(torch.cat([each[layer] for each in alone]), vectors, rtol=1e-4, atol=tolerance)
 
 
 @EVERY_CASE

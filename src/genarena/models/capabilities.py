@@ -20,23 +20,24 @@ from genarena.spec import DataSpec
 
 
 class Represents(ABC):
-    """A vector per example, for what is learned on top of it."""
+    """Codes by layer, for what is learned on top of them."""
 
     @abstractmethod
-    def represent(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """A vector (N, D) per example x (N, *shape), float32. In eval mode it is fixed, and no row depends on another."""
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """Name of a layer to vectors (N, F), float32, of examples x (N, *shape): at least one layer, in the order of the
+        network. In eval mode they are fixed, and no row depends on another. y=None: no condition."""
 
 
 class Encodes(Represents):
-    """A code per example: a vector or a map. It also represents the example."""
+    """A code per example: a vector or a map. It is one of the features."""
 
     @abstractmethod
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Data (N, *shape) to latent codes: vectors (N, latent_dim), or maps (N, C, h, w)."""
 
     @torch.no_grad()
-    def represent(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.encode(x, y).flatten(1).float()
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        return {"code": self.encode(x, y).flatten(1).float()}
 
 
 class Decodes(ABC):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from genarena.errors import UserError
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Decodes, Encodes, Infers
+from genarena.models.capabilities import Decodes, Encodes, Infers, Represents
 from genarena.options.values import Folder
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -221,6 +221,17 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The codes (N, *code_shape) of data, without noise, as the first stage gives them."""
         return self.first_stage.model.encode(x)
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """Those of the first stage, and those that the prior has of the code of x, which begin with
+        `prior`."""
+        own = self.first_stage.model.features(x)
+        prior = self.prior.features(self.fixed_codes(x), y) if isinstance(self.prior, Represents) else {}
+        return own | {f"prior {name}": vectors for name, vectors in prior.items()}
+
+    def fixed_codes(self, x: Tensor) -> Tensor:
+        """The code of each example as the prior sees codes, without noise."""
+        return self.encode(x) / self.first_stage.scale
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return self.first_stage.model.decode(z)

@@ -63,6 +63,10 @@ class DCGANDiscriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.logit(self.features(x)).squeeze(1)
 
+    @property
+    def last(self) -> nn.Module:
+        return self.logit
+
 
 def normal_init(module: nn.Module) -> None:
     """Weights N(0, 0.02), scales of batch normalisation N(1, 0.02), biases 0 (DCGAN, sec. 4)."""

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.nets.attention import Backend, attend
+from genarena.nets.layers import Layered
 from genarena.nets.patches import require_image
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
 from genarena.options.values import Count, Positive, Share
@@ -82,7 +83,7 @@ class Shrink(nn.Conv2d):
         return super().forward(F.pad(x, (width % 2, 1, height % 2, 1)))
 
 
-class DDPMUNet(nn.Module):
+class DDPMUNet(Layered, nn.Module):
     """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W), which is zero before training.
 
     hidden_channels, multipliers: level k has hidden_channels * multipliers[k] channels and half the size of level k - 1.
@@ -177,3 +178,9 @@ class DDPMUNet(nn.Module):
             if level:
                 h = self.grow[level - 1](F.interpolate(h, size=skips[-1].shape[-2:], mode="nearest"))
         return self.head(F.silu(self.head_norm(h)))
+
+    def layers(self) -> dict[str, nn.Module]:
+        """The last block of each level, on the way down, in the middle and on the way up."""
+        down = {f"down {level}": stages[-1] for level, stages in enumerate(self.down)}
+        up = {f"up {level}": self.up[level][-1] for level in reversed(range(len(self.up)))}
+        return {**down, "middle": self.middle[-1], **up}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from genarena.nets.attention import Backend, SelfAttention
+from genarena.nets.layers import Layered, numbered
 from genarena.nets.patches import fold, require_image, unfold, usual_patch
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
 from genarena.options.values import Count, Positive, Share
@@ -50,7 +51,7 @@ class DiTBlock(nn.Module):
         return torch.addcmul(x, gate_2[:, None], h)
 
 
-class DiT(nn.Module):
+class DiT(Layered, nn.Module):
     """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W), which is zero before training.
 
     A token is a square of `patch` x `patch` pixels; None: 2 for 16 pixels and more, else 1. backend: of the attention; "math"
@@ -108,3 +109,6 @@ class DiT(nn.Module):
             h = block(h, embedding)
         out = self.head(_modulated(self.norm(h), *self.modulation(embedding).chunk(2, 1)))
         return unfold(out.mT.unflatten(2, patches.shape[2:]), self.patch, x.shape[-2:])
+
+    def layers(self) -> dict[str, nn.Module]:
+        return numbered(self.blocks)

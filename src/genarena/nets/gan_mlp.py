@@ -30,6 +30,10 @@ class MLPCritic(WithContext):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         return super().forward(x, context).squeeze(1)
 
+    @property
+    def last(self) -> nn.Module:
+        return self[-1]
+
 
 def hidden_layers(in_features: int, hidden: int) -> list[nn.Module]:
     widths = pairwise([in_features] + [hidden] * NUM_HIDDEN)

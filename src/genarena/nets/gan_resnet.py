@@ -149,6 +149,10 @@ class ResNetDiscriminator(nn.Module):
         score = self.score(h).squeeze(1)
         return score if self.projection is None else score + (self.projection(context) * h).sum(1)
 
+    @property
+    def last(self) -> nn.Module:
+        return self.score
+
 
 def plain(layer: nn.Module) -> nn.Module:
     """The layer as it is."""

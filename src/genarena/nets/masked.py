@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.nets.conditioning import linear
+from genarena.nets.layers import Layered, numbered
 
 
 def shift_down(x: Tensor) -> Tensor:
@@ -92,7 +93,7 @@ class GatedBlock(nn.Module):
         return self.context(context).chunk(2, 1)
 
 
-class GatedPixelStack(nn.Module):
+class GatedPixelStack(Layered, nn.Module):
     """Features of every pixel from the pixels before it in raster order: (N, C, H, W) floats to (N, out_channels, H, W).
 
     The `num_blocks` blocks take their dilations from `dilations` in turn. The features are the outputs of the horizontal
@@ -141,3 +142,7 @@ class GatedPixelStack(nn.Module):
             vertical, horizontal = block(vertical, horizontal, context)
             features.append(horizontal)
         return torch.cat(features, 1)
+
+    def layers(self) -> dict[str, nn.Module]:
+        """The horizontal stack after each block."""
+        return numbered(self.blocks)

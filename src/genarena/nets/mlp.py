@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from genarena.nets.layers import Layered, numbered
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
 from genarena.options.values import Count, Positive
 
 
-class TimeMLP(nn.Module):
+class TimeMLP(Layered, nn.Module):
     """x (N, in_channels), t (N,), and a context (N, F) -> (N, out_channels).
 
     `num_layers` residual blocks of `hidden_channels`. time_scale: the highest frequency of the time's features
@@ -49,3 +50,7 @@ class TimeMLP(nn.Module):
         for block in self.blocks:
             h = h + block(torch.cat([h, embedding], 1))
         return self.head(h)
+
+    def layers(self) -> dict[str, nn.Module]:
+        """What each block adds to the sum, and the sum, normalised."""
+        return numbered(self.blocks) | {"norm": self.head[0]}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genarena.nets.attention import Backend, KeyValueCache, SelfAttention
 from genarena.nets.conditioning import linear
+from genarena.nets.layers import Layered, numbered
 from genarena.nets.patches import fold, require_image, unfold, usual_patch
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
 from genarena.options.values import Count, Positive, Share
@@ -41,7 +42,7 @@ class TransformerBlock(nn.Module):
         return h + self.dropout(self.mlp(self.mlp_norm(h)))
 
 
-class Transformer(nn.Module):
+class Transformer(Layered, nn.Module):
     """(N, num_tokens, features), and a context (N, F), to (N, num_tokens, features).
 
     causal: the output at t depends on the inputs 0 .. t only; then `step` gives one output after the other.
@@ -90,8 +91,11 @@ class Transformer(nn.Module):
         h = x + position
         return h if self.context is None else h + self.context(context)[:, None]
 
+    def layers(self) -> dict[str, nn.Module]:
+        return numbered(self.blocks)
 
-class ImageTransformer(nn.Module):
+
+class ImageTransformer(Layered, nn.Module):
     """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W); every pixel sees all.
 
     A token is a square of `patch` x `patch` pixels; None: 2 for 16 pixels and more, else 1. The time is added to every
@@ -127,3 +131,6 @@ class ImageTransformer(nn.Module):
         tokens = self.stem(patches.flatten(2).mT) + self.time(t, context)[:, None]
         out = self.head(self.body(tokens)).mT.unflatten(2, patches.shape[2:])
         return unfold(out, self.patch, x.shape[-2:])
+
+    def layers(self) -> dict[str, nn.Module]:
+        return self.body.layers()

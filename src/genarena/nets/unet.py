@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.nets.attention import Backend, attend
+from genarena.nets.layers import Layered
 from genarena.nets.patches import fold, require_image, unfold, usual_patch
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
 from genarena.options.values import Count, Positive, Share
@@ -86,7 +87,7 @@ class Stage(nn.Module):
         return self.attention(self.block(x, embedding))
 
 
-class UNet(nn.Module):
+class UNet(Layered, nn.Module):
     """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W), any H and W.
 
     shape: (C, H, W) of the data.
@@ -170,3 +171,9 @@ class UNet(nn.Module):
             if level:
                 h = F.interpolate(self.grow[level - 1](h), size=skips[-1].shape[-2:], mode="nearest")
         return unfold(self.head(F.silu(self.head_norm(h))), self.patch, x.shape[-2:])
+
+    def layers(self) -> dict[str, nn.Module]:
+        """The last block of each level, on the way down, in the middle and on the way up."""
+        down = {f"down {level}": stages[-1] for level, stages in enumerate(self.down)}
+        up = {f"up {level}": self.up[level][-1] for level in reversed(range(len(self.up)))}
+        return {**down, "middle": self.middle, **up}

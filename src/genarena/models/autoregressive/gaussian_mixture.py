@@ -39,3 +39,12 @@ class GaussianMixture:
         chosen = (self.logits + gumbel).argmax(1, keepdim=True)
         mean, log_scale = self.mean.gather(1, chosen).squeeze(1), self.log_scale.gather(1, chosen).squeeze(1)
         return mean + torch.exp(log_scale) * torch.randn_like(mean) + 0.0 * (self.logits + self.mean).sum(1)
+
+
+@torch.no_grad()
+def spread(bias: Tensor, num_mixtures: int, log_scale: float) -> None:
+    """Set the bias (3 K D,) of a head of K components: their means are evenly spaced over [-1, 1], so that each gets data to
+    learn from."""
+    _, mean, log_scales = bias.view(3, num_mixtures, -1)
+    mean.copy_(torch.linspace(-1.0, 1.0, num_mixtures)[:, None] if num_mixtures > 1 else torch.zeros(1, 1))
+    log_scales.fill_(log_scale)

@@ -18,11 +18,12 @@ from genarena.likelihood import Likelihood, as_levels, bits_per_dim
 from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.autoregressive.tokens import BlockTokens
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Factorises
+from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, move
 from genarena.models.sampler import Temperature
 from genarena.nets.attention import Backend
 from genarena.nets.conditioning import num_features
+from genarena.nets.layers import recorded
 from genarena.nets.transformer import Transformer
 from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
@@ -31,7 +32,7 @@ from genarena.training.module import Training
 SAMPLE_CHUNK = 256  # images drawn together: bounds the memory of the caches
 
 
-class ImageGPT(GenerativeModel, Factorises):
+class ImageGPT(GenerativeModel, Factorises, Represents):
     """log p(x) = sum_t log p(token_t | token_1, ..., token_{t-1}), tokens in raster order (`tokens.py`).
 
     Raises ValueError for data that is not images of levels, and for more than 4096 tokens in the vocabulary.
@@ -109,6 +110,12 @@ class ImageGPT(GenerativeModel, Factorises):
         choose = drawing(self.sampler)
         drawn = [self.unroll(len(part), choose, None if y is None else y[part.start : part.stop]) for part in parts]
         return as_levels(torch.cat(drawn), self.spec.num_levels)
+
+    @torch.no_grad()
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """The tokens after each block, averaged (sec. 3.4 of the paper)."""
+        embedded, context = self.embedding(self.tokens.encode(x)), self.context(y, len(x))
+        return recorded(lambda: self.logits(embedded, context), self.transformer.layers())
 
     def order(self) -> Tensor:
         indices = torch.arange(self.spec.num_dims).view(1, *self.spec.shape)

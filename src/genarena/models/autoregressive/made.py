@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim, log_mean_exp, to_space, to_unit
 from genarena.models.autoregressive.degrees import draw_degrees
-from genarena.models.autoregressive.gaussian_mixture import GaussianMixture
+from genarena.models.autoregressive.gaussian_mixture import GaussianMixture, spread
 from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Factorises
+from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import linear, num_features
@@ -31,7 +31,7 @@ from genarena.training.module import Training
 SAMPLE_CHUNK = 512
 
 
-class MADE(GenerativeModel, Factorises):
+class MADE(GenerativeModel, Factorises, Represents):
     """log p(x) = log 1/K sum_k prod_d p_k(x_d | x_<d), one autoregressive network p_k per mask (K = num_masks).
 
     A hidden unit of degree m is connected to the units of degree <= m in the layer below. The output for the dimension at
@@ -89,7 +89,7 @@ class MADE(GenerativeModel, Factorises):
         widths = [*hidden, per_dim * dims] if context else []
         self.contexts = nn.ModuleList(linear(context, width) for width in widths)
         if per_dim == 3 * num_mixtures and (not spec.is_discrete or self.pixel.kind == "logistic_mixture"):
-            self._spread_mixtures(num_mixtures)
+            spread((self.out or self.direct).bias, num_mixtures, -2.0 if spec.is_discrete else -1.0)
         for level, degrees in enumerate(draw_degrees(spec, self.hidden, num_masks, order_agnostic)):
             self.register_buffer(f"degrees_{level}", degrees)
         self._keep_masks()
@@ -109,13 +109,6 @@ class MADE(GenerativeModel, Factorises):
     def mixed_precision(self) -> bool:
         return self.spec.num_levels == 2  # bfloat16 cannot resolve many levels
 
-    @torch.no_grad()
-    def _spread_mixtures(self, num_mixtures: int) -> None:
-        """Start with the means of the components evenly spaced over the range, so that each gets data to learn from."""
-        bias = (self.out or self.direct).bias.view(3, num_mixtures, -1)
-        bias[1] = torch.linspace(-1.0, 1.0, num_mixtures)[:, None] if num_mixtures > 1 else 0.0
-        bias[2] = -2.0 if self.spec.is_discrete else -1.0
-
     def degrees(self, mask: int) -> list[Tensor]:
         """Degrees of the inputs, then of every hidden layer, under one mask; (width,) each."""
         return [getattr(self, f"degrees_{level}")[mask] for level in range(len(self.layers) + 1)]
@@ -134,8 +127,6 @@ class MADE(GenerativeModel, Factorises):
         ends = [(layer, below) for layer, below in ((self.out, [inputs, *degrees][-1]), (self.direct, inputs)) if layer]
         copies = ends[0][0].out_features // len(order)  # parameters of one dimension's distribution
         return hidden + [(order[:, None] > below).repeat(copies, 1) for _, below in ends]
-
-    # -- likelihood
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` in bits/dim under the mask whose turn it is, the same scale for every data set; `nll` in nats."""
@@ -165,17 +156,27 @@ class MADE(GenerativeModel, Factorises):
 
     def outputs(self, values: Tensor, mask: int, context: Tensor | None = None) -> Tensor:
         """Parameters (N, P, D) of every dimension's distribution, from inputs (N, D)."""
+        return self._layers(values, mask, context)[-1].unflatten(1, (-1, self.spec.num_dims))
+
+    def _layers(self, values: Tensor, mask: int, context: Tensor | None) -> list[Tensor]:
+        """Every hidden layer (N, width), then the outputs (N, P D)."""
         kept = [
             getattr(self, f"mask_{index}") for index in range(len(self.layers) + 2) if hasattr(self, f"mask_{index}")
         ]
         masks = iter(kept or self._make_masks(mask))
-        hidden, (*shifts, outputs) = values, self._shifts(context)
+        hidden, (*shifts, outputs) = [values], self._shifts(context)
         for layer, shift in zip(self.layers, shifts, strict=True):
-            hidden = F.relu(F.linear(hidden, layer.weight * next(masks), layer.bias) + shift)
-        for layer, source in ((self.out, hidden), (self.direct, values)):
+            hidden.append(F.relu(F.linear(hidden[-1], layer.weight * next(masks), layer.bias) + shift))
+        for layer, source in ((self.out, hidden[-1]), (self.direct, values)):
             if layer is not None:
                 outputs = outputs + F.linear(source, layer.weight * next(masks), layer.bias)
-        return outputs.unflatten(1, (-1, self.spec.num_dims))
+        return [*hidden[1:], outputs]
+
+    @torch.no_grad()
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """Hidden layers under the first mask; the outputs where there is none."""
+        layers = self._layers(self.inputs(x), 0, self.context(y, len(x)))
+        return {f"layer {number}": layer.float() for number, layer in enumerate(layers[:-1] or layers, 1)}
 
     def _shifts(self, context: Tensor | None) -> list[Tensor]:
         """What the condition adds to each hidden layer and to the outputs, (N, width) each; (1, 1) zeros without one."""
@@ -186,8 +187,6 @@ class MADE(GenerativeModel, Factorises):
     def distribution(self, outputs: Tensor) -> PixelDistribution | GaussianMixture:
         """The distribution of D' dimensions with parameters (N, P, D')."""
         return GaussianMixture.of(outputs) if self.pixel is None else self.pixel(outputs.unsqueeze(2))
-
-    # -- sampling
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -23,10 +23,11 @@ from genarena.models.autoregressive.degrees import raster_degrees
 from genarena.models.autoregressive.level_choice import TopP, drawing
 from genarena.models.autoregressive.row_cache import RowCache
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Factorises
+from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
+from genarena.nets.layers import recorded
 from genarena.nets.masked import GatedPixelStack
 from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
@@ -67,7 +68,7 @@ def default_pixels(spec: DataSpec) -> str:
     return "categorical" if spec.num_levels <= 32 or spec.shape[0] == 1 else "logistic_mixture"
 
 
-class PixelCNN(GenerativeModel, Factorises):
+class PixelCNN(GenerativeModel, Factorises, Represents):
     """log p(x) = sum_i log p(x_i | x_1, ..., x_{i-1}), rows first, then columns, then channels."""
 
     family = "autoregressive"
@@ -186,6 +187,10 @@ class PixelCNN(GenerativeModel, Factorises):
         choose = drawing(self.sampler)
         drawn = [self.unroll(len(part), choose, None if y is None else y[part.start : part.stop]) for part in parts]
         return as_levels(torch.cat(drawn), self.spec.num_levels)
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """The horizontal stack after each block, averaged over positions."""
+        return recorded(lambda: self.stack(self.inputs(x), self.context(y, len(x))), self.stack.layers())
 
     def order(self) -> Tensor:
         return raster_degrees(self.spec.shape).argsort()

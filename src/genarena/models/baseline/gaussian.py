@@ -19,7 +19,7 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood, dequantised_levels, log_mean_exp, quantise
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Correlates, Differentiates, Weighs
+from genarena.models.capabilities import Correlates, Differentiates, Represents, Weighs
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.statistics import gaussian_em
@@ -28,7 +28,7 @@ from genarena.training.module import Training
 LARGEST_FULL = 4096  # dimensions: 128 MiB of float64
 
 
-class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates):
+class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates, Represents):
     """log p(u) = -1/2 [(u - mean)^T C^-1 (u - mean) + log det C + D log 2 pi],  C = ((n S + k v I) / (n + k)) + I/12.
 
     S is the sample covariance of n examples, v its average variance, k = shrinkage * D; I/12 for integer data only.
@@ -104,6 +104,11 @@ class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates):
         """log p(x + noise) for draws of uniform noise, (num_samples, N) nats. For integers and a full covariance."""
         return self._log_weights(x.flatten(1).double(), self._factor(), num_samples).float()
 
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """`whitened`: L^-1 (u - mean) with C = L L^T, u the middle of a level's cell."""
+        u = x.flatten(1).double() + (0.5 if self.spec.is_discrete else 0.0)
+        return {"whitened": self._white(u, self._factor()).float()}
+
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         if self.likelihood is Likelihood.EXACT:
             return {"method": "closed form"}
@@ -171,15 +176,12 @@ class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates):
         return torch.where(failed > 0, math.nan, factor)
 
     def _log_density(self, u: Tensor, factor: Tensor) -> Tensor:
+        white, scales = self._white(u, factor), factor.diagonal() if self.is_full else factor
+        return -0.5 * white.square().sum(1) - scales.log().sum() - 0.5 * self.spec.num_dims * math.log(2 * math.pi)
+
+    def _white(self, u: Tensor, factor: Tensor) -> Tensor:
         centred = u - self._centre()
-        if self.is_full:
-            white, log_det = (
-                torch.linalg.solve_triangular(factor, centred.T, upper=False).T,
-                factor.diagonal().log().sum(),
-            )
-        else:
-            white, log_det = centred / factor, factor.log().sum()
-        return -0.5 * white.square().sum(1) - log_det - 0.5 * self.spec.num_dims * math.log(2 * math.pi)
+        return torch.linalg.solve_triangular(factor, centred.T, upper=False).T if self.is_full else centred / factor
 
     def _log_mass_bound(self, x: Tensor, num_samples: int) -> Tensor:
         """log P(x) >= E log p(x + noise), in closed form for one draw; else the importance-weighted bound of k draws.

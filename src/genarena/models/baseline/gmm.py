@@ -28,7 +28,7 @@ from genarena.likelihood import Likelihood, bits_per_dim, dequantised_levels, lo
 from genarena.models.base import GenerativeModel
 from genarena.models.baseline import observed
 from genarena.models.baseline.k_means import k_means
-from genarena.models.capabilities import Differentiates, Weighs
+from genarena.models.capabilities import Differentiates, Represents, Weighs
 from genarena.models.mixing import Mixes
 from genarena.options.values import Count, Share
 from genarena.ranks import exchange
@@ -39,7 +39,7 @@ LARGEST_FULL = 2**24  # numbers in all covariances: 128 MiB of float64
 LEAST_WEIGHT = 1e-8  # of a component, and of the examples that belong to it
 
 
-class GMM(GenerativeModel, Weighs, Differentiates, Mixes):
+class GMM(GenerativeModel, Weighs, Differentiates, Mixes, Represents):
     """p(u) = sum_k pi_k N(u; mean_k, C_k),  C_k = (1 - shrinkage) ((1 - pooling) S_k + pooling S) + shrinkage v I  (+ I/12).
 
     S_k: covariance of the examples of component k, S = sum_k pi_k S_k, v: the average variance of the mixed S_k.
@@ -231,6 +231,11 @@ class GMM(GenerativeModel, Weighs, Differentiates, Mixes):
         scale, uniform = 2.0 / (self.spec.num_levels - 1), torch.full_like(self.mean[0], 1 / 12)
         noise = uniform.diag() if self.is_full else uniform
         return weight, scale * (self.mean - 0.5) - 1.0, scale**2 * (covariances - noise)
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """`responsibilities`: P(component | x). `log-joint`: log pi_k + log N(u; mean_k, C_k), u the middle of a cell."""
+        log_joint = self._log_joint(self._points(x), self._factors())
+        return {"responsibilities": log_joint.softmax(1).float(), "log-joint": log_joint.float()}
 
     # -- samples
 

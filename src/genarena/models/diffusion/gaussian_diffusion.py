@@ -6,18 +6,23 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from genarena.data.batches import seeded_generator
 from genarena.likelihood import from_space, to_space
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Denoises
+from genarena.models.capabilities import Denoises, Represents
 from genarena.models.diffusion.data_range import DataRange
 from genarena.models.diffusion.paths import Level
 from genarena.models.diffusion.samplers import Denoised, Denoiser, DiffusionSampler, guided
+from genarena.models.diffusion.times import column
+from genarena.nets.layers import layers_of, recorded
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
+SIGMAS, DRAWS = (0.05, 0.2, 0.6), 4  # of `features`: noise levels s / a, and draws of noise
 
-class GaussianDiffusion(GenerativeModel, Denoises):
+
+class GaussianDiffusion(GenerativeModel, Denoises, Represents):
     """x_t = a x_0 + s eps, eps ~ N(0, I), and E[x_0 | x_t] by a network.
 
     A subclass writes its loss, `levels` and `denoised`, and names the steps of its schedule, if it has one. Levels of data are
@@ -72,6 +77,36 @@ class GaussianDiffusion(GenerativeModel, Denoises):
         if s in (0.0, 1.0):
             return given
         return guided(given, partial(self.denoised, context=self.context(None, num)), s)
+
+    @torch.no_grad()
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """Layers of the network at the noise levels `SIGMAS`, maps averaged over positions, vectors over `DRAWS` draws of
+        noise, which are the same for every example (DDAE: Xiang et al. 2023, arXiv 2303.09769, with one draw). A network that
+        names no layers gives E[x_0 | x_t]."""
+        found, x_0 = {}, self.scaled(x)
+        for sigma in SIGMAS:
+            t = self._time_of(sigma).expand(len(x))
+            a, s = (column(part, x_0) for part in self.marginal(t))
+            draws = [self._hidden(a * x_0 + s * self._fixed_noise(draw), t, y) for draw in range(DRAWS)]
+            found |= {f"{name} at {sigma:g}": sum(each[name] for each in draws) / DRAWS for name in draws[0]}
+        return found
+
+    def _hidden(self, x_t: Tensor, t: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """Name to vectors (N, F)."""
+        layers = layers_of(self.network)
+        if layers:
+            return recorded(lambda: self.denoise(x_t, t, y), layers)
+        return {"denoised": self.denoise(x_t, t, y).flatten(1).float()}
+
+    def _time_of(self, sigma: float) -> Tensor:
+        """The time () at which s / a is nearest to sigma, out of a thousand."""
+        t = torch.linspace(0.0, 1.0, 1001, device=self.device)[1:-1]
+        a, s = self.marginal(t)
+        return t[(s / a / sigma).log().abs().argmin()]
+
+    def _fixed_noise(self, draw: int) -> Tensor:
+        generator = seeded_generator("features", draw)
+        return torch.randn(self.spec.shape, generator=generator).to(self.device)
 
     @property
     def ends(self) -> tuple[Tensor | float, Tensor | float]:

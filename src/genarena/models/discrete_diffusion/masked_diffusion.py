@@ -16,12 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena.data.batches import seeded_generator
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim
 from genarena.models.base import GenerativeModel
+from genarena.models.capabilities import Represents
 from genarena.models.discrete_diffusion.masking import draw_counts, draw_masks
 from genarena.models.discrete_diffusion.unmasking import Unmasking
 from genarena.nets.by_shape import unet_or_mlp
 from genarena.nets.conditioning import num_features
+from genarena.nets.layers import layers_of, recorded
 from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -29,9 +32,10 @@ from genarena.training.module import Training
 MOST_LEVELS = 4096  # one logit per level and dimension
 AT_ONCE = 2**25  # logits in memory at once when sampling
 SAMPLE_CHUNK = 512  # images drawn together, at most
+SHARES, DRAWS = (0.05, 0.3, 0.6), 4  # of `features`: of masked dimensions, and draws of masks
 
 
-class MaskedDiffusion(GenerativeModel):
+class MaskedDiffusion(GenerativeModel, Represents):
     """-log p(x) <= E_{t ~ U[0, 1]} D/k E_{|M| = k} sum_{i in M} -log p_theta(x_i | x without M),  k = ceil(t D).
 
     D: dimensions; M: the masked ones. Per dimension it is the mean cross-entropy of the masked levels.
@@ -117,6 +121,21 @@ class MaskedDiffusion(GenerativeModel):
         share = masked.float().mean(1)
         outputs = self.network(inputs, share, context)
         return outputs.float().unflatten(1, (spec.num_levels, spec.shape[0])).flatten(2)
+
+    @torch.no_grad()
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """Layers of the network with the shares `SHARES` of the dimensions masked, maps averaged over positions, vectors over
+        `DRAWS` masks, which are the same for every example. A network that names no layers gives its outputs."""
+        layers, context, levels, found = layers_of(self.network), self.context(y, len(x)), x.flatten(1).long(), {}
+        for share in SHARES:
+            draws = []
+            for draw in range(DRAWS):
+                order = torch.randperm(self.spec.num_dims, generator=seeded_generator("features", draw))
+                masked = (order < max(1, round(share * len(order)))).to(x.device).expand(levels.shape)
+                run = partial(self.logits, levels, masked, context)
+                draws.append(recorded(run, layers or {"outputs": self.network}))
+            found |= {f"{name} at {share:g}": sum(each[name] for each in draws) / DRAWS for name in draws[0]}
+        return found
 
     def _drawn_bound(self, x: Tensor, counts: Tensor, context: Tensor | None) -> Tensor:
         """(N,) nats: D/k times the cross-entropy of k masked dimensions, drawn at random; counts k (N,)."""

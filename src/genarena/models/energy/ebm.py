@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood, log_mean_exp, to_space, to_unit
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Differentiates
+from genarena.models.capabilities import Differentiates, Represents
 from genarena.models.energy.annealed_importance_sampling import LEAPFROG_STEPS, Partition, annealed_importance_sampling
 from genarena.models.energy.langevin import Langevin, energy_and_gradient, frozen, langevin, shifted
 from genarena.models.energy.level_posterior import LevelPosterior
@@ -25,13 +25,14 @@ from genarena.models.energy.reference import Reference
 from genarena.models.energy.replay_buffer import ReplayBuffer
 from genarena.models.energy.sampler_kl import sampler_kl
 from genarena.nets.energy import ConvEnergy, VectorEnergy
+from genarena.nets.layers import recorded
 from genarena.options.values import Count, NonNegative, Positive
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 
-class EBM(GenerativeModel, Differentiates):
+class EBM(GenerativeModel, Differentiates, Represents):
     """p(v) = N(v; m, S) exp(-f(v)) / Z;  minimise E_data f(v) - E_model f(v),  v = x + data_noise N(0, I).
 
     data_noise: sigma, in units of [-1, 1] for levels; None is 0.3 for levels and 0.05 for continuous data.
@@ -117,6 +118,10 @@ class EBM(GenerativeModel, Differentiates):
         """-U(u) = log p(u) + log Z, (N,) nats, of noisy data u; levels in [-1, 1]."""
         return -self.energy(u)
 
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """What the last layer of the energy reads, of data without noise."""
+        return recorded(lambda: self.log_density(to_space(x, self.spec), y), inputs={"energy": self.net.head})
+
     def noisy(self, x: Tensor) -> Tensor:
         """Data (N, *shape) to v in R^D."""
         x = to_space(x, self.spec)
@@ -173,8 +178,6 @@ class EBM(GenerativeModel, Differentiates):
         """Energy of held-out data against that of the chains, in nats: no chain is moved and no constant estimated."""
         real, fake = self.tilt(self.noisy(batch.x)), self.tilt(self.buffer.pick(len(batch.x)))
         return {"energy_gap": real.mean() - fake.mean(), "energy_real": real.mean(), "energy_fake": fake.mean()}
-
-    # -- samples ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
@@ -240,11 +243,7 @@ class EBM(GenerativeModel, Differentiates):
     def estimate_partition(self, seed: int = 0) -> Partition:
         """Annealed importance sampling from the reference measure, `ais_chains` chains over `ais_steps` steps."""
         with frozen(self.net), torch.autocast(self.device.type, enabled=False):
+            sizes = self.spec.shape, self.ais_chains, self.ais_steps
             return annealed_importance_sampling(
-                lambda z: self.tilt(self.reference.place(z)),
-                self.spec.shape,
-                self.ais_chains,
-                self.ais_steps,
-                seed=seed,
-                device=self.device,
+                lambda z: self.tilt(self.reference.place(z)), *sizes, seed=seed, device=self.device
             )

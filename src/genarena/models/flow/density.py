@@ -17,9 +17,11 @@ from genarena.likelihood import (
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Differentiates, Emits, Encodes, Weighs
 from genarena.models.flow.bijection import Bijection, Chain
+from genarena.models.flow.multiscale import MultiScale
 from genarena.models.flow.priors import LearnedPrior
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
+from genarena.nets.layers import numbered, recorded
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -122,6 +124,12 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Emits, Differentiates, 
         u = (x.float() + 0.5) / self.spec.num_levels if self.spec.is_discrete else x
         return self.flow(u, self.context(y, len(x)))[0]
 
+    @torch.no_grad()
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """What leaves each level of the flow, or a chain of steps after a third and two thirds of them, flattened; and `code`,
+        z."""
+        return recorded(lambda: self.encode(x, y), middle(self.flow), pooled=False) | super().features(x, y)
+
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         x = self.flow.inverse(z, self.context(y, len(z)))
         return quantise(x, self.spec.num_levels) if self.spec.is_discrete else x
@@ -132,3 +140,12 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Emits, Differentiates, 
         z, log_det = self.flow(u, self.context(y, len(x)))
         latent = -0.5 * (z.square() + math.log(2.0 * math.pi)).sum(1)
         return latent, log_det - log_q + dequantisation_log_det(self.spec)
+
+
+def middle(flow: Bijection) -> dict[str, nn.Module]:
+    """Levels of a flow of several scales but the last, or the steps at a third and two thirds of its longest chain."""
+    for part in flow.modules():
+        if isinstance(part, MultiScale):
+            return numbered(part.levels[:-1], "level")
+    chain = max((part.bijections for part in flow.modules() if isinstance(part, Chain)), key=len)
+    return {f"step {place}": chain[place - 1] for place in (len(chain) // 3, 2 * len(chain) // 3) if place}

@@ -9,14 +9,15 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood, from_space, nearest_level, to_space, to_unit
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Discriminates, Emits
+from genarena.models.capabilities import Discriminates, Emits, Represents
 from genarena.models.gan.augmentation import DiffAugment
+from genarena.nets.layers import recorded
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 from genarena.training.players import Player, joint
 
 
-class LatentGAN(GenerativeModel, Emits, Discriminates):
+class LatentGAN(GenerativeModel, Emits, Discriminates, Represents):
     """x = G(z), z ~ N(0, I): a subclass sets `generator` and `discriminator` and writes the two losses.
 
     `n_critic` discriminator steps are made per generator step. In each batch the discriminator is updated first, and the
@@ -93,6 +94,11 @@ class LatentGAN(GenerativeModel, Emits, Discriminates):
         """D(x) (N,): the logit, or the critic's value; without augmentation."""
         context = self.context(y, len(x))
         return (self.discriminator(x) if context is None else self.discriminator(x, context)).float().flatten()
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """What the last layer of the discriminator reads."""
+        last = {"discriminator": self.discriminator.last}
+        return recorded(lambda: self.discriminate(self.real(x), y), inputs=last)
 
     def judged(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """What the generator draws for one of its steps, with the conditions of the batch, and their context."""

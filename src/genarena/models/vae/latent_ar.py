@@ -63,6 +63,9 @@ class LatentAR(TwoStage):
             self.prior.spec.dtype
         )
 
+    def fixed_codes(self, x: Tensor) -> Tensor:
+        return self.codes(x)
+
     def _codes(self, batch: Batch) -> Batch:
         return Batch(self.codes(batch.x), batch.y)
 

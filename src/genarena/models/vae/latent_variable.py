@@ -15,6 +15,7 @@ from genarena.models.sampler import Sampler, Temperature
 from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.models.vae.networks import Networks
 from genarena.nets.conditioning import linear, num_features
+from genarena.nets.layers import last_linear, recorded
 from genarena.options.values import NonNegative
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -154,6 +155,11 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The posterior mean (N, latent_dim)."""
         return self.posterior(x, y).mean
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """`encoder`: the last hidden layer of q(z|x). `code`: the posterior mean."""
+        hidden = {"encoder": last_linear(self.encoder)}
+        return recorded(lambda: self.posterior(x, y), inputs=hidden) | super().features(x, y)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The mode of p(x|z): levels (N, C, H, W), or the Gaussian's mean (N, D)."""

@@ -20,6 +20,7 @@ from genarena.likelihood import Likelihood, to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Quantises
 from genarena.nets.codebook import Codebook, FiniteScalar, Quantised, perplexity, usage
+from genarena.nets.layers import recorded
 from genarena.nets.resnet import SpatialDecoder, SpatialEncoder
 from genarena.options.values import Count, NonNegative, Share, Whole
 from genarena.ranks import exchange
@@ -129,6 +130,10 @@ class VQVAE(GenerativeModel, Encodes, Decodes, Quantises):
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The encoder's output z(x) (N, D, h, w), before it is quantised."""
         return self.encoder(to_unit(x, self.spec.num_levels)).float()
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        """`encoder`: the last hidden map, averaged over positions. `code`: z(x), flattened."""
+        return recorded(lambda: self.encode(x), inputs={"encoder": self.encoder[-1]}) | super().features(x)
 
     def codes(self, x: Tensor) -> Tensor:
         """The indices of the codes of images, (N, h, w) int64."""
