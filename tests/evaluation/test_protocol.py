@@ -83,7 +83,7 @@ def users(module: str) -> frozenset[str]:
     )
 
 
-FRECHET = {"fid", "fid_infinity", "fd_domain", "fd_dinov2", "fd_clip", "fd_efficientnet"}
+FRECHET = {"fid", "fid_infinity", "fd_domain", "fd_domain_per_class", "fd_dinov2", "fd_clip", "fd_efficientnet"}
 MODULES = sorted({load_metric(name).__module__ for name in names()} | {kind.__module__ for kind in kinds()})
 CONSTANTS = [(module, name, node) for module in MODULES for name, node in constants(module)]
 

@@ -93,6 +93,31 @@ def accuracy_by_hand() -> Iterator[Check]:
     yield Check("accuracy of 750 of 1,000 classes", value, "by hand", 0.75, 1e-12)
 
 
+@of("fd_domain_per_class")
+def distances_within_classes() -> Iterator[Check]:
+    """The mean of torch-fidelity's distances of two classes, of which the second is moved."""
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    real, fake, y = normal(2100, 16, seed=18), 1.2 * normal(2100, 16, seed=19), torch.arange(2100) % 2
+    fake[y == 1] += 0.5
+    expected = 0.0
+    for label in (0, 1):
+        statistics = [fid_features_to_statistics(rows[y == label]) for rows in (fake, real)]
+        expected += 0.5 * fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    value = by_pieces("fd_domain_per_class", real=real, fake=fake, test_labels=y, conditions=y, spec=PICTURES)
+    yield Check("fd_domain_per_class of the same features", value, "torch-fidelity", expected, 1e-6 * expected)
+
+
+@of("generative_accuracy")
+def bayes_classifier_by_hand() -> Iterator[Check]:
+    """Labels 0, 1, 2, ... in turn; the first 250 of 1,000 examples are likelier under the next label."""
+    y = torch.arange(MANY) % 10
+    likeliest = torch.where(torch.arange(MANY) < 250, (y + 1) % 10, y)
+    found = torch.full((MANY, 10), -100.0, dtype=torch.float64).scatter(1, likeliest[:, None], -90.0)
+    value = by_pieces("generative_accuracy", label_log_prob=found, labels_looked_up=y, likelihood=Likelihood.EXACT)
+    yield Check("generative classifier of 1,000 examples", value, "by hand", 0.75, 1e-12)
+
+
 def _on_a_line(samples: Tensor, metric: str) -> float:
     """The value for samples (N,), training examples at 0, 8, 16, ... and test examples that are 4 further."""
     train = 8.0 * torch.arange(MANY, dtype=torch.float32)[:, None]

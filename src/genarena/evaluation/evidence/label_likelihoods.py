@@ -1,0 +1,72 @@
+"""The model's log-likelihood of test examples under every label, not only their own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genarena.evaluation.evidence.base import Kind, piece
+from genarena.likelihood import Likelihood
+from genarena.metrics.base import Unavailable
+from genarena.options.settings import Settings
+from genarena.options.values import Count
+
+
+@dataclass(frozen=True)
+class LabelLikelihoodsSettings(Settings):
+    """num_test: largest number of test examples, each of which takes a log-likelihood per label. draws: Monte-Carlo draws of a
+    bound."""
+
+    num_test: Count = 1_000
+    draws: Count = 1
+
+
+class LabelLikelihoods(Kind):
+    """log p(x | y) of each test example x and each label y. The draws of a bound are the same for all labels, so that they do
+    not decide between them."""
+
+    Settings = LabelLikelihoodsSettings
+
+    @piece
+    def label_log_prob(self) -> Tensor:
+        """(N, K) float64 nats. Raises Unavailable for a model without labels or without an exact likelihood or a bound."""
+        model, split = self.subject.model, self.subject.test(self.settings.num_test)
+        self._require_labels()
+        if model.likelihood not in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
+            raise Unavailable(
+                f"{self.subject.model_name} has no likelihood of each label, exact or a bound (likelihood: "
+                f"{model.likelihood.value})"
+            )
+
+        def values(block: slice) -> Tensor:
+            x, seed = split.x[block].to(model.device), torch.initial_seed()
+            return torch.stack([self._under(label, x, seed) for label in range(model.spec.condition.size)], 1)
+
+        found = torch.cat(self.subject.blocks(values, self.subject.slices(split.size), "log-likelihood of every label"))
+        self.subject.possible(found.gather(1, split.y[:, None]).squeeze(1), split)
+        return found
+
+    @piece
+    def labels_looked_up(self) -> Tensor:
+        """(N,) int64: the labels of these test examples."""
+        self._require_labels()
+        return self.subject.test(self.settings.num_test).y
+
+    def facts(self, piece: str) -> dict[str, Any]:
+        if piece != "label_log_prob":
+            return {}
+        draws, estimator = self.settings.draws, self.subject.model.estimator(self.settings.draws)
+        split = self.subject.split_name(self.settings.num_test)
+        return {"given": "every label in turn", "split": split, "draws": draws, "estimator": estimator}
+
+    def _under(self, label: int, x: Tensor, seed: int) -> Tensor:
+        """(N,) float64 nats of x given one label, with the draws of `seed`."""
+        torch.manual_seed(seed)
+        y = torch.full((len(x),), label, device=x.device)
+        return self.subject.model.log_prob(x, y, num_samples=self.settings.draws).double()
+
+    def _require_labels(self) -> None:
+        condition = self.subject.data.spec.condition
+        if condition is None or condition.kind != "label":
+            raise Unavailable("needs a model that is conditional on labels (data.condition=label)")
