@@ -1,6 +1,7 @@
 """Small data sets in the file formats of the real ones. `MAKERS[<data>](root)` writes one and returns the needed options."""
 
 import io
+import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,23 @@ def pictures(folder: Path, num: int, suffix: str = "png") -> None:
 def image_folder(root: Path) -> list[str]:
     for kind in "ab":
         pictures(root / kind, 12)
+    return []
+
+
+def caption_folder(root: Path) -> list[str]:
+    for index in range(24):
+        picture(root / f"{index:02d}.png")
+        (root / f"{index:02d}.txt").write_text(f"a red thing\nthing {index % 3}\n")
+    return []
+
+
+def emoji(root: Path) -> list[str]:
+    entries = []
+    for index in range(30):
+        picture(root / "emoji" / "img" / f"{index}.png")
+        names = {"name": f"RED {'ABC'[index % 3]}", "short_name": "red_thing"}
+        entries.append({**names, "category": "Objects" if index % 2 else "Flags", "image": f"{index}.png"})
+    (root / "emoji" / "emoji.json").write_text(json.dumps(entries))
     return []
 
 
@@ -154,6 +172,8 @@ MAKERS: dict[str, Callable[[Path], list[str]]] = {
     make.__name__: make
     for make in (
         *(
+            caption_folder,
+            emoji,
             image_folder,
             streaming,
             huggingface,

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genarena.data.captions.rows import tokenised
+from genarena.data.captions.vocabulary import Vocabulary
 from genarena.data.picture_set import AnyPictures, Listing
 from genarena.data.reading.pictures import MAX_BYTES, Sources
 from genarena.data.splitting import completed
@@ -53,6 +55,7 @@ class HuggingFace(AnyPictures):
 
     path: a folder, below `root` or anywhere; else a name on the hub. subset, revision: of a set on the hub.
     column: the column of pictures. label: the column of classes, whole numbers or words; null: no labels.
+    caption: the column of captions, a text or a list of texts each; null: none.
     If the set has no test or validation split, a tenth of its training split is drawn for it with a fixed seed.
     """
 
@@ -61,6 +64,7 @@ class HuggingFace(AnyPictures):
     path: BelowRoot = ""
     column: str = "image"
     label: str | None = None
+    caption: str | None = None
     subset: str | None = None
     revision: str | None = None
 
@@ -75,18 +79,30 @@ class HuggingFace(AnyPictures):
             raise DataError(f"data.path={self.path}: expected a split named train; it has {', '.join(tables)}")
         classes = self._classes(tables)
         self.spec = replace(self.spec, num_classes=len(classes) if classes else None)
+        self._texts: list[list[str]] = []
         names = {"train": known} | {name: part for name, part in parts.items() if part in tables}
-        return completed({name: self._listing(part, tables[part], classes) for name, part in names.items()})
+        parts = completed({name: self._listing(part, tables[part], classes) for name, part in names.items()})
+        if self.caption is not None:
+            self._words, parts = tokenised(parts, self._texts)
+        return parts
+
+    def vocabulary(self) -> Vocabulary | None:
+        self.listings()  # finds the captions
+        return None if self.caption is None else self._words
 
     def identity(self) -> dict[str, Any]:
         place = Path(self.path).name if self.location() else self.path
-        return super().identity() | {
-            "path": place,
-            "subset": self.subset,
-            "revision": self.revision,
-            "column": self.column,
-            "label": self.label,
-        }
+        return (
+            super().identity()
+            | {
+                "path": place,
+                "subset": self.subset,
+                "revision": self.revision,
+                "column": self.column,
+                "label": self.label,
+            }
+            | ({"caption": self.caption} if self.caption else {})
+        )
 
     def location(self) -> Path | None:
         """The set's folder or file on disk; None: it is on the hub."""
@@ -107,7 +123,7 @@ class HuggingFace(AnyPictures):
             raise DataError(f"data.path={self.path}: cannot be loaded: {first_line(error)}") from error
         found = found if isinstance(found, dict) else {"train": found}
         for name, table in found.items():
-            for option in filter(None, (self.column, self.label)):
+            for option in filter(None, (self.column, self.label, self.caption)):
                 if option not in table.column_names:
                     raise DataError(
                         f"data.path={self.path}: its split {name} has the columns {', '.join(table.column_names)}, "
@@ -140,4 +156,17 @@ class HuggingFace(AnyPictures):
                     f"data.label={self.label}: {wrong[0]} in split {part} is none of its {len(classes)} classes"
                 )
             y = torch.tensor([number[value] for value in values])
-        return Listing(Rows(Path(self.path), rows, table.select_columns([self.column]), part), y)
+        said = None if self.caption is None else self._said(part, table)
+        return Listing(Rows(Path(self.path), rows, table.select_columns([self.column]), part), y, said)
+
+    def _said(self, part: str, table: Any) -> Tensor:
+        """(N,) rows of `_texts`, to which the captions of a split are added."""
+        first = len(self._texts)
+        for row, value in enumerate(table[self.caption]):
+            texts = [value] if isinstance(value, str) else value
+            if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+                raise DataError(
+                    f"data.caption={self.caption}: row {row} of split {part} holds {value!r}, expected a text"
+                )
+            self._texts.append(texts)
+        return torch.arange(first, len(self._texts))

@@ -30,6 +30,7 @@ class ImageFolder(AnyPictures):
     """
 
     name = "image_folder"
+    beside = ()  # suffixes and names of files that belong to the pictures
 
     def location(self) -> Path:
         return Path(self.root)
@@ -41,14 +42,14 @@ class ImageFolder(AnyPictures):
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(f"data.root={root}: there is no such folder")
-        names = picture_names(root)
+        names = picture_names(root, self.beside)
         if len(names) < LEAST:
             raise DataError(
                 f"data.root={root}: {len(names)} pictures found ({', '.join(sorted(SUFFIXES))}), {LEAST} are needed"
             )
         self._folders = split_folders(root, names)
         below = [name.partition("/")[2] if self._folders else name for name in names]
-        whole = Listing(Sources(root, names), self._labels(names, below))
+        whole = Listing(Sources(root, names), self._labels(names, below), self.said(root, names))
         if not self._folders:
             return tenths(whole)
         folders = [name.partition("/")[0] for name in names]
@@ -57,6 +58,10 @@ class ImageFolder(AnyPictures):
             for own, part in self._folders.items()
         }
         return completed(parts)
+
+    def said(self, root: Path, names: list[str]) -> torch.Tensor | None:
+        """(N, ...) what belongs to the captions of the pictures below `root`; None: they have none."""
+        return None
 
     def _labels(self, names: list[str], below: list[str]) -> torch.Tensor | None:
         """(N,) the class of each picture, from the first folder of its path; None if there are no classes."""

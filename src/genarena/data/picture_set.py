@@ -34,13 +34,15 @@ MAX_SKIPPED = 0.01  # share of a set that `data.on_error=skip` leaves out before
 
 
 class Listing(NamedTuple):
-    """The pictures of one split before they are read, and their labels (N,) or (N, K)."""
+    """The pictures of one split before they are read, their labels (N,) or (N, K), and their captions (N, K, length)."""
 
     sources: Sources
     y: Tensor | None = None
+    captions: Tensor | None = None
 
     def __getitem__(self, index: Tensor) -> "Listing":
-        return Listing(self.sources.take(index.tolist()), None if self.y is None else self.y[index])
+        beside = (None if part is None else part[index] for part in (self.y, self.captions))
+        return Listing(self.sources.take(index.tolist()), *beside)
 
     @property
     def size(self) -> int:
@@ -119,7 +121,7 @@ class PictureSet(ArenaDataModule):
             )
             listing = listing[torch.tensor(sorted(set(range(listing.size)) - set(skipped)), dtype=torch.long)]
             pictures = self.pictures(listing.sources)
-        return Split(stored.array(listing.size) if keep else pictures, listing.y)
+        return Split(stored.array(listing.size) if keep else pictures, listing.y, listing.captions)
 
     def _keeps(self, pictures: Pictures) -> bool:
         if self.decode != "auto":

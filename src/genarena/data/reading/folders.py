@@ -20,15 +20,16 @@ def is_picture(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
-def picture_names(folder: Path) -> list[str]:
-    """Paths of all picture files below a folder, relative to it, sorted. Other files are reported on stderr.
+def picture_names(folder: Path, beside: tuple[str, ...] = ()) -> list[str]:
+    """Paths of all picture files below a folder, relative to it, sorted. Other files are reported on stderr, unless their
+    names end like those of `beside`.
 
     Empty if there is no such folder. Raises DataError for a folder that cannot be read.
     """
     if not folder.is_dir():
         return []
     found = walk(folder)
-    others = (name for name in found.files if not is_picture(name) and not name.endswith(OURS))
+    others = (name for name in found.files if not is_picture(name) and not name.endswith((*OURS, *beside)))
     passed_over = Counter(Path(name).suffix.lower() or "no suffix" for name in others)
     if passed_over:
         kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(passed_over.items()))
