@@ -192,5 +192,6 @@ MAKERS: dict[str, Callable[[Path], list[str]]] = {
     "mnist": lambda root: idx(root, "MNIST"),
     "binary_mnist": lambda root: idx(root, "MNIST"),
     "fashion_mnist": lambda root: idx(root, "FashionMNIST"),
+    "scenes": lambda root: ["num_scenes=2000"],
     "kmnist": lambda root: idx(root, "KMNIST"),
 }

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genarena.data.batches import Batches, Split, mirrored, mutated, seeded_generator
 from genarena.data.captions.vocabulary import Vocabulary
-from genarena.data.checks import refuse_broken
+from genarena.data.checks import refuse_broken, refuse_condition
 from genarena.data.reading.lazy import Lazy
 from genarena.data.splitting import rows_with
 from genarena.errors import DataError
@@ -77,11 +77,7 @@ class ArenaDataModule(LightningDataModule, ABC):
                 raise DataError(f"data.{option}={limit}: expected at least 1")
         if self.mutate and not self.spec.is_discrete:
             raise DataError(f"data.mutate={self.mutate}: {self.name} has no levels")
-        if self.condition and (self.spec.condition is None or self.spec.condition.kind != self.condition):
-            raise DataError(
-                f"data.condition={self.condition}: conf/data/{self.name}.yaml does not pass it on to its spec "
-                '(condition: "${data.condition}")'
-            )
+        refuse_condition(self.name, self.spec, self.condition, self.text)
         self.train: Split | None = None
         self.val: Split | None = None
         self.test: Split | None = None

@@ -8,6 +8,17 @@ from genarena.errors import DataError
 from genarena.spec import DataSpec
 
 
+def refuse_condition(data: str, spec: DataSpec, kind: str | None, text: str) -> None:
+    """Raise DataError if `data.condition` did not reach the spec, or if `data.text` is for captions that are not asked for."""
+    if kind and (spec.condition is None or spec.condition.kind != kind):
+        raise DataError(
+            f"data.condition={kind}: conf/data/{data}.yaml does not pass it on to its spec "
+            '(condition: "${data.condition}")'
+        )
+    if text != "words" and kind != "caption":
+        raise DataError(f"data.text={text}: only models of captions read text (data.condition=caption)")
+
+
 def refuse_broken(data: str, spec: DataSpec, name: str, split: Split) -> None:
     """Raise DataError for a split that is empty, of another shape or type, or with labels outside 0 .. num_classes - 1.
 

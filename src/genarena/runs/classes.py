@@ -45,8 +45,9 @@ def _plain(value: Any) -> Any:
 
 
 def unconditional(data: dict[str, Any]) -> dict[str, Any]:
-    """The node of a data set without the condition of models, which is no part of the data."""
-    return data | {"condition": None, "spec": data["spec"] | {"condition": None}}
+    """The node of a data set without the condition of models, and how they read it, which are no part of the data."""
+    plain = {key: value for key, value in data.items() if key != "text"}
+    return plain | {"condition": None, "spec": data["spec"] | {"condition": None}}
 
 
 def _filled(node: Any, kind: str, found: dict[str, Any]) -> Any:

@@ -35,9 +35,11 @@ def pinned(cfg: dict[str, Any], parts: tuple[str, ...] = SETTING) -> dict[str, A
 
 def _without_null(node: Any) -> Any:
     """The node without conditions that are null, at any depth: runs of earlier versions do not name them. Also without the
-    number of classes of conditional models, which follows from the data."""
+    number of classes of conditional models and the words of captions, which follow from the data."""
     if not isinstance(node, dict):
         return node
+    if isinstance(given := node.get("condition"), dict) and given.get("kind") == "caption":
+        node = node | {"condition": "caption"}
     absent = ("condition", "num_attributes") if node.get("condition") is None else ()
     absent = ("num_classes",) if node.get("condition") == "label" else absent
     return {key: _without_null(value) for key, value in node.items() if key not in absent}
