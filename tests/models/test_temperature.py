@@ -167,7 +167,7 @@ def test_samplers_that_do_not_fit_are_refused() -> None:
             flow.use(sampler)
     made.use(TopP(1.0))
     for sampler in (Temperature(0.5), TopP()):
-        with pytest.raises(ValueError, match="vectors of floats at sampler.temperature=1"):
+        with pytest.raises(ValueError, match="vectors of floats at temperature=1"):
             made.use(sampler)
     for options in ({"temperature": -1.0}, {"temperature": "warm"}):
         with pytest.raises(ValueError, match="temperature"):

@@ -50,8 +50,8 @@ def test_steps_with_a_cache_are_one_causal_pass(backend: str) -> None:
     transformer = Transformer(6, 8, 2, 2, causal=True, backend=backend, context_features=3).double().eval()
     torch.nn.init.normal_(transformer.context.weight)
     x, context = torch.randn(4, 6, 8, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
-    caches = transformer.caches(4)
-    steps = torch.stack([transformer.step(x[:, t], caches, context) for t in range(6)], 1)
+    caches, texts = transformer.caches(4), transformer.texts(None)
+    steps = torch.stack([transformer.step(x[:, t], caches, context, texts) for t in range(6)], 1)
     torch.testing.assert_close(steps, transformer(x, context))
     assert not torch.allclose(steps, transformer(x, context.flip(0)))
 

@@ -15,7 +15,9 @@ CLASSES = [name for name in NETWORKS if "_target_" in file_of("net", name).read_
 IMAGES = (2, 9, 6)
 
 
-def make(name: str, shape: tuple[int, ...], context_features: int = 0, **options: object) -> nn.Module:
+def make(
+    name: str, shape: tuple[int, ...], context_features: int = 0, with_states: bool = False, **options: object
+) -> nn.Module:
     """Three times as many channels go out as come in; all parameters are shaken, so that no layer is zero.
 
     options: those that the network has.
@@ -23,7 +25,7 @@ def make(name: str, shape: tuple[int, ...], context_features: int = 0, **options
     torch.manual_seed(0)
     node = OmegaConf.to_container(compose(["model=ddpm", "data=digits", f"net={name}"]).net, resolve=True)
     node = narrowed(node) | {key: value for key, value in options.items() if key in node}
-    network = build(node, "net")(shape[0], 3 * shape[0], shape, context_features).double().eval()
+    network = build(node, "net")(shape[0], 3 * shape[0], shape, context_features, with_states).double().eval()
     with torch.no_grad():  # from the same seed, whatever the options
         torch.manual_seed(1)
         for parameter in network.parameters():

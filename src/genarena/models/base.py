@@ -42,6 +42,7 @@ class GenerativeModel(TrainedModule, ABC):
     takes_sound: ClassVar[bool] = False  # True: data of shape (C, T) too
     takes_missing: ClassVar[bool] = False  # True: it learns p(x) from the observed entries of x; hidden ones are NaN
     conditional: ClassVar[bool] = False  # True: it uses y where `spec.condition` is set
+    guides: ClassVar[bool] = False  # True: its sampler combines predictions with and without a condition
     samplers: ClassVar[type[Sampler] | UnionType | None] = None  # those that fit; None: there is only one way to draw
     sampler: Any = None  # the one in use, an instance of `samplers`
 
@@ -86,6 +87,13 @@ class GenerativeModel(TrainedModule, ABC):
         """Draw samples with this sampler from now on; the weights do not change. Raises ValueError if it does not fit."""
         if self.samplers is None or not isinstance(sampler, self.samplers):
             raise ValueError(f"sampler: {type(sampler).__name__} does not fit {type(self).__name__}")
+        if sampler.guidance != 1.0 and not self.guides:
+            raise ValueError(f"sampler.guidance={sampler.guidance}: {type(self).__name__} has no guidance; expected 1")
+        if sampler.guidance != 1.0 and not (self.conditioning and self.conditioning.dropout):
+            raise ValueError(
+                f"sampler.guidance={sampler.guidance}: the model was trained without conditions that are dropped at "
+                "random, and has no prediction without them; expected 1"
+            )
         self.sampler = sampler
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:

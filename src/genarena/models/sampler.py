@@ -4,7 +4,7 @@ A sampler is a frozen dataclass, and a file of `conf/sampler` describes it. A mo
 `samplers` (`GenerativeModel`), and takes one as its argument `sampler`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,7 +15,18 @@ from genarena.options.values import NonNegative
 
 @dataclass(frozen=True)
 class Sampler:
-    """Base of all samplers. Raises ValueError for an option of the wrong type or out of its range."""
+    """Base of all samplers. Raises ValueError for an option of the wrong type or out of its range.
+
+    guidance: s in u + s (c - u), of what the model predicts with the condition, c, and without, u: 0 is unconditional, 1
+        conditional (Ho & Salimans 2022, arXiv 2207.12598, with s = 1 + w). Models that guide say what they predict.
+    """
+
+    guidance: NonNegative = field(default=1.0, kw_only=True)
+
+    @property
+    def predictions(self) -> int:
+        """Predictions at each place: guidance needs two."""
+        return 1 if self.guidance in (0.0, 1.0) else 2
 
     def __post_init__(self) -> None:
         values.check_fields(self, "sampler")

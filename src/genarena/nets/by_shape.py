@@ -16,6 +16,7 @@ def unet_or_mlp(
     out_channels: int,
     shape: Sequence[int],
     context_features: int = 0,
+    with_states: bool = False,
     hidden_channels: Count = 48,
     multipliers: Sequence[int] = (1, 2),
     num_blocks: Count = 1,
@@ -31,7 +32,7 @@ def unet_or_mlp(
 
     hidden_channels, time_scale, zero_output: of both. num_layers: of the MLP. The others are options of the U-Net.
     """
-    ends = (in_channels, out_channels, shape, context_features)
+    ends = (in_channels, out_channels, shape, context_features, with_states)
     if len(shape) == 1:
         return TimeMLP(*ends, hidden_channels, num_layers, time_scale, zero_output)
     if len(shape) == 3:

@@ -1,35 +1,46 @@
 """From conditions y to vectors: the only place that knows what kinds of conditions there are.
 
-    c = [ one-hot label, or attributes as -1 and 1 ; 1 where there is no condition ]
+    c = [ one-hot label, or attributes as -1 and 1, or the vector of a caption ; 1 where there is no condition ]
 
 A linear map of c without bias is an embedding of labels. Each network has its own map, so that its norm can be
 limited, or it can start at zero. A condition between others is a mean of their vectors (`mixture`). The last entry exists
 only with `dropout` > 0: then training examples lose their condition with that probability, and the network learns p(x)
 beside p(x | y) (Ho & Salimans 2022, arXiv 2207.12598). Guidance of strength s combines the two outputs: s = 0 is
 unconditional, s = 1 conditional.
+
+Captions are read by an encoder (`Condition.encoder`). It gives the vector of the caption and a state per word, and the context
+is one tensor (N, 1 + L, F): the vector first, then the states, zero where there is no word. Networks with attention look at the
+states; all others read the vector (`pooled`). A vector alone cannot say well which colour belongs to which shape.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena.nets import minilm, text_encoder
+from genarena.nets.text_encoder import PADDING
 from genarena.spec import Condition
 
-VECTORS = ("label", "attributes")  # kinds that become one vector
+VECTORS = ("label", "attributes")  # kinds that become one vector, of as many entries as their size
+KINDS = (*VECTORS, "caption")
 
 
 class Conditioning(nn.Module):
-    """Conditions y to vectors (N, out_features); it has no weights.
+    """Conditions y to vectors (N, out_features), or to a vector and states (N, 1 + L, out_features) of captions.
 
-    dropout: share of the training examples that lose their condition. Raises ValueError for a kind that is no vector.
+    Only an encoder of captions has weights. dropout: share of the training examples that lose their condition. Raises
+    ValueError for another kind, and for captions of a data set that has none.
     """
 
     def __init__(self, condition: Condition, dropout: float = 0.0) -> None:
         super().__init__()
-        if condition.kind not in VECTORS:
-            raise ValueError(f"condition {condition.kind}: this model takes {' or '.join(VECTORS)}")
+        if condition.kind not in KINDS:
+            raise ValueError(f"condition {condition.kind}: this model takes {', '.join(KINDS)}")
+        if not condition.size:
+            raise ValueError("data.condition=caption: this data set has no captions")
         self.condition, self.dropout = condition, dropout
         self.out_features = num_features(condition, dropout)
+        self.encoder = _encoder(condition) if condition.kind == "caption" else None
 
     def forward(self, y: Tensor | None, num: int, device: torch.device | None = None) -> Tensor:
         """y (N, ...), or None: no condition for all `num` examples; or a mixture, as `mixture` gives it. Raises ValueError if y
@@ -51,12 +62,23 @@ class Conditioning(nn.Module):
         return self._encoded(y, null)
 
     def _encoded(self, y: Tensor, null: Tensor) -> Tensor:
+        if self.encoder is not None:
+            return self._read(torch.where(null[:, None], PADDING, y), null)
         if self.condition.kind == "label":
             return F.one_hot(y, self.condition.size + 1)[:, : self.out_features].float()
         values = torch.where(null[:, None], 0.0, 2.0 * y.float() - 1.0)
         return torch.cat([values, null[:, None].float()], 1)[:, : self.out_features]
 
+    def _read(self, tokens: Tensor, null: Tensor) -> Tensor:
+        vector, states = self.encoder(tokens)
+        vector = torch.cat([vector, null[:, None].to(vector.dtype)], 1)[:, : self.out_features]
+        if not has_states(self.condition):
+            return vector
+        return torch.cat([vector[:, None], F.pad(states, (0, self.out_features - states.shape[2]))], 1)
+
     def _mixed(self, y: Tensor, num: int) -> Tensor:
+        if self.encoder is not None:
+            raise ValueError(f"y is {y.dtype}: captions are tokens, and there is no mixture of them")
         if y.shape != (num, self.condition.size):
             raise ValueError(f"y is {y.dtype} {tuple(y.shape)}: expected a mixture ({num}, {self.condition.size})")
         vectors = y if self.condition.kind == "label" else 2.0 * y - 1.0
@@ -81,7 +103,37 @@ def mixture(condition: Condition, y: Tensor) -> Tensor:
 
 def num_features(condition: Condition | None, dropout: float = 0.0) -> int:
     """Entries of c; 0 for an unconditional model."""
-    return condition.size + (dropout > 0.0) if condition else 0
+    if condition is None:
+        return 0
+    features = {"words": text_encoder.FEATURES, "pooled": text_encoder.FEATURES, "minilm": minilm.FEATURES}
+    size = features[condition.encoder] if condition.kind == "caption" else condition.size
+    return size + (dropout > 0.0)
+
+
+def has_states(condition: Condition | None) -> bool:
+    """Whether the context has a state per word beside the vector."""
+    return condition is not None and condition.kind == "caption" and condition.encoder != "pooled"
+
+
+def sizes(condition: Condition | None, dropout: float = 0.0) -> tuple[int, bool]:
+    """What a network of `conf/net` is told of its context: `num_features`, and `has_states`."""
+    return num_features(condition, dropout), has_states(condition)
+
+
+def pooled(context: Tensor) -> Tensor:
+    """The vector (N, F) of a context (N, F) or (N, 1 + L, F)."""
+    return context if context.dim() == 2 else context[:, 0]
+
+
+def states(context: Tensor) -> Tensor:
+    """The states (N, L, F) of a context (N, 1 + L, F)."""
+    return context[:, 1:]
+
+
+def _encoder(condition: Condition) -> nn.Module:
+    if condition.encoder == "minilm":
+        return minilm.MiniLM(condition.words)
+    return text_encoder.WordEncoder(condition.size, *condition.shape)
 
 
 def conditioning(condition: Condition | None, dropout: float = 0.0) -> Conditioning | None:
@@ -90,22 +142,22 @@ def conditioning(condition: Condition | None, dropout: float = 0.0) -> Condition
 
 
 class WithContext(nn.Sequential):
-    """Layers in sequence; the context (N, F), if there is one, is appended to the input (N, D)."""
+    """Layers in sequence; the vector of the context, if there is one, is appended to the input (N, D)."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        return super().forward(x if context is None else torch.cat([x, context], 1))
+        return super().forward(x if context is None else torch.cat([x, pooled(context)], 1))
 
 
 class ContextLinear(nn.Linear):
-    """sqrt(F) W c without bias, which starts at zero. Of one-hot vectors c only one entry in F is not zero: with the factor,
-    a step of Adam changes the output as much as with inputs of variance one."""
+    """sqrt(F) W c without bias, which starts at zero; c is the vector of a context. A one-hot vector has norm one, and so has
+    that of a caption: with the factor, a step of Adam changes the output as much as with inputs of variance one."""
 
     def __init__(self, context_features: int, out_features: int) -> None:
         super().__init__(context_features, out_features, bias=False)
         nn.init.zeros_(self.weight)
 
     def forward(self, context: Tensor) -> Tensor:
-        return self.in_features**0.5 * super().forward(context)
+        return self.in_features**0.5 * super().forward(pooled(context))
 
 
 def linear(context_features: int, out_features: int) -> ContextLinear | None:

@@ -2,7 +2,8 @@
 
 35.7 million parameters with its default sizes, of 32 x 32 x 3. Differs from the code: the first step has the time features
 of 1, theirs those of 0; maps of odd size are padded on both sides, and grow to the size that they had; fewer than
-128 channels have fewer groups; a condition is added to the time embedding.
+128 channels have fewer groups; a condition is added to the time embedding, and the coarsest maps attend to the states of words
+where it has some.
 """
 
 import math
@@ -12,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena.nets.attention import Backend, attend
+from genarena.nets.attention import Backend, MapTextAttention, attend
+from genarena.nets.conditioning import states
 from genarena.nets.layers import Layered
 from genarena.nets.patches import require_image
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
@@ -86,6 +88,7 @@ class Shrink(nn.Conv2d):
 class DDPMUNet(Layered, nn.Module):
     """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W), which is zero before training.
 
+    with_states: the context (N, 1 + L, F) has states of words too.
     hidden_channels, multipliers: level k has hidden_channels * multipliers[k] channels and half the size of level k - 1.
     num_blocks: residual blocks per level on the way down; on the way up there is one more.
     attention: heights of the feature maps with self-attention after each block; there is always one in the middle.
@@ -100,6 +103,7 @@ class DDPMUNet(Layered, nn.Module):
         out_channels: int,
         shape: Sequence[int],
         context_features: int = 0,
+        with_states: bool = False,
         hidden_channels: Count = 128,
         multipliers: Sequence[int] = (1, 2, 2, 2),
         num_blocks: Count = 2,
@@ -133,6 +137,8 @@ class DDPMUNet(Layered, nn.Module):
         self.shrink = nn.ModuleList(Shrink(width) for width in widths[:-1])
         deepest = (widths[-1], widths[-1]), embedding_channels
         self.middle = nn.ModuleList([Stage(*deepest, True, dropout, backend), Stage(*deepest, False, dropout, backend)])
+        text = (_norm(widths[-1]), widths[-1], context_features, backend)
+        self.middle_text = MapTextAttention(*text) if with_states else None
         below = [*widths[1:], widths[-1]]  # the width of the map that comes to a level from below
         self.up = nn.ModuleList(
             stages(
@@ -153,11 +159,14 @@ class DDPMUNet(Layered, nn.Module):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) or type(layer) is nn.Linear:
                 nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         for layer in self.modules():
             last = {ResidualBlock: "conv2", SelfAttention: "projection", DDPMUNet: "head"}.get(type(layer))
             if last:
                 nn.init.zeros_(getattr(layer, last).weight)
+        if self.middle_text is not None:
+            self.middle_text.attention.start()
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         embedding = self.embedding(t, context)
@@ -170,8 +179,10 @@ class DDPMUNet(Layered, nn.Module):
             for stage in stages:
                 h = stage(h, embedding)
                 skips.append(h)
-        for stage in self.middle:
-            h = stage(h, embedding)
+        h = self.middle[0](h, embedding)
+        if self.middle_text is not None:
+            h = self.middle_text(h, states(context))
+        h = self.middle[1](h, embedding)
         for level in reversed(range(len(self.up))):
             for stage in self.up[level]:
                 h = stage(torch.cat([h, skips.pop()], 1), embedding)

@@ -1,6 +1,8 @@
 """Diffusion transformer with adaLN-Zero (Peebles & Xie 2023, arXiv 2212.09748).
 
 Differs from the paper: the embedding of a condition starts at zero; images that patches do not divide are padded with zeros.
+Where a condition has states of words, each block attends to them after its self-attention (as PixArt does: Chen et al. 2023,
+arXiv 2310.00426), starting at zero.
 """
 
 import math
@@ -9,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from genarena.nets.attention import Backend, SelfAttention
+from genarena.nets.attention import Backend, SelfAttention, TextAttention
+from genarena.nets.conditioning import states
 from genarena.nets.layers import Layered, numbered
 from genarena.nets.patches import fold, require_image, unfold, usual_patch
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
@@ -32,21 +35,27 @@ class DiTBlock(nn.Module):
     """h = x + a_1 attention((1 + s_1) norm(x) + b_1);  h + a_2 mlp((1 + s_2) norm(h) + b_2).
 
     a, b and s are a linear map of the embedding, which starts at zero: then the block is the identity.
+    state_features: of a text, if there is one, that h attends to in between; 0: none.
     """
 
-    def __init__(self, features: int, num_heads: int, dropout: float, backend: Backend) -> None:
+    def __init__(
+        self, features: int, num_heads: int, dropout: float, backend: Backend, state_features: int = 0
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(features, eps=1e-6, elementwise_affine=False)
         self.attention = SelfAttention(features, num_heads, backend=backend, bias=True)
         self.mlp = nn.Sequential(nn.Linear(features, 4 * features), nn.GELU("tanh"), nn.Linear(4 * features, features))
         self.dropout = nn.Dropout(dropout)
         self.modulation = nn.Linear(features, 6 * features)
+        self.text = TextAttention(features, state_features, num_heads, backend) if state_features else None
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """x (N, T, features), embedding (N, features)."""
+    def forward(self, x: Tensor, embedding: Tensor, words: Tensor | None = None) -> Tensor:
+        """x (N, T, features), embedding (N, features), states of words (N, L, state_features)."""
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.modulation(embedding).chunk(6, 1)
         h = self.dropout(self.attention(_modulated(self.norm(x), shift_1, scale_1)))
         x = torch.addcmul(x, gate_1[:, None], h)
+        if self.text is not None:
+            x = x + self.text(self.norm(x), self.text.text(words))
         h = self.dropout(self.mlp(_modulated(self.norm(x), shift_2, scale_2)))
         return torch.addcmul(x, gate_2[:, None], h)
 
@@ -54,10 +63,10 @@ class DiTBlock(nn.Module):
 class DiT(Layered, nn.Module):
     """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W), which is zero before training.
 
-    A token is a square of `patch` x `patch` pixels; None: 2 for 16 pixels and more, else 1. backend: of the attention; "math"
-    has forward-mode and second derivatives. time_scale: the highest frequency of the time's features
-    (`nets/time_embedding.py`). Raises ValueError for other data than images, and unless `hidden_channels` is a multiple of
-    `num_heads` and of 4.
+    with_states: the context (N, 1 + L, F) has states of words too, and blocks attend to them. A token is a square of `patch`
+    x `patch` pixels; None: 2 for 16 pixels and more, else 1. backend: of the attention; "math" has forward-mode and second
+    derivatives. time_scale: the highest frequency of the time's features (`nets/time_embedding.py`).
+    Raises ValueError for other data than images, and unless `hidden_channels` is a multiple of `num_heads` and of 4.
     """
 
     def __init__(
@@ -66,6 +75,7 @@ class DiT(Layered, nn.Module):
         out_channels: int,
         shape: Sequence[int],
         context_features: int = 0,
+        with_states: bool = False,
         hidden_channels: Count = 96,
         num_blocks: Count = 4,
         num_heads: Count = 4,
@@ -80,12 +90,16 @@ class DiT(Layered, nn.Module):
             raise ValueError(
                 f"hidden_channels={hidden_channels}: expected a multiple of 4, for positions in two dimensions"
             )
-        self.patch = patch = patch or usual_patch(size)
+        self.with_states, self.patch = with_states, patch or usual_patch(size)
+        patch = self.patch
         rows, columns = (math.ceil(side / patch) for side in size)
         self.register_buffer("position", positions(rows, columns, hidden_channels), persistent=False)
         self.stem = nn.Linear(in_channels * patch**2, hidden_channels)
         self.embedding = TimeEmbedding(hidden_channels, 256, context_features, time_scale)
-        self.blocks = nn.ModuleList(DiTBlock(hidden_channels, num_heads, dropout, backend) for _ in range(num_blocks))
+        state_features = context_features if with_states else 0
+        self.blocks = nn.ModuleList(
+            DiTBlock(hidden_channels, num_heads, dropout, backend, state_features) for _ in range(num_blocks)
+        )
         self.norm = nn.LayerNorm(hidden_channels, eps=1e-6, elementwise_affine=False)
         self.modulation = nn.Linear(hidden_channels, 2 * hidden_channels)
         self.head = nn.Linear(hidden_channels, out_channels * patch**2)
@@ -96,17 +110,22 @@ class DiT(Layered, nn.Module):
         for layer in self.modules():
             if type(layer) is nn.Linear:  # not the one of the context, which starts at zero
                 nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         for layer in self.embedding.layers[0], self.embedding.layers[2]:
             nn.init.normal_(layer.weight, std=0.02)
         for layer in (*(block.modulation for block in self.blocks), self.modulation, self.head):
             nn.init.zeros_(layer.weight)
+        for block in self.blocks:
+            if block.text is not None:
+                block.text.start()
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         patches, embedding = fold(x, self.patch), self.embedding(t, context)
+        words = states(context) if self.with_states else None
         h = self.stem(patches.flatten(2).mT) + self.position
         for block in self.blocks:
-            h = block(h, embedding)
+            h = block(h, embedding, words)
         out = self.head(_modulated(self.norm(h), *self.modulation(embedding).chunk(2, 1)))
         return unfold(out.mT.unflatten(2, patches.shape[2:]), self.patch, x.shape[-2:])
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genarena.nets.conditioning import linear
+from genarena.nets.conditioning import linear, pooled
 from genarena.nets.pyramid import pyramid
 
 
@@ -147,7 +147,7 @@ class ResNetDiscriminator(nn.Module):
         h = F.relu(self.blocks(x))
         h = h.sum((2, 3)) if self.spectral else h.mean((2, 3))
         score = self.score(h).squeeze(1)
-        return score if self.projection is None else score + (self.projection(context) * h).sum(1)
+        return score if self.projection is None else score + (self.projection(pooled(context)) * h).sum(1)
 
     @property
     def last(self) -> nn.Module:

@@ -6,6 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from genarena.nets.conditioning import pooled
+
 
 class ImageMLPEncoder(nn.Module):
     """Image (N, C, H, W), and a context (N, F) where there is one, to features (N, out_features)."""
@@ -18,7 +20,7 @@ class ImageMLPEncoder(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         flat = x.flatten(1)
-        return self.layers(flat if context is None else torch.cat([flat, context], 1))
+        return self.layers(flat if context is None else torch.cat([flat, pooled(context)], 1))
 
 
 class ImageMLPDecoder(nn.Module):
@@ -33,7 +35,7 @@ class ImageMLPDecoder(nn.Module):
         self.layers = tanh_layers([in_features, *hidden, shape[0] * shape[1] * shape[2]])
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        return self.layers(z if context is None else torch.cat([z, context], 1)).unflatten(1, self.shape)
+        return self.layers(z if context is None else torch.cat([z, pooled(context)], 1)).unflatten(1, self.shape)
 
 
 def tanh_layers(sizes: Sequence[int]) -> nn.Sequential:

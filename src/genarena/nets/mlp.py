@@ -14,7 +14,8 @@ class TimeMLP(Layered, nn.Module):
     """x (N, in_channels), t (N,), and a context (N, F) -> (N, out_channels).
 
     `num_layers` residual blocks of `hidden_channels`. time_scale: the highest frequency of the time's features
-    (`nets/time_embedding.py`). zero_output: the last layer starts at zero, and so does the output.
+    (`nets/time_embedding.py`). zero_output: the last layer starts at zero, and so does the output. with_states: of the context
+    (N, 1 + L, F); this network reads the vector alone.
     Raises ValueError for other data than vectors.
     """
 
@@ -24,6 +25,7 @@ class TimeMLP(Layered, nn.Module):
         out_channels: int,
         shape: Sequence[int],
         context_features: int = 0,
+        with_states: bool = False,
         hidden_channels: Count = 256,
         num_layers: Count = 3,
         time_scale: Positive = TIME_SCALE,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from genarena.nets.conditioning import WithContext
+from genarena.nets.conditioning import WithContext, pooled
 
 
 class ResidualBlock(nn.Module):
@@ -102,7 +102,7 @@ class ConvEncoder(nn.Sequential):
         for layer in self:
             x = layer(x)
             if context is not None and isinstance(layer, nn.Flatten):
-                x = torch.cat([x, context], 1)
+                x = torch.cat([x, pooled(context)], 1)
         return x
 
 

@@ -4,6 +4,7 @@ Differs from Ho et al.
 - Time enters as a scale and a shift after the second GroupNorm (Dhariwal & Nichol 2021, arXiv 2105.05233, sec. 3).
 - A 1x1 convolution merges each skip connection before the next block, so that a block keeps its width.
 - Upsampling is a 1x1 convolution, then nearest neighbour.
+- Where a condition has states of words, the coarsest maps attend to them once, starting at zero.
 - `patch` first folds p x p pixels into channels. On a CPU, more width and depth are worth more than full resolution.
 """
 
@@ -15,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena.nets.attention import Backend, attend
+from genarena.nets.attention import Backend, MapTextAttention, attend, heads_of
+from genarena.nets.conditioning import states
 from genarena.nets.layers import Layered
 from genarena.nets.patches import fold, require_image, unfold, usual_patch
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
@@ -60,9 +62,7 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int, head_channels: int = 64, backend: Backend = "fused") -> None:
         super().__init__()
         self.backend = backend
-        self.num_heads = max(1, channels // head_channels)
-        while channels % self.num_heads:
-            self.num_heads -= 1
+        self.num_heads = heads_of(channels, head_channels)
         self.norm = nn.GroupNorm(GROUPS, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
         self.projection = _scaled(nn.Conv2d(channels, channels, 1), 0.1)
@@ -91,6 +91,7 @@ class UNet(Layered, nn.Module):
     """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W), any H and W.
 
     shape: (C, H, W) of the data.
+    with_states: the context (N, 1 + L, F) has states of words too, and the coarsest maps attend to them.
     hidden_channels, multipliers: level k has hidden_channels * multipliers[k] channels and half the size of level k - 1.
     num_blocks: residual blocks per level, both on the way down and on the way up.
     attention: heights of the feature maps that get self-attention after each block. The coarsest level always has one
@@ -109,6 +110,7 @@ class UNet(Layered, nn.Module):
         out_channels: int,
         shape: Sequence[int],
         context_features: int = 0,
+        with_states: bool = False,
         hidden_channels: Count = 48,
         multipliers: Sequence[int] = (1, 2),
         num_blocks: Count = 1,
@@ -146,6 +148,8 @@ class UNet(Layered, nn.Module):
         self.down = nn.ModuleList(stages(level) for level in levels)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
         self.middle_attention = SelfAttention(widths[-1], backend=backend)
+        norm, ends = nn.GroupNorm(GROUPS, widths[-1]), (widths[-1], context_features, backend)
+        self.middle_text = MapTextAttention(norm, *ends) if with_states else None
         self.middle = ResidualBlock(widths[-1], embedding_channels, dropout)
         self.fuse = nn.ModuleList(
             nn.ModuleList(nn.Conv2d(2 * width, width, 1) for _ in range(num_blocks)) for width in widths
@@ -164,7 +168,10 @@ class UNet(Layered, nn.Module):
             for stage in stages:
                 h = stage(h, embedding)
                 skips.append(h)
-        h = self.middle(self.middle_attention(h), embedding)
+        h = self.middle_attention(h)
+        if self.middle_text is not None:
+            h = self.middle_text(h, states(context))
+        h = self.middle(h, embedding)
         for level in reversed(range(len(self.up))):
             for fuse, stage in zip(self.fuse[level], self.up[level], strict=True):
                 h = stage(fuse(torch.cat([h, skips.pop()], 1)), embedding)

@@ -4,7 +4,7 @@ Differs from the paper
 - A token is a level of one channel, and for binary images a block of 2 x 2 pixels: bijections, so the likelihood is exact. The
   paper's tokens are 512 colours found by k-means.
 - Weights start as PyTorch's layers do, not as those of sparse transformers; dropout is an option (the paper has none).
-- A linear map of the condition is added to every token.
+- A linear map of the condition is added to every token; blocks attend to the words of a caption.
 """
 
 from typing import Any
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from genarena.distributions import Categorical
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim
-from genarena.models.autoregressive.level_choice import TopP, drawing
+from genarena.models.autoregressive.level_choice import TopP, sampled
 from genarena.models.autoregressive.tokens import BlockTokens
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, move
 from genarena.models.sampler import Temperature
 from genarena.nets.attention import Backend
-from genarena.nets.conditioning import num_features
+from genarena.nets.conditioning import has_states, num_features, states
 from genarena.nets.layers import recorded
 from genarena.nets.transformer import Transformer
 from genarena.options.values import Count, Share
@@ -43,6 +43,7 @@ class ImageGPT(GenerativeModel, Factorises, Represents):
     paper = "https://proceedings.mlr.press/v119/chen20s.html"
     mixed_precision = True
     conditional = True
+    guides = True
     samplers = Temperature | TopP
 
     def __init__(
@@ -56,17 +57,19 @@ class ImageGPT(GenerativeModel, Factorises, Represents):
         dropout: Share = 0.0,
         backend: Backend = "fused",
         sampler: Temperature | TopP = Temperature(),  # noqa: B008 - frozen
+        condition_dropout: Share = 0.0,
     ) -> None:
         """block: side of the blocks of pixels that are one token; None: 2 for two levels, else 1.
 
         hidden_channels: features of a token. num_blocks: layers. backend: arithmetic of attention (`nets/attention.py`).
         """
-        super().__init__(spec, training)
+        super().__init__(spec, training, condition_dropout)
         spec.require_image("image_gpt")
         self.use(sampler)
         self.tokens = BlockTokens(spec, block)
         self.start = nn.Parameter(0.02 * torch.randn(hidden_channels))  # the input at the first position
         self.embedding = nn.Embedding(self.tokens.vocabulary, hidden_channels)
+        features = num_features(spec.condition, condition_dropout)
         self.transformer = Transformer(
             self.tokens.num_tokens,
             hidden_channels,
@@ -75,7 +78,8 @@ class ImageGPT(GenerativeModel, Factorises, Represents):
             True,
             backend,
             dropout,
-            num_features(spec.condition),
+            features,
+            features if has_states(spec.condition) else 0,
         )
         self.head = nn.Linear(hidden_channels, self.tokens.vocabulary, bias=False)
         nn.init.normal_(self.embedding.weight, std=0.02)
@@ -101,14 +105,20 @@ class ImageGPT(GenerativeModel, Factorises, Represents):
     def logits(self, embedded: Tensor, context: Tensor | None = None) -> Tensor:
         """(N, T, vocabulary) float32 from embedded tokens (N, T, features); those at t depend on the tokens before t."""
         start = self.start.expand(len(embedded), 1, -1)
-        return self.head(self.transformer(torch.cat([start, embedded[:, :-1]], 1), context)).float()
+        inputs = torch.cat([start, embedded[:, :-1]], 1)
+        return self.head(self.transformer(inputs, context, self._words(context))).float()
+
+    def _words(self, context: Tensor | None) -> Tensor | None:
+        """States of the words of captions, (N, L, F); None without."""
+        return states(context) if has_states(self.spec.condition) else None
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, C, H, W) levels. One small step per token."""
         parts = [range(num_samples)[first : first + SAMPLE_CHUNK] for first in range(0, num_samples, SAMPLE_CHUNK)]
-        choose = drawing(self.sampler)
-        drawn = [self.unroll(len(part), choose, None if y is None else y[part.start : part.stop]) for part in parts]
+        drawn = [
+            sampled(self, len(part), None if y is None else y[part.start : part.stop], self.unroll) for part in parts
+        ]
         return as_levels(torch.cat(drawn), self.spec.num_levels)
 
     @torch.no_grad()
@@ -124,9 +134,9 @@ class ImageGPT(GenerativeModel, Factorises, Represents):
     def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None, select: Select | None = None) -> Tensor:
         """Levels (num_images, C, H, W) that `choose` gives: token after token, in a token pixel after pixel."""
         context, caches, blocks = self.context(y, num_images), self.transformer.caches(num_images), []
-        inputs = self.start.expand(num_images, -1)
+        inputs, texts = self.start.expand(num_images, -1), self.transformer.texts(self._words(context))
         for token in range(self.tokens.num_tokens):
-            logits = self.head(self.transformer.step(inputs, caches, context)).float()
+            logits = self.head(self.transformer.step(inputs, caches, context, texts)).float()
             blocks.append(self.choose_block(logits, token, choose))
             if select is not None and (index := select()) is not None:
                 move(index, *blocks, *(part for cache in caches for part in cache.filled_parts()))
@@ -145,4 +155,4 @@ class ImageGPT(GenerativeModel, Factorises, Represents):
 
     @property
     def nfe(self) -> int:
-        return self.tokens.num_tokens
+        return self.tokens.num_tokens * self.sampler.predictions

@@ -8,6 +8,7 @@ with holes the terms of hidden dimensions are skipped; which entries are observe
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -18,13 +19,13 @@ from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim, log_mean_exp, to_space, to_unit
 from genarena.models.autoregressive.degrees import draw_degrees
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture, spread
-from genarena.models.autoregressive.level_choice import TopP, drawing
+from genarena.models.autoregressive.level_choice import TopP, drawing, sampled
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import linear, num_features
-from genarena.options.values import Count
+from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -42,6 +43,7 @@ class MADE(GenerativeModel, Factorises, Represents):
     likelihood = Likelihood.EXACT
     paper = "1502.03509"
     conditional = True
+    guides = True
     takes_missing = True
     samplers = Temperature | TopP
 
@@ -56,9 +58,9 @@ class MADE(GenerativeModel, Factorises, Represents):
         pixels: str = "auto",
         num_mixtures: Count = 5,
         sampler: Temperature | TopP = Temperature(),  # noqa: B008 - frozen
+        condition_dropout: Share = 0.0,
     ) -> None:
         """hidden: width of each hidden layer; may be empty if `direct`.
-
         num_masks: number of networks that share the weights and differ in the degrees of their hidden units (sec. 4.3).
             Training batches use them in turn. The model is their equal mixture; a sample first chooses one of them.
         order_agnostic: each mask has its own random order of the dimensions (sec. 4.2).
@@ -66,16 +68,15 @@ class MADE(GenerativeModel, Factorises, Represents):
         pixels: one of `genarena.distributions.KINDS`; auto is bernoulli for 2 levels, categorical up to 32, and
             logistic_mixture for more. Vectors have mixtures of `num_mixtures` Gaussians.
         """
-        super().__init__(spec, training)
+        super().__init__(spec, training, condition_dropout)
         if num_masks < 1 or num_mixtures < 1 or min(hidden, default=1) < 1:
             sizes = f"hidden={list(hidden)}, num_masks={num_masks}, num_mixtures={num_mixtures}"
             raise ValueError(f"{sizes}: expected numbers that are at least 1")
         if not hidden and not direct:
             raise ValueError("hidden=[]: without hidden layers the outputs need direct=true")
-        self.num_masks, self.hidden = num_masks, tuple(hidden)
+        self.num_masks, self.hidden, self.pixel = num_masks, tuple(hidden), None
         self.copies = 2 if spec.missing else 1  # inputs per dimension: its value, and with holes whether it is observed
         dims, per_dim = spec.num_dims, 3 * num_mixtures
-        self.pixel: PixelHead | None = None
         if spec.is_discrete:
             default = "auto" if spec.num_levels == 2 else "categorical" if spec.num_levels <= 32 else "logistic_mixture"
             kind = default if pixels == "auto" else pixels
@@ -85,9 +86,8 @@ class MADE(GenerativeModel, Factorises, Represents):
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
         self.out = nn.Linear(widths[-1], per_dim * dims) if hidden else None
         self.direct = nn.Linear(widths[0], per_dim * dims, bias=not hidden) if direct else None
-        context = num_features(spec.condition)
-        widths = [*hidden, per_dim * dims] if context else []
-        self.contexts = nn.ModuleList(linear(context, width) for width in widths)
+        context = num_features(spec.condition, condition_dropout)
+        self.contexts = nn.ModuleList(linear(context, width) for width in (*hidden, per_dim * dims) if context)
         if per_dim == 3 * num_mixtures and (not spec.is_discrete or self.pixel.kind == "logistic_mixture"):
             spread((self.out or self.direct).bias, num_mixtures, -2.0 if spec.is_discrete else -1.0)
         for level, degrees in enumerate(draw_degrees(spec, self.hidden, num_masks, order_agnostic)):
@@ -98,8 +98,10 @@ class MADE(GenerativeModel, Factorises, Represents):
 
     def use(self, sampler: Temperature | TopP) -> None:
         super().use(sampler)
-        if self.pixel is None and drawing(sampler) is not draw:
-            raise ValueError("sampler: made draws vectors of floats at sampler.temperature=1 and without top_p only")
+        if self.pixel is None and (drawing(sampler) is not draw or sampler.guidance != 1.0):
+            raise ValueError(
+                "sampler: made draws vectors of floats at temperature=1 and guidance=1 only, without top_p"
+            )
 
     @property
     def factorises(self) -> bool:
@@ -180,9 +182,8 @@ class MADE(GenerativeModel, Factorises, Represents):
 
     def _shifts(self, context: Tensor | None) -> list[Tensor]:
         """What the condition adds to each hidden layer and to the outputs, (N, width) each; (1, 1) zeros without one."""
-        if context is None:
-            return [torch.zeros(1, 1, device=self.device)] * (len(self.layers) + 1)
-        return [layer(context) for layer in self.contexts]
+        zeros = [torch.zeros(1, 1, device=self.device)] * (len(self.layers) + 1)
+        return [layer(context) for layer in self.contexts] or zeros
 
     def distribution(self, outputs: Tensor) -> PixelDistribution | GaussianMixture:
         """The distribution of D' dimensions with parameters (N, P, D')."""
@@ -193,10 +194,10 @@ class MADE(GenerativeModel, Factorises, Represents):
         """(num_samples, *shape): uint8 levels, or floats. D small steps, which compute each unit of the network once."""
         masks = torch.randint(self.num_masks, (num_samples,), device=self.device)
         samples = torch.empty(num_samples, self.spec.num_dims, device=self.device)
-        shifts = [shift.expand(num_samples, -1) for shift in self._shifts(self.context(y, num_samples))]
         for mask in masks.unique().tolist():
             for rows in (masks == mask).nonzero().squeeze(1).split(SAMPLE_CHUNK):
-                samples[rows] = self._one_by_one([shift[rows] for shift in shifts], mask, drawing(self.sampler))
+                unroll = partial(self._one_by_one, mask)
+                samples[rows] = sampled(self, len(rows), None if y is None else y[rows], unroll)
         samples = samples.view(num_samples, *self.spec.shape)
         return as_levels(samples, self.spec.num_levels) if self.spec.is_discrete else samples
 
@@ -207,17 +208,18 @@ class MADE(GenerativeModel, Factorises, Represents):
 
     def unroll(self, num_images: int, choose: Choose, y: Tensor | None = None, select: Select | None = None) -> Tensor:
         self.order()  # raises ValueError
-        shifts = [shift.expand(num_images, -1) for shift in self._shifts(self.context(y, num_images))]
-        return self._one_by_one(shifts, 0, choose, select).view(num_images, *self.spec.shape)
+        return self._one_by_one(0, num_images, choose, y, select).view(num_images, *self.spec.shape)
 
-    def _one_by_one(self, shifts: list[Tensor], mask: int, choose: Choose, select: Select | None = None) -> Tensor:
-        """(N, D) under one mask, in its order of dimensions. shifts: of `_shifts`, (N, 1) or (N, width) each.
+    def _one_by_one(
+        self, mask: int, num_samples: int, choose: Choose, y: Tensor | None = None, select: Select | None = None
+    ) -> Tensor:
+        """(num_samples, D) under one mask, in its order of dimensions.
 
         A unit of degree t depends on the dimensions at positions 1 .. t. It is computed when these are drawn, and is zero
         until then. Inputs that a unit or an output must not see are therefore still zero, and no mask is needed.
         """
         order, *hidden_degrees = self.degrees(mask)
-        num_samples, (*of_hidden, of_outputs) = len(shifts[0]), shifts
+        *of_hidden, of_outputs = self._shifts(self.context(y, num_samples))
         units = [[(own == t).nonzero().squeeze(1) for t in range(1, len(order) + 1)] for own in hidden_degrees]
         layers = (order.repeat(self.copies), *hidden_degrees)
         activations = [torch.zeros(num_samples, len(own), device=self.device) for own in layers]
@@ -235,8 +237,7 @@ class MADE(GenerativeModel, Factorises, Represents):
             activations[0][:, dim :: len(order)] = 1.0  # with holes: it is observed
             activations[0][:, dim] = to_unit(value, self.spec.num_levels) if self.spec.is_discrete else value
             for level, layer in enumerate(self.layers):
-                ready = units[level][t]
-                if len(ready):
+                if len(ready := units[level][t]):
                     new = F.linear(activations[level], layer.weight[ready], layer.bias[ready])
                     shift = of_hidden[level][:, ready] if self.contexts else 0.0
                     activations[level + 1][:, ready] = F.relu(new + shift)
@@ -246,4 +247,4 @@ class MADE(GenerativeModel, Factorises, Represents):
 
     @property
     def nfe(self) -> int:
-        return self.spec.num_dims
+        return self.spec.num_dims * self.sampler.predictions

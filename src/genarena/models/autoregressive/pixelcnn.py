@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from genarena.distributions import PixelHead
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim, to_unit
 from genarena.models.autoregressive.degrees import raster_degrees
-from genarena.models.autoregressive.level_choice import TopP, drawing
+from genarena.models.autoregressive.level_choice import TopP, sampled
 from genarena.models.autoregressive.row_cache import RowCache
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Factorises, Represents
@@ -29,7 +29,7 @@ from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.nets.layers import recorded
 from genarena.nets.masked import GatedPixelStack
-from genarena.options.values import Count
+from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -76,6 +76,7 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
     paper = "1606.05328"
     mixed_precision = True
     conditional = True
+    guides = True
     samplers = Temperature | TopP
 
     def __init__(
@@ -93,6 +94,7 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
         level_embedding: int = 8,
         sample_chunk: int = 512,
         sampler: Temperature | TopP = Temperature(),  # noqa: B008 - frozen
+        condition_dropout: Share = 0.0,
     ) -> None:
         """pixels: bernoulli, categorical, logistic, logistic_mixture, or auto (`default_pixels`).
 
@@ -101,7 +103,7 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
         sample_chunk: number of images drawn together. It bounds the memory. The samples of a seed depend on it, because it
             sets the order of the random numbers.
         """
-        super().__init__(spec, training)
+        super().__init__(spec, training, condition_dropout)
         spec.require_image("pixelcnn")
         self.use(sampler)
         if pixels == "auto":
@@ -121,7 +123,7 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
             first_kernel_size,
             tuple(dilations),
             (height, width),
-            num_features(spec.condition),
+            num_features(spec.condition, condition_dropout),
         )
         precise = pixels.startswith("logistic")  # bfloat16 cannot tell the means of neighbouring levels apart
         self.heads = nn.ModuleList(
@@ -184,8 +186,9 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
         parts = [
             range(num_samples)[first : first + self.sample_chunk] for first in range(0, num_samples, self.sample_chunk)
         ]
-        choose = drawing(self.sampler)
-        drawn = [self.unroll(len(part), choose, None if y is None else y[part.start : part.stop]) for part in parts]
+        drawn = [
+            sampled(self, len(part), None if y is None else y[part.start : part.stop], self.unroll) for part in parts
+        ]
         return as_levels(torch.cat(drawn), self.spec.num_levels)
 
     def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
@@ -216,4 +219,4 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
 
     @property
     def nfe(self) -> int:
-        return self.spec.shape[1] * self.spec.shape[2]
+        return self.spec.shape[1] * self.spec.shape[2] * self.sampler.predictions

@@ -14,7 +14,7 @@ from genarena.models.capabilities import Integrates
 from genarena.models.diffusion.gaussian_diffusion import GaussianDiffusion
 from genarena.models.diffusion.probability_flow import log_density
 from genarena.models.diffusion.samplers import DiffusionSampler
-from genarena.nets.conditioning import num_features
+from genarena.nets.conditioning import sizes
 from genarena.options.values import Share
 from genarena.spec import DataSpec
 from genarena.training.module import Training
@@ -44,7 +44,7 @@ class ContinuousDiffusion(GaussianDiffusion, Integrates):
         self.bin_width = 2.0 / (spec.num_levels - 1) if spec.is_discrete else 0.0
         self.dequantisation = dequantisation
         channels = spec.shape[0]
-        self.network = net(channels, channels, spec.shape, num_features(spec.condition, condition_dropout))
+        self.network = net(channels, channels, spec.shape, *sizes(spec.condition, condition_dropout))
         self.use(sampler)
 
     def outputs(self, x: Tensor, t: Tensor, context: Tensor | None) -> Tensor:

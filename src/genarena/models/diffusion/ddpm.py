@@ -43,7 +43,7 @@ from genarena.models.diffusion.schedules import (
 )
 from genarena.models.diffusion.variational_bound import VariationalBound
 from genarena.nets.by_shape import unet_or_mlp
-from genarena.nets.conditioning import num_features
+from genarena.nets.conditioning import sizes
 from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -96,10 +96,10 @@ class DDPM(GaussianDiffusion, ODELikelihood):
         self.schedule = NoiseSchedule(alpha_bar, sharpest)
         self.bound = VariationalBound(self.schedule, spec)
         self.prediction = prediction
-        channels, context = spec.shape[0], num_features(spec.condition, condition_dropout)
+        channels, context = spec.shape[0], sizes(spec.condition, condition_dropout)
         out_channels = channels * (2 if self.fixed_share is None else 1)
         in_channels = channels * (2 if spec.missing else 1)  # with holes, which entries are observed is an input too
-        self.network = net(in_channels, out_channels, spec.shape, context)
+        self.network = net(in_channels, out_channels, spec.shape, *context)
         self.use(sampler)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

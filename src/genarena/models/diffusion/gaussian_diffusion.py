@@ -33,6 +33,7 @@ class GaussianDiffusion(GenerativeModel, Denoises, Represents):
     mixed_precision = True
     shardable = True
     conditional = True
+    guides = True
     samplers = DiffusionSampler
     most_steps: int | None = None  # of the schedule; None: time is continuous
 
@@ -51,11 +52,6 @@ class GaussianDiffusion(GenerativeModel, Denoises, Represents):
     def use(self, sampler: DiffusionSampler) -> None:
         super().use(sampler)
         sampler.num_steps(self.most_steps)  # raises ValueError
-        if sampler.guidance != 1.0 and not (self.conditioning and self.conditioning.dropout):
-            raise ValueError(
-                f"sampler.guidance={sampler.guidance}: the model was trained without conditions that are dropped at "
-                "random, and has no prediction without them; expected 1"
-            )
 
     def observe(self, batch: Batch) -> None:
         """Continuous data: the range of the training examples, for the samplers."""

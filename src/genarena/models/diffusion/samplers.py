@@ -27,7 +27,7 @@ from torch import Tensor
 
 from genarena.models.diffusion.paths import Level, jump
 from genarena.models.sampler import Sampler
-from genarena.options.values import Count, NonNegative
+from genarena.options.values import Count
 
 
 class Denoised(NamedTuple):
@@ -47,13 +47,12 @@ class DiffusionSampler(Sampler):
 
     nfe: network evaluations per sample, at most as many steps as the model's schedule has; null: every step of it, for models
         that have one.
-    guidance: s in E[x_0 | x] + (s - 1) (E[x_0 | x, y] - E[x_0 | x]) added to it: 0 unconditional, 1 conditional.
+    guidance: s in E[x_0 | x] + s (E[x_0 | x, y] - E[x_0 | x]): 0 unconditional, 1 conditional.
     clip: move predictions into the range of the data, in which every posterior mean lies.
     """
 
     stages: ClassVar[int] = 1  # evaluations per step; the last step, to zero noise, takes one
     nfe: Count | None = 20
-    guidance: NonNegative = 1.0
     clip: bool = True
 
     @abstractmethod
@@ -85,7 +84,7 @@ class DiffusionSampler(Sampler):
 
     def evaluations(self, most: int | None) -> int:
         """Network evaluations of one sample; guidance needs two predictions at each place."""
-        return self._made_in(self.num_steps(most)) * (1 if self.guidance in (0.0, 1.0) else 2)
+        return self._made_in(self.num_steps(most)) * self.predictions
 
     def _made_in(self, num_steps: int) -> int:
         return self.stages * (num_steps - 1) + 1

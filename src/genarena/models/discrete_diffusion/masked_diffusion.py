@@ -21,11 +21,11 @@ from genarena.likelihood import Likelihood, as_levels, bits_per_dim
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Represents
 from genarena.models.discrete_diffusion.masking import draw_counts, draw_masks
-from genarena.models.discrete_diffusion.unmasking import Unmasking
+from genarena.models.discrete_diffusion.unmasking import Logits, Unmasking
 from genarena.nets.by_shape import unet_or_mlp
-from genarena.nets.conditioning import num_features
+from genarena.nets.conditioning import sizes
 from genarena.nets.layers import layers_of, recorded
-from genarena.options.values import Count
+from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -47,6 +47,7 @@ class MaskedDiffusion(GenerativeModel, Represents):
     paper = "2406.07524"
     mixed_precision = True
     conditional = True
+    guides = True
     samplers = Unmasking
 
     def __init__(
@@ -56,16 +57,17 @@ class MaskedDiffusion(GenerativeModel, Represents):
         net: Callable[..., nn.Module] = unet_or_mlp,
         sampler: Unmasking = Unmasking(),  # noqa: B008 - frozen
         level_embedding: Count = 8,
+        condition_dropout: Share = 0.0,
     ) -> None:
         """net: a network of `conf/net`. level_embedding: size of the learned embedding of each level and of the mask."""
-        super().__init__(spec, training)
+        super().__init__(spec, training, condition_dropout)
         spec.require_image("masked_diffusion")
         if spec.num_levels > MOST_LEVELS:
             raise ValueError(f"masked_diffusion: {spec.num_levels} levels; expected at most {MOST_LEVELS}")
         channels = spec.shape[0]
         self.embedding = nn.Embedding(spec.num_levels + 1, level_embedding)
         ends = (channels * level_embedding, channels * spec.num_levels)
-        self.network = net(*ends, spec.shape, num_features(spec.condition))
+        self.network = net(*ends, spec.shape, *sizes(spec.condition, condition_dropout))
         self.use(sampler)
 
     def use(self, sampler: Unmasking) -> None:
@@ -107,11 +109,24 @@ class MaskedDiffusion(GenerativeModel, Represents):
         parts = []
         for first in range(0, num_samples, chunk):
             num = min(chunk, num_samples - first)
-            context = self.context(None if y is None else y[first : first + num], num)
-            logits_of = partial(self.logits, context=context)
+            logits_of = self.guided_logits(None if y is None else y[first : first + num], num)
             parts.append(self.sampler.draw(logits_of, num, self.spec.num_dims, self.device))
         levels = torch.cat(parts).view(num_samples, *self.spec.shape)
         return as_levels(levels, self.spec.num_levels)
+
+    def guided_logits(self, y: Tensor | None, num: int) -> Logits:
+        """`logits` given y, under the sampler's guidance: u + s (c - u) of logits with and without the condition."""
+        s = self.sampler.guidance
+        given = partial(self.logits, context=self.context(y if s else None, num))
+        if self.sampler.predictions == 1:
+            return given
+        without = partial(self.logits, context=self.context(None, num))
+
+        def mixed(levels: Tensor, masked: Tensor) -> Tensor:
+            unconditional = without(levels, masked)
+            return unconditional + s * (given(levels, masked) - unconditional)
+
+        return mixed
 
     def logits(self, levels: Tensor, masked: Tensor, context: Tensor | None = None) -> Tensor:
         """Of p(x_i | visible), (N, L, D) float32; levels (N, D) int64, of which those where `masked` (N, D) are not seen."""
@@ -146,4 +161,4 @@ class MaskedDiffusion(GenerativeModel, Represents):
 
     @property
     def nfe(self) -> int:
-        return self.sampler.num_steps(self.spec.num_dims)
+        return self.sampler.num_steps(self.spec.num_dims) * self.sampler.predictions

@@ -25,12 +25,14 @@ class MaskedAutoregressive(Bijection):
         self.network, self.elementwise = network, elementwise
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        z, log_slope = self.elementwise.forward(x, self.network(x).to(x.dtype))
+        z, log_slope = self.elementwise.forward(x, self.network(x, context).to(x.dtype))
         return z, log_slope.sum(1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Incremental: every unit of the network is computed once."""
-        return self.network.unroll(lambda outputs, d: self.elementwise.inverse(z[:, d], outputs.to(z.dtype)), len(z))
+        return self.network.unroll(
+            lambda outputs, d: self.elementwise.inverse(z[:, d], outputs.to(z.dtype)), len(z), context
+        )
 
 
 class Inverted(Bijection):
@@ -73,7 +75,12 @@ class Flatten(Bijection):
 
 
 def autoregressive_flow(
-    num_dims: int, num_layers: int, hidden: Sequence[int], elementwise: Elementwise, direction: str = "density"
+    num_dims: int,
+    num_layers: int,
+    hidden: Sequence[int],
+    elementwise: Elementwise,
+    direction: str = "density",
+    context_features: int = 0,
 ) -> Chain:
     """`num_layers` bijections of (N, D), each after an activation normalisation, each in the reverse order of the one before.
 
@@ -86,7 +93,7 @@ def autoregressive_flow(
         raise ValueError(f"an autoregressive flow needs at least 2 dimensions, and this data set has {num_dims}")
     layers: list[Bijection] = []
     for _ in range(num_layers):
-        network = MaskedMLP(num_dims, hidden, elementwise.num_parameters)
+        network = MaskedMLP(num_dims, hidden, elementwise.num_parameters, context_features)
         layer = MaskedAutoregressive(network, elementwise)
         layers += [ActNorm(num_dims), Inverted(layer) if direction == "sampling" else layer, Reverse()]
     return Chain(*layers, ActNorm(num_dims))

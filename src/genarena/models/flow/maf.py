@@ -5,6 +5,7 @@ Differs from the paper
   depend on its batch.
 - A tanh limits the log-scale, s = 3 tanh(raw / 3), and the networks start as the identity.
 - Pixels first pass a learned elementwise map to a normal distribution (`Gaussianise`), unless the paper's logit is chosen.
+- With a condition, the networks depend on it, and a mean and a scale of all latents.
 - The last density is a normal distribution; the paper's variant with a mixture is left out.
 With `direction: sampling` it is the inverse autoregressive flow (Kingma et al. 2016, arXiv 1606.04934), here trained on the
 likelihood of data, which costs D steps per example, instead of inside a posterior.
@@ -19,6 +20,7 @@ from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.elementwise import Affine
 from genarena.models.sampler import Temperature
+from genarena.nets.conditioning import num_features
 from genarena.options.values import Count, Positive
 from genarena.spec import DataSpec
 from genarena.training.module import Training
@@ -37,7 +39,6 @@ class MAF(NormalisingFlow):
     """
 
     paper = "1705.07057"
-    conditional = False
 
     def __init__(
         self,
@@ -51,7 +52,8 @@ class MAF(NormalisingFlow):
         dequantisation: Literal["uniform", "variational"] = "uniform",
         sampler: Temperature = Temperature(),  # noqa: B008 - frozen
     ) -> None:
-        flow, dequantiser = autoregressive_flow(spec.num_dims, num_layers, hidden, Affine(), direction), None
+        sizes, context = (spec.num_dims, num_layers, hidden), num_features(spec.condition)
+        flow, dequantiser = autoregressive_flow(*sizes, Affine(), direction, context), None
         if spec.is_image or spec.is_discrete:
             spec.require_image("maf, beside vectors of floats,")
             flow = Chain(pixel_bijection(pixels, logit_alpha, spec), Flatten(spec.shape), flow)

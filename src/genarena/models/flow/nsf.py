@@ -8,6 +8,7 @@ Differs from the paper
   with a learned bias per position, split priors), and pixels first pass a learned elementwise map to a normal distribution
   (`Gaussianise`). `nsf_paper` turns off the patches, the position bias, the split priors and the elementwise map. Residual
   networks are those of RealNVP, without batch normalisation and dropout.
+- With a condition, the networks depend on it, and a mean and a scale of all latents.
 """
 
 import math
@@ -27,6 +28,7 @@ from genarena.models.flow.dequantisation import build_dequantisation, pixel_bije
 from genarena.models.flow.elementwise import Elementwise, Spline
 from genarena.models.flow.multiscale import steps_of_flow
 from genarena.models.sampler import Temperature
+from genarena.nets.conditioning import num_features
 from genarena.options.values import Count, Positive, Whole
 from genarena.spec import DataSpec
 from genarena.training.module import Training
@@ -51,7 +53,6 @@ class NSF(NormalisingFlow):
     """
 
     paper = "1906.04032"
-    conditional = False
 
     def __init__(
         self,
@@ -75,18 +76,21 @@ class NSF(NormalisingFlow):
         sampler: Temperature = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         elementwise, dequantiser = Spline(num_bins, bound), None
+        context = num_features(spec.condition)
         if spec.is_image or spec.is_discrete:
             spec.require_image("nsf, beside vectors of floats,")
             dequantiser = build_dequantisation(dequantisation, spec)
         if mode == "autoregressive":
-            flow = autoregressive_flow(spec.num_dims, num_layers, hidden, elementwise)
+            flow = autoregressive_flow(spec.num_dims, num_layers, hidden, elementwise, context_features=context)
             flow = Chain(Flatten(spec.shape), flow) if spec.is_image else flow
         elif spec.is_image:
             options = {"hidden_channels": hidden_channels, "patch": patch, "position_bias": position_bias}
-            step = partial(image_step, elementwise=elementwise, num_blocks=num_blocks, **options)
+            step = partial(
+                image_step, elementwise=elementwise, num_blocks=num_blocks, context_features=context, **options
+            )
             flow = steps_of_flow(spec.shape, num_levels, num_steps, step, factor_out)
         else:
-            flow = vector_flow(spec.num_dims, num_layers, hidden[0], elementwise)
+            flow = vector_flow(spec.num_dims, num_layers, hidden[0], elementwise, context)
         if spec.is_image:
             flow = Chain(pixel_bijection(pixels, logit_alpha, spec), flow)
         super().__init__(spec, training, flow, dequantiser, sampler)
@@ -106,42 +110,51 @@ class SplineCoupling(Bijection):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, changed = self._halves(x)
-        z, log_slope = self.elementwise.forward(changed, self.conditioned(kept, changed))
+        z, log_slope = self.elementwise.forward(changed, self.conditioned(kept, changed, context))
         return torch.cat([kept, z], 1), log_slope.flatten(1).sum(1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         kept, changed = self._halves(z)
-        return torch.cat([kept, self.elementwise.inverse(changed, self.conditioned(kept, changed))], 1)
+        return torch.cat([kept, self.elementwise.inverse(changed, self.conditioned(kept, changed, context))], 1)
 
     @staticmethod
     def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
         return x.tensor_split((x.shape[1] // 2,), 1)
 
-    def conditioned(self, kept: Tensor, changed: Tensor) -> Tensor:
-        outputs = self.network(torch.asinh(kept)).to(kept.dtype)
+    def conditioned(self, kept: Tensor, changed: Tensor, context: Tensor | None) -> Tensor:
+        outputs = self.network(torch.asinh(kept), context).to(kept.dtype)
         return outputs.unflatten(1, (self.elementwise.num_parameters, changed.shape[1]))
 
 
-def vector_flow(num_dims: int, num_layers: int, hidden_features: int, elementwise: Elementwise) -> Chain:
+def vector_flow(
+    num_dims: int, num_layers: int, hidden_features: int, elementwise: Elementwise, context_features: int = 0
+) -> Chain:
     """Couplings on (D,) that change the second and the first half in turn. Raises ValueError below 2 dimensions."""
     if num_dims < 2:
         raise ValueError(f"nsf needs at least 2 dimensions, and this data set has {num_dims}")
     kept, layers = num_dims // 2, []
     for _ in range(num_layers):
-        network = VectorNetwork(kept, hidden_features, elementwise.num_parameters * (num_dims - kept))
+        outputs = elementwise.num_parameters * (num_dims - kept)
+        network = VectorNetwork(kept, hidden_features, outputs, context_features)
         layers += [ActNorm(num_dims), SplineCoupling(network, elementwise), Reverse()]
     return Chain(*layers, ActNorm(num_dims))
 
 
 def image_step(
-    shape: Shape, elementwise: Elementwise, hidden_channels: int, num_blocks: int, patch: int, position_bias: bool
+    shape: Shape,
+    elementwise: Elementwise,
+    hidden_channels: int,
+    num_blocks: int,
+    patch: int,
+    position_bias: bool,
+    context_features: int = 0,
 ) -> Bijection:
     """Actnorm, invertible 1x1 convolution, and a coupling, on (C, H, W) with an even C."""
     patch, kept = math.gcd(patch, *shape[1:]), shape[0] // 2
     size = shape[1:] if position_bias else None
     outputs = elementwise.num_parameters * kept
     if num_blocks:
-        network = ResidualNetwork(kept, hidden_channels, outputs, num_blocks, patch, size)
+        network = ResidualNetwork(kept, hidden_channels, outputs, num_blocks, patch, size, context_features)
     else:
-        network = ConvNetwork(kept, hidden_channels, outputs, patch, size)
+        network = ConvNetwork(kept, hidden_channels, outputs, patch, size, context_features)
     return Chain(NormalisedConv(shape[0]), SplineCoupling(network, elementwise))

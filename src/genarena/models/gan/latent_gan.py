@@ -24,6 +24,9 @@ class LatentGAN(GenerativeModel, Emits, Discriminates, Represents):
     generator's loss uses the updated one. With gradient accumulation the discriminator is updated in the last batch of a
     group only; in the batches before, the generator's loss uses the discriminator of the previous update.
 
+    The discriminator trains the encoder of captions: real pairs teach it which words matter. The generator gets what it says,
+    detached; its own loss would move the words to where the discriminator is wrong.
+
     `takes_vectors`: the class also has networks for continuous vectors (D,), which are neither scaled nor rounded.
     """
 
@@ -61,7 +64,8 @@ class LatentGAN(GenerativeModel, Emits, Discriminates, Represents):
         """Scalars; `loss` is minimised by the generator."""
 
     def players(self) -> list[Player]:
-        discriminator, generator = self.discriminator.parameters(), self.generator.parameters()
+        generator, readers = self.generator.parameters(), [self.conditioning] if self.conditioning else []
+        discriminator = [p for module in (self.discriminator, *readers) for p in module.parameters()]
         return [
             Player("discriminator", discriminator, self.discriminator_loss, self.discriminator_optimizer),
             Player("generator", generator, self.generator_loss, every=self.n_critic),
@@ -88,7 +92,7 @@ class LatentGAN(GenerativeModel, Emits, Discriminates, Represents):
     def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """G(z) (N, C, H, W) in [-1, 1], before rounding; or vectors (N, D)."""
         context = self.context(y, len(z))
-        return (self.generator(z) if context is None else self.generator(z, context)).float()
+        return (self.generator(z) if context is None else self.generator(z, context.detach())).float()
 
     def discriminate(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """D(x) (N,): the logit, or the critic's value; without augmentation."""
