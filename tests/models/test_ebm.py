@@ -24,7 +24,7 @@ class Linear(nn.Module):
         super().__init__()
         self.first, self.second = nn.Parameter(0.1 * torch.randn(num_dims)), nn.Parameter(torch.zeros(num_dims))
 
-    def forward(self, v: Tensor) -> Tensor:
+    def forward(self, v: Tensor, context: None = None) -> Tensor:
         return (v.flatten(1) * self.first + v.flatten(1).square() * self.second).sum(1)
 
 
@@ -42,7 +42,7 @@ def test_loss_gradient_is_contrastive_divergence() -> None:
     model.net = Linear(2)
     model.eval()
     x, chains = torch.randn(32, 2) + 1.0, {}
-    model.advance_chains = lambda num: chains.setdefault("v", torch.randn(num, 2))
+    model.advance_chains = lambda num, _: (chains.setdefault("v", torch.randn(num, 2)), None)
     model.loss(Batch(x))["loss"].backward()
     torch.testing.assert_close(model.net.first.grad, x.mean(0) - chains["v"].mean(0))
     torch.testing.assert_close(model.net.second.grad, x.square().mean(0) - chains["v"].square().mean(0))
@@ -53,7 +53,7 @@ def test_guard_bounds_the_gradient_of_an_exploding_gap() -> None:
     model = EBM(DataSpec((2,)), energy_penalty=0.0, data_noise=0.0, temperature=1.0, buffer_size=64, max_gap=0.5)
     model.net = Linear(2)
     nn.init.ones_(model.net.first)
-    model.advance_chains = lambda num: torch.zeros(num, 2)
+    model.advance_chains = lambda num, _: (torch.zeros(num, 2), None)
     for size, expected in ((0.25, 0.5), (1e6, 1.0)):  # gap f(x) - f(0) = 2 size; the limit is max_gap D = 1
         model.net.zero_grad()
         model.loss(Batch(torch.full((8, 2), size)))["loss"].backward()
@@ -131,7 +131,7 @@ def test_buffer_counts_restarts_and_writes_where_it_read() -> None:
     buffer.age.fill_(7)
     buffer.drawn.fill_(4000)
     before = buffer.chains.clone()
-    index, state = buffer.draw(2000, lambda n: torch.full((n, 2), 9.0))
+    index, state, _ = buffer.draw(2000, lambda n: torch.full((n, 2), 9.0))
     fresh = (state == 9.0).all(1)
     assert abs(fresh.float().mean() - 0.25) < 0.04
     assert len(index.unique()) == 2000 and torch.equal(state[~fresh], before[index[~fresh]])
@@ -146,7 +146,7 @@ def test_buffer_restarts_a_broken_chain() -> None:
     buffer = ReplayBuffer((1,), capacity=5, restart=0.0)
     buffer.write(torch.arange(5), torch.tensor([[1.0], [float("nan")], [1.0], [float("inf")], [1.0]]))
     assert buffer.age.tolist() == [1, 0, 1, 0, 1]
-    index, state = buffer.draw(5, lambda n: torch.full((n, 1), -5.0))
+    index, state, _ = buffer.draw(5, lambda n: torch.full((n, 1), -5.0))
     assert state[index.argsort()].flatten().tolist() == [1.0, -5.0, 1.0, -5.0, 1.0]
 
 
@@ -155,14 +155,14 @@ def test_buffer_grows_with_use_and_picks_the_older_half() -> None:
     torch.manual_seed(0)
     used = set()
     for step in range(1, 61):
-        index, state = buffer.draw(8, lambda n: torch.zeros(n, 1))
+        index, state, _ = buffer.draw(8, lambda n: torch.zeros(n, 1))
         buffer.write(index, state)
         used |= set(index.tolist())
         assert max(used) < max(8, 8 * (step - 1) // 4)
     assert len(used) > 80
     buffer.age.copy_(torch.arange(100))
     buffer.chains.copy_(torch.arange(100.0).view(100, 1))
-    picked = buffer.pick(75).flatten()
+    picked = buffer.pick(75).state.flatten()
     assert picked.min() >= 50 and len(picked[:50].unique()) == 50
 
 

@@ -1,11 +1,18 @@
-"""Scalar networks: data in, one number per example out. SiLU makes them smooth: Langevin chains follow their gradient."""
+"""Scalar networks: data in, one number per example out. SiLU makes them smooth: Langevin chains follow their gradient.
 
+With a context c (N, F) the projection (V c)^T h on the features h before the last layer is added, as in the discriminator of
+Miyato & Koyama 2018, arXiv 1802.05637.
+"""
+
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+from genarena.nets.conditioning import pooled
 
 
 def normalised(layer: nn.Module, enabled: bool) -> nn.Module:
@@ -45,6 +52,7 @@ class ConvEnergy(nn.Module):
         max_channels: int = 256,
         num_blocks: int = 1,
         spectral: bool = False,
+        context_features: int = 0,
     ) -> None:
         super().__init__()
         channels, height, width = shape
@@ -61,26 +69,58 @@ class ConvEnergy(nn.Module):
             wide, height, width = wider, -(-height // 2), -(-width // 2)
         self.features = nn.Sequential(*layers, nn.SiLU(), nn.Flatten())
         self.head = normalised(nn.Linear(wide * height * width, 1), spectral)
+        self.projection = projection(context_features, wide * height * width, spectral)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return scalar_in_float32(self.head, self.features(x))
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return scalar_in_float32(self.head, self.features(x), self.projection, context)
 
 
 class VectorEnergy(nn.Module):
     """Multi-layer perceptron, (N, D) to (N,)."""
 
-    def __init__(self, num_dims: int, hidden_features: int = 128, num_layers: int = 3, spectral: bool = False) -> None:
+    def __init__(
+        self,
+        num_dims: int,
+        hidden_features: int = 128,
+        num_layers: int = 3,
+        spectral: bool = False,
+        context_features: int = 0,
+    ) -> None:
         super().__init__()
         sizes = [num_dims] + [hidden_features] * num_layers
         layers = [(normalised(nn.Linear(a, b), spectral), nn.SiLU()) for a, b in pairwise(sizes)]
         self.features = nn.Sequential(*(layer for pair in layers for layer in pair))
         self.head = normalised(nn.Linear(hidden_features, 1), spectral)
+        self.projection = projection(context_features, hidden_features, spectral)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return scalar_in_float32(self.head, self.features(x))
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return scalar_in_float32(self.head, self.features(x), self.projection, context)
 
 
-def scalar_in_float32(head: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
+def energy_of(
+    shape: tuple[int, ...], hidden_channels: int, num_blocks: int, spectral: bool, context_features: int
+) -> nn.Module:
+    """The convolutional network for images, the perceptron for vectors, eight times as wide."""
+    if len(shape) == 3:
+        return ConvEnergy(
+            shape, hidden_channels, num_blocks=num_blocks, spectral=spectral, context_features=context_features
+        )
+    return VectorEnergy(math.prod(shape), 8 * hidden_channels, spectral=spectral, context_features=context_features)
+
+
+def projection(context_features: int, features: int, spectral: bool) -> nn.Module | None:
+    """V; None without a context."""
+    return normalised(nn.Linear(context_features, features, bias=False), spectral) if context_features else None
+
+
+def scalar_in_float32(
+    head: Callable[[Tensor], Tensor],
+    features: Tensor,
+    projection: nn.Module | None = None,
+    context: Tensor | None = None,
+) -> Tensor:
     """The last layer in float32, (N, features) to (N,): an energy in bfloat16 would be rounded to whole nats."""
     with torch.autocast(features.device.type, enabled=False):
-        return head(features.float()).squeeze(1)
+        features = features.float()
+        value = head(features).squeeze(1)
+        return value if projection is None else value + (projection(pooled(context).float()) * features).sum(1)

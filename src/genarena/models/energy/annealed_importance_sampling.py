@@ -8,7 +8,7 @@ step sizes are given.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,6 +27,25 @@ class Partition(NamedTuple):
     effective_chains: float
     acceptance: float
     log_weights: Tensor | None = None  # (num_chains,): the mean of their exponentials is unbiased for Z
+
+
+def facts(constant: Partition, num_chains: int, num_steps: int) -> dict[str, Any]:
+    """What the record of a likelihood says of its constant."""
+    return {
+        "method": "energy with log Z from annealed importance sampling",
+        "ais_chains": num_chains,
+        "ais_steps": num_steps,
+        "leapfrog_steps": LEAPFROG_STEPS,
+        "log_z": constant.log_z,
+        "log_z_standard_error": constant.standard_error,
+        "effective_chains": constant.effective_chains,
+        "acceptance": constant.acceptance,
+    }
+
+
+def checksum(tensors: Iterable[Tensor]) -> Tensor:
+    """A whole number that changes with the values of weights."""
+    return sum(part.float().contiguous().view(torch.int32).sum(dtype=torch.int64) for part in tensors)
 
 
 class Annealed(NamedTuple):

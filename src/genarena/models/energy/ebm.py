@@ -6,25 +6,27 @@ chains work); Du et al. 2021, arXiv 2012.01316 (KL term through the sampler, tra
 Differs from the paper: the temperature is explicit and the noise of a step fits its size, so that the chain samples
 the density whose likelihood is reported; a Gaussian reference measure makes that density proper; the noise on the data
 is part of the model, and a sample is drawn from P(x | v), the distribution of levels that the likelihood speaks of.
-Samples start at noise, and pay for all their steps; `sampler=langevin_buffer` starts at the chains of training.
+Samples start at noise, and pay for all their steps; `sampler=langevin_buffer` starts at the chains of training. With a
+condition the energy has a projection on it, a chain keeps its own, and there is no likelihood: each has another constant Z.
 """
 
-import math
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genarena.likelihood import Likelihood, log_mean_exp, to_space, to_unit
+from genarena.likelihood import Likelihood, log_mean_exp, to_space
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Differentiates, Represents
-from genarena.models.energy.annealed_importance_sampling import LEAPFROG_STEPS, Partition, annealed_importance_sampling
+from genarena.models.energy import annealed_importance_sampling as ais
 from genarena.models.energy.langevin import Langevin, energy_and_gradient, frozen, langevin, shifted
 from genarena.models.energy.level_posterior import LevelPosterior
 from genarena.models.energy.reference import Reference
 from genarena.models.energy.replay_buffer import ReplayBuffer
 from genarena.models.energy.sampler_kl import sampler_kl
-from genarena.nets.energy import ConvEnergy, VectorEnergy
+from genarena.nets.conditioning import num_features
+from genarena.nets.energy import energy_of
 from genarena.nets.layers import recorded
 from genarena.options.values import Count, NonNegative, Positive
 from genarena.ranks import exchange
@@ -48,9 +50,9 @@ class EBM(GenerativeModel, Differentiates, Represents):
     """
 
     family = "energy"
-    likelihood = Likelihood.ESTIMATE
     paper = "1903.08689"
     mixed_precision = True
+    conditional = True
     samplers = Langevin
 
     def __init__(
@@ -84,39 +86,45 @@ class EBM(GenerativeModel, Differentiates, Represents):
         if self.sigma < 0.0 or (spec.is_discrete and self.sigma == 0.0):
             raise ValueError(f"data_noise={self.sigma}: expected a positive number (0 for continuous data only)")
         self.temperature = temperature if temperature is not None else spec.num_dims**-0.5
-        if self.step_size <= 0.0 or self.temperature <= 0.0:
+        if min(self.step_size, self.temperature) <= 0.0:
             raise ValueError(f"step_size={self.step_size}, temperature={self.temperature}: expected positive numbers")
         if ais_chains < 2:
             raise ValueError(f"ais_chains={ais_chains}: expected at least 2, whose scatter is the standard error")
-        self.energy_penalty, self.max_gap = energy_penalty, max_gap
+        self.energy_penalty, self.max_gap, self.kl_weight, self.jitter = energy_penalty, max_gap, kl_weight, jitter
         self.langevin_steps, self.drift_clamp, self.clip = langevin_steps, drift_clamp, clip
-        self.kl_weight, self.jitter = kl_weight, jitter
         self.ais_chains, self.ais_steps = ais_chains, ais_steps
-        if spec.is_image:
-            self.net = ConvEnergy(spec.shape, hidden_channels, num_blocks=num_blocks, spectral=spectral_norm)
-        else:
-            self.net = VectorEnergy(spec.num_dims, 8 * hidden_channels, spectral=spectral_norm)
+        context = num_features(spec.condition)
+        self.net = energy_of(spec.shape, hidden_channels, num_blocks, spectral_norm, context)
         dtype = torch.float16 if spec.is_discrete else torch.float32
-        self.buffer = ReplayBuffer(spec.shape, buffer_size, restart, dtype=dtype)
+        self.buffer = ReplayBuffer(spec.shape, buffer_size, restart, dtype=dtype, condition=spec.condition)
         self.reference = Reference(spec.shape)
         self.levels = LevelPosterior(spec.num_levels, self.sigma) if spec.is_discrete else None
         self.register_buffer("constant", torch.zeros(4))  # a Partition; valid for weights with the checksum below
         self.register_buffer("constant_of", torch.zeros((), dtype=torch.int64))
         self.use(sampler)
 
-    # -- the density ------------------------------------------------------------------------------------------------
+    @property
+    def likelihood(self) -> Likelihood:
+        return Likelihood.NONE if self.spec.condition else Likelihood.ESTIMATE
 
-    def tilt(self, v: Tensor) -> Tensor:
+    def use(self, sampler: Langevin) -> None:
+        super().use(sampler)
+        if sampler.start == "buffer" and self.spec.condition:
+            raise ValueError(
+                "sampler.start=buffer: the chains of training have conditions of their own; expected noise"
+            )
+
+    def tilt(self, v: Tensor, context: Tensor | None = None) -> Tensor:
         """f(v) (N,) nats, float32."""
-        return self.net(v).float() / self.temperature
+        return self.net(v, context).float() / self.temperature
 
-    def energy(self, v: Tensor) -> Tensor:
+    def energy(self, v: Tensor, context: Tensor | None = None) -> Tensor:
         """U(v) = f(v) - log N(v; m, S), (N,) nats, the energy that chains follow. log p(v) = -U(v) - log Z."""
-        return self.tilt(v) + self.reference.energy(v)
+        return self.tilt(v, context) + self.reference.energy(v)
 
     def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:
         """-U(u) = log p(u) + log Z, (N,) nats, of noisy data u; levels in [-1, 1]."""
-        return -self.energy(u)
+        return -self.energy(u, self.context(y, len(u)))
 
     def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         """What the last layer of the energy reads, of data without noise."""
@@ -127,12 +135,11 @@ class EBM(GenerativeModel, Differentiates, Represents):
         x = to_space(x, self.spec)
         return x + self.sigma * torch.randn_like(x)
 
-    def denoise(self, v: Tensor) -> Tensor:
+    def denoise(self, v: Tensor, y: Tensor | None = None) -> Tensor:
         """E[x | v] = v + sigma^2 grad log p(v) (Miyasawa 1961; Saremi & Hyvarinen 2019, eq. 3); (N, *shape)."""
+        energy = partial(self.energy, context=self.context(y, len(v)))
         with frozen(self.net):
-            return v - self.sigma**2 * energy_and_gradient(self.energy, v)[1]
-
-    # -- training ---------------------------------------------------------------------------------------------------
+            return v - self.sigma**2 * energy_and_gradient(energy, v)[1]
 
     def observe(self, batch: Batch) -> None:
         if self.levels:
@@ -143,12 +150,12 @@ class EBM(GenerativeModel, Differentiates, Represents):
         v = self.noisy(batch.x)
         if self.training:  # not in `observe`: it takes the noise of this step
             self.reference.observe(exchange.whole_batch(v))
-        fake = self.advance_chains(len(v))
-        outputs = self.net(torch.cat([v, fake.detach()])).float()
+        fake, given = self.advance_chains(len(v), batch.y)
+        contexts = [self.context(batch.y, len(v)), self.context(given, len(fake))]
+        outputs = self.net(torch.cat([v, fake.detach()]), torch.cat(contexts) if self.conditioning else None).float()
         real_output, fake_output = outputs[: len(v)], outputs[len(v) :]
         gap = real_output.mean() - fake_output.mean()
-        limit = self.max_gap * self.spec.num_dims * self.temperature
-        brake = (limit / gap.detach().abs()).clamp(max=1.0)
+        brake = (self.max_gap * self.spec.num_dims * self.temperature / gap.detach().abs()).clamp(max=1.0)
         penalty = self.energy_penalty * (real_output.square().mean() + fake_output.square().mean())
         terms = {
             "loss": brake * gap + penalty,
@@ -157,45 +164,53 @@ class EBM(GenerativeModel, Differentiates, Represents):
             "brake": brake,
         }
         if self.kl_weight:
-            terms["kl"] = sampler_kl(self.energy, self.net, fake, self.step_size)
+            energy = partial(self.energy, context=contexts[1].detach() if self.conditioning else None)
+            terms["kl"] = sampler_kl(energy, self.net, fake, self.step_size)
             terms["loss"] = terms["loss"] + self.kl_weight * self.temperature * terms["kl"]
         return terms
 
-    def advance_chains(self, num: int) -> Tensor:
-        """Run chains of the buffer and return them (n, *shape), n = min(num, capacity). In training mode the buffer keeps
-        them."""
-        index, chains = self.buffer.draw(num, self.reference.sample, keep=self.training)
+    def advance_chains(self, num: int, y: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Run chains of the buffer and return them (n, *shape) with their conditions, n = min(num, capacity). In training mode
+        the buffer keeps them. Chains that restart take conditions of y (num, ...)."""
+        index, chains, y = self.buffer.draw(num, self.reference.sample, self.training, y)
         if self.jitter and self.spec.is_image:
             chains = shifted(chains, self.jitter)
-        with frozen(self.net):
-            chains = langevin(self.energy, chains, self.langevin_steps, self.step_size, self.drift_clamp, self.clip)
+        chains = self._walked(chains, y, self.langevin_steps)
         if self.training:
-            self.buffer.write(index, chains)
-        return torch.where(torch.isfinite(chains), chains, 0.0)
+            self.buffer.write(index, chains, y)
+        return torch.where(torch.isfinite(chains), chains, 0.0), y
+
+    def _walked(self, v: Tensor, y: Tensor | None, steps: int) -> Tensor:
+        """The ends of chains (N, *shape) under their conditions."""
+        with torch.no_grad():
+            energy = partial(self.energy, context=self.context(y, len(v)))
+        with frozen(self.net):
+            return langevin(energy, v, steps, self.step_size, self.drift_clamp, self.clip)
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """Energy of held-out data against that of the chains, in nats: no chain is moved and no constant estimated."""
-        real, fake = self.tilt(self.noisy(batch.x)), self.tilt(self.buffer.pick(len(batch.x)))
+        _, chains, y = self.buffer.pick(len(batch.x))
+        real = self.tilt(self.noisy(batch.x), self.context(batch.y, len(chains)))
+        fake = self.tilt(chains, self.context(y, len(chains)))
         return {"energy_gap": real.mean() - fake.mean(), "energy_real": real.mean(), "energy_fake": fake.mean()}
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, *shape): the ends v of chains; for levels, x ~ P(x | v). `y` is not used."""
-        from_buffer = self.sampler.start == "buffer"
-        v = self.buffer.pick(num_samples) if from_buffer else self.reference.sample(num_samples)
-        return torch.cat([self._finish(part) for part in v.split(500)])
-
-    def _finish(self, v: Tensor) -> Tensor:
-        with frozen(self.net):
-            v = langevin(self.energy, v, self.sampler.steps, self.step_size, self.drift_clamp, self.clip)
+        """(num_samples, *shape): the ends v of chains; for levels, x ~ P(x | v)."""
+        v = (
+            self.buffer.pick(num_samples).state
+            if self.sampler.start == "buffer"
+            else self.reference.sample(num_samples)
+        )
+        parts = v.split(500)
+        given = [None] * len(parts) if y is None else y.split(500)
+        v = torch.cat([self._walked(*part, self.sampler.steps) for part in zip(parts, given, strict=True)])
         return self.levels.sample(v) if self.spec.is_discrete else v
 
     @property
     def nfe(self) -> int:
         return max(1, self.sampler.steps)
-
-    # -- likelihood -------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
@@ -204,46 +219,32 @@ class EBM(GenerativeModel, Differentiates, Represents):
         Levels: log P(x) >= E_v[log p(v) + log P(x | v) - log N(v; x, sigma^2 I)] over v ~ N(x, sigma^2 I), where
         P(x | v) is Bayes' rule per dimension under the histogram of training levels; `num_samples` draws tighten it.
         """
+        if self.spec.condition:
+            return super().log_prob(x, y)  # raises TypeError
         log_z = self.partition().log_z
         if not self.spec.is_discrete:
             return -self.energy(x.float()) - log_z
-        unit = to_unit(x, self.spec.num_levels)
-        draws = []
-        for _ in range(num_samples):
-            v = self.noisy(x)
-            normal = -0.5 * ((v - unit) / self.sigma).square() - math.log(self.sigma * math.sqrt(2.0 * math.pi))
-            draws.append(-self.energy(v) - log_z + (self.levels.log_prob(x, v) - normal).flatten(1).sum(1))
-        return log_mean_exp(torch.stack(draws))
+        noisy = (self.noisy(x) for _ in range(num_samples))
+        return log_mean_exp(torch.stack([self.levels.log_weight(x, v) - self.energy(v) - log_z for v in noisy]))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         """If all chains agree on log Z, `effective_chains` is near `ais_chains`. The likelihood is too high on average, and an
         evaluation shows none where fewer than a quarter of the chains are effective."""
-        constant = self.partition()
-        facts = {
-            "method": "energy with log Z from annealed importance sampling",
-            "ais_chains": self.ais_chains,
-            "ais_steps": self.ais_steps,
-            "leapfrog_steps": LEAPFROG_STEPS,
-            "log_z": constant.log_z,
-            "log_z_standard_error": constant.standard_error,
-            "effective_chains": constant.effective_chains,
-            "acceptance": constant.acceptance,
-        }
-        return facts | ({"data_noise": self.sigma, "noise_draws": num_samples} if self.spec.is_discrete else {})
+        made = ais.facts(self.partition(), self.ais_chains, self.ais_steps)
+        return made | ({"data_noise": self.sigma, "noise_draws": num_samples} if self.spec.is_discrete else {})
 
-    def partition(self) -> Partition:
+    def partition(self) -> ais.Partition:
         """log Z and its standard error; estimated anew only if the weights have changed."""
-        tensors = [*self.net.state_dict().values(), self.reference.mean, self.reference.variance]
-        weights = sum(t.float().contiguous().view(torch.int32).sum(dtype=torch.int64) for t in tensors)
+        weights = ais.checksum([*self.net.state_dict().values(), self.reference.mean, self.reference.variance])
         if weights != self.constant_of:
             self.constant.copy_(torch.tensor(self.estimate_partition()[:4]))
             self.constant_of.copy_(weights)
-        return Partition(*self.constant.tolist())
+        return ais.Partition(*self.constant.tolist())
 
-    def estimate_partition(self, seed: int = 0) -> Partition:
+    def estimate_partition(self, seed: int = 0) -> ais.Partition:
         """Annealed importance sampling from the reference measure, `ais_chains` chains over `ais_steps` steps."""
         with frozen(self.net), torch.autocast(self.device.type, enabled=False):
             sizes = self.spec.shape, self.ais_chains, self.ais_steps
-            return annealed_importance_sampling(
+            return ais.annealed_importance_sampling(
                 lambda z: self.tilt(self.reference.place(z)), *sizes, seed=seed, device=self.device
             )

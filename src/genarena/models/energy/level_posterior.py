@@ -1,5 +1,7 @@
 """The distribution of the levels of the data, given a noisy vector."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -39,3 +41,9 @@ class LevelPosterior(nn.Module):
         totals = [torch.logsumexp(self._logits(part), 1) for part in v.flatten().split(2**14)]
         chosen = log_counts[x.long()] - precision * (v - units[x.long()]).square()
         return chosen - torch.cat(totals).view_as(v)
+
+    def log_weight(self, x: Tensor, v: Tensor) -> Tensor:
+        """log P(x | v) - log N(v; x, sigma^2 I), (N,) nats."""
+        distance = (v - to_unit(x, self.num_levels)) / self.sigma
+        normal = -0.5 * distance.square() - math.log(self.sigma * math.sqrt(2.0 * math.pi))
+        return (self.log_prob(x, v) - normal).flatten(1).sum(1)
