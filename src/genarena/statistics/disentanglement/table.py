@@ -1,0 +1,41 @@
+"""The codes of all combinations of factors, in which every metric looks them up."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class CodeTable:
+    """codes: (prod(sizes), D) floats, in the order of the grid, in which the last factor varies fastest. sizes: numbers of
+    values of the factors, each at least 2: one that never changes is left out, which changes no row.
+
+    Raises ValueError for another shape, factors of one value, and codes that are not finite.
+    """
+
+    codes: np.ndarray
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        wanted = int(np.prod(self.sizes))
+        if self.codes.ndim != 2 or len(self.codes) != wanted or not self.codes.shape[1]:
+            raise ValueError(f"codes have shape {self.codes.shape}: expected ({wanted}, D)")
+        if not self.sizes or min(self.sizes) < 2:
+            raise ValueError(f"sizes={self.sizes}: expected factors of at least 2 values")
+        bad = int((~np.isfinite(self.codes)).any(1).sum())
+        if bad:
+            raise ValueError(f"{bad:,} of {wanted:,} codes are not finite")
+
+    @cached_property
+    def factors(self) -> np.ndarray:
+        """The value indices (prod(sizes), K) of all rows."""
+        return np.stack(np.unravel_index(np.arange(len(self.codes)), self.sizes), 1)
+
+    def drawn(self, num: int, generator: np.random.Generator) -> np.ndarray:
+        """Value indices (num, K), uniform and independent."""
+        return generator.integers(np.array(self.sizes), size=(num, len(self.sizes)))
+
+    def at(self, factors: np.ndarray) -> np.ndarray:
+        """Codes (..., D) of value indices (..., K)."""
+        return self.codes[np.ravel_multi_index(tuple(np.moveaxis(factors, -1, 0)), self.sizes)]
