@@ -25,7 +25,8 @@ FREE = {  # option -> why no paper fixes it
     "ais_steps": "as ais_chains",
     "accumulate": "memory of training: how a batch is split",
 }
-CONVOLUTIONS = {"channels", "blocks", "hidden", "patch"}  # not used beside `perceptron`
+CONVOLUTIONS = {"channels", "blocks", "hidden", "patch", "strided"}  # not used beside `perceptron`
+SIZES = {"channels", "blocks", "patch", "perceptron"}  # not used beside `strided`
 GIVEN = {"in_channels", "out_channels", "shape", "context_features"}  # to a network, by the model
 AVERAGES = {"ema_decay", "ema_half_life"}
 OPTIMISER = ("lr", "betas", "weight_decay")
@@ -44,6 +45,7 @@ def silent(name: str) -> set[str]:
     """The options that a `_paper` YAML does not write and no reason frees."""
     own, node = written(name), compose([f"model={name}", "data=digits"]).model
     needed = options(node["_target_"]) - (CONVOLUTIONS if own.get("perceptron") else set())
+    needed -= SIZES if own.get("strided") else set()
     found = {option for option in needed if option not in own}
     training = own.get("training", {})
     found |= {f"training.{option}" for option in options(node.training["_target_"]) if option not in training}

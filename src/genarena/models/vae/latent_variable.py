@@ -42,6 +42,8 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     per condition, N(0, I) at the start. A decoder alone would learn y late: it saves a few of many hundred nats.
 
     latent_dim: size D of z.
+    bound_is_loss: whether the loss at the end of its ramp is the negative bound. If not, the loss, `objective` at a validation,
+        chooses the weights: the best bound is that of another trade-off between reconstruction and KL.
     sampler: draws z, and says whether x is drawn from p(x|z) or its mode.
     """
 
@@ -49,6 +51,7 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
     likelihood = Likelihood.LOWER_BOUND
     conditional = True
     samplers = Temperature | Mode
+    bound_is_loss: bool = True
 
     def __init__(
         self,
@@ -100,6 +103,10 @@ class LatentVariableModel(GenerativeModel, Encodes, Decodes, Infers, Weighs):
         if num_samples < 1:
             raise ValueError(f"num_samples={num_samples}: must be at least 1")
         return torch.cat([self._bound(part, num_samples) for part in self._parts(x, y)])
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        terms = super().validate(batch)
+        return terms if self.bound_is_loss else terms | {"objective": terms["loss"]}
 
     def _parts(self, x: Tensor, y: Tensor | None) -> list[Batch]:
         """At most `max_rows` examples each; y is left out if it is no condition of this model."""

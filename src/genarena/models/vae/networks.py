@@ -10,6 +10,7 @@ from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.nets.conditioning import WithContext, num_features
 from genarena.nets.image_mlp import ImageMLPDecoder, ImageMLPEncoder
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
+from genarena.nets.strided import StridedDecoder, StridedEncoder
 from genarena.spec import DataSpec
 
 MAX_ROWS, MAX_OUTPUTS = 1024, 2**24  # largest number of codes, and of decoder outputs, in memory at once
@@ -29,12 +30,14 @@ class Networks(NamedTuple):
 
 
 class ImageNetworks(NamedTuple):
-    """Sizes of the convolutional networks of `nets/resnet.py`, or of perceptrons instead, and the kind of p(x|z).
+    """Sizes of the convolutional networks of `nets/resnet.py`, or of others instead, and the kind of p(x|z).
 
     channels: width of the finest level; see `ConvPyramid`. blocks: residual blocks per level, coarsest first; the last
     entry holds for all finer levels. hidden: width of the dense layers. patch: the finest level works at 1 / patch of the
     image's resolution; None is 4 for binary images, which need no fine decoder, and 2 otherwise. pixels, num_mixtures: of
     `PixelHead`. perceptron: widths of the tanh layers of perceptrons, in the order of the encoder; empty: convolutions.
+    strided: the plain convolutions of `nets/strided.py`, of which only `hidden` can be chosen.
+    Raises ValueError for both of the last two.
     """
 
     channels: int
@@ -44,19 +47,25 @@ class ImageNetworks(NamedTuple):
     pixels: str
     num_mixtures: int
     perceptron: Sequence[int] = ()
+    strided: bool = False
 
     def build(self, spec: DataSpec, latent_dim: int) -> Networks:
         """Raises ValueError for data that is no image of integer levels."""
         spec.require_image("a vae")
+        if self.perceptron and self.strided:
+            raise ValueError(f"perceptron={list(self.perceptron)}, strided=true: expected one of the two")
         in_channels, height, width = spec.shape
         head = PixelHead(self.pixels, spec, self.num_mixtures)
-        patch = self.patch or (4 if spec.num_levels == 2 else 2)
-        plan = ConvPyramid(height, width, self.channels, self.blocks, patch)
         context = num_features(spec.condition)
         if widths := list(self.perceptron):
             encoder = ImageMLPEncoder(spec.shape, 2 * latent_dim, widths, context)
             decoder = ImageMLPDecoder(latent_dim + context, (head.out_channels, height, width), widths[::-1])
+        elif self.strided:
+            encoder = StridedEncoder(spec.shape, 2 * latent_dim, self.hidden, context)
+            decoder = StridedDecoder(latent_dim + context, head.out_channels, (height, width), self.hidden)
         else:
+            patch = self.patch or (4 if spec.num_levels == 2 else 2)
+            plan = ConvPyramid(height, width, self.channels, self.blocks, patch)
             encoder = ConvEncoder(in_channels, 2 * latent_dim, plan, self.hidden, context)
             decoder = ConvDecoder(latent_dim + context, head.out_channels, plan, self.hidden)
         max_rows = max(1, min(MAX_ROWS, MAX_OUTPUTS // (head.out_channels * height * width)))

@@ -24,7 +24,7 @@ class VAE(LatentVariableModel):
     """log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)),  q = N(mean, exp(log_var)),  p(z) = N(0, I).
 
     latent_dim, sampler: of `LatentVariableModel`.
-    channels, blocks, hidden, patch, perceptron: sizes of the networks, as `ImageNetworks` says; vectors use `hidden` alone.
+    channels, blocks, hidden, patch, perceptron, strided: of the networks, as `ImageNetworks` says; vectors use `hidden` alone.
     pixels: kind of p(x|z), one of `genarena.distributions.KINDS`; vectors always have a Gaussian.
     beta: weight of the KL in the loss, reached linearly over the first `warmup` share of the training.
     free_bits: nats per latent dimension below which the loss does not reward a smaller KL (batch average).
@@ -47,6 +47,7 @@ class VAE(LatentVariableModel):
         pixels: str = "auto",
         num_mixtures: Count = 5,
         perceptron: Sequence[int] = (),
+        strided: bool = False,
         beta: NonNegative = 1.0,
         warmup: Share = 0.1,
         free_bits: NonNegative = 0.0,
@@ -56,9 +57,10 @@ class VAE(LatentVariableModel):
             raise ValueError(f"latent_dim={latent_dim}, hidden={hidden}: both must be at least 1")
         if beta < 0.0 or free_bits < 0.0 or not 0.0 <= warmup <= 1.0:
             raise ValueError(f"beta={beta}, free_bits={free_bits}, warmup={warmup}: expected >= 0, >= 0 and 0 to 1")
-        images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures, perceptron)
+        images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures, perceptron, strided)
         super().__init__(spec, training, networks_for(spec, latent_dim, images), latent_dim, sampler)
         self.beta, self.ramp, self.free_bits = beta, warmup, free_bits
+        self.bound_is_loss = beta == 1.0 and free_bits == 0.0
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """-E_q[log p(x|z)] + beta_t sum_j max(free_bits, KL_j), averaged over the batch, nats."""

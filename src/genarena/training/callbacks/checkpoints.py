@@ -15,7 +15,8 @@ from genarena.training import sharding
 from genarena.training.callbacks.ema import EMA
 from genarena.training.callbacks.sample_quality import KEY
 
-SELECTION = ("val/bits_per_dim", KEY)  # the one rule: the first of these that a validation gives chooses the weights
+# The one rule: the first of these that a validation gives chooses the weights. `objective` is of models whose loss is no bound.
+SELECTION = ("val/objective", "val/bits_per_dim", KEY)
 
 
 class SealedCheckpointIO(TorchCheckpointIO):
