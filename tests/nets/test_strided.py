@@ -25,9 +25,10 @@ def test_every_pixel_is_seen_and_drawn(shape: tuple[int, int, int]) -> None:
     x = torch.randn(1, *shape, requires_grad=True)
     code = StridedEncoder(shape, 3, 64, slope=0.1)(x)
     (seen,) = torch.autograd.grad(code.square().sum(), x)
-    drawn = StridedDecoder(3, shape[0], shape[1:], 16)(torch.randn(50, 3))
     assert (seen != 0).all()
-    assert drawn.shape == (50, *shape) and (drawn.std(0) > 1e-5).all()
+    for normalised in (False, True):
+        drawn = StridedDecoder(3, shape[0], shape[1:], 16, normalised)(torch.randn(50, 3))
+        assert drawn.shape == (50, *shape) and (drawn.std(0) > 1e-5).all()
 
 
 def test_the_context_reaches_both_ends() -> None:

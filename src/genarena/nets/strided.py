@@ -63,24 +63,30 @@ class StridedEncoder(nn.Module):
 class StridedDecoder(nn.Module):
     """Features (N, in_features), of which the last may be a context, to an image (N, out_channels, H, W), unbounded.
 
-    size: (H, W). hidden: width of the first dense layer.
+    size: (H, W). hidden: width of the first dense layer. normalised: batch normalisation before each ReLU, for a generator.
     """
 
-    def __init__(self, in_features: int, out_channels: int, size: tuple[int, int], hidden: int) -> None:
+    def __init__(
+        self, in_features: int, out_channels: int, size: tuple[int, int], hidden: int, normalised: bool = False
+    ) -> None:
         super().__init__()
         self.sizes = strided_sizes((out_channels, *size))[::-1]  # the coarsest first
         widths = [*WIDTHS[: len(self.sizes) - 1][::-1], out_channels]
         self.start = (widths[0], *self.sizes[0])
         flat = widths[0] * self.sizes[0][0] * self.sizes[0][1]
-        self.dense = nn.Sequential(nn.Linear(in_features, hidden), nn.ReLU(), nn.Linear(hidden, flat), nn.ReLU())
+        norms = [nn.BatchNorm1d(width) if normalised else nn.Identity() for width in (hidden, flat)]
+        self.dense = nn.Sequential(
+            nn.Linear(in_features, hidden), norms[0], nn.ReLU(), nn.Linear(hidden, flat), norms[1], nn.ReLU()
+        )
         self.convolutions = nn.ModuleList(
             nn.ConvTranspose2d(before, after, 4, 2, 1) for before, after in pairwise(widths)
         )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) if normalised else nn.Identity() for width in widths[1:-1])
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         h = self.dense(_joined(z, context)).unflatten(1, self.start)
         for level, (convolution, (height, width)) in enumerate(zip(self.convolutions, self.sizes[1:], strict=True)):
-            h = convolution(F.relu(h) if level else h)[..., :height, :width]
+            h = convolution(F.relu(self.norms[level - 1](h)) if level else h)[..., :height, :width]
         return h
 
 

@@ -84,7 +84,10 @@ class LatentGAN(GenerativeModel, Emits, Discriminates, Represents):
 
         Vectors (num_samples, D) are not rounded.
         """
-        x = self.emit(torch.randn(num_samples, self.latent_dim, device=self.device), y)
+        return self.rounded(self.emit(torch.randn(num_samples, self.latent_dim, device=self.device), y))
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """x in [-1, 1] at the nearest levels of the data, with the gradient of x; continuous data as it is."""
         if not self.spec.is_discrete:
             return x
         return x + (to_unit(nearest_level(x, self.spec.num_levels), self.spec.num_levels) - x).detach()
