@@ -20,13 +20,13 @@ from genarena.data.batches import Split, seeded_generator
 from genarena.data.splitting import stratified
 from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
-from genarena.models.baseline.gaussian import LARGEST_FULL, Gaussian
 from genarena.options.values import Count, Seed, Several
-from genarena.spec import Batch, DataSpec
+from genarena.spec import DataSpec
 from genarena.tasks.augmenting import classifying, scores
 from genarena.tasks.augmenting.classifying import Budget, Change, Trained
+from genarena.tasks.augmenting.floors import copies, gaussian_of_classes
 from genarena.tasks.augmenting.fractions import Labelled, labelled, whole
-from genarena.tasks.augmenting.labels import Conditional, LabelledSamples, Pseudo, sampled
+from genarena.tasks.augmenting.labels import Conditional, LabelledSamples, Pseudo
 from genarena.tasks.augmenting.per_class import PerClass
 from genarena.tasks.base import COLUMNS, Line, Outcome, Record, Shown, Task
 
@@ -122,7 +122,7 @@ class Augment(Task):
             floors["real + flip"] = trials.changed(classifying.flip)
         floors["mixup"] = trials.changed(classifying.mixup, "1710.09412")
         floors["class Gaussian"] = trials.synthetic(classes)
-        floors["memoriser"] = trials.synthetic(_again(known.real, wanted, self.seed))
+        floors["memoriser"] = trials.synthetic(copies(known.real, wanted, self.seed))
         floors["heldout"] = replace(trials.synthetic(known.others), is_real=True)
         assert len(trials.steps) == 1, f"classifiers took {sorted(trials.steps)} steps"
         rows = {"class Gaussian": classes, algorithm.name: drawn.samples, "real": known.real}
@@ -181,35 +181,12 @@ class Trials:
         return scores.accuracy(name, right, facts, self.right_of_real())
 
 
-def gaussian_of_classes(spec: DataSpec, real: Split, y: Tensor, seed: int) -> Split:
-    """Images of labels y (N,), drawn from a Gaussian per class (`models/baseline/gaussian.py`) of its real images."""
-    plain = DataSpec(spec.shape, spec.num_levels, spec.num_classes)
-    x = torch.empty(len(y), *spec.shape, dtype=spec.dtype)
-    for label in y.unique().tolist():
-        model = Gaussian(plain, covariance="full" if spec.num_dims <= LARGEST_FULL else "diagonal")
-        model.observe(Batch(real.x[real.y == label]))
-        rows = y == label
-        x[rows] = sampled(model, int(rows.sum()), None, seed + label)[0]
-    return Split(x, y)
-
-
 def _labels(y: Tensor, num: int, seed: int) -> Tensor:
     """(num,) labels as frequent as in y: y itself, shuffled, as often as needed."""
     rounds = [
         y[torch.randperm(len(y), generator=seeded_generator(seed, k, "labels"))] for k in range(-(-num // len(y)))
     ]
     return torch.cat(rounds)[:num]
-
-
-def _again(real: Split, y: Tensor, seed: int) -> Split:
-    """Real images of the labels y (N,), each once before one comes twice: what a perfect copier would draw."""
-    index = torch.empty_like(y)
-    for label in y.unique().tolist():
-        rows, own = (y == label).nonzero().flatten(), (real.y == label).nonzero().flatten()
-        generator = seeded_generator(seed, label, "again")
-        rounds = [own[torch.randperm(len(own), generator=generator)] for _ in range(-(-len(rows) // len(own)))]
-        index[rows] = torch.cat(rounds)[: len(rows)]
-    return real[index]
 
 
 def _facts(algorithm: LabelledSamples, size: int, known: Labelled, num: int, failures: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,7 +10,6 @@ from torch import Tensor
 from genarena.data.batches import Split
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Enumerates
-from genarena.models.diffusion.samplers import DiffusionSampler
 from genarena.options.values import NonNegative
 from genarena.tasks.base import Algorithm, Exactness
 
@@ -41,7 +40,7 @@ class LabelledSamples(Algorithm):
 class Conditional(LabelledSamples):
     """x ~ p(x | y), with labels as frequent as in the labelled images.
 
-    guidance: of a diffusion model's sampler, in place of its own; 1 draws from p(x | y), more is away from p(x).
+    guidance: of the model's sampler, in place of its own; 1 draws from p(x | y), more is away from p(x).
     """
 
     name = "conditional"
@@ -55,7 +54,7 @@ class Conditional(LabelledSamples):
 
     def draw(self, model: GenerativeModel, y: Tensor, classify: Callable[[Tensor], Tensor], seed: int) -> Drawn:
         if self.guidance is not None:
-            if not isinstance(model.sampler, DiffusionSampler):
+            if not has_guidance(type(model.sampler)):
                 raise ValueError(f"algorithm.guidance={self.guidance:g}: {type(model).__name__} has no guidance")
             model.use(replace(model.sampler, guidance=self.guidance))
         x, failures = sampled(model, len(y), y, seed)
@@ -74,6 +73,11 @@ class Pseudo(LabelledSamples):
     def draw(self, model: GenerativeModel, y: Tensor, classify: Callable[[Tensor], Tensor], seed: int) -> Drawn:
         x, failures = sampled(model, len(y), None, seed)
         return Drawn(Split(x, classify(x)), failures)
+
+
+def has_guidance(sampler: type) -> bool:
+    """Whether samplers of a class have the option `guidance`."""
+    return is_dataclass(sampler) and any(field.name == "guidance" for field in fields(sampler))
 
 
 @torch.no_grad()

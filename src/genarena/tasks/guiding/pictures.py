@@ -1,0 +1,52 @@
+"""Pictures of guidance: accuracy against recall, and a row of samples per label at some strengths."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from genarena.models.base import GenerativeModel
+from genarena.tasks.base import COLUMNS, Line, Shown
+from genarena.tasks.drawing import as_picture, figure
+from genarena.tasks.guiding.strengths import Strengths, rows_of_labels
+
+SHOWN = (0.0, 1.0, 3.0)  # strengths of which there are grids
+MOST_ROWS = 20  # labels in a grid
+CURVE = "guidance.png"
+
+
+def grid(algorithm: Strengths, model: GenerativeModel, s: float, seed: int) -> Tensor:
+    """uint8 images (labels * COLUMNS, C, H, W), a row per label; column k has the same noise at every strength."""
+    spec = model.spec
+    y = rows_of_labels(min(spec.num_classes, MOST_ROWS), COLUMNS)
+    x = algorithm.draw(model, y, s, seed).x
+    return (x.long() * 255 // (spec.num_levels - 1)).to(torch.uint8)
+
+
+def shown_in_grid(num_labels: int, s: float) -> Shown:
+    rows = [f"label {label}" for label in range(min(num_labels, MOST_ROWS))]
+    text = "without the label: every row is drawn from p(x)" if s == 0.0 else f"guidance s = {s:g}"
+    return Shown(rows, text)
+
+
+def curve(lines: Mapping[float, Line], floors: Mapping[str, Line]) -> Tensor:
+    """uint8 (1, 3, H, W): class accuracy over recall, the strengths of the model joined, floors beside them."""
+    made = figure(7.0, 5.0)
+    axes = made.add_subplot()
+    points = {s: point for s, line in lines.items() if (point := _point(line)) is not None}
+    axes.plot(*zip(*points.values(), strict=True), marker="o", color="tab:blue", label="model") if points else None
+    for s, point in points.items():
+        axes.annotate(f"s={s:g}", point, xytext=(5, 5), textcoords="offset points", color="tab:blue")
+    for (name, line), marker in zip(floors.items(), "*sDvP", strict=False):
+        if (point := _point(line)) is not None:
+            filled = "black" if line.is_real else "none"
+            axes.plot(*point, marker, markersize=10, color="black", markerfacecolor=filled, label=name)
+    axes.set(xlabel="recall (diversity)", ylabel="class accuracy", xlim=(-0.03, 1.03), ylim=(-0.03, 1.06))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best", fontsize=9)
+    return as_picture(made)
+
+
+def _point(line: Line) -> tuple[float, float] | None:
+    x, y = (line.metrics[name]["value"] for name in ("recall", "class_accuracy"))
+    return None if x is None or y is None else (x, y)
