@@ -4,6 +4,7 @@ How it is optimised is written once, in `genarena.training.module`. Everything h
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import UnionType
 from typing import Any, ClassVar
 
@@ -45,6 +46,7 @@ class GenerativeModel(TrainedModule, ABC):
     guides: ClassVar[bool] = False  # True: its sampler combines predictions with and without a condition
     samplers: ClassVar[type[Sampler] | UnionType | None] = None  # those that fit; None: there is only one way to draw
     sampler: Any = None  # the one in use, an instance of `samplers`
+    untrained: Callable[[], "GenerativeModel"] | None = None  # makes it again with new weights; None: it is of no run
 
     def __init__(self, spec: DataSpec, training: Training | None = None, condition_dropout: float = 0.0) -> None:
         super().__init__(training)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from genarena.evaluation.rescoring import load_data
 from genarena.files.atomic import replace_atomically
 from genarena.models.base import GenerativeModel
 from genarena.runs import evaluations, provenance, results, seals, stored_config
-from genarena.runs.folder import RunFolder
+from genarena.runs.folder import RunFolder, build_model
 from genarena.spec import DataSpec
 from genarena.tasks.base import COLUMNS, Algorithm, Line, Outcome, Shown, Task
 
@@ -68,7 +69,8 @@ class Asked:
         for damaged weights."""
         if not cases:
             return
-        model = self.folder.rebuild(device)[1]
+        cfg, model = self.folder.rebuild(device)
+        model.untrained = partial(build_model, cfg)
         seals.check(self.weights, self.folder.chosen)
         data = load_data(self.folder.path, root)
         with told(self.name):

@@ -1,0 +1,34 @@
+"""The layers of a model whose codes are measured: the best on validation examples, or one by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from genarena.models.capabilities import Represents
+from genarena.options.hints import nearest
+from genarena.tasks.base import Algorithm
+
+BY = {"linear": "linear probe", "knn": "neighbours"}
+
+
+@dataclass(frozen=True)
+class Layers(Algorithm):
+    """layer: its name; null: the best by the linear probe, and the best by neighbours, both on validation examples."""
+
+    name = "layers"
+    needs = Represents
+    exactness = "heuristic"
+
+    layer: str | None = None
+
+    def chosen(self, scores: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+        """Layer to how it was chosen. scores: layer to its accuracies on validation examples, by probe. Raises ValueError
+        for an unknown name."""
+        if self.layer is not None:
+            if self.layer not in scores:
+                every = ", ".join(scores)
+                raise ValueError(f"layer={self.layer}: no such layer{nearest(self.layer, scores)}; there are {every}")
+            return {self.layer: "asked for"}
+        found: dict[str, list[str]] = {}
+        for by, words in BY.items():
+            found.setdefault(max(scores, key=lambda name, by=by: scores[name][by]), []).append(words)
+        return {name: f"best {' and '.join(words)} on validation" for name, words in found.items()}
