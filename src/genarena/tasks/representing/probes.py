@@ -118,7 +118,7 @@ class Measured:
             found["linear"].append(probe.accuracy(self.scaled.test, y.test))
             near = by_majority(self.plain.train[: len(wrong)], wrong, self.plain.test)
             found["knn"].append((near == y.test).double().mean().item())
-        return {name: over_draws(TITLES[name], values) for name, values in found.items()}
+        return {name: over_draws(TITLES[name], values, len(self.plain.test)) for name, values in found.items()}
 
     def records(self) -> dict[str, Record]:
         """Accuracies, few labels, and the geometry of the test codes."""
@@ -127,7 +127,10 @@ class Measured:
         facts = {"width": width}
         found = {name: accuracy(name, right, facts) for name, right in self.right.items()}
         found["linear"] |= probe
-        found |= {f"few_{number}": over_draws(few_title(number), values) for number, values in self.few.items()}
+        found |= {
+            f"few_{number}": over_draws(few_title(number), values, len(self.plain.test))
+            for number, values in self.few.items()
+        }
         y, test = self.bench.examples.y, self.plain.test
         rank = Components.of(self.plain.train, NARROW).effective_rank
         geometry = {"effective_rank": rank, "alignment": alignment(test, y.test), "uniformity": uniformity(test)}
@@ -162,10 +165,10 @@ def accuracy(name: str, right: Tensor, facts: Mapping[str, Any]) -> Record:
     return record | {"title": TITLES[name], "higher_is_better": True} | dict(facts)
 
 
-def over_draws(title: str, values: Sequence[float]) -> Record:
-    """The interval is that of the mean over draws of labels."""
+def over_draws(title: str, values: Sequence[float], num: int) -> Record:
+    """The interval is that of the mean over draws of labels. num: test examples."""
     record = {"value": sum(values) / len(values), "ci95_half_width": t_half_width(values), "of_each": list(values)}
-    return record | {"title": title, "higher_is_better": True, "draws": len(values)}
+    return record | {"title": title, "higher_is_better": True, "draws": len(values), "n": num}
 
 
 def few_title(number: int) -> str:
