@@ -1,21 +1,28 @@
 """Draw samples from a finished run, as a picture or an array."""
 
 import sys
+from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from genarena import cli
 from genarena.errors import UserError
 from genarena.options.script import Option, of_sampler
-from genarena.options.values import Count, Device, Folder, Seed, Whole
+from genarena.options.values import Count, Device, Folder, NonNegative, Seed, Whole
 
-USAGE = """python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [label=<number>] [seed=0]
-    [device=cpu]
+USAGE = """python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [seed=0] [device=cpu]
+    [label=<number>]                                of a model of labels; default: a row for each
+    [text="a red circle; two green rings"]          of a model of captions: a row for each text
+    [guidance=<s>]                                  0: without the condition, 1: with it, more: away from samples without
     [sampler=<name>] [sampler.<option>=<value>]     another sampler than the run's, e.g. sampler=ddim sampler.nfe=10"""
 OPTIONS = {
     "run": Option(Folder, ...),
     "num_samples": Option(Count, 64),
     "out": Option(Folder, "samples.png"),
-    "label": Option(Whole | None, None),  # of a conditional model; default: all labels in turn
+    "label": Option(Whole | None, None),
+    "text": Option(str | None, None),
+    "guidance": Option(NonNegative | None, None),
     "seed": Option(Seed, 0),
     "device": Option(Device, "cpu"),
 }
@@ -33,14 +40,34 @@ def main() -> None:
     from genarena.files.atomic import replace_atomically
 
     model = api.load(options["run"], options["device"], sampler)
-    y = None if options["label"] is None else labels(model, options["label"], options["num_samples"])
-    samples = api.sample(model, options["num_samples"], y, seed=options["seed"], progress=True)
+    asked = _asked(model, options)
+    if options["guidance"] is not None:
+        guide(model, options["guidance"])
+    num = options["num_samples"] if asked.y is None else len(asked.y)
+    samples = api.sample(model, num, asked.y, seed=options["seed"], progress=True)
     if out.suffix == ".png":
-        replace_atomically(out, lambda temporary: save_samples(samples, model.spec, temporary))
+        draw = partial(save_samples, samples, model.spec, columns=asked.columns, titles=asked.titles)
+        replace_atomically(out, lambda temporary: draw(path=temporary))
     else:
         replace_atomically(out, lambda temporary: _save_npz(temporary, samples))
     broken = int((~samples.isfinite()).flatten(1).any(dim=1).sum())
-    print(f"{options['num_samples']} samples: {out}" + (f" ({broken} of them are not finite)" if broken else ""))
+    print(f"{num} samples: {out}" + (f" ({broken} of them are not finite)" if broken else ""))
+
+
+def _asked(model, options: dict[str, Any]):
+    """What is drawn: one label, texts, or of a picture a row per class. Raises UserError for what the model does not know."""
+    from genarena.evaluation.asked_pictures import AskedPictures, rows_of_classes
+
+    condition, num = model.spec.condition, options["num_samples"]
+    kind = condition.kind if condition else None
+    if options["label"] is not None:
+        return AskedPictures(labels(model, options["label"], num))
+    if options["text"] is not None:
+        return texts(model, options["text"], num)
+    if kind == "caption":
+        raise UserError("text=... is missing: the model draws what a caption says, e.g. text='a red circle'")
+    drawn = kind == "label" and model.spec.is_image and Path(options["out"]).suffix == ".png" and num >= condition.size
+    return rows_of_classes(condition, num) if drawn else AskedPictures()
 
 
 def labels(model, label: int, num_samples: int):
@@ -52,6 +79,32 @@ def labels(model, label: int, num_samples: int):
         known = f"labels 0 to {condition.size - 1}" if condition and condition.kind == "label" else "no labels"
         raise UserError(f"label={label}: the model has {known}")
     return torch.full((num_samples,), label)
+
+
+def texts(model, text: str, num_samples: int):
+    """The captions of the samples; texts are separated by semicolons. Raises UserError if the model has no captions, or a text
+    has words that it does not know."""
+    import torch
+
+    from genarena.data.captions.vocabulary import Vocabulary
+    from genarena.evaluation.asked_pictures import rows_of_captions
+
+    condition = model.spec.condition
+    if condition is None or condition.kind != "caption":
+        raise UserError(f"text={text!r}: the model was trained without captions (data.condition=caption)")
+    titles = [part.strip() for part in text.split(";") if part.strip()] or [text]
+    vocabulary = Vocabulary.of_condition(condition)
+    return rows_of_captions(torch.stack([vocabulary.encode(title) for title in titles]), titles, num_samples)
+
+
+def guide(model, guidance: float) -> None:
+    """Draw with this guidance. Raises UserError if the model has none, or never learned to do without a condition."""
+    if not is_dataclass(model.sampler) or "guidance" not in {field.name for field in fields(model.sampler)}:
+        raise UserError(f"guidance={guidance:g}: {type(model).__name__} has no guidance")
+    try:
+        model.use(replace(model.sampler, guidance=guidance))
+    except ValueError as error:
+        raise UserError(str(error).removeprefix("sampler.")) from error
 
 
 def _save_npz(path: Path, samples) -> None:

@@ -4,6 +4,7 @@ A sample that is not finite is drawn as a cross; a scatter plot states how many 
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from genarena.errors import UserError
+from genarena.evaluation.asked_pictures import asked_pictures
+from genarena.evaluation.titles import with_titles
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes
 from genarena.spec import Batch, DataSpec
@@ -19,7 +22,6 @@ from genarena.statistics.neighbours import nearest
 
 NEIGHBOUR_ROWS, NEIGHBOURS = 10, 7
 LABEL = 12  # height in pixels of a line of text below images
-MOST_CLASSES = 20  # rows of a grid with a row per class
 FRAME = 120  # milliseconds of a frame of a moving picture
 MIN_SIDE = 28  # smaller images are enlarged by a whole factor
 
@@ -51,26 +53,25 @@ def _cross(height: int, width: int) -> Tensor:
 
 
 def draw_samples(model: GenerativeModel, num_samples: int, given: Tensor | None, path: Path) -> Tensor:
-    """Draw samples (N, *shape), and write them to a PNG. A model with labels gets a row per class, at most
-    `MOST_CLASSES` rows and about `num_samples` images. given: the conditions of examples,
-    for other conditional models."""
-    condition, columns = model.spec.condition, None
-    y = None if condition is None or given is None else given[:num_samples].to(model.device)
-    if condition and condition.kind == "label":
-        classes = min(condition.size, MOST_CLASSES)
-        columns = max(1, num_samples // classes)
-        y = torch.arange(classes, device=model.device).repeat_interleave(columns)
+    """Draw samples (N, *shape), and write them to a PNG. A model with labels gets a row per class, one with captions a row per
+    caption, about `num_samples` images. given: the conditions of examples, for models that are conditional on others."""
+    asked = asked_pictures(model.spec.condition, num_samples, given)
+    y = None if asked.y is None else asked.y.to(model.device)
     with torch.no_grad():
         samples = model.sample(num_samples if y is None else len(y), y).cpu()
-    save_samples(samples, model.spec, path, columns)
+    save_samples(samples, model.spec, path, asked.columns, asked.titles)
     return samples
 
 
-def save_samples(samples: Tensor, spec: DataSpec, path: Path, columns: int | None = None) -> None:
-    """Write a PNG: a grid for images, a scatter plot for 2-D points. Raises UserError for other data."""
+def save_samples(
+    samples: Tensor, spec: DataSpec, path: Path, columns: int | None = None, titles: Sequence[str] = ()
+) -> None:
+    """Write a PNG: a grid for images, a scatter plot for 2-D points. titles: of the rows of the grid. Raises UserError for
+    other data."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if spec.is_image:
-        _save(grid(samples, spec.num_levels, columns), path)
+        picture = grid(samples, spec.num_levels, columns)
+        _save(with_titles(picture, titles) if titles else picture, path)
     elif spec.is_drawable:
         _scatter(samples.numpy(), path)
     else:

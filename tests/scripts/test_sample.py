@@ -1,0 +1,100 @@
+"""What `scripts/sample.py` is asked for: labels, texts, guidance; and what it refuses in one line."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genarena import api
+from genarena.data.captions.vocabulary import Vocabulary
+from genarena.errors import UserError
+from genarena.models.diffusion.ddpm import DDPM
+from genarena.models.diffusion.samplers import DDIM
+from genarena.models.vae.vae import VAE
+from genarena.scripts import sample
+from genarena.spec import DataSpec
+from tests.models.tiny import NARROW
+
+WORDS = Vocabulary.of(["a", "red", "blue", "circle"], 4)
+CAPTIONED = SimpleNamespace(spec=DataSpec((3, 32, 32), 256, condition=WORDS.condition()), sampler=None)
+DIGITS = DataSpec((1, 8, 8), 17, 10, condition="label")
+
+
+def ddpm(spec: DataSpec, dropout: float) -> DDPM:
+    return DDPM(spec, net=NARROW, num_steps=5, sampler=DDIM(nfe=5), condition_dropout=dropout).eval()
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor | None]:
+    """Runs `sample.py` on the model `CAPTIONED`, or on another in `api.load`; the conditions that it draws."""
+    asked = []
+
+    def draw(model: SimpleNamespace, num: int, y: torch.Tensor | None, **_: object) -> torch.Tensor:
+        asked.append(y)
+        return torch.zeros(num, *model.spec.shape, dtype=torch.uint8)
+
+    monkeypatch.setattr(api, "load", lambda *_: CAPTIONED)
+    monkeypatch.setattr(api, "sample", draw)
+    return asked
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["sample.py", "run=x", *options])
+    sample.main()
+
+
+def test_a_text_is_drawn_in_a_row_of_its_own(drawn: list, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    call(monkeypatch, "text=A red circle; blue circle", "num_samples=6", f"out={tmp_path}/s.png")
+    (y,) = drawn
+    assert torch.equal(y, torch.stack([WORDS.encode("a red circle")] * 3 + [WORDS.encode("blue circle")] * 3))
+    assert Image.open(tmp_path / "s.png").size == (160, 2 * (34 + 13) + 2)
+    call(monkeypatch, "text=a circle", "num_samples=6", f"out={tmp_path}/s.npz")
+    assert torch.equal(drawn[1], WORDS.encode("a circle").expand(6, -1))
+    assert np.load(tmp_path / "s.npz")["samples"].shape == (6, 3, 32, 32)
+
+
+def test_labels_get_a_row_each(drawn: list, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(api, "load", lambda *_: ddpm(DIGITS, 0.1))
+    call(monkeypatch, "num_samples=25", f"out={tmp_path}/s.png")
+    assert drawn[0].tolist() == [label for label in range(10) for _ in range(2)]
+    call(monkeypatch, "label=7", "guidance=2", "num_samples=3", f"out={tmp_path}/s.png")
+    assert drawn[1].tolist() == [7, 7, 7]
+    call(monkeypatch, "num_samples=5", f"out={tmp_path}/s.npz")
+    assert drawn[2] is None  # api.sample draws all labels in turn
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["text=a rde circle"], "the data set has no word 'rde'; the nearest is 'red'"),
+        (["text=a red circle a circle"], "5 words, and captions have at most 4"),
+        (["text=;"], "expected words"),
+        (["label=3"], "label=3: the model has no labels"),
+        ([], "text=... is missing: the model draws what a caption says"),
+        (["text=a circle", "guidance=2"], "guidance=2: SimpleNamespace has no guidance"),
+        (["text=a circle", "guidance=-1"], "guidance=-1: expected at least 0"),
+    ],
+)
+def test_what_a_model_of_captions_cannot_draw(
+    drawn: list, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        call(monkeypatch, *options, f"out={tmp_path}/s.png")
+    assert not drawn and not list(tmp_path.iterdir())
+
+
+def test_guidance_needs_a_model_that_learned_to_do_without_a_condition() -> None:
+    model = ddpm(DIGITS, 0.1)
+    sample.guide(model, 2.0)
+    assert (model.sampler.guidance, model.sampler.nfe) == (2.0, 5)
+    with pytest.raises(UserError, match=r"^guidance=2.0: the model was trained without conditions that are dropped"):
+        sample.guide(ddpm(DIGITS, 0.0), 2.0)
+    with pytest.raises(UserError, match="guidance=2: VAE has no guidance"):
+        sample.guide(VAE(DIGITS, latent_dim=2, channels=4, hidden=8), 2.0)
+    for spec in (DataSpec((1, 8, 8), 17), DIGITS):
+        with pytest.raises(UserError, match="text='a circle': the model was trained without captions"):
+            sample.texts(SimpleNamespace(spec=spec), "a circle", 3)
