@@ -96,14 +96,14 @@ class Representation(Task):
         own = {name: bench.measure(layers[name]) for name in chosen}
         made = {name: Measure.of(each) for name, each in own.items()}
         lines = {name: floors.compared(each, below) for name, each in made.items()}
-        others = floors.lines(below) | self._untrained(model, data, bench)
+        others = floors.lines(below) | self.untrained(model, data, bench)
         first = next(iter(own))
         others[SHUFFLED] = Line(own[first].shuffled())
         drawn, shown = pictures.drawn(lines, others, bench, layers[first])
         facts = {"layers": scores, "chosen": chosen, **facts_of(bench.examples)}
         return Outcome(lines, others, len(bench.examples.y.test), facts, drawn, shown)
 
-    def _untrained(self, model: GenerativeModel, data: ArenaDataModule, bench: Bench) -> dict[str, Line]:
+    def untrained(self, model: GenerativeModel, data: ArenaDataModule, bench: Bench) -> dict[str, Line]:
         """The same networks with new weights, and the layer that is best for them."""
         fresh = codes.untrained(model, data)
         if fresh is None:

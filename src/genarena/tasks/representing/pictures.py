@@ -35,8 +35,9 @@ def drawn(
 
 
 def accuracies(lines: Mapping[str, Line], floors: Mapping[str, Line]) -> Tensor:
-    """A panel per probe, a bar per line with its interval, and a dashed line at the floor that has to be beaten."""
-    every = {**floors, **lines}
+    """A panel per probe, a bar per line with its interval, and a dashed line at the floor that has to be beaten; not those of
+    shuffled labels."""
+    every = {name: line for name, line in {**floors, **lines}.items() if OVER.keys() < line.metrics.keys()}
     made = figure(9, 0.36 * len(every) + 1.0)
     panels = made.subplots(1, len(PANELS), sharey=True)
     for panel, (probe, title) in zip(panels, PANELS.items(), strict=True):
@@ -47,9 +48,10 @@ def accuracies(lines: Mapping[str, Line], floors: Mapping[str, Line]) -> Tensor:
         over = floors[OVER[probe]].metrics[probe]["value"]
         panel.axvline(over, color="tab:red", linestyle="--", linewidth=1)
         panel.set_title(f"{title}; dashed: {OVER[probe]}", fontsize=9)
-        best = max(values)
+        least = max(0.0, min(values) - 0.4 * (1.0 - min(values)))
+        panel.set_xlim(least, 1.0)
         for place, value in enumerate(values):
-            panel.text(0.01 * best, place, f"{value:.3f}", va="center", fontsize=8)
+            panel.text(least + 0.01 * (1.0 - least), place, f"{value:.3f}", va="center", fontsize=8)
     panels[0].set_yticks(range(len(every)), every, fontsize=9)
     panels[0].invert_yaxis()
     return as_picture(made)
