@@ -84,7 +84,15 @@ def test_what_cannot_be_asked_is_refused_in_one_line() -> None:
     with pytest.raises(ValueError, match="different values, at least one"):
         Representation(labels=[])
     with pytest.raises(ValueError, match="data.only=3: all its examples have one label"):
-        Representation().examine({"only": 3})
+        Representation().examine({"only": 3, "_target_": "genarena.data.digits.Digits"})
+    sprites = {"_target_": "genarena.data.sprites.Sprites"}
+    Representation(labels=["class", "scale"]).examine(sprites)
+    with pytest.raises(
+        ValueError, match="labels=scala: no such labels; did you mean scale\\?; there are class, shape, scale"
+    ):
+        Representation(labels=["scala"]).examine(sprites)
+    with pytest.raises(ValueError, match="labels=scale: no such labels; there are class$"):
+        Representation(labels=["scale"]).examine({"_target_": "genarena.data.digits.Digits"})
     with pytest.raises(ValueError, match="Memoriser cannot do this task, which needs a model that Represents"):
         Representation().algorithm_for(Memoriser(SPEC))
     labelled = VAE(DataSpec((1, 8, 8), 17, 10, condition="label"))

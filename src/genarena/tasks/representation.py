@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from hydra.utils import get_object
+
 from genarena.data.base import ArenaDataModule
+from genarena.data.ground_truth import GroundTruth
 from genarena.evaluation.code import code_of
 from genarena.models.base import GenerativeModel
+from genarena.options.hints import nearest
 from genarena.options.values import Several
 from genarena.spec import DataSpec
 from genarena.statistics import code_geometry, knn_probe, linear_probe
@@ -23,6 +27,7 @@ from genarena.tasks.representing.examples import CLASS, Examples, examples
 from genarena.tasks.representing.floors import Measure
 from genarena.tasks.representing.layers import Layers
 from genarena.tasks.representing.probes import Bench
+from genarena.trust import refuse_foreign
 
 UNTRAINED, SHUFFLED = "untrained, same networks", "labels shuffled"
 
@@ -63,6 +68,10 @@ class Representation(Task):
     def examine(self, data: Mapping[str, Any]) -> None:
         if data.get("only") is not None:
             raise ValueError(f"the run was trained with data.only={data['only']}: all its examples have one label")
+        there = (CLASS, *factors_in(data))
+        for label in self.labels:
+            if label not in there:
+                raise ValueError(f"labels={label}: no such labels{nearest(label, there)}; there are {', '.join(there)}")
 
     def algorithm_for(self, model: GenerativeModel, case: str = "") -> Layers:
         if model.conditioning is not None and not model.conditioning.dropout:
@@ -111,6 +120,13 @@ class Representation(Task):
         layers = codes.of_model(fresh, bench.examples)
         best = next(iter(Layers().chosen({name: bench.on_validation(each) for name, each in layers.items()})))
         return {UNTRAINED: Line(bench.measure(layers[best]).records(), remark=f"layer: {best}")}
+
+
+def factors_in(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The known factors of a data set, from its configuration."""
+    refuse_foreign(dict(data), "data")
+    found = get_object(data["_target_"])
+    return tuple(found.factor_sizes) if issubclass(found, GroundTruth) else ()
 
 
 def facts_of(found: Examples) -> dict[str, Any]:
