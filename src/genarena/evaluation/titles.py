@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-LINE, LETTER = 13, 6  # height of a line, and mean width of a letter, in pixels
+LINE, LETTER = 13, 5  # height of a line, and mean width of a letter, in pixels
 NARROWEST = 160  # pixels; a narrower grid is widened, so that words fit
 MARGIN, GREY = 2, 128
 
@@ -34,5 +34,6 @@ def _strip(title: str, width: int) -> Tensor:
     lines = textwrap.wrap(title, max(1, (width - 2 * MARGIN) // LETTER)) or [""]
     strip = Image.new("L", (width, LINE * len(lines)), 255)
     for number, line in enumerate(lines):
-        ImageDraw.Draw(strip).text((MARGIN, (number + 0.5) * LINE), line, fill=0, anchor="lm", font_size=LINE - 3)
+        spaced = line.replace(" ", "  ")  # a single space is hardly seen at this size
+        ImageDraw.Draw(strip).text((MARGIN, (number + 0.5) * LINE), spaced, fill=0, anchor="lm", font_size=LINE - 3)
     return torch.from_numpy(np.array(strip))[None]
