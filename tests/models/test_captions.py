@@ -20,9 +20,10 @@ GUIDING = {"condition_dropout": 0.2}
 
 
 def made(name: str, encoder: str = "words", **options: object) -> GenerativeModel:
-    """A small model of 8x8 digits with captions of random words."""
+    """A small model of 8x8 digits with captions of random words. options: those that the model has."""
     torch.manual_seed(0)
-    node = tiny(name) | options
+    node = tiny(name)
+    node |= {key: value for key, value in options.items() if key in node}
     node["spec"] = node["spec"] | {"condition": CAPTION | {"encoder": encoder}}
     model = build(node | ({"ais_steps": 5} if "ais_steps" in node else {}), "model")
     batch = Batch(images(model), CAPTIONS)

@@ -139,9 +139,10 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
     It is a lower bound where q and p(x|z) are known and log p(z) is exact or bounded itself; else there is no likelihood.
 
     first_stage: on the command line the folder of a finished run, which is only read. Its model has the capability `needs`.
-    prior: makes a `GenerativeModel` for a `spec`, the codes.
+    prior: makes a `GenerativeModel` for a `spec`, the codes. With a condition y it is p(z | y), and the first stage has none.
     """
 
+    conditional = True
     needs: ClassVar[type] = Decodes
 
     def __init__(
@@ -161,6 +162,7 @@ class TwoStage(GenerativeModel, Encodes, Decodes):
             )
         self.first_stage = first_stage
         self.prior = prior(spec=self.code_spec(spec))
+        self.conditioning = self.prior.conditioning  # it reads y once
 
     def code_spec(self, spec: DataSpec) -> DataSpec:
         """What the codes of data `spec` are to the prior. Raises ValueError for other data than that of the first stage."""

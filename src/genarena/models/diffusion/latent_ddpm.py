@@ -17,7 +17,13 @@ class LatentDDPM(TwoStage):
 
     family = "diffusion"
     paper = "2112.10752"
+    guides = True
     samplers = DiffusionSampler
+
+    @property
+    def sampler(self) -> DiffusionSampler:
+        """That of the prior."""
+        return self.prior.sampler
 
     def use(self, sampler: DiffusionSampler) -> None:
         self.prior.use(sampler)

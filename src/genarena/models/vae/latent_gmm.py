@@ -26,6 +26,7 @@ class LatentGMM(TwoStage, Weighs):
 
     family = "vae"
     paper = "1903.12436"
+    conditional = False
     max_epochs = 30
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
