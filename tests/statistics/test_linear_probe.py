@@ -62,10 +62,21 @@ def test_the_penalty_is_chosen_on_validation_examples() -> None:
     noisy = torch.cat([z, normal(60, 300, 3)], 1)
     val, wanted = three_classes(600, 1)
     val = torch.cat([val, normal(600, 300, 4)], 1)
-    scores = [fitted(noisy, y, c).accuracy(val, wanted) for c in linear_probe.CS]
+    scores = [fitted(noisy, y, c).cross_entropy(val, wanted) for c in linear_probe.CS]
     found = chosen((noisy, y), (val, wanted))
-    assert found.accuracy(val, wanted) == max(scores)
-    assert found.c == linear_probe.CS[scores.index(max(scores))]
+    assert found.cross_entropy(val, wanted) == min(scores)
+    assert found.c == linear_probe.CS[scores.index(min(scores))] and 1e-4 < found.c < 1e2
+
+
+def test_cross_entropy_is_that_of_torch_over_the_labels_that_the_probe_has_seen() -> None:
+    z, y = three_classes(90, 0)
+    probe = fitted(z, 2 * y)  # labels 0, 2 and 4
+    expected = torch.nn.functional.cross_entropy(z @ probe.weight.T + probe.bias, y)
+    unknown = torch.tensor([1, 5])
+    assert probe.cross_entropy(z, 2 * y) == pytest.approx(expected.item(), rel=1e-5)
+    assert probe.cross_entropy(torch.cat([z, z[:2]]), torch.cat([2 * y, unknown])) == pytest.approx(
+        expected.item(), rel=1e-5
+    )
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

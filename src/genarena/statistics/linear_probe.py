@@ -3,7 +3,9 @@
     min over W, b of  1/2 |W|^2 + C sum_i -log softmax(W z_i + b)[y_i]
 
 by L-BFGS (scikit-learn). Kornblith, Shlens & Le 2019, arXiv 1805.08974, choose C on validation examples too.
-Differs from the paper: seven values of C in place of 45, and the search ends after two that are worse than the best.
+Differs from the paper: seven values of C in place of 45, compared by the cross-entropy of validation examples, which tells them
+apart where there are few (with 180 digits, accuracy chose a C that cost 1.5% of the test examples); the search ends after one
+that is worse.
 """
 
 import warnings
@@ -16,7 +18,6 @@ from torch import Tensor
 
 CS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 MAX_ITER = 1000
-PATIENCE = 2  # values of C in turn that may be worse than the best before the search ends
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,19 @@ class Probe:
     def converged(self) -> bool:
         return self.iterations < MAX_ITER
 
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(label | z) (N, K) of codes (N, F)."""
+        return (z @ self.weight.T + self.bias).log_softmax(1)
+
     def predict(self, z: Tensor) -> Tensor:
         """Labels (N,) of codes (N, F)."""
-        return self.classes[(z @ self.weight.T + self.bias).argmax(1)]
+        return self.classes[self.log_prob(z).argmax(1)]
+
+    def cross_entropy(self, z: Tensor, y: Tensor) -> float:
+        """Nats per example, over those whose label the probe has seen."""
+        known = torch.isin(y, self.classes)
+        place = torch.searchsorted(self.classes, y[known])
+        return -self.log_prob(z[known]).gather(1, place[:, None]).mean().item()
 
     def accuracy(self, z: Tensor, y: Tensor) -> float:
         return (self.predict(z) == y).double().mean().item()
@@ -58,12 +69,11 @@ def fitted(z: Tensor, y: Tensor, c: float = 1.0) -> Probe:
 
 
 def chosen(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], cs: Sequence[float] = CS) -> Probe:
-    """The probe whose C has the best accuracy on validation codes and labels; of equals the smallest C."""
-    best, score, worse = None, -1.0, 0
-    for c in cs:
+    """The probe whose C has the least cross-entropy on validation codes and labels."""
+    best = fitted(*train, cs[0])
+    for c in cs[1:]:
         probe = fitted(*train, c)
-        found = probe.accuracy(*val)
-        best, score, worse = (probe, found, 0) if found > score else (best, score, worse + 1)
-        if worse == PATIENCE:
+        if probe.cross_entropy(*val) > best.cross_entropy(*val):
             break
+        best = probe
     return best

@@ -35,8 +35,8 @@ GEOMETRY = {
     "alignment": ("alignment within labels, unit vectors", None),
     "uniformity": ("uniformity, unit vectors", None),
 }
-CHOICE_ROWS, CHOICE_C = 5_000, 0.01  # training examples, and C, with which layers are compared
-SHUFFLED_ROWS = 2_000  # training examples whose labels are permuted
+CHOICE_ROWS = 5_000  # training examples with which layers are compared
+SHUFFLED_ROWS, SHUFFLED_C = 2_000, 0.01  # training examples whose labels are permuted, and the C of their probes
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Bench:
         example takes part."""
         y, some = self.examples.y, slice(0, CHOICE_ROWS)
         scaled, plain = standardised(codes), centred(codes)
-        linear = linear_probe.fitted(scaled.train[some], y.train[some], CHOICE_C)
+        linear = linear_probe.chosen((scaled.train[some], y.train[some]), (scaled.val, y.val))
         near = by_majority(plain.train[some], y.train[some], plain.val)
         return {
             "linear": linear.accuracy(scaled.val, y.val),
@@ -114,7 +114,7 @@ class Measured:
         for draw in range(DRAWS):
             wrong = y.train[:SHUFFLED_ROWS]
             wrong = wrong[torch.randperm(len(wrong), generator=seeded_generator("shuffled", draw))]
-            probe = linear_probe.fitted(self.scaled.train[: len(wrong)], wrong, CHOICE_C)
+            probe = linear_probe.fitted(self.scaled.train[: len(wrong)], wrong, SHUFFLED_C)
             found["linear"].append(probe.accuracy(self.scaled.test, y.test))
             near = by_majority(self.plain.train[: len(wrong)], wrong, self.plain.test)
             found["knn"].append((near == y.test).double().mean().item())
