@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from genarena.statistics.disentanglement.iterations import converged_or_not
+
 
 def explicitness(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """(K,): area under the ROC curve of each value against the others on the test rows, mean over the values there, of a
@@ -19,7 +21,8 @@ def explicitness(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, n
     for k, (factor, other) in enumerate(zip(factors.T, other_factors.T, strict=True)):
         if len(np.unique(factor)) < 2:
             continue
-        fitted = LogisticRegression().fit((codes - mean) / scale, factor)
+        with converged_or_not():
+            fitted = LogisticRegression().fit((codes - mean) / scale, factor)
         scores = fitted.predict_proba((other_codes - mean) / scale)
         known = [place for place, value in enumerate(fitted.classes_) if 0 < (other == value).sum() < len(other)]
         areas = [roc_auc_score(other == fitted.classes_[place], scores[:, place]) for place in known]

@@ -1,8 +1,8 @@
 """SAP (Kumar, Sattigeri & Balakrishnan 2018, arXiv 1711.00848): how much better the best code tells a factor than another."""
 
-import warnings
-
 import numpy as np
+
+from genarena.statistics.disentanglement.iterations import converged_or_not
 
 
 def gaps(scores: np.ndarray) -> np.ndarray:
@@ -16,13 +16,11 @@ def accuracies(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.
 
     train, test: codes (N, D) and value indices (N, K). The values are classes: a line cannot tell many apart.
     """
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
     (codes, factors), (other_codes, other_factors) = train, test
     found = np.empty((codes.shape[1], factors.shape[1]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with converged_or_not():
         for j in range(codes.shape[1]):
             for k in range(factors.shape[1]):
                 line = LinearSVC(C=0.01, class_weight="balanced", random_state=seed)

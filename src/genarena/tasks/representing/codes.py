@@ -56,8 +56,8 @@ def untrained(model: GenerativeModel, data: ArenaDataModule) -> GenerativeModel 
         torch.manual_seed(0)
         fresh = model.untrained().to(model.device).train()
         for rows in torch.arange(min(BATCHES * BATCH, data.train.size)).split(BATCH):
-            some = data.train[rows]
-            batch = Batch(some.x.to(model.device), None if some.y is None else some.y.to(model.device))
+            x, y = data.train[rows].batch(data.spec.condition)
+            batch = Batch(x.to(model.device), None if y is None else y.to(model.device))
             fresh.observe(batch)
             fresh.loss(batch)
     return fresh.eval()
