@@ -160,6 +160,14 @@ def test_validation_has_the_full_beta_from_the_start() -> None:
     assert (model.progress, model.ramp) == (0.02, 0.1)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(("options", "chooses"), [({}, False), ({"beta": 4.0}, True), ({"free_bits": 0.1}, True)])
+def test_the_loss_chooses_the_weights_only_where_it_is_no_bound(options: dict, chooses: bool) -> None:
+    terms = VAE(DataSpec((2,)), latent_dim=2, hidden=4, **options).validate(Batch(torch.randn(8, 2)))
+    assert ("objective" in terms) is chooses and "bits_per_dim" in terms
+    assert not chooses or terms["objective"] == terms["loss"]
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (2, 13, 9), (3, 64, 64)])
 @pytest.mark.parametrize("patch", [1, 2, 3, 4])
 def test_every_pixel_is_seen_and_drawn(shape: tuple[int, int, int], patch: int) -> None:

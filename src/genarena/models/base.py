@@ -25,8 +25,9 @@ class GenerativeModel(TrainedModule, ABC):
     A subclass names its `family` (the folder), `likelihood` and `paper`, and writes `loss`, `sample` and, unless its
     likelihood is `NONE`, `log_prob`. Where the kind of likelihood depends on the data or an option, `likelihood` is a
     property: a flow has a `LOWER_BOUND` for dequantised levels and is `EXACT` for vectors.
-    The weights that are evaluated are the best on validation by `bits_per_dim`, which `validate` gives where the likelihood is
-    exact or a bound; else by the fd_domain of samples, where the data has it; else the last.
+    The weights that are evaluated are the best on validation by `objective`, which a model whose loss is no bound gives; else
+    by `bits_per_dim`, where the likelihood is exact or a bound; else by the fd_domain of samples, where the data has it; else
+    the last.
 
     If `spec.condition` is set, the model is p(x | y). A class that can be conditional says `conditional = True`, builds its
     networks for vectors of `self.conditioning.out_features` entries (None for an unconditional model) and gives them

@@ -118,8 +118,9 @@ class Fitting:
     def choose(self, build_again: Callable[[], TrainedModule] | None = None) -> tuple[TrainedModule, str]:
         """The trained model in eval mode on its device, the same on every rank, and a description of its weights.
 
-        The weights are the best on validation by bits/dim where validations give it, else by fd_domain, and else the last;
-        they are averaged if the model has an EMA. build_again: makes an untrained copy, needed if the model is sharded.
+        The weights are the best on validation by the objective of a model whose loss is no bound, else by bits/dim, by
+        fd_domain, and else the last; they are averaged if the model has an EMA. build_again: makes an untrained copy, needed if
+        the model is sharded.
         """
         model = self._whole(build_again()) if self.model.lockstep else self.model
         self._by = self.checkpoints.best_by

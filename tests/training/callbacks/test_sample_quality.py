@@ -1,4 +1,4 @@
-"""One rule chooses the weights of every model: bits/dim, else fd_domain, else the last."""
+"""One rule chooses the weights of every model: an objective that is no bound, else bits/dim, fd_domain, or the last."""
 
 import csv
 from pathlib import Path
@@ -17,15 +17,19 @@ from tests.training.callbacks.toy import Mean, fit
 
 
 class Judged(Mean):
-    """Validates after every second of eight batches. bits: its bits/dim at each validation; None: it has no likelihood."""
+    """Validates after every second of eight batches. bits: its bits/dim at each validation; None: it has no likelihood.
+    objective: its loss there, of a model whose loss is no bound."""
 
-    def __init__(self, bits: list[float] | None = None, ema_decay: float | None = None) -> None:
+    def __init__(
+        self, bits: list[float] | None = None, ema_decay: float | None = None, objective: list[float] | None = None
+    ) -> None:
         super().__init__(ema_decay=ema_decay)
-        self.bits = bits
+        self.given = {"bits_per_dim": bits, "objective": objective}
 
     def validate(self, batch):
         terms = {"loss": torch.tensor(float(self.batches_seen))}
-        return terms | ({"bits_per_dim": torch.tensor(self.bits[self.batches_seen // 2 - 1])} if self.bits else {})
+        turn = self.batches_seen // 2 - 1
+        return terms | {name: torch.tensor(values[turn]) for name, values in self.given.items() if values}
 
 
 class Distances:
@@ -49,6 +53,11 @@ def chosen(model: Judged, tmp_path: Path, *quality: float | None) -> tuple[str, 
 
 def test_the_likelihood_comes_first(tmp_path: Path) -> None:
     assert chosen(Judged([3.0, 1.0, 2.0, 2.5]), tmp_path, 4.0, 3.0, 2.0, 1.0) == ("val/bits_per_dim", 0.5)
+
+
+def test_a_loss_that_is_no_bound_comes_before_the_likelihood(tmp_path: Path) -> None:
+    model = Judged([3.0, 1.0, 2.0, 2.5], objective=[9.0, 8.0, 6.0, 7.0])
+    assert chosen(model, tmp_path, 4.0, 3.0, 2.0, 1.0) == ("val/objective", 0.75)
 
 
 def test_samples_choose_where_there_is_no_likelihood(tmp_path: Path) -> None:

@@ -16,9 +16,13 @@ Conventions of this family
     vqvae           its codes are discrete and q is deterministic: the bound is log p(x | codes) - M log K, prior uniform
     sample          z ~ p(z), then x ~ p(x|z): a draw from the model, pixel noise included
 
-`iwae` trains on the second bound, with its own gradient of the encoder; `vae` on the first. Two members fit a new prior to
-the codes of a finished run: `latent_gmm` a mixture of Gaussians, `latent_ar` an autoregressive model to discrete codes.
+`iwae` trains on the second bound, with its own gradient of the encoder; `vae` on the first. Four members change the first so
+that each code follows one factor of the data, by a weight on a part of the KL or a penalty: `vae_annealed` (its capacity),
+`beta_tcvae` and `factor_vae` (the total correlation, from a batch or from a discriminator) and `dip_vae` (the covariance of
+codes); `vae_beta` weighs all of it. Their loss chooses the weights, and their rows report the bound. Two members fit a new
+prior to the codes of a finished run: `latent_gmm` a mixture of Gaussians, `latent_ar` an autoregressive model to discrete
+codes.
 
 Files: `latent_variable` the base class (bounds, samples, codes), `networks` encoders and decoders, `diagonal_normal` the
-distribution of codes and vectors, and one file per model.
+distribution of codes and vectors, `aggregate_posterior` q(z) as a batch shows it, and one file per model.
 """
