@@ -135,6 +135,31 @@ def test_calibration_has_its_targets(tmp_path: Path) -> None:
     assert low < at["lmmse"].x < high and at["lmmse"].bar[0] > at["lmmse"].y > at["lmmse"].bar[1]
 
 
+def test_strengths_of_guidance_are_joined_in_their_order(tmp_path: Path) -> None:
+    """Not in that of the table, whose ranking metric is best in between."""
+    found = {"s=0": (9.0, 0.1, 0.8), "s=1": (2.0, 0.8, 0.9), "s=3": (1.0, 0.95, 0.7), "s=8": (5.0, 0.99, 0.2)}
+    lines = {
+        part: {
+            "fd_joint": make_record(joint, title="FD joint", **DOWN),
+            "class_accuracy": make_record(accuracy, title="class accuracy", **UP),
+            "recall": make_record(recall, title="recall", **UP),
+        }
+        for part, (joint, accuracy, recall) in found.items()
+    }
+    row = make_task_row("ddpm", lines, {"memoriser": lines["s=3"]})
+    row["task"]["floors"]["real"] = {"metrics": lines["s=8"], "is_real": True}
+    (table,) = tables_of(tmp_path, row)
+    assert names(table)[:2] == ["ddpm s=3", "memoriser"] or names(table)[:2] == ["memoriser", "ddpm s=3"]
+    plot = task_plots.obedience(table)
+    marks = {mark.line.label: mark for mark in plot.marks}
+    assert plot in task_groups.plots(table) and "real" not in marks
+    (join,) = (points for _, points in plot.joins)
+    at = [tuple(float(number) for number in point.split(",")) for point in join.split()]
+    assert at == [pytest.approx((marks[f"ddpm {part}"].x, marks[f"ddpm {part}"].y), abs=0.1) for part in found]
+    assert plot.rules[1] == min(mark.y for mark in plot.marks)  # the accuracy of real images, which is that of s=8
+    assert task_plots.obedience(tables_of(tmp_path, ddpm())[0]) is None
+
+
 def test_real_data_are_never_best_and_have_no_rank(tmp_path: Path) -> None:
     real = {"fd_domain": make_record(2.0, 0.1, title="FD domain", **DOWN)}
     rows = [ddpm(case) for case in ("denoise_0.1", "sr4")]

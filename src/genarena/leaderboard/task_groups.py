@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from genarena.leaderboard.runs import anchor
 from genarena.leaderboard.task_lines import TaskLine
-from genarena.leaderboard.task_plots import TaskPlot, calibration, perception
+from genarena.leaderboard.task_plots import TaskPlot, calibration, obedience, perception
 from genarena.leaderboard.tasks import TaskTable
 from genarena.statistics.intervals import mean
 
@@ -79,4 +79,4 @@ def groups(tables: Iterable[TaskTable]) -> list[TaskGroup]:
 
 
 def plots(table: TaskTable) -> list[TaskPlot]:
-    return [plot for plot in (perception(table), calibration(table)) if plot is not None]
+    return [plot for plot in (perception(table), calibration(table), obedience(table)) if plot is not None]

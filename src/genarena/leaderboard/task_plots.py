@@ -1,4 +1,7 @@
-"""Plots of a table of a task: perception against distortion, and calibration. Drawn in SVG by `task_plot.html.jinja`."""
+"""Plots of a table of a task: perception against distortion, calibration, accuracy against recall.
+
+Drawn in SVG by `task_plot.html.jinja`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +15,7 @@ from genarena.leaderboard.tasks import TaskTable
 DISTORTION = ("psnr", "mse", "rmse")  # the first of these in the table
 PERCEPTION = "fd_domain"
 SPREAD, COVERAGE = "spread_skill", "coverage"
+ACCURACY, RECALL = "class_accuracy", "recall"
 MOST = 24  # letters of a name
 
 
@@ -70,6 +74,25 @@ def calibration(table: TaskTable) -> TaskPlot | None:
         "Hollow: methods without a trained model."
     )
     return _plot(table, "Calibration", note, points, (COVERAGE, SPREAD))
+
+
+def obedience(table: TaskTable) -> TaskPlot | None:
+    """How often samples show the label asked for, against how much of the data they reach: more guidance raises the first and
+    lowers the second (Ho & Salimans 2022, arXiv 2207.12598). None without a point."""
+    points = sorted(_points(table, RECALL, ACCURACY), key=lambda point: _strength(point.line.part))
+    if not points:
+        return None
+    note = (
+        "Up and right is better. A line joins the strengths of guidance of one model. Dashed: real images. Hollow: methods "
+        "without a trained model."
+    )
+    return _plot(table, "Accuracy and diversity", note, points, (RECALL, ACCURACY))
+
+
+def _strength(part: str) -> float:
+    """1.5 of the part "s=1.5"; 1 of a part without a number."""
+    number = part.rpartition("=")[2]
+    return float(number) if number.replace(".", "", 1).isdigit() else 1.0
 
 
 def _points(table: TaskTable, x: str | None, y: str) -> list[Point]:

@@ -143,5 +143,5 @@ def floors_of(
         "real": Line(reference.scores(real.x, real.y), is_real=True),
         "memoriser": Line(reference.scores(copies(train, real.y, seed).x, real.y)),
         "class Gaussian": Line(reference.scores(gaussian_of_classes(data.spec, train, real.y, seed).x, real.y)),
-        "shuffled labels": Line(shuffled, remark="real images: with the labels of others"),
+        "shuffled labels": Line(shuffled),
     }
