@@ -10,7 +10,7 @@ import torch
 from genarena.build import build
 from genarena.data.scenery.binning import in_order, split_of
 from genarena.data.scenery.drawing import draw
-from genarena.data.scenery.things import COLOUR, HELD_OUT, MOST, SHAPE, SIZE, X, Y
+from genarena.data.scenery.things import COLOUR, HELD_OUT, MOST, SHAPE, SIZE, X, Y, seen_pairs
 from genarena.data.scenes import Scenes
 from genarena.errors import DataError, UserError
 from genarena.models.flow.realnvp import RealNVP
@@ -119,6 +119,20 @@ def test_mutated_scenes_fail(scenes: Scenes, task: str, how: str, lenient: bool)
     checks = scenes.checks(captions)
     assert len(checks) > 50 and scenes.judge(draw(objects), checks, lenient).all()
     assert not scenes.judge(draw(mutated(objects, how)), checks, lenient).any()
+
+
+def test_captions_of_other_pictures_are_true_by_chance() -> None:
+    """Scenes of one object: each of the 28 (shape, colour) is as likely, so "a red circle" fits 1 in 28 of other pictures."""
+    data = Scenes(SPEC, num_scenes=9000, single=True)
+    data.setup()
+    allowed = seen_pairs().sum(1)
+    chances = {"colours": 1 / allowed.sum(), "single": (allowed**2).sum() / allowed.sum() ** 2}
+    found = data.checks(data.train.captions[:3000, 0])
+    for task, chance in chances.items():
+        own = [place for place, other in enumerate(data.tasks["train"][:3000]) if other == task]
+        others = torch.arange(3000, 3000 + len(own))
+        right = data.judge(data.train.x[others], [found[place] for place in own]).double()
+        assert abs(right.mean() - chance) < 3 * (chance * (1 - chance) / len(own)) ** 0.5
 
 
 def test_prompts_are_new_and_of_their_task(scenes: Scenes) -> None:

@@ -25,6 +25,7 @@ VARIANT = (
     "data.flip=",
     "data.mutate=",
     "data.batch_size=",
+    "data.text=",
 )
 VARIANT += ("trainer.precision=",)
 ONLY_SHOWN = ("callbacks.progress=", "callbacks.grid_size=")  # change only what is shown
