@@ -73,6 +73,17 @@ def test_captions_and_labels_are_those_of_the_pictures(scenes: Scenes) -> None:
     assert {len(scene) for scene in single.read(single.train.x[:100])} == {1}
 
 
+def test_the_objects_of_a_cut_set_are_those_of_its_pictures() -> None:
+    data = Scenes(SPEC, num_scenes=1000, max_train=30, only=2)
+    data.setup()
+    assert data.train.size == len(data.objects["train"]) == len(data.tasks["train"]) == 30
+    assert data.facts["id"].startswith("scenes-class2-train30-")
+    for part in PARTS:
+        split = getattr(data, part)
+        assert torch.equal(draw(data.objects[part].numpy()), split.x) and set(split.y.tolist()) == {2}
+        assert data.judge(split.x, data.checks(split.captions[:, 0])).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lenient", [False, True])
 def test_the_judge_is_right_about_2000_scenes_of_each_split(lenient: bool) -> None:
