@@ -58,9 +58,19 @@ def by_sampler() -> str:
     return "\n".join(rows)
 
 
+def by_condition() -> str:
+    """Which models take conditions, which of them have guidance, and which refuse."""
+    kinds = {
+        "takes conditions": [name for name, model in models().items() if model.conditional],
+        "has guidance": [name for name, model in models().items() if model.guides],
+        "refuses conditions": [name for name, model in models().items() if not model.conditional],
+    }
+    return "\n".join(["| | models |", "|---|---|", *(f"| {kind} | {', '.join(names)} |" for kind, names in kinds.items())])
+
+
 def written(text: str) -> str:
-    """The page with both tables made anew."""
-    tables = iter([by_capability(), by_sampler()])
+    """The page with its tables made anew."""
+    tables = iter([by_capability(), by_sampler(), by_condition()])
     return re.sub(r"(?m)(^\|.*\|\n)+", lambda _: next(tables) + "\n", text)
 
 
