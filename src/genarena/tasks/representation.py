@@ -29,7 +29,7 @@ from genarena.tasks.representing.layers import Layers
 from genarena.tasks.representing.probes import Bench
 from genarena.trust import refuse_foreign
 
-UNTRAINED, SHUFFLED = "untrained, same networks", "labels shuffled"
+UNTRAINED, REMARK = "untrained", "the same networks before training, with the layer that is best for them"
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,9 @@ class Representation(Task):
         own = {name: bench.measure(layers[name]) for name in chosen}
         made = {name: Measure.of(each) for name, each in own.items()}
         lines = {name: floors.compared(each, below) for name, each in made.items()}
-        others = floors.lines(below) | self.untrained(model, data, bench)
-        first = next(iter(own))
-        others[SHUFFLED] = Line(own[first].shuffled())
-        drawn, shown = pictures.drawn(lines, others, bench, layers[first])
+        lines |= self.untrained(model, data, bench)
+        others = floors.lines(below)
+        drawn, shown = pictures.drawn(lines, others, bench, layers[next(iter(own))])
         facts = {"layers": scores, "chosen": chosen, **facts_of(bench.examples)}
         return Outcome(lines, others, len(bench.examples.y.test), facts, drawn, shown)
 
@@ -119,7 +118,7 @@ class Representation(Task):
             return {}
         layers = codes.of_model(fresh, bench.examples)
         best = next(iter(Layers().chosen({name: bench.on_validation(each) for name, each in layers.items()})))
-        return {UNTRAINED: Line(bench.measure(layers[best]).records(), remark=f"layer: {best}")}
+        return {f"{UNTRAINED}, {best}": Line(bench.measure(layers[best]).records(), remark=REMARK)}
 
 
 def factors_in(data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from genarena.tasks.representing.probes import Bench, Measured, margin
 
 PCA, RANDOM, CEILING = "PCA-32", "random ReLU 512", "classifier of the labels"
 OVER = {"knn": PCA, "linear": RANDOM}  # a code that is above neither has learnt nothing
-NOTHING = "adds nothing"
+SHUFFLED, NOTHING = "labels shuffled", "adds nothing"
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def measured(data: ArenaDataModule, bench: Bench, label: str, settings: Mapping[
         ceiling = codes.of_classifier(data, bench.examples) if label == CLASS else None
         found |= {} if ceiling is None else {CEILING: ceiling}
         every = {name: Measure.of(bench.measure(each)) for name, each in found.items()}
+        every[SHUFFLED] = Measure(bench.measure(next(iter(found.values()))).shuffled(), {})
         return {name: {"records": json.dumps(each.records), "right": each.right} for name, each in every.items()}
 
     return {key: Measure(json.loads(each["records"]), each["right"]) for key, each in cached(name, made).items()}
