@@ -22,6 +22,13 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "from Fashion-MNIST with an AUROC of about 0.99, and a Gaussian less a codec with more. A complexity score adds "
         "something only above the best of these rows; else its line says that it adds nothing.",
     ),
+    "Disentanglement": (
+        "Compare with the row of true factors, which is not 1 everywhere: SAP asks a line to tell many values apart. The row of "
+        "rotated factors has all information and no code with a factor of its own. MIG, SAP, DCI and IRS see that; the "
+        "FactorVAE and BetaVAE scores, modularity and explicitness hardly do, so a high value of these alone says little.",
+        "Numbers of one run say little too: the seed and the weights of the terms decide more than the objective does "
+        "(Locatello et al. 2019, arXiv 1811.12359). Train several seeds, and read the intervals over them.",
+    ),
     "Augmentation": (
         "NAS is the accuracy with real and synthetic images, CAS with synthetic ones alone, after equally many steps. A model "
         "helps where its NAS is above that of the row real, and is worth its training above real + shift and class Gaussian.",

@@ -10,4 +10,4 @@ def gaussian_total_correlation(codes: np.ndarray) -> float:
     if codes.shape[1] < 2:
         return 0.0
     sign, value = np.linalg.slogdet(np.corrcoef(codes, rowvar=False))
-    return float(-0.5 * value) if sign > 0 else float("inf")
+    return max(0.0, float(-0.5 * value)) if sign > 0 else float("inf")
