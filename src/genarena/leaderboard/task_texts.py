@@ -23,8 +23,8 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "something only above the best of these rows; else its line says that it adds nothing.",
     ),
     "Disentanglement": (
-        "Compare with the row of true factors, which is not 1 everywhere: SAP asks a line to tell many values apart. The row of "
-        "rotated factors has all information and no code with a factor of its own. MIG, SAP, DCI and IRS see that; the "
+        "Compare with the row of true factors, which is not 1 everywhere: SAP asks a line to tell many values apart. The row "
+        "of rotated factors has all information and no code with a factor of its own. MIG, SAP, DCI and IRS see that; the "
         "FactorVAE and BetaVAE scores, modularity and explicitness hardly do, so a high value of these alone says little.",
         "Numbers of one run say little too: the seed and the weights of the terms decide more than the objective does "
         "(Locatello et al. 2019, arXiv 1811.12359). Train several seeds, and read the intervals over them.",
