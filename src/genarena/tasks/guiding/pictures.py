@@ -16,7 +16,7 @@ CURVE = "guidance.png"
 
 
 def grid(algorithm: Strengths, model: GenerativeModel, s: float, seed: int) -> Tensor:
-    """uint8 images (labels * COLUMNS, C, H, W), a row per label; column k has the same noise at every strength."""
+    """uint8 images (labels * COLUMNS, C, H, W), a row per label; equal places have equal noise at all strengths."""
     spec = model.spec
     y = rows_of_labels(min(spec.num_classes, MOST_ROWS), COLUMNS)
     x = algorithm.draw(model, y, s, seed).x
