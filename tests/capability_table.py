@@ -65,7 +65,9 @@ def by_condition() -> str:
         "has guidance": [name for name, model in models().items() if model.guides],
         "refuses conditions": [name for name, model in models().items() if not model.conditional],
     }
-    return "\n".join(["| | models |", "|---|---|", *(f"| {kind} | {', '.join(names)} |" for kind, names in kinds.items())])
+    return "\n".join(
+        ["| | models |", "|---|---|", *(f"| {kind} | {', '.join(names)} |" for kind, names in kinds.items())]
+    )
 
 
 def written(text: str) -> str:

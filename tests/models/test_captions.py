@@ -74,3 +74,19 @@ def test_pooled_captions_are_vectors(name: str) -> None:
     model = made(name, "pooled")
     assert model.context(CAPTIONS, 4).shape == (4, 128)
     assert drawn(model, CAPTIONS).shape == (4, 1, 8, 8)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["pixelcnn", "image_gpt", "made"])
+def test_one_step_after_the_other_is_the_whole_pass(name: str) -> None:
+    """The conditionals that sampling meets on the way to given pictures sum to their log-likelihood."""
+    model, total = made(name), torch.zeros(4)
+    x = images(model)
+
+    def choose(distribution: object, *, channel: int, row: int, column: int) -> Tensor:
+        level = x[:, channel, row, column]
+        total.add_(distribution.log_prob(level.view(4, 1, 1, 1)).flatten())
+        return level.float()
+
+    assert torch.equal(model.unroll(4, choose, CAPTIONS), x.float())
+    torch.testing.assert_close(total, model.log_prob(x, CAPTIONS), rtol=1e-4, atol=1e-3)

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena.nets.conditioning import linear
+from genarena.nets.attention import TextAttention, heads_of
+from genarena.nets.conditioning import linear, states
 from genarena.nets.layers import Layered, numbered
 
 
@@ -100,6 +101,8 @@ class GatedPixelStack(Layered, nn.Module):
     stack after every block, concatenated. A linear layer on them is the sum of one skip connection per block.
     size: (H, W). The vertical stack has a learned bias per position: a few narrow layers see only a part of the image, and
     not how far its border is. Without the bias, generated strokes run out of the picture.
+    with_states: the context (N, 1 + L, F) has states of words too; every position attends to them, and what it finds is added
+    to its bias.
     Raises ValueError for a kernel size that is even or below 3, for channels, num_blocks or a dilation below 1, and for no
     dilations.
     """
@@ -114,6 +117,7 @@ class GatedPixelStack(Layered, nn.Module):
         dilations: Sequence[int],
         size: tuple[int, int],
         context_features: int = 0,
+        with_states: bool = False,
     ) -> None:
         super().__init__()
         for name, taps in (("kernel_size", kernel_size), ("first_kernel_size", first_kernel_size)):
@@ -127,6 +131,8 @@ class GatedPixelStack(Layered, nn.Module):
         self.vertical = VerticalConv2d(in_channels, channels, first_kernel_size)
         self.horizontal = HorizontalConv2d(in_channels, channels, first_kernel_size)
         self.position = nn.Parameter(torch.zeros(1, channels, *size))
+        self.places = nn.Parameter(torch.randn(1, size[0] * size[1], channels)) if with_states else None
+        self.text = TextAttention(channels, context_features, heads_of(channels, 32)) if with_states else None
         self.blocks = nn.ModuleList(
             GatedBlock(channels, kernel_size, dilations[index % len(dilations)], context_features)
             for index in range(num_blocks)
@@ -135,13 +141,20 @@ class GatedPixelStack(Layered, nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        vertical = (self.vertical(shift_down(x)) + self.position).contiguous(memory_format=torch.channels_last)
+        vertical = (self.vertical(shift_down(x)) + self.biases(context)).contiguous(memory_format=torch.channels_last)
         horizontal = self.horizontal(shift_right(x)).contiguous(memory_format=torch.channels_last)
         features = []
         for block in self.blocks:
             vertical, horizontal = block(vertical, horizontal, context)
             features.append(horizontal)
         return torch.cat(features, 1)
+
+    def biases(self, context: Tensor | None) -> Tensor:
+        """Of each position, (1, channels, H, W), or (N, channels, H, W) where there are states of words."""
+        if self.text is None:
+            return self.position
+        found = self.text(self.places.expand(len(context), -1, -1), self.text.text(states(context)))
+        return self.position + found.mT.unflatten(2, self.position.shape[2:])
 
     def layers(self) -> dict[str, nn.Module]:
         """The horizontal stack after each block."""

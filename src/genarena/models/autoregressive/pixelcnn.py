@@ -6,7 +6,7 @@ Differs from the paper
 - Levels enter as values and as learned embeddings.
 - 8-bit colours have a mixture of discretised logistics (Salimans et al. 2017, arXiv 1701.05517) instead of 256 classes.
 - The channels of a pixel are chained in the head, not by groups of features.
-A condition is added to every gate, the same at all places (sec. 2.3, eq. 4).
+A condition is added to every gate, the same at all places (sec. 2.3, eq. 4); every place attends to the words of a caption.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
-from genarena.nets.conditioning import num_features
+from genarena.nets.conditioning import sizes
 from genarena.nets.layers import recorded
 from genarena.nets.masked import GatedPixelStack
 from genarena.options.values import Count, Share
@@ -123,7 +123,7 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
             first_kernel_size,
             tuple(dilations),
             (height, width),
-            num_features(spec.condition, condition_dropout),
+            *sizes(spec.condition, condition_dropout),
         )
         precise = pixels.startswith("logistic")  # bfloat16 cannot tell the means of neighbouring levels apart
         self.heads = nn.ModuleList(

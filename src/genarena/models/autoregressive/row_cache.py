@@ -27,6 +27,7 @@ class RowCache:
         self.kernels = [_as_matrix(layer.horizontal) for layer in layers]
         self.residuals = [block.residual.weight.flatten(1).t().contiguous() for block in stack.blocks]
         self.shifts = [block.shifts(context, num_images) for block in stack.blocks]
+        self.biases = stack.biases(context)
         self.offsets: list[Tensor] = []
         self.row = -1
 
@@ -34,7 +35,7 @@ class RowCache:
         """`above` (N, C, W): the finished row above as the network sees it; zeros before the first row."""
         self.row += 1
         vertical = self.stack.vertical.last_row(self._push(0, above.unsqueeze(2)))
-        vertical = vertical + self.stack.position[:, :, self.row : self.row + 1]
+        vertical = vertical + self.biases[:, :, self.row : self.row + 1]
         self.offsets = []
         for index, block in enumerate(self.stack.blocks):
             for_vertical, for_horizontal = self.shifts[index]
