@@ -40,7 +40,7 @@ def test_guidance_is_that_of_the_sampler() -> None:
     model = Constant(DataSpec((1, 4, 4), 17, 5, condition="label"))
     with pytest.raises(ValueError, match=r"algorithm.guidance=1.5: Constant has no guidance"):
         Conditional(guidance=1.5).draw(model, torch.arange(5), classify=None, seed=0)
-    used, model.sampler = [], DPMSolver(nfe=7, guidance=1.0)
+    used, model.sampler, model.guides = [], DPMSolver(nfe=7, guidance=1.0), True
     model.use = used.append
     Conditional().draw(model, torch.arange(5), classify=None, seed=0)
     assert not used and Conditional().exactness == "exact"

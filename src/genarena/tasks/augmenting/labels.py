@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ class Conditional(LabelledSamples):
 
     def draw(self, model: GenerativeModel, y: Tensor, classify: Callable[[Tensor], Tensor], seed: int) -> Drawn:
         if self.guidance is not None:
-            if not has_guidance(type(model.sampler)):
+            if not model.guides:
                 raise ValueError(f"algorithm.guidance={self.guidance:g}: {type(model).__name__} has no guidance")
             model.use(replace(model.sampler, guidance=self.guidance))
         x, failures = sampled(model, len(y), y, seed)
@@ -73,11 +73,6 @@ class Pseudo(LabelledSamples):
     def draw(self, model: GenerativeModel, y: Tensor, classify: Callable[[Tensor], Tensor], seed: int) -> Drawn:
         x, failures = sampled(model, len(y), None, seed)
         return Drawn(Split(x, classify(x)), failures)
-
-
-def has_guidance(sampler: type) -> bool:
-    """Whether samplers of a class have the option `guidance`."""
-    return is_dataclass(sampler) and any(field.name == "guidance" for field in fields(sampler))
 
 
 @torch.no_grad()

@@ -8,13 +8,12 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import torch
 from torch import Tensor
 
 from genarena.models.base import GenerativeModel
-from genarena.tasks.augmenting.labels import has_guidance, sampled
+from genarena.tasks.augmenting.labels import sampled
 from genarena.tasks.base import Algorithm
 
 UNCONDITIONAL, CONDITIONAL = 0.0, 1.0
@@ -62,7 +61,7 @@ class ClassifierFree(Strengths):
     exactness = "heuristic"
 
     def fits(self, model: type[GenerativeModel]) -> bool:
-        return super().fits(model) and any(map(has_guidance, get_args(model.samplers) or (model.samplers,)))
+        return super().fits(model) and model.guides
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -84,18 +83,18 @@ class Unguided(Strengths):
 
 
 def can_be_guided(model: GenerativeModel) -> bool:
-    """Whether the sampler has guidance, and the model has learned what is without a label."""
+    """Whether the model has guidance, and has learned what is without a label."""
     learned = model.conditioning is not None and model.conditioning.dropout > 0.0
-    return learned and has_guidance(type(model.sampler))
+    return learned and model.guides
 
 
 @contextmanager
 def guided(model: GenerativeModel, s: float) -> Iterator[None]:
     """The model with its sampler at strength s; afterwards it has its own again. A model without guidance stays as it is."""
-    own = model.sampler
-    if not has_guidance(type(own)):
+    if not model.guides:
         yield
         return
+    own = model.sampler
     model.use(replace(own, guidance=s))
     try:
         yield
