@@ -80,6 +80,8 @@ def test_a_layer_is_chosen_by_each_probe_or_by_name() -> None:
 def test_what_cannot_be_asked_is_refused_in_one_line() -> None:
     with pytest.raises(ValueError, match="needs data with at least two labels"):
         Representation().check(DataSpec((1, 8, 8), 17))
+    with pytest.raises(ValueError, match="data.missing=mcar: the probes need rows without holes"):
+        Representation().check(DataSpec((4,), None, 3, missing="mcar"))
     with pytest.raises(ValueError, match="per_class=\\[0\\]: expected numbers that are at least 1"):
         Representation(per_class=[0])
     with pytest.raises(ValueError, match="different values, at least one"):

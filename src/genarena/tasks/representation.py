@@ -62,6 +62,8 @@ class Representation(Task):
     def check(self, spec: DataSpec) -> None:
         if CLASS in self.labels and (spec.num_classes or 0) < 2:
             raise ValueError("labels=class: needs data with at least two labels, and the data of this run has none")
+        if spec.missing:
+            raise ValueError(f"data.missing={spec.missing}: the probes need rows without holes")
         if spec.is_sound:
             raise ValueError(f"needs images or tables, and the data of this run has shape {spec.shape}")
 
