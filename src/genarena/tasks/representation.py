@@ -93,7 +93,8 @@ class Representation(Task):
         used += [code_geometry.Components, code_geometry.alignment, code_geometry.uniformity]
         return {
             "probes": code_of(used).whole,
-            "choice": [probes.CHOICE_ROWS, probes.SHUFFLED_ROWS, probes.SHUFFLED_C],
+            "choice": [probes.CHOICE_ROWS, *probes.CHOICE_CS],
+            "shuffled": [probes.SHUFFLED_ROWS, probes.SHUFFLED_C],
             "widest": codes.WIDEST,
             "floors": [codes.NARROW, codes.WIDE],
         }

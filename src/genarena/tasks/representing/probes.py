@@ -35,7 +35,7 @@ GEOMETRY = {
     "alignment": ("alignment within labels, unit vectors", None),
     "uniformity": ("uniformity, unit vectors", None),
 }
-CHOICE_ROWS = 5_000  # training examples with which layers are compared
+CHOICE_ROWS, CHOICE_CS = 2_000, (1e-2, 1e-1, 1.0)  # training examples, and values of C, with which layers are compared
 SHUFFLED_ROWS, SHUFFLED_C = 2_000, 0.01  # training examples whose labels are permuted, and the C of their probes
 
 
@@ -59,7 +59,7 @@ class Bench:
         example takes part."""
         y, some = self.examples.y, slice(0, CHOICE_ROWS)
         scaled, plain = standardised(codes), centred(codes)
-        linear = linear_probe.chosen((scaled.train[some], y.train[some]), (scaled.val, y.val))
+        linear = linear_probe.chosen((scaled.train[some], y.train[some]), (scaled.val, y.val), CHOICE_CS)
         near = by_majority(plain.train[some], y.train[some], plain.val)
         return {
             "linear": linear.accuracy(scaled.val, y.val),
