@@ -9,7 +9,7 @@ from genarena.models.baseline.gaussian import Gaussian
 from genarena.models.baseline.memoriser import Memoriser
 from genarena.models.vae.vae import VAE
 from genarena.spec import Batch, DataSpec
-from genarena.tasks.representation import UNTRAINED, Representation
+from genarena.tasks.representation import Representation
 from genarena.tasks.representing import codes
 from genarena.tasks.representing.examples import examples
 from genarena.tasks.representing.layers import Layers
@@ -63,7 +63,7 @@ def test_an_untrained_twin_has_the_networks_and_other_weights(digits: Digits) ->
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
     line = Representation().untrained(model, digits, Bench(examples(digits, "class", (200, 40, 60)), (1,)))
     [(name, found)] = line.items()
-    assert found.metrics["linear"]["value"] > 0.5 and name in (f"{UNTRAINED}, encoder", f"{UNTRAINED}, code")
+    assert found.metrics["linear"]["value"] > 0.5 and name in ("untrained, encoder", "untrained, code")
 
 
 def test_a_layer_is_chosen_by_each_probe_or_by_name() -> None:

@@ -29,7 +29,7 @@ from genarena.tasks.representing.layers import Layers
 from genarena.tasks.representing.probes import Bench
 from genarena.trust import refuse_foreign
 
-UNTRAINED, REMARK = "untrained", "the same networks before training, with the layer that is best for them"
+REMARK = "the same networks before training, with the layer that is best for them"
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Representation(Task):
             return {}
         layers = codes.of_model(fresh, bench.examples)
         best = next(iter(Layers().chosen({name: bench.on_validation(each) for name, each in layers.items()})))
-        return {f"{UNTRAINED}, {best}": Line(bench.measure(layers[best]).records(), remark=REMARK)}
+        return {f"{codes.UNTRAINED}, {best}": Line(bench.measure(layers[best]).records(), remark=REMARK)}
 
 
 def factors_in(data: Mapping[str, Any]) -> tuple[str, ...]:

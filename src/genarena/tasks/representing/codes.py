@@ -18,6 +18,7 @@ from genarena.tasks.representing.examples import Examples, Three
 ROWS = 250  # examples that a model sees at once
 WIDEST = 1024  # entries of a code; of wider ones these many principal components are kept
 NARROW, WIDE = 32, 512  # entries of the floors
+UNTRAINED = "untrained"  # how the names of lines of untrained networks begin
 BATCHES, BATCH = 2, 128  # that an untrained model sees, for layers that start from data
 
 

@@ -8,11 +8,13 @@ from torch import Tensor
 from genarena.statistics.neighbours import nearest
 from genarena.tasks.base import COLUMNS, Line, Shown
 from genarena.tasks.drawing import as_picture, figure
+from genarena.tasks.representing.codes import UNTRAINED
 from genarena.tasks.representing.examples import Three
 from genarena.tasks.representing.floors import OVER
 from genarena.tasks.representing.probes import Bench
 
 NEAREST = 5  # training images below each test image
+OWN, PALE, FLOOR = "tab:blue", "lightsteelblue", "0.7"
 PANELS = {"linear": "linear probe", "knn": "20 nearest neighbours"}
 
 
@@ -21,7 +23,11 @@ def drawn(
 ) -> tuple[dict[str, Tensor], dict[str, Shown]]:
     """File to picture, and to what it shows. codes: of the first line."""
     pictures = {"codes.png": accuracies(lines, floors)}
-    shown = {"codes.png": Shown(text="test accuracy of codes (blue) and floors (grey)", is_plot=True)}
+    shown = {
+        "codes.png": Shown(
+            text="test accuracy of codes (blue), of untrained networks (pale) and of floors (grey)", is_plot=True
+        )
+    }
     if len(bench.few) > 1:
         pictures["labels.png"] = by_labels(lines, floors)
         shown["labels.png"] = Shown(
@@ -42,7 +48,7 @@ def accuracies(lines: Mapping[str, Line], floors: Mapping[str, Line]) -> Tensor:
     panels = made.subplots(1, len(PANELS), sharey=True)
     for panel, (probe, title) in zip(panels, PANELS.items(), strict=True):
         records = [line.metrics[probe] for line in every.values()]
-        colours = ["tab:blue" if name in lines else "0.7" for name in every]
+        colours = [colour(name, lines) for name in every]
         values, halves = ([record[key] for record in records] for key in ("value", "ci95_half_width"))
         panel.barh(range(len(every)), values, xerr=halves, color=colours, error_kw={"linewidth": 1})
         over = floors[OVER[probe]].metrics[probe]["value"]
@@ -57,6 +63,13 @@ def accuracies(lines: Mapping[str, Line], floors: Mapping[str, Line]) -> Tensor:
     return as_picture(made)
 
 
+def colour(name: str, lines: Mapping[str, Line]) -> str:
+    """Of a line: the model's, its untrained network's, or a floor's."""
+    if name not in lines:
+        return FLOOR
+    return PALE if name.startswith(UNTRAINED) else OWN
+
+
 def by_labels(lines: Mapping[str, Line], floors: Mapping[str, Line]) -> Tensor:
     """Accuracy of few-label probes over the number of labels of each class."""
     made = figure(6.5, 4)
@@ -65,7 +78,7 @@ def by_labels(lines: Mapping[str, Line], floors: Mapping[str, Line]) -> Tensor:
         few = {int(key.removeprefix("few_")): each for key, each in line.metrics.items() if key.startswith("few_")}
         if not few:
             continue
-        style = {"linewidth": 2} if name in lines else {"linewidth": 1, "linestyle": "--"}
+        style = {"linewidth": 2} if colour(name, lines) == OWN else {"linewidth": 1, "linestyle": "--"}
         halves = [each["ci95_half_width"] for each in few.values()]
         panel.errorbar(list(few), [each["value"] for each in few.values()], halves, label=name, capsize=2, **style)
     panel.set_xscale("log")
