@@ -68,6 +68,7 @@ class Obedient(GenerativeModel):
     """s = 0: labels do not matter; s = 1: images of p(x | y); s = 4: all images of a label are the same."""
 
     family, likelihood, paper, conditional, samplers = "baseline", Likelihood.NONE, "", True, DDIM
+    guides = True
 
     def __init__(self) -> None:
         super().__init__(SPEC, condition_dropout=0.1)

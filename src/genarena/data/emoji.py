@@ -10,12 +10,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from genarena.data.batches import seeded_generator
+from genarena.data.batches import Split, seeded_generator
+from genarena.data.captions.prompted import Prompt, Prompted
 from genarena.data.captions.rows import tokenised
 from genarena.data.captions.vocabulary import Vocabulary, split_words
 from genarena.data.picture_set import Listing, PictureSet
@@ -43,14 +44,21 @@ CATEGORIES = (
     "Flags",
     "Component",
 )  # in Unicode's order; the labels
+LISTS, TASKS = ("seen", "unseen"), ("people", "things")
+PER_TASK = 50  # prompts
+LENIENT, ROWS = 5, 500  # nearest pictures of the lenient judge; pictures judged at once
 FOLDERS = ("img", "img/google/64")
 MAX_BYTES = 2**26  # of the list
 ELSEWHERE = 2  # training examples that have a word of a test caption too
 
 
-class Emoji(PictureSet):
+class Emoji(PictureSet, Prompted):
     """RGB over a white background. Labels: the category, one of `CATEGORIES`. Captions: the name of the picture, with its skin
     tones, and its short name.
+
+    The judge of a sample is its nearest picture of all, by squared differences of levels: right if that has the name asked
+    for. Prompts `seen` are names of training pictures, `unseen` those of test pictures; the task `people` has those with a skin
+    tone, which recombine, and `things` all others.
 
     Files with the same bytes are one example, with the captions of all: 3,767 examples. A tenth each is for validation and
     test, drawn with a fixed seed among those whose every word is in two other captions or more, which stay in training. So
@@ -58,6 +66,7 @@ class Emoji(PictureSet):
     """
 
     name = "emoji"
+    lists: ClassVar[tuple[str, ...]] = LISTS
 
     image_size: Count = 32
 
@@ -85,6 +94,48 @@ class Emoji(PictureSet):
         self.listings()  # finds the captions
         return self._words
 
+    def prompts(self, name: str) -> list[Prompt]:
+        if name not in LISTS:
+            raise ValueError(f"prompts {name!r}: expected one of {', '.join(LISTS)}")
+        captions = (self.test if name == "unseen" else self.train).captions[:, 0]
+        texts, checks = [self._words.decode(caption) for caption in captions], self.checks(captions)
+        asked = [Prompt(_task(text), text, check) for text, check in zip(texts, checks, strict=True)]
+        order = torch.randperm(len(asked), generator=seeded_generator("emoji", name)).tolist()
+        return [prompt for task in TASKS for prompt in _first(asked, order, task)]
+
+    def checks(self, captions: Tensor) -> list[frozenset[int]]:
+        """The pictures, by their place among all, that have each caption (N, length)."""
+        known: dict[tuple[int, ...], set[int]] = {}
+        for place, rows in enumerate(row for split in self._splits() for row in split.captions.tolist()):
+            for row in rows:
+                known.setdefault(tuple(row), set()).add(place)
+        return [frozenset(known.get(tuple(caption), ())) for caption in captions.tolist()]
+
+    def judge(self, pictures: Tensor, checks: Sequence[frozenset[int]], lenient: bool = False) -> Tensor:
+        """lenient: one of the `LENIENT` nearest pictures has the name."""
+        every = torch.cat([split.x[:] for split in self._splits()]).flatten(1).float()
+        nearest = [
+            torch.cdist(rows, every).topk(LENIENT if lenient else 1, largest=False).indices
+            for rows in pictures.flatten(1).float().split(ROWS)
+        ]
+        pairs = zip(torch.cat(nearest).tolist(), checks, strict=True)
+        return torch.tensor([bool(check.intersection(found)) for found, check in pairs], dtype=torch.bool)
+
+    def unread(self, pictures: Tensor, lenient: bool = False) -> Tensor:
+        """Zeros: every picture has a nearest one."""
+        return torch.zeros(len(pictures), dtype=torch.int64)
+
+    def unseen(self) -> tuple[Tensor, Tensor]:
+        return self.test.x[:], self.test.captions[:, 0]
+
+    def examples(self, name: str) -> tuple[Tensor, list[Prompt]]:
+        captions = self.test.captions[:, 0]
+        texts, checks = [self._words.decode(caption) for caption in captions], self.checks(captions)
+        return self.test.x[:], [Prompt(_task(text), text, check) for text, check in zip(texts, checks, strict=True)]
+
+    def _splits(self) -> tuple[Split, Split, Split]:
+        return self.train, self.val, self.test
+
     def _folder(self) -> Path:
         place = self.location()
         folder = next((place / each for each in reversed(FOLDERS) if (place / each).is_dir()), None)
@@ -107,6 +158,14 @@ class Emoji(PictureSet):
                     yield variation["image"], label, captions_of(entry, code)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path} is not the list of emoji-datasource-google 16.0.0: {error!r}") from error
+
+
+def _task(text: str) -> str:
+    return TASKS[0] if text.endswith("skin tone") else TASKS[1]
+
+
+def _first(asked: Sequence[Prompt], order: Sequence[int], task: str) -> list[Prompt]:
+    return [asked[place] for place in order if asked[place].task == task][:PER_TASK]
 
 
 def recombined(texts: Sequence[Sequence[str]], num: int) -> Tensor:

@@ -106,14 +106,30 @@ class Scenes(Prompted):
 
     def unseen(self) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, 32, 32) of what training never shows, and their captions (N, length)."""
+        scenes, captions, _ = self._unseen()
+        return draw(scenes), torch.from_numpy(captions)
+
+    def examples(self, name: str) -> tuple[Tensor, list[Prompt]]:
+        if name == "unseen":
+            (pictures, captions), tasks = self.unseen(), self._unseen()[2]
+        else:
+            pictures, captions, tasks = self.test.x, self.test.captions[:, 0], self.tasks["test"]
+        texts, checks = [self.vocabulary().decode(caption) for caption in captions], self.checks(captions)
+        if name == "concepts":
+            tasks = [f"k={check.concepts}" for check in checks]
+        asked = {prompt.task for prompt in self.prompts(name)}
+        rows = [row for row, task in enumerate(tasks) if task in asked]
+        return pictures[rows], [Prompt(str(tasks[row]), texts[row], checks[row]) for row in rows]
+
+    def _unseen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scenes, captions and tasks."""
         draws, found = prompting.rng("scenes", "unseen"), []
         for sort in ("one", "two", "same"):
             four = sort == "same"
             pairs = things.seen_pairs() if four else ~things.seen_pairs()
             scenes = arrange(sort, NUM_UNSEEN // 3, draws, pairs, (4,), four)
             found.append(_described(scenes, sort, None, draws))
-        scenes, captions, _ = map(np.concatenate, zip(*found, strict=True))
-        return draw(scenes), torch.from_numpy(captions)
+        return tuple(map(np.concatenate, zip(*found, strict=True)))
 
     def prompts(self, name: str) -> list[Prompt]:
         return list(prompting.prompts(name))

@@ -46,6 +46,20 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "The round trip is what encoding and decoding loses. A code with a mean square below 1 lies nearer to the centre than "
         "draws of N(0, I) do.",
     ),
+    "Composition": (
+        "Pictures of prompts, judged by the data set: the share that shows what is asked for, the mean over the tasks first. "
+        "The row unconditional has training images, whatever is asked for; the memoriser has for each prompt the training "
+        "image whose caption is most like it, so prompts that training never shows are out of its reach. Other things may be "
+        "in a picture too, unless the text counts or says only. Lenient reads blurred and faded pictures; unread parts are "
+        "what the judge takes for no object. s is the strength of guidance, chosen on captions of validation images.",
+    ),
+    "Representation": (
+        "Probes on codes that were learnt without labels: a linear classifier, nearest neighbours, and few labels. Layer, noise "
+        "level and penalty are chosen on validation examples. A code that beats neither PCA-32 by its neighbours nor random "
+        "ReLU 512 by the linear probe has learnt nothing that pixels do not give: its line says that it adds nothing. The row "
+        "of supervised features is what labels buy. One protocol is not enough: a code may be good for a line and bad for "
+        "neighbours.",
+    ),
     "Guidance": (
         "Samples of the labels of test images. FD joint, of images together with their labels, orders the table: class "
         "accuracy alone is highest for one clear image of each label again and again, and FD domain does not see that labels "

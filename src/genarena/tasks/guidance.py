@@ -24,7 +24,7 @@ from genarena.tasks.augmenting.floors import copies, gaussian_of_classes
 from genarena.tasks.base import Line, Outcome, Shown, Task
 from genarena.tasks.guiding import pictures
 from genarena.tasks.guiding.scores import MOST, NEIGHBOUR, Halves, Reference, chance, classifiers_of, not_scored
-from genarena.tasks.guiding.strengths import ClassifierFree, Drawn, Strengths, Unguided, can_be_guided
+from genarena.tasks.guiding.strengths import ClassifierFree, Drawn, Strengths, Unguided, strengths_for
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,7 @@ class Guidance(Task):
         return {"classifiers": recipe_hash(), "k": NEIGHBOUR, "reference": MOST}
 
     def algorithm_for(self, model: GenerativeModel, case: str = "") -> Strengths:
-        """`classifier_free` for a model that has learned what is without a label, else `unguided`."""
-        found = self.algorithm or (ClassifierFree() if can_be_guided(model) else Unguided())
-        if isinstance(found, ClassifierFree) and not can_be_guided(model):
-            raise ValueError(
-                f"algorithm={found.name}: {type(model).__name__} has no prediction without a label (no sampler with guidance, "
-                "or model.condition_dropout=0); use algorithm=unguided"
-            )
-        return found
+        return strengths_for(model, self.algorithm)
 
     def solve(self, model: GenerativeModel, algorithm: Strengths, data: ArenaDataModule, case: str) -> Outcome:
         classifiers, halves = classifiers_of(data), Halves.of(data, self.num_samples, self.seed)

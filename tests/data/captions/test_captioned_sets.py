@@ -175,5 +175,13 @@ def test_real_emoji_recombine_learnt_words() -> None:
     data.setup()
     assert (data.train.size, data.val.size, data.test.size) == (3015, 376, 376)
     assert not (data.test.captions == 1).any() and not (data.val.captions == 1).any()
+    for name in data.lists:
+        x, asked = data.examples(name)
+        checks = [prompt.check for prompt in asked]
+        assert data.judge(x, checks).all() and not data.judge(x, checks[1:] + checks[:1])[:50].any()
+        assert [prompt.task for prompt in data.prompts(name)] == ["people"] * 50 + ["things"] * 50
+        assert all(prompt.check for prompt in data.prompts(name))
+    noisy = (data.test.x.float() + 24 * torch.randn(data.test.x.shape)).clamp(0, 255)
+    assert data.judge(noisy.to(torch.uint8), checks).double().mean() > 0.9
     seen = {row.numpy().tobytes() for row in data.train.x}
     assert not any(row.numpy().tobytes() in seen for row in data.test.x)

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 
+from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.baseline.uniform import Uniform
 from genarena.models.diffusion.ddpm import DDPM
 from genarena.models.diffusion.flow_matching import FlowMatching
@@ -50,7 +51,7 @@ def test_the_sampler_is_the_models_own_again(model: FlowMatching) -> None:
 
 
 def test_who_can_be_guided(model: FlowMatching) -> None:
-    assert [ClassifierFree().fits(each) for each in (DDPM, FlowMatching, VAE, Uniform)] == [True, True, False, False]
+    assert [ClassifierFree().fits(each) for each in (DDPM, FlowMatching, PixelCNN, VAE)] == [True, True, True, False]
     assert [Unguided().fits(each) for each in (DDPM, VAE, Uniform)] == [True, True, False]
     assert can_be_guided(model) and Guidance().algorithm_for(model).possible((0.0, 2.0)) == (0.0, 2.0)
     without = small(condition_dropout=0.0)

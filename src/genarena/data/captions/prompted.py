@@ -46,6 +46,10 @@ class Prompted(ArenaDataModule):
     def unseen(self) -> tuple[Tensor, Tensor]:
         """Pictures (N, C, H, W) of combinations that training never shows, and their captions (N, length)."""
 
+    @abstractmethod
+    def examples(self, name: str) -> tuple[Tensor, list[Prompt]]:
+        """Real pictures (N, C, H, W) that training has not shown, and what their captions ask for, of the tasks of a list."""
+
     def encode(self, texts: Sequence[str]) -> Tensor:
         """(N, length) tokens of texts. Raises UserError for what the vocabulary does not have."""
         vocabulary = self.vocabulary()

@@ -88,6 +88,18 @@ def can_be_guided(model: GenerativeModel) -> bool:
     return learned and model.guides
 
 
+def strengths_for(model: GenerativeModel, asked: Strengths | None) -> Strengths:
+    """`classifier_free` for a model that has learned what is without a condition, else `unguided`; or the one asked for, for
+    which ValueError is raised if it does not fit."""
+    found = asked or (ClassifierFree() if can_be_guided(model) else Unguided())
+    if isinstance(found, ClassifierFree) and not can_be_guided(model):
+        raise ValueError(
+            f"algorithm={found.name}: {type(model).__name__} has no prediction without a {model.spec.condition.kind} (no "
+            "guidance, or model.condition_dropout=0); use algorithm=unguided"
+        )
+    return found
+
+
 @contextmanager
 def guided(model: GenerativeModel, s: float) -> Iterator[None]:
     """The model with its sampler at strength s; afterwards it has its own again. A model without guidance stays as it is."""
