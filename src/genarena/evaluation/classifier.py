@@ -56,9 +56,9 @@ def num_outputs(spec: DataSpec) -> int:
 
 
 class DomainClassifier(nn.Module):
-    """p(label | image), or p(attribute | image) of each attribute, for images of integer levels."""
+    """p(label | image), or p(attribute | image) of each attribute, for images of integer levels. outputs: another number."""
 
-    def __init__(self, spec: DataSpec) -> None:
+    def __init__(self, spec: DataSpec, outputs: int | None = None) -> None:
         super().__init__()
         channels, *sides = spec.shape
         layers: list[nn.Module] = []
@@ -75,7 +75,7 @@ class DomainClassifier(nn.Module):
         sides = [min(side, RECIPE["pooled"]) for side in sides]
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(sides), nn.Flatten())
         self.neck = nn.Linear(width * sides[0] * sides[1], RECIPE["num_features"])
-        self.head = nn.Linear(RECIPE["num_features"], num_outputs(spec))
+        self.head = nn.Linear(RECIPE["num_features"], outputs or num_outputs(spec))
 
     def embed(self, unit: Tensor) -> Tensor:
         """Values (N, C, H, W) in [-1, 1] to features (N, F), differentiable."""
