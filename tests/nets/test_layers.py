@@ -38,7 +38,7 @@ def test_networks_name_layers_in_the_order_in_which_they_run() -> None:
     found = recorded(lambda: unet(torch.randn(3, 1, 8, 8), torch.rand(3)), layers_of(unet))
     whole = {name: each for name, each in found.items() if "quarters" not in name}
     assert [each.shape[1] for each in whole.values()] == [8, 16, 16, 16, 8]
-    quarters = {name: found[f"{name}, quarters"].unflatten(1, (-1, 4)).mean(2) for name in whole}
+    quarters = {name: found[f"{name} in quarters"].unflatten(1, (-1, 4)).mean(2) for name in whole}
     torch.testing.assert_close(quarters, whole, rtol=1e-4, atol=1e-5)  # of equal size, as the sides are even
     mlp = TimeMLP(2, 2, (2,), hidden_channels=8, num_layers=2)
     assert list(layers_of(mlp)) == ["block 1", "block 2", "norm"]

@@ -44,7 +44,7 @@ def recorded(
 ) -> dict[str, Tensor]:
     """Name to vectors (N, F), float32, of what the modules `outputs` gave and the modules `inputs` took while `run()` ran.
 
-    pooled: maps are averaged over positions, and once more over each quarter of the image, as `<name>, quarters`; tokens are
+    pooled: maps are averaged over positions, and once more over each quarter of the image, as `<name> in quarters`; tokens are
     averaged over the sequence. Else they are flattened. A module that runs several times counts at its last run.
     """
     found: dict[str, Tensor] = {}
@@ -53,7 +53,7 @@ def recorded(
         parts = [held] if isinstance(held, Tensor) else [each for each in held if each is not None and each.dim() > 1]
         found[name] = as_vectors(parts[-1], pooled)
         if pooled and parts[-1].dim() == 4 and min(parts[-1].shape[2:]) > 1:
-            found[f"{name}, quarters"] = F.adaptive_avg_pool2d(parts[-1].float(), 2).flatten(1)
+            found[f"{name} in quarters"] = F.adaptive_avg_pool2d(parts[-1].float(), 2).flatten(1)
 
     hooks = [
         module.register_forward_hook(lambda _, __, held, name=name: keep(name, held))
