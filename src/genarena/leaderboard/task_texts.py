@@ -54,11 +54,11 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "what the judge takes for no object. s is the strength of guidance, chosen on captions of validation images.",
     ),
     "Representation": (
-        "Probes on codes that were learnt without labels: a linear classifier, nearest neighbours, and few labels. Layer, noise "
-        "level and penalty are chosen on validation examples. A code that beats neither PCA-32 by its neighbours nor random "
-        "ReLU 512 by the linear probe has learnt nothing that pixels do not give: its line says that it adds nothing. The row "
-        "of supervised features is what labels buy. One protocol is not enough: a code may be good for a line and bad for "
-        "neighbours.",
+        "Probes on codes that were learnt without labels: a linear classifier, nearest neighbours, and few labels. Layer, "
+        "noise level and penalty are chosen on validation examples. A code that beats neither PCA-32 by its neighbours nor "
+        "random ReLU 512 by the linear probe has learnt nothing that pixels do not give: its line says that it adds nothing. "
+        "The row of supervised features is what labels buy. One protocol is not enough: a code may be good for a line and bad "
+        "for neighbours.",
     ),
     "Guidance": (
         "Samples of the labels of test images. FD joint, of images together with their labels, orders the table: class "
