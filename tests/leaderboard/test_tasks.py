@@ -158,6 +158,10 @@ def test_strengths_of_guidance_are_joined_in_their_order(tmp_path: Path) -> None
     assert at == [pytest.approx((marks[f"ddpm {part}"].x, marks[f"ddpm {part}"].y), abs=0.1) for part in found]
     assert plot.rules[1] == min(mark.y for mark in plot.marks)  # the accuracy of real images, which is that of s=8
     assert task_plots.obedience(tables_of(tmp_path, ddpm())[0]) is None
+    (long,) = tables_of(tmp_path, make_task_row("flow_matching_with_a_long_name", lines, {}))
+    assert {mark.label for mark in task_plots.obedience(long).marks} == {
+        f"flow_matching_with_… {part}" for part in found
+    }
 
 
 def test_real_data_are_never_best_and_have_no_rank(tmp_path: Path) -> None:

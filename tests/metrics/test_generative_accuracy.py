@@ -93,7 +93,8 @@ def test_it_is_the_bayes_classifier(data: Labelled) -> None:
     assert record["value"] == pytest.approx((bayes.argmax(1) == data.test.y).double().mean().item(), abs=1e-12)
     assert record["cross_entropy_nats"] == pytest.approx(-own.log().mean().item(), abs=1e-6)
     assert abs(record["value"] - BAYES) < 3 * record["standard_error"]
-    assert (record["n"], record["sign"], record["chance"], record["given"]) == (NUM, "=", 0.5, "every label in turn")
+    assert (record["n"], record["chance"], record["under"]) == (NUM, 0.5, "every label in turn")
+    assert record["log_likelihoods"] == "exact" and "sign" not in record  # an accuracy is no bound
 
 
 def test_the_labels_add_up_to_the_density_of_the_mixture(data: Labelled) -> None:
@@ -107,7 +108,7 @@ def test_the_draws_of_a_bound_do_not_decide_between_labels(data: Labelled) -> No
     model = Components(50.0, Likelihood.LOWER_BOUND)
     record = scored(model, data, num_test=NUM, draws=7)
     assert record["value"] == scored(Components(), data, num_test=NUM)["value"]
-    assert (record["sign"], record["draws"], set(model.asked)) == ("<=", 7, {7})
+    assert (record["log_likelihoods"], record["draws"], set(model.asked)) == ("lower_bound", 7, {7})
 
 
 def test_labels_that_say_nothing_are_a_tie_and_wrong() -> None:

@@ -122,12 +122,20 @@ def _plot(table: TaskTable, title: str, note: str, points: Sequence[Point], keys
         ]
         said = f"{columns[0].title} {point.x.text}, {columns[1].title} {point.y.text}"
         tip = f"{point.line.label}, {point.line.method}: {said}"
-        label = point.line.label if len(point.line.label) <= MOST else f"{point.line.label[: MOST - 1]}…"
-        plot.marks.append(TaskMark(point.line, x, y, _colour(point.line), bars[1], label, tip, across=bars[0]))
+        plot.marks.append(
+            TaskMark(point.line, x, y, _colour(point.line), bars[1], _short(point.line), tip, across=bars[0])
+        )
     plot.joins = _joins(plot.marks)
     models_first = sorted(range(len(points)), key=lambda index: points[index].line.is_floor)
     place_names(plot.marks, plot.frame, models_first, _bars(plot.marks))
     return plot
+
+
+def _short(line: TaskLine) -> str:
+    """The label; of a long name the beginning, with the whole part."""
+    if len(line.label) <= MOST:
+        return line.label
+    return f"{line.name[: max(4, MOST - 2 - len(line.part))]}… {line.part}".strip()
 
 
 def _bars(marks: Sequence[TaskMark]) -> list[Box]:

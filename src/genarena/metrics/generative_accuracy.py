@@ -19,8 +19,8 @@ from genarena.metrics.base import ArenaMetric, Unavailable
 class GenerativeAccuracy(ArenaMetric):
     """Share of the test examples whose own label has the highest log p(x | y), exact or a bound.
 
-    A bound may be tighter under one label than under another, so its classifier is not that of the model: `sign` says which it
-    is. A tie counts as wrong.
+    A bound may be tighter under one label than under another, so its classifier is not that of the model: `log_likelihoods`
+    says which they are. A tie counts as wrong.
     """
 
     title = "gen. accuracy"
@@ -64,8 +64,7 @@ class GenerativeAccuracy(ArenaMetric):
         return {
             "n": n,
             "standard_error": (share * (1 - share) / n) ** 0.5,
-            "likelihood": self.likelihood.value,
-            "sign": self.likelihood.sign,
+            "log_likelihoods": self.likelihood.value,
             "labels": "equally frequent",
             "chance": 1.0 / self.num_labels,
             "cross_entropy_nats": float(self.cross_entropy) / n,

@@ -58,7 +58,7 @@ class LabelLikelihoods(Kind):
             return {}
         draws, estimator = self.settings.draws, self.subject.model.estimator(self.settings.draws)
         split = self.subject.split_name(self.settings.num_test)
-        return {"given": "every label in turn", "split": split, "draws": draws, "estimator": estimator}
+        return {"under": "every label in turn", "split": split, "draws": draws, "estimator": estimator}
 
     def _under(self, label: int, x: Tensor, seed: int) -> Tensor:
         """(N,) float64 nats of x given one label, with the draws of `seed`."""
