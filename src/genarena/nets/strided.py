@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from genarena.nets.conditioning import pooled
 from genarena.nets.pyramid import pyramid
 
 WIDTHS = (32, 32, 64, 64)  # the finest first
@@ -96,7 +97,7 @@ def strided_sizes(shape: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 def _joined(x: Tensor, context: Tensor | None) -> Tensor:
-    return x if context is None else torch.cat([x, context], 1)
+    return x if context is None else torch.cat([x, pooled(context)], 1)
 
 
 def _plain(layer: nn.Module) -> nn.Module:
