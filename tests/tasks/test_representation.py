@@ -14,6 +14,7 @@ from genarena.tasks.representing import codes
 from genarena.tasks.representing.examples import examples
 from genarena.tasks.representing.layers import Layers
 from genarena.tasks.representing.probes import Bench
+from genarena.tasks.untrained import untrained
 
 SPEC = DataSpec((1, 8, 8), 17, 10)
 FEW = {"num_train": 200, "num_val": 40, "num_test": 60, "per_class": [1, 3]}
@@ -52,10 +53,10 @@ def test_a_case_has_the_layers_of_the_model_the_floors_and_the_ceiling(
 
 def test_an_untrained_twin_has_the_networks_and_other_weights(digits: Digits) -> None:
     model = VAE(SPEC, latent_dim=4, hidden=16, channels=8)
-    assert codes.untrained(model, digits) is None  # it is of no run
+    assert untrained(model, digits) is None  # it is of no run
     model.untrained = lambda: VAE(SPEC, latent_dim=4, hidden=16, channels=8)
     state = torch.get_rng_state()
-    one, two = codes.untrained(model, digits), codes.untrained(model, digits)
+    one, two = untrained(model, digits), codes.untrained(model, digits)
     assert torch.equal(torch.get_rng_state(), state) and not one.training
     assert {name: each.shape for name, each in one.state_dict().items()} == {
         name: each.shape for name, each in model.state_dict().items()

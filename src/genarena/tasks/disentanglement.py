@@ -21,9 +21,9 @@ from genarena.tasks.disentangling import pictures
 from genarena.tasks.disentangling.codes import Coding, Encoder, table_of
 from genarena.tasks.disentangling.floors import FITTED, NUM_CODES, floors
 from genarena.tasks.disentangling.scores import Draws, Scored, scored
-from genarena.tasks.representing.codes import untrained
 from genarena.tasks.restoring.scored import code
 from genarena.tasks.task_run import rules
+from genarena.tasks.untrained import untrained
 
 UNTRAINED = "untrained"
 REMARK = "untrained: the same network before the first step of training"

@@ -27,6 +27,7 @@ from genarena.tasks.representing.examples import CLASS, Examples, examples
 from genarena.tasks.representing.floors import Measure
 from genarena.tasks.representing.layers import Layers
 from genarena.tasks.representing.probes import Bench
+from genarena.tasks.untrained import untrained
 from genarena.trust import refuse_foreign
 
 REMARK = "the same networks before training, with the layer that is best for them"
@@ -116,7 +117,7 @@ class Representation(Task):
 
     def untrained(self, model: GenerativeModel, data: ArenaDataModule, bench: Bench) -> dict[str, Line]:
         """The same networks with new weights, and the layer that is best for them."""
-        fresh = codes.untrained(model, data)
+        fresh = untrained(model, data)
         if fresh is None:
             return {}
         layers = codes.of_model(fresh, bench.examples)

@@ -10,7 +10,7 @@ from genarena.data.batches import seeded_generator
 from genarena.likelihood import to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Represents
-from genarena.spec import Batch, DataSpec
+from genarena.spec import DataSpec
 from genarena.statistics.code_geometry import Components
 from genarena.tasks.editing.domain import Domain
 from genarena.tasks.representing.examples import Examples, Three
@@ -19,7 +19,6 @@ ROWS = 250  # examples that a model sees at once
 WIDEST = 1024  # entries of a code; of wider ones these many principal components are kept
 NARROW, WIDE = 32, 512  # entries of the floors
 UNTRAINED = "untrained"  # how the names of lines of untrained networks begin
-BATCHES, BATCH = 2, 128  # that an untrained model sees, for layers that start from data
 
 
 def of_model(model: GenerativeModel, found: Examples) -> dict[str, Three]:
@@ -46,22 +45,6 @@ def components(codes: Three, num: int) -> Three:
     """The first principal components, of the training codes."""
     found = Components.of(codes.train, num)
     return Three(*(found(part) for part in codes))
-
-
-def untrained(model: GenerativeModel, data: ArenaDataModule) -> GenerativeModel | None:
-    """The model with new weights, after its layers that start from data have seen some; None where it is not known how to
-    make it, and for baselines, which those examples would fit."""
-    if model.untrained is None or model.family == "baseline":
-        return None
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(0)
-        fresh = model.untrained().to(model.device).train()
-        for rows in torch.arange(min(BATCHES * BATCH, data.train.size)).split(BATCH):
-            x, y = data.train[rows].batch(data.spec.condition)
-            batch = Batch(x.to(model.device), None if y is None else y.to(model.device))
-            fresh.observe(batch)
-            fresh.loss(batch)
-    return fresh.eval()
 
 
 # -- without a model ---------------------------------------------------------------------------------------------------
