@@ -14,7 +14,7 @@ from genarena.config import CONF, SOURCE, available, compose
 from genarena.errors import UserError
 from genarena.likelihood import Likelihood, from_unit, to_unit
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Differentiates, Emits, Represents, Weighs, Withholds
+from genarena.models.capabilities import Differentiates, Discriminates, Emits, Represents, Weighs, Withholds
 from genarena.spec import Batch
 from tests.first_stages import standing
 
@@ -64,6 +64,11 @@ def fitted(name: str, given: bool = False) -> GenerativeModel:
             batch = Batch(images(model, 32, seed), labels(model, 32))
             model.train().observe(batch)
             model.loss(batch)
+    if isinstance(model, Discriminates):  # an untrained generator draws grey, whatever its code is
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in model.generator.parameters():
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     if isinstance(model, Withholds):
         model.withhold(images(model, 32, 3))
     return model.eval()
