@@ -56,7 +56,7 @@ def test_an_untrained_twin_has_the_networks_and_other_weights(digits: Digits) ->
     assert untrained(model, digits) is None  # it is of no run
     model.untrained = lambda: VAE(SPEC, latent_dim=4, hidden=16, channels=8)
     state = torch.get_rng_state()
-    one, two = untrained(model, digits), codes.untrained(model, digits)
+    one, two = untrained(model, digits), untrained(model, digits)
     assert torch.equal(torch.get_rng_state(), state) and not one.training
     assert {name: each.shape for name, each in one.state_dict().items()} == {
         name: each.shape for name, each in model.state_dict().items()
