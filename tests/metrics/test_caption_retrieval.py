@@ -8,19 +8,20 @@ import torch
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.data.captions.vocabulary import Vocabulary
-from genarena.evaluation.caption_encoder import CaptionEncoder
+from genarena.evaluation.caption_encoder import RECIPE, CaptionEncoder
 from genarena.evaluation.caption_encoder_training import caption_encoder
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.evidence.captions import among
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.files.progress import Bars
-from genarena.likelihood import Likelihood
+from genarena.likelihood import Likelihood, to_unit
 from genarena.metrics.caption_retrieval import CaptionRetrieval
 from genarena.models.base import GenerativeModel
 from genarena.spec import DataSpec
 
 WORDS = Vocabulary.of(["dark", "grey", "light", "top", "bottom", "and"], 3)
 TEXTS = [f"{shade} {place}" for shade in ("dark", "grey", "light") for place in ("top", "bottom")]
+EPOCHS = 20  # of the encoders: enough for six captions
 SPEC = DataSpec((1, 8, 8), 256, condition=WORDS.condition())
 
 
@@ -64,25 +65,49 @@ class Reader(GenerativeModel):
         return pictures((torch.tensor(kinds) + self.shift) % 6)
 
 
+class Plain(Reader):
+    """Reads nothing."""
+
+    conditional = False
+
+    def __init__(self) -> None:
+        GenerativeModel.__init__(self, DataSpec((1, 8, 8), 256))
+
+    def sample(self, num_samples: int, y: torch.Tensor | None = None) -> torch.Tensor:
+        return pictures(torch.arange(num_samples) % 6)
+
+
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Shades:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def one_cache(folder: Path, private_folders: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tests use the encoders that were trained for the first."""
+    monkeypatch.setenv("GENARENA_CACHE", str(folder))
+    monkeypatch.setitem(RECIPE, "max_epochs", EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def data() -> Shades:
+    made = Shades(SPEC, condition="caption")
+    made.setup()
+    return made
+
+
+@pytest.fixture(scope="module")
+def encoder(data: Shades, folder: Path) -> CaptionEncoder:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENARENA_CACHE", str(tmp_path_factory.mktemp("cache")))
-        made = Shades(SPEC, condition="caption")
-        made.setup()
-        yield made
-
-
-@pytest.fixture(scope="module")
-def encoder(data: Shades) -> CaptionEncoder:
-    return caption_encoder(data, Bars(False))
+        patch.setenv("GENARENA_CACHE", str(folder))
+        patch.setitem(RECIPE, "max_epochs", EPOCHS)
+        return caption_encoder(data, Bars(False))
 
 
 def retrieved(data: Shades, shift: int) -> dict:
-    settings = EvaluationSettings()
-    return evaluate(Reader(shift).eval(), data, ["caption_retrieval"], settings, progress=False).metrics[
-        "caption_retrieval"
-    ]
+    few = {"evidence.samples.num_samples": 120}
+    found = evaluate(Reader(shift).eval(), data, ["caption_retrieval"], EvaluationSettings(), few, progress=False)
+    return found.metrics["caption_retrieval"]
 
 
 def test_samples_of_their_captions_are_found_and_those_of_others_never(data: Shades, encoder: CaptionEncoder) -> None:
@@ -133,3 +158,24 @@ def test_data_without_captions_has_no_encoder(tmp_path: Path) -> None:
     made.setup()
     with pytest.raises(Unavailable, match="needs images of integer levels with captions"):
         caption_encoder(made, Bars(False))
+
+
+def test_a_caption_of_many_pictures_is_read_once(encoder: CaptionEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    captions = WORDS.table([TEXTS]).expand(20, -1, -1).clone()
+    captions[5:] = captions[5:].roll(2, 1)
+    x, read, of_captions = pictures(torch.arange(20) % 6), [], encoder.of_captions
+    monkeypatch.setattr(encoder, "of_captions", lambda tokens: read.append(len(tokens)) or of_captions(tokens))
+    found = encoder.similarity(x, captions)
+    assert read == [6]
+    unit = encoder.of_pictures(to_unit(x, 256))
+    by_hand = [[unit[row] @ of_captions(text[None])[0] for text in captions[row]] for row in range(20)]
+    assert torch.allclose(found, torch.tensor(by_hand), atol=1e-6)
+
+
+def test_a_run_without_captions_trains_no_encoder(monkeypatch: pytest.MonkeyPatch, data: Shades) -> None:
+    monkeypatch.setattr("genarena.evaluation.evidence.captions.caption_encoder", lambda data, bars: 1 / 0)
+    plain = Shades(DataSpec((1, 8, 8), 256))
+    plain.setup()
+    record = evaluate(Plain().eval(), plain, ["caption_retrieval"], EvaluationSettings(), progress=False).metrics
+    assert record["caption_retrieval"]["value"] is None
+    assert record["caption_retrieval"]["reason"].startswith("needs a model that is conditional on captions")

@@ -78,12 +78,14 @@ class CaptionEncoder(nn.Module):
 
     @torch.no_grad()
     def similarity(self, x: Tensor, captions: Tensor) -> Tensor:
-        """Cosines (N, K) of levels x (N, C, H, W) and captions (N, K, length) of each, in chunks."""
+        """Cosines (N, K) of levels x (N, C, H, W) and captions (N, K, length) of each, in chunks. A caption that several
+        pictures have is read once."""
+        distinct, places = captions.flatten(0, 1).unique(dim=0, return_inverse=True)
+        texts = torch.cat([self.of_captions(rows) for rows in distinct.split(ROWS)])
         found = []
-        for rows, texts in zip(x.split(ROWS), captions.split(ROWS), strict=True):
+        for rows, own in zip(x.split(ROWS), places.view(captions.shape[:2]).split(ROWS), strict=True):
             pictures = self.of_pictures(to_unit(rows, self.spec.num_levels))
-            of_texts = self.of_captions(texts.flatten(0, 1)).view(*texts.shape[:2], -1)
-            found.append((of_texts * pictures[:, None]).sum(2))
+            found.append((texts[own] * pictures[:, None]).sum(2))
         return torch.cat(found)
 
     @property

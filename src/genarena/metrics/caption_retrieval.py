@@ -18,7 +18,7 @@ class CaptionRetrieval(ArenaMetric):
     `real` in the record is that of the test images themselves, the ceiling for samples like real ones; `chance` is the floor.
     """
 
-    title = "caption retrieval"
+    title = "R-precision"
     range = (0.0, 1.0)
     higher_is_better = True
 

@@ -18,14 +18,15 @@ class Captions(Kind):
 
     @piece
     def caption_encoder(self) -> CaptionEncoder:
-        """Of this data set, trained once."""
+        """Of this data set, trained once. Raises Unavailable, before any training, for a model without captions."""
+        condition = self.subject.data.spec.condition
+        if condition is None or condition.kind != "caption":
+            raise Unavailable("needs a model that is conditional on captions (data.condition=caption)")
         return caption_encoder(self.subject.data, self.subject.bars)
 
     @piece
     def fake_found(self, caption_encoder: CaptionEncoder, fake: Tensor, conditions: Tensor) -> Tensor:
         """(N,) bool: of all captions the sample's own is nearest to it."""
-        if self.subject.data.spec.condition.kind != "caption":
-            raise Unavailable("needs a model that is conditional on captions (data.condition=caption)")
         return self._found(caption_encoder, fake, conditions)
 
     @piece
