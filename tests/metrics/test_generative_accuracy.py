@@ -97,6 +97,14 @@ def test_it_is_the_bayes_classifier(data: Labelled) -> None:
     assert record["log_likelihoods"] == "exact" and "sign" not in record  # an accuracy is no bound
 
 
+def test_many_labels_leave_fewer_test_examples(data: Labelled) -> None:
+    model = Components()
+    record = scored(model, data, num_test=500, at_most=401)
+    assert (record["n"], len(model.asked), record["split"]) == (200, 4, "test, 200 at random")  # two blocks, two labels
+    assert record["value"] == scored(Components(), data, num_test=200)["value"]
+    assert scored(Components(), data, at_most=1)["n"] == 1
+
+
 def test_the_labels_add_up_to_the_density_of_the_mixture(data: Labelled) -> None:
     whole = WORLD.marginal(Level(1.0, 0.0)).log_prob(data.test.x[:, 0].double())
     record = scored(Components(), data, num_test=NUM)

@@ -15,10 +15,11 @@ from genarena.options.values import Count
 
 @dataclass(frozen=True)
 class LabelLikelihoodsSettings(Settings):
-    """num_test: largest number of test examples, each of which takes a log-likelihood per label. draws: Monte-Carlo draws of a
-    bound."""
+    """num_test: largest number of test examples, each of which takes a log-likelihood per label. at_most: of these
+    log-likelihoods; where there are many labels, there are fewer test examples. draws: Monte-Carlo draws of a bound."""
 
     num_test: Count = 1_000
+    at_most: Count = 50_000
     draws: Count = 1
 
 
@@ -31,8 +32,7 @@ class LabelLikelihoods(Kind):
     @piece
     def label_log_prob(self) -> Tensor:
         """(N, K) float64 nats. Raises Unavailable for a model without labels or without an exact likelihood or a bound."""
-        model, split = self.subject.model, self.subject.test(self.settings.num_test)
-        self._require_labels()
+        model, split = self.subject.model, self.subject.test(self._num_test())
         if model.likelihood not in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
             raise Unavailable(
                 f"{self.subject.model_name} has no likelihood of each label, exact or a bound (likelihood: "
@@ -50,14 +50,13 @@ class LabelLikelihoods(Kind):
     @piece
     def labels_looked_up(self) -> Tensor:
         """(N,) int64: the labels of these test examples."""
-        self._require_labels()
-        return self.subject.test(self.settings.num_test).y
+        return self.subject.test(self._num_test()).y
 
     def facts(self, piece: str) -> dict[str, Any]:
         if piece != "label_log_prob":
             return {}
         draws, estimator = self.settings.draws, self.subject.model.estimator(self.settings.draws)
-        split = self.subject.split_name(self.settings.num_test)
+        split = self.subject.split_name(self._num_test())
         return {"under": "every label in turn", "split": split, "draws": draws, "estimator": estimator}
 
     def _under(self, label: int, x: Tensor, seed: int) -> Tensor:
@@ -66,7 +65,9 @@ class LabelLikelihoods(Kind):
         y = torch.full((len(x),), label, device=x.device)
         return self.subject.model.log_prob(x, y, num_samples=self.settings.draws).double()
 
-    def _require_labels(self) -> None:
+    def _num_test(self) -> int:
+        """The number of test examples. Raises Unavailable for a model without labels."""
         condition = self.subject.data.spec.condition
         if condition is None or condition.kind != "label":
             raise Unavailable("needs a model that is conditional on labels (data.condition=label)")
+        return min(self.settings.num_test, max(1, self.settings.at_most // condition.size))
