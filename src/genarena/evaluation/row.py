@@ -110,11 +110,14 @@ def summary(row: dict[str, Any]) -> str:
 
 
 def metric_lines(metrics: dict[str, dict[str, Any]]) -> list[str]:
-    """Lines with the name and the value of each metric, or the reason why it has none."""
-    return [f"  {name:26s} {_shown(record)}" for name, record in metrics.items()]
+    """Lines with the name and the value of each metric, then each reason why some have none, once."""
+    absent: dict[str, list[str]] = {}
+    for name, record in metrics.items():
+        if record["value"] is None:
+            absent.setdefault(record["reason"], []).append(name)
+    found = [f"  {name:26s} {_shown(record)}" for name, record in metrics.items() if record["value"] is not None]
+    return found + [f"  no {', '.join(names)}: {reason}" for reason, names in absent.items()]
 
 
 def _shown(record: dict[str, Any]) -> str:
-    if record["value"] is None:
-        return f"- ({record['reason']})"
     return f"{record.get('sign', '')}{record['value']:.5g}"
