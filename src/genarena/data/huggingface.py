@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.captions.rows import tokenised
-from genarena.data.captions.vocabulary import Vocabulary
+from genarena.data.captions.vocabulary import Vocabulary, split_words
 from genarena.data.picture_set import AnyPictures, Listing
 from genarena.data.reading.pictures import MAX_BYTES, Sources
 from genarena.data.splitting import completed
@@ -164,9 +164,11 @@ class HuggingFace(AnyPictures):
         first = len(self._texts)
         for row, value in enumerate(table[self.caption]):
             texts = [value] if isinstance(value, str) else value
-            if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            known = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+            texts = [text for text in texts if split_words(text)] if known else []
+            if not texts:
                 raise DataError(
-                    f"data.caption={self.caption}: row {row} of split {part} holds {value!r}, expected a text"
+                    f"data.caption={self.caption}: row {row} of split {part} holds {value!r}, expected a text with words"
                 )
             self._texts.append(texts)
         return torch.arange(first, len(self._texts))

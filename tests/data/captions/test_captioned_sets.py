@@ -56,6 +56,10 @@ def test_texts_beside_pictures_and_tables_are_read(tmp_path: Path) -> None:
         ("metadata.jsonl", "{", "line 1: is not JSON"),
         ("captions.csv", "picture;caption\n", "expected the columns file_name and text"),
         ("captions.csv", "file,caption\n1.png,\n", "line 2: expected file_name and text"),
+        ("captions.csv", "file,words\n1.png,red\n", "expected the columns file_name and text .* it has file, words"),
+        ("captions.csv", "file,text\n1.png," + 200_000 * "a", "line 1: is not CSV"),
+        ("metadata.jsonl", 2_000 * "[" + 100_000 * "[", "line 1: is not JSON"),
+        ("metadata.jsonl", '{"file_name": "1.png", "text": "..."}', "1.png has no caption"),
         (
             "metadata.csv",
             "file_name,text\n2.png,two\n",
@@ -68,6 +72,20 @@ def test_what_is_no_caption_is_refused_in_one_line(tmp_path: Path, table: str, c
     (tmp_path / table).write_text(content)
     with pytest.raises(DataError, match=said):
         captions_of_folder(tmp_path, ["1.png"])
+
+
+def test_texts_of_tables_may_have_ends_of_lines(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        save(tmp_path, name)
+    (tmp_path / "captions.csv").write_text('file,text\n1.png,"red\nsea"\n')
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "2.png", "text": "blue\u2028sea"}\n', encoding="utf-8")
+    assert captions_of_folder(tmp_path, ["1.png", "2.png"]) == [["red\nsea"], ["blue\u2028sea"]]
+
+
+def test_a_line_without_words_is_no_caption(tmp_path: Path) -> None:
+    save(tmp_path, "1.png")
+    (tmp_path / "1.txt").write_text("...\nred sea\n!\n")
+    assert captions_of_folder(tmp_path, ["1.png"]) == [["red sea"]]
 
 
 def test_a_text_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -96,7 +114,6 @@ def test_captions_stay_with_their_pictures(tmp_path: Path, capsys: pytest.Captur
     assert ".txt" not in capsys.readouterr().err
     (tmp_path / "0.txt").write_text("picture 0\nlevel 0\nother")
     assert ready(tmp_path).facts["id"] != data.facts["id"]
-    assert ready(tmp_path, condition=None, text="pooled").facts["id"] == ready(tmp_path).facts["id"]
 
 
 def test_words_reach_the_model_before_it_is_built(tmp_path: Path) -> None:

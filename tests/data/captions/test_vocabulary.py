@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from genarena.data.captions.vocabulary import Vocabulary
+from genarena.data.captions.vocabulary import Vocabulary, split_words
 from genarena.errors import UserError
 from genarena.spec import Condition
 
@@ -44,3 +44,22 @@ def test_rare_words_are_left_out() -> None:
 def test_prompts_are_refused_in_one_line(text: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         Vocabulary.of_texts(TEXTS).encode(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "Ein su\u0308\u00dfer \u00c4rger",
+            ["ein", "s\u00fc\u00dfer", "\u00e4rger"],
+        ),  # the first accent is a character of its own
+        (
+            "\u0928\u092e\u0938\u094d\u0924\u0947 \u0939\u093f\u0928\u094d\u0926\u0940",
+            ["\u0928\u092e\u0938\u094d\u0924\u0947", "\u0939\u093f\u0928\u094d\u0926\u0940"],
+        ),  # vowels of Hindi are marks
+        ("\uff32\uff25\uff24 snake_case don't, blue-green", ["red", "snake", "case", "don't", "blue-green"]),
+        ("... \U0001f600 \u0301 --", []),
+    ],
+)
+def test_words_are_the_same_however_their_letters_are_written(text: str, words: list[str]) -> None:
+    assert split_words(text) == words

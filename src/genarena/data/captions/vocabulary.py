@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,15 @@ from genarena.spec import Condition
 PADDING, UNKNOWN = 0, 1
 RESERVED = ("", "?")  # texts of these two tokens
 MOST_WORDS, LONGEST = 8_000, 48  # of the captions of a set of pictures
+MARKS = "".join(chr(code) for code in range(0x300, 0x1E000) if unicodedata.category(chr(code))[0] == "M")
+WORD = re.compile(rf"[\w{MARKS}]+(?:['-][\w{MARKS}]+)*")  # marks are vowels and tones in many scripts
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text, in small letters, without punctuation."""
-    return re.findall(r"[^\W_]+(?:['-][^\W_]+)*", text.lower())
+    """The words of a text, in small letters, without punctuation. Letters that look alike are the same: an accent may be a
+    character of its own, and a letter or digit of full width."""
+    plain = unicodedata.normalize("NFKC", text).replace("_", " ").lower()
+    return [word for word in WORD.findall(plain) if any(map(str.isalnum, word))]
 
 
 @dataclass(frozen=True)

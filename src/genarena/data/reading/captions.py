@@ -5,15 +5,18 @@
   pictures are below the folder of the table. Columns: `file_name` (or `image`, `file`), and `text` (or `caption`); in JSON also
   `captions`, a list.
 
-A picture may have several captions. Of both kinds, the text file counts.
+A picture may have several captions. Of both kinds, the text file counts. What has no words, such as "..." or a single
+emoji, is no caption.
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from genarena.data.captions.vocabulary import split_words
 from genarena.errors import DataError
 from genarena.files.regular import read_regular
 
@@ -42,37 +45,44 @@ def _beside(root: Path, name: str) -> list[str]:
     path = (root / name).with_suffix(".txt")
     if not path.is_file():
         return []
-    return [line.strip() for line in _text(path, MAX_TEXT).splitlines() if line.strip()]
+    return [line.strip() for line in _text(path, MAX_TEXT).splitlines() if split_words(line)]
 
 
 def _add(known: dict[str, list[str]], root: Path, folder: Path, table: str) -> None:
     path = root / folder / table
-    lines = _text(path, MAX_TABLE).splitlines()
-    for number, row in _json_rows(path, lines) if path.suffix == ".jsonl" else _csv_rows(path, lines):
+    text = _text(path, MAX_TABLE)
+    for number, row in _json_rows(path, text) if path.suffix == ".jsonl" else _csv_rows(path, text):
         file, texts = (next((row[key] for key in keys if row.get(key)), None) for keys in (FILES, TEXTS))
         texts = [texts] if isinstance(texts, str) else texts
         if not isinstance(file, str) or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise DataError(f"{path}, line {number}: expected {FILES[0]} and {TEXTS[1]}")
-        known.setdefault((folder / file).as_posix(), []).extend(text.strip() for text in texts if text.strip())
+        known.setdefault((folder / file).as_posix(), []).extend(text.strip() for text in texts if split_words(text))
 
 
-def _json_rows(path: Path, lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(lines, 1):
+def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), 1):  # a text may hold other ends of lines
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {number}: is not JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}, line {number}: is not JSON: {getattr(error, 'msg', error)}") from error
         yield number, row if isinstance(row, dict) else {}
 
 
-def _csv_rows(path: Path, lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(lines)
-    if not reader.fieldnames or not any(key in reader.fieldnames for key in FILES):
-        raise DataError(f"{path}: expected the columns {FILES[0]} and {TEXTS[1]}, it has {reader.fieldnames}")
-    for row in reader:
-        yield reader.line_num, row
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))  # a quoted text may go over several lines
+    try:
+        columns = reader.fieldnames or ()
+        if not all(any(key in columns for key in keys) for keys in (FILES, TEXTS)):
+            held = ", ".join(columns) or "no line"
+            raise DataError(
+                f"{path}: expected the columns {FILES[0]} and {TEXTS[1]} with a comma between, it has {held}"
+            )
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: is not CSV: {error}") from error
 
 
 def _text(path: Path, limit: int) -> str:
