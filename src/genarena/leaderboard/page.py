@@ -16,6 +16,7 @@ from genarena.leaderboard import (
     made,
     overview,
     sweeps,
+    task_agreement,
     task_groups,
     task_lines,
     task_strips,
@@ -118,6 +119,7 @@ def _environment() -> Environment:
     }
     found.globals |= {"colour": drawing.colour, "by_class": board.is_by_class, "kinds": task_lines.KINDS}
     found.globals |= {
+        "task_agreement": task_agreement.agreement,
         "task_plots": task_groups.plots,
         "task_strips": task_strips.strips,
         "task_texts": task_texts.TEXTS,

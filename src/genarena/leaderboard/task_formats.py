@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable
 
+from genarena.leaderboard import task_agreement
 from genarena.leaderboard.formats import escaped, formula_safe
 from genarena.leaderboard.task_lines import TaskLine
 from genarena.leaderboard.tasks import TaskTable
@@ -35,7 +36,7 @@ def markdown(tables: Iterable[TaskTable]) -> str:
         ]
         remarks = [(line.label, ": ".join(filter(None, line.remark))) for line in table.lines]
         parts += [f"- {escaped(name)}: {escaped(remark)}" for name, remark in remarks if remark]
-        parts.append("")
+        parts.append(task_agreement.markdown(table))
     return "\n".join(parts)
 
 

@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import sqrtm
 
 from genarena.statistics.disentanglement.explicitness import explicitness
 from genarena.statistics.disentanglement.robustness import deviations, irs
 from genarena.statistics.disentanglement.separability import accuracies, gaps, squared_correlations
 from genarena.statistics.disentanglement.table import CodeTable
-from genarena.statistics.disentanglement.total_correlation import gaussian_total_correlation
+from genarena.statistics.disentanglement.total_correlation import (
+    gaussian_total_correlation,
+    gaussian_wasserstein_correlation,
+    information_between_codes,
+)
 from genarena.statistics.disentanglement.voting import active, beta_vae_score, factor_vae_score
 from tests.statistics.disentanglement.codes import DSPRITES, SMALL, factors_of, noise, rotation, sampled
 
@@ -112,3 +117,29 @@ def test_total_correlation_of_a_known_gaussian() -> None:
     assert gaussian_total_correlation(factors_of(SMALL)) == pytest.approx(0.0, abs=1e-12)
     assert gaussian_total_correlation(np.hstack([z[:, :1], np.ones((400, 1))])) == 0.0
     assert gaussian_total_correlation(np.hstack([z, z[:, :1]])) > 15.0
+
+
+def test_wasserstein_correlation_of_a_known_gaussian() -> None:
+    """D = I: the eigenvalues are 1 - r and 1 + r. In general: the matrix root of disentanglement_lib."""
+    z = noise(400, 2)
+    z = (z - z.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(z.T)).T)  # covariance I, exactly
+    root = np.linalg.cholesky([[1.0, 0.9], [0.9, 1.0]])
+    exact = 2.0 - np.sqrt(0.1) - np.sqrt(1.9)
+    assert gaussian_wasserstein_correlation(z @ root.T) == pytest.approx(exact, abs=1e-12)
+    assert gaussian_wasserstein_correlation(5.0 * z @ root.T) == pytest.approx(exact, abs=1e-12)
+    codes = noise(400, 5) @ np.random.default_rng(5).normal(size=(5, 5))
+    covariance = np.cov(codes.T)
+    half = sqrtm(covariance * np.diag(covariance)[:, None])
+    wanted = (2.0 * np.trace(covariance) - 2.0 * np.trace(half).real) / np.trace(covariance)
+    assert gaussian_wasserstein_correlation(codes) == pytest.approx(wanted, abs=1e-9)
+    assert gaussian_wasserstein_correlation(factors_of(SMALL)) == pytest.approx(0.0, abs=1e-12)
+    assert gaussian_wasserstein_correlation(np.ones((9, 3))) == gaussian_wasserstein_correlation(noise(9, 1)) == 0.0
+
+
+def test_information_between_codes_that_are_known() -> None:
+    """Factors know nothing of each other; of (v_1, v_2, v_1), one pair of three shares H(v_1) = log 3."""
+    codes = factors_of(SMALL)
+    assert information_between_codes(codes) == pytest.approx(0.0, abs=1e-12)
+    assert information_between_codes(codes[:, [0, 1, 0]]) == pytest.approx(np.log(3.0) / 3.0, abs=1e-12)
+    assert information_between_codes(np.hstack([codes, np.ones((60, 1))])) == pytest.approx(0.0, abs=1e-12)
+    assert information_between_codes(codes[:, :1]) == 0.0

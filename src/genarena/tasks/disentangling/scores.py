@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from genarena.data.batches import seeded_generator
-from genarena.statistics.disentanglement import importance, information, separability
+from genarena.statistics.disentanglement import importance, information, separability, total_correlation
 from genarena.statistics.disentanglement.explicitness import explicitness
 from genarena.statistics.disentanglement.robustness import irs
 from genarena.statistics.disentanglement.table import CodeTable
-from genarena.statistics.disentanglement.total_correlation import gaussian_total_correlation
 from genarena.statistics.disentanglement.voting import active, beta_vae_score, factor_vae_score
 from genarena.tasks.base import Record
 
@@ -29,9 +28,16 @@ TITLES = {
     "explicitness": "explicitness",
     "irs": "IRS",
     "gaussian_total_correlation": "total correlation, Gaussian (nats)",
+    "gaussian_wasserstein_correlation": "Wasserstein correlation, Gaussian",
+    "information_between_codes": "information between two codes (nats)",
     "active_codes": "codes that move",
 }
-NEUTRAL = ("gaussian_total_correlation", "active_codes")
+NEUTRAL = (
+    "gaussian_total_correlation",
+    "gaussian_wasserstein_correlation",
+    "information_between_codes",
+    "active_codes",
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,9 @@ def scored(table: CodeTable, names: tuple[str, ...], draws: Draws) -> Scored:
         _modularity(known),
         each("explicitness", readable, names),
         whole("irs", irs(codes, factors)),
-        whole("gaussian_total_correlation", gaussian_total_correlation(codes)),
+        whole("gaussian_total_correlation", total_correlation.gaussian_total_correlation(codes)),
+        whole("gaussian_wasserstein_correlation", total_correlation.gaussian_wasserstein_correlation(codes)),
+        whole("information_between_codes", total_correlation.information_between_codes(codes)),
         whole("active_codes", float(active(codes).sum()), of=codes.shape[1]),
     ]
     metrics = {name: _told(name, record, draws, len(codes)) for name, record in found}
@@ -91,9 +99,10 @@ def scored(table: CodeTable, names: tuple[str, ...], draws: Draws) -> Scored:
 
 
 def whole(name: str, value: float, **facts: Any) -> tuple[str, Record]:
-    """A metric that is one number."""
+    """A metric that is one number. inf: a total correlation; NaN: of a factor with too few values among the drawn rows."""
     if not math.isfinite(value):
-        return name, {"value": None, "reason": "codes are linear functions of each other", **facts}
+        linear, few = "codes are linear functions of each other", "too few combinations were drawn to see all values"
+        return name, {"value": None, "reason": few if math.isnan(value) else linear, **facts}
     return name, {"value": value, **facts}
 
 
