@@ -31,6 +31,10 @@ OPTIONS = {
 def main() -> None:
     sampler, others = of_sampler(sys.argv[1:])
     options = cli.options(OPTIONS, USAGE, others)
+    if options["guidance"] is not None and "sampler.guidance" in sampler:
+        raise UserError(
+            f"guidance={options['guidance']:g} and sampler.guidance={sampler['sampler.guidance']}: give one of them"
+        )
     out = Path(options["out"])
     if out.suffix not in (".png", ".npz"):
         raise UserError(f"out={out}: expected a name that ends in .png or .npz")
@@ -60,6 +64,8 @@ def _asked(model, options: dict[str, Any]):
 
     condition, num = model.spec.condition, options["num_samples"]
     kind = condition.kind if condition else None
+    if options["label"] is not None and options["text"] is not None:
+        raise UserError(f"label={options['label']} and text={options['text']!r}: a model is asked for one of them")
     if options["label"] is not None:
         return AskedPictures(labels(model, options["label"], num))
     if options["text"] is not None:

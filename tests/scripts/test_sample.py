@@ -74,6 +74,8 @@ def test_labels_get_a_row_each(drawn: list, monkeypatch: pytest.MonkeyPatch, tmp
         (["text=a red circle a circle"], "5 words, and captions have at most 4"),
         (["text=;"], "expected words"),
         (["label=3"], "label=3: the model has no labels"),
+        (["label=3", "text=a circle"], "label=3 and text='a circle': a model is asked for one of them"),
+        (["text=a circle", "guidance=2", "sampler.guidance=3"], "guidance=2 and sampler.guidance=3: give one of them"),
         ([], "text=... is missing: the model draws what a caption says"),
         (["text=a circle", "guidance=2"], "guidance=2: SimpleNamespace has no guidance"),
         (["text=a circle", "guidance=-1"], "guidance=-1: expected at least 0"),
