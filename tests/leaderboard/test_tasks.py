@@ -98,6 +98,30 @@ def test_seeds_are_one_line(tmp_path: Path) -> None:
     assert table.lines[0].value("psnr").text == "22.00, 23.00" and "psnr" not in table.best
 
 
+def test_seeds_that_chose_other_layers_are_one_line(tmp_path: Path) -> None:
+    """The layer is chosen anew in each run: the line is that of the choice, not of the name."""
+
+    def row(seed: int, **layers: tuple[float, str]) -> dict[str, Any]:
+        """layers: name -> its value, and the first letters of its roles."""
+        made = make_task_row(
+            "vae", {name: metrics(value, 9.0) for name, (value, _) in layers.items()}, FLOORS, seed=seed
+        )
+        for name, (_, by) in layers.items():
+            made["task"]["lines"][name] |= {"roles": [f"best by {letter}" for letter in by], "remark": f"{name}: low"}
+        return made
+
+    rows = [row(0, deep=(20.0, "a"), code=(17.0, "b")), row(1, code=(21.0, "ab")), row(2, code=(22.0, "ab"))]
+    del rows[0]["task"]["lines"]["code"]["remark"], rows[1]["task"]["lines"]["code"]["remark"]
+    (table,) = tables_of(tmp_path, *rows)
+    one, two = (line for line in table.lines if not line.is_floor)
+    assert (one.part, one.value("psnr").value) == ("best by a", 21.0)
+    assert one.value("psnr").over == "3 training seeds (deep, code, code)"
+    assert (two.part, two.value("psnr").value, two.value("psnr").over) == ("code", 20.0, "3 training seeds")
+    assert one.remark == ("deep, 2 of 3 seeds", "low") and two.remark == ("code, 1 of 3 seeds", "low")
+    (table,) = tables_of(tmp_path, *(row(seed, code=(20.0 + seed, "ab")) for seed in range(3)))
+    assert [line.part for line in table.lines if not line.is_floor] == ["code"]
+
+
 def test_ranks_over_cases(tmp_path: Path) -> None:
     vae = {"": metrics(25.0, 9.0)}
     rows = [ddpm(), ddpm("sr4", psnr=21.0), make_task_row("vae", vae, FLOORS)]

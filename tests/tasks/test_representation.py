@@ -44,6 +44,7 @@ def test_a_case_has_the_layers_of_the_model_the_floors_and_the_ceiling(
     assert found.facts["train"] == 200 and found.facts["chosen"] == {
         "whitened": "best linear probe and neighbours on validation"
     }
+    assert found.lines["whitened"].roles == ("best layer by linear probe", "best layer by neighbours")
     assert found.pictures["neighbours.png"].shape == (60, 1, 8, 8) and {"codes.png", "labels.png"} <= set(
         found.pictures
     )
@@ -64,16 +65,17 @@ def test_an_untrained_twin_has_the_networks_and_other_weights(digits: Digits) ->
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
     line = Representation().untrained(model, digits, Bench(examples(digits, "class", (200, 40, 60)), (1,)))
     [(name, found)] = line.items()
+    assert found.roles == ("untrained, best layer",)
     assert found.metrics["linear"]["value"] > 0.5 and name in ("untrained, encoder", "untrained, code")
 
 
 def test_a_layer_is_chosen_by_each_probe_or_by_name() -> None:
     scores = {"low": {"linear": 0.9, "knn": 0.7}, "high": {"linear": 0.8, "knn": 0.95}}
     assert Layers().chosen(scores) == {
-        "low": "best linear probe on validation",
-        "high": "best neighbours on validation",
+        "low": ("linear probe",),
+        "high": ("neighbours",),
     }
-    assert Layers("high").chosen(scores) == {"high": "asked for"}
+    assert Layers("high").chosen(scores) == {"high": ()}
     with pytest.raises(ValueError, match="layer=hihg: no such layer; did you mean high"):
         Layers("hihg").chosen(scores)
 

@@ -41,7 +41,7 @@ class Value:
 class TaskLine:
     """A model used in one way (`part`: mean, draw), one set of metrics for each seed; or a floor.
 
-    kind: exact, asymptotic, heuristic, floor or real.
+    kind: exact, asymptotic, heuristic, floor or real. names: of the line in the row of each run, where they differ.
     """
 
     name: str
@@ -50,6 +50,7 @@ class TaskLine:
     kind: str
     metrics: list[dict[str, Record]]
     runs: list[Run]
+    names: tuple[str, ...] = ()
 
     @property
     def is_floor(self) -> bool:
@@ -83,10 +84,13 @@ class TaskLine:
 
     @property
     def remark(self) -> tuple[str, str]:
-        """What a reader must know of the line, in short, and why; that of the first seed. Empty: nothing."""
-        text = self.runs[0].row["task"]["lines"].get(self.part, {}).get("remark", "") if self.runs else ""
-        short, _, why = text.partition(": ")
-        return short, why
+        """What a reader must know of the line, in short, and why; that of the first seed that has one, with the number of
+        such seeds where others have none. Empty: nothing."""
+        names = self.names or (self.part,) * len(self.runs)
+        lines = [run.row["task"]["lines"].get(name, {}) for name, run in zip(names, self.runs, strict=True)]
+        texts = [line["remark"] for line in lines if line.get("remark")]
+        short, _, why = next(iter(texts), "").partition(": ")
+        return short + f", {len(texts)} of {len(lines)} seeds" * (0 < len(texts) < len(lines)), why
 
     @property
     def anchor(self) -> str:
@@ -101,7 +105,8 @@ class TaskLine:
         if None in values:
             return Value(None, over=next((each["reason"] for each in records if each.get("reason")), "not measured"))
         if len(values) >= MIN_SEEDS:
-            return Value(mean(values), t_half_width(values), f"{len(values)} training seeds")
+            differ = f" ({', '.join(self.names)})" if self.names else ""
+            return Value(mean(values), t_half_width(values), f"{len(values)} training seeds{differ}")
         if len(values) > 1:
             return Value(mean(values), both=tuple(values))
         gap = records[0].get("margin") if records else None

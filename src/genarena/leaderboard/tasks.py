@@ -161,13 +161,23 @@ def _algorithm(task: dict[str, Any]) -> str:
 
 
 def _of_model(runs: list[Run]) -> list[TaskLine]:
-    """A line for each way in which the model was used."""
-    task = runs[0].row["task"]
-    algorithm, lines = task["algorithm"], []
-    for part in task["lines"]:
-        metrics = [run.row["task"]["lines"].get(part, {}).get("metrics", {}) for run in runs]
-        lines.append(TaskLine(runs[0].name, part, algorithm["name"], algorithm["exactness"], metrics, runs))
-    return lines
+    """A line for each way in which the model was used; it may have another name in each seed."""
+    algorithm, lines = runs[0].row["task"]["algorithm"], {}
+    for role, names in _roles([run.row["task"]["lines"] for run in runs]).items():
+        metrics = [
+            run.row["task"]["lines"].get(name, {}).get("metrics", {}) for name, run in zip(names, runs, strict=True)
+        ]
+        part, differ = (role, names) if len(set(names)) > 1 else (names[0], ())
+        line = TaskLine(runs[0].name, part, algorithm["name"], algorithm["exactness"], metrics, runs, differ)
+        lines.setdefault(names, line)  # one line may have two roles in every seed
+    return list(lines.values())
+
+
+def _roles(seeds: list[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Role of a line -> its name in the row of each seed. A line without roles is its name."""
+    each = [{role: name for name, line in lines.items() for role in line.get("roles", (name,))} for lines in seeds]
+    every = dict.fromkeys(role for names in each for role in names)
+    return {role: tuple(names.get(role, role) for names in each) for role in every}
 
 
 def _order(lists: Iterable[list[str]]) -> list[str]:

@@ -55,13 +55,15 @@ class Line:
     """Metrics of a way to solve the task: of the model (`mean`, `draw`), or of a floor, a method without a trained model.
 
     The first metric orders the table. remark: what a reader must know of the line, as "in short: and why". is_real: it is
-    of real data as they are, what a perfect method would get: it is never the best, and has no rank.
+    of real data as they are, what a perfect method would get: it is never the best, and has no rank. roles: what the line
+    is in the rows of all seeds, where its name may be another, such as that of a layer which was chosen.
     """
 
     metrics: Metrics
     paper: str = ""
     remark: str = ""
     is_real: bool = False
+    roles: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

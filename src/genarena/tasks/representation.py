@@ -7,7 +7,7 @@ linear probe has learnt nothing that helps, and its line says so.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ from genarena.tasks.base import Line, Outcome, Task
 from genarena.tasks.representing import codes, floors, pictures, probes
 from genarena.tasks.representing.examples import CLASS, Examples, examples
 from genarena.tasks.representing.floors import Measure
-from genarena.tasks.representing.layers import Layers
+from genarena.tasks.representing.layers import Layers, told
 from genarena.tasks.representing.probes import Bench
 from genarena.tasks.untrained import untrained
 from genarena.trust import refuse_foreign
@@ -108,11 +108,15 @@ class Representation(Task):
         chosen = algorithm.chosen(scores)
         own = {name: bench.measure(layers[name]) for name in chosen}
         made = {name: Measure.of(each) for name, each in own.items()}
-        lines = {name: floors.compared(each, below) for name, each in made.items()}
+        lines = {name: replace(floors.compared(each, below), roles=roles(chosen[name])) for name, each in made.items()}
         lines |= self.untrained(model, data, bench)
         others = floors.lines(below)
         drawn, shown = pictures.drawn(lines, others, bench, layers[next(iter(own))])
-        facts = {"layers": scores, "chosen": chosen, **facts_of(bench.examples)}
+        facts = {
+            "layers": scores,
+            "chosen": {name: told(by) for name, by in chosen.items()},
+            **facts_of(bench.examples),
+        }
         return Outcome(lines, others, len(bench.examples.y.test), facts, drawn, shown)
 
     def untrained(self, model: GenerativeModel, data: ArenaDataModule, bench: Bench) -> dict[str, Line]:
@@ -122,7 +126,13 @@ class Representation(Task):
             return {}
         layers = codes.of_model(fresh, bench.examples)
         best = next(iter(Layers().chosen({name: bench.on_validation(each) for name, each in layers.items()})))
-        return {f"{codes.UNTRAINED}, {best}": Line(bench.measure(layers[best]).records(), remark=REMARK)}
+        records = bench.measure(layers[best]).records()
+        return {f"{codes.UNTRAINED}, {best}": Line(records, remark=REMARK, roles=(f"{codes.UNTRAINED}, best layer",))}
+
+
+def roles(by: Sequence[str]) -> tuple[str, ...]:
+    """What a layer is in the rows of other seeds, where another may be the best by these probes."""
+    return tuple(f"best layer by {words}" for words in by)
 
 
 def factors_in(data: Mapping[str, Any]) -> tuple[str, ...]:

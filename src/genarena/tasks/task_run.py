@@ -197,6 +197,7 @@ def _row(asked: Asked, case: str, outcome: Outcome) -> dict[str, Any]:
 def _written(line: Line) -> dict[str, Any]:
     about: dict[str, Any] = {"remark": line.remark} if line.remark else {}
     about |= {"is_real": True} if line.is_real else {}
+    about |= {"roles": list(line.roles)} if line.roles else {}
     return {"paper": line.paper, **about, "metrics": {name: dict(record) for name, record in line.metrics.items()}}
 
 

@@ -1,6 +1,6 @@
 """The layers of a model whose codes are measured: the best on validation examples, or one by name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from genarena.models.capabilities import Represents
@@ -20,15 +20,20 @@ class Layers(Algorithm):
 
     layer: str | None = None
 
-    def chosen(self, scores: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-        """Layer to how it was chosen. scores: layer to its accuracies on validation examples, by probe. Raises ValueError
-        for an unknown name."""
+    def chosen(self, scores: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[str, ...]]:
+        """Layer to the probes that it is best by, () if it was asked for. scores: layer to its accuracies on validation
+        examples, by probe. Raises ValueError for an unknown name."""
         if self.layer is not None:
             if self.layer not in scores:
                 every = ", ".join(scores)
                 raise ValueError(f"layer={self.layer}: no such layer{nearest(self.layer, scores)}; there are {every}")
-            return {self.layer: "asked for"}
+            return {self.layer: ()}
         found: dict[str, list[str]] = {}
         for by, words in BY.items():
             found.setdefault(max(scores, key=lambda name, by=by: scores[name][by]), []).append(words)
-        return {name: f"best {' and '.join(words)} on validation" for name, words in found.items()}
+        return {name: tuple(words) for name, words in found.items()}
+
+
+def told(words: Sequence[str]) -> str:
+    """How a layer was chosen."""
+    return f"best {' and '.join(words)} on validation" if words else "asked for"
