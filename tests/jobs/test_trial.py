@@ -46,6 +46,11 @@ def test_sizes_are_those_of_the_files(model: str, tmp_path: Path) -> None:
     assert found["memory_mb"] > 50
 
 
+def test_models_that_read_captions_are_measured() -> None:
+    found = trial.measure(configuration("model=vae", "data=scenes", "data.condition=caption"))
+    assert min(found["example_seconds"], found["sample_seconds"], found["likelihood_seconds"]) > 0
+
+
 @pytest.mark.slow
 def test_every_member_is_measured_or_says_why_not() -> None:
     """In a process of its own, one line each, in order."""

@@ -21,7 +21,7 @@ from genarena.models.base import GenerativeModel
 from genarena.ranks.threads import take
 from genarena.runs import classes, first_stage
 from genarena.runs.folder import build_model
-from genarena.spec import Batch, DataSpec
+from genarena.spec import Batch, Condition, DataSpec
 from genarena.startup import threads
 from genarena.training import flops
 
@@ -70,13 +70,20 @@ def measure(cfg: dict[str, Any]) -> dict[str, Any]:
 
 def _sample(model: GenerativeModel, num: int) -> Tensor:
     condition = model.spec.condition
-    return model.sample(num, condition.in_turn(num, model.device) if condition else None)
+    return model.sample(num, _conditions(condition, num).to(model.device) if condition else None)
+
+
+def _conditions(condition: Condition, num: int) -> Tensor:
+    """(num, ...) conditions to measure with; captions are of as many words as there may be."""
+    if condition.kind == "caption":
+        return torch.randint(condition.size, (num, *condition.shape)).clamp_min(1)
+    return condition.in_turn(num)
 
 
 def _noise(spec: DataSpec, num: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
     shape = (num, *spec.shape)
     x = torch.randint(spec.num_levels, shape, dtype=spec.dtype) if spec.is_discrete else torch.randn(shape)
-    y = spec.condition.in_turn(num) if spec.condition else None
+    y = _conditions(spec.condition, num) if spec.condition else None
     return x.to(device), None if y is None else y.to(device)
 
 
