@@ -28,7 +28,7 @@ def private_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
     """Keep tests away from the user's cache and data. The cache is shared per worker, so that a classifier is trained once."""
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("GENARENA_DATA", raising=False)
-    for name in ("GENARENA_INCEPTION", "GENARENA_DINOV2", "GENARENA_CLIP"):
+    for name in ("GENARENA_INCEPTION", "GENARENA_DINOV2", "GENARENA_CLIP", "GENARENA_CLIP_SCORE"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -22,7 +22,8 @@ from genarena.evaluation import syntax
 ROOMS = ("metrics", "statistics", "likelihood", "evaluation")  # of genarena; models have an identity of their own
 SUBJECT = "genarena.evaluation.subject"  # kinds of evidence call it `self.subject`
 NOT_COUNTED = {*sys.stdlib_module_names, "genarena", "torch", "numpy", "torchmetrics", "safetensors"}
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}  # where module and package differ in more than - and _
+# Where module and package differ in more than - and _.
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "open_clip": "open-clip-torch"}
 
 
 @dataclass(frozen=True)

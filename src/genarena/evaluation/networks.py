@@ -10,6 +10,7 @@ from genarena.data.base import ArenaDataModule
 from genarena.evaluation import features
 from genarena.evaluation.backbones import BACKBONES, Backbone
 from genarena.evaluation.classifier import DomainClassifiers
+from genarena.evaluation.clip_score_network import PictureTextCLIP
 from genarena.evaluation.code import code_of
 from genarena.evaluation.weights import FeatureSettings
 from genarena.files.progress import Bars
@@ -86,4 +87,6 @@ def identity(name: str, settings: FeatureSettings) -> str | None:
 
 def code(name: str) -> list[type | Callable]:
     """The classes and functions that compute the features of a network."""
-    return [features.domain_classifiers, DomainClassifiers] if name == "domain" else [BACKBONES[name]]
+    if name == "domain":
+        return [features.domain_classifiers, DomainClassifiers]
+    return [PictureTextCLIP if name == PictureTextCLIP.name else BACKBONES[name]]

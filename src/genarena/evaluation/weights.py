@@ -57,6 +57,9 @@ PUBLISHED = {
         "model.safetensors of timm's vit_large_patch14_clip_224.datacompxl",
         "GENARENA_CLIP",
     ),
+    "clip_score": Published(
+        "CLIP of pictures and texts", "the weights of an open_clip network (ViT-B-32)", "GENARENA_CLIP_SCORE"
+    ),
     "efficientnet": Published(
         "EfficientNet-Lite0",
         "models/efficientnet-lite0-57934424.pth",
@@ -81,6 +84,7 @@ class FeatureSettings:
     inception_weights: Weights | None = None
     dinov2_weights: Weights | None = None
     clip_weights: Weights | None = None
+    clip_score_weights: Weights | None = None
     efficientnet_weights: Weights | None = None
 
     def __post_init__(self) -> None:
