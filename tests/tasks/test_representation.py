@@ -10,7 +10,7 @@ from genarena.models.baseline.memoriser import Memoriser
 from genarena.models.vae.vae import VAE
 from genarena.spec import Batch, DataSpec
 from genarena.tasks.representation import Representation
-from genarena.tasks.representing import codes
+from genarena.tasks.representing import codes, floors
 from genarena.tasks.representing.examples import examples
 from genarena.tasks.representing.layers import Layers
 from genarena.tasks.representing.probes import Bench
@@ -77,7 +77,18 @@ def test_a_layer_is_chosen_by_each_probe_or_by_name() -> None:
     }
     assert Layers("high").chosen(scores) == {"high": ()}
     with pytest.raises(ValueError, match="layer=hihg: no such layer; did you mean high"):
-        Layers("hihg").chosen(scores)
+        Layers("hihg").refuse_unknown(scores)
+    Layers().refuse_unknown(scores)
+
+
+def test_an_unknown_layer_is_refused_before_the_floors_are_measured(
+    digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floors, "measured", lambda *_: pytest.fail("the floors take minutes"))
+    model = Gaussian(SPEC)
+    model.observe(Batch(digits.train.x))
+    with pytest.raises(ValueError, match="layer=white: no such layer; did you mean whitened"):
+        Representation(**FEW, algorithm=Layers("white")).solve(model, Layers("white"), digits, "class")
 
 
 def test_what_cannot_be_asked_is_refused_in_one_line() -> None:

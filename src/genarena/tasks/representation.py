@@ -102,6 +102,7 @@ class Representation(Task):
 
     def solve(self, model: GenerativeModel, algorithm: Layers, data: ArenaDataModule, case: str) -> Outcome:
         bench = Bench(found_in(data, case, (self.num_train, self.num_val, self.num_test)), tuple(self.per_class))
+        algorithm.refuse_unknown(codes.layers_of(model, bench.examples))  # the floors take minutes
         below = floors.measured(data, bench, case, self.settings(case))
         layers = codes.of_model(model, bench.examples)
         scores = {name: bench.on_validation(each) for name, each in layers.items()}

@@ -31,6 +31,11 @@ def of_model(model: GenerativeModel, found: Examples) -> dict[str, Three]:
     return {name: narrowed(codes) for name, codes in layers.items()}
 
 
+def layers_of(model: GenerativeModel, found: Examples) -> tuple[str, ...]:
+    """The names of the layers."""
+    return tuple(_features(model, found.x.test[:1]))
+
+
 def _features(model: Represents, x: Tensor) -> dict[str, Tensor]:
     parts = [model.features(part.to(model.device)) for part in x.split(ROWS)]
     return {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]}

@@ -1,6 +1,6 @@
 """The layers of a model whose codes are measured: the best on validation examples, or one by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from genarena.models.capabilities import Represents
@@ -20,13 +20,16 @@ class Layers(Algorithm):
 
     layer: str | None = None
 
+    def refuse_unknown(self, layers: Collection[str]) -> None:
+        """Raise ValueError if the layer asked for is none of the model's."""
+        if self.layer is not None and self.layer not in layers:
+            every = ", ".join(layers)
+            raise ValueError(f"layer={self.layer}: no such layer{nearest(self.layer, layers)}; there are {every}")
+
     def chosen(self, scores: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[str, ...]]:
         """Layer to the probes that it is best by, () if it was asked for. scores: layer to its accuracies on validation
-        examples, by probe. Raises ValueError for an unknown name."""
+        examples, by probe."""
         if self.layer is not None:
-            if self.layer not in scores:
-                every = ", ".join(scores)
-                raise ValueError(f"layer={self.layer}: no such layer{nearest(self.layer, scores)}; there are {every}")
             return {self.layer: ()}
         found: dict[str, list[str]] = {}
         for by, words in BY.items():
