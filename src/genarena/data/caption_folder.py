@@ -1,6 +1,7 @@
 """Your own pictures with captions: a text file beside each picture, or a table (`data/reading/captions.py`)."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,9 @@ class CaptionFolder(ImageFolder):
     def said(self, root: Path, names: list[str]) -> Tensor:
         self._texts = captions_of(root, names)
         return torch.arange(len(names))
+
+    def identity(self) -> dict[str, Any]:
+        return super().identity() | {"words": self._words.digest}
 
     def vocabulary(self) -> Vocabulary:
         self.listings()  # finds the captions

@@ -101,7 +101,7 @@ class HuggingFace(AnyPictures):
                 "column": self.column,
                 "label": self.label,
             }
-            | ({"caption": self.caption} if self.caption else {})
+            | ({"caption": self.caption, "words": self._words.digest} if self.caption else {})
         )
 
     def location(self) -> Path | None:

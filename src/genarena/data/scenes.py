@@ -6,7 +6,6 @@ et al. 2017, arXiv 1612.06890), GenEval (Ghosh, Hajishirzi & Schmidt 2023, arXiv
 2023, arXiv 2307.06350); the judge is exact, as no detector is.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -101,8 +100,7 @@ class Scenes(Prompted):
         return in_order(scenes)[:, 0, column]
 
     def identity(self) -> dict[str, Any]:
-        words = hashlib.sha256("\n".join(self.vocabulary().words).encode()).hexdigest()[:16]
-        return {"label": self.label, "single": self.single, "words": words}
+        return {"label": self.label, "single": self.single, "words": self.vocabulary().digest}
 
     def unseen(self) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, 32, 32) of what training never shows, and their captions (N, length)."""

@@ -116,6 +116,20 @@ def test_captions_stay_with_their_pictures(tmp_path: Path, capsys: pytest.Captur
     assert ready(tmp_path).facts["id"] != data.facts["id"]
 
 
+def test_other_words_are_another_set(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    found = []
+    for said in ("a red sea", "a rot sea", "a red sea" + 60 * " and sea"):
+        for index in range(20):
+            save(tmp_path, f"{index}.png", level=index)
+            (tmp_path / f"{index}.txt").write_text(said)
+        found.append(ready(tmp_path))
+    red, rot, long = found
+    assert torch.equal(red.train.captions, rot.train.captions) and red.facts["id"] != rot.facts["id"]
+    assert long.train.captions.shape == (16, 1, 48)
+    said = "20 of 20 captions have more than 48 words, of which the rest is not read"
+    assert capsys.readouterr().err.count(said) == 1
+
+
 def test_words_reach_the_model_before_it_is_built(tmp_path: Path) -> None:
     for index in range(20):
         save(tmp_path, f"{index}.png", level=index)

@@ -1,6 +1,7 @@
 """The words of a data set, and captions as tokens of them."""
 
 import difflib
+import hashlib
 import re
 import unicodedata
 from collections import Counter
@@ -56,6 +57,11 @@ class Vocabulary:
         if condition.kind != "caption" or not condition.words:
             raise UserError("text: the model takes no words")
         return cls(condition.words, condition.shape[0])
+
+    @property
+    def digest(self) -> str:
+        """Which words, in short."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()[:16]
 
     def condition(self, encoder: str = "words") -> Condition:
         """What a model is conditional on."""
