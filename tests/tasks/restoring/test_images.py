@@ -3,7 +3,7 @@
 import torch
 
 from genarena.data.batches import Split
-from genarena.spec import DataSpec
+from genarena.spec import Condition, DataSpec
 from genarena.tasks.linear.degradations import degradation
 from genarena.tasks.linear.operator import Operator
 from genarena.tasks.linear.problem import Problem
@@ -67,3 +67,12 @@ def test_what_is_not_finite_is_counted_and_scored_as_the_mean_image() -> None:
     assert made.failures == 1 and made.facts == {"nfe": 2.0, "acceptance": 1.0}
     assert torch.equal(made.draws[3, 0], fill)
     assert made.draws[3, 1].isfinite().all() and not torch.equal(made.draws[3, 1], fill)
+
+
+def test_models_of_captions_are_given_the_first_caption_of_each_image() -> None:
+    x = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 8, 8)
+    split = Split(x, torch.zeros(5, dtype=torch.int64), torch.arange(5 * 2 * 3).view(5, 2, 3))
+    spec = DataSpec((1, 8, 8), 17, 10, condition=Condition("caption", 30, (3,)))
+    found = Images.of(split, 5, spec)
+    first = (16 * found.x[:, 0, 0, 0]).round().long()  # the level is the number of the image
+    assert torch.equal(found.condition, split.captions[first, 0])

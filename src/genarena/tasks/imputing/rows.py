@@ -66,7 +66,7 @@ def rows_of(data: ArenaDataModule, part: str, limit: int, hidden: Tensor | None)
     if data.only is not None:  # one label: there is nothing to tell apart
         targets = None
     hidden = torch.zeros(x.shape, dtype=torch.bool) if hidden is None else hidden[chosen]
-    return Rows(x, hidden, targets, rows.y if spec.condition is not None else None)
+    return Rows(x, hidden, targets, rows.given(spec.condition) if spec.condition is not None else None)
 
 
 def hidden_of(data: ArenaDataModule, part: str, mechanism: str, rate: float, seed: int) -> Tensor:

@@ -44,7 +44,7 @@ class Images:
         gives the first of a larger one."""
         chosen = split[order_of(split.size)[:limit]]
         contents = [image.numpy().tobytes() for image in chosen.x.contiguous().cpu()]
-        condition = chosen.y if spec.condition is not None else None
+        condition = chosen.given(spec.condition) if spec.condition is not None else None
         return cls(to_image(chosen.x, spec.num_levels), contents, chosen.y, condition)
 
     def first(self, num: int) -> "Images":
