@@ -101,7 +101,8 @@ def test_the_nearest_are_those_of_float64(name: str, blocks: None) -> None:
     found, index = nearest(queries, reference, k=3)
     assert found.flatten().tolist() == pytest.approx(expected[:, :3].flatten().tolist(), rel=1e-12, abs=0.0)
     assert torch.equal(index, order[:, :3])  # of equally far points the first
-    assert torch.equal(nearest_distances(queries, reference), found[:, 0])
+    alone = nearest_distances(queries, reference)  # a root may be rounded in another way in a row of another length
+    assert torch.allclose(alone, found[:, 0], rtol=1e-15, atol=0.0)
 
 
 @pytest.mark.parametrize("name", HARD)

@@ -55,6 +55,11 @@ def test_a_picture_of_ones_own(tmp_path: Path) -> None:
     assert task._guided(model, data, "picture").y.tolist() == list(range(10))  # each label once
 
 
+def test_captions_are_refused() -> None:
+    with pytest.raises(ValueError, match="conditional on caption; expected label or attributes, or no condition"):
+        Sdedit().check(DataSpec((1, 8, 8), 256, condition="caption"))
+
+
 def test_wrong_options_are_refused() -> None:
     for options, said in (
         ({"t0": [0.0]}, "above 0"),

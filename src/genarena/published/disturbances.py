@@ -107,7 +107,7 @@ def copies(subject: Subject, strength: float) -> Tensor:
 
 def dropped_classes(subject: Subject, strength: float) -> Tensor:
     """Without this share of the classes. All strengths have equally many images: as many as are left at the largest."""
-    x, y = subject.split
+    x, y = subject.split.batch(None)
     classes = y.unique()
     left = [
         classes[: len(classes) - round(share * len(classes))] for share in (strength, max(DISTURBANCES[DROPPED][1]))

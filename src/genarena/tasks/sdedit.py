@@ -18,7 +18,7 @@ from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Folder, Seed
 from genarena.spec import DataSpec
 from genarena.tasks.base import COLUMNS, Line, Outcome, Shown, Task
-from genarena.tasks.editing import guides, strokes
+from genarena.tasks.editing import conditions, guides, strokes
 from genarena.tasks.editing.domain import Domain
 from genarena.tasks.editing.images import nearest, picture, rmse, some
 from genarena.tasks.editing.noising import EncodeNoiseDecode, Noising, SDEdit
@@ -63,6 +63,10 @@ class Sdedit(Task):
         for option in ("t0", "guides"):
             self.refuse_repeated(option)
         object.__setattr__(self, "t0", tuple(sorted(map(float, self.t0))))
+
+    def check(self, spec: DataSpec) -> None:
+        super().check(spec)
+        conditions.check(spec.condition)
 
     def examine(self, data: Mapping[str, Any]) -> None:
         if self.guide:

@@ -74,4 +74,4 @@ def test_codes_are_vectors_and_do_not_depend_on_the_batch() -> None:
     codes, x = DDIMInversion(steps=20).codes(world), world.draw(70)
     z = codes.encode(x)
     assert z.shape == (70, 6) and codes.nfe == (20, 20)
-    assert torch.equal(codes.encode(x[66:]), z[66:]) and codes.decode(z).shape == x.shape
+    assert torch.allclose(codes.encode(x[66:]), z[66:], rtol=0.0, atol=1e-4) and codes.decode(z).shape == x.shape

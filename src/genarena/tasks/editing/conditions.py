@@ -15,13 +15,16 @@ def of(model: GenerativeModel, y: Tensor | None) -> Tensor | None:
     Raises ValueError for conditions that cannot be averaged.
     """
     condition = model.spec.condition
-    if condition is None:
-        return None
-    if condition.kind not in VECTORS:
+    check(condition)
+    return None if condition is None else mixture(condition, y)
+
+
+def check(condition: Condition | None) -> None:
+    """Raise ValueError for conditions that cannot be averaged or changed one by one."""
+    if condition is not None and condition.kind not in VECTORS:
         raise ValueError(
             f"the model is conditional on {condition.kind}; expected {' or '.join(VECTORS)}, or no condition"
         )
-    return mixture(condition, y)
 
 
 def between(first: Tensor | None, last: Tensor | None, t: float) -> Tensor | None:
