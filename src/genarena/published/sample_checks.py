@@ -100,6 +100,15 @@ def retrieval_by_hand() -> Iterator[Check]:
     yield Check("640 of 1,000 captions found", value, "by hand", 0.64, 1e-12)
 
 
+@of("clip_score")
+def cosines_by_hand() -> Iterator[Check]:
+    cosines = torch.linspace(-0.1, 0.5, MANY)
+    value = by_pieces(
+        "clip_score", clip_reader="by hand", fake_cosines=cosines, real_cosines=torch.stack([cosines, cosines])
+    )
+    yield Check("100 times the mean of cosines from -0.1 to 0.5", value, "by hand", 20.0, 1e-5)
+
+
 @of("fd_domain_per_class")
 def distances_within_classes() -> Iterator[Check]:
     """The mean of torch-fidelity's distances of two classes, of which the second is moved."""
