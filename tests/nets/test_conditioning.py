@@ -82,6 +82,12 @@ def test_the_spec_gives_the_size_of_a_condition() -> None:
         DataSpec((1, 8, 8), 17, 10, condition="lable")
 
 
+def test_some_training_examples_keep_their_condition() -> None:
+    for share in (1.0, -0.1):
+        with pytest.raises(ValueError, match=rf"condition_dropout={share}: expected at least 0 and below 1"):
+            Conditioning(Condition("label", 3), share)
+
+
 def test_words_of_captions_are_as_many_as_tokens() -> None:
     condition = Condition("caption", 4, (3,), ["", "?", "red", "circle"], "pooled")
     assert (condition.words[2], condition.null, condition.nulls(2).shape) == ("red", 4, (2, 3))

@@ -28,8 +28,8 @@ KINDS = (*VECTORS, "caption")
 class Conditioning(nn.Module):
     """Conditions y to vectors (N, out_features), or to a vector and states (N, 1 + L, out_features) of captions.
 
-    Only an encoder of captions has weights. dropout: share of the training examples that lose their condition. Raises
-    ValueError for another kind, and for captions of a data set that has none.
+    Only an encoder of captions has weights. dropout: share of the training examples that lose their condition, below 1.
+    Raises ValueError for another share or kind, and for captions of a data set that has none.
     """
 
     def __init__(self, condition: Condition, dropout: float = 0.0) -> None:
@@ -38,6 +38,8 @@ class Conditioning(nn.Module):
             raise ValueError(f"condition {condition.kind}: this model takes {', '.join(KINDS)}")
         if not condition.size:
             raise ValueError("data.condition=caption: this data set has no captions")
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"condition_dropout={dropout}: expected at least 0 and below 1, else no condition is ever seen")
         self.condition, self.dropout = condition, dropout
         self.out_features = num_features(condition, dropout)
         self.encoder = _encoder(condition) if condition.kind == "caption" else None
