@@ -39,7 +39,9 @@ class Conditioning(nn.Module):
         if not condition.size:
             raise ValueError("data.condition=caption: this data set has no captions")
         if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"condition_dropout={dropout}: expected at least 0 and below 1, else no condition is ever seen")
+            raise ValueError(
+                f"condition_dropout={dropout}: expected at least 0 and below 1, else no condition is ever seen"
+            )
         self.condition, self.dropout = condition, dropout
         self.out_features = num_features(condition, dropout)
         self.encoder = _encoder(condition) if condition.kind == "caption" else None
