@@ -28,6 +28,12 @@ def test_attention_is_its_formula(backend: str, causal: bool) -> None:
     torch.testing.assert_close(attend(query, key, value, causal, backend), expected)
 
 
+def test_attention_in_bfloat16_on_a_cpu_is_rounded_once() -> None:
+    query, key, value = (part.bfloat16() for part in heads())
+    exact = attend(query.double(), key.double(), value.double())
+    assert torch.equal(attend(query, key, value), exact.float().bfloat16())
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_math_backend_has_second_and_forward_derivatives(causal: bool) -> None:
     parts = [part[:1, :1, :3].clone().requires_grad_() for part in heads()]
