@@ -15,6 +15,8 @@ import torch
 from genarena import api
 from genarena.config import compose
 from genarena.data.digits import Digits
+from genarena.data.scenery.drawing import PALETTE
+from genarena.data.scenes_palette import ScenesPalette
 from genarena.errors import Diverged, Untrusted, UserError
 from genarena.evaluation.blocks import BLOCK
 from genarena.evaluation.validation_quality import DomainDistance
@@ -126,6 +128,15 @@ def test_objects_and_names_go_together() -> None:
     records = api.evaluate(by_name.model, data, ["nll_nats", "fid"], FEW)
     assert records["nll_nats"]["value"] > 0
     assert records["fid"]["value"] is None and records["fid"]["reason"]
+
+
+def test_a_data_set_with_captions_and_a_palette_brings_both() -> None:
+    spec = DataSpec((1, 32, 32), 8, condition="caption", palette=PALETTE.tolist())
+    data = ScenesPalette(spec, num_scenes=400, condition="caption")
+    fitted = api.fit("made", data, examples=64, options={"model.hidden": [8]})
+    assert fitted.model.spec == data.spec and "circle" in data.spec.condition.words
+    caption = data.encode(["a red circle"])
+    assert int(api.sample(fitted.model, 1, caption).max()) < 8
 
 
 def test_a_budget_is_a_name_or_limits_or_both() -> None:

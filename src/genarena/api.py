@@ -181,8 +181,10 @@ def _conditions(model: GenerativeModel, num_samples: int, y: Tensor | None) -> T
 
 def _composed(model: Model, data: Data, options: list[str]) -> dict[str, Any]:
     """The checked configuration. In place of an object, the name of another model or data set stands; it is not built."""
-    names = [f"model={model if isinstance(model, str) else 'uniform'}"]
-    names += [f"data={data if isinstance(data, str) else 'digits'}"]
+    names = [
+        f"model={model if isinstance(model, str) else 'uniform'}",
+        f"data={data if isinstance(data, str) else 'digits'}",
+    ]
     if isinstance(model, GenerativeModel):
         names += [f"data.batch_size={model.settings.batch_size}"]
     checked = config.check([*names, *options])
@@ -212,9 +214,11 @@ def _texts(options: Mapping[str, Any], model: Model, data: Data) -> list[str]:
 def _text(value: Any) -> str:
     """A value in the syntax of Hydra's command line."""
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+        return "null" if value is None else str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{_text(part)}' for key, part in value.items())}}}"
     text = str(value)
     if isinstance(value, str) and not re.fullmatch(r"[\w./+-]+", text):
         return "'" + re.sub(r"(\\*)'", r"\1\1\\'", text) + "'"
@@ -223,9 +227,8 @@ def _text(value: Any) -> str:
 
 def _word(condition: Condition | None) -> Any:
     """A condition as its YAML says it."""
-    if condition is None or condition.kind in ("label", "attributes"):
-        return condition and condition.kind
-    return {"_target_": "genarena.spec.Condition", **asdict(condition)}
+    plain = condition is None or condition.kind in ("label", "attributes")
+    return condition and (condition.kind if plain else {"_target_": "genarena.spec.Condition", **asdict(condition)})
 
 
 def _check_pair(model: GenerativeModel, data: ArenaDataModule) -> None:

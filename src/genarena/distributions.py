@@ -210,7 +210,8 @@ KINDS = ("auto", "bernoulli", "categorical", "logistic", "logistic_mixture")
 class PixelHead:
     """Turns network outputs (N, out_channels, H, W) into a distribution over the levels of `spec`.
 
-    kind: one of `KINDS`; "auto" is Bernoulli for 2 levels and the discretised logistic otherwise.
+    kind: one of `KINDS`; "auto" is Bernoulli for 2 levels, categorical for the levels of a palette, which have no order, and
+        the discretised logistic otherwise.
     Raises ValueError for an unknown kind, or Bernoulli pixels on more than two levels.
     """
 
@@ -218,7 +219,7 @@ class PixelHead:
         if kind not in KINDS:
             raise ValueError(f"pixel distribution {kind!r}: expected one of {', '.join(KINDS)}")
         if kind == "auto":
-            kind = "bernoulli" if spec.num_levels == 2 else "logistic"
+            kind = "bernoulli" if spec.num_levels == 2 else "categorical" if spec.palette else "logistic"
         if kind == "bernoulli" and spec.num_levels != 2:
             raise ValueError(f"bernoulli pixels need num_levels=2, and this data set has {spec.num_levels}")
         self.kind, self.spec, self.num_mixtures = kind, spec, num_mixtures

@@ -113,6 +113,8 @@ class DataSpec:
     condition: what models are conditional on; the words "label" and "attributes" take their size from the two numbers, and
         "caption" gets its vocabulary from the data set. None for unconditional models, also if there are labels.
     missing: how entries of continuous training examples come to be hidden, NaN in x; None: x is complete.
+    palette: of images of one channel whose levels have no order, the (red, green, blue) of each, 0 to 255: how they are drawn,
+        and why a decoder has a probability for each. None: levels are shades.
     """
 
     shape: tuple[int, ...]
@@ -121,6 +123,7 @@ class DataSpec:
     num_attributes: int | None = None
     condition: Condition | str | None = None
     missing: str | None = None
+    palette: tuple[tuple[int, int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
@@ -132,6 +135,13 @@ class DataSpec:
             raise ValueError(f"missing={self.missing}: integer levels have no NaN, so only floats can have holes")
         if isinstance(self.condition, str):
             object.__setattr__(self, "condition", self._named(self.condition))
+        if self.palette is not None:
+            object.__setattr__(self, "palette", tuple(tuple(colour) for colour in self.palette))
+            if not self.is_image or self.shape[0] != 1 or len(self.palette) != self.num_levels:
+                raise ValueError(
+                    f"palette of {len(self.palette)} colours: expected images of one channel and so many levels, not shape "
+                    f"{self.shape} with num_levels={self.num_levels}"
+                )
 
     def _named(self, kind: str) -> Condition:
         sizes = {"label": "num_classes", "attributes": "num_attributes"}
@@ -177,6 +187,13 @@ class DataSpec:
     @property
     def is_discrete(self) -> bool:
         return self.num_levels is not None
+
+    def pictures(self, x: Tensor) -> Tensor:
+        """Images of levels (N, C, H, W) as uint8 of 256 levels: in the colours of the palette, (N, 3, H, W), or as shades."""
+        if self.palette is None:
+            return (x.long() * 255 // (self.num_levels - 1)).to(torch.uint8)
+        colours = torch.tensor(self.palette, dtype=torch.uint8, device=x.device)
+        return colours[x[:, 0].long()].movedim(-1, 1)
 
     def require_image(self, model: str) -> None:
         """Raise ValueError unless the data is images of integer levels. model: a name, for the message."""

@@ -9,9 +9,10 @@ import torch
 
 from genarena.build import build
 from genarena.data.scenery.binning import in_order, split_of
-from genarena.data.scenery.drawing import draw
+from genarena.data.scenery.drawing import PALETTE, draw
 from genarena.data.scenery.things import COLOUR, HELD_OUT, MOST, SHAPE, SIZE, X, Y, seen_pairs
 from genarena.data.scenes import Scenes
+from genarena.data.scenes_palette import ScenesPalette
 from genarena.errors import DataError, UserError
 from genarena.models.flow.realnvp import RealNVP
 from genarena.runs import classes
@@ -194,7 +195,7 @@ def test_a_run_of_captions_is_found_again_by_its_command_line() -> None:
 
 
 def test_what_is_wrong_is_said_in_one_line(scenes: Scenes) -> None:
-    with pytest.raises(DataError, match="scenes are 3x32x32 with 256 levels"):
+    with pytest.raises(DataError, match="scenes are \\(3, 32, 32\\) with 256 levels"):
         Scenes(DataSpec((3, 16, 16), 256))
     with pytest.raises(DataError, match="data.text=pooled: only models of captions read text"):
         Scenes(SPEC, text="pooled")
@@ -206,3 +207,27 @@ def test_what_is_wrong_is_said_in_one_line(scenes: Scenes) -> None:
         scenes.judge(scenes.test.x[:2], scenes.checks(scenes.test.captions[:3, 0]))
     with pytest.raises(ValueError, match="the data set has to say which words there are"):
         RealNVP(DataSpec((3, 32, 32), 256, condition="caption"))
+
+
+def test_symbols_of_a_palette_are_the_same_scenes(scenes: Scenes) -> None:
+    spec = DataSpec((1, 32, 32), 8, palette=PALETTE.tolist())
+    symbols = ScenesPalette(spec, num_scenes=6000)
+    symbols.setup()
+    for part in PARTS:
+        own, other = getattr(symbols, part), getattr(scenes, part)
+        assert own.x.dtype == torch.uint8 and torch.equal(own.captions, other.captions)
+        assert torch.equal(spec.pictures(own.x), other.x)
+    assert symbols.train.x.unique().tolist() == list(range(8))
+    x, checks = symbols.test.x[:50], symbols.checks(symbols.test.captions[:50, 0])
+    assert symbols.judge(x, checks).all() and not symbols.unread(x).any()
+    assert symbols.judge(x.flip(0), checks).tolist() == scenes.judge(scenes.test.x[:50].flip(0), checks).tolist()
+    assert torch.equal(spec.pictures(symbols.unseen()[0]), scenes.unseen()[0])
+
+
+def test_a_palette_of_other_colours_is_refused() -> None:
+    with pytest.raises(DataError, match="palette: expected"):
+        ScenesPalette(DataSpec((1, 32, 32), 8, palette=PALETTE[::-1].tolist()))
+    with pytest.raises(DataError, match=r"scenes_palette are \(1, 32, 32\) with 8 levels"):
+        ScenesPalette(SPEC)
+    with pytest.raises(ValueError, match="palette of 3 colours: expected images of one channel and so many levels"):
+        DataSpec((1, 32, 32), 8, palette=PALETTE[:3].tolist())

@@ -20,7 +20,7 @@ from tests.leaderboard.rows import make_row
 def test_grid_places_and_enlarges() -> None:
     images = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
     images[1, 0, 0, 0] = 16
-    picture = grid(images, 17, columns=2)
+    picture = grid(images, DataSpec((1, 8, 8), 17), columns=2)
     assert picture.shape == (1, 2 * 34 + 2, 2 * 34 + 2)  # 8 pixels enlarged four times, two apart
     assert (picture[0, 2:6, 36:40] == 255).all()
     assert (picture == 255).sum() == 16
@@ -69,7 +69,7 @@ def test_a_copy_stands_beside_its_original(tmp_path: Path, monkeypatch: pytest.M
 def test_a_sample_that_is_not_finite_is_shown_as_a_cross(tmp_path: Path) -> None:
     spec, samples = DataSpec((1, 28, 28), 256), torch.full((4, 1, 28, 28), 100.0)
     samples[2, 0, 5, 7] = float("nan")
-    shown = grid(samples, 256, columns=2)
+    shown = grid(samples, DataSpec((1, 8, 8), 256), columns=2)
     assert (shown[0, 2:30, 2:30] == 100).all()
     cross = shown[0, 32:60, 2:30]
     assert set(cross.unique().tolist()) == {0, 255}

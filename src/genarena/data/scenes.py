@@ -51,6 +51,7 @@ class Scenes(Prompted):
     """
 
     name = "scenes"
+    shape, num_levels = (3, things.SIDE, things.SIDE), 256
     lists: ClassVar[tuple[str, ...]] = prompting.LISTS
 
     num_scenes: Count = 60_000
@@ -59,9 +60,9 @@ class Scenes(Prompted):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.spec.shape != (3, things.SIDE, things.SIDE) or self.spec.num_levels != 256:
+        if (self.spec.shape, self.spec.num_levels) != (self.shape, self.num_levels):
             raise DataError(
-                f"scenes are 3x{things.SIDE}x{things.SIDE} with 256 levels, and data.spec has {self.spec.shape} and "
+                f"{self.name} are {self.shape} with {self.num_levels} levels, and data.spec has {self.spec.shape} and "
                 f"{self.spec.num_levels}"
             )
         self.spec = replace(self.spec, num_classes=LABELS[self.label])
@@ -91,7 +92,11 @@ class Scenes(Prompted):
         labels = torch.from_numpy(self._labels(scenes[order]))
         kept, y, _ = self.cut(name, Split(torch.from_numpy(order), labels))
         self.objects[name], self.tasks[name] = torch.from_numpy(scenes[kept]), tasks[kept]
-        return Split(draw(scenes[kept]), y, torch.from_numpy(captions[kept])[:, None])
+        return Split(self.draw(scenes[kept]), y, torch.from_numpy(captions[kept])[:, None])
+
+    def draw(self, objects: np.ndarray) -> Tensor:
+        """Scenes (N, 4, 5) to pictures (N, C, 32, 32) of levels."""
+        return draw(objects)
 
     def _labels(self, scenes: np.ndarray) -> np.ndarray:
         if self.label == "number":
@@ -105,7 +110,7 @@ class Scenes(Prompted):
     def unseen(self) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, 32, 32) of what training never shows, and their captions (N, length)."""
         scenes, captions, _ = self._unseen()
-        return draw(scenes), torch.from_numpy(captions)
+        return self.draw(scenes), torch.from_numpy(captions)
 
     def examples(self, name: str) -> tuple[Tensor, list[Prompt]]:
         if name == "unseen":
@@ -137,11 +142,11 @@ class Scenes(Prompted):
         return [parse(self.vocabulary().decode(caption)) for caption in captions]
 
     def read(self, pictures: Tensor, lenient: bool = False) -> list[list[things.Thing]]:
-        """The objects that pictures (N, 3, 32, 32) show."""
-        return oracle.read(pictures, lenient).scenes
+        """The objects that pictures (N, C, 32, 32) of levels show."""
+        return oracle.read(self.spec.pictures(pictures), lenient).scenes
 
     def unread(self, pictures: Tensor, lenient: bool = False) -> Tensor:
-        return torch.from_numpy(oracle.read(pictures, lenient).unread)
+        return torch.from_numpy(oracle.read(self.spec.pictures(pictures), lenient).unread)
 
     def judge(self, pictures: Tensor, checks: Sequence[Check], lenient: bool = False) -> Tensor:
         scenes = self.read(pictures, lenient)

@@ -26,14 +26,14 @@ FRAME = 120  # milliseconds of a frame of a moving picture
 MIN_SIDE = 28  # smaller images are enlarged by a whole factor
 
 
-def grid(images: Tensor, num_levels: int, columns: int | None = None) -> Tensor:
+def grid(images: Tensor, spec: DataSpec, columns: int | None = None) -> Tensor:
     """Images (N, C, H, W) of integer levels to one uint8 picture (C, rows*(H+2)+2, columns*(W+2)+2), 2 pixels apart.
 
     Images narrower than 28 pixels are enlarged first. An image that is not finite is shown as a cross.
     """
     scale = max(1, math.ceil(MIN_SIDE / images.shape[-1]))
     broken = ~images.isfinite().flatten(1).all(1)
-    images = (images.nan_to_num().long() * 255 // (num_levels - 1)).to(torch.uint8)
+    images = spec.pictures(images.nan_to_num())
     images = images.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
     num, channels, height, width = images.shape
     images[broken] = _cross(height, width)
@@ -70,7 +70,7 @@ def save_samples(
     other data."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if spec.is_image:
-        picture = grid(samples, spec.num_levels, columns)
+        picture = grid(samples, spec, columns)
         _save(with_titles(picture, titles) if titles else picture, path)
     elif spec.is_drawable:
         _scatter(samples.numpy(), path)
@@ -80,7 +80,7 @@ def save_samples(
 
 def save_frames(frames: Tensor, spec: DataSpec, path: Path, columns: int | None = None) -> None:
     """Write a GIF that repeats for ever: a grid (N, C, H, W) per frame, of frames (F, N, C, H, W) of integer levels."""
-    pages = [_image(grid(frame, spec.num_levels, columns)) for frame in frames]
+    pages = [_image(grid(frame, spec, columns)) for frame in frames]
     path.parent.mkdir(parents=True, exist_ok=True)
     pages[0].save(path, format="GIF", save_all=True, append_images=pages[1:], duration=FRAME, loop=0)
 
@@ -95,7 +95,7 @@ def save_pairs(above: Tensor, below: Tensor, spec: DataSpec, path: Path) -> None
     rows = [part for pair in zip(above.split(8), below.split(8), strict=True) for part in pair]
     if len(rows) > 2 and len(rows[-1]) < 8:  # an incomplete last pair of rows is left out
         rows = rows[:-2]
-    _save(grid(torch.cat(rows), spec.num_levels, columns=min(8, len(above))), path)
+    _save(grid(torch.cat(rows), spec, columns=min(8, len(above))), path)
 
 
 def save_reconstructions(model: GenerativeModel, held_out: Batch, path: Path) -> bool:
@@ -131,7 +131,7 @@ def save_neighbours(samples: Tensor, train: Tensor, spec: DataSpec, path: Path) 
     rows = torch.cat([samples[:, None], train[index]], 1)
     if broken.any():
         rows = rows.float().index_fill(0, broken.nonzero().squeeze(1), math.nan)
-    side_by_side = grid(rows.flatten(0, 1), spec.num_levels, columns)
+    side_by_side = grid(rows.flatten(0, 1), spec, columns)
     width = (side_by_side.shape[2] - 2) // columns
     gap = torch.full((*side_by_side.shape[:2], width // 4), 128, dtype=torch.uint8)
     picture = torch.cat([side_by_side[:, :, :width], gap, side_by_side[:, :, width:]], dim=2)

@@ -70,7 +70,7 @@ class FirstStage(nn.Module):
                 f"model.first_stage: {self.name} models shape {own.shape} with num_levels={own.num_levels}, and this "
                 f"data set has shape {spec.shape} with num_levels={spec.num_levels}"
             )
-        return replace(spec, shape=self.code_shape, num_levels=None)
+        return replace(spec, shape=self.code_shape, num_levels=None, palette=None)
 
     def check_data(self, data_id: str) -> None:
         """Raise UserError if the run was trained on other data than `data_id`."""

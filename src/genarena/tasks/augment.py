@@ -126,7 +126,7 @@ class Augment(Task):
         floors["heldout"] = replace(trials.synthetic(known.others), is_real=True)
         assert len(trials.steps) == 1, f"classifiers took {sorted(trials.steps)} steps"
         rows = {"class Gaussian": classes, algorithm.name: drawn.samples, "real": known.real}
-        pictures = {"samples.png": _picture(rows, data.spec.num_levels)}
+        pictures = {"samples.png": _picture(rows, data.spec)}
         shown = {"samples.png": Shown(tuple(rows))}
         return Outcome(lines, floors, data.test.size, facts, pictures, shown, data.facts)
 
@@ -207,10 +207,10 @@ def _share(case: str) -> float:
     return float(case.removeprefix(PREFIX))
 
 
-def _picture(shown: dict[str, Split], num_levels: int) -> Tensor:
+def _picture(shown: dict[str, Split], spec: DataSpec) -> Tensor:
     """A row of images per set, sorted by label: (rows * COLUMNS, C, H, W) of 256 levels."""
     rows = []
     for part in shown.values():
         places = torch.linspace(0, part.size - 1, COLUMNS).round().long()
         rows.append(part.x[part.y.argsort(stable=True)[places]])
-    return (torch.cat(rows).long() * 255 // (num_levels - 1)).to(torch.uint8)
+    return spec.pictures(torch.cat(rows))

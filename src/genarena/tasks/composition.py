@@ -125,7 +125,7 @@ class Composition(Task):
         tokens = data.encode(pictures.texts(prompts))
         for s in lines:
             x = algorithm.draw(model, tokens, s, self.seed).x
-            made[f"samples_s{s:g}.png"] = pictures.levels(x, data.spec.num_levels)
+            made[f"samples_s{s:g}.png"] = data.spec.pictures(x)
             shown[f"samples_s{s:g}.png"] = pictures.shown_in_grid(prompts, s)
         if len(lines) > 1:
             made[pictures.CURVE] = pictures.curve(lines, asked, floors["unconditional"])

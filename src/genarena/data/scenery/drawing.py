@@ -11,6 +11,7 @@ from genarena.data.scenery.things import BACKGROUND, COLOUR, COLOURS, SHAPE, SHA
 REACH = max(SIZES.values())
 WINDOW = 2 * REACH + 1  # side of a mask
 DRAWN_AT_ONCE = 8192
+PALETTE = np.array([BACKGROUND, *COLOURS.values()], np.uint8)
 
 
 def mask(shape: str, radius: int) -> np.ndarray:
@@ -35,17 +36,17 @@ def masks() -> np.ndarray:
     return np.stack([np.stack([mask(shape, radius) for radius in SIZES.values()]) for shape in SHAPES])
 
 
-def draw(objects: np.ndarray) -> Tensor:
-    """Scenes (N, 4, 5) to pictures (N, 3, 32, 32) uint8."""
+def draw(objects: np.ndarray, palette: np.ndarray = PALETTE) -> Tensor:
+    """Scenes (N, 4, 5) to pictures (N, C, 32, 32) uint8. palette (8, C) uint8: of the background, then of the colours."""
     parts = np.split(objects, range(DRAWN_AT_ONCE, len(objects), DRAWN_AT_ONCE))
-    return torch.cat([torch.from_numpy(_drawn(part)) for part in parts])
+    return torch.cat([torch.from_numpy(_drawn(part, palette)) for part in parts])
 
 
-def _drawn(objects: np.ndarray) -> np.ndarray:
-    canvas = np.empty((len(objects), 3, SIDE + 2 * REACH, SIDE + 2 * REACH), np.uint8)
-    canvas[:] = np.array(BACKGROUND, np.uint8)[:, None, None]
+def _drawn(objects: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    canvas = np.empty((len(objects), palette.shape[1], SIDE + 2 * REACH, SIDE + 2 * REACH), np.uint8)
+    canvas[:] = palette[0][:, None, None]
     windows = np.lib.stride_tricks.sliding_window_view(canvas, (WINDOW, WINDOW), (2, 3), writeable=True)
-    colours = np.array(tuple(COLOURS.values()), np.uint8)
+    colours = palette[1:]
     for place in range(objects.shape[1]):
         there = (objects[:, place, SHAPE] >= 0).nonzero()[0]
         shape, colour, size, x, y = objects[there, place][:, [SHAPE, COLOUR, SIZE, X, Y]].T

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from genarena.data.captions.prompted import Prompt
@@ -47,8 +46,3 @@ def curve(lines: Mapping[float, Line], asked: Asked, floor: Line) -> Tensor:
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=8)
     return as_picture(made)
-
-
-def levels(x: Tensor, num_levels: int) -> Tensor:
-    """Levels to uint8 images of 256 levels."""
-    return (x.long() * 255 // (num_levels - 1)).to(torch.uint8)

@@ -33,9 +33,9 @@ def extremes(scores: tuple[Tensor, Tensor], inside: Examples, outside: Examples)
 
 
 def _images(examples: Examples, index: Tensor) -> Tensor:
-    x = examples.x[index].long() * 255 // (examples.spec.num_levels - 1)
+    x = examples.spec.pictures(examples.x[index])
     missing = COLUMNS - len(x)
-    return torch.cat([x, x.new_zeros(missing, *x.shape[1:])]).to(torch.uint8)
+    return torch.cat([x, x.new_zeros(missing, *x.shape[1:])])
 
 
 def histograms(scores: Mapping[str, tuple[Tensor, Tensor]], names: tuple[str, str]) -> Tensor:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from genarena.models.base import GenerativeModel
@@ -19,8 +18,7 @@ def grid(algorithm: Strengths, model: GenerativeModel, s: float, seed: int) -> T
     """uint8 images (labels * COLUMNS, C, H, W), a row per label; equal places have equal noise at all strengths."""
     spec = model.spec
     y = rows_of_labels(min(spec.num_classes, MOST_ROWS), COLUMNS)
-    x = algorithm.draw(model, y, s, seed).x
-    return (x.long() * 255 // (spec.num_levels - 1)).to(torch.uint8)
+    return spec.pictures(algorithm.draw(model, y, s, seed).x)
 
 
 def shown_in_grid(num_labels: int, s: float) -> Shown:
