@@ -62,6 +62,7 @@ def by_condition() -> str:
     """Which models take conditions, which of them have guidance, and which refuse."""
     kinds = {
         "takes conditions": [name for name, model in models().items() if model.conditional],
+        "of these, only labels": [name for name, model in models().items() if model.condition_kinds == ("label",)],
         "has guidance": [name for name, model in models().items() if model.guides],
         "refuses conditions": [name for name, model in models().items() if not model.conditional],
     }

@@ -10,7 +10,7 @@ from genarena.models.base import GenerativeModel
 from genarena.models.flow.density import NormalisingFlow
 from genarena.spec import Batch
 from tests.models.test_conditional import shaken
-from tests.models.test_contract import CONDITIONAL, images
+from tests.models.test_contract import CAPTIONED, images
 from tests.models.tiny import tiny
 
 SIZE, LENGTH = 7, 5
@@ -38,7 +38,7 @@ def drawn(model: GenerativeModel, y: Tensor | None, num: int = 4) -> Tensor:
     return model.sample(num, y)
 
 
-@pytest.mark.parametrize("name", CONDITIONAL)
+@pytest.mark.parametrize("name", CAPTIONED)
 def test_loss_reaches_every_weight_of_the_encoder(name: str) -> None:
     model = made(name).train()
     model.loss(Batch(images(model), CAPTIONS))["loss"].backward()
@@ -48,7 +48,7 @@ def test_loss_reaches_every_weight_of_the_encoder(name: str) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", CONDITIONAL)
+@pytest.mark.parametrize("name", CAPTIONED)
 def test_a_picture_is_drawn_and_scored_under_its_own_caption(name: str) -> None:
     """Another caption of one example changes that example alone; padding and the batch change none."""
     model, other = made(name), CAPTIONS.clone()

@@ -22,6 +22,7 @@ MODELS = [name for name in available("model") if not name.endswith("_paper")]
 PAPER_SIZE = [name for name in available("model") if name.endswith("_paper")]
 CLASSES = {name: get_object(compose([f"model={name}", "data=digits"]).model._target_) for name in MODELS}
 CONDITIONAL = [name for name in MODELS if CLASSES[name].conditional]
+CAPTIONED = [name for name in CONDITIONAL if "caption" in CLASSES[name].condition_kinds]
 CASES = [*((name, False) for name in MODELS), *((name, True) for name in CONDITIONAL)]
 
 

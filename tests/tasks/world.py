@@ -27,7 +27,7 @@ class World(Correlates, Denoises):
             self.covariance = eye if kind == "identity" else 0.9 ** (places[:, None] - places).abs()
             self.mean = torch.linspace(-0.5, 0.5, size, dtype=torch.float64)
 
-    def moments(self) -> tuple[Tensor, Tensor]:
+    def moments(self, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.mean, self.covariance
 
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood, bits_per_dim
 from genarena.models.sampler import Sampler
-from genarena.nets.conditioning import Conditioning, conditioning
+from genarena.nets.conditioning import KINDS, Conditioning, conditioning
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import TrainedModule, Training
 
@@ -44,6 +44,7 @@ class GenerativeModel(TrainedModule, ABC):
     takes_sound: ClassVar[bool] = False  # True: data of shape (C, T) too
     takes_missing: ClassVar[bool] = False  # True: it learns p(x) from the observed entries of x; hidden ones are NaN
     conditional: ClassVar[bool] = False  # True: it uses y where `spec.condition` is set
+    condition_kinds: ClassVar[tuple[str, ...]] = KINDS  # of a conditional model: those that it takes
     guides: ClassVar[bool] = False  # True: its sampler combines predictions with and without a condition
     samplers: ClassVar[type[Sampler] | UnionType | None] = None  # those that fit; None: there is only one way to draw
     sampler: Any = None  # the one in use, an instance of `samplers`
@@ -57,6 +58,9 @@ class GenerativeModel(TrainedModule, ABC):
             raise ValueError(f"{type(self).__name__} does not model sound, and this data set has shape {spec.shape}")
         if spec.condition and not self.conditional:
             raise ValueError(f"data.condition={spec.condition.kind}: {type(self).__name__} cannot be conditional")
+        if spec.condition and spec.condition.kind not in self.condition_kinds:
+            kinds = ", ".join(self.condition_kinds)
+            raise ValueError(f"data.condition={spec.condition.kind}: {type(self).__name__} takes {kinds}")
         if spec.condition and not spec.condition.size:
             raise ValueError(f"data.condition={spec.condition.kind}: the data set has to say which words there are")
         if reason := self.refusal_of_holes(spec.missing):

@@ -83,8 +83,9 @@ class Correlates(ABC):
     """The model is a Gaussian, which its mean and its covariance determine."""
 
     @abstractmethod
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean (D,) and covariance (D, D), or its diagonal (D,), float64: of continuous data, or of levels in [-1, 1]."""
+    def moments(self, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and covariance (D, D), or its diagonal (D,), float64: of continuous data, or of levels in [-1, 1]. y: the
+        condition of one example, (1, ...)."""
 
 
 class Differentiates(ABC):

@@ -105,7 +105,7 @@ class Mixture(Mixes):
         self.means = torch.randn(3, size, generator=generator, dtype=torch.float64)
         self.weights = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
 
-    def components(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def components(self, y: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return self.weights, self.means, self.covariances
 
     def draw(self, num: int) -> torch.Tensor:

@@ -6,6 +6,8 @@
     memoriser   x ~ training images          the ceiling of image quality; memorisation metrics must detect it
     heldout     x ~ validation images        the ceiling without copying: the score of unseen real data
 
+With `data.condition=label`, `gaussian` and `gmm` have a density per label (`by_label.py`).
+
 A trained model that is worse than `gaussian` in bits/dim or Frechet distance has learnt less than means and covariances
 say. One that beats `memoriser` in Frechet distance but not in memorisation measures has copied training images.
 

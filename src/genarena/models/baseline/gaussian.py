@@ -7,6 +7,7 @@ distribution functions; the two edge levels are open-ended, so that the masses s
 is an integral over a D-dimensional cell without a closed form; the density in the cell gives a lower bound instead. Mass
 that the Gaussian puts outside [0, L)^D is lost.
 With holes in the training rows (`data.missing`) the two are those of expectation-maximisation, over all rows at once.
+With `data.condition=label` there is a Gaussian per label: quadratic discriminant analysis.
 The covariance is shrunk towards the average variance, with the weight of `shrinkage` * D observations. Without this, pixels
 that are constant in the training set would dominate the score.
 """
@@ -18,9 +19,8 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import Likelihood, dequantised_levels, log_mean_exp, quantise
-from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Correlates, Differentiates, Represents, Weighs
-from genarena.ranks import exchange
+from genarena.models.baseline.by_label import ByLabel, num_labels
+from genarena.models.capabilities import Correlates
 from genarena.spec import Batch, DataSpec
 from genarena.statistics import gaussian_em
 from genarena.training.module import Training
@@ -28,30 +28,30 @@ from genarena.training.module import Training
 LARGEST_FULL = 4096  # dimensions: 128 MiB of float64
 
 
-class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates, Represents):
+class Gaussian(ByLabel, Correlates):
     """log p(u) = -1/2 [(u - mean)^T C^-1 (u - mean) + log det C + D log 2 pi],  C = ((n S + k v I) / (n + k)) + I/12.
 
     S is the sample covariance of n examples, v its average variance, k = shrinkage * D; I/12 for integer data only.
-    Raises ValueError for an unknown `covariance`, or a full one in more than 4096 dimensions.
+    Raises ValueError for an unknown `covariance`, and for full ones, of all labels, of more than 4096^2 numbers.
     """
 
-    family = "baseline"
     takes_sound = True
-    takes_missing = True
     paper = "10.1007/978-3-642-51461-6_3"
     max_epochs = 1
 
     def __init__(
         self, spec: DataSpec, training: Training | None = None, covariance: str = "full", shrinkage: float = 0.01
     ) -> None:
-        super().__init__(spec, training)
         if covariance not in ("full", "diagonal"):
             raise ValueError(f"covariance={covariance!r}: expected full or diagonal")
-        if covariance == "full" and spec.num_dims > LARGEST_FULL:
-            raise ValueError(f"covariance=full: {spec.num_dims} dimensions, at most {LARGEST_FULL}; use diagonal")
+        if covariance == "full":
+            _check_size(spec)
         if shrinkage <= 0:
             raise ValueError(f"shrinkage={shrinkage}: expected a positive number")
+        super().__init__(spec, training, lambda plain: Gaussian(plain, None, covariance, shrinkage))
         self.is_full, self.shrinkage = covariance == "full", shrinkage
+        if self.per_label:
+            return
         dims, centre = spec.num_dims, (spec.num_levels - 1) / 2 if spec.is_discrete else 0.0
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.full((dims,), centre, dtype=torch.float64))
@@ -61,31 +61,34 @@ class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates, Represents):
     def likelihood(self) -> Likelihood:
         return Likelihood.LOWER_BOUND if self.is_full and self.spec.is_discrete else Likelihood.EXACT
 
-    def observe(self, batch: Batch) -> None:
-        """Adds the batch to the statistics. With holes they are those of `training_data`; ValueError if that was not called."""
+    def learn(self, x: Tensor) -> None:
+        """Adds the examples to the statistics. With holes they are those of `training_data`; ValueError if that was not
+        called."""
         if self.spec.missing:
             if self.count == 0:
                 raise ValueError("rows with holes are fitted all at once: call training_data(data) first")
             return
-        self._update(exchange.whole_batch(batch.x).flatten(1).double())
+        self._update(x.flatten(1).double())
 
     def training_data(self, data: Any, device: torch.device) -> Any:
         """With holes the model is fitted here, to all training rows."""
         if self.spec.missing:
-            self._fit(data.training_split.x.flatten(1).double())
+            x = data.training_split.x.flatten(1).double()
+            for model, rows in self.parts(data.training_split.given(self.spec.condition), len(x)):
+                model._fit(x[rows])
         return data
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` is 0: nothing is minimised."""
         return {"loss": torch.zeros((), device=self.device)}
 
-    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+    def draw(self, num_samples: int) -> Tensor:
         noise = torch.randn(num_samples, self.spec.num_dims, device=self.device, dtype=torch.float64)
         spread = noise @ self._factor().T if self.is_full else noise * self._factor()
         x = (self._centre() + spread).unflatten(1, self.spec.shape)
         return quantise(x / self.spec.num_levels, self.spec.num_levels) if self.spec.is_discrete else x.float()
 
-    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+    def log_p(self, x: Tensor, num_samples: int) -> Tensor:
         """(N,) nats. Diagonal, or continuous data: exact. Full on integers: a bound, see `_log_mass_bound`."""
         x = x.flatten(1).double()
         if not self.spec.is_discrete:
@@ -95,16 +98,15 @@ class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates, Represents):
             return self._log_density(x, self._factor()).float()
         return (self._log_mass_bound(x, num_samples) if self.is_full else self._log_mass(x)).float()
 
-    def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:
-        """log N(u), (N,) nats, normalised; of dequantised data where levels are integers."""
+    def log_p_of_u(self, u: Tensor) -> Tensor:
         x, log_scale = dequantised_levels(u, self.spec)
         return (self._log_density(x, self._factor()) + log_scale).to(u.dtype)
 
-    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
-        """log p(x + noise) for draws of uniform noise, (num_samples, N) nats. For integers and a full covariance."""
+    def log_w(self, x: Tensor, num_samples: int) -> Tensor:
+        """For integers and a full covariance."""
         return self._log_weights(x.flatten(1).double(), self._factor(), num_samples).float()
 
-    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+    def layers(self, x: Tensor) -> dict[str, Tensor]:
         """`whitened`: L^-1 (u - mean) with C = L L^T, u the middle of a level's cell."""
         u = x.flatten(1).double() + (0.5 if self.spec.is_discrete else 0.0)
         return {"whitened": self._white(u, self._factor()).float()}
@@ -131,8 +133,10 @@ class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates, Represents):
         ridge = average * prior / (self.count + prior) + (1 / 12 if levels else 0.0)
         return covariance + (ridge * torch.eye(dims, device=self.device) if self.is_full else ridge)
 
-    def moments(self) -> tuple[Tensor, Tensor]:
+    def moments(self, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Of the levels themselves: without the variance 1/12 of the dequantisation noise."""
+        if self.per_label:
+            return self.of_one(y).moments()
         mean, covariance = self.mean, self.covariance()
         if not self.spec.is_discrete:
             return mean, covariance
@@ -205,3 +209,14 @@ class Gaussian(GenerativeModel, Weighs, Correlates, Differentiates, Represents):
         lower, upper = torch.where(flip, -upper, lower), torch.where(flip, -lower, upper)
         log_lower, log_upper = torch.special.log_ndtr(lower), torch.special.log_ndtr(upper)
         return (log_upper + torch.log(-torch.expm1(log_lower - log_upper))).sum(1)
+
+
+def _check_size(spec: DataSpec) -> None:
+    dims, labels = spec.num_dims, num_labels(spec)
+    if dims > LARGEST_FULL:
+        raise ValueError(f"covariance=full: {dims} dimensions, at most {LARGEST_FULL}; use diagonal")
+    if labels * dims**2 > LARGEST_FULL**2:
+        raise ValueError(
+            f"covariance=full: those of {labels} labels in {dims} dimensions have more than {LARGEST_FULL**2:,} numbers; "
+            "use diagonal"
+        )

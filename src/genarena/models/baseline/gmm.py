@@ -15,6 +15,7 @@ Differs from the paper
 - A covariance is mixed with the average over all components, and with its own average variance. EM alone gives a component
   with few examples a singular covariance, and images a likelihood that only constant pixels decide.
 - The weights of the evaluated model are the best on validation, because a mixture with many parameters overfits.
+With `data.condition=label` there is a mixture of `num_components` per label.
 """
 
 import math
@@ -25,13 +26,11 @@ from torch import Tensor
 
 from genarena.distributions import discretised_gaussian_log_prob
 from genarena.likelihood import Likelihood, bits_per_dim, dequantised_levels, log_mean_exp, quantise
-from genarena.models.base import GenerativeModel
-from genarena.models.baseline import observed
+from genarena.models.baseline import normals, observed
+from genarena.models.baseline.by_label import ByLabel, num_labels
 from genarena.models.baseline.k_means import k_means
-from genarena.models.capabilities import Differentiates, Represents, Weighs
 from genarena.models.mixing import Mixes
 from genarena.options.values import Count, Share
-from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -39,7 +38,7 @@ LARGEST_FULL = 2**24  # numbers in all covariances: 128 MiB of float64
 LEAST_WEIGHT = 1e-8  # of a component, and of the examples that belong to it
 
 
-class GMM(GenerativeModel, Weighs, Differentiates, Mixes, Represents):
+class GMM(ByLabel, Mixes):
     """p(u) = sum_k pi_k N(u; mean_k, C_k),  C_k = (1 - shrinkage) ((1 - pooling) S_k + pooling S) + shrinkage v I  (+ I/12).
 
     S_k: covariance of the examples of component k, S = sum_k pi_k S_k, v: the average variance of the mixed S_k.
@@ -49,8 +48,6 @@ class GMM(GenerativeModel, Weighs, Differentiates, Mixes, Represents):
     Raises ValueError for full covariances of more than 2^24 numbers.
     """
 
-    family = "baseline"
-    takes_missing = True
     paper = "0712.4273"
     max_epochs = 30
 
@@ -64,15 +61,20 @@ class GMM(GenerativeModel, Weighs, Differentiates, Mixes, Represents):
         pooling: Share = 0.2,
         forgetting: Share = 0.7,
     ) -> None:
-        super().__init__(spec, training)
-        dims, self.is_full = spec.num_dims, covariance == "full"
-        if self.is_full and num_components * dims**2 > LARGEST_FULL:
+        dims, is_full = spec.num_dims, covariance == "full"
+        if is_full and max(1, num_labels(spec)) * num_components * dims**2 > LARGEST_FULL:
+            labels = f" for each of {num_labels(spec)} labels" * bool(num_labels(spec))
             raise ValueError(
-                f"covariance=full: {num_components} components of {dims} dimensions have more than {LARGEST_FULL} "
+                f"covariance=full: {num_components} components of {dims} dimensions{labels} have more than {LARGEST_FULL} "
                 "numbers; use diagonal, or fewer components"
             )
+        options = (num_components, covariance, shrinkage, pooling, forgetting)
+        super().__init__(spec, training, lambda plain: GMM(plain, None, *options))
+        self.is_full = is_full
         self.num_components, self.shrinkage, self.pooling = num_components, shrinkage, pooling
         self.forgetting = forgetting
+        if self.per_label:
+            return
         shape = (num_components, dims, dims) if self.is_full else (num_components, dims)
         levels = spec.num_levels or 0
         start = torch.full(
@@ -89,9 +91,9 @@ class GMM(GenerativeModel, Weighs, Differentiates, Mixes, Represents):
 
     # -- fitting
 
-    def observe(self, batch: Batch) -> None:
-        """EM takes a step with the batches of all ranks; the first one starts at the clusters of k-means."""
-        x = self._points(exchange.whole_batch(batch.x))
+    def learn(self, x: Tensor) -> None:
+        """EM takes a step; the first one starts at the clusters of k-means."""
+        x = self._points(x)
         if self.count == 0:
             self._update(x, self._clusters(x), 1.0)
         log_joint = self._expected_log_joint(x)
@@ -109,8 +111,11 @@ class GMM(GenerativeModel, Weighs, Differentiates, Mixes, Represents):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` is the bound that EM raises, in bits/dim, without a gradient."""
-        log_prob = torch.logsumexp(self._expected_log_joint(self._points(batch.x)), 1)
+        log_prob = self._joined(lambda model, rows: model._bound(batch.x[rows]), batch.y, len(batch.x))
         return {"loss": bits_per_dim(log_prob, self.spec.num_dims).mean().float()}
+
+    def _bound(self, x: Tensor) -> Tensor:
+        return torch.logsumexp(self._expected_log_joint(self._points(x)), 1)
 
     def _update(self, x: Tensor, share: Tensor, step: float | Tensor) -> None:
         """Average the moments of x (N, D), with responsibilities `share` (N, K), into the running ones, with weight `step`.
@@ -146,22 +151,21 @@ class GMM(GenerativeModel, Weighs, Differentiates, Mixes, Represents):
 
     # -- density
 
-    def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
+    def log_p(self, x: Tensor, num_samples: int) -> Tensor:
         """(N,) nats. Diagonal, or continuous data: exact. Full on integers: the importance-weighted bound of
         `num_samples` draws of dequantisation noise."""
         if self.likelihood is Likelihood.EXACT:
             return torch.logsumexp(self._log_masses(x) if self.spec.is_discrete else self._log_joint(x), 1).float()
-        return log_mean_exp(self.log_weights(x, y, num_samples))
+        return log_mean_exp(self.log_w(x, num_samples))
 
-    def log_density(self, u: Tensor, y: Tensor | None = None) -> Tensor:
-        """log p(u), (N,) nats, normalised; of dequantised data where levels are integers."""
+    def log_p_of_u(self, u: Tensor) -> Tensor:
         x, log_scale = dequantised_levels(u, self.spec)
         return (torch.logsumexp(self._log_joint(x), 1) + log_scale).to(u.dtype)
 
-    def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
-        """log p(x + noise) for draws of uniform noise, (num_samples, N) nats; equal rows where the likelihood is exact."""
+    def log_w(self, x: Tensor, num_samples: int) -> Tensor:
+        """Equal rows where the likelihood is exact."""
         if self.likelihood is Likelihood.EXACT:
-            return self.log_prob(x).expand(num_samples, -1)
+            return self.log_p(x, 1).expand(num_samples, -1)
         factors, levels = self._factors(), x.flatten(1).double()
         draws = (levels + torch.rand_like(levels) for _ in range(num_samples))
         return torch.stack([torch.logsumexp(self._log_joint(u, factors), 1) for u in draws]).float()
@@ -188,17 +192,7 @@ class GMM(GenerativeModel, Weighs, Differentiates, Mixes, Represents):
         u = u.flatten(1).double()
         if self.spec.missing and u.isnan().any():  # of what is observed
             return self._log_weight() + observed.log_densities(u, self.mean, self.covariances())
-        factors = self._factors() if factors is None else factors
-        scales = factors.diagonal(dim1=1, dim2=2) if self.is_full else factors
-        if self.is_full:
-            centred = (u - self.mean[:, None]).mT  # (K, D, N)
-            white = torch.linalg.solve_triangular(factors, centred, upper=False).square().sum(1).T
-        else:  # without a tensor (K, N, D)
-            origin, precision = self.mean.mean(0), factors.pow(-2)
-            u, mean = u - origin, self.mean - origin
-            white = u.square() @ precision.T - 2.0 * u @ (precision * mean).T + (precision * mean.square()).sum(1)
-        constant = self._log_weight() - scales.log().sum(1) - 0.5 * self.spec.num_dims * math.log(2 * math.pi)
-        return constant - 0.5 * white
+        return normals.log_joint(u, self._log_weight(), self.mean, self._factors() if factors is None else factors)
 
     def _expected_log_joint(self, u: Tensor) -> Tensor:
         """log pi_k + E log N(u + noise), noise ~ U[-1/2, 1/2)^D for integers: its variance costs tr(C_k^-1) / 24."""
@@ -223,8 +217,10 @@ class GMM(GenerativeModel, Weighs, Differentiates, Mixes, Represents):
         kept = self.weight.clamp_min(LEAST_WEIGHT)
         return (kept / kept.sum()).log() + 0.0 * self.weight  # NaN stays NaN
 
-    def components(self) -> tuple[Tensor, Tensor, Tensor]:
+    def components(self, y: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Of integers, without the variance 1/12 of the dequantisation noise."""
+        if self.per_label:
+            return self.of_one(y).components()
         covariances, weight = self.covariances(), self._log_weight().exp()
         if not self.spec.is_discrete:
             return weight, self.mean, covariances
@@ -232,14 +228,14 @@ class GMM(GenerativeModel, Weighs, Differentiates, Mixes, Represents):
         noise = uniform.diag() if self.is_full else uniform
         return weight, scale * (self.mean - 0.5) - 1.0, scale**2 * (covariances - noise)
 
-    def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+    def layers(self, x: Tensor) -> dict[str, Tensor]:
         """`responsibilities`: P(component | x). `log-joint`: log pi_k + log N(u; mean_k, C_k), u the middle of a cell."""
         log_joint = self._log_joint(self._points(x), self._factors())
         return {"responsibilities": log_joint.softmax(1).float(), "log-joint": log_joint.float()}
 
     # -- samples
 
-    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+    def draw(self, num_samples: int) -> Tensor:
         chosen = torch.multinomial(self.weight.nan_to_num().clamp_min(LEAST_WEIGHT), num_samples, replacement=True)
         noise = torch.randn(num_samples, self.spec.num_dims, device=self.device, dtype=torch.float64)
         x, factors = self.mean[chosen], self._factors()

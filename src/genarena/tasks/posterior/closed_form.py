@@ -32,18 +32,30 @@ class ClosedForm(PosteriorSampler):
     lanes = 4096  # share one factorisation
 
     def draw(self, model: Correlates | Mixes, problem: Problem) -> Draws:
-        if isinstance(model, Correlates):
-            return Draws(posterior_draw(*model.moments(), problem))
-        weights, means, covariances = model.components()
-        log_weights = log_posterior(weights, means, covariances, problem)
-        u = problem.noise.uniform(torch.empty(len(problem), 1, dtype=torch.float64, device=problem.y.device))
-        ends = torch.softmax(log_weights, 1).cumsum(1)
-        chosen = (u >= ends).sum(1).clamp_max(len(means) - 1)
+        if problem.condition is None:
+            return Draws(_drawn(model, problem))
         x = torch.empty(problem.shape, dtype=torch.float64, device=problem.y.device)
-        for k in chosen.unique().tolist():
-            lanes = (chosen == k).nonzero().flatten()
-            x[lanes] = posterior_draw(means[k], covariances[k], problem.rows(lanes))
+        conditions, condition_of = problem.condition.unique(dim=0, return_inverse=True)
+        for number in range(len(conditions)):
+            lanes = (condition_of == number).nonzero().flatten()
+            x[lanes] = _drawn(model, problem.rows(lanes), conditions[number : number + 1])
         return Draws(x)
+
+
+def _drawn(model: Correlates | Mixes, problem: Problem, y: Tensor | None = None) -> Tensor:
+    """One draw per lane of lanes with the same condition y (1, ...)."""
+    if isinstance(model, Correlates):
+        return posterior_draw(*model.moments(y), problem)
+    weights, means, covariances = model.components(y)
+    log_weights = log_posterior(weights, means, covariances, problem)
+    u = problem.noise.uniform(torch.empty(len(problem), 1, dtype=torch.float64, device=problem.y.device))
+    ends = torch.softmax(log_weights, 1).cumsum(1)
+    chosen = (u >= ends).sum(1).clamp_max(len(means) - 1)
+    x = torch.empty(problem.shape, dtype=torch.float64, device=problem.y.device)
+    for k in chosen.unique().tolist():
+        lanes = (chosen == k).nonzero().flatten()
+        x[lanes] = posterior_draw(means[k], covariances[k], problem.rows(lanes))
+    return x
 
 
 def log_posterior(weights: Tensor, means: Tensor, covariances: Tensor, problem: Problem) -> Tensor:
