@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from genarena.config import compose
@@ -24,6 +25,7 @@ from genarena.data.reading.shards import Store, sources
 from genarena.data.streaming import ShardBatches, Streaming, assigned, divided
 from genarena.errors import DataError
 from genarena.run import run
+from genarena.runs import classes
 from genarena.spec import DataSpec
 from genarena.training.callbacks.budget import Budget
 from tests.conftest import ROOT
@@ -326,6 +328,13 @@ def test_a_key_ends_at_the_first_dot(tmp_path: Path) -> None:
     assert jpg.train.x[:][:, 0].unique().tolist() == [1] and mask.train.x[:][:, 0].unique().tolist() == [2]
     assert jpg.train.y.tolist() == mask.train.y.tolist() == [1, 1, 1]
     assert jpg.facts["id"] != mask.facts["id"]
+
+
+def test_captions_are_refused_in_one_line(shards: Path) -> None:
+    line = ["model=vae", "data=streaming", f"data.path={shards}", "data.condition=caption", "budget=smoke"]
+    with pytest.raises(DataError, match="data.condition=caption: streaming reads no captions from shards") as told:
+        classes.resolved(OmegaConf.to_container(compose(line), resolve=True))
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("label", [-1, "cat", "", "3.5", "1_0", 10**6, 10**20])

@@ -66,6 +66,12 @@ class Streaming(AnyPictures):
         below = Path(self.root) / self.path
         return str(below) if "://" not in self.path and below.is_dir() else self.path
 
+    def vocabulary(self) -> None:
+        """Raises DataError: of what stands beside a picture in a shard, only the label is read."""
+        raise DataError(
+            "data.condition=caption: streaming reads no captions from shards; data=caption_folder reads those of a folder"
+        )
+
     def listings(self) -> tuple[Listing, Listing, Listing]:
         store = Store(self._place(), self.cache_gb)
         parts = divided([chosen(shard, self.picture) for shard in store.index()])

@@ -171,6 +171,20 @@ def test_training_draws_a_caption_and_validation_has_the_first() -> None:
     assert torch.equal(again[2], later[0])  # as a resumed run
 
 
+def test_ranks_share_a_batch_and_each_has_the_captions_of_its_pictures() -> None:
+    captions = torch.arange(40 * 3 * 2).view(40, 3, 2)
+    split = Split(torch.arange(40)[:, None], None, captions)
+    options = {"shuffle": True, "endless": False, "condition": CAPTIONS, "world_size": 2}
+    whole = [x for x, _ in Batches(split, 8, shuffle=True, endless=False, condition=CAPTIONS)]
+    parts = [list(Batches(split, 8, rank=rank, **options)) for rank in range(2)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert torch.equal(torch.cat([x for x, _ in shares]), torch.cat([batch[0::2], batch[1::2]]))
+        chosen = [(y[:, 0] - 6 * x[:, 0]) // 2 for x, y in shares]
+        for (x, y), number in zip(shares, chosen, strict=True):
+            assert torch.equal(y, captions[x[:, 0], number])
+        assert all(set(number.tolist()) <= {0, 1, 2} for number in chosen)
+
+
 def test_rows_of_a_split_keep_captions() -> None:
     split = Split(torch.arange(5), None, torch.arange(5)[:, None, None])[torch.tensor([3, 1])]
     assert split.captions.flatten().tolist() == [3, 1] and split.given(CAPTIONS).flatten().tolist() == [3, 1]
