@@ -84,8 +84,7 @@ class Correlates(ABC):
 
     @abstractmethod
     def moments(self, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean (D,) and covariance (D, D), or its diagonal (D,), float64: of continuous data, or of levels in [-1, 1]. y: the
-        condition of one example, (1, ...)."""
+        """Mean (D,) and covariance (D, D), or its diagonal (D,), float64, given y (1, ...): of floats, or levels in [-1, 1]."""
 
 
 class Differentiates(ABC):
