@@ -58,6 +58,8 @@ def test_prompts_are_refused_in_one_line(text: str, said: str) -> None:
             ["\u0928\u092e\u0938\u094d\u0924\u0947", "\u0939\u093f\u0928\u094d\u0926\u0940"],
         ),  # vowels of Hindi are marks
         ("\uff32\uff25\uff24 snake_case don't, blue-green", ["red", "snake", "case", "don't", "blue-green"]),
+        ("\u2018Worker\u2019s\u2019 o\u02bcclock o\uff07clock", ["worker's", "o'clock", "o'clock"]),
+        ("blue\u2010green blue\u2011green \u2013 re\u00add", ["blue-green", "blue-green", "red"]),
         ("... \U0001f600 \u0301 --", []),
     ],
 )

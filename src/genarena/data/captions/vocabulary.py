@@ -18,13 +18,14 @@ PADDING, UNKNOWN = 0, 1
 RESERVED = ("", "?")  # texts of these two tokens
 MOST_WORDS, LONGEST = 8_000, 48  # of the captions of a set of pictures
 MARKS = "".join(chr(code) for code in range(0x300, 0x1E000) if unicodedata.category(chr(code))[0] == "M")
+ALIKE = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "\u2010": "-", "\u00ad": None})  # \u00ad: not seen
 WORD = re.compile(rf"[\w{MARKS}]+(?:['-][\w{MARKS}]+)*")  # marks are vowels and tones in many scripts
 
 
 def split_words(text: str) -> list[str]:
     """The words of a text, in small letters, without punctuation. Letters that look alike are the same: an accent may be a
-    character of its own, and a letter or digit of full width."""
-    plain = unicodedata.normalize("NFKC", text).replace("_", " ").lower()
+    character of its own, and a letter or digit of full width; so are the apostrophes and hyphens within words."""
+    plain = unicodedata.normalize("NFKC", text).translate(ALIKE).replace("_", " ").lower()
     return [word for word in WORD.findall(plain) if any(map(str.isalnum, word))]
 
 
