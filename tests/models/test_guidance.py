@@ -115,7 +115,8 @@ def test_the_guided_score_of_gaussians_ends_where_the_scalar_ode_does() -> None:
 def gaussian(make: type[NormalisingFlow], means: Tensor, deviations: Tensor) -> NormalisingFlow:
     """A flow of p(x | y) = N(means[y], deviations[y]^2), whose layers are the identity before training."""
     options = {"num_couplings": 2} if make is RealNVP else {"num_layers": 2}
-    model = make(POINTS, **options).eval()
+    model = make(POINTS, **options).eval().to(means.dtype)
+    model.context = lambda y, num: make.context(model, y, num).to(means.dtype)
     prior = model.flow.bijections[1]
     with torch.no_grad():  # `ContextLinear` has the factor sqrt(2)
         prior.context.weight.copy_(torch.cat([means, deviations.log()], 1).T / 2.0**0.5)
@@ -127,16 +128,19 @@ def gaussian(make: type[NormalisingFlow], means: Tensor, deviations: Tensor) -> 
 def test_a_mixture_of_two_labelled_gaussians(make: type[NormalisingFlow]) -> None:
     """Each label has its component, p(y | x) is Bayes' rule, log p(x) the log of the sum over labels."""
     torch.manual_seed(0)
-    means, deviations = torch.tensor([[-1.0, 0.5], [1.5, 0.0]]), torch.tensor([[0.5, 1.0], [1.2, 0.3]])
+    means, deviations = (
+        torch.tensor([[-1.0, 0.5], [1.5, 0.0]]).double(),
+        torch.tensor([[0.5, 1.0], [1.2, 0.3]]).double(),
+    )
     model = gaussian(make, means, deviations)
-    world = [torch.distributions.Normal(*pair) for pair in zip(means.double(), deviations.double(), strict=True)]
-    x = 2.0 * torch.randn(200, 2)
-    own = torch.stack([model.log_prob(x, torch.full((200,), label)).double() for label in range(2)])
-    exact = torch.stack([component.log_prob(x.double()).sum(1) for component in world])
-    torch.testing.assert_close(own, exact, rtol=1e-5, atol=1e-5)
-    assert (own.softmax(0) - exact.softmax(0)).abs().max() < 2e-5, "float32 densities"
+    world = [torch.distributions.Normal(*pair) for pair in zip(means, deviations, strict=True)]
+    x = 2.0 * torch.randn(200, 2, dtype=torch.float64)
+    own = torch.stack([model.log_prob(x, torch.full((200,), label)) for label in range(2)])
+    exact = torch.stack([component.log_prob(x).sum(1) for component in world])
+    torch.testing.assert_close(own, exact, rtol=0.0, atol=1e-6)
+    assert (own.softmax(0) - exact.softmax(0)).abs().max() < 1e-6
     prior = math.log(0.5)
-    torch.testing.assert_close((own + prior).logsumexp(0), (exact + prior).logsumexp(0), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close((own + prior).logsumexp(0), (exact + prior).logsumexp(0), rtol=0.0, atol=1e-6)
     y, num = torch.tensor([0, 1]).repeat(4_000), 4_000
     drawn = model.sample(len(y), y)
     for label in range(2):

@@ -7,13 +7,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.evaluation.features import cached
+from genarena.tasks import sources
 from genarena.tasks.base import Line, Record
 from genarena.tasks.representing import codes
 from genarena.tasks.representing.examples import CLASS
@@ -42,7 +42,7 @@ class Measure:
 
 def measured(data: ArenaDataModule, bench: Bench, label: str, settings: Mapping[str, Any]) -> dict[str, Measure]:
     """Name to what was measured: the floors, and the ceiling of the data set's own labels where there is one."""
-    content = json.dumps([dict(settings), _code()], sort_keys=True)
+    content = json.dumps([dict(settings), sources.digest_of(__name__)], sort_keys=True)
     name = f"{data.facts['id']}/representation-{hashlib.sha256(content.encode()).hexdigest()[:8]}.pt"
 
     def made() -> dict[str, Any]:
@@ -83,9 +83,3 @@ def _remark(above: list[str], records: Mapping[str, Record], floors: Mapping[str
     if not below:
         return ""
     return f"{'not above a floor' if above else NOTHING}: {', '.join(below)}"
-
-
-def _code() -> str:
-    """A hash of the source that floors are made with: kept ones are measured anew when it changes."""
-    files = [Path(__file__).with_name(f"{name}.py") for name in ("codes", "examples", "floors", "probes")]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]

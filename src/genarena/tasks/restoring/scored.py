@@ -1,27 +1,19 @@
 """Scores of floors: made once for all models of a data set, and kept in the cache, under the data id, the id of the protocol of
 the case with a digest of the domain classifiers, and a digest of the code and of the libraries that they are computed with."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-import genarena
 from genarena.evaluation import features
+from genarena.tasks import sources
 from genarena.tasks.base import COLUMNS
 from genarena.tasks.restoring.records import Score, Scores
 from genarena.tasks.restoring.restored import Restored
 
-ROOMS = (
-    "tasks",
-    "statistics",
-)  # whose code decides the numbers; the recipe of the domain classifiers is in the protocol
-LIBRARIES = ("torch", "numpy", "scipy", "torchmetrics")
+CODE = "genarena.tasks.restoration"  # of all numbers
 
 
 @dataclass(frozen=True)
@@ -50,20 +42,10 @@ def kept(data_id: str, judged: str, make: Callable[[], Mapping[str, Scored]]) ->
 
     judged: by what protocol and classifiers.
     """
-    name = f"{data_id}/floors-{judged}-{code()}.pt"
+    name = f"{data_id}/floors-{judged}-{sources.digest_of(CODE)}.pt"
     found = features.cached_once(
         name,
         lambda: {floor: asdict(each) for floor, each in make().items()},
         check=lambda stored: {floor: Scored.read(each) for floor, each in stored.items()},
     )
     return {floor: Scored.read(each) for floor, each in found.items()}
-
-
-@cache
-def code() -> str:
-    """A digest of the sources of `ROOMS`, and of the versions of `LIBRARIES`."""
-    root, digest = Path(genarena.__file__).parent, hashlib.sha256()
-    for path in sorted(path for room in ROOMS for path in (root / room).rglob("*.py")):
-        digest.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
-    digest.update(" ".join(map(version, LIBRARIES)).encode())
-    return digest.hexdigest()[:8]
