@@ -98,6 +98,22 @@ def test_seeds_are_one_line(tmp_path: Path) -> None:
     assert table.lines[0].value("psnr").text == "22.00, 23.00" and "psnr" not in table.best
 
 
+@pytest.mark.parametrize(
+    ("shape", "counted", "said"),
+    [
+        ([3, 8, 8], {}, "1,200 images"),
+        ([13], {}, "1,200 examples"),
+        ([3, 8, 8], {"counted": "prompts"}, "1,200 prompts"),
+    ],
+)
+def test_what_was_counted_is_named(shape: list[int], counted: dict[str, str], said: str, tmp_path: Path) -> None:
+    found = {"psnr": make_record(22.0, 0.5, title="PSNR", **UP) | {"n": 1200} | counted}
+    row = make_task_row("ddpm", {"": found}, {"floor": found})
+    row["data"]["shape"] = shape
+    (table,) = tables_of(tmp_path, row)
+    assert [line.value("psnr").over for line in table.lines] == [said, said]
+
+
 def test_seeds_that_chose_other_layers_are_one_line(tmp_path: Path) -> None:
     """The layer is chosen anew in each run: the line is that of the choice, not of the name."""
 

@@ -43,6 +43,7 @@ def test_a_model_that_reads_the_factors_scores_what_the_factors_do() -> None:
     assert own["gaussian_total_correlation"]["value"] == pytest.approx(0.0, abs=1e-6)
     assert own["active_codes"]["value"] == 3 and own["mig"]["exact"] and own["mig"]["n"] == GRID
     assert list(own["mig"]["of_each"]) == list(SIZES)
+    assert outcome.used == f"{GRID} combinations" and {each["counted"] for each in own.values()} == {"combinations"}
     dead = outcome.lines["untrained"].metrics
     assert dead["mig"]["value"] == dead["factor_vae_score"]["value"] == dead["active_codes"]["value"] == 0.0
     assert true.is_real and not outcome.floors["rotated factors"].is_real

@@ -42,6 +42,7 @@ class TaskLine:
     """A model used in one way (`part`: mean, draw), one set of metrics for each seed; or a floor.
 
     kind: exact, asymptotic, heuristic, floor or real. names: of the line in the row of each run, where they differ.
+    counted: what `n` of a record counts, where the record does not say.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TaskLine:
     metrics: list[dict[str, Record]]
     runs: list[Run]
     names: tuple[str, ...] = ()
+    counted: str = "images"
 
     @property
     def is_floor(self) -> bool:
@@ -111,6 +113,7 @@ class TaskLine:
             return Value(mean(values), both=tuple(values))
         gap = records[0].get("margin") if records else None
         margin = (
-            f"; {with_interval(gap['value'], gap['ci95_half_width'])} over {gap['over']}, image by image" if gap else ""
+            f"; {with_interval(gap['value'], gap['ci95_half_width'])} over {gap['over']}, one by one" if gap else ""
         )
-        return Value(values[0], records[0].get("ci95_half_width"), f"{records[0].get('n')} images{margin}")
+        counted = f"{records[0].get('n', 0):,} {records[0].get('counted', self.counted)}"
+        return Value(values[0], records[0].get("ci95_half_width"), counted + margin)

@@ -1,7 +1,7 @@
 """Tables of tasks, such as denoising: models, and the floors, methods without a trained model, that each row was scored with.
 
 A table has the rows of one task with one data id, one protocol id (settings and noise) and one budget. With one seed an
-interval is over the images; with two both values are shown; with more it is over training seeds.
+interval is over the images, or what else was counted; with two both values are shown; with more it is over training seeds.
 """
 
 import json
@@ -137,9 +137,10 @@ def _table(key: tuple[str, ...], runs: list[Run]) -> TaskTable:
     for (*line, _), run in newest.items():
         seeds.setdefault(tuple(line), []).append(run)
     lines = [line for group in seeds.values() for line in _of_model(sorted(group, key=lambda run: run.seed))]
-    floors = runs[-1].row["task"]["floors"]
+    floors, counted = runs[-1].row["task"]["floors"], _counted(runs[-1].row)
     for name, made in floors.items():
-        lines.append(TaskLine(name, "", name, "real" if made.get("is_real") else "floor", [made["metrics"]], []))
+        kind = "real" if made.get("is_real") else "floor"
+        lines.append(TaskLine(name, "", name, kind, [made["metrics"]], [], counted=counted))
     records: dict[str, Record] = {}
     for line in lines:
         for name, record in line.metrics[0].items():
@@ -168,9 +169,15 @@ def _of_model(runs: list[Run]) -> list[TaskLine]:
             run.row["task"]["lines"].get(name, {}).get("metrics", {}) for name, run in zip(names, runs, strict=True)
         ]
         part, differ = (role, names) if len(set(names)) > 1 else (names[0], ())
-        line = TaskLine(runs[0].name, part, algorithm["name"], algorithm["exactness"], metrics, runs, differ)
+        method = algorithm["name"], algorithm["exactness"]
+        line = TaskLine(runs[0].name, part, *method, metrics, runs, differ, _counted(runs[0].row))
         lines.setdefault(names, line)  # one line may have two roles in every seed
     return list(lines.values())
+
+
+def _counted(row: dict[str, Any]) -> str:
+    """What the examples of a row are."""
+    return "images" if len(row["data"].get("shape", ())) == 3 else "examples"
 
 
 def _roles(seeds: list[dict[str, Any]]) -> dict[str, tuple[str, ...]]:

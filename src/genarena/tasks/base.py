@@ -86,12 +86,13 @@ class Outcome:
 
     lines: of the model, name to line. A task with a single way to use the model names it "".
     floors: of the methods without a trained model.
-    num_examples: test examples used.
+    num_examples: how many test examples were used, or `counted`.
     facts: what else is known of the algorithm's run, e.g. acceptance rates; JSON-able.
     pictures: file name to uint8 images (rows * COLUMNS, C, H, W); a name that ends in .gif has frames of them, (F, rows *
         COLUMNS, C, H, W). In the order in which they are shown.
     shown: file name to what is seen there.
     data: facts of the data set, where it is another one than that of the run.
+    counted: what `num_examples` counts, where it is not examples of the test split.
     """
 
     lines: Mapping[str, Line]
@@ -101,6 +102,12 @@ class Outcome:
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     shown: Mapping[str, Shown] = field(default_factory=dict)
     data: Mapping[str, Any] | None = None
+    counted: str = ""
+
+    @property
+    def used(self) -> str:
+        """What the numbers are from, in words."""
+        return f"{self.num_examples:,} {self.counted}" if self.counted else f"test, {self.num_examples:,} examples"
 
 
 COLUMNS = 10  # images in a row of a picture

@@ -15,13 +15,13 @@ from genarena.options.hints import nearest
 from genarena.options.values import Seed, Several
 from genarena.spec import DataSpec
 from genarena.statistics.disentanglement import information, robustness, voting
+from genarena.tasks import sources
 from genarena.tasks.abilities import class_of
 from genarena.tasks.base import Line, Outcome, Task
 from genarena.tasks.disentangling import pictures
 from genarena.tasks.disentangling.codes import Coding, Encoder, table_of
 from genarena.tasks.disentangling.floors import FITTED, NUM_CODES, floors
 from genarena.tasks.disentangling.scores import Draws, Scored, scored
-from genarena.tasks.restoring.scored import code
 from genarena.tasks.task_run import rules
 from genarena.tasks.untrained import untrained
 
@@ -99,7 +99,7 @@ class Disentanglement(Task):
         shown = pictures.seen(found, table.codes, tuple(wanted))
         beside = self._floors(data, wanted, case)
         lines = {"": Line(found.metrics)} | self._untrained(model, algorithm, data, wanted)
-        return Outcome(lines, beside, len(table.codes), facts, drawn, shown)
+        return Outcome(lines, beside, len(table.codes), facts, drawn, shown, counted="combinations")
 
     def _untrained(
         self, model: GenerativeModel, algorithm: Encoder, data: ArenaDataModule, wanted: Mapping[str, int]
@@ -121,6 +121,7 @@ class Disentanglement(Task):
             return self._measured(table_of(data, coding, wanted), wanted).metrics
 
         each = list(floors(data, self.seed))
-        name = f"{data.facts['id']}/disentanglement-{rules(self, case, data.spec)['id']}-{code()}.pt"
+        digest = f"{rules(self, case, data.spec)['id']}-{sources.digest_of(__name__)}"
+        name = f"{data.facts['id']}/disentanglement-{digest}.pt"
         found = features.cached_once(name, lambda: {floor.name: metrics(floor.make()) for floor in each}, check=dict)
         return {floor.name: Line(found[floor.name], is_real=floor.is_real) for floor in each}

@@ -139,7 +139,9 @@ SAMPLED: Mapping[str, str] = {
 
 def _told(name: str, record: Record, draws: Draws, grid: int) -> Record:
     """n: combinations that the value is from; of what is trained, those that test it."""
-    shared: Record = {"title": TITLES[name]} | ({} if name in NEUTRAL else {"higher_is_better": True})
+    shared: Record = {"title": TITLES[name], "counted": "combinations"} | (
+        {} if name in NEUTRAL else {"higher_is_better": True}
+    )
     if name in SAMPLED:
         num = getattr(draws, SAMPLED[name])
         return shared | {"n": num // 2, "trained_on": num} | record
