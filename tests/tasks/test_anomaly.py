@@ -8,11 +8,11 @@ import torch
 from genarena.data.digits import Digits
 from genarena.errors import UserError
 from genarena.models.baseline.gaussian import Gaussian
-from genarena.spec import Batch, DataSpec
+from genarena.spec import Batch, Condition, DataSpec
 from genarena.tasks import task_run
 from genarena.tasks.anomaly import Anomaly
 from genarena.tasks.choosing import chosen
-from genarena.tasks.detecting.scores import Scores
+from genarena.tasks.detecting.scores import Scores, judge_of
 
 SPEC = DataSpec((1, 8, 8), 17, 10)
 
@@ -64,6 +64,14 @@ def test_pairs_that_cannot_be_compared_are_refused() -> None:
         Anomaly(against=["noise", "noise"])
     with pytest.raises(ValueError, match="needs images of integer levels"):
         Anomaly().check(DataSpec((1, 8, 8)))
+    with pytest.raises(ValueError, match="the model is conditional on caption; expected label, or no condition"):
+        Anomaly().check(DataSpec((1, 8, 8), 17, condition=Condition("caption", 9, (4,))))
+
+
+def test_a_score_without_the_label_says_that_the_model_has_one(digits: Digits) -> None:
+    model = ByLabel([])
+    with pytest.raises(ValueError, match="ByLabel has no score nll: it was trained with data.condition=label"):
+        Scores(scores=["nll"]).found(judge_of(Scores(), model, digits))
 
 
 class ByLabel(Gaussian):

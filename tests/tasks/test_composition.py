@@ -16,7 +16,7 @@ from genarena.models.diffusion.samplers import DDIM
 from genarena.spec import Batch, DataSpec
 from genarena.tasks.base import Outcome
 from genarena.tasks.composing.floors import shuffled
-from genarena.tasks.composing.scores import Asked, overall
+from genarena.tasks.composing.scores import Asked, overall, scores
 from genarena.tasks.composition import Composition
 from genarena.tasks.guiding.strengths import ClassifierFree
 
@@ -167,15 +167,23 @@ def test_the_strength_is_chosen_on_captions_of_validation(seen: Outcome) -> None
 
 def test_the_interval_is_over_prompts() -> None:
     """Prompts of the first task are half right, those of the second all: variance of a mean of two means."""
-    asked = Asked(
-        [Prompt("a", "", None)] * 8 + [Prompt("b", "", None)] * 8 + [Prompt("size_attribution", "", None)] * 2
-    )
+    texts = ["a"] * 8 + ["b"] * 8 + ["size_attribution"] * 2
+    asked = Asked([Prompt(task, f"{task} {row % 12}", None) for row, task in enumerate(texts)])
     shares = torch.tensor([0.0, 1.0] * 4 + [1.0] * 8 + [0.0] * 2, dtype=torch.float64)
     found = overall(asked, shares, "overall")
-    assert found["value"] == 0.75 and found["n"] == 18
+    assert found["value"] == 0.75 and (found["n"], found["counted"]) == (16, "prompts")
     from scipy.stats import t
 
-    assert found["ci95_half_width"] == pytest.approx(t.ppf(0.975, 16) * (2 / 7 / 8) ** 0.5 / 2, rel=1e-9)
+    assert found["ci95_half_width"] == pytest.approx(t.ppf(0.975, 14) * (2 / 7 / 8) ** 0.5 / 2, rel=1e-9)
+
+
+def test_prompts_that_repeat_are_counted(data: Halves) -> None:
+    prompts = data.prompts("seen")[:1] * 3 + data.prompts("seen")[-1:]
+    records = scores(data, Asked(prompts), data.test.x[:4])
+    one, other = (records[prompt.task] for prompt in (prompts[0], prompts[-1]))
+    assert (one["n"], one["counted"]) == (3, "prompts, 1 of them different")
+    assert (other["n"], other["counted"]) == (1, "prompts")
+    assert (records["overall"]["n"], records["overall"]["counted"]) == (4, "prompts, 2 of them different")
 
 
 def test_shuffled_prompts_are_those_of_others_of_the_task() -> None:

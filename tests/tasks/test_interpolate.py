@@ -3,6 +3,7 @@
 import pytest
 
 from genarena.spec import Condition, DataSpec
+from genarena.tasks.edit import Edit
 from genarena.tasks.editing.images import some
 from genarena.tasks.interpolate import Interpolate
 from genarena.tasks.invert import Invert
@@ -46,10 +47,10 @@ def test_wrong_options_are_refused() -> None:
     for steps in ([], [0], [5, 5]):
         with pytest.raises(ValueError, match="steps="):
             Invert(steps=steps)
-    model = Pixels(DataSpec((1, 8, 8), 17, 10))
-    model.spec = DataSpec((1, 8, 8), 17, condition=Condition("caption", 9, (4,)))
-    with pytest.raises(ValueError, match="conditional on caption; expected label or attributes"):
-        Invert().solve(model, Invert().algorithm_for(model), digits(), "")
+    captioned = DataSpec((1, 8, 8), 17, condition=Condition("caption", 9, (4,)))
+    for task in (Interpolate(), Invert(), Edit()):
+        with pytest.raises(ValueError, match="conditional on caption; expected label or attributes"):
+            task.check(captioned)
 
 
 def test_the_conditions_go_along_with_the_codes() -> None:

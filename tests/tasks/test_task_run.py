@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 from genarena import config
+from genarena.build import build
 from genarena.config import compose
 from genarena.errors import UserError
 from genarena.jobs import launcher
@@ -20,6 +22,10 @@ from genarena.run import run
 from genarena.runs import results
 from genarena.runs.folder import RunFolder
 from genarena.runs.seals import digest, seal
+from genarena.tasks import task_run
+from genarena.tasks.augment import Augment
+from genarena.tasks.composition import Composition
+from genarena.tasks.representation import Representation
 from tests.instant_jobs import Instant
 from tests.run_folders import only_run
 
@@ -235,6 +241,20 @@ def test_what_is_there_is_not_computed_again(
     assert "there already" not in capsys.readouterr().out
     program(monkeypatch, *line, "sigma=0.4", "num_draws=3")  # another protocol
     assert "there already" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("condition", ["null", "caption"])
+def test_a_set_that_knows_its_labels_is_asked_for_them(condition: str) -> None:
+    """Their number is in no YAML: it depends on an option of the set."""
+    cfg = compose(["data=scenes", f"data.condition={condition}", "model=gaussian"])
+    node = OmegaConf.to_container(cfg.data, resolve=True)
+    assert node["spec"].get("num_classes") is None
+    for task in (Representation(), Augment()):
+        task_run._check(task, node)
+        with pytest.raises(ValueError, match="the data of this run has none"):
+            task.check(build(node["spec"], "data.spec"))
+    with pytest.raises(ValueError, match="trained without a condition"):
+        task_run._check(Composition(), node | {"spec": node["spec"] | {"condition": None}})
 
 
 def test_after_a_run_that_fails_the_others_go_on(

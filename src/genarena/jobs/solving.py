@@ -61,7 +61,7 @@ class Wanted:
         from genarena.tasks import task_run  # imports torch, which a mistyped option need not wait for
 
         for node in self.nodes:
-            asked, folder = task_run.opened(run, node), self.place.of(run)
+            asked, folder = task_run.opened(run, node, self.root), self.place.of(run)
             for reason in asked.left_out.values():
                 print(f"left out: {run}: {reason}", flush=True)
             there = {case: None if self.again else asked.there(case, folder) for case in asked.cases}

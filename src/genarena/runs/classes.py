@@ -25,10 +25,17 @@ def resolved(cfg: dict[str, Any]) -> dict[str, Any]:
 
 
 def _classes(cfg: dict[str, Any]) -> int:
-    found = build(unconditional(cfg["data"]), "data").count_classes()
+    found = count(cfg["data"])
     if found is None:
         raise UserError(f"data.condition=label: there are no classes in data={cfg['choices']['data']}")
     return found
+
+
+def count(data: dict[str, Any]) -> int | None:
+    """The number of classes of the node of a data set: that of its spec, or what the set says, which reads no picture; None if
+    there are none. Raises DataError if its files are missing."""
+    known = data["spec"].get("num_classes")
+    return build(unconditional(data), "data").count_classes() if known is None else known
 
 
 def _captions(cfg: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Anomaly(Task):
             raise ValueError(
                 f"needs images of integer levels or tables, and the data of this run has shape {spec.shape}"
             )
+        if spec.condition is not None and spec.condition.kind != "label":
+            raise ValueError(f"the model is conditional on {spec.condition.kind}; expected label, or no condition")
         for name in self.outside(spec):
             sets.check(name, spec)
         if self.one_class:

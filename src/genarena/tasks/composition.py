@@ -92,7 +92,7 @@ class Composition(Task):
         }
         made, shown = self._pictures(model, algorithm, data, asked, lines, floors)
         named = {_name(s): line for s, line in lines.items()}
-        return Outcome(named, floors, len(asked.prompts), facts, made, shown)
+        return Outcome(named, floors, len(asked.prompts), facts, made, shown, counted="prompts")
 
     def _asked(self, data: ArenaDataModule, case: str) -> Asked:
         if not isinstance(data, Prompted):

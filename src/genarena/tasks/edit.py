@@ -68,6 +68,10 @@ class Edit(Task):
         if len(self.project) > MOST_PROJECTED or set(self.project) & set(self.attribute):
             raise ValueError(f"project={list(self.project)}: expected at most {MOST_PROJECTED} other attributes")
 
+    def check(self, spec: DataSpec) -> None:
+        super().check(spec)
+        conditions.check(spec.condition)
+
     def examine(self, data: Mapping[str, Any]) -> None:
         attributes.check(self.attribute, data, "attribute")
         attributes.check(self.project, data, "project")

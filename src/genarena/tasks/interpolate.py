@@ -46,6 +46,10 @@ class Interpolate(Task):
     num_train: Count = 10_000
     seed: Seed = 0
 
+    def check(self, spec: DataSpec) -> None:
+        super().check(spec)
+        conditions.check(spec.condition)
+
     def constants(self, spec: DataSpec, case: str) -> dict[str, Any]:
         return {"epsilon": paths.EPSILON, "places": paths.PLACES, "classifiers": recipe_hash()}
 
@@ -86,8 +90,9 @@ def path_line(domain: Domain, at: Callable[[float], Tensor], is_smooth: bool = T
         reason = "images are levels, which a small move does not change"
         return Line(metrics | {name: missing(TITLES[name], reason, False) for name in ("length", "unevenness")})
     found = paths.speeds(lambda t: domain.features(at(t)))
-    metrics["length"] = record(found.mean(0) / domain.typical, TITLES["length"], False)
-    metrics["unevenness"] = record(found.amax(0) / found.mean(0).clamp_min(1e-12), TITLES["unevenness"], False)
+    metrics["length"] = record(found.mean(0) / domain.typical, TITLES["length"], False, counted="pairs")
+    uneven = found.amax(0) / found.mean(0).clamp_min(1e-12)
+    metrics["unevenness"] = record(uneven, TITLES["unevenness"], False, counted="pairs")
     return Line(metrics)
 
 

@@ -9,6 +9,7 @@ import torch
 from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Seed
+from genarena.spec import DataSpec
 from genarena.tasks.base import COLUMNS, Line, Outcome, Shown, Task
 from genarena.tasks.editing import conditions
 from genarena.tasks.editing.codes import Autoencoder, Coder, DDIMInversion, principal_components
@@ -36,6 +37,10 @@ class Invert(Task):
         super().__post_init__()
         self.refuse_repeated("steps")
         object.__setattr__(self, "steps", tuple(sorted(self.steps)))
+
+    def check(self, spec: DataSpec) -> None:
+        super().check(spec)
+        conditions.check(spec.condition)
 
     def solve(self, model: GenerativeModel, algorithm: Coder, data: ArenaDataModule, case: str) -> Outcome:
         test = some(data, "test", self.num_images, self.seed)

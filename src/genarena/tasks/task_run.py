@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from genarena.build import build
-from genarena.errors import UserError
+from genarena.errors import ArenaError, UserError
 from genarena.evaluation.pictures import save_frames, save_samples
 from genarena.evaluation.rescoring import load_data
 from genarena.files.atomic import replace_atomically
 from genarena.models.base import GenerativeModel
-from genarena.runs import evaluations, provenance, results, seals, stored_config
+from genarena.runs import classes, evaluations, provenance, results, seals, stored_config
 from genarena.runs.folder import RunFolder, build_model
 from genarena.spec import DataSpec
 from genarena.tasks.base import COLUMNS, Algorithm, Line, Outcome, Shown, Task
@@ -79,10 +79,10 @@ class Asked:
                 yield Solved(_row(self, case, outcome), outcome.pictures)
 
 
-def opened(run: str | Path, node: Mapping[str, Any]) -> Asked:
+def opened(run: str | Path, node: Mapping[str, Any], root: str | None = None) -> Asked:
     """A task on a run.
 
-    node: a class of `genarena.tasks` and its options, as `choosing.chosen` gives it.
+    node: a class of `genarena.tasks` and its options, as `choosing.chosen` gives it. root: see `load_data`.
     Raises UserError for a run that failed, data that the task is not made for, and a model that lacks the capability: the
     model is built, but its weights are not loaded.
     """
@@ -93,11 +93,31 @@ def opened(run: str | Path, node: Mapping[str, Any]) -> Asked:
         cfg = stored_config.load(folder.config)
         with told(name):
             task.examine(cfg["data"])
-            task.check(build(cfg["data"]["spec"], "data.spec"))
+            _check(task, cfg["data"] | ({"root": root} if root else {}))
         model = build(cfg["model"], "model")
     with told(name):
         algorithms, left_out = _algorithms(task, model)
     return Asked(name, folder, row, task, algorithms, left_out, model.spec, seals.digest(folder.chosen))
+
+
+def _check(task: Task, data: dict[str, Any]) -> None:
+    """`Task.check` of the node of a data set; a set whose configuration has no number of classes is asked for it first."""
+    spec = build(data["spec"], "data.spec")
+    try:
+        task.check(spec)
+    except ValueError:
+        found = _counted(data) if spec.num_classes is None else None
+        if found is None:
+            raise
+        task.check(replace(spec, num_classes=found))
+
+
+def _counted(data: dict[str, Any]) -> int | None:
+    """The number of classes that a data set finds in its files or options; None if there are none, or the files are missing."""
+    try:
+        return classes.count(data)
+    except ArenaError:
+        return None
 
 
 def finished(run: str | Path) -> tuple[RunFolder, dict[str, Any]]:
@@ -126,7 +146,7 @@ def _algorithms(task: Task, model: GenerativeModel) -> tuple[dict[str, Algorithm
 
 def solve(run: str | Path, node: Mapping[str, Any], root: str | None = None, device: str = "cpu") -> Iterator[Solved]:
     """The task on a run, case by case: `opened`, then `Asked.solve` of all cases."""
-    asked = opened(run, node)
+    asked = opened(run, node, root)
     return asked.solve(asked.cases, root, device)
 
 
@@ -187,7 +207,7 @@ def _row(asked: Asked, case: str, outcome: Outcome) -> dict[str, Any]:
     return row | {
         "metrics": {},
         "protocol": row["protocol"] | {"metrics": {}},
-        "data": dict(outcome.data or row["data"]) | {"split": f"test, {outcome.num_examples:,} examples"},
+        "data": dict(outcome.data or row["data"]) | {"split": outcome.used},
         "evaluation": asked.evaluation(case),
         "evaluated": provenance.environment(),
         "task": facts,

@@ -43,10 +43,22 @@ def scores(data: Prompted, asked: Asked, pictures: Tensor) -> dict[str, Record]:
     unread = data.unread(pictures).double()
     return {
         OVERALL: overall(asked, strict, TITLES[OVERALL]),
-        **{task: record(strict[asked.rows(task)], task.replace("_", " "), True) for task in asked.tasks},
+        **{task: _of_task(asked, strict, task) for task in asked.tasks},
         LENIENT: overall(asked, lenient, TITLES[LENIENT]),
         UNREAD: record(unread, TITLES[UNREAD], False),
     }
+
+
+def _of_task(asked: Asked, shares: Tensor, task: str) -> Record:
+    rows = asked.rows(task)
+    counted = _counted([asked.prompts[row] for row in rows.tolist()])
+    return record(shares[rows], task.replace("_", " "), True, counted=counted)
+
+
+def _counted(prompts: Sequence[Prompt]) -> str:
+    """What there are so many of; a list repeats its prompts where a task has fewer texts."""
+    different = len({prompt.text for prompt in prompts})
+    return "prompts" if different == len(prompts) else f"prompts, {different} of them different"
 
 
 def per_prompt(data: Prompted, asked: Asked, pictures: Tensor, lenient: bool = False) -> Tensor:
@@ -56,11 +68,13 @@ def per_prompt(data: Prompted, asked: Asked, pictures: Tensor, lenient: bool = F
 
 def overall(asked: Asked, shares: Tensor, title: str) -> Record:
     """The mean over tasks of the mean over their prompts (GenEval, arXiv 2310.11513, sec. 3); the interval is over prompts."""
-    parts = [shares[asked.rows(task)] for task in asked.tasks if task not in APART]
+    prompts = [prompt for prompt in asked.prompts if prompt.task not in APART]
+    parts, n = [shares[asked.rows(task)] for task in asked.tasks if task not in APART], len(prompts)
     value = sum(part.mean().item() for part in parts) / len(parts)
     variance = sum(part.var().item() / len(part) for part in parts if len(part) > 1) / len(parts) ** 2
-    half = t_quantile(len(shares) - len(parts)) * variance**0.5 if len(shares) > len(parts) else None
-    return {"value": value, "ci95_half_width": half, "n": len(shares), "title": title, "higher_is_better": True}
+    half = t_quantile(n - len(parts)) * variance**0.5 if n > len(parts) else None
+    shared = {"n": n, "counted": _counted(prompts), "title": title, "higher_is_better": True}
+    return {"value": value, "ci95_half_width": half, **shared}
 
 
 def not_scored(asked: Asked, reason: str) -> dict[str, Record]:

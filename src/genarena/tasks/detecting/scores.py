@@ -108,13 +108,19 @@ class Scores(Algorithm):
         fitting = [each for each in every if each.fits(judge)]
         missing = [each.name for each in every if each not in fitting]
         if missing and (self.scores is not None or not fitting):
-            name = type(judge.model).__name__
-            raise ValueError(f"{name} has no score {missing[0]}: it lacks the capability that {missing[0]} needs")
+            raise ValueError(f"{type(judge.model).__name__} has no score {missing[0]}: {_lacking(judge, missing[0])}")
         return fitting
 
     def values(self, score: Score, judge: Judge, *sets: Examples) -> tuple[Tensor, ...]:
         """Of the examples of each set, (N,); of the first of them where one costs a search."""
         return tuple(score(judge, each.first(self.num_searched if score.searches else None)) for each in sets)
+
+
+def _lacking(judge: Judge, score: str) -> str:
+    """Why a model has no such score."""
+    if judge.model.spec.condition is not None and score != likelihood.ClassMax.name:
+        return f"it was trained with data.condition={judge.model.spec.condition.kind}"
+    return f"it lacks the capability that {score} needs"
 
 
 def _short(run: str) -> str:
