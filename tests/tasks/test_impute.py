@@ -10,7 +10,7 @@ from genarena.models.baseline.gaussian import Gaussian
 from genarena.models.vae.vae import VAE
 from genarena.spec import Batch, DataSpec
 from genarena.tasks.impute import Impute
-from genarena.tasks.imputing.completed import problem_of, with_model
+from genarena.tasks.imputing.completed import lanes_at_once, problem_of, with_model
 from genarena.tasks.imputing.rows import Rows, Standard
 from genarena.tasks.linear.problem import Problem
 from genarena.tasks.posterior.base import Draws
@@ -108,6 +108,13 @@ def test_a_sampler_that_needs_noise_gets_a_little() -> None:
     assert problem_of(Noisy(), model, test, standard, 0, 2).sigma == pytest.approx(1e-3, rel=0.1)
     with pytest.raises(ValueError, match="algorithm=one_step: removes noise only"):
         problem_of(OneStep(), model, test, standard, 0, 2)
+
+
+def test_large_images_are_completed_a_few_at_once() -> None:
+    """A table of all levels of their entries has at most 2^25 numbers: 256 MiB."""
+    assert lanes_at_once(DataSpec((13,))) == lanes_at_once(DataSpec((1, 8, 8), 17)) == 1024
+    assert lanes_at_once(DataSpec((3, 32, 32), 256)) == 42
+    assert lanes_at_once(DataSpec((3, 512, 512), 256)) == 1
 
 
 def test_what_diverged_is_counted_and_filled_by_the_mean() -> None:

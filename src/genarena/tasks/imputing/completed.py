@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genarena.models.base import GenerativeModel
+from genarena.spec import DataSpec
 from genarena.tasks.imputing.base import Imputer
 from genarena.tasks.imputing.rows import Rows, Standard
 from genarena.tasks.linear.mask import Mask
@@ -15,7 +16,7 @@ from genarena.tasks.linear.problem import Problem
 from genarena.tasks.noise import Noise
 from genarena.tasks.posterior.base import PosteriorSampler
 
-LANES = 1024  # at once
+LANES, NUMBERS = 1024, 2**25  # lanes at once, at most; and numbers of a table of all levels of their entries
 LARGEST = 1e3  # standard deviations of a column: beyond it a draw has diverged
 SIGMA = 1e-3  # standard deviations of a column: the noise that is assumed where an algorithm cannot have none
 
@@ -45,7 +46,7 @@ def with_model(
     num_draws = 1 if sampler.is_point else num_draws
     problem = problem_of(sampler, model, rows, standard, seed, num_draws)
     started, parts = time.perf_counter(), []
-    for part in problem.to(model.device, torch.float32).split(LANES):
+    for part in problem.to(model.device, torch.float32).split(lanes_at_once(model.spec)):
         with torch.no_grad():
             parts.append(sampler.draw(model, part))
     drawn = torch.cat([part.x.double().cpu() for part in parts]).flatten(1).unflatten(0, (len(rows), num_draws))
@@ -54,6 +55,11 @@ def with_model(
         facts[name] = torch.cat([part.facts[name].double().cpu() for part in parts]).mean().item()
     seconds = time.perf_counter() - started
     return _completed(standard(drawn.transpose(0, 1)), not sampler.is_point, rows, standard, seconds, facts)
+
+
+def lanes_at_once(spec: DataSpec) -> int:
+    """As many as fit in memory where a sampler has all levels of all entries in view."""
+    return max(1, min(LANES, NUMBERS // (spec.num_dims * (spec.num_levels or 1))))
 
 
 def problem_of(
