@@ -14,7 +14,8 @@ from genarena.tasks.choosing import chosen
 
 USAGE = """python scripts/restore.py run=<run folder> picture=<file> out=<file>.png
     mask=<file> | degradation=<name>    what happened to the picture
-    [sigma=<0 to 1>] [num_draws=1] [result=draw|mean] [label=<number>] [background=refuse|white|grey|black]
+    [sigma=<0 to 1>] [num_draws=1] [result=draw|mean] [background=refuse|white|grey|black]
+    [label=<number>] | [text="a red circle"]    what it shows, for a model of labels or of captions
     [algorithm=<name> [algorithm.<option>=<value>]] [seed=0] [data_root=<folder>] [device=cpu]
 
 The picture is the observation: nothing is added to it. It is read as pictures of the data set are, turned by its EXIF
@@ -42,6 +43,7 @@ OPTIONS = {
     "num_draws": Option(Count, 1),
     "result": Option(Literal["draw", "mean"], "draw"),
     "label": Option(Whole | None),
+    "text": Option(str | None),
     "background": Option(Literal["refuse", "white", "grey", "black"], "refuse"),
     "algorithm": Option(str | None),  # read by `choosing`, with its options
     "seed": Option(Seed, 0),
@@ -55,6 +57,8 @@ def main() -> None:
     options = cli.options(OPTIONS, USAGE, [text for text in sys.argv[1:] if text not in of_algorithm])
     given = read(of_algorithm, {text.partition("=")[0]: Option(Something) for text in of_algorithm})
     node = chosen("restore", {"seed": options["seed"], **given})
+    if options["label"] is not None and options["text"] is not None:
+        raise UserError(f"label={options['label']} and text={options['text']!r}: a model is asked for one of them")
     out = Path(options["out"])
     check_places(out, options)
 
@@ -66,18 +70,18 @@ def main() -> None:
     from genarena.tasks.restoring.own_picture import SAME, observation
 
     task, folder = task_run.built(node), task_run.finished(options["run"])[0]
-    cfg, label = stored_config.load(folder.config), options["label"]
+    cfg, asked = stored_config.load(folder.config), options["label"] if options["text"] is None else options["text"]
     shown = [options[name] for name in ("picture", "mask", "degradation", "sigma", "background")]
     seen = observation(build(cfg["data"], "data"), *shown)  # the data is not read: it knows shape and recipe
     with folder.bounded():
-        algorithm = own_restoration.algorithm_for(task, build(cfg["model"], "model"), seen, label)
+        algorithm = own_restoration.algorithm_for(task, build(cfg["model"], "model"), seen, asked)
     chooses = bool(algorithm.strength) and getattr(algorithm, algorithm.strength) is None
     data = load_data(folder.path, options["data_root"]) if chooses else None
     model = folder.rebuild(options["device"])[1]
     if data:
         algorithm = own_restoration.strong(algorithm, model, data, seen, task.seed)
     keep = options["sigma"] is None
-    made = own_restoration.restored(model, algorithm, seen, options["num_draws"], task.seed, label, keep)
+    made = own_restoration.restored(model, algorithm, seen, options["num_draws"], task.seed, asked, keep)
     if seen.fitted != SAME:
         print(f"the picture was {seen.fitted}")
     for path, about in write(made.draws, options["result"], out):

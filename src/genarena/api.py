@@ -150,7 +150,8 @@ def sample(
     """Samples (num_samples, *shape) in the space of the data (uint8 levels, or floats), on the CPU.
 
     model: in eval mode, or a run folder. y: conditions (num_samples, ...) of a conditional model; default: all labels (or
-    attributes) in turn. The same seed gives the same samples; the random state of torch does not change. Raises UserError if
+    attributes) in turn; of captions there is none: `Vocabulary.of_condition(model.spec.condition).encode(text)`. The same
+    seed gives the same samples; the random state of torch does not change. Raises UserError if
     `num_samples` is not positive, or `y` does not fit the model.
     """
     model = model if isinstance(model, GenerativeModel) else load(model)

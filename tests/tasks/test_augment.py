@@ -9,7 +9,8 @@ import torch
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.models.baseline.memoriser import Memoriser
-from genarena.spec import Batch, DataSpec
+from genarena.models.gan.sngan import SNGAN
+from genarena.spec import Batch, Condition, DataSpec
 from genarena.tasks.augment import Augment, gaussian_of_classes
 from genarena.tasks.augmenting.classifying import Budget, train
 from genarena.tasks.augmenting.labels import Conditional, Pseudo
@@ -96,6 +97,14 @@ def test_wrong_options_are_refused(data: Gaussians) -> None:
     with pytest.raises(ValueError, match="algorithm=conditional: the model was trained without data.condition=label"):
         Augment(algorithm=Conditional()).algorithm_for(Memoriser(data.spec))
     assert Augment().algorithm_for(Memoriser(data.spec)).name == "pseudo"
+    captioned = DataSpec((1, 8, 8), 256, 2, condition=Condition("caption", 9, (4,)))
+    model = SNGAN(captioned, generator_channels=4, discriminator_channels=4, latent_dim=4)
+    with pytest.raises(
+        ValueError, match="data.condition=caption without dropout of conditions: it draws nothing without"
+    ):
+        Augment().algorithm_for(model)
+    model.conditioning.dropout = 0.1
+    assert Augment().algorithm_for(model).name == "pseudo"
     with pytest.raises(ValueError, match="needs images with labels"):
         Augment().check(DataSpec((1, 8, 8), 17))
     assert Augment(label_fraction=[1, 0.1]).cases(data.spec) == ("labels_0.1", "labels_1")

@@ -89,6 +89,12 @@ class Augment(Task):
             raise ValueError(
                 f"algorithm={found.name}: the model {having}; use algorithm={'conditional' if knows else 'pseudo'}"
             )
+        if isinstance(found, Pseudo) and model.conditioning is not None and not model.conditioning.dropout:
+            kind = model.spec.condition.kind
+            raise ValueError(
+                f"the model was trained with data.condition={kind} without dropout of conditions: it draws nothing without "
+                f"the {kind}"
+            )
         return found
 
     def settings(self, case: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ SPEC = DataSpec((1, 8, 8), 17, num_classes=10)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tests may have kept the same floors."""
     code = uuid.uuid4().hex[:8]
-    monkeypatch.setattr(scored, "code", lambda: code)
+    monkeypatch.setattr(scored.sources, "digest_of", lambda module: code)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_next_model_finds_the_floors_of_the_first(digits: Digits, monkeypatc
 def test_other_code_makes_them_again(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     for code in ("one", "two", "one"):
-        monkeypatch.setattr(scored, "code", lambda code=code: code)
+        monkeypatch.setattr(scored.sources, "digest_of", lambda module, code=code: code)
         scored.kept("some data", "some protocol", lambda code=code: made.append(code) or {})
     assert made == ["one", "two"]
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
+from genarena.data.captions.vocabulary import Vocabulary
 from genarena.errors import UserError
 from genarena.models.base import GenerativeModel
 from genarena.tasks.linear.problem import Problem
@@ -27,13 +28,15 @@ class OwnRestoration:
     seconds: float
 
 
-def algorithm_for(task: Restoration, model: GenerativeModel, seen: Observation, label: int | None) -> PosteriorSampler:
+def algorithm_for(
+    task: Restoration, model: GenerativeModel, seen: Observation, asked: int | str | None
+) -> PosteriorSampler:
     """The algorithm of the task, or the first that fits the model and the observation.
 
-    model: its weights need not be loaded. Raises UserError if the model or the algorithm cannot do it, and for a label that the
-    model does not have.
+    model: its weights need not be loaded. asked: see `condition`. Raises UserError if the model or the algorithm cannot do it,
+    and for a label or a text that the model does not know.
     """
-    condition(model, label, 1)
+    condition(model, asked, 1)
     try:
         operator = seen.degraded.operator(model.spec.shape, [b""], task.seed)
         return first_fitting(task.fitting(model), seen.degraded.name, operator, seen.degraded.sigma)
@@ -55,7 +58,7 @@ def restored(
     seen: Observation,
     num_draws: int,
     seed: int,
-    label: int | None,
+    asked: int | str | None,
     keep: bool,
 ) -> OwnRestoration:
     """keep: the pixels that the mask leaves stay as they are. Raises UserError if the algorithm fails."""
@@ -64,7 +67,7 @@ def restored(
     noise = Noise.of([(seed, "draw", seen.y.numpy().tobytes(), k) for k in range(lanes)])
     y = seen.y.expand(lanes, *seen.y.shape[1:])
     try:
-        made = drawn(algorithm, model, Problem(operator, y, seen.degraded.sigma, noise, condition(model, label, lanes)))
+        made = drawn(algorithm, model, Problem(operator, y, seen.degraded.sigma, noise, condition(model, asked, lanes)))
     except ValueError as error:
         raise UserError(str(error)) from error
     broken = int((~made.x.isfinite()).flatten(1).any(1).sum())
@@ -74,12 +77,22 @@ def restored(
     return OwnRestoration(x, algorithm, made.seconds)
 
 
-def condition(model: GenerativeModel, label: int | None, num: int) -> Tensor | None:
-    """(num,) labels of a conditional model, or None. Raises UserError for a label that is missing or that there is not."""
+def condition(model: GenerativeModel, asked: int | str | None, num: int) -> Tensor | None:
+    """(num, ...) the condition of a model of labels or captions; None for an unconditional one.
+
+    asked: a label or a text. Raises UserError for one that is missing, or that the model does not know.
+    """
     known = model.spec.condition
-    if known is None and label is None:
+    kind = known.kind if known else ""
+    if known is None and asked is None:
         return None
-    if known is None or known.kind != "label" or label is None or label >= known.size:
-        has = "no labels" if known is None else f"labels 0 to {known.size - 1}" if known.kind == "label" else known.kind
-        raise UserError(f"label={'' if label is None else label}: the model has {has}")
-    return torch.full((num,), label)
+    if kind == "caption" and isinstance(asked, str):
+        return Vocabulary.of_condition(known).encode(asked).expand(num, -1)
+    if kind == "label" and isinstance(asked, int) and asked < known.size:
+        return torch.full((num,), asked)
+    if asked is None:
+        wanted = {"label": ": label=<number> is missing", "caption": ": text=<what the picture shows> is missing"}
+        raise UserError(f"the model is conditional on {kind}{wanted.get(kind, ', which it cannot be given here')}")
+    option, lacking = ("text", "captions") if isinstance(asked, str) else ("label", "labels")
+    has = f"labels 0 to {known.size - 1}" if kind == "label" else f"no {lacking}"
+    raise UserError(f"{option}={asked}: the model has {has}")
