@@ -11,6 +11,7 @@ import pytest
 from genarena import config, plugins
 from genarena.errors import Untrusted, UserError
 from genarena.runs import results
+from tests.doors import script
 from tests.plugin_package import write
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +30,7 @@ def test_a_folder_named_on_the_line_brings_model_data_and_metric(tmp_path: Path)
     (folder,) = (tmp_path / "runs/stripes/dim").iterdir()
     row = results.read_row(folder / "result.json")
     assert row["metrics"]["mean_level"]["value"] < 32  # a quarter of 127.5
-    stranger = call("scripts/sample.py", f"run={folder}", f"out={tmp_path}/a.png")
+    stranger = script("sample.py", f"run={folder}", f"out={tmp_path}/a.png")
     assert stranger.returncode == 4 and "'dim_arena." in stranger.stderr and "--config-dir" in stranger.stderr
     assert stranger.stderr.count("\n") == 1 and not (tmp_path / "a.png").exists()
     again = call("scripts/sample.py", f"--config-dir={conf}", f"run={folder}", f"out={tmp_path}/a.png")

@@ -23,6 +23,7 @@ from genarena.run import Run, prepare, run
 from genarena.runs import checkpoint, results
 from genarena.runs.folder import RunFolder
 from genarena.training.callbacks.budget import Budget
+from tests.doors import script
 from tests.small_world import SPEC, Halves
 
 ROOT = Path(__file__).parents[1]
@@ -42,10 +43,6 @@ def command(tmp_path: Path, model: str = "realnvp", *more: str) -> list[str]:
         "callbacks.grid_size=4",
         *more,
     ]
-
-
-def script(name: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(ROOT / "scripts" / name), *arguments], capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +99,9 @@ def test_same_command_same_numbers(finished: tuple[dict, RunFolder], tmp_path: P
 
 def test_scripts_work_on_a_finished_run(finished: tuple[dict, RunFolder], tmp_path: Path) -> None:
     row, folder = finished
-    done = script("evaluate.py", f"run={folder.path}", f"out={tmp_path}/again.json")
+    program = [sys.executable, str(ROOT / "scripts" / "evaluate.py")]  # a process that has not trained
+    given = [f"run={folder.path}", f"out={tmp_path}/again.json"]
+    done = subprocess.run([*program, *given], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     again = json.loads((tmp_path / "again.json").read_text())
     assert again["metrics"]["bits_per_dim"]["value"] == pytest.approx(row["metrics"]["bits_per_dim"]["value"], rel=1e-6)
@@ -223,6 +222,7 @@ def test_resume_refuses_another_model(finished: tuple[dict, RunFolder], tmp_path
         run(compose([*command(tmp_path, "vae"), f"resume={folder.path}"]))
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumed_is_the_same_run(tmp_path: Path) -> None:
     first = run(compose(command(tmp_path)))
     (path,) = tmp_path.glob("runs/digits/realnvp/*")
@@ -253,6 +253,7 @@ def test_a_finished_row_outlives_a_failed_resume(tmp_path: Path, monkeypatch: py
     assert results.read_row(path)["error"] == "RuntimeError: the disk is on fire"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_in_130_and_the_run_can_be_resumed(tmp_path: Path) -> None:
     arguments = [*command(tmp_path), "budget.examples=1000000", "budget.validations=1000"]
     process = subprocess.Popen([sys.executable, str(ROOT / "train.py"), *arguments], stderr=subprocess.PIPE, text=True)

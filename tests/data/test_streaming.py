@@ -1,8 +1,6 @@
 """Shards: every picture is in one of them and read as it is, batches resume exactly, ranks share none, addresses work."""
 
 import json
-import subprocess
-import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -28,7 +26,7 @@ from genarena.run import run
 from genarena.runs import classes
 from genarena.spec import DataSpec
 from genarena.training.callbacks.budget import Budget
-from tests.conftest import ROOT
+from tests.doors import script
 
 NUM = 400
 
@@ -172,14 +170,9 @@ def test_a_cut_set_says_so_and_shows_its_pictures_only(shards: Path) -> None:
 
 
 def test_the_script_makes_shards_or_says_why_not(pictures: Path, tmp_path: Path) -> None:
-    def make(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, str(ROOT / "scripts" / "make_shards.py"), *arguments], capture_output=True, text=True
-        )
-
-    done = make(f"pictures={pictures}", f"out={tmp_path / 'out'}")
+    done = script("make_shards.py", f"pictures={pictures}", f"out={tmp_path / 'out'}")
     assert done.stdout == f"400 pictures in 3 shards: {tmp_path / 'out'}\n"
-    done = make("pictures=nowhere", "out=x")
+    done = script("make_shards.py", "pictures=nowhere", "out=x")
     nowhere = Path("nowhere").absolute()
     assert (done.returncode, done.stderr) == (2, f"error: pictures={nowhere}: there is no such folder\n")
 

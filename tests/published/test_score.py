@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from genarena.published.imported import ImportedSamples, about_images, check_ask
 from genarena.run import run
 from genarena.runs import results
 from genarena.spec import DataSpec
+from tests import doors
 from tests.pixels import Pixels
 
 ROOT = Path(__file__).parents[2]
@@ -67,9 +67,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path, torc
             )
         )
     (path,) = folder.glob("runs/digits/gaussian/*")
-    subprocess.run(
-        [sys.executable, ROOT / "scripts" / "sample.py", f"run={path}", f"out={folder}/samples.npz"], check=True
-    )
+    assert doors.script("sample.py", f"run={path}", f"out={folder}/samples.npz").returncode == 0
     samples = torch.from_numpy(np.load(folder / "samples.npz")["samples"])
     save_pictures(samples, folder / "pictures", 17)
     return row, folder, samples

@@ -1,7 +1,5 @@
 """The W&B file searches what our own sweep searches, and every command that it leads to is one that train.py takes."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +8,7 @@ from omegaconf import OmegaConf
 
 from genarena import config
 from genarena.search.wandb_sweep import wandb_sweep
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "wandb_sweep.py"
+from tests.doors import script
 
 
 @pytest.mark.parametrize("name", ["vae", "gan"])
@@ -42,11 +39,10 @@ def test_ranges_and_choices_are_kept() -> None:
     assert (codes[0], codes[-1]) == (8, 128) and codes == sorted(codes) and all(isinstance(code, int) for code in codes)
 
 
-def test_the_script_writes_a_file_that_yaml_reads(tmp_path: Path) -> None:
+def test_the_script_writes_a_file_that_yaml_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     out = tmp_path / "s.yaml"
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "sweep=flow", "data=digits", f"out={out}"], capture_output=True, text=True
-    )
+    done = script("wandb_sweep.py", "sweep=flow", "data=digits", f"out={out}")
     assert done.returncode == 0, done.stderr
     made = yaml.safe_load(out.read_text())
     assert made["command"][-1] == "${args_no_hyphens}" and made["program"] == "train.py"
@@ -54,6 +50,6 @@ def test_the_script_writes_a_file_that_yaml_reads(tmp_path: Path) -> None:
         (["data=digits", "model=vae"], "sweep=<name> is missing"),
         (["sweep=flw", "data=digits"], "mean flow?"),
     ):
-        refused = subprocess.run([sys.executable, str(SCRIPT), *wrong], capture_output=True, text=True, cwd=tmp_path)
+        refused = script("wandb_sweep.py", *wrong)
         assert refused.returncode == 2 and words in refused.stderr
     assert list(tmp_path.iterdir()) == [out]
