@@ -1,12 +1,15 @@
 """One deep contract for every model in conf/model."""
 
+import copy
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from hydra.utils import get_object
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from genarena.build import build
@@ -16,11 +19,13 @@ from genarena.likelihood import Likelihood, from_unit, to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Differentiates, Discriminates, Emits, Represents, Weighs, Withholds
 from genarena.spec import Batch
+from tests.capability_table import target
 from tests.first_stages import standing
+from tests.models.tiny import narrowed
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
 PAPER_SIZE = [name for name in available("model") if name.endswith("_paper")]
-CLASSES = {name: get_object(compose([f"model={name}", "data=digits"]).model._target_) for name in MODELS}
+CLASSES = {name: get_object(target("model", name)) for name in MODELS}  # composing them all takes ten seconds
 CONDITIONAL = [name for name in MODELS if CLASSES[name].conditional]
 CAPTIONED = [name for name in CONDITIONAL if "caption" in CLASSES[name].condition_kinds]
 CASES = [*((name, False) for name in MODELS), *((name, True) for name in CONDITIONAL)]
@@ -37,11 +42,12 @@ SMALL_BATCH = 4
 CHEAPER = {"ais_steps": 20}  # where a model has this option: the contract does not depend on how good an estimate is
 
 
-def make(name: str, *overrides: str, data: str = "digits") -> GenerativeModel:
+def make(name: str, *overrides: str, data: str = "digits", small: bool = True) -> GenerativeModel:
+    """An untrained model, with narrow layers unless it is to have the sizes of its YAML."""
     torch.manual_seed(0)
-    node = standing(compose([f"model={name}", f"data={data}", *overrides]))
+    node = OmegaConf.to_container(standing(compose([f"model={name}", f"data={data}", *overrides])), resolve=True)
     node.update({option: value for option, value in CHEAPER.items() if option in node})
-    return build(node, "model")
+    return build(narrowed(node) if small else node, "model")
 
 
 def images(model: GenerativeModel, num: int = SMALL_BATCH, seed: int = 1) -> Tensor:
@@ -58,7 +64,14 @@ def labels(model: GenerativeModel, num: int = SMALL_BATCH) -> Tensor | None:
 
 
 def fitted(name: str, given: bool = False) -> GenerativeModel:
-    """A model that has seen a batch: baselines count it, data-dependent initialisation has happened. given: labels."""
+    """A model that has seen a batch: baselines count it, data-dependent initialisation has happened. given: labels.
+
+    It is fitted once; what a test gets is a copy of its own."""
+    return copy.deepcopy(_fitted(name, given))
+
+
+@cache
+def _fitted(name: str, given: bool) -> GenerativeModel:
     model = make(name, *["data.condition=label"] * given)
     with torch.no_grad():
         for seed in range(3):
@@ -90,7 +103,7 @@ def test_one_name_everywhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_class_facts(name: str) -> None:
-    model = make(name)
+    model = make(name, small=False)
     folder = Path(type(model).__module__.replace(".", "/")).parent.name
     assert model.family == folder, "family is the name of the folder"
     assert isinstance(model.likelihood, Likelihood)
@@ -275,7 +288,7 @@ def test_colour_images_of_256_levels(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("data", ["mnist", "binary_mnist"])
 def test_grey_images_of_28_pixels(name: str, data: str) -> None:
-    model = make(name, data=data).train()
+    model = make(name, data=data, small=data != "mnist").train()  # once with the sizes of its YAML
     terms = model.loss(Batch(images(model, 2)))
     assert torch.isfinite(terms["loss"])
 
@@ -297,6 +310,6 @@ def test_vectors_are_modelled_or_refused_in_one_line(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAPER_SIZE)
 def test_paper_size_is_another_size_and_can_be_built(name: str) -> None:
-    paper = make(name, "data.root=.", data="image_folder")
-    small = make(name.removesuffix("_paper"), "data.root=.", data="image_folder")
+    paper = make(name, "data.root=.", data="image_folder", small=False)
+    small = make(name.removesuffix("_paper"), "data.root=.", data="image_folder", small=False)
     assert sum(p.numel() for p in paper.parameters()) != sum(p.numel() for p in small.parameters())

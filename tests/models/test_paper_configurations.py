@@ -65,14 +65,16 @@ def test_every_value_is_written_in_the_file_itself(name: str) -> None:
     assert silent(name) == set()
 
 
-@pytest.mark.parametrize("name", [name for name in PAPERS if "net" in compose([f"model={name}", "data=digits"]).model])
+@pytest.mark.parametrize("name", PAPERS)
 def test_its_network_is_a_file_of_its_own_that_writes_every_value(name: str) -> None:
-    chosen = compose([f"model={name}", "data=digits"]).choices.net
+    cfg = compose([f"model={name}", "data=digits"])
+    if "net" not in cfg.model:
+        pytest.skip("takes no network of conf/net")
+    chosen = cfg.choices.net
     parent = next(part for part in written(name)["defaults"] if isinstance(part, str) and part != "_self_")
     assert chosen != compose([f"model={parent}", "data=digits"]).choices.net
     own = yaml.safe_load((CONF / "net" / f"{chosen}.yaml").read_text())
-    target = compose([f"model={name}", "data=digits"]).net["_target_"]
-    assert options(target) - {*own, *FREE, *GIVEN} == set()
+    assert options(cfg.net["_target_"]) - {*own, *FREE, *GIVEN} == set()
 
 
 @pytest.mark.parametrize("name", PAPERS)
