@@ -22,7 +22,7 @@ from genarena.metrics.nearest_neighbour_ratio import NearestNeighbourRatio
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Weighs, Withholds
 from genarena.spec import Batch, DataSpec
-from tests.models.tiny import tiny
+from tests.models.tiny import often, tiny
 from tests.small_world import OPTIONS, SETTINGS, SIZES, SPEC, Drawn, Halves, some_samples
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
@@ -69,7 +69,7 @@ def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NearestNeighbourRatio, "min_examples", 1)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", often(MODELS))
 def test_a_nan_in_the_weights_never_becomes_a_valid_picture(name: str, data: Halves) -> None:
     """In one tensor it marks every sample, or does not reach them; in all of them no metric has a value. So does infinity."""
     model = fitted(name, data)

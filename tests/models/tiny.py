@@ -1,13 +1,17 @@
 """Small versions of the models in `conf/model`, for fast tests."""
 
 import re
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+import pytest
+from _pytest.mark import ParameterSet
 from omegaconf import OmegaConf
 
 from genarena.config import compose
 from genarena.nets.by_shape import unet_or_mlp
+from tests.capability_table import models
 from tests.first_stages import standing
 
 NARROW = partial(unet_or_mlp, hidden_channels=8)  # a network for models that take one
@@ -22,6 +26,12 @@ def tiny(name: str, *overrides: str, data: str = "digits") -> dict[str, Any]:
     """The configuration of a model with narrower layers and fewer blocks. Other options, also `training`, are unchanged."""
     node = standing(compose([f"model={name}", f"data={data}", *overrides]))
     return narrowed(OmegaConf.to_container(node, resolve=True))
+
+
+def often(names: Iterable[str]) -> list[str | ParameterSet]:
+    """Parameters of a test for these models. Variants, whose file begins with another one and names the same class, are tested
+    in `make test-slow` only."""
+    return [name if name in models() else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def narrowed(node: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,22 +13,37 @@ from genarena.build import build
 from genarena.config import available, compose
 from genarena.run import run
 from genarena.training.callbacks.budget import Budget
+from tests.capability_table import models, target
 from tests.first_stages import TINY, finished_run, foundation, standing, stands
 from tests.models.tiny import narrowed
 from tests.run_folders import tensors, the_folder
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
 BATCH, BATCHES = 16, 8
+TARGETS = {name: target("model", name) for name in MODELS}
+LABELS = ("data.condition=label",)
+STATE_OF_LABELS = ("energy", "gan")  # families that keep a state of each label: chains, normalisations
+LIKE_ANOTHER = {  # model -> one that keeps as much between two batches, or more; the model itself is tried in `make test-slow`
+    **dict.fromkeys(("beta_tcvae", "dip_vae", "iwae"), "vae"),
+    **dict.fromkeys(("maf", "nsf", "realnvp"), "glow"),
+    **dict.fromkeys(("edm", "flow_matching"), "ddpm"),
+    **dict.fromkeys(("latent_ar", "latent_gmm"), "latent_ddpm"),
+    "pixelcnn": "made",
+}
 
 
-def of_each_family() -> list[str]:
+def of_each_family() -> dict[str, str]:
     """The first model of each family that can be conditional."""
-    targets = {name: compose([f"model={name}", "data=digits"]).model._target_ for name in MODELS}
-    able = {target.split(".")[2]: name for name, target in reversed(targets.items()) if get_object(target).conditional}
-    return sorted(able.values())
+    return {where.split(".")[2]: name for name, where in reversed(TARGETS.items()) if get_object(where).conditional}
 
 
-CASES = [*((name, ()) for name in MODELS), *((name, ("data.condition=label",)) for name in of_each_family())]
+def case(name: str, more: tuple[str, ...], often: bool) -> ParameterSet:
+    """Not often: in `make test-slow` only."""
+    return pytest.param(name, more, id="-".join([name, *more]), marks=[] if often else pytest.mark.slow)
+
+
+PLAIN = [case(name, (), name in models() and name not in LIKE_ANOTHER) for name in MODELS]
+LABELLED = [case(name, LABELS, family in STATE_OF_LABELS) for family, name in sorted(of_each_family().items())]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +83,7 @@ def small(name: str, runs_dir: Path, first_stages: dict[str, Path], *more: str) 
     return cfg
 
 
-@pytest.mark.parametrize(("name", "more"), CASES, ids=["-".join([name, *more]) for name, more in CASES])
+@pytest.mark.parametrize(("name", "more"), [*PLAIN, *LABELLED])
 def test_resumed_run_equals_the_uninterrupted_one(
     name: str, more: tuple[str, ...], tmp_path: Path, first_stages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
