@@ -79,7 +79,6 @@ def test_every_metric_of_images_has_an_expected_change() -> None:
 
 
 def test_the_distance_in_domain_features_rises_on_digits(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path))
     chosen = ("noise", "blur", "dropped classes", "copies")
     monkeypatch.setattr(
         disturbances,
