@@ -82,9 +82,11 @@ assert vars(torchmetrics) == before and wrappers.OptimizedModule is torch._dynam
     python(program)
 
 
-def test_an_optimiser_steps_without_the_compiler_and_with_it() -> None:
+def test_optimisers_and_lightning_do_without_the_compiler_and_with_it() -> None:
+    """One process for both: importing the compiler takes longer than the rest."""
     program = """
-import genarena, sys, torch
+import genarena, pytorch_lightning, sys, torch
+from lightning_fabric.wrappers import OptimizedModule
 def step(**options):
     layer = torch.nn.Linear(2, 1)
     torch.nn.init.ones_(layer.weight)
@@ -95,16 +97,6 @@ def step(**options):
     return layer.weight.tolist()
 alone = step()
 assert "torch._dynamo" not in sys.modules and alone != [[1.0, 1.0]]
-import torch._dynamo
-assert step() == alone
-"""
-    python(program)
-
-
-def test_lightning_knows_a_compiled_module() -> None:
-    program = """
-import genarena, pytorch_lightning, sys, torch
-from lightning_fabric.wrappers import OptimizedModule
 layer = torch.nn.Linear(1, 1)
 assert not isinstance(layer, OptimizedModule) and "torch._dynamo" not in sys.modules
 counter = torch.utils.flop_counter.FlopCounterMode(display=False)
@@ -117,5 +109,7 @@ with counter:
 assert counter.get_total_flops() == 2
 assert isinstance(compiled, OptimizedModule) and not isinstance(layer, OptimizedModule)
 assert torch._dynamo.OptimizedModule is type(compiled)
+import torch._dynamo
+assert step() == alone
 """
     python(program)
