@@ -36,6 +36,7 @@ def pictures(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_folders_of_any_name_and_a_reader_that_goes_away(tmp_path: Path) -> None:
     """A job into `ü (1)=a,b` over pictures in `日本 a=b 'p(1)'`, whose output is read for one line; then its run again."""
     line = [

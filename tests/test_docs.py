@@ -65,6 +65,7 @@ def test_a_model_with_labels_and_a_task(folder: Path) -> None:
     assert found["task"]["floors"]["nearest_mean"]["metrics"]["accuracy"]["value"] > 0.85
 
 
+@pytest.mark.slow
 def test_a_sampler_a_degradation_and_a_posterior_sampler(folder: Path) -> None:
     run(folder, line("train.py model=ddpm"), *QUICK, "metrics=[sampling_seconds]", "budget.num_samples=64")
     trained = only(folder, "with_ddpm/digits/ddpm/*")

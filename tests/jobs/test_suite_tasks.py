@@ -132,6 +132,7 @@ SMALL = {  # what is trained, the tasks, and what stands on the page
         ["Anomaly detection: against_vflip", "Anomaly detection: against_noise"],
     ),
 }
+LONGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("restoration", "imputation")]
 
 
 def benchmark(suite: str, folder: Path) -> str:
@@ -147,7 +148,7 @@ def benchmark(suite: str, folder: Path) -> str:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("suite", SMALL)
+@pytest.mark.parametrize("suite", ["anomaly", *LONGER])
 def test_a_small_suite_from_end_to_end(suite: str, tmp_path: Path) -> None:
     printed = benchmark(suite, tmp_path)
     assert "jobs finished" in printed and "there already" not in printed

@@ -166,7 +166,7 @@ def test_a_job_is_stopped_while_its_process_imports(bench: Bench) -> None:
     assert handle.poll() == -signal.SIGTERM and bench.printed == ""
 
 
-@pytest.mark.parametrize("why", ["elsewhere", "broken"])
+@pytest.mark.parametrize("why", ["elsewhere", pytest.param("broken", marks=pytest.mark.slow)])
 def test_where_forking_is_not_safe_a_job_is_a_fresh_process(
     why: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

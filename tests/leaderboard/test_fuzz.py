@@ -43,6 +43,9 @@ def write_run(runs_dir: Path, model: str, value: float) -> Path:
     return folder
 
 
+MUCH = pytest.param(25, marks=pytest.mark.slow)  # cases of a file in `make test-slow`; `make test` tries a few of them
+
+
 @pytest.fixture
 def runs_dir(tmp_path: Path) -> Path:
     write_run(tmp_path / "runs", "good", 1.0)
@@ -81,11 +84,13 @@ FILES = [
 ]
 
 
+@pytest.mark.parametrize("num_cases", [2, MUCH])
 @pytest.mark.parametrize("name", FILES)
-def test_any_file_may_be_damaged(name: str, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_file_may_be_damaged(name: str, num_cases: int, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, draw = runs_dir / name, random.Random(name)
     sealed = path.suffix == ".json" and seal(path).exists()
-    for content in damaged(path.read_bytes(), draw):
+    cases = list(damaged(path.read_bytes(), draw))
+    for content in cases if num_cases >= len(cases) else draw.sample(cases, num_cases):
         path.write_bytes(content)
         if sealed and draw.random() < 0.7:  # as a stranger would
             seal(path).write_text(f"{digest(path)}  {path.name}\n")
@@ -122,13 +127,14 @@ def strange(content: Any) -> list[str]:
     return [with_text(content, place, text) for place in places(content) for text in texts]
 
 
+@pytest.mark.parametrize("num_cases", [4, MUCH])
 @pytest.mark.parametrize(
     "name", ["digits/bad/0/result.json", "digits/bad/0/evaluations/1.json", "sweeps/bad/trials.json"]
 )
-def test_any_value_may_be_another(name: str, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_value_may_be_another(name: str, num_cases: int, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = runs_dir / name
     cases = strange(json.loads(path.read_text()))
-    for text in random.Random(0).sample(cases, 25):
+    for text in random.Random(0).sample(cases, num_cases):
         path.write_text(text)
         seal(path).write_text(f"{digest(path)}  {path.name}\n")
         html = page(runs_dir, monkeypatch)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,13 +87,16 @@ def at_call(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, call: int, 
     monkeypatch.setattr(owner, name, method)
 
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("owner", "method", "call", "seen", "validated"),
     [
         (Budget, "on_train_batch_end", 3, 3, 2),  # an ordinary step
-        (Budget, "on_train_batch_end", 4, 4, 2),  # a step that a validation follows
-        (Budget, "on_train_batch_end", 8, 8, 4),  # the last step
-        (GenerativeModel, "validation_step", 1, 1, 0),  # the first validation
+        slow(Budget, "on_train_batch_end", 4, 4, 2),  # a step that a validation follows
+        slow(Budget, "on_train_batch_end", 8, 8, 4),  # the last step
+        slow(GenerativeModel, "validation_step", 1, 1, 0),  # the first validation
         (GenerativeModel, "validation_step", 4, 8, 4),  # the last validation
         (VAE, "sample", 3, 4, 2),  # the picture of a validation
     ],

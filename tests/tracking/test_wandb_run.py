@@ -119,6 +119,7 @@ def test_a_server_that_never_answers_is_not_waited_for(server: FakeServer, tmp_p
     assert not holding_the_key(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_server_that_falls_silent_is_not_waited_for(server: FakeServer, tmp_path: Path, capfd, monkeypatch) -> None:
     def silent(self: Budget, *args: object) -> None:
         server.answering.clear()
@@ -244,6 +245,7 @@ def test_a_project_may_name_its_team(environment: pytest.MonkeyPatch) -> None:
     assert wandb_settings.names({"project": "proj", "entity": None}) == (None, "proj")
 
 
+@pytest.mark.slow
 def test_a_team_in_the_variable_is_no_matter(environment: pytest.MonkeyPatch, tmp_path: Path, capfd) -> None:
     environment.setenv("WANDB_PROJECT", "team/proj")
     environment.setenv("WANDB_MODE", "offline")
