@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FAMILIES := vae,realnvp,glow,pixelcnn,dcgan,sngan,ddpm,ebm,injective_flow
 
+# Programs that tests start find the package compiled, also where the environment asks for no compiled files.
+TESTING := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
+
 .PHONY: help setup demo test test-slow test-faults lint format bench constraints
 
 help:
@@ -30,14 +33,14 @@ demo: setup
 	$(BIN)/python scripts/leaderboard.py runs_dir=runs/demo out=leaderboard && exit $$status
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "not slow and not gpu and not network and not faults"
+	$(TESTING) $(BIN)/python -m pytest -n 2 -q -m "not slow and not gpu and not network and not faults"
 
 test-slow: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "slow and not faults"
+	$(TESTING) $(BIN)/python -m pytest -n 2 -q -m "slow and not faults"
 
 # Random kills, damaged files, signals, full disks, dead ranks: about a quarter of an hour; prints trials and failures.
 test-faults: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m faults tests/faults
+	$(TESTING) $(BIN)/python -m pytest -n 2 -q -m faults tests/faults
 
 lint: setup
 	$(BIN)/ruff check .
