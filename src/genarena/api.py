@@ -10,7 +10,6 @@ Models and data sets are objects, or names of files in `conf/`; budgets are name
 in `train.py`: the same configuration gives the same weights and the same numbers.
 """
 
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -33,6 +32,7 @@ from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.validation_quality import sample_quality
 from genarena.files.progress import Bars
 from genarena.models.base import GenerativeModel
+from genarena.options.overrides import in_grammar
 from genarena.ranks import seeds
 from genarena.run import prepare
 from genarena.runs import classes, first_stage
@@ -151,8 +151,8 @@ def sample(
 
     model: in eval mode, or a run folder. y: conditions (num_samples, ...) of a conditional model; default: all labels (or
     attributes) in turn; of captions there is none: `Vocabulary.of_condition(model.spec.condition).encode(text)`. The same
-    seed gives the same samples; the random state of torch does not change. Raises UserError if
-    `num_samples` is not positive, or `y` does not fit the model.
+    seed gives the same samples; the random state of torch does not change. Raises UserError if `num_samples` is not positive,
+    or `y` does not fit the model.
     """
     model = model if isinstance(model, GenerativeModel) else load(model)
     if num_samples < 1:
@@ -191,14 +191,14 @@ def _composed(model: Model, data: Data, options: list[str]) -> dict[str, Any]:
     checked = config.check([*names, *options])
     if isinstance(data, ArenaDataModule):
         spec = asdict(data.spec) | {"shape": list(data.spec.shape), "condition": _word(data.spec.condition)}
-        checked += [f"++data.spec.{name}={_text(value)}" for name, value in spec.items()]
+        checked += [f"++data.spec.{name}={in_grammar(value)}" for name, value in spec.items()]
     return OmegaConf.to_container(config.compose(checked), resolve=True)
 
 
 def _budget(name: str, limits: dict[str, Limit]) -> list[str]:
     given = {key: limit for key, limit in limits.items() if limit is not None}
     replaced = given if name or not given else limits
-    return [f"budget={name or 'cpu_1min'}", *(f"budget.{key}={_text(limit)}" for key, limit in replaced.items())]
+    return [f"budget={name or 'cpu_1min'}", *(f"budget.{key}={in_grammar(limit)}" for key, limit in replaced.items())]
 
 
 def _texts(options: Mapping[str, Any], model: Model, data: Data) -> list[str]:
@@ -209,27 +209,17 @@ def _texts(options: Mapping[str, Any], model: Model, data: Data) -> list[str]:
             raise UserError(f"{key}: fit has no such option; it reads {', '.join(OPTIONS)}")
         if not isinstance({"model": model, "data": data}.get(group, ""), str):
             raise UserError(f"{key}: the {group} is an object, which has its options already")
-    return [f"callbacks.progress={_text(False)}", *(f"{key}={_text(value)}" for key, value in options.items())]
-
-
-def _text(value: Any) -> str:
-    """A value in the syntax of Hydra's command line."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_text, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{_text(part)}' for key, part in value.items())}}}"
-    text = str(value)
-    if isinstance(value, str) and not re.fullmatch(r"[\w./+-]+", text):
-        return "'" + re.sub(r"(\\*)'", r"\1\1\\'", text) + "'"
-    return text
+    return [
+        f"callbacks.progress={in_grammar(False)}",
+        *(f"{key}={in_grammar(value)}" for key, value in options.items()),
+    ]
 
 
 def _word(condition: Condition | None) -> Any:
     """A condition as its YAML says it."""
-    plain = condition is None or condition.kind in ("label", "attributes")
-    return condition and (condition.kind if plain else {"_target_": "genarena.spec.Condition", **asdict(condition)})
+    if condition is None or condition.kind in ("label", "attributes"):
+        return condition and condition.kind
+    return {"_target_": "genarena.spec.Condition", **asdict(condition)}
 
 
 def _check_pair(model: GenerativeModel, data: ArenaDataModule) -> None:

@@ -93,3 +93,17 @@ def refuse_derived(key: str) -> None:
     """Raise UserError for a key that follows from another option, which has to be set instead."""
     if key.startswith("data.spec.condition"):
         raise UserError(f"{key}: say data.condition=label, data.condition=attributes or data.condition=caption")
+
+
+def in_grammar(value: Any) -> str:
+    """A value in the syntax of Hydra's command line."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(in_grammar, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{in_grammar(part)}' for key, part in value.items())}}}"
+    text = str(value)
+    if isinstance(value, str) and not re.fullmatch(r"[\w./+-]+", text):
+        return "'" + re.sub(r"(\\*)'", r"\1\1\\'", text) + "'"
+    return text
