@@ -10,7 +10,7 @@ from genarena import config
 from genarena.cli import expand_resume
 from genarena.errors import UserError
 from genarena.jobs.job import jobs_of
-from genarena.options.overrides import literal_path, parse, path_in, values, written
+from genarena.options.overrides import in_grammar, literal_path, parse, path_in, values, written
 from genarena.options.values import Place
 
 NAMES = [
@@ -92,3 +92,19 @@ def test_a_run_in_a_folder_of_any_name_is_found_again(quote: str, tmp_path: Path
     line = config.check(expand_resume([f"resume={quote.format(folder)}"]))
     cfg = config.compose(line)
     assert cfg.resume == cfg.data.root == str(folder)
+
+
+def test_a_value_in_the_grammar_is_read_as_it_was() -> None:
+    words = ["", "?", "3", "1e3", "null", "true", "it's", "a, b", "x\\'y", "{a: b}", "circle"]
+    for value in (
+        None,
+        True,
+        3,
+        0.5,
+        "cpu",
+        "a b",
+        words,
+        {"words": words, "size": 11, "shape": [16]},
+        [[30, 30, 30], [255, 0, 0]],
+    ):
+        assert parse(f"key={in_grammar(value)}").value() == value

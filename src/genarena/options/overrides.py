@@ -50,7 +50,7 @@ def written(key: str, text: str | os.PathLike) -> str:
         re.fullmatch(r"[A-Za-z0-9_./+-]+", text) and parse(f"{key}={text}").value() == text
     ):  # `null` and 1e3 would not stay text
         return f"{key}={text}"
-    return f"{key}={QuotedString(text=text, quote=Quote.single).with_quotes()}"
+    return f"{key}={_quoted(text)}"
 
 
 def literal_path(text: str, place: Place) -> str:
@@ -96,14 +96,20 @@ def refuse_derived(key: str) -> None:
 
 
 def in_grammar(value: Any) -> str:
-    """A value in the syntax of Hydra's command line."""
+    """A value in the syntax of Hydra's command line. Texts inside of lists and mappings stay texts, also `3` and `null`."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(in_grammar, value))}]"
+        return f"[{','.join(map(_inside, value))}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{in_grammar(part)}' for key, part in value.items())}}}"
+        return f"{{{','.join(f'{key}:{_inside(part)}' for key, part in value.items())}}}"
     text = str(value)
-    if isinstance(value, str) and not re.fullmatch(r"[\w./+-]+", text):
-        return "'" + re.sub(r"(\\*)'", r"\1\1\\'", text) + "'"
-    return text
+    return _quoted(text) if isinstance(value, str) and not re.fullmatch(r"[\w./+-]+", text) else text
+
+
+def _inside(value: Any) -> str:
+    return _quoted(value) if isinstance(value, str) else in_grammar(value)
+
+
+def _quoted(text: str) -> str:
+    return QuotedString(text=text, quote=Quote.single).with_quotes()
