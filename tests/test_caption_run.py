@@ -7,45 +7,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
 
 from genarena import api
-from genarena.config import compose
 from genarena.data.captions.vocabulary import Vocabulary
 from genarena.run import run
 from genarena.runs.folder import RunFolder
 from genarena.scripts import evaluate, sample
-from genarena.training.callbacks.budget import Budget
-from tests.models.tiny import narrowed
-from tests.run_folders import tensors
+from tests.small_run import BATCH, BATCHES, kill_after_six, require_same, small
 
-BATCH, BATCHES = 16, 8
+SCENES = ("data.num_scenes=240", "data.condition=caption")
 
 
-def small(runs_dir: Path, *more: str) -> DictConfig:
-    """Eight batches of scenes, each with one of its captions, by a VAE with narrow layers."""
-    cfg = compose(
-        [
-            "model=vae",
-            "data=scenes",
-            "data.num_scenes=240",
-            "data.condition=caption",
-            "budget=smoke",
-            f"budget.examples={BATCH * BATCHES}",
-            "budget.num_val=8",
-            f"model.training.batch_size={BATCH}",
-            "callbacks.grid_size=1",
-            "callbacks.progress=false",
-            "metrics=[bits_per_dim]",
-            f"runs_dir={runs_dir}",
-            "trainer.precision=32-true",
-            "logger=none",
-            *more,
-        ]
-    )
-    cfg.model = narrowed(OmegaConf.to_container(cfg.model, resolve=True))
-    return cfg
+def captioned(runs_dir: Path, *more: str) -> DictConfig:
+    """Eight batches of scenes, each with one of its captions, by a VAE."""
+    return small("vae", "scenes", runs_dir, *SCENES, *more)
 
 
 def folder_in(runs_dir: Path) -> RunFolder:
@@ -64,7 +41,7 @@ def cheap() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     runs_dir = tmp_path_factory.mktemp("whole")
-    row = run(small(runs_dir))
+    row = run(captioned(runs_dir, "metrics=[bits_per_dim]"))
     assert row["status"] == "ok" and row["cost"]["examples_seen"] == BATCH * BATCHES
     return folder_in(runs_dir)
 
@@ -72,25 +49,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def test_a_run_that_was_stopped_reads_the_captions_that_it_would_have_read(
     whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budget_step = Budget.on_train_batch_end
-
-    def killed_after_six(self: Budget, *args: object) -> None:
-        budget_step(self, *args)
-        if self.examples_seen >= 6 * BATCH:
-            raise InterruptedError("killed")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Budget, "on_train_batch_end", killed_after_six)
+        kill_after_six(patch)
         with pytest.raises(InterruptedError):
-            run(small(tmp_path, "metrics=[]"))
+            run(captioned(tmp_path))
     folder = folder_in(tmp_path)
     assert torch.load(folder.last, weights_only=True)["arena"]["batches_seen"] < 6
-    assert run(small(tmp_path, "metrics=[]", f"resume={folder.path}"))["status"] == "ok"
-    states = [torch.load(each.last, weights_only=True) for each in (whole, folder)]
-    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
-        expected, found = (tensors(state.get(part, {})) for state in states)
-        assert expected.keys() == found.keys()
-        assert not [key for key, value in expected.items() if not torch.equal(value, found[key])], part
+    assert run(captioned(tmp_path, f"resume={folder.path}"))["status"] == "ok"
+    require_same(*(torch.load(each.last, weights_only=True) for each in (whole, folder)))
 
 
 def test_pictures_are_drawn_by_text(whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,19 +7,16 @@ import pytest
 import torch
 from _pytest.mark import ParameterSet
 from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
 
 from genarena.build import build
 from genarena.config import available, compose
 from genarena.run import run
-from genarena.training.callbacks.budget import Budget
 from tests.capability_table import models, target
 from tests.first_stages import TINY, finished_run, foundation, standing, stands
-from tests.models.tiny import narrowed
-from tests.run_folders import tensors, the_folder
+from tests.run_folders import the_folder
+from tests.small_run import BATCH, BATCHES, kill_after_six, require_same, small
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
-BATCH, BATCHES = 16, 8
 TARGETS = {name: target("model", name) for name in MODELS}
 LABELS = ("data.condition=label",)
 STATE_OF_LABELS = ("energy", "gan")  # families that keep a state of each label: chains, normalisations
@@ -60,27 +57,9 @@ def only_training() -> Iterator[None]:
         yield
 
 
-def small(name: str, runs_dir: Path, first_stages: dict[str, Path], *more: str) -> DictConfig:
-    """A run of eight batches, with narrow layers."""
-    line = [
-        *([f"model.first_stage={first_stages[foundation(name)]}"] if stands(name) else []),
-        f"model={name}",
-        "data=digits",
-        "budget=smoke",
-        f"budget.examples={BATCH * BATCHES}",
-        "budget.num_val=8",
-        f"model.training.batch_size={BATCH}",
-        "callbacks.grid_size=1",
-        "callbacks.progress=false",
-        "metrics=[]",
-        f"runs_dir={runs_dir}",
-        "trainer.precision=32-true",
-        "logger=none",
-        *more,
-    ]
-    cfg = compose(line)
-    cfg.model = narrowed(OmegaConf.to_container(cfg.model, resolve=True))
-    return cfg
+def line(name: str, first_stages: dict[str, Path], *more: str) -> tuple[str, ...]:
+    """Further options of a run, with the first stage of a model that stands on one."""
+    return (*([f"model.first_stage={first_stages[foundation(name)]}"] if stands(name) else []), *more)
 
 
 @pytest.mark.parametrize(("name", "more"), [*PLAIN, *LABELLED])
@@ -89,30 +68,18 @@ def test_resumed_run_equals_the_uninterrupted_one(
 ) -> None:
     if build(standing(compose([f"model={name}", "data=digits", *more])), "model").max_epochs == 0:
         pytest.skip("learns nothing")
-    run(small(name, tmp_path / "whole", first_stages, *more))
+    more = line(name, first_stages, *more)
+    run(small(name, "digits", tmp_path / "whole", *more))
     whole = torch.load(the_folder(tmp_path / "whole").last, weights_only=True)
 
-    budget_step = Budget.on_train_batch_end
-
-    def killed_after_six(self: Budget, *args: object) -> None:
-        budget_step(self, *args)
-        if self.examples_seen >= 6 * BATCH:
-            raise InterruptedError("killed")
-
-    monkeypatch.setattr(Budget, "on_train_batch_end", killed_after_six)
+    kill_after_six(monkeypatch)
     with pytest.raises(InterruptedError):
-        run(small(name, tmp_path / "parts", first_stages, *more))
+        run(small(name, "digits", tmp_path / "parts", *more))
     folder = the_folder(tmp_path / "parts")
     monkeypatch.undo()
     assert torch.load(folder.last, weights_only=True)["arena"]["batches_seen"] == BATCHES // 2
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
-    row = run(small(name, tmp_path / "parts", first_stages, *more, f"resume={folder.path}"))
+    row = run(small(name, "digits", tmp_path / "parts", *more, f"resume={folder.path}"))
     assert row["status"] == "ok"
     assert row["cost"]["examples_seen"] == BATCH * BATCHES
-
-    parts = torch.load(folder.last, weights_only=True)
-    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
-        expected, found = tensors(whole.get(part, {})), tensors(parts.get(part, {}))
-        assert expected.keys() == found.keys()
-        different = [key for key, value in expected.items() if not torch.equal(value, found[key])]
-        assert not different, part
+    require_same(whole, torch.load(folder.last, weights_only=True))
