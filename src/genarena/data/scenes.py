@@ -108,7 +108,7 @@ class Scenes(Prompted):
         return {"label": self.label, "single": self.single, "words": self.vocabulary().digest}
 
     def unseen(self) -> tuple[Tensor, Tensor]:
-        """Pictures (N, 3, 32, 32) of what training never shows, and their captions (N, length)."""
+        """Pictures (N, C, 32, 32) of what training never shows, and their captions (N, length)."""
         scenes, captions, _ = self._unseen()
         return self.draw(scenes), torch.from_numpy(captions)
 
