@@ -17,7 +17,7 @@ from genarena.evaluation.evaluate import evaluate
 from genarena.run import run
 from genarena.runs import checkpoint, results
 from genarena.runs.folder import RunFolder
-from tests.runs.test_resume import tensors
+from tests.run_folders import tensors
 from tests.two_processes import FAMILIES, FEW, METRICS, RESUMED, SHARDED, overrides
 
 ROOT = Path(__file__).parents[2]
