@@ -1,14 +1,14 @@
 """Lines of text above the rows of a grid of images: which caption they were drawn for."""
 
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-LINE, LETTER = 13, 5  # height of a line, and mean width of a letter, in pixels
+LINE = 13  # height of a line, pixels
+SPACE = "  "  # between words: a single space is hardly seen at this size
 NARROWEST = 160  # pixels; a narrower grid is widened, so that words fit
 MARGIN, GREY = 2, 128
 
@@ -31,9 +31,21 @@ def with_titles(picture: Tensor, titles: Sequence[str]) -> Tensor:
 
 def _strip(title: str, width: int) -> Tensor:
     """White lines (1, h, width) with the words of a title in black."""
-    lines = textwrap.wrap(title, max(1, (width - 2 * MARGIN) // LETTER)) or [""]
+    font = ImageFont.load_default(LINE - 3)
+    lines = _wrapped(title, width - 2 * MARGIN, font)
     strip = Image.new("L", (width, LINE * len(lines)), 255)
     for number, line in enumerate(lines):
-        spaced = line.replace(" ", "  ")  # a single space is hardly seen at this size
-        ImageDraw.Draw(strip).text((MARGIN, (number + 0.5) * LINE), spaced, fill=0, anchor="lm", font_size=LINE - 3)
+        ImageDraw.Draw(strip).text((MARGIN, (number + 0.5) * LINE), line, fill=0, anchor="lm", font=font)
     return torch.from_numpy(np.array(strip))[None]
+
+
+def _wrapped(title: str, width: int, font: ImageFont.FreeTypeFont) -> list[str]:
+    """Lines of whole words that are at most `width` pixels wide; a word that is wider alone has a line of its own."""
+    lines = [""]
+    for word in title.split():
+        longer = f"{lines[-1]}{SPACE}{word}" if lines[-1] else word
+        if not lines[-1] or font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
