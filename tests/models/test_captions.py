@@ -23,7 +23,8 @@ def made(name: str, encoder: str = "words", **options: object) -> GenerativeMode
     """A small model of 8x8 digits with captions of random words. options: those that the model has."""
     torch.manual_seed(0)
     node = tiny(name)
-    node |= {key: value for key, value in options.items() if key in node}
+    for part in (node, node.get("prior", {})):  # a prior on codes has options of its own
+        part |= {key: value for key, value in options.items() if key in part}
     node["spec"] = node["spec"] | {"condition": CAPTION | {"encoder": encoder}}
     model = build(node | ({"ais_steps": 5} if "ais_steps" in node else {}), "model")
     batch = Batch(images(model), CAPTIONS)

@@ -12,6 +12,7 @@ from genarena.config import available, compose
 from genarena.data.digits import Digits
 from genarena.errors import UserError
 from genarena.likelihood import Likelihood
+from genarena.models.autoregressive.image_gpt import ImageGPT
 from genarena.models.autoregressive.made import MADE
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
@@ -24,6 +25,7 @@ from genarena.models.flow.glow import Glow
 from genarena.models.flow.realnvp import RealNVP
 from genarena.models.gan.sngan import SNGAN
 from genarena.models.vae.vae import VAE
+from genarena.models.vae.vqvae import VQVAE
 from genarena.spec import DataSpec
 from tests.first_stages import standing
 from tests.models.tiny import NARROW
@@ -38,9 +40,10 @@ SMALL = {  # the smallest sizes that learn which digit is which in seconds
     Glow: {"num_levels": 1, "num_steps": 4, "hidden_channels": 16},
     PixelCNN: {"hidden_channels": 16, "num_blocks": 2},
     MADE: {"hidden": (64,)},
+    VQVAE: {"codebook": "fsq", "levels": (4, 4), "hidden_channels": 16, "num_blocks": 1, "prior": ImageGPT},
 }
-# The couplings of Glow are those of RealNVP, and a PixelCNN has the masses of its images counted below.
-LONGER = [pytest.param(make, marks=pytest.mark.slow) for make in (Glow, PixelCNN)]
+# The couplings of Glow are those of RealNVP; the masses of images are counted for a PixelCNN below, and in test_vqvae.py.
+LONGER = [pytest.param(make, marks=pytest.mark.slow) for make in (Glow, PixelCNN, VQVAE)]
 
 
 def shaken(model: GenerativeModel, scale: float = 0.3) -> GenerativeModel:

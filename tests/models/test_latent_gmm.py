@@ -1,6 +1,7 @@
 """A mixture as the prior of an autoencoder, against a linear-Gaussian one, whose likelihood is known."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -15,7 +16,7 @@ from genarena.models.baseline.gmm import GMM
 from genarena.models.first_stage import FirstStage
 from genarena.models.vae.latent_gmm import LatentGMM
 from genarena.models.vae.vae import VAE
-from genarena.spec import Batch, DataSpec
+from genarena.spec import Batch, Condition, DataSpec
 from tests.analytic import Affine, LinearGaussian
 from tests.first_stages import standing
 
@@ -112,6 +113,38 @@ def test_samples_are_those_of_the_mixture() -> None:
     samples, truth = pair.model.sample(100_000), pair.likelihood().component_distribution
     torch.testing.assert_close(samples.mean(0).double(), truth.mean[0], atol=0.05, rtol=0.0)
     torch.testing.assert_close(samples.T.cov().double(), truth.covariance_matrix[0], atol=0.15, rtol=0.0)
+
+
+@torch.no_grad()
+def test_with_labels_there_is_the_mixture_of_each_label() -> None:
+    """Scores and samples of a label are those of a pair that has seen the examples of that label alone."""
+    pair = Pair(1)
+    x = torch.cat([pair.data(2000, torch.eye(2)), pair.data(2000, 5.0 * torch.eye(2)) + 3.0])
+    y = torch.arange(2).repeat_interleave(2000)
+    spec = replace(pair.first.spec, num_classes=2, condition="label")
+    prior = partial(GMM, num_components=1, **PLAIN)
+    both = LatentGMM(spec, prior, FirstStage(pair.first)).eval()
+    both.first_stage.scale.fill_(SCALE)
+    torch.manual_seed(0)
+    codes = both.first_stage.draw(both.first_stage.encoded(x))
+    both.prior.observe(Batch(codes, y))
+    for label in range(2):
+        pair.model.prior = prior(pair.model.prior.spec)
+        pair.model.prior.observe(Batch(codes[y == label]))
+        own, given = x[y == label][:50], torch.full((50,), label)
+        for alone, labelled in (
+            (lambda: pair.model.log_weights(own, num_samples=3), lambda: both.log_weights(own, given, 3)),  # noqa: B023
+            (lambda: pair.model.log_prob(own), lambda: both.log_prob(own, given)),  # noqa: B023
+            (lambda: pair.model.sample(50), lambda: both.sample(50, given)),  # noqa: B023
+        ):
+            found = []
+            for each in (alone, labelled):
+                torch.manual_seed(1)
+                found.append(each())
+            assert torch.equal(*found)
+    assert (both.log_prob(x, y) - both.log_prob(x, 1 - y)).mean() > 1.0
+    with pytest.raises(ValueError, match=r"data\.condition=attributes: LatentGMM takes label"):
+        LatentGMM(replace(spec, condition=Condition("attributes", 3)), prior, FirstStage(pair.first))
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from genarena.likelihood import Likelihood
+from genarena.models.autoregressive.image_gpt import ImageGPT
+from genarena.models.autoregressive.level_choice import TopP
 from genarena.models.diffusion.ddpm import DDPM
+from genarena.models.diffusion.flow_matching import FlowMatching
 from genarena.models.diffusion.latent_ddpm import LatentDDPM
 from genarena.models.diffusion.samplers import DDIM
 from genarena.models.first_stage import FirstStage
+from genarena.models.sampler import Temperature
 from genarena.models.vae.vqvae import VQVAE
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -117,6 +122,94 @@ def test_sizes_of_codes(shape: tuple[int, int, int], size: tuple[int, int]) -> N
     x = torch.randint(17, (2, *shape), dtype=torch.uint8)
     assert model.codes(x).shape == (2, *size) == (2, *model.code_size)
     assert model.decode(model.encode(x)).shape == x.shape
+
+
+# -- a prior that is learnt beside the codes
+
+WIDE = torch.tensor(list(itertools.product((0, 1), repeat=8)), dtype=torch.uint8).view(256, 1, 2, 4)
+PAIRS = torch.tensor(list(itertools.product(range(3), repeat=2))).view(9, 1, 2)  # two places, three codes
+PRIOR = partial(ImageGPT, block=1, hidden_channels=8, num_blocks=1, num_heads=2)
+
+
+def learnt(condition: str | None = "label", **options: object) -> VQVAE:
+    torch.manual_seed(1)
+    spec = DataSpec((1, 2, 4), 2, 2, condition=condition)
+    sizes = {"num_codes": 3, "dim": 2, "hidden_channels": 4, "num_blocks": 1, "prior": PRIOR} | options
+    model = VQVAE(spec, **sizes).eval()
+    with torch.no_grad():
+        for part in (model.encoder, model.decoder):
+            for parameter in part.parameters():
+                parameter.mul_(2.0)
+        model.codebook.start(model.encode(WIDE).movedim(1, -1).flatten(0, -2))
+        for parameter in model.prior.parameters() if model.prior else ():
+            parameter.add_(0.5 * torch.randn(parameter.shape))
+    return model
+
+
+def joint(model: VQVAE, y: Tensor | None) -> Tensor:
+    """log p(x|e) + log p(e|y), (256, 9)."""
+    prior = model.prior.log_prob(PAIRS[:, None].to(torch.uint8), None if y is None else y.expand(9))
+    columns = [model.likelihood_of_codes(code.expand(256, 1, 2)).log_prob(WIDE) for code in PAIRS]
+    return torch.stack([column.flatten(1).sum(1) for column in columns], 1) + prior
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("label", [0, 1, None])
+def test_bound_and_samples_of_a_label_are_those_of_its_prior_on_codes(label: int | None) -> None:
+    """Against all images and codes; the gap is -log p(e(x)|x, y). Without a label it is a learnt prior p(e)."""
+    model = learnt() if label is not None else learnt(None, learn_prior=True)
+    y = None if label is None else torch.tensor([label])
+    table = joint(model, y)
+    exact = table.logsumexp(1)
+    assert exact.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+    index = (model.codes(WIDE).flatten(1) * torch.tensor([3, 1])).sum(1)
+    assert index.unique().numel() > 1
+    bound = model.log_prob(WIDE, None if y is None else y.expand(256))
+    posterior = (table - exact[:, None]).gather(1, index[:, None]).squeeze(1)
+    torch.testing.assert_close(bound - exact, posterior, atol=1e-5, rtol=1e-5)
+    torch.manual_seed(3)
+    drawn = model.sample(40_000, None if y is None else y.expand(40_000)).flatten(1) * 2 ** torch.arange(7, -1, -1)
+    expected = 40_000 * exact.exp()
+    statistic = ((torch.bincount(drawn.sum(1), minlength=256) - expected).square() / expected).sum()
+    assert abs(statistic - 255) < 5.0 * (2 * 255) ** 0.5  # chi-squared, 255 degrees of freedom
+    if label is not None:
+        assert (exact.exp() - joint(model, 1 - y).logsumexp(1).exp()).abs().sum() > 0.05, "labels make no difference"
+
+
+def test_the_autoencoder_learns_the_same_with_a_prior_beside_it() -> None:
+    """Bit by bit: the prior takes codes as they are, and encoder and decoder never see the label."""
+    plain, model = learnt(None), learnt()
+    y = torch.arange(256) % 2
+    terms, labelled = plain.loss(Batch(WIDE)), model.loss(Batch(WIDE, y))
+    codes = model.codes(WIDE)[:, None].to(torch.uint8)
+    assert torch.equal(labelled["prior"], model.prior.loss(Batch(codes, y))["loss"])
+    torch.testing.assert_close(labelled["loss"], terms["loss"] + labelled["prior"])
+    for part in ("encoder", "decoder"):
+        own = [list(getattr(each, part).parameters()) for each in (plain, model)]
+        grads = [
+            torch.autograd.grad(total["loss"], p, retain_graph=True)
+            for total, p in zip((terms, labelled), own, strict=True)
+        ]
+        assert all(torch.equal(*pair) for pair in zip(*grads, strict=True))
+
+
+@torch.no_grad()
+def test_without_a_condition_codes_are_uniform_and_what_needs_a_prior_is_refused() -> None:
+    model = learnt(None)
+    codes = model.codes(WIDE)
+    pixels = model.likelihood_of_codes(codes).log_prob(WIDE).flatten(1).sum(1)
+    torch.testing.assert_close(model.log_prob(WIDE), pixels - 2.0 * math.log(3.0))
+    for sampler in (Temperature(0.5), TopP()):
+        with pytest.raises(
+            ValueError, match=r"changes nothing where the codes are uniform; set model\.learn_prior=true"
+        ):
+            learnt(None, sampler=sampler)
+    with pytest.raises(ValueError, match=r"model\.learn_prior=false: .* does not depend on data\.condition=label"):
+        learnt(learn_prior=False)
+    with pytest.raises(ValueError, match=r"model\.prior=null: expected the model of codes"):
+        learnt(prior=None)
+    with pytest.raises(ValueError, match=r"model\.prior: FlowMatching has no bound"):
+        learnt(prior=partial(FlowMatching, net=NARROW))
 
 
 @torch.no_grad()

@@ -13,7 +13,8 @@ Conventions of this family
     log_prob        the ELBO at num_samples=1, the importance-weighted bound beyond; both are lower bounds in
                     expectation. A loss with a KL weight other than one, or with free bits, is never called ELBO
     encode, decode  the posterior mean; the mode of p(x|z)
-    vqvae           its codes are discrete and q is deterministic: the bound is log p(x | codes) - M log K, prior uniform
+    vqvae           its codes are discrete and q is deterministic: the bound is log p(x | codes) - M log K, prior uniform, or
+                    log p(x | codes) + log p(codes | y), prior learnt beside the codes
     sample          z ~ p(z), then x ~ p(x|z): a draw from the model, pixel noise included
 
 `iwae` trains on the second bound, with its own gradient of the encoder; `vae` on the first. Four members change the first so
@@ -23,6 +24,7 @@ codes); `vae_beta` weighs all of it. Their loss chooses the weights, and their r
 prior to the codes of a finished run: `latent_gmm` a mixture of Gaussians, `latent_ar` an autoregressive model to discrete
 codes.
 
-Files: `latent_variable` the base class (bounds, samples, codes), `networks` encoders and decoders, `diagonal_normal` the
-distribution of codes and vectors, `aggregate_posterior` q(z) as a batch shows it, and one file per model.
+Files: `latent_variable` the base class (bounds, samples, codes), `discrete_codes` the same of codes that are indices,
+`networks` encoders and decoders, `diagonal_normal` the distribution of codes and vectors, `aggregate_posterior` q(z) as a
+batch shows it, and one file per model.
 """

@@ -4,18 +4,25 @@ Differs from the paper: a causal transformer in place of the PixelCNN; the codes
 their indices, so that any model of exact likelihood on images of levels can be the prior.
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from genarena.likelihood import Likelihood
+from genarena.models.autoregressive.level_choice import TopP
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Quantises
-from genarena.models.first_stage import ROWS, FirstStage, TwoStage
+from genarena.models.first_stage import FirstStage, TwoStage
+from genarena.models.sampler import Temperature
+from genarena.models.vae.discrete_codes import (
+    codes_as_levels,
+    estimator_of_bound,
+    log_likelihood_given,
+    rendered_codes,
+    spec_of_codes,
+)
 from genarena.options.values import Folder
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -24,12 +31,14 @@ from genarena.training.module import Training
 class LatentAR(TwoStage):
     """log p(x) >= log p(x|e(x)) + log p(e(x)),  log p(e) = sum_i log p(e_i | e_1, ..., e_{i-1}),  e(x) and p(x|e) frozen.
 
-    first_stage: the folder of a finished run of a model with discrete codes. prior: the model of the codes.
+    first_stage: the folder of a finished run of a model with discrete codes. prior: the model of the codes, with its sampler.
     The weights that are kept maximise log p(e(x)) on validation data. Raises ValueError for a prior without a bound.
     """
 
     family = "vae"
     paper = "1711.00937"
+    guides = True
+    samplers = Temperature | TopP
     needs = Quantises
 
     def __init__(
@@ -47,21 +56,25 @@ class LatentAR(TwoStage):
     def likelihood(self) -> Likelihood:
         return Likelihood.LOWER_BOUND
 
+    @property
+    def sampler(self) -> Temperature | TopP:
+        """That of the prior."""
+        return self.prior.sampler
+
+    def use(self, sampler: Temperature | TopP) -> None:
+        self.prior.use(sampler)
+
     def code_spec(self, spec: DataSpec) -> DataSpec:
         """One channel (1, h, w), with as many levels as there are codes."""
-        first: Quantises = self.first_stage.model
-        return replace(super().code_spec(spec), shape=(1, *first.code_size), num_levels=first.num_codes)
+        return spec_of_codes(self.first_stage.model, super().code_spec(spec))
 
     def training_data(self, data: Any, device: torch.device) -> Any:
         """The data as it is: codes are found at each step, which costs one pass through the encoder."""
         return data
 
-    @torch.no_grad()
     def codes(self, x: Tensor) -> Tensor:
         """e(x) (N, 1, h, w) as levels of the prior."""
-        return torch.cat([self.first_stage.model.codes(part) for part in x.split(ROWS)])[:, None].to(
-            self.prior.spec.dtype
-        )
+        return codes_as_levels(self.first_stage.model, x, self.prior.spec)
 
     def fixed_codes(self, x: Tensor) -> Tensor:
         return self.codes(x)
@@ -71,21 +84,13 @@ class LatentAR(TwoStage):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """x ~ p(x|e) for e ~ p(e). A code that is NaN makes its example NaN."""
-        codes = self.prior.sample(num_samples, y)[:, 0]
-        parts = codes.nan_to_num().long().split(ROWS)
-        x = torch.cat([self.first_stage.model.likelihood_of_codes(part).sample() for part in parts])
-        broken = codes.isnan().flatten(1).any(1)
-        return torch.where(broken[:, None, None, None], math.nan, x) if broken.any() else x
+        """x ~ p(x|e) for e ~ p(e | y). A code that is NaN makes its example NaN."""
+        return rendered_codes(self.first_stage.model, self.prior.sample(num_samples, y))
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
-        """(N,) nats: log p(x|e(x)) + log p(e(x)); with an exact prior it involves no chance."""
-        codes, first = self.codes(x), self.first_stage.model
-        pairs = zip(x.split(ROWS), codes[:, 0].long().split(ROWS), strict=True)
-        parts = [first.likelihood_of_codes(own).log_prob(part).flatten(1).sum(1) for part, own in pairs]
-        return torch.cat(parts) + self.prior.log_prob(codes, y, num_samples)
+        """(N,) nats: log p(x|e(x)) + log p(e(x) | y); with an exact prior it involves no chance."""
+        codes = self.codes(x)
+        return log_likelihood_given(self.first_stage.model, x, codes) + self.prior.log_prob(codes, y, num_samples)
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
-        prior = self.prior.estimator(num_samples)
-        method = f"evidence lower bound: one code per place; log p(codes): {prior.pop('method')}"
-        return {"method": method, "draws_asked": num_samples, **prior}
+        return estimator_of_bound(self.prior, num_samples)

@@ -4,12 +4,13 @@ With averaged codes (appendix A.1), or finite scalar quantisation (Mentzer et al
 to be learnt.
 
 Differs from the paper: discretised-logistic or Bernoulli pixels, so that the reconstruction is in nats; codes start at centres
-found by k-means, and unused ones are put at outputs of the encoder; the prior is uniform over codes, and no second model of
-them is trained here (`latent_ar` does that).
+found by k-means, and unused ones are put at outputs of the encoder. Without a condition the prior is uniform over codes
+(`latent_ar` trains one of the codes of a finished run). With a condition y it is a model p(e | y) that learns beside the
+autoencoder, in the same run, and passes it no gradient; encoder and decoder never see y. The paper trains its prior afterwards.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -17,8 +18,17 @@ from torch import Tensor
 
 from genarena.distributions import PixelDistribution, PixelHead
 from genarena.likelihood import Likelihood, to_unit
+from genarena.models.autoregressive.level_choice import TopP
 from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Decodes, Encodes, Quantises
+from genarena.models.capabilities import Decodes, Encodes, Quantises, Represents
+from genarena.models.sampler import Temperature
+from genarena.models.vae.discrete_codes import (
+    codes_as_levels,
+    estimator_of_bound,
+    log_likelihood_given,
+    rendered_codes,
+    spec_of_codes,
+)
 from genarena.nets.codebook import Codebook, FiniteScalar, Quantised, perplexity, usage
 from genarena.nets.layers import recorded
 from genarena.nets.resnet import SpatialDecoder, SpatialEncoder
@@ -27,24 +37,30 @@ from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
-ROWS = 256  # images decoded at once where none is needed for a gradient
-
 
 class VQVAE(GenerativeModel, Encodes, Decodes, Quantises):
     """min -log p(x | e(x)) + beta |z(x) - sg[e(x)]|^2, with e(x) the codes nearest to z(x), and the gradient of e passed to z,
 
-    log p(x) >= log p(x | e(x)) - M log K, for M codes out of K: q(e|x) has all its mass on e(x), and the prior is uniform.
+    log p(x) >= log p(x | e(x)) + log p(e(x)), and log p(e) = -M log K for a uniform prior of M codes out of K, or learnt:
+
+    max log p(e(x) | y) over the weights of the prior, e(x) fixed. q(e|x) has all its mass on e(x).
 
     codebook: ema or fsq. num_codes, dim, decay: K, D and the decay of `Codebook`. levels: of `FiniteScalar`.
     beta: weight of the commitment. halvings: how often the sides are halved; None: once below 16 pixels, else twice.
     hidden_channels, num_blocks: width and residual blocks of both networks. pixels, num_mixtures: of `PixelHead`.
+    prior: makes the model of codes for a `spec` and a `condition_dropout`. learn_prior: whether there is one; None: with a
+        condition only, else the codes are uniform. sampler: how a learnt prior draws codes.
 
-    Terms: `reconstruction` (nats) and `commitment`; `perplexity` and `usage` (share) of the codes in a batch.
+    Terms: `reconstruction` (nats) and `commitment`; `perplexity` and `usage` (share) of the codes in a batch; `prior`, the
+    loss of a learnt prior. Raises ValueError for a condition, or a sampler, without a learnt prior.
     """
 
     family = "vae"
     likelihood = Likelihood.LOWER_BOUND
     paper = "1711.00937"
+    conditional = True
+    guides = True
+    samplers = Temperature | TopP
 
     def __init__(
         self,
@@ -61,9 +77,17 @@ class VQVAE(GenerativeModel, Encodes, Decodes, Quantises):
         num_blocks: Whole = 2,
         pixels: str = "auto",
         num_mixtures: Count = 5,
+        prior: Callable[..., GenerativeModel] | None = None,
+        learn_prior: bool | None = None,
+        sampler: Temperature | TopP = Temperature(),  # noqa: B008 - frozen
+        condition_dropout: Share = 0.0,
     ) -> None:
         super().__init__(spec, training)
         spec.require_image("vqvae")
+        if spec.condition and learn_prior is False:
+            raise ValueError(
+                f"model.learn_prior=false: a uniform prior over codes does not depend on data.condition={spec.condition.kind}"
+            )
         channels, *size = spec.shape
         halvings = halvings or (1 if min(size) < 16 else 2)
         self.head, self.beta = PixelHead(pixels, spec, num_mixtures), beta
@@ -74,6 +98,37 @@ class VQVAE(GenerativeModel, Encodes, Decodes, Quantises):
         self.code_size = tuple(-(-side // 2**halvings) for side in size)  # (h, w): M = h w codes
         self.num_codes = self.codebook.num_codes
         self._pending: list[Tensor] = []  # outputs of the encoder since the last step, (positions, D)
+        learnt = bool(spec.condition) if learn_prior is None else learn_prior
+        self.prior = self._made(prior, condition_dropout) if learnt else None
+        self.conditioning = self.prior.conditioning if learnt else None  # it reads y once
+        self.use(sampler)
+
+    def _made(self, prior: Callable[..., GenerativeModel] | None, condition_dropout: float) -> GenerativeModel:
+        """The prior. Raises ValueError for none, and for one without a bound."""
+        if prior is None:
+            raise ValueError("model.prior=null: expected the model of codes that is to be learnt, as in vqvae.yaml")
+        made = prior(spec=self.code_spec, condition_dropout=condition_dropout)
+        if made.likelihood not in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
+            raise ValueError(f"model.prior: {type(made).__name__} has no bound on its likelihood")
+        return made
+
+    @property
+    def code_spec(self) -> DataSpec:
+        """Of codes (1, h, w), as levels."""
+        return spec_of_codes(self, self.spec)
+
+    @property
+    def sampler(self) -> Temperature | TopP:
+        """That of the prior; of uniform codes there is one way to draw."""
+        return self.prior.sampler if self.prior else Temperature()
+
+    def use(self, sampler: Temperature | TopP) -> None:
+        if self.prior:
+            self.prior.use(sampler)
+        elif sampler != Temperature():
+            raise ValueError(
+                f"sampler: {sampler} changes nothing where the codes are uniform; set model.learn_prior=true, or leave it"
+            )
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """-log p(x|e) + beta |z - sg[e]|^2, summed over an example and averaged over the batch, nats."""
@@ -83,13 +138,23 @@ class VQVAE(GenerativeModel, Encodes, Decodes, Quantises):
         quantised: Quantised = self.codebook(z)
         reconstruction = -self.likelihood_of(quantised.vectors).log_prob(batch.x).flatten(1).sum(1).mean()
         commitment = quantised.gap.flatten(1).sum(1).mean()
+        loss = reconstruction + (self.beta * commitment if isinstance(self.codebook, Codebook) else 0.0)
+        prior = self._of_prior(quantised.codes, batch.y)
         return {
-            "loss": reconstruction + (self.beta * commitment if isinstance(self.codebook, Codebook) else 0.0),
+            "loss": loss + prior.get("prior", 0.0),
             "reconstruction": reconstruction,
             "commitment": commitment.detach(),
             "perplexity": perplexity(quantised.codes, self.codebook.num_codes),
             "usage": usage(quantised.codes, self.codebook.num_codes),
+            **prior,
         }
+
+    def _of_prior(self, codes: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """The loss of a learnt prior on codes (N, h, w)."""
+        if self.prior is None:
+            return {}
+        self.prior.progress = self.progress
+        return {"prior": self.prior.loss(Batch(codes[:, None].to(self.code_spec.dtype), y))["loss"]}
 
     def observe(self, batch: Batch) -> None:
         """Before the first step the codes are put at centres of the encoder's outputs, of all ranks."""
@@ -112,28 +177,42 @@ class VQVAE(GenerativeModel, Encodes, Decodes, Quantises):
         return self.likelihood_of(self.codebook.lookup(codes))
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
-        """log p(x|e(x)) - M log K, (N,) nats; it involves no chance, so `num_samples` changes nothing. `y` is not used."""
-        log_prior = -math.prod(self.code_size) * math.log(self.num_codes)
-        parts = [self.likelihood_of_codes(self.codes(part)).log_prob(part) for part in x.split(ROWS)]
-        return torch.cat(parts).flatten(1).sum(1) + log_prior
+        """log p(x|e(x)) + log p(e(x) | y), (N,) nats; a uniform prior and one of exact likelihood involve no chance."""
+        codes = codes_as_levels(self, x, self.code_spec)
+        uniform = -math.prod(self.code_size) * math.log(self.num_codes)
+        log_prior = self.prior.log_prob(codes, y, num_samples) if self.prior else uniform
+        return log_likelihood_given(self, x, codes) + log_prior
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
+        if self.prior:
+            return estimator_of_bound(self.prior, num_samples) | {"num_codes": self.num_codes}
         method = "evidence lower bound: one code per place, uniform prior over codes"
         return {"method": method, "num_codes": self.num_codes, "draws_asked": num_samples}
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """x ~ p(x|e) for uniformly drawn codes, the model whose bound is reported; `y` is not used."""
-        codes = torch.randint(self.num_codes, (num_samples, *self.code_size), device=self.device)
-        return torch.cat([self.likelihood_of_codes(part).sample() for part in codes.split(ROWS)])
+        """x ~ p(x|e) for e ~ p(e | y), the model whose bound is reported; a uniform prior draws all codes alike."""
+        if self.prior:
+            return rendered_codes(self, self.prior.sample(num_samples, y))
+        size = (num_samples, *self.code_spec.shape)
+        return rendered_codes(self, torch.randint(self.num_codes, size, device=self.device))
+
+    @property
+    def nfe(self) -> int:
+        return self.prior.nfe if self.prior else 1
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The encoder's output z(x) (N, D, h, w), before it is quantised."""
         return self.encoder(to_unit(x, self.spec.num_levels)).float()
 
     def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
-        """`encoder`: the last hidden map, averaged over positions. `code`: z(x), flattened."""
-        return recorded(lambda: self.encode(x), inputs={"encoder": self.encoder[-1]}) | super().features(x)
+        """`encoder`: the last hidden map, averaged over positions. `code`: z(x), flattened. Those of a learnt prior begin with
+        `prior`."""
+        own = recorded(lambda: self.encode(x), inputs={"encoder": self.encoder[-1]}) | super().features(x)
+        if not isinstance(self.prior, Represents):
+            return own
+        levels = codes_as_levels(self, x, self.code_spec)
+        return own | {f"prior {name}": vectors for name, vectors in self.prior.features(levels, y).items()}
 
     def codes(self, x: Tensor) -> Tensor:
         """The indices of the codes of images, (N, h, w) int64."""
