@@ -107,7 +107,7 @@ def test_attributes_are_prompted_one_at_a_time() -> None:
     ("condition", "words"),
     [
         (None, "models of this data have no condition"),
-        (Condition("caption", 9, (4,)), "there is no list of caption conditions"),
+        (Condition("caption", 9, (4,)), "of caption conditions there is no list to go through; use paired"),
     ],
 )
 def test_what_cannot_be_prompted_is_refused(condition: Condition | None, words: str) -> None:

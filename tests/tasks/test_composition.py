@@ -14,6 +14,7 @@ from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.models.diffusion.samplers import DDIM
 from genarena.spec import Batch, DataSpec
+from genarena.tasks.abilities import target
 from genarena.tasks.base import Outcome
 from genarena.tasks.composing.floors import shuffled
 from genarena.tasks.composing.scores import Asked, overall, scores
@@ -202,12 +203,19 @@ def test_pictures_have_a_row_for_each_prompt(seen: Outcome) -> None:
         assert text in (f"left {left}", said(left, right))
 
 
-def test_what_does_not_fit_is_refused(data: Halves) -> None:
+def test_what_does_not_fit_is_refused_before_a_model_is_loaded() -> None:
     with pytest.raises(
         ValueError, match=r"needs a model that is conditional on captions .*trained without a condition"
     ):
         Composition().check(DataSpec((1, 2, 2), LEVELS))
     with pytest.raises(ValueError, match=r"trained with data.condition=label"):
         Composition().check(DataSpec((1, 2, 2), LEVELS, 3, condition="label"))
-    with pytest.raises(ValueError, match=r"lists=\['sene'\]: two-halves has seen, unseen"):
-        Composition(lists=["sene"]).solve(Obedient().eval(), ClassifierFree(), data, "sene")
+    for name in ("huggingface", "caption_folder", "digits"):
+        with pytest.raises(ValueError, match=rf"^{name} has no judge of pictures and no lists of prompts"):
+            Composition().examine(target("data", name))
+    for name in ("scenes", "scenes_palette", "emoji"):
+        Composition().examine(target("data", name))
+    with pytest.raises(ValueError, match="lists=sene: .*; did you mean seen.; scenes has seen, unseen, concepts"):
+        Composition(lists=["sene"]).examine(target("data", "scenes"))
+    with pytest.raises(ValueError, match="lists=concepts: .*emoji has seen, unseen$"):
+        Composition(lists=["seen", "concepts"]).examine(target("data", "emoji"))

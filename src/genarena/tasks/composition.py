@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from genarena.data.base import ArenaDataModule
 from genarena.data.captions.prompted import Prompt, Prompted
 from genarena.models.base import GenerativeModel
+from genarena.options.hints import nearest
 from genarena.options.values import Count, NonNegative, Seed, Whole
 from genarena.spec import DataSpec
+from genarena.tasks.abilities import class_of
 from genarena.tasks.base import Line, Outcome, Shown, Task
 from genarena.tasks.composing import pictures
 from genarena.tasks.composing.floors import floors_of
@@ -50,6 +51,19 @@ class Composition(Task):
     def cases(self, spec: DataSpec) -> tuple[str, ...]:
         return tuple(self.lists)
 
+    def examine(self, data: Mapping[str, Any]) -> None:
+        found = class_of(data, "data")
+        if not issubclass(found, Prompted):
+            raise ValueError(
+                f"{found.name} has no judge of pictures and no lists of prompts; data=scenes and data=emoji have"
+            )
+        for name in self.lists:
+            if name not in found.lists:
+                raise ValueError(
+                    f"lists={name}: there is no such list of prompts{nearest(name, found.lists)}; {found.name} has "
+                    f"{', '.join(found.lists)}"
+                )
+
     def check(self, spec: DataSpec) -> None:
         super().check(spec)
         if spec.condition is None or spec.condition.kind != "caption":
@@ -67,8 +81,8 @@ class Composition(Task):
     def algorithm_for(self, model: GenerativeModel, case: str = "") -> Strengths:
         return strengths_for(model, self.algorithm)
 
-    def solve(self, model: GenerativeModel, algorithm: Strengths, data: ArenaDataModule, case: str) -> Outcome:
-        asked = self._asked(data, case)
+    def solve(self, model: GenerativeModel, algorithm: Strengths, data: Prompted, case: str) -> Outcome:
+        asked = Asked(data.prompts(case), self.num_images)
         tokens = data.encode([prompt.text for prompt in asked.prompts]).repeat_interleave(self.num_images, 0)
         drawn = {s: algorithm.draw(model, tokens, s, self.seed) for s in algorithm.possible(self.strengths)}
         lines: dict[float, Line] = {}
@@ -93,15 +107,6 @@ class Composition(Task):
         made, shown = self._pictures(model, algorithm, data, asked, lines, floors)
         named = {_name(s): line for s, line in lines.items()}
         return Outcome(named, floors, len(asked.prompts), facts, made, shown, counted="prompts")
-
-    def _asked(self, data: ArenaDataModule, case: str) -> Asked:
-        if not isinstance(data, Prompted):
-            raise ValueError(
-                f"{data.name} has no judge of pictures and no lists of prompts; data=scenes and data=emoji have"
-            )
-        if case not in data.lists:
-            raise ValueError(f"lists={list(self.lists)}: {data.name} has {', '.join(data.lists)}")
-        return Asked(data.prompts(case), self.num_images)
 
     def _on_validation(
         self, model: GenerativeModel, algorithm: Strengths, data: Prompted, strengths: Sequence[float]

@@ -11,6 +11,7 @@ from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.subject import ContractBroken
 from genarena.metrics.base import Unavailable
 from genarena.models.capabilities import Enumerates
+from genarena.nets.conditioning import VECTORS
 from genarena.options.settings import Settings
 from genarena.options.values import Count
 from genarena.spec import DataSpec
@@ -45,10 +46,11 @@ class Samples(Kind):
             return
         if spec.condition is None:
             raise ValueError("conditions=prompted: models of this data have no condition (data.condition=label)")
-        try:
-            spec.condition.in_turn(1)
-        except ValueError as error:
-            raise ValueError(f"conditions=prompted: {error}") from error
+        kind = spec.condition.kind
+        if kind not in VECTORS:
+            raise ValueError(
+                f"conditions=prompted: of {kind} conditions there is no list to go through; use paired, those of the split"
+            )
 
     @piece
     def num_samples(self) -> int:
