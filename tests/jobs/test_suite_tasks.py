@@ -131,8 +131,13 @@ SMALL = {  # what is trained, the tasks, and what stands on the page
         "anomaly against=[vflip,noise] num_images=50",
         ["Anomaly detection: against_vflip", "Anomaly detection: against_noise"],
     ),
+    "from_text": (
+        ["model=vae", "data=scenes", "data.num_scenes=400", "metrics=[bits_per_dim]"],
+        "composition lists=[unseen] num_images=1 num_val=0",
+        ["Composition: unseen", "memoriser", "shuffled captions"],
+    ),
 }
-LONGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("restoration", "imputation")]
+LONGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("restoration", "imputation", "from_text")]
 
 
 def benchmark(suite: str, folder: Path) -> str:

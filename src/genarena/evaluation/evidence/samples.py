@@ -11,7 +11,6 @@ from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.subject import ContractBroken
 from genarena.metrics.base import Unavailable
 from genarena.models.capabilities import Enumerates
-from genarena.nets.conditioning import VECTORS
 from genarena.options.settings import Settings
 from genarena.options.values import Count
 from genarena.spec import DataSpec
@@ -46,11 +45,13 @@ class Samples(Kind):
             return
         if spec.condition is None:
             raise ValueError("conditions=prompted: models of this data have no condition (data.condition=label)")
-        kind = spec.condition.kind
-        if kind not in VECTORS:
+        try:
+            spec.condition.in_turn(1)
+        except ValueError as error:
             raise ValueError(
-                f"conditions=prompted: of {kind} conditions there is no list to go through; use paired, those of the split"
-            )
+                f"conditions=prompted: of {spec.condition.kind} conditions there is no list to go through; use paired, those "
+                "of the split"
+            ) from error
 
     @piece
     def num_samples(self) -> int:
