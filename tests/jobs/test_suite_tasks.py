@@ -134,7 +134,7 @@ SMALL = {  # what is trained, the tasks, and what stands on the page
     "from_text": (
         ["model=vae", "data=scenes", "data.num_scenes=400", "metrics=[bits_per_dim]"],
         "composition lists=[unseen] num_images=1 num_val=0",
-        ["Composition: unseen", "memoriser", "shuffled captions"],
+        ["Composition: unseen", "vae data.condition=caption s=1", "shuffled captions"],
     ),
 }
 LONGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("restoration", "imputation", "from_text")]
