@@ -14,6 +14,7 @@ from genarena.options.values import Count, Device, Folder, NonNegative, Seed, Wh
 USAGE = """python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [seed=0] [device=cpu]
     [label=<number>]                                of a model of labels; default: a row for each
     [text="a red circle; two green rings"]          of a model of captions: a row for each text
+    [attributes="Smiling,Male; Bald"]               of a model of attributes: a row for each list; others are absent
     [guidance=<s>]                                  0: without the condition, 1: with it, more: away from samples without
     [sampler=<name>] [sampler.<option>=<value>]     another sampler than the run's, e.g. sampler=ddim sampler.nfe=10"""
 OPTIONS = {
@@ -22,6 +23,7 @@ OPTIONS = {
     "out": Option(Folder, "samples.png"),
     "label": Option(Whole | None, None),
     "text": Option(str | None, None),
+    "attributes": Option(str | None, None),
     "guidance": Option(NonNegative | None, None),
     "seed": Option(Seed, 0),
     "device": Option(Device, "cpu"),
@@ -64,12 +66,15 @@ def _asked(model, options: dict[str, Any]):
 
     condition, num = model.spec.condition, options["num_samples"]
     kind = condition.kind if condition else None
-    if options["label"] is not None and options["text"] is not None:
-        raise UserError(f"label={options['label']} and text={options['text']!r}: a model is asked for one of them")
+    given = [f"{name}={options[name]!r}" for name in ("label", "text", "attributes") if options[name] is not None]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)}: a model is asked for one of them")
     if options["label"] is not None:
         return AskedPictures(labels(model, options["label"], num))
     if options["text"] is not None:
         return texts(model, options["text"], num)
+    if options["attributes"] is not None:
+        return attributes(model, options["run"], options["attributes"], num)
     if kind == "caption":
         raise UserError("text=... is missing: the model draws what a caption says, e.g. text='a red circle'")
     drawn = kind == "label" and model.spec.is_image and Path(options["out"]).suffix == ".png" and num >= condition.size
@@ -101,6 +106,21 @@ def texts(model, text: str, num_samples: int):
     titles = [part.strip() for part in text.split(";") if part.strip()] or [text]
     vocabulary = Vocabulary.of_condition(condition)
     return rows_of_captions(torch.stack([vocabulary.encode(title) for title in titles]), titles, num_samples)
+
+
+def attributes(model, run: str, text: str, num_samples: int):
+    """The attributes of the samples, by the names that the data set of the run has for them; lists are separated by semicolons.
+    Raises UserError if the model has no attributes, or there is none of a name."""
+    from genarena.evaluation.asked_pictures import rows_of_attributes
+    from genarena.runs import stored_config
+    from genarena.runs.folder import RunFolder
+    from genarena.tasks.editing.attributes import names_of
+
+    condition = model.spec.condition
+    if condition is None or condition.kind != "attributes":
+        raise UserError(f"attributes={text!r}: the model was trained without attributes (data.condition=attributes)")
+    data = stored_config.load(RunFolder.open(run).config)["data"]["_target_"].split(".")[-2]
+    return rows_of_attributes(condition, names_of(data, condition.size), text, num_samples)
 
 
 def guide(model, guidance: float) -> None:

@@ -8,7 +8,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from genarena.data.captions.vocabulary import Vocabulary
-from genarena.evaluation.asked_pictures import asked_pictures, rows_of_captions
+from genarena.errors import UserError
+from genarena.evaluation.asked_pictures import asked_pictures, rows_of_attributes, rows_of_captions
 from genarena.evaluation.pictures import save_samples
 from genarena.evaluation.titles import LINE, with_titles
 from genarena.spec import Condition, DataSpec
@@ -36,6 +37,18 @@ def test_classes_get_a_row_each_and_others_stay_as_they_come() -> None:
     assert torch.equal(asked_pictures(Condition("attributes", 2), 2, attributes).y, attributes[:2])
     assert asked_pictures(None, 5, None).y is None
     assert asked_pictures(WORDS.condition(), 5, None).y is None
+
+
+def test_lists_of_attributes_get_a_row_each() -> None:
+    condition, names = Condition("attributes", 3), ("Bald", "Male", "Smiling")
+    asked = rows_of_attributes(condition, names, "smiling, Male; none;2", 6)
+    assert torch.equal(asked.y, torch.tensor([[0, 1, 1], [0, 0, 0], [0, 0, 1]]).repeat_interleave(2, 0))
+    assert (asked.columns, asked.titles) == (2, ("smiling, Male", "none", "2"))
+    condition.check(asked.y, 6)
+    with pytest.raises(UserError, match="attributes=Smilin: .*did you mean Smiling.; there are Bald, Male, Smiling"):
+        rows_of_attributes(condition, names, "Smilin", 6)
+    with pytest.raises(UserError, match="attributes='; ': expected names of attributes"):
+        rows_of_attributes(condition, names, "; ", 6)
 
 
 def test_titles_stand_above_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

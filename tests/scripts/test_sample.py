@@ -75,6 +75,11 @@ def test_labels_get_a_row_each(drawn: list, monkeypatch: pytest.MonkeyPatch, tmp
         (["text=;"], "expected words"),
         (["label=3"], "label=3: the model has no labels"),
         (["label=3", "text=a circle"], "label=3 and text='a circle': a model is asked for one of them"),
+        (
+            ["attributes=Bald", "text=a circle"],
+            "text='a circle' and attributes='Bald': a model is asked for one of them",
+        ),
+        (["attributes=Bald"], "attributes='Bald': the model was trained without attributes"),
         (["text=a circle", "guidance=2", "sampler.guidance=3"], "guidance=2 and sampler.guidance=3: give one of them"),
         ([], "text=... is missing: the model draws what a caption says"),
         (["text=a circle", "guidance=2"], "guidance=2: SimpleNamespace has no guidance"),

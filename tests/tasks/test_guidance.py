@@ -14,7 +14,7 @@ from genarena.data.batches import Split
 from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
 from genarena.models.diffusion.samplers import DDIM
-from genarena.spec import Batch, DataSpec
+from genarena.spec import Batch, Condition, DataSpec
 from genarena.tasks.base import Outcome
 from genarena.tasks.guidance import Guidance, chosen_on_validation
 from genarena.tasks.guiding import scores
@@ -187,8 +187,8 @@ def test_a_model_without_guidance_has_one_line(data: World, monkeypatch: pytest.
 def test_what_is_refused() -> None:
     with pytest.raises(ValueError, match=r"data.condition=label.*without a condition"):
         Guidance().check(replace(SPEC, condition=None))
-    with pytest.raises(ValueError, match="with data.condition=attributes"):
-        Guidance().check(replace(SPEC, num_attributes=3, condition="attributes"))
+    with pytest.raises(ValueError, match="with data.condition=caption"):
+        Guidance().check(replace(SPEC, condition=Condition("caption", 5, (3,))))
     with pytest.raises(ValueError, match="one label, data.only=3"):
         Guidance().examine({"only": 3})
     for strengths in ([], [1.0, 1.0]):

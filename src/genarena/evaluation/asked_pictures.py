@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from genarena.data.captions.vocabulary import Vocabulary
+from genarena.errors import UserError
+from genarena.options.hints import nearest
 from genarena.spec import Condition
 
 MOST_CLASSES = 20  # rows of a grid with a row per class
@@ -33,6 +35,28 @@ def rows_of_captions(captions: Tensor, titles: Sequence[str], num_samples: int) 
     """A row for each caption (K, length), about `num_samples` images in all; one caption fills the whole grid."""
     columns = max(1, num_samples // len(captions))
     return AskedPictures(captions.repeat_interleave(columns, 0), columns if len(captions) > 1 else None, tuple(titles))
+
+
+def rows_of_attributes(condition: Condition, names: Sequence[str], text: str, num_samples: int) -> AskedPictures:
+    """A row for each list of attributes, such as "Smiling, Male; Bald": those named are 1, all others 0.
+
+    names: of the attributes, in their order; case does not matter, a number is a place, and "none" names none. Raises
+    UserError for a name that there is not, and for no list.
+    """
+    places = {str(place): place for place in range(len(names))} | {name.lower(): k for k, name in enumerate(names)}
+    titles = [part.strip() for part in text.split(";") if part.strip()]
+    if not titles:
+        raise UserError(f"attributes={text!r}: expected names of attributes")
+    y = torch.zeros(len(titles), condition.size, dtype=condition.dtype)
+    for row, title in zip(y, titles, strict=True):
+        for name in [part.strip() for part in title.split(",") if title.lower() != "none"]:
+            if name.lower() not in places:
+                listed = ", ".join(names)
+                raise UserError(
+                    f"attributes={name}: there is no such attribute{nearest(name, names)}; there are {listed}"
+                )
+            row[places[name.lower()]] = 1
+    return rows_of_captions(y, titles, num_samples)
 
 
 def asked_pictures(condition: Condition | None, num_samples: int, given: Tensor | None) -> AskedPictures:

@@ -93,6 +93,15 @@ def accuracy_by_hand() -> Iterator[Check]:
     yield Check("accuracy of 750 of 1,000 classes", value, "by hand", 0.75, 1e-12)
 
 
+@of("attribute_accuracy")
+def attributes_by_hand() -> Iterator[Check]:
+    asked = (torch.arange(MANY)[:, None] % torch.tensor([2, 4]) == 0).long()
+    shown = asked.bool()
+    shown[:200, 0] = True  # 100 of the 500 without the first attribute
+    value = by_pieces("attribute_accuracy", fake_attributes=shown, conditions=asked, domain_accuracy=1.0)
+    yield Check("balanced accuracy of two attributes", value, "by hand", ((1.0 + 0.8) / 2.0 + 1.0) / 2.0, 1e-12)
+
+
 @of("caption_retrieval")
 def retrieval_by_hand() -> Iterator[Check]:
     found, real = torch.arange(MANY) < 640, torch.arange(MANY) < 900

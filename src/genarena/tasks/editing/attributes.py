@@ -40,6 +40,11 @@ def measures(name: str, shape: Any) -> tuple[str, ...]:
     return DRAWN if len(shape) == 3 and shape[0] == 1 else ()
 
 
+def names_of(name: str, size: int) -> tuple[str, ...]:
+    """The names of the attributes that a set gives its examples; numbers, where it is not known what they are called."""
+    return CELEBA if name == "celeba" and size == len(CELEBA) else tuple(f"attribute {place}" for place in range(size))
+
+
 def check(names: Any, node: Mapping[str, Any], option: str) -> None:
     """Raise ValueError for a name that the data set does not have, with the nearest one."""
     there = known(node)

@@ -1,34 +1,54 @@
 """Pictures of guidance: accuracy against recall, and a row of samples per label at some strengths."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 
+from genarena.data.base import ArenaDataModule
 from genarena.models.base import GenerativeModel
+from genarena.spec import Condition
 from genarena.tasks.base import COLUMNS, Line, Shown
 from genarena.tasks.drawing import as_picture, figure
+from genarena.tasks.editing.attributes import names_of
 from genarena.tasks.guiding.strengths import Strengths, rows_of_labels
 
 SHOWN = (0.0, 1.0, 3.0)  # strengths of which there are grids
 MOST_ROWS = 20  # labels in a grid
+MOST_IMAGES = 8  # images whose attributes are asked for in a grid
 CURVE = "guidance.png"
 
 
-def grid(algorithm: Strengths, model: GenerativeModel, s: float, seed: int) -> Tensor:
-    """uint8 images (labels * COLUMNS, C, H, W), a row per label; equal places have equal noise at all strengths."""
-    spec = model.spec
-    y = rows_of_labels(min(spec.num_classes, MOST_ROWS), COLUMNS)
-    return spec.pictures(algorithm.draw(model, y, s, seed).x)
+class Rows(NamedTuple):
+    """y: conditions (rows * COLUMNS, ...) of a grid, row by row. titles: of the rows."""
+
+    y: Tensor
+    titles: tuple[str, ...]
 
 
-def shown_in_grid(num_labels: int, s: float) -> Shown:
-    rows = [f"label {label}" for label in range(min(num_labels, MOST_ROWS))]
-    text = "without the label: every row is drawn from p(x)" if s == 0.0 else f"guidance s = {s:g}"
-    return Shown(rows, text)
+def rows_of(data: ArenaDataModule, condition: Condition, asked: Tensor) -> Rows:
+    """A row per label; or for the attributes of each of the first test images asked for."""
+    if condition.kind == "label":
+        num = min(condition.size, MOST_ROWS)
+        return Rows(rows_of_labels(num, COLUMNS), tuple(f"label {label}" for label in range(num)))
+    names = names_of(data.name, condition.size)
+    shown = asked[:MOST_IMAGES]
+    titles = (", ".join(names[place] for place in row.nonzero().flatten().tolist()) or "none" for row in shown)
+    return Rows(shown.repeat_interleave(COLUMNS, 0), tuple(titles))
 
 
-def curve(lines: Mapping[float, Line], floors: Mapping[str, Line]) -> Tensor:
-    """uint8 (1, 3, H, W): class accuracy over recall, the strengths of the model joined, floors beside them."""
+def grid(algorithm: Strengths, model: GenerativeModel, y: Tensor, s: float, seed: int) -> Tensor:
+    """uint8 images (rows * COLUMNS, C, H, W) of y; equal places have equal noise at all strengths."""
+    return model.spec.pictures(algorithm.draw(model, y, s, seed).x)
+
+
+def shown_in_grid(titles: Sequence[str], s: float) -> Shown:
+    text = "without the condition: every row is drawn from p(x)" if s == 0.0 else f"guidance s = {s:g}"
+    return Shown(list(titles), text)
+
+
+def curve(lines: Mapping[float, Line], floors: Mapping[str, Line], accuracy: str) -> Tensor:
+    """uint8 (1, 3, H, W): accuracy over recall, the strengths of the model joined, floors beside them."""
     made = figure(7.0, 5.0)
     axes = made.add_subplot()
     points = {s: point for s, line in lines.items() if (point := _point(line)) is not None}
@@ -39,7 +59,7 @@ def curve(lines: Mapping[float, Line], floors: Mapping[str, Line]) -> Tensor:
         if (point := _point(line)) is not None:
             filled = "black" if line.is_real else "none"
             axes.plot(*point, marker, markersize=10, color="black", markerfacecolor=filled, label=name)
-    axes.set(xlabel="recall (diversity)", ylabel="class accuracy", xlim=(-0.03, 1.03), ylim=(-0.03, 1.06))
+    axes.set(xlabel="recall (diversity)", ylabel=accuracy, xlim=(-0.03, 1.03), ylim=(-0.03, 1.06))
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=9)
     return as_picture(made)

@@ -16,8 +16,10 @@ from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split, seeded_generator
 from genarena.evaluation import features
 from genarena.evaluation.classifier import DomainClassifiers
+from genarena.evaluation.evidence.attributes import attributes_seen
 from genarena.files.progress import Bars
 from genarena.metrics.base import Unavailable
+from genarena.statistics.balanced_accuracy import FEWEST, balanced_accuracy
 from genarena.statistics.frechet import Gaussian, fit, mean_estimated
 from genarena.statistics.intervals import t_quantile
 from genarena.statistics.manifolds import Manifolds, Overlap
@@ -25,6 +27,7 @@ from genarena.tasks.base import Record
 from genarena.tasks.editing.records import missing, record
 
 MOST = 5_000  # test images of the reference
+ATTRIBUTES = "attribute accuracy"  # the title of `class_accuracy` where attributes are asked for
 NEIGHBOUR = 3  # at the rim of a ball, for precision and recall
 TITLES = {
     "fd_joint": ("FD joint", False),
@@ -52,10 +55,13 @@ class Halves:
 
 
 class Reference:
-    """Real images with their labels, in the features of all domain classifiers."""
+    """Real images with their labels, in the features of all domain classifiers.
 
-    def __init__(self, classifiers: DomainClassifiers, real: Split) -> None:
-        self.classifiers, self.size = classifiers, real.size
+    shares: of the training images with each attribute, where these are the labels (N, K).
+    """
+
+    def __init__(self, classifiers: DomainClassifiers, real: Split, shares: Tensor | None = None) -> None:
+        self.classifiers, self.size, self.shares = classifiers, real.size, shares
         self.features = classifiers.features(real.x)
         blocks = classifiers.blocks(self.features)
         self.scales = [block.norm(dim=1).mean().item() for block in blocks]  # of the labels: those of the features
@@ -64,8 +70,12 @@ class Reference:
         self._fitted_joint = [fit(block) for block in self.joint.chunk(len(blocks), 1)]
 
     def with_labels(self, rows: Tensor, y: Tensor) -> Tensor:
-        """Features of each classifier, and beside them the label of the image, as a vector of their mean length."""
-        labels = F.one_hot(y, self.classifiers.spec.num_classes).float()
+        """Features of each classifier, and beside them the label of the image, as a vector of their mean length; attributes are
+        -1 or 1 in it, times a constant."""
+        if y.dim() == 1:
+            labels = F.one_hot(y, self.classifiers.spec.num_classes).float()
+        else:
+            labels = (2.0 * y.float() - 1.0) / y.shape[1] ** 0.5
         blocks = zip(self.classifiers.blocks(rows), self.scales, strict=True)
         return torch.cat([part for block, scale in blocks for part in (block, scale * labels)], 1)
 
@@ -82,18 +92,27 @@ class Reference:
         return {"recall": _share("recall", both), "precision": _share("precision", both)}
 
     def scores(self, x: Tensor, y: Tensor) -> dict[str, Record]:
-        """Of images of levels (N, C, H, W) that are to show the labels y (N,)."""
+        """Of images of levels (N, C, H, W) that are to show the labels y (N,), or the attributes y (N, K)."""
         rows = self.classifiers.features(x)
-        right = (self.classifiers.classes(rows) == y).double()
-        accuracy = record(right, *TITLES["class_accuracy"])
         both = self.manifolds(rows)
         return {
             "fd_joint": self.fd_joint(rows, y),
-            "class_accuracy": accuracy,
+            "class_accuracy": self.accuracy(rows, y),
             "recall": both["recall"],
             "precision": both["precision"],
             "fd_domain": self.fd_domain(rows),
         }
+
+    def accuracy(self, rows: Tensor, y: Tensor) -> Record:
+        """The share of images whose class is y; of attributes the mean balanced accuracy."""
+        if self.shares is None:
+            return record((self.classifiers.classes(rows) == y).double(), *TITLES["class_accuracy"])
+        found = balanced_accuracy(attributes_seen(self.classifiers, rows, self.shares), y)
+        if not found.attributes:
+            reason = f"there is no attribute that {FEWEST} of {len(y)} images are asked for and {FEWEST} not"
+            return missing(ATTRIBUTES, reason, True)
+        facts = {"n": len(y), "attributes": found.attributes, "title": ATTRIBUTES, "higher_is_better": True}
+        return {"value": found.value, **_spread(found.standard_error, len(y)), **facts}
 
 
 def classifiers_of(data: ArenaDataModule) -> DomainClassifiers:
@@ -104,9 +123,10 @@ def classifiers_of(data: ArenaDataModule) -> DomainClassifiers:
         raise ValueError(str(error)) from error
 
 
-def not_scored(reason: str) -> Mapping[str, Record]:
-    """Records without a value."""
-    return {name: missing(title, reason, better) for name, (title, better) in TITLES.items()}
+def not_scored(reason: str, kind: str = "label") -> Mapping[str, Record]:
+    """Records without a value. kind: of the condition."""
+    titles = TITLES | ({"class_accuracy": (ATTRIBUTES, True)} if kind == "attributes" else {})
+    return {name: missing(title, reason, better) for name, (title, better) in titles.items()}
 
 
 def chance(asked: Tensor, shown: Tensor, num_labels: int) -> float:
