@@ -64,7 +64,8 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "Samples of the labels of test images. FD joint, of images together with their labels, orders the table: class "
         "accuracy alone is highest for one clear image of each label again and again, and FD domain does not see that labels "
         "are ignored (the row of shuffled labels). s is the strength of guidance: 0 without the label, 1 the conditional "
-        "model; more buys accuracy with recall. All lines have as many images, against the same other test images.",
+        "model; more buys accuracy with recall. All lines have as many images, against the same other test images. Of "
+        "attributes the accuracy is the mean balanced one: 1/2 where they are ignored.",
     ),
     "Sdedit": (
         "t0 is the amount of noise: from like the guide to like the data. A good model is far below the guide in FD domain "
