@@ -132,6 +132,31 @@ def test_accuracy_is_the_share_that_shows_its_label(data: Halves) -> None:
     assert third["value"] == pytest.approx(expected, abs=0.045)  # four standard errors
 
 
+def test_the_balanced_accuracy_of_attributes_is_that_of_what_is_shown(data: Halves) -> None:
+    """As CelebA: two attributes and no labels. Of samples of which a third shows the other attributes, and of real ones."""
+    for name in ("train", "val", "test"):
+        x, y, _ = getattr(data, name)
+        setattr(data, name, Split(x, torch.stack([y, 1 - y], dim=1)))
+    data.spec = dataclasses.replace(SPEC, num_classes=None, num_attributes=2, condition="attributes")
+    data._checksum = data._hash()
+
+    class Shower(Painter):
+        def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+            return super().sample(num_samples, y[:, 0])
+
+    many = SIZES | {"evidence.samples.num_samples": 2000}
+    right, third = (
+        evaluate(Shower(data.spec, wrong).eval(), data, ["attribute_accuracy"], SETTINGS, many, progress=False).metrics[
+            "attribute_accuracy"
+        ]
+        for wrong in (0.0, 1 / 3)
+    )
+    assert right["real"] > 0.9 and right["value"] == pytest.approx(right["real"], abs=0.06)
+    assert right["conditions"] == "paired: attributes of the test split, in turn" and right["attributes"] == "2 of 2"
+    expected = right["value"] * 2 / 3 + (1 - right["value"]) / 3
+    assert abs(third["value"] - expected) < 4.0 * third["standard_error"] < 0.05
+
+
 def test_unconditional_rows_have_no_accuracy() -> None:
     spec = dataclasses.replace(SPEC, condition=None)
     data = Halves(spec)

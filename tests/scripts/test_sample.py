@@ -15,6 +15,8 @@ from genarena.errors import UserError
 from genarena.models.diffusion.ddpm import DDPM
 from genarena.models.diffusion.samplers import DDIM
 from genarena.models.vae.vae import VAE
+from genarena.runs import stored_config
+from genarena.runs.folder import RunFolder
 from genarena.scripts import sample
 from genarena.spec import DataSpec
 from tests.models.tiny import NARROW
@@ -92,6 +94,22 @@ def test_what_a_model_of_captions_cannot_draw(
     with pytest.raises(UserError, match=said):
         call(monkeypatch, *options, f"out={tmp_path}/s.png")
     assert not drawn and not list(tmp_path.iterdir())
+
+
+def test_attributes_have_the_names_of_the_set_of_the_run(
+    drawn: list, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spec = DataSpec((3, 32, 32), 256, num_attributes=40, condition="attributes")
+    monkeypatch.setattr(api, "load", lambda *_: SimpleNamespace(spec=spec, sampler=None))
+    monkeypatch.setattr(RunFolder, "open", lambda run: SimpleNamespace(config=f"{run}/config.yaml"))
+    node = {"_target_": "genarena.data.celeba.CelebA"}
+    monkeypatch.setattr(stored_config, "load", lambda path: {"data": node if path.endswith("/x/config.yaml") else None})
+    call(monkeypatch, "attributes=Smiling, male; bald", "num_samples=4", f"out={tmp_path}/s.png")
+    (y,) = drawn
+    assert [row.nonzero().flatten().tolist() for row in y] == [[20, 31]] * 2 + [[4]] * 2
+    with pytest.raises(UserError, match="attributes=Bold: there is no such attribute; did you mean Bald"):
+        call(monkeypatch, "attributes=Bold", f"out={tmp_path}/t.png")
+    assert len(drawn) == 1
 
 
 def test_guidance_needs_a_model_that_learned_to_do_without_a_condition() -> None:
