@@ -19,7 +19,7 @@ class AttributeAccuracy(ArenaMetric):
     the same of the classifiers on test images, the mean over them, which is the ceiling for samples like real ones.
     """
 
-    title = "attribute accuracy"
+    title = "attr. accuracy"
     unit = ""
     range = (0.0, 1.0)
     higher_is_better = True
