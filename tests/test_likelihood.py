@@ -12,21 +12,31 @@ from genarena.spec import DataSpec, level_dtype
 from genarena.training import schedule
 
 
-@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize("levels", [2, 17, 256, 65_536])
 def test_a_uniform_model_scores_log2_levels(levels: int) -> None:
     dims = 12
     log_prob = torch.full((3,), -dims * math.log(levels))
     torch.testing.assert_close(bits_per_dim(log_prob, dims), torch.full((3,), math.log2(levels)))
 
 
-@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize("levels", [2, 17, 256, 65_536])
 def test_both_quantisers_give_the_levels_back(levels: int) -> None:
-    x = torch.arange(levels, dtype=torch.uint8)
+    x = torch.arange(levels, dtype=level_dtype(levels))
     assert torch.equal(from_unit(to_unit(x, levels), levels), x)
     assert to_unit(x, levels)[0] == -1.0
     assert to_unit(x, levels)[-1] == 1.0
     assert from_unit(torch.tensor([-9.0, 9.0]), levels).tolist() == [0, levels - 1]
     assert quantise(torch.tensor([-0.1, 1.0, 2.0]), levels).tolist() == [0, levels - 1, levels - 1]
+
+
+def test_amplitudes_are_those_of_a_wav_file() -> None:
+    """Which holds 16-bit integers from -32,768; a reader divides them by 32,768."""
+    x = torch.arange(65_536, dtype=torch.int32)
+    amplitudes = likelihood.to_amplitudes(x, 65_536)
+    assert amplitudes[[0, 32_768, 65_535]].tolist() == [-1.0, 0.0, 32_767 / 32_768]
+    assert torch.equal(likelihood.from_amplitudes(amplitudes, 65_536), x)
+    assert likelihood.from_amplitudes(torch.tensor([-2.0, 2.0]), 65_536).tolist() == [0, 65_535]
+    assert (likelihood.to_unit(x, 65_536) - amplitudes).abs().max() <= 1.01 / 32_768, "a level"
 
 
 @pytest.mark.parametrize("noise", [0.0, 2.0**-24, 0.5, 1.0 - 2.0**-20, 1.0 - 2.0**-24])
@@ -107,3 +117,12 @@ def test_spec_facts() -> None:
     assert (vector.num_dims, vector.is_image, vector.is_discrete) == (2, False, False)
     with pytest.raises(ValueError, match="glow models images"):
         vector.require_image("glow")
+    sound = DataSpec((1, 512), 65_536, condition="mel", sample_rate=22_050)
+    assert (sound.is_sound, sound.is_playable, sound.is_drawable, sound.dtype) == (True, True, True, torch.int32)
+    assert (sound.condition.size, sound.condition.shape) == (80, (80, 3)), "frames at samples 0, 256 and 512"
+    sound.require_sound("waveglow")
+    with pytest.raises(ValueError, match="waveglow models sound"):
+        image.require_sound("waveglow")
+    for shape in ((1, 500), (512,), (1, 8, 8)):
+        with pytest.raises(ValueError, match="data.condition=mel: expected sound of one channel, a multiple of 256"):
+            DataSpec(shape, 65_536, condition="mel")

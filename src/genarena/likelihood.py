@@ -39,6 +39,19 @@ def to_unit(x: Tensor, num_levels: int) -> Tensor:
     return x.float() * (2.0 / (num_levels - 1)) - 1.0
 
 
+def to_amplitudes(x: Tensor, num_levels: int) -> Tensor:
+    """Integer levels to the numbers that they stand for in a WAV file, (x - L / 2) / (L / 2) in [-1, 1). Unlike in `to_unit`,
+    level L / 2 is silence, 0; the two differ by a level at most. In float64 if x is."""
+    x = x if x.is_floating_point() else x.float()
+    return (x - num_levels / 2) / (num_levels / 2)
+
+
+def from_amplitudes(x: Tensor, num_levels: int) -> Tensor:
+    """The inverse of `to_amplitudes`: floats to the nearest level, clamped, converted by `as_levels`."""
+    levels = (x * (num_levels / 2)).round_().add_(num_levels / 2).clamp_(0, num_levels - 1)
+    return as_levels(_nan_where_not_finite(levels, x), num_levels)
+
+
 def to_space(x: Tensor, spec: DataSpec) -> Tensor:
     """Data to the continuous space of gradients, noise and posterior means: levels to [-1, 1], floats as they are."""
     return to_unit(x, spec.num_levels) if spec.is_discrete else x.float()

@@ -10,6 +10,7 @@ from torch import Tensor
 KINDS = ("label", "attributes", "caption", "mel", "picture")
 ENCODERS = ("words", "pooled", "minilm")  # how models read captions
 MAX_LEVELS = 65_536
+MEL_BANDS, MEL_HOP = 80, 256  # of the mel spectrograms that sound is conditional on; samples from one frame to the next
 
 
 class Batch(NamedTuple):
@@ -29,8 +30,8 @@ class Condition:
     """What a model is conditional on: the meaning of `y`. Raises ValueError for a wrong kind or size.
 
     kind: label: y (N,) in 0 .. size - 1. attributes: y (N, size), each 0 or 1. caption: y (N, length) token ids in
-        0 .. size - 1; 0 is padding, 1 an unknown word. mel: y (N, bands, frames) floats. picture: y (N, C, H, W) levels in
-        0 .. size - 1.
+        0 .. size - 1; 0 is padding, 1 an unknown word. mel: y (N, bands, frames) floats, the log-mel spectrogram of x
+        (`statistics/mel.py`). picture: y (N, C, H, W) levels in 0 .. size - 1.
     size: number of labels, attributes, tokens of the vocabulary, bands, or levels.
     shape: of the y of one example. Labels and attributes need none: it follows from the size.
     words: of captions, the text of each token: words[0] is "", words[1] "?". () if they are not known.
@@ -98,7 +99,11 @@ class Condition:
             raise ValueError(f"y is {y.dtype} {tuple(y.shape)}, expected {self.kind} {wanted}")
         high = 1 if self.kind == "attributes" else self.size - 1
         known = y[~self.is_null(y)]
-        if self.kind != "mel" and known.numel() and (int(known.min()) < 0 or int(known.max()) > high):
+        if self.kind == "mel":
+            if not bool(known.isfinite().all()):
+                raise ValueError("y has a mel with numbers that are not finite")
+            return
+        if known.numel() and (int(known.min()) < 0 or int(known.max()) > high):
             worst = int(known.min()) if int(known.min()) < 0 else int(known.max())
             raise ValueError(f"y has {self.kind} {worst}: expected 0 to {high}")
 
@@ -110,11 +115,13 @@ class DataSpec:
     shape: (C, H, W) for images, (C, T) for sound, (D,) for vectors.
     num_levels: number of levels of each dimension, 2 to 65,536 (256 for 8-bit images); None for continuous data.
     num_classes: number of labels; None if the set has no labels. num_attributes: the same for attributes.
-    condition: what models are conditional on; the words "label" and "attributes" take their size from the two numbers, and
-        "caption" gets its vocabulary from the data set. None for unconditional models, also if there are labels.
+    condition: what models are conditional on; the words "label" and "attributes" take their size from the two numbers, "mel"
+        from the length of the sound, and "caption" gets its vocabulary from the data set. None for unconditional models, also
+        if there are labels.
     missing: how entries of continuous training examples come to be hidden, NaN in x; None: x is complete.
     palette: of images of one channel whose levels have no order, the (red, green, blue) of each, 0 to 255: how they are drawn,
         and why a decoder has a probability for each. None: levels are shades.
+    sample_rate: of sound, samples of a second: how it is played and drawn. None: it is not known.
     """
 
     shape: tuple[int, ...]
@@ -124,6 +131,7 @@ class DataSpec:
     condition: Condition | str | None = None
     missing: str | None = None
     palette: tuple[tuple[int, int, int], ...] | None = None
+    sample_rate: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
@@ -147,8 +155,10 @@ class DataSpec:
         sizes = {"label": "num_classes", "attributes": "num_attributes"}
         if kind == "caption":
             return Condition("caption", 0)
+        if kind == "mel":
+            return self._mel()
         if kind not in sizes:
-            raise ValueError(f"data.condition={kind}: expected label, attributes, caption or null")
+            raise ValueError(f"data.condition={kind}: expected label, attributes, caption, mel or null")
         size = getattr(self, sizes[kind])
         if size is None:
             raise ValueError(
@@ -156,6 +166,14 @@ class DataSpec:
                 f"set; if it has them, add data.spec.{sizes[kind]}=<number>"
             )
         return Condition(kind, size)
+
+    def _mel(self) -> Condition:
+        if not self.is_sound or self.shape[-1] % MEL_HOP:
+            raise ValueError(
+                f"data.condition=mel: expected sound of one channel, a multiple of {MEL_HOP} samples long, not shape "
+                f"{self.shape}"
+            )
+        return Condition("mel", MEL_BANDS, (MEL_BANDS, self.shape[-1] // MEL_HOP + 1))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -181,8 +199,13 @@ class DataSpec:
 
     @property
     def is_drawable(self) -> bool:
-        """Whether examples can be drawn: images of levels, and points in the plane."""
-        return (self.is_image and self.is_discrete) or self.shape == (2,)
+        """Whether examples can be drawn: images of levels, points in the plane, and sound of one channel."""
+        return (self.is_image and self.is_discrete) or self.shape == (2,) or self.is_playable
+
+    @property
+    def is_playable(self) -> bool:
+        """Whether examples are sound of one channel that can be written to a WAV file of 16 bits."""
+        return self.is_sound and self.shape[0] == 1 and self.num_levels == MAX_LEVELS and self.sample_rate is not None
 
     @property
     def is_discrete(self) -> bool:
@@ -200,5 +223,13 @@ class DataSpec:
         if not self.is_image or not self.is_discrete:
             raise ValueError(
                 f"{model} models images of integer levels, and this data set has shape {self.shape} "
+                f"with num_levels={self.num_levels}"
+            )
+
+    def require_sound(self, model: str) -> None:
+        """Raise ValueError unless the data is sound of one channel and integer levels. model: a name, for the message."""
+        if not self.is_sound or not self.is_discrete or self.shape[0] != 1:
+            raise ValueError(
+                f"{model} models sound of one channel and integer levels, and this data set has shape {self.shape} "
                 f"with num_levels={self.num_levels}"
             )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genarena.nets.conditioning import Conditioning, mixture
+from genarena.nets.conditioning import MEL_MEAN, MEL_STD, Conditioning, mixture
 from genarena.spec import Condition, DataSpec, level_dtype
 
 LABEL, ATTRIBUTES = Condition("label", 3), Condition("attributes", 2)
@@ -32,6 +32,26 @@ def test_a_mixture_has_the_mean_of_the_vectors() -> None:
             assert torch.allclose(layer(ends.lerp(ends.flip(0), 0.25), 2), wanted.lerp(wanted.flip(0), 0.25))
         with pytest.raises(ValueError, match="expected a mixture"):
             layer(ends[:, :1], 2)
+
+
+def test_a_mel_stays_frames_and_no_mel_is_zero_with_a_band_of_its_own() -> None:
+    condition = Condition("mel", 5, (5, 7))
+    y = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0)) * MEL_STD + MEL_MEAN
+    plain = Conditioning(condition)
+    assert plain.out_features == 5 and torch.equal(plain(y, 2), (y - MEL_MEAN) / MEL_STD)
+    layer = Conditioning(condition, 0.1).eval()
+    assert layer.out_features == 6
+    assert torch.equal(layer(y, 2), torch.cat([(y - MEL_MEAN) / MEL_STD, torch.zeros(2, 1, 7)], 1))
+    lacking = torch.cat([torch.zeros(5, 7), torch.ones(1, 7)])
+    assert torch.equal(layer(None, 2), lacking.expand(2, -1, -1))
+    assert torch.equal(layer(torch.stack([y[0], condition.nulls(1)[0]]), 2), torch.stack([layer(y[:1], 1)[0], lacking]))
+    torch.manual_seed(0)
+    lost = layer.train()(y[:1].expand(4000, -1, -1), 4000)[:, -1, 0].mean()
+    assert lost.item() == pytest.approx(0.1, abs=0.015)  # three standard errors
+    with pytest.raises(ValueError, match="without dropout"):
+        plain(None, 2)
+    with pytest.raises(ValueError, match="not finite"):
+        condition.check(torch.cat([y[:1], y[1:].index_fill(2, torch.tensor(3), float("nan"))]))
 
 
 @pytest.mark.parametrize("y", [None, torch.tensor([3, 0])])

@@ -30,8 +30,8 @@ class ArenaDataModule(LightningDataModule, ABC):
     A subclass writes
     - `name`: the name of its file and of its YAML.
     - `load`: three `Split`s. `x` (N, *shape) has the type `spec.dtype`: levels below `spec.num_levels`, or floats; `y` (N,) is
-      int64 labels, or None; `captions` has tokens of `vocabulary`, or is None. No example may be in two splits; `seeded_split`
-      and `tenths` of `splitting.py` make splits for a set without official ones.
+      int64 labels, or None; `captions` has tokens of `vocabulary`, or is None; sound has `mels`. No example may be in two
+      splits; `seeded_split` and `tenths` of `splitting.py` make splits for a set without official ones.
     - `augment`, if training batches are changed at random.
     - Its options, as annotated class attributes with a default (`width: Count = 1`). The class becomes a dataclass without a
       decorator. Equal options must give equal examples.
@@ -61,7 +61,7 @@ class ArenaDataModule(LightningDataModule, ABC):
     max_test: Count | None = None
     only: Whole | None = None
     label_fraction: Share | None = None
-    condition: Literal["label", "attributes", "caption"] | None = None
+    condition: Literal["label", "attributes", "caption", "mel"] | None = None
     text: Literal["words", "pooled", "minilm"] = "words"
     mutate: Share = 0.0
 

@@ -15,23 +15,28 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]  # changes a batch (N, *sh
 
 
 class Split(NamedTuple):
-    """`x` (N, *shape) uint8 levels or floats; `y` (N,) int64 labels, (N, K) attributes that are 0 or 1, or None.
+    """`x` (N, *shape) levels or floats; `y` (N,) int64 labels, (N, K) attributes that are 0 or 1, or None.
 
     `captions` (N, K, length) int64 tokens: K captions of each example, all of them about it; or None.
+    `mels` (N, bands, frames) float32: of sound, the log-mel spectrogram of each example; or None.
     `x` is a tensor (in memory, or mapped from a file), or `Lazy`: rows are made or decoded when they are indexed.
     """
 
     x: Tensor | Lazy
     y: Tensor | None = None
     captions: Tensor | None = None
+    mels: Tensor | Lazy | None = None
 
     def __getitem__(self, index: Any) -> "Split":  # rows, not tuple fields
-        return Split(self.x[index], *(None if part is None else part[index] for part in (self.y, self.captions)))
+        beside = (self.y, self.captions, self.mels)
+        return Split(self.x[index], *(None if part is None else part[index] for part in beside))
 
     def given(self, condition: Condition | None) -> Tensor | None:
-        """What models are conditional on: y, or the first caption (N, length). Without a condition it is y."""
-        captioned = condition is not None and condition.kind == "caption"
-        return self.captions[:, 0] if captioned else self.y
+        """What models are conditional on: y, the first caption (N, length), or the mel. Without a condition it is y."""
+        kind = condition.kind if condition else None
+        if kind == "mel":
+            return self.mels[:]
+        return self.captions[:, 0] if kind == "caption" else self.y
 
     @property
     def said(self) -> bytes:
@@ -106,9 +111,9 @@ class Batches:
 
     def _given(self, number: int, index: Tensor | slice) -> Tensor | None:
         """What the examples of a batch are conditional on: of several captions, one that is drawn in training."""
-        captioned = self.condition is not None and self.condition.kind == "caption"
-        of = self.split.captions if captioned else self.split.y
-        if of is None or not captioned:
+        kind = self.condition.kind if self.condition else None
+        of = {"caption": self.split.captions, "mel": self.split.mels}.get(kind, self.split.y)
+        if of is None or kind != "caption":
             return None if of is None else of[index]
         captions, chosen = of[index], 0
         if self.shuffle:

@@ -36,6 +36,8 @@ def refuse_broken(data: str, spec: DataSpec, name: str, split: Split) -> None:
         _refuse_unconditional(data, spec, name, split)
     if spec.condition and spec.condition.kind == "caption":
         _refuse_uncaptioned(data, spec, name, split)
+    if spec.condition and spec.condition.kind == "mel":
+        _refuse_without_mels(data, spec, name, split)
 
 
 def _refuse_labels(data: str, spec: DataSpec, name: str, split: Split) -> None:
@@ -73,3 +75,11 @@ def _refuse_uncaptioned(data: str, spec: DataSpec, name: str, split: Split) -> N
         shape = tuple(split.captions.shape)
         raise DataError(f"{data}: the captions of its {name} split have shape {shape}, expected (N, K, length)")
     spec.condition.check(split.captions[:, 0])
+
+
+def _refuse_without_mels(data: str, spec: DataSpec, name: str, split: Split) -> None:
+    if split.mels is None:
+        raise DataError(f"data.condition=mel: the {name} split of {data} has no mel spectrograms")
+    if len(split.mels) != split.size or tuple(split.mels.shape[1:]) != spec.condition.shape:
+        wanted = (split.size, *spec.condition.shape)
+        raise DataError(f"{data}: the mels of its {name} split have shape {tuple(split.mels.shape)}, expected {wanted}")

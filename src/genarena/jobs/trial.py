@@ -74,9 +74,11 @@ def _sample(model: GenerativeModel, num: int) -> Tensor:
 
 
 def _conditions(condition: Condition, num: int) -> Tensor:
-    """(num, ...) conditions to measure with; captions are of as many words as there may be."""
+    """(num, ...) conditions to measure with; captions are of as many words as there may be, mels noise."""
     if condition.kind == "caption":
         return torch.randint(condition.size, (num, *condition.shape)).clamp_min(1)
+    if condition.kind == "mel":
+        return torch.randn(num, *condition.shape)
     return condition.in_turn(num)
 
 

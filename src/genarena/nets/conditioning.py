@@ -11,6 +11,9 @@ unconditional, s = 1 conditional.
 Captions are read by an encoder (`Condition.encoder`). It gives the vector of the caption and a state per word, and the context
 is one tensor (N, 1 + L, F): the vector first, then the states, zero where there is no word. Networks with attention look at the
 states; all others read the vector (`pooled`). A vector alone cannot say well which colour belongs to which shape.
+
+A mel spectrogram stays one: the context is (N, F, frames), each number with mean 0 and deviation 1 on speech, zero and with a
+last band of ones where there is no condition. Only networks of sound read it (`condition_kinds = ("mel",)`).
 """
 
 import torch
@@ -22,11 +25,13 @@ from genarena.nets.text_encoder import PADDING
 from genarena.spec import Condition
 
 VECTORS = ("label", "attributes")  # kinds that become one vector, of as many entries as their size
-KINDS = (*VECTORS, "caption")
+KINDS = (*VECTORS, "caption")  # those that all networks read
+MEL_MEAN, MEL_STD = -5.5, 2.1  # of log-mel spectrograms of speech (Mehta et al. 2024, arXiv 2309.03199: LJ Speech)
 
 
 class Conditioning(nn.Module):
-    """Conditions y to vectors (N, out_features), or to a vector and states (N, 1 + L, out_features) of captions.
+    """Conditions y to vectors (N, out_features), to a vector and states (N, 1 + L, out_features) of captions, or to frames
+    (N, out_features, frames) of mels.
 
     Only an encoder of captions has weights. dropout: share of the training examples that lose their condition, below 1.
     Raises ValueError for another share or kind, and for captions of a data set that has none.
@@ -34,8 +39,8 @@ class Conditioning(nn.Module):
 
     def __init__(self, condition: Condition, dropout: float = 0.0) -> None:
         super().__init__()
-        if condition.kind not in KINDS:
-            raise ValueError(f"condition {condition.kind}: this model takes {', '.join(KINDS)}")
+        if condition.kind not in (*KINDS, "mel"):
+            raise ValueError(f"condition {condition.kind}: this model takes {', '.join(KINDS)}, mel")
         if not condition.size:
             raise ValueError("data.condition=caption: this data set has no captions")
         if not 0.0 <= dropout < 1.0:
@@ -50,7 +55,7 @@ class Conditioning(nn.Module):
         """y (N, ...), or None: no condition for all `num` examples; or a mixture, as `mixture` gives it. Raises ValueError if y
         does not fit, and for no condition where the network has not learned it."""
         condition = self.condition
-        if y is not None and y.is_floating_point():
+        if y is not None and y.is_floating_point() and condition.kind != "mel":
             return self._mixed(y, num)
         if y is None:
             self._require_null("y=None")
@@ -68,6 +73,10 @@ class Conditioning(nn.Module):
     def _encoded(self, y: Tensor, null: Tensor) -> Tensor:
         if self.encoder is not None:
             return self._read(torch.where(null[:, None], PADDING, y), null)
+        if self.condition.kind == "mel":
+            frames = torch.where(null[:, None, None], 0.0, (y - MEL_MEAN) / MEL_STD)
+            missing = null[:, None, None].to(y.dtype).expand(-1, 1, y.shape[2])
+            return torch.cat([frames, missing], 1)[:, : self.out_features]
         if self.condition.kind == "label":
             return F.one_hot(y, self.condition.size + 1)[:, : self.out_features].float()
         values = torch.where(null[:, None], 0.0, 2.0 * y.float() - 1.0)

@@ -92,7 +92,9 @@ OF_THE_LINE = {key: place for key, kind in GROUPS[""].items() if (place := place
 def refuse_derived(key: str) -> None:
     """Raise UserError for a key that follows from another option, which has to be set instead."""
     if key.startswith("data.spec.condition"):
-        raise UserError(f"{key}: say data.condition=label, data.condition=attributes or data.condition=caption")
+        raise UserError(
+            f"{key}: say data.condition=label, data.condition=attributes, data.condition=caption or data.condition=mel"
+        )
 
 
 def in_grammar(value: Any) -> str:
