@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,32 @@ def huggingface(root: Path) -> list[str]:
 def tabular(root: Path) -> list[str]:
     np.save(root / "table.npy", RNG.normal(size=(100, 3)))
     return ["path=table.npy", "num_dims=3"]
+
+
+def sound(path: Path, samples: np.ndarray, rate: int = 22_050, channels: int = 1) -> None:
+    """A WAV file of int16 samples."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
+def noise(num: int) -> np.ndarray:
+    return RNG.integers(-9_000, 9_000, num)
+
+
+def audio_folder(root: Path) -> list[str]:
+    for index in range(6):
+        sound(root / f"{index}.wav", noise(1_500 + 100 * index))
+    return ["segment=512", "stride=256"]
+
+
+def ljspeech(root: Path) -> list[str]:
+    for index in range(6):
+        sound(root / "LJSpeech-1.1" / "wavs" / f"LJ001-000{index}.wav", noise(1_500))
+    return ["segment=512", "stride=256"]
 
 
 def ffhq(root: Path) -> list[str]:
@@ -172,6 +199,8 @@ MAKERS: dict[str, Callable[[Path], list[str]]] = {
     make.__name__: make
     for make in (
         *(
+            audio_folder,
+            ljspeech,
             caption_folder,
             emoji,
             image_folder,
@@ -193,5 +222,6 @@ MAKERS: dict[str, Callable[[Path], list[str]]] = {
     "binary_mnist": lambda root: idx(root, "MNIST"),
     "fashion_mnist": lambda root: idx(root, "FashionMNIST"),
     "scenes": lambda root: ["num_scenes=2000"],
+    "toy_audio": lambda root: ["num_clips=8", "segment=512"],
     "kmnist": lambda root: idx(root, "KMNIST"),
 }

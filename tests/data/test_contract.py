@@ -98,7 +98,7 @@ def test_examples_and_labels_are_what_the_spec_says(data: ArenaDataModule) -> No
         x = some(split.x)
         assert tuple(x.shape[1:]) == data.spec.shape and split.size == data.facts["splits"][part]
         if data.spec.is_discrete:
-            assert x.dtype == torch.uint8 and int(x.max()) < data.spec.num_levels
+            assert x.dtype == data.spec.dtype and int(x.max()) < data.spec.num_levels
         else:
             assert x.dtype == torch.float32 and bool(torch.isfinite(x).all())
         assert (split.y is None) == (data.train.y is None)

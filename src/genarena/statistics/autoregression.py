@@ -1,0 +1,82 @@
+"""Stationary Gaussian processes that are known by their autocorrelation, as autoregressions of finite order.
+
+x_t = sum_{j=1..P} a_j x_{t-j} + e_t,  e_t ~ N(0, v).  The recursion of Levinson (1946) and Durbin (1960) gives the best
+predictor of every order up to P, in P^2 operations. The first P samples of a row are predicted from the fewer that there are,
+so that densities are those of the stationary process from the first sample on.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def levinson(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
+    """Predictors of every order from r_0 .. r_P (..., P + 1), in its type.
+
+    Returns coefficients (..., P + 1, P), of which row p has a_1 .. a_p and then zeros, and the variances v (..., P + 1) of
+    their errors. Raises ValueError for an autocorrelation that no process has (a variance that is not positive).
+    """
+    order = autocorrelation.shape[-1] - 1
+    coefficients = autocorrelation.new_zeros(*autocorrelation.shape, order)
+    variances = autocorrelation.clone()
+    a, v = coefficients[..., 0, :].clone(), autocorrelation[..., 0].clone()
+    for p in range(1, order + 1):
+        past = autocorrelation[..., 1:p].flip(-1)
+        reflection = (autocorrelation[..., p] - (a[..., : p - 1] * past).sum(-1)) / v
+        a[..., : p - 1] -= reflection[..., None] * a[..., : p - 1].flip(-1)
+        a[..., p - 1] = reflection
+        v = v * (1.0 - reflection.square())
+        coefficients[..., p, :], variances[..., p] = a, v
+    if not bool((variances > 0.0).all()):
+        raise ValueError("this is no autocorrelation: it has errors whose variance is not positive")
+    return coefficients, variances
+
+
+def autocorrelation_of(coefficients: Tensor, variance: float, num_lags: int, length: int = 8192) -> Tensor:
+    """r_0 .. r_{num_lags - 1} float64 of the process with variance r_0 = `variance` and coefficients a_1 .. a_P (P,).
+
+    It is that of its response to an impulse, which has to be over after `length` samples.
+    """
+    from scipy.signal import lfilter
+
+    impulse = torch.zeros(length + num_lags, dtype=torch.float64)
+    impulse[0] = 1.0
+    poles = torch.cat([torch.ones(1, dtype=torch.float64), -coefficients.double()])
+    response = torch.from_numpy(lfilter([1.0], poles.numpy(), impulse.numpy()))
+    lags = torch.stack([(response[:length] * response[k : length + k]).sum() for k in range(num_lags)])
+    return variance * lags / lags[0]
+
+
+def log_prob(x: Tensor, autocorrelation: Tensor) -> Tensor:
+    """(N,) nats of rows x (N, T) of a process of order P with r_0 .. r_P (P + 1,), float64."""
+    coefficients, variances = levinson(autocorrelation.double())
+    order, x = len(variances) - 1, x.double()
+    errors, spread = [], []
+    for t in range(min(order, x.shape[1])):
+        errors.append(x[:, t] - x[:, :t].flip(1) @ coefficients[t, :t])
+        spread.append(variances[t])
+    kernel = torch.cat([-coefficients[order].flip(0), coefficients.new_ones(1)])
+    late = F.conv1d(x[:, None], kernel[None, None])[:, 0] if x.shape[1] > order else x[:, :0]
+    errors = torch.cat([*(each[:, None] for each in errors), late], 1)
+    spread = torch.cat([torch.stack(spread), variances[order].expand(late.shape[1])]) if spread else variances[order]
+    return -0.5 * (errors.square() / spread + (2.0 * math.pi * spread).log()).sum(1)
+
+
+def sample(noise: Tensor, autocorrelation: Tensor) -> Tensor:
+    """Rows x (N, T) of the process, made of standard normal `noise` (N, T), float64."""
+    from scipy.signal import lfilter, lfiltic
+
+    coefficients, variances = levinson(autocorrelation.double())
+    order, noise = len(variances) - 1, noise.double()
+    x = torch.zeros_like(noise)
+    for t in range(min(order, noise.shape[1])):
+        x[:, t] = x[:, :t].flip(1) @ coefficients[t, :t] + variances[t].sqrt() * noise[:, t]
+    if noise.shape[1] <= order:
+        return x
+    poles = torch.cat([coefficients.new_ones(1), -coefficients[order]]).numpy()
+    for row, driven in zip(x, noise[:, order:] * variances[order].sqrt(), strict=True):
+        past = lfiltic([1.0], poles, row[:order].flip(0).numpy())
+        row[order:] = torch.from_numpy(lfilter([1.0], poles, driven.numpy(), zi=past)[0])
+    return x
