@@ -204,8 +204,9 @@ class DataSpec:
 
     @property
     def is_playable(self) -> bool:
-        """Whether examples are sound of one channel that can be written to a WAV file of 16 bits."""
-        return self.is_sound and self.shape[0] == 1 and self.num_levels == MAX_LEVELS and self.sample_rate is not None
+        """Whether examples are sound that can be written to a WAV file of 16 bits, and is long enough for a spectrogram."""
+        heard = self.is_sound and self.num_levels == MAX_LEVELS and self.sample_rate is not None
+        return heard and self.shape[0] == 1 and self.shape[1] > 2 * MEL_HOP
 
     @property
     def is_discrete(self) -> bool:

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
-from genarena.evaluation.pictures import draw_samples, save_neighbours, save_reconstructions, save_samples
+from genarena.evaluation.pictures import (
+    draw_samples,
+    save_neighbours,
+    save_reconstructions,
+    save_samples,
+    save_sound,
+)
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
 from genarena.ranks import seeds
@@ -23,14 +29,17 @@ def save_final(
     fake: Tensor | None,
     folder: Path,
 ) -> None:
-    """Write `final.png`, `neighbours.png` and `reconstructions.png`, each where the data and the model allow it.
+    """Write `final.png`, of sound with WAV files, `neighbours.png` and `reconstructions.png`, each where the data and the model
+    allow it.
 
     seed: of the run.
     fake: the samples (N, *shape) of the evaluation; None: some are drawn. A conditional model's are drawn again, by class.
     """
     spec = data.spec
     held_out = getattr(data, settings.split)[:GRID].batch(spec.condition)
-    if spec.is_drawable and (fake is None or spec.condition):
+    if fake is not None and spec.is_playable:  # samples of the evaluation have the conditions of examples in turn
+        save_sound(fake, spec, folder / "final.png", held_out.y)
+    elif spec.is_drawable and (fake is None or spec.condition):
         torch.manual_seed(seeds.derived(settings.sample_seed, seed))
         drawn = draw_samples(model, GRID, held_out.y, folder / "final.png")
         fake = drawn if fake is None else fake

@@ -1,4 +1,5 @@
-"""Draws samples: a grid of images, alone or beside their nearest training images, or a scatter plot of 2-D points.
+"""Draws samples: a grid of images, alone or beside their nearest training images, a scatter plot of 2-D points, or spectrograms
+of sound.
 
 A sample that is not finite is drawn as a cross; a scatter plot states how many there are.
 """
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from genarena.errors import UserError
 from genarena.evaluation.asked_pictures import asked_pictures
+from genarena.evaluation.sounds import SHOWN, save_spectrograms, save_wavs
 from genarena.evaluation.titles import with_titles
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes
@@ -53,25 +55,40 @@ def _cross(height: int, width: int) -> Tensor:
 
 
 def draw_samples(model: GenerativeModel, num_samples: int, given: Tensor | None, path: Path) -> Tensor:
-    """Draw samples (N, *shape), and write them to a PNG. A model with labels gets a row per class, one with captions a row per
-    caption, about `num_samples` images. given: the conditions of examples, for models that are conditional on others."""
+    """Draw samples (N, *shape), and write them to a PNG; sound also to WAV files beside it. A model with labels gets a row per
+    class, one with captions a row per caption, about `num_samples` images. Of sound there are a few samples only. given: the
+    conditions of examples, for models that are conditional on others."""
+    num_samples = min(num_samples, SHOWN) if model.spec.is_sound else num_samples
     asked = asked_pictures(model.spec.condition, num_samples, given)
     y = None if asked.y is None else asked.y.to(model.device)
     with torch.no_grad():
         samples = model.sample(num_samples if y is None else len(y), y).cpu()
-    save_samples(samples, model.spec, path, asked.columns, asked.titles)
+    if model.spec.is_playable:
+        save_sound(samples, model.spec, path, y)
+    else:
+        save_samples(samples, model.spec, path, asked.columns, asked.titles)
     return samples
+
+
+def save_sound(samples: Tensor, spec: DataSpec, path: Path, given: Tensor | None) -> None:
+    """Write the spectrograms of the first samples (N, 1, T) to a PNG, and the samples to WAV files beside it. given: what they
+    were drawn for; mels are drawn below them."""
+    mels = given if spec.condition and spec.condition.kind == "mel" else None
+    save_spectrograms(samples, spec, path, mels)
+    save_wavs(samples[:SHOWN], spec, path)
 
 
 def save_samples(
     samples: Tensor, spec: DataSpec, path: Path, columns: int | None = None, titles: Sequence[str] = ()
 ) -> None:
-    """Write a PNG: a grid for images, a scatter plot for 2-D points. titles: of the rows of the grid. Raises UserError for
-    other data."""
+    """Write a PNG: a grid for images, a scatter plot for 2-D points, spectrograms for sound. titles: of the rows of the grid.
+    Raises UserError for other data."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if spec.is_image:
         picture = grid(samples, spec, columns)
         _save(with_titles(picture, titles) if titles else picture, path)
+    elif spec.is_playable:
+        save_spectrograms(samples, spec, path)
     elif spec.is_drawable:
         _scatter(samples.numpy(), path)
     else:

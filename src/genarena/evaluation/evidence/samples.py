@@ -55,8 +55,11 @@ class Samples(Kind):
 
     @piece
     def num_samples(self) -> int:
-        """How many samples are drawn: as many as asked for, or all of a model that has only finitely many."""
-        model, wanted = self.subject.model, self.settings.num_samples
+        """How many samples are drawn: as many as asked for, or all of a model that has only finitely many. Of a model of mels,
+        one for each example at most: the same mel again is almost the same sound."""
+        model, wanted, condition = self.subject.model, self.settings.num_samples, self.subject.data.spec.condition
+        if condition is not None and condition.kind == "mel":
+            wanted = min(wanted, self.subject.held_out.size)
         return min(wanted, model.size) if isinstance(model, Enumerates) else wanted
 
     @piece
