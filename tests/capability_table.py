@@ -63,6 +63,7 @@ def by_condition() -> str:
     kinds = {
         "takes conditions": [name for name, model in models().items() if model.conditional],
         "of these, only labels": [name for name, model in models().items() if model.condition_kinds == ("label",)],
+        "of these, only mels": [name for name, model in models().items() if model.condition_kinds == ("mel",)],
         "has guidance": [name for name, model in models().items() if model.guides],
         "refuses conditions": [name for name, model in models().items() if not model.conditional],
     }

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import get_object
 from omegaconf import OmegaConf
 from torch import Tensor
 
@@ -19,22 +18,25 @@ from genarena.likelihood import Likelihood, from_unit, to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Differentiates, Discriminates, Emits, Represents, Weighs, Withholds
 from genarena.spec import Batch
-from tests.capability_table import target
 from tests.first_stages import standing
+from tests.homes import class_of, home
 from tests.models.tiny import narrowed
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
 PAPER_SIZE = [name for name in available("model") if name.endswith("_paper")]
-CLASSES = {name: get_object(target("model", name)) for name in MODELS}  # composing them all takes ten seconds
-CONDITIONAL = [name for name in MODELS if CLASSES[name].conditional]
+CLASSES = {name: class_of(name) for name in MODELS}  # composing them all takes ten seconds
+PICTURED = [name for name in MODELS if CLASSES[name].takes_images]
+CONDITIONAL = [name for name in PICTURED if CLASSES[name].conditional]
 CAPTIONED = [name for name in CONDITIONAL if "caption" in CLASSES[name].condition_kinds]
-CASES = [*((name, False) for name in MODELS), *((name, True) for name in CONDITIONAL)]
+HEARD = [name for name in MODELS if "mel" in CLASSES[name].condition_kinds]
+CASES = [(name, "") for name in MODELS if not CLASSES[name].needs_condition]
+CASES += [*((name, "label") for name in CONDITIONAL), *((name, "mel") for name in HEARD)]
 
 
 def every_case(capability: type = GenerativeModel) -> pytest.MarkDecorator:
-    """Every model that has the capability, and each that can be conditional once more, with labels."""
+    """Every model that has the capability, and each that can be conditional once more, with labels or mels."""
     cases = [(name, given) for name, given in CASES if issubclass(CLASSES[name], capability)]
-    return pytest.mark.parametrize(("name", "given"), cases, ids=[f"{name}{'-label' * given}" for name, given in cases])
+    return pytest.mark.parametrize(("name", "given"), cases, ids=["-".join(filter(None, case)) for case in cases])
 
 
 EVERY_CASE = every_case()
@@ -42,37 +44,46 @@ SMALL_BATCH = 4
 CHEAPER = {"ais_steps": 20}  # where a model has this option: the contract does not depend on how good an estimate is
 
 
-def make(name: str, *overrides: str, data: str = "digits", small: bool = True) -> GenerativeModel:
-    """An untrained model, with narrow layers unless it is to have the sizes of its YAML."""
+def make(name: str, *overrides: str, data: str | None = None, given: str = "", small: bool = True) -> GenerativeModel:
+    """An untrained model, with narrow layers unless it is to have the sizes of its YAML. data: digits, or sound for what models
+    sound alone. given: what it is conditional on."""
     torch.manual_seed(0)
-    node = OmegaConf.to_container(standing(compose([f"model={name}", f"data={data}", *overrides])), resolve=True)
+    own = [f"data={data}"] if data else home(name)
+    given = [f"data.condition={given}"] if given else []
+    node = OmegaConf.to_container(standing(compose([f"model={name}", *own, *given, *overrides])), resolve=True)
     node.update({option: value for option, value in CHEAPER.items() if option in node})
     return build(narrowed(node) if small else node, "model")
 
 
 def images(model: GenerativeModel, num: int = SMALL_BATCH, seed: int = 1) -> Tensor:
-    """Smooth random images of the model's shape and levels."""
+    """Smooth random images, or sound, of the model's shape and levels."""
     generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(num, model.spec.shape[0], 4, 4, generator=generator)
-    smooth = torch.nn.functional.interpolate(coarse, model.spec.shape[1:], mode="bilinear")
-    return (smooth * model.spec.num_levels).floor().clamp_max(model.spec.num_levels - 1).to(torch.uint8)
+    if model.spec.is_sound:
+        coarse, mode = torch.rand(num, model.spec.shape[0], model.spec.shape[1] // 4, generator=generator), "linear"
+    else:
+        coarse, mode = torch.rand(num, model.spec.shape[0], 4, 4, generator=generator), "bilinear"
+    smooth = torch.nn.functional.interpolate(coarse, model.spec.shape[1:], mode=mode)
+    return (smooth * model.spec.num_levels).floor().clamp_max(model.spec.num_levels - 1).to(model.spec.dtype)
 
 
 def labels(model: GenerativeModel, num: int = SMALL_BATCH) -> Tensor | None:
-    """All labels in turn; None for an unconditional model."""
-    return model.spec.condition.in_turn(num) if model.spec.condition else None
+    """All labels in turn, or mels; None for an unconditional model."""
+    condition = model.spec.condition
+    if condition is not None and condition.kind == "mel":
+        return torch.randn(num, *condition.shape, generator=torch.Generator().manual_seed(num)) - 5.0
+    return condition.in_turn(num) if condition else None
 
 
-def fitted(name: str, given: bool = False) -> GenerativeModel:
-    """A model that has seen a batch: baselines count it, data-dependent initialisation has happened. given: labels.
+def fitted(name: str, given: str = "") -> GenerativeModel:
+    """A model that has seen a batch: baselines count it, data-dependent initialisation has happened. given: labels or mels.
 
     It is fitted once; what a test gets is a copy of its own."""
     return copy.deepcopy(_fitted(name, given))
 
 
 @cache
-def _fitted(name: str, given: bool) -> GenerativeModel:
-    model = make(name, *["data.condition=label"] * given)
+def _fitted(name: str, given: str) -> GenerativeModel:
+    model = make(name, given=given)
     with torch.no_grad():
         for seed in range(3):
             batch = Batch(images(model, 32, seed), labels(model, 32))
@@ -112,8 +123,8 @@ def test_class_facts(name: str) -> None:
 
 
 @EVERY_CASE
-def test_loss_is_finite_and_reaches_every_parameter(name: str, given: bool) -> None:
-    model = make(name, *["data.condition=label"] * given).train()
+def test_loss_is_finite_and_reaches_every_parameter(name: str, given: str) -> None:
+    model = make(name, given=given).train()
     batch = Batch(images(model, 10), labels(model, 10))
     model.loss(batch)  # data-dependent initialisation happens here
     with torch.no_grad():
@@ -134,7 +145,7 @@ def test_loss_is_finite_and_reaches_every_parameter(name: str, given: bool) -> N
 
 
 @EVERY_CASE
-def test_a_loss_in_eval_mode_changes_no_weight_and_no_buffer(name: str, given: bool) -> None:
+def test_a_loss_in_eval_mode_changes_no_weight_and_no_buffer(name: str, given: str) -> None:
     """Statistics, chains and starts change in training only, so a loss after the evaluation leaves the model as it was."""
     model = fitted(name, given)
     batch = Batch(images(model, 8, seed=9), labels(model, 8))
@@ -146,13 +157,13 @@ def test_a_loss_in_eval_mode_changes_no_weight_and_no_buffer(name: str, given: b
 
 
 @EVERY_CASE
-def test_samples_live_in_the_space_of_the_data(name: str, given: bool) -> None:
+def test_samples_live_in_the_space_of_the_data(name: str, given: str) -> None:
     model = fitted(name, given)
     y = labels(model, 5)
     torch.manual_seed(3)
     samples = model.sample(5, y)
     assert samples.shape == (5, *model.spec.shape)
-    assert samples.dtype == torch.uint8
+    assert samples.dtype == model.spec.dtype
     assert samples.max() < model.spec.num_levels
     torch.manual_seed(3)
     assert torch.equal(model.sample(5, y), samples)
@@ -162,7 +173,7 @@ def test_samples_live_in_the_space_of_the_data(name: str, given: bool) -> None:
 
 
 @EVERY_CASE
-def test_log_prob_where_it_is_claimed(name: str, given: bool) -> None:
+def test_log_prob_where_it_is_claimed(name: str, given: str) -> None:
     model = fitted(name, given)
     x, y = images(model), labels(model)
     if model.likelihood is Likelihood.NONE:
@@ -188,7 +199,7 @@ def test_log_prob_where_it_is_claimed(name: str, given: bool) -> None:
 
 
 @every_case(Weighs)
-def test_weights_average_to_the_bound(name: str, given: bool) -> None:
+def test_weights_average_to_the_bound(name: str, given: str) -> None:
     """E[log w] is the bound of one draw, example by example, for models whose bound draws can tighten."""
     model = fitted(name, given)
     x, y = images(model, 2), labels(model, 2)
@@ -202,7 +213,7 @@ def test_weights_average_to_the_bound(name: str, given: bool) -> None:
 
 
 @every_case(Emits)
-def test_what_a_decoder_emits_is_what_it_samples(name: str, given: bool) -> None:
+def test_what_a_decoder_emits_is_what_it_samples(name: str, given: str) -> None:
     model = fitted(name, given)
     torch.manual_seed(0)
     samples = model.sample(4, labels(model))
@@ -214,7 +225,7 @@ def test_what_a_decoder_emits_is_what_it_samples(name: str, given: bool) -> None
 
 
 @every_case(Differentiates)
-def test_a_density_has_the_gradient_that_its_differences_give(name: str, given: bool) -> None:
+def test_a_density_has_the_gradient_that_its_differences_give(name: str, given: str) -> None:
     model = fitted(name, given)
     y, generator = labels(model), torch.Generator().manual_seed(2)
     u = to_unit(images(model), model.spec.num_levels).requires_grad_()
@@ -227,7 +238,7 @@ def test_a_density_has_the_gradient_that_its_differences_give(name: str, given: 
 
 
 @every_case(Represents)
-def test_features_of_a_layer_are_vectors_of_their_example_alone(name: str, given: bool) -> None:
+def test_features_of_a_layer_are_vectors_of_their_example_alone(name: str, given: str) -> None:
     model = fitted(name, given)
     x, y = images(model), labels(model)
     found = model.features(x, y)
@@ -246,7 +257,7 @@ def test_features_of_a_layer_are_vectors_of_their_example_alone(name: str, given
 
 
 @EVERY_CASE
-def test_exact_likelihoods_do_not_depend_on_the_batch(name: str, given: bool) -> None:
+def test_exact_likelihoods_do_not_depend_on_the_batch(name: str, given: str) -> None:
     model = fitted(name, given)
     if model.likelihood is not Likelihood.EXACT:
         pytest.skip("random numbers differ between one batch and its rows")
@@ -257,10 +268,10 @@ def test_exact_likelihoods_do_not_depend_on_the_batch(name: str, given: bool) ->
 
 
 @EVERY_CASE
-def test_saved_and_loaded_is_the_same_model(name: str, given: bool, tmp_path: Path) -> None:
+def test_saved_and_loaded_is_the_same_model(name: str, given: str, tmp_path: Path) -> None:
     model = fitted(name, given)
     torch.save(model.state_dict(), tmp_path / "weights.pt")
-    other = make(name, *["data.condition=label"] * given)
+    other = make(name, given=given)
     other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     other.eval()
     torch.manual_seed(5)
@@ -275,7 +286,7 @@ def test_saved_and_loaded_is_the_same_model(name: str, given: bool, tmp_path: Pa
         assert torch.equal(other.log_prob(x, y), expected)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PICTURED)
 def test_colour_images_of_256_levels(name: str) -> None:
     """16x16x3: a shape that no shipped data set has."""
     model = make(name, "data.image_size=16", "data.root=.", data="image_folder").train()
@@ -285,7 +296,7 @@ def test_colour_images_of_256_levels(name: str) -> None:
         assert model.eval().sample(1).shape == (1, 3, 16, 16)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PICTURED)
 @pytest.mark.parametrize("data", ["mnist", "binary_mnist"])
 def test_grey_images_of_28_pixels(name: str, data: str) -> None:
     model = make(name, data=data, small=data != "mnist").train()  # once with the sizes of its YAML

@@ -17,7 +17,9 @@ BATCH = 8
 
 
 def trained(model: GenerativeModel, num_batches: int, folder: Path) -> None:
-    x = torch.randint(model.spec.num_levels, (BATCH * num_batches, *model.spec.shape), dtype=torch.uint8)
+    spec, num = model.spec, BATCH * num_batches
+    x = torch.randint(spec.num_levels, (num, *spec.shape), dtype=spec.dtype)
+    given = [torch.randn(num, *spec.condition.shape)] if spec.condition else []  # mels
     quiet = {
         "enable_progress_bar": False,
         "enable_model_summary": False,
@@ -25,7 +27,7 @@ def trained(model: GenerativeModel, num_batches: int, folder: Path) -> None:
         "enable_checkpointing": False,
     }
     fitter = Trainer(max_epochs=1, accelerator="cpu", default_root_dir=folder, **quiet)
-    fitter.fit(model, DataLoader(TensorDataset(x), batch_size=BATCH))
+    fitter.fit(model, DataLoader(TensorDataset(x, *given), batch_size=BATCH))
 
 
 @pytest.mark.parametrize("name", available("model"))

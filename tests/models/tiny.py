@@ -13,6 +13,7 @@ from genarena.config import compose
 from genarena.nets.by_shape import unet_or_mlp
 from tests.capability_table import models
 from tests.first_stages import standing
+from tests.homes import home
 
 NARROW = partial(unet_or_mlp, hidden_channels=8)  # a network for models that take one
 
@@ -22,9 +23,11 @@ LARGEST = {  # pattern of an option's name -> largest value; a name has the same
 }
 
 
-def tiny(name: str, *overrides: str, data: str = "digits") -> dict[str, Any]:
-    """The configuration of a model with narrower layers and fewer blocks. Other options, also `training`, are unchanged."""
-    node = standing(compose([f"model={name}", f"data={data}", *overrides]))
+def tiny(name: str, *overrides: str, data: str | None = None) -> dict[str, Any]:
+    """The configuration of a model with narrower layers and fewer blocks. Other options, also `training`, are unchanged. data:
+    None: what the model is tried on."""
+    own = [f"data={data}"] if data else home(name)
+    node = standing(compose([f"model={name}", *own, *overrides]))
     return narrowed(OmegaConf.to_container(node, resolve=True))
 
 

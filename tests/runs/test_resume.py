@@ -6,18 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 from _pytest.mark import ParameterSet
-from hydra.utils import get_object
 
 from genarena.build import build
 from genarena.config import available, compose
 from genarena.run import run
-from tests.capability_table import models, target
+from tests.capability_table import models
 from tests.first_stages import TINY, finished_run, foundation, standing, stands
+from tests.homes import class_of, home
 from tests.run_folders import the_folder
 from tests.small_run import BATCH, BATCHES, kill_after_six, require_same, small
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
-TARGETS = {name: target("model", name) for name in MODELS}
 LABELS = ("data.condition=label",)
 STATE_OF_LABELS = ("energy", "gan")  # families that keep a state of each label: chains, normalisations
 LIKE_ANOTHER = {  # model -> one that keeps as much between two batches, or more; the model itself is tried in `make test-slow`
@@ -30,8 +29,10 @@ LIKE_ANOTHER = {  # model -> one that keeps as much between two batches, or more
 
 
 def of_each_family() -> dict[str, str]:
-    """The first model of each family that can be conditional."""
-    return {where.split(".")[2]: name for name, where in reversed(TARGETS.items()) if get_object(where).conditional}
+    """The first model of each family that can be conditional on labels."""
+    classes = {name: class_of(name) for name in reversed(MODELS)}
+    found = {name: each for name, each in classes.items() if each.conditional and "label" in each.condition_kinds}
+    return {each.family: name for name, each in found.items()}
 
 
 def case(name: str, more: tuple[str, ...], often: bool) -> ParameterSet:
@@ -66,20 +67,21 @@ def line(name: str, first_stages: dict[str, Path], *more: str) -> tuple[str, ...
 def test_resumed_run_equals_the_uninterrupted_one(
     name: str, more: tuple[str, ...], tmp_path: Path, first_stages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if build(standing(compose([f"model={name}", "data=digits", *more])), "model").max_epochs == 0:
+    data, *own = home(name)
+    if build(standing(compose([f"model={name}", data, *own, *more])), "model").max_epochs == 0:
         pytest.skip("learns nothing")
-    more = line(name, first_stages, *more)
-    run(small(name, "digits", tmp_path / "whole", *more))
+    data, more = data.removeprefix("data="), line(name, first_stages, *own, *more)
+    run(small(name, data, tmp_path / "whole", *more))
     whole = torch.load(the_folder(tmp_path / "whole").last, weights_only=True)
 
     kill_after_six(monkeypatch)
     with pytest.raises(InterruptedError):
-        run(small(name, "digits", tmp_path / "parts", *more))
+        run(small(name, data, tmp_path / "parts", *more))
     folder = the_folder(tmp_path / "parts")
     monkeypatch.undo()
     assert torch.load(folder.last, weights_only=True)["arena"]["batches_seen"] == BATCHES // 2
     monkeypatch.setenv("GENARENA_CACHE", str(tmp_path / "cache"))
-    row = run(small(name, "digits", tmp_path / "parts", *more, f"resume={folder.path}"))
+    row = run(small(name, data, tmp_path / "parts", *more, f"resume={folder.path}"))
     assert row["status"] == "ok"
     assert row["cost"]["examples_seen"] == BATCH * BATCHES
     require_same(whole, torch.load(folder.last, weights_only=True))

@@ -12,6 +12,7 @@ from genarena.errors import ArenaError, Untrusted
 from genarena.runs import checkpoint, cost, stored_config
 from genarena.runs.cost import bounded
 from tests.first_stages import standing
+from tests.homes import home
 
 SOUND = {
     "model": {"num_steps": 1000, "widths": [1, 2]},
@@ -107,7 +108,7 @@ def test_a_model_far_larger_than_its_weights_is_not_built(tmp_path: Path, monkey
 def test_every_model_of_ours_is_well_within_the_bound(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = standing(compose([f"model={name}", "data=digits"]))
+    model = standing(compose([f"model={name}", *home(name)]))
     path = tmp_path / "chosen.safetensors"
     checkpoint.save_weights(build(model, "model").state_dict(), path)
     monkeypatch.setattr("genarena.runs.cost.FREE", cost.FREE // 10)

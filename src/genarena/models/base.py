@@ -42,9 +42,11 @@ class GenerativeModel(TrainedModule, ABC):
     likelihood: ClassVar[Likelihood]
     paper: ClassVar[str]  # arXiv id, or a DOI
     takes_sound: ClassVar[bool] = False  # True: data of shape (C, T) too
+    takes_images: ClassVar[bool] = True  # False: data of shape (C, T) only
     takes_missing: ClassVar[bool] = False  # True: it learns p(x) from the observed entries of x; hidden ones are NaN
     conditional: ClassVar[bool] = False  # True: it uses y where `spec.condition` is set
     condition_kinds: ClassVar[tuple[str, ...]] = KINDS  # of a conditional model: those that it takes
+    needs_condition: ClassVar[bool] = False  # True: there is no p(x) without y
     guides: ClassVar[bool] = False  # True: its sampler combines predictions with and without a condition
     samplers: ClassVar[type[Sampler] | UnionType | None] = None  # those that fit; None: there is only one way to draw
     sampler: Any = None  # the one in use, an instance of `samplers`
@@ -56,6 +58,11 @@ class GenerativeModel(TrainedModule, ABC):
             raise TypeError(f"the class {type(self).__name__} has no {' and no '.join(missing)}: it has to name them")
         if spec.is_sound and not self.takes_sound:
             raise ValueError(f"{type(self).__name__} does not model sound, and this data set has shape {spec.shape}")
+        if not self.takes_images:
+            spec.require_sound(type(self).__name__)
+        if self.needs_condition and not spec.condition:
+            kinds = " or ".join(f"data.condition={kind}" for kind in self.condition_kinds)
+            raise ValueError(f"{type(self).__name__} is a model of p(x | y) alone: say {kinds}")
         if spec.condition and not self.conditional:
             raise ValueError(f"data.condition={spec.condition.kind}: {type(self).__name__} cannot be conditional")
         if spec.condition and spec.condition.kind not in self.condition_kinds:
