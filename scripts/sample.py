@@ -11,7 +11,7 @@ from genarena.errors import UserError
 from genarena.options.script import Option, of_sampler
 from genarena.options.values import Count, Device, Folder, NonNegative, Seed, Whole
 
-USAGE = """python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | samples.npz] [seed=0] [device=cpu]
+USAGE = """python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | .npz | .wav] [seed=0] [device=cpu]
     [label=<number>]                                of a model of labels; default: a row for each
     [text="a red circle; two green rings"]          of a model of captions: a row for each text
     [attributes="Smiling,Male; Bald"]               of a model of attributes: a row for each list; others are absent
@@ -38,8 +38,8 @@ def main() -> None:
             f"guidance={options['guidance']:g} and sampler.guidance={sampler['sampler.guidance']}: give one of them"
         )
     out = Path(options["out"])
-    if out.suffix not in (".png", ".npz"):
-        raise UserError(f"out={out}: expected a name that ends in .png or .npz")
+    if out.suffix not in (".png", ".npz", ".wav"):
+        raise UserError(f"out={out}: expected a name that ends in .png, .npz or .wav")
 
     from genarena import api  # heavy imports wait until the options are right
     from genarena.evaluation.pictures import save_samples
@@ -47,6 +47,8 @@ def main() -> None:
 
     model = api.load(options["run"], options["device"], sampler)
     asked = _asked(model, options)
+    if out.suffix == ".wav" and not model.spec.is_playable:
+        raise UserError(f"out={out}: the model draws no sound")
     if options["guidance"] is not None:
         guide(model, options["guidance"])
     num = options["num_samples"] if asked.y is None else len(asked.y)
@@ -54,6 +56,8 @@ def main() -> None:
     if out.suffix == ".png":
         draw = partial(save_samples, samples, model.spec, columns=asked.columns, titles=asked.titles)
         replace_atomically(out, lambda temporary: draw(path=temporary))
+    elif out.suffix == ".wav":
+        _save_wavs(out, samples, model.spec)
     else:
         replace_atomically(out, lambda temporary: _save_npz(temporary, samples))
     broken = int((~samples.isfinite()).flatten(1).any(dim=1).sum())
@@ -75,6 +79,8 @@ def _asked(model, options: dict[str, Any]):
         return texts(model, options["text"], num)
     if options["attributes"] is not None:
         return attributes(model, options["run"], options["attributes"], num)
+    if kind == "mel":
+        raise UserError("the model draws the sound of a mel: give mels to genarena.api.sample")
     if kind == "caption":
         raise UserError("text=... is missing: the model draws what a caption says, e.g. text='a red circle'")
     drawn = kind == "label" and model.spec.is_image and Path(options["out"]).suffix == ".png" and num >= condition.size
@@ -131,6 +137,17 @@ def guide(model, guidance: float) -> None:
         model.use(replace(model.sampler, guidance=guidance))
     except ValueError as error:
         raise UserError(str(error).removeprefix("sampler.")) from error
+
+
+def _save_wavs(path: Path, samples, spec) -> None:
+    """One file, or of several samples `<stem>-<number>.wav` for each that is finite."""
+    from genarena.evaluation.sounds import save_wav, save_wavs
+
+    if len(samples) == 1 and bool(samples.isfinite().all()):
+        save_wav(samples[0], spec.sample_rate, path)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_wavs(samples, spec, path)
 
 
 def _save_npz(path: Path, samples) -> None:

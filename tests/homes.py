@@ -5,7 +5,7 @@ from hydra.utils import get_object
 from genarena.models.base import GenerativeModel
 from tests.capability_table import target
 
-SHORT_SOUND = ("data=toy_audio", "data.segment=512", "data.stride=256")
+SHORT_SOUND = ("data=toy_audio", "data.segment=768", "data.stride=256")
 
 
 def class_of(name: str) -> type[GenerativeModel]:

@@ -123,7 +123,7 @@ def test_scripts_work_on_a_finished_run(finished: tuple[dict, RunFolder], tmp_pa
         ("sample.py", [], "run=... is missing"),
         ("sample.py", ["run=x", "num_sample=3"], "did you mean num_samples?"),
         ("sample.py", ["run=x", "num_samples=many"], "expected int"),
-        ("sample.py", ["run=x", "out=x.jpg"], ".png or .npz"),
+        ("sample.py", ["run=x", "out=x.jpg"], ".png, .npz or .wav"),
         ("evaluate.py", ["run=x", "metrics=[fidd]"], "did you mean fid"),
         ("leaderboard.py", ["runs_dir=nowhere"], "no such folder"),
         ("leaderboard.py", ["logger=csv"], "expected none, wandb"),

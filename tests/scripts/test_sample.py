@@ -1,6 +1,8 @@
 """What `scripts/sample.py` is asked for: labels, texts, guidance; and what it refuses in one line."""
 
 import sys
+import wave
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -110,6 +112,20 @@ def test_attributes_have_the_names_of_the_set_of_the_run(
     with pytest.raises(UserError, match="attributes=Bold: there is no such attribute; did you mean Bald"):
         call(monkeypatch, "attributes=Bold", f"out={tmp_path}/t.png")
     assert len(drawn) == 1
+
+
+def test_sound_is_written_as_wav_files(drawn: list, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    spec = DataSpec((1, 1024), 65_536, sample_rate=22_050)
+    monkeypatch.setattr(api, "load", lambda *_: SimpleNamespace(spec=spec, sampler=None))
+    call(monkeypatch, "num_samples=1", f"out={tmp_path}/one.wav")
+    call(monkeypatch, "num_samples=2", f"out={tmp_path}/some.wav")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.wav", "some-0.wav", "some-1.wav"]
+    with wave.open(str(tmp_path / "one.wav")) as file:
+        assert (file.getframerate(), file.getnframes()) == (22_050, 1024)
+    for other, said in ((DIGITS, "the model draws no sound"), (replace(spec, condition="mel"), "the sound of a mel")):
+        monkeypatch.setattr(api, "load", lambda *_, own=other: SimpleNamespace(spec=own, sampler=None))
+        with pytest.raises(UserError, match=said):
+            call(monkeypatch, f"out={tmp_path}/no.wav")
 
 
 def test_guidance_needs_a_model_that_learned_to_do_without_a_condition() -> None:
