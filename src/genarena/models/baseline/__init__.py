@@ -6,6 +6,11 @@
     memoriser   x ~ training images          the ceiling of image quality; memorisation metrics must detect it
     heldout     x ~ validation images        the ceiling without copying: the score of unseen real data
 
+Of sound, with `data.condition=mel`:
+
+    gaussian_mel   p(x | mel) = a Gaussian process   what the mel spectrogram alone explains
+    griffin_lim    x(mel)                            phases that fit the magnitudes of the mel
+
 With `data.condition=label`, `gaussian` and `gmm` have a density per label (`by_label.py`).
 
 A trained model that is worse than `gaussian` in bits/dim or Frechet distance has learnt less than means and covariances
