@@ -70,6 +70,10 @@ class Conditioning(nn.Module):
             self._require_null("a null condition")
         return self._encoded(y, null)
 
+    def frames(self, mel: Tensor) -> Tensor:
+        """(N, out_features, frames) of mels (N, bands, frames) of any length."""
+        return self._encoded(mel, torch.zeros(len(mel), dtype=torch.bool, device=mel.device))
+
     def _encoded(self, y: Tensor, null: Tensor) -> Tensor:
         if self.encoder is not None:
             return self._read(torch.where(null[:, None], PADDING, y), null)
