@@ -220,7 +220,8 @@ def test_what_a_decoder_emits_is_what_it_samples(name: str, given: str) -> None:
     torch.manual_seed(0)
     z = torch.randn(4, model.latent_dim, requires_grad=True)
     emitted = model.emit(z, labels(model))
-    assert torch.equal(from_unit(emitted, model.spec.num_levels), samples)
+    rounding = int(model.spec.is_sound)  # 16 bits of the 24 of a float32: a step of it can end in the next level
+    assert (from_unit(emitted, model.spec.num_levels).int() - samples.int()).abs().max() <= rounding
     assert torch.autograd.grad(emitted.sum(), z)[0].abs().sum() > 0
 
 
@@ -321,6 +322,7 @@ def test_vectors_are_modelled_or_refused_in_one_line(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAPER_SIZE)
 def test_paper_size_is_another_size_and_can_be_built(name: str) -> None:
-    paper = make(name, "data.root=.", data="image_folder", small=False)
-    small = make(name.removesuffix("_paper"), "data.root=.", data="image_folder", small=False)
+    data = "image_folder" if class_of(name).takes_images else None
+    paper = make(name, "data.root=.", data=data, small=False)
+    small = make(name.removesuffix("_paper"), "data.root=.", data=data, small=False)
     assert sum(p.numel() for p in paper.parameters()) != sum(p.numel() for p in small.parameters())

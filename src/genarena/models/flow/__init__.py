@@ -23,5 +23,6 @@ Files: `bijection.py` (the interface), `convolutions.py` (activation normalisati
 `couplings.py` (affine couplings and their networks), `elementwise.py` (affine and spline functions of one dimension),
 `splines.py` (rational-quadratic splines), `autoregressive.py` (masked autoregressive bijections), `multiscale.py` (squeeze,
 factor-out, steps of flow), `priors.py` (learned priors), `dequantisation.py` (levels to the real line), `density.py` (what
-all flows share), and one file per model. Masked networks are in `nets/masked_mlp.py`.
+all flows share), `sound.py` and `sound_flow.py` (the same for sound), and one file per model. Masked networks are in
+`nets/masked_mlp.py`, those of sound in `nets/wavenet.py` and `nets/wavenet_2d.py`.
 """

@@ -14,7 +14,7 @@ from genarena.ranks import exchange
 class ActNorm(Bijection):
     """z = exp(log_scale) (x + bias), per channel; initialised so that the first training batch has mean 0 and variance 1.
 
-    Takes (N, C) or (N, C, H, W). `initialised` is part of the state: a loaded module is not initialised again.
+    Takes (N, C), (N, C, T) or (N, C, H, W). `initialised` is part of the state: a loaded module is not initialised again.
     """
 
     def __init__(self, channels: int) -> None:
@@ -109,6 +109,8 @@ class NormalisedConv(Bijection):
 
 
 def per_pixel(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """weight (C', C) applied at every pixel of (N, C, H, W). In channels-last memory this matrix product is the fastest 1x1
-    convolution for few channels, and its result is channels-last too."""
+    """weight (C', C) applied at every place of (N, C, H, W) or (N, C, T). In channels-last memory this matrix product is the
+    fastest 1x1 convolution of images for few channels, and its result is channels-last too."""
+    if x.dim() == 3:
+        return F.conv1d(x, weight[:, :, None], bias)
     return F.linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)

@@ -34,7 +34,7 @@ class SplitCoupling(Bijection):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         kept, changed = x.chunk(2, 1)
         log_scale, shift = self.scale_and_shift(kept, context)
-        return torch.cat([kept, (changed + shift) * torch.exp(log_scale)], 1), log_scale.sum((1, 2, 3))
+        return torch.cat([kept, (changed + shift) * torch.exp(log_scale)], 1), log_scale.flatten(1).sum(1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         kept, changed = z.chunk(2, 1)

@@ -30,7 +30,7 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Emits, Differentiates, 
     """log p(x) = log N(f(x); 0, I) + log |det df/dx|; for integers the bound E_q[log p(u) - log q(u|x)].
 
     With a condition y, the flow f depends on it, and so does the distribution of z before it: N(mean_y, scale_y^2), as in
-    Glow's reference code (`ycond`), here over all of z. The noise of dequantisation does not depend on y.
+    Glow's reference code (`ycond`), here over all of z; not if y is a mel. The noise of dequantisation does not depend on y.
 
     flow: maps (N, *shape) to (N, D). dequantisation: for integer data, levels to u in [0, 1); None for floats.
     sampler: its temperature T, z ~ N(0, T^2 I).
@@ -50,7 +50,8 @@ class NormalisingFlow(GenerativeModel, Encodes, Decodes, Emits, Differentiates, 
         sampler: Temperature,
     ) -> None:
         super().__init__(spec, training)
-        prior = LearnedPrior((spec.num_dims,), num_features(spec.condition)) if spec.condition else None
+        vector = spec.condition and not spec.is_sound
+        prior = LearnedPrior((spec.num_dims,), num_features(spec.condition)) if vector else None
         self.flow = Chain(flow, prior) if prior else flow
         self.dequantisation = dequantisation
         self.use(sampler)

@@ -1,0 +1,95 @@
+"""What all flows of sound share: the way from levels to noise and back, sound of any length, and the sampler of vocoders.
+
+Denoiser: Prenger, Valle & Catanzaro's reference code of WaveGlow (github.com/NVIDIA/waveglow, denoiser.py). A flow hums: at
+temperature 0 its sound is not silent. The spectrum of that hum is subtracted from the magnitudes of every sound.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import cell_to_unit, from_amplitudes, to_amplitudes
+from genarena.models.flow.bijection import Chain
+from genarena.models.flow.density import NormalisingFlow
+from genarena.models.flow.dequantisation import UniformDequantisation
+from genarena.models.flow.sound import Amplitudes, Conditioned, Flatten
+from genarena.models.sampler import Sampler, Temperature
+from genarena.models.vocoding import Vocodes
+from genarena.options.values import NonNegative
+from genarena.spec import MEL_BANDS, MEL_HOP, DataSpec
+from genarena.training.module import Training
+
+WINDOW = 1024  # samples of the denoiser's Hann window, every quarter of it
+HUM = 64  # frames from which the spectrum of the hum is taken
+
+
+@dataclass(frozen=True)
+class Synthesis(Sampler):
+    """z ~ N(0, T^2 I) as of `Temperature`, and `denoiser` times the spectrum of the hum is subtracted from each sound."""
+
+    temperature: NonNegative = 0.6
+    denoiser: NonNegative = 0.0
+
+    def code(self, num_samples: int, latent_dim: int, device: torch.device) -> Tensor:
+        """z, (num_samples, latent_dim)."""
+        return Temperature(self.temperature).code(num_samples, latent_dim, device)
+
+
+class SoundFlow(NormalisingFlow, Vocodes):
+    """log p(x | mel) of 16-bit sound: levels to amplitudes, `inner`, and z as a noise as long as the sound."""
+
+    takes_sound = True
+    takes_images = False
+    condition_kinds = ("mel",)
+    samplers = Temperature | Synthesis
+
+    def __init__(
+        self, spec: DataSpec, training: Training | None, inner: Conditioned, sampler: Temperature | Synthesis
+    ) -> None:
+        flow = Chain(Amplitudes(), inner, Flatten())
+        super().__init__(spec, training, flow, UniformDequantisation(spec), sampler)
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        return self.finished(super().sample(num_samples, y))
+
+    @torch.no_grad()
+    def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
+        if self.conditioning is None:
+            raise ValueError("this model was trained without mels: train it with data.condition=mel")
+        x = self.flow.inverse(noise[:, 0], self.conditioning.frames(mel))
+        return cell_to_unit(x, self.spec.num_levels)
+
+    @torch.no_grad()
+    def finished(self, x: Tensor) -> Tensor:
+        """Levels (N, 1, T) of whole sounds after the denoiser of the sampler, if it has one."""
+        strength = getattr(self.sampler, "denoiser", 0.0)
+        if not strength or x.is_floating_point():  # floats are broken samples
+            return x
+        levels = self.spec.num_levels
+        clean = denoised(to_amplitudes(x[:, 0], levels), to_amplitudes(self._hum(), levels), strength)
+        return from_amplitudes(clean[:, None], levels)
+
+    def _hum(self) -> Tensor:
+        """(1, S) levels: the sound of no noise and a mel of zeros."""
+        if self.conditioning is None:
+            return self.decode(torch.zeros(1, self.spec.num_dims, device=self.device))[:, 0]
+        mel = torch.zeros(1, MEL_BANDS, HUM + 1, device=self.device)
+        u = self.flow.inverse(mel.new_zeros(1, HUM * MEL_HOP), self.conditioning.frames(mel))
+        return u[:, 0] * self.spec.num_levels
+
+
+def denoised(x: Tensor, hum: Tensor, strength: float) -> Tensor:
+    """Sounds x (N, T) without `strength` times the mean magnitudes of hum (1, S); phases stay. Sound shorter than half a window
+    stays as it is."""
+    if min(x.shape[1], hum.shape[1]) <= WINDOW // 2:
+        return x
+    window = torch.hann_window(WINDOW, device=x.device, dtype=x.dtype)
+    spectrum = torch.stft(x, WINDOW, WINDOW // 4, window=window, return_complex=True)
+    floor = (
+        torch.stft(hum.to(x.dtype), WINDOW, WINDOW // 4, window=window, return_complex=True).abs().mean(2, keepdim=True)
+    )
+    magnitude = spectrum.abs()
+    kept = (magnitude - strength * floor).clamp_min(0.0) / magnitude.clamp_min(1e-12)
+    return torch.istft(spectrum * kept, WINDOW, WINDOW // 4, window=window, length=x.shape[1])

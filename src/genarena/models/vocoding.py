@@ -1,0 +1,50 @@
+"""Sound of any length from a mel spectrogram: what vocoders give, and how a long clip is made in chunks."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from genarena.likelihood import from_unit
+from genarena.spec import MEL_HOP
+
+
+class Vocodes(ABC):
+    """Sound from a mel, place by place: a sample depends on the mel and the noise of places near it.
+
+    noise_channels: standard normal numbers for each sample of the sound.
+    """
+
+    noise_channels: int = 1
+
+    @property
+    @abstractmethod
+    def reach(self) -> int:
+        """Samples on each side of a place on whose mel and noise its sample depends."""
+
+    @abstractmethod
+    def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
+        """(N, 1, T) in the space of `likelihood.to_space`, not rounded, T = 256 (frames - 1), of mels (N, 80, frames) of any
+        length and noise (N, noise_channels, T). Raises ValueError for a model that was trained without mels."""
+
+
+@torch.no_grad()
+def in_chunks(model: Vocodes, mel: Tensor, noise: Tensor, frames: int = 256) -> Tensor:
+    """Levels (N, 1, T) as `vocode` gives them for the whole mel, made of `frames` hops at a time with what they depend on.
+
+    Raises ValueError for noise of another size, and unless `frames` is at least 1.
+    """
+    num_hops = mel.shape[2] - 1
+    if noise.shape != (len(mel), model.noise_channels, num_hops * MEL_HOP):
+        wanted = (len(mel), model.noise_channels, num_hops * MEL_HOP)
+        raise ValueError(f"noise has shape {tuple(noise.shape)}: expected {wanted} for a mel of {mel.shape[2]} frames")
+    if frames < 1:
+        raise ValueError(f"frames={frames}: expected at least 1")
+    margin = -(-model.reach // MEL_HOP)
+    parts = []
+    for first in range(0, num_hops, frames):
+        last = min(first + frames, num_hops)
+        low, high = max(0, first - margin), min(num_hops, last + margin)
+        part = model.vocode(mel[:, :, low : high + 1], noise[:, :, low * MEL_HOP : high * MEL_HOP])
+        parts.append(part[:, :, (first - low) * MEL_HOP : (last - low) * MEL_HOP])
+    return from_unit(torch.cat(parts, 2), model.spec.num_levels)
