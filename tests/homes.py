@@ -1,7 +1,10 @@
 """The data that each model is tried on: digits, or short sound for models of sound alone, with a mel where they need one."""
 
+import re
+
 from hydra.utils import get_object
 
+from genarena.config import file_of
 from genarena.models.base import GenerativeModel
 from tests.capability_table import target
 
@@ -13,9 +16,16 @@ def class_of(name: str) -> type[GenerativeModel]:
     return get_object(target("model", name))
 
 
+def pictured(name: str) -> bool:
+    """Whether the model takes images: its class does, and the network that its file names."""
+    network = re.search(r"override /net@_global_\.net: (\w+)", file_of("model", name).read_text())
+    of_sound = network is not None and getattr(get_object(target("net", network[1])), "takes_sound", False)
+    return class_of(name).takes_images and not of_sound
+
+
 def home(name: str) -> list[str]:
     """`data=...`, and the options that make it small and right for the model."""
     model = class_of(name)
-    if model.takes_images:
+    if pictured(name):
         return ["data=digits"]
     return [*SHORT_SOUND, *([f"data.condition={model.condition_kinds[0]}"] if model.needs_condition else [])]

@@ -28,7 +28,7 @@ from genarena.models.vae.vae import VAE
 from genarena.models.vae.vqvae import VQVAE
 from genarena.spec import DataSpec
 from tests.first_stages import standing
-from tests.homes import class_of
+from tests.homes import pictured
 from tests.models.tiny import NARROW
 
 POINTS = DataSpec((2,), num_classes=3, condition="label")
@@ -189,7 +189,7 @@ def test_projection_is_an_inner_product_with_the_features() -> None:
 @pytest.mark.parametrize("name", [name for name in available("model") if not name.endswith("_paper")])
 def test_data_condition_is_used_or_refused_in_one_line(name: str) -> None:
     node = standing(compose([f"model={name}", "data=digits", "data.condition=label"]))
-    if not class_of(name).takes_images:
+    if not pictured(name):
         node.spec = {
             "_target_": "genarena.spec.DataSpec",
             "shape": [1, 512],

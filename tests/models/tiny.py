@@ -20,6 +20,7 @@ NARROW = partial(unet_or_mlp, hidden_channels=8)  # a network for models that ta
 LARGEST = {  # pattern of an option's name -> largest value; a name has the same meaning in every model
     r"channels|\w+_channels|hidden|hidden_features": 8,
     r"blocks|\w+_blocks|num_heads": 2,
+    r"num_layers": 4,
 }
 
 
