@@ -1,4 +1,4 @@
-"""The losses of both players, for log loss, hinge and Wasserstein loss: pure functions of logits (any shape), in float32."""
+"""The losses of both players, for log, hinge, squared and Wasserstein loss: functions of logits of any shape, in float32."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,6 +22,16 @@ def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 def hinge_generator(fake: Tensor) -> Tensor:
     """-E[D(G(z))] (Miyato et al. 2018, eq. 17)."""
     return -fake.float().mean()
+
+
+def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E[(D(x) - 1)^2] + E[D(G(z))^2] (Mao et al. 2017, arXiv 1611.04076, eq. 9, twice)."""
+    return (real.float() - 1.0).square().mean() + fake.float().square().mean()
+
+
+def least_squares_generator(fake: Tensor) -> Tensor:
+    """E[(D(G(z)) - 1)^2] (Mao et al. 2017, eq. 9, twice)."""
+    return (fake.float() - 1.0).square().mean()
 
 
 def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
