@@ -19,8 +19,8 @@ class Vocodes(ABC):
 
     @property
     @abstractmethod
-    def reach(self) -> int:
-        """Samples on each side of a place on whose mel and noise its sample depends."""
+    def reach(self) -> int | None:
+        """Samples on each side of a place on whose mel and noise its sample depends; None: on all before it."""
 
     @abstractmethod
     def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
@@ -30,7 +30,8 @@ class Vocodes(ABC):
 
 @torch.no_grad()
 def in_chunks(model: Vocodes, mel: Tensor, noise: Tensor, frames: int = 256) -> Tensor:
-    """Levels (N, 1, T) as `vocode` gives them for the whole mel, made of `frames` hops at a time with what they depend on.
+    """Levels (N, 1, T) as `vocode` gives them for the whole mel, made of `frames` hops at a time with what they depend on; all
+    at once, where a sample depends on all before it.
 
     Raises ValueError for noise of another size, and unless `frames` is at least 1.
     """
@@ -40,7 +41,8 @@ def in_chunks(model: Vocodes, mel: Tensor, noise: Tensor, frames: int = 256) -> 
         raise ValueError(f"noise has shape {tuple(noise.shape)}: expected {wanted} for a mel of {mel.shape[2]} frames")
     if frames < 1:
         raise ValueError(f"frames={frames}: expected at least 1")
-    margin = -(-model.reach // MEL_HOP)
+    margin = 0 if model.reach is None else -(-model.reach // MEL_HOP)
+    frames = num_hops if model.reach is None else frames
     parts = []
     for first in range(0, num_hops, frames):
         last = min(first + frames, num_hops)
