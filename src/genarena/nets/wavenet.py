@@ -59,6 +59,7 @@ class GatedStack(nn.Module):
     step_features: of a vector per example (N, step_features), the time of a diffusion: each layer adds a linear map of it to
         its input before the convolution, as DiffWave does; 0: none.
     reach: (left, right), positions on each side of a place that its output depends on.
+    merged: on a CPU by `merged.py`, which is faster and has no second and no forward-mode derivatives.
     Raises ValueError for an even kernel that is not causal.
     """
 
@@ -74,8 +75,10 @@ class GatedStack(nn.Module):
         context_channels: int = 0,
         step_features: int = 0,
         scale: float = 1.0,
+        merged: bool = True,
     ) -> None:
         super().__init__()
+        self.merged = merged
         if not causal and kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size}: expected an odd size, the convolutions are not causal")
         self.first = weight_norm(nn.Conv1d(in_channels, channels, 1))
@@ -94,7 +97,7 @@ class GatedStack(nn.Module):
         return sum(layer.padding[0] for layer in self.layers), sum(layer.padding[1] for layer in self.layers)
 
     def forward(self, x: Tensor, context: Tensor | None = None, step: Tensor | None = None) -> Tensor:
-        if x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+        if self.merged and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
             return self._merged(x, context, step)
         contexts = self.contexts(context)
         steps = [None] * len(self.layers) if self.step is None else self.step(step).chunk(len(self.layers), 1)

@@ -58,7 +58,7 @@ class DDPM(GaussianDiffusion, ODELikelihood):
 
     -log p(x) <= KL(q(x_T|x_0) || N(0, I)) + sum_{t>1} KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t)) - E log p(x_0|x_1).
 
-    prediction: eps, v or x. schedule: cosine or linear. variance: learned, posterior or beta. net: a network of `conf/net`.
+    prediction: eps, v or x. schedule: cosine, linear or sound. variance: learned, posterior or beta. net: of `conf/net`.
     Continuous data has a Gaussian decoder, and should have about unit scale. Raises ValueError for an unknown name, and for
     a sampler with more evaluations than num_steps allows.
     """

@@ -12,8 +12,10 @@ from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Denoises, Represents
 from genarena.models.diffusion.data_range import DataRange
 from genarena.models.diffusion.paths import Level
-from genarena.models.diffusion.samplers import Denoised, Denoiser, DiffusionSampler, guided
+from genarena.models.diffusion.samplers import Denoised, Denoiser, DiffusionSampler, clipped, guided
 from genarena.models.diffusion.times import column
+from genarena.models.vocoding import Vocodes
+from genarena.nets.conditioning import KINDS
 from genarena.nets.layers import layers_of, recorded
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
@@ -22,7 +24,7 @@ from genarena.training.module import Training
 SIGMAS, DRAWS = (0.05, 0.2, 0.6), 4  # of `features`: noise levels s / a, and draws of noise
 
 
-class GaussianDiffusion(GenerativeModel, Denoises, Represents):
+class GaussianDiffusion(GenerativeModel, Denoises, Represents, Vocodes):
     """x_t = a x_0 + s eps, eps ~ N(0, I), and E[x_0 | x_t] by a network.
 
     A subclass writes its loss, `levels` and `denoised`, and names the steps of its schedule, if it has one. Levels of data are
@@ -32,7 +34,9 @@ class GaussianDiffusion(GenerativeModel, Denoises, Represents):
     family = "diffusion"
     mixed_precision = True
     shardable = True
+    takes_sound = True  # where the network does
     conditional = True
+    condition_kinds = (*KINDS, "mel")
     guides = True
     samplers = DiffusionSampler
     most_steps: int | None = None  # of the schedule; None: time is continuous
@@ -60,11 +64,30 @@ class GaussianDiffusion(GenerativeModel, Denoises, Represents):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, *shape): uint8 levels, or floats for continuous data."""
+        """(num_samples, *shape): levels, or floats for continuous data."""
         levels = self.sampler.levels(self.levels, self.most_steps)
         noise = levels[0].s * torch.randn(num_samples, *self.spec.shape, device=self.device)
         x = self.sampler.draw(self.guided_denoiser(y, num_samples), noise, levels, self.ends)
         return from_space(x, self.spec)
+
+    def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
+        """By the sampler of the model; the noise is its start and, one after the other, what its steps add."""
+        if self.conditioning is None or self.conditioning.condition.kind != "mel":
+            raise ValueError(f"{type(self).__name__} makes sound of a mel if it was trained with data.condition=mel")
+        if self.sampler.guidance != 1.0:
+            raise ValueError(f"sampler.guidance={self.sampler.guidance}: expected 1 for a mel of any length")
+        denoise = partial(self.denoised, context=self.conditioning.frames(mel))
+        denoise = clipped(denoise, *self.ends) if self.sampler.clip else denoise
+        levels, draws = self.sampler.levels(self.levels, self.most_steps), iter(noise.split(1, 1))
+        return self.sampler(denoise, levels[0].s * next(draws), levels, lambda x: next(draws))
+
+    @property
+    def noise_channels(self) -> int:
+        return 1 + self.sampler.num_steps(self.most_steps)
+
+    @property
+    def reach(self) -> int:
+        return self.sampler.evaluations(self.most_steps) * self.network.reach
 
     def guided_denoiser(self, y: Tensor | None, num: int) -> Denoiser:
         """The prediction given y, under the sampler's guidance."""
