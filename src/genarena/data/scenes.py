@@ -90,9 +90,10 @@ class Scenes(Prompted):
         if not len(order):
             raise DataError(f"data.num_scenes={self.num_scenes}: no scene is left for {name}; expected at least 200")
         labels = torch.from_numpy(self._labels(scenes[order]))
-        kept, y, _ = self.cut(name, Split(torch.from_numpy(order), labels))
+        cut = self.cut(name, Split(torch.from_numpy(order), labels))
+        kept = cut.x
         self.objects[name], self.tasks[name] = torch.from_numpy(scenes[kept]), tasks[kept]
-        return Split(self.draw(scenes[kept]), y, torch.from_numpy(captions[kept])[:, None])
+        return Split(self.draw(scenes[kept]), cut.y, torch.from_numpy(captions[kept])[:, None])
 
     def draw(self, objects: np.ndarray) -> Tensor:
         """Scenes (N, 4, 5) to pictures (N, C, 32, 32) of levels."""

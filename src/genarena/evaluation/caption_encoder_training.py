@@ -57,7 +57,7 @@ def _trained(data: ArenaDataModule, bars: Bars) -> dict[str, Any]:
 
 
 def _fit(encoder: CaptionEncoder, data: ArenaDataModule, bars: Bars) -> None:
-    x, _, captions = data.train
+    x, captions = data.train.x, data.train.captions
     batch_size = min(RECIPE["batch_size"], len(x))
     steps = max(1, round(min(RECIPE["examples"], RECIPE["max_epochs"] * len(x)) / batch_size))
     optimizer = torch.optim.AdamW(

@@ -40,7 +40,7 @@ def trained(data: ArenaDataModule, bars: Bars) -> dict[str, Any]:
 
 
 def _fit(classifiers: DomainClassifiers, data: ArenaDataModule, bars: Bars) -> None:
-    x, y, _ = data.train
+    x, y = data.train.x, data.train.y
     batch_size = min(RECIPE["batch_size"], len(x))
     seen = min(RECIPE["examples"], RECIPE["max_epochs"] * len(x))
     steps = max(1, round(seen / batch_size))
