@@ -135,8 +135,8 @@ def test_accuracy_is_the_share_that_shows_its_label(data: Halves) -> None:
 def test_the_balanced_accuracy_of_attributes_is_that_of_what_is_shown(data: Halves) -> None:
     """As CelebA: two attributes and no labels. Of samples of which a third shows the other attributes, and of real ones."""
     for name in ("train", "val", "test"):
-        x, y, _ = getattr(data, name)
-        setattr(data, name, Split(x, torch.stack([y, 1 - y], dim=1)))
+        split = getattr(data, name)
+        setattr(data, name, Split(split.x, torch.stack([split.y, 1 - split.y], dim=1)))
     data.spec = dataclasses.replace(SPEC, num_classes=None, num_attributes=2, condition="attributes")
     data._checksum = data._hash()
 

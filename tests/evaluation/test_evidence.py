@@ -156,8 +156,8 @@ def test_a_large_training_set_is_not_shown_to_a_large_network_unasked(
 def test_data_with_attributes_has_metrics_of_samples_and_none_of_classes(data: Halves, samples: Tensor) -> None:
     """As CelebA, which has 40 attributes and no labels: the classifiers learn the attributes."""
     for name in ("train", "val", "test"):
-        x, y, _ = getattr(data, name)
-        setattr(data, name, Split(x, torch.stack([y, 1 - y], dim=1)))
+        split = getattr(data, name)
+        setattr(data, name, Split(split.x, torch.stack([split.y, 1 - split.y], dim=1)))
     spec = dataclasses.replace(data.spec, num_classes=None, num_attributes=2)
     data.spec, data._checksum = spec, data._hash()
     model = Drawn(samples).eval()

@@ -36,7 +36,7 @@ def resolved(*options: str) -> dict:
     [
         (
             {"sampler": "langevin"},
-            "does not fit model=ddpm; that takes ancestral, ancestral_full, ddim, dpm_solver, edm_heun, heun",
+            "does not fit model=ddpm; that takes ancestral, ancestral_full, ddim, dpm_solver, edm_heun, given_betas, heun",
         ),
         ({"sampler": "dddim"}, "did you mean ddim"),
         ({"sampler.steps": 3}, "sampler.steps: there is no such option"),

@@ -28,7 +28,10 @@ def test_schedules_fall_from_data_to_noise(name, num_steps):
     beta = 1 - alpha_bar[1:] / alpha_bar[:-1]
     assert len(alpha_bar) == num_steps + 1 and alpha_bar[0] == 1
     assert (alpha_bar.diff() < 0).all() and ((beta > 0) & (beta < 1)).all()
-    assert alpha_bar[-1] < 1e-4
+    left = (
+        0.2797 if (name, num_steps) == ("sound", 50) else 0.0
+    )  # DiffWave stops where noise covers sound of deviation 0.1
+    assert alpha_bar[-1].item() == pytest.approx(left, abs=1e-4)
 
 
 def test_linear_schedule_has_the_ends_of_the_paper():
@@ -118,8 +121,8 @@ def test_noise_grows_along_a_path_and_ends_at_the_data(name):
 
 
 def test_continuous_schedules_are_the_limits_of_the_discrete_ones():
-    for name, make in SCHEDULES.items():
-        discrete = make(20_000)
+    for name in PATHS.keys() & SCHEDULES.keys():  # that of sound has the betas of the paper at any number of steps
+        discrete = SCHEDULES[name](20_000)
         for t in (0.1, 0.5, 0.9):
             assert PATHS[name](t).a == pytest.approx(math.sqrt(discrete[int(20_000 * t)]), abs=2e-3)
 

@@ -95,12 +95,12 @@ class TableSet(ArenaDataModule):
         scale = torch.where(scale > 0, scale, 1.0)
         self.raw_center, self.raw_scale = self.raw_center + self.raw_scale * center, self.raw_scale * scale
         for part in ("train", "val", "test"):
-            x, y, _ = getattr(self, part)
-            setattr(self, part, Split(((x - center) / scale).float(), y))
+            split = getattr(self, part)
+            setattr(self, part, Split(((split.x - center) / scale).float(), split.y))
         self.others = ((self.others - center) / scale).float()
         for part, mask in hidden.items():
-            x, y, _ = getattr(self, part)
-            self.shown[part] = Split(x.masked_fill(mask, torch.nan), y)
+            split = getattr(self, part)
+            self.shown[part] = Split(split.x.masked_fill(mask, torch.nan), split.y)
 
     def identity(self) -> dict[str, Any]:
         """The holes, if there are any. A subclass with facts of its own adds them."""

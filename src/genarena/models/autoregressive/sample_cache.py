@@ -9,7 +9,6 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from genarena.nets.masked import gate
 from genarena.nets.wavenet import GatedLayer, GatedStack
 
 BLOCK = 1024  # places whose condition is projected together: for all of a long sound it would be a gigabyte
@@ -68,7 +67,9 @@ class LayerCache:
         gates let through, (N, C)."""
         self.past.append(h)
         window = torch.cat([self.past[-1 - back] for back in self.back], 1)
-        gated = gate(torch.addmm(self.bias if self.context is None else self.context[place], window, self.weight))
+        inner = torch.addmm(self.bias if self.context is None else self.context[place], window, self.weight)
+        filters, gates = inner.chunk(2, 1)
+        gated = torch.tanh(filters) * torch.sigmoid(gates)
         if self.last:
             return None, gated
         return self.scale * (torch.addmm(h, gated, self.residual) + self.residual_bias), gated
