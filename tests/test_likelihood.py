@@ -117,9 +117,9 @@ def test_spec_facts() -> None:
     assert (vector.num_dims, vector.is_image, vector.is_discrete) == (2, False, False)
     with pytest.raises(ValueError, match="glow models images"):
         vector.require_image("glow")
-    sound = DataSpec((1, 512), 65_536, condition="mel", sample_rate=22_050)
+    sound = DataSpec((1, 768), 65_536, condition="mel", sample_rate=22_050)
     assert (sound.is_sound, sound.is_playable, sound.is_drawable, sound.dtype) == (True, True, True, torch.int32)
-    assert (sound.condition.size, sound.condition.shape) == (80, (80, 3)), "frames at samples 0, 256 and 512"
+    assert (sound.condition.size, sound.condition.shape) == (80, (80, 4)), "frames at samples 0, 256, 512 and 768"
     sound.require_sound("waveglow")
     with pytest.raises(ValueError, match="waveglow models sound"):
         image.require_sound("waveglow")
