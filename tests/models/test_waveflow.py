@@ -8,21 +8,14 @@ import torch
 from genarena.models.flow.waveflow import RowStep, WaveFlow, orders
 from genarena.models.vocoding import in_chunks
 from genarena.nets.wavenet_2d import GatedRows
-from genarena.spec import Batch
-from tests.models.test_waveglow import mels, noise, sound
+from tests.models.test_waveglow import log_det_by_autograd, mels, noise, sound, started
 
 NETS = {"num_layers": 2, "hidden_channels": 6, "skip_channels": 6, "context_channels": 5}
 
 
 def waveflow(num_samples: int, condition: str | None = None, scale: float = 0.1, **options: int) -> WaveFlow:
-    """A small model after its start from data, and away from it."""
     torch.manual_seed(0)
-    model = WaveFlow(sound(num_samples, condition), **(NETS | options))
-    with torch.no_grad():
-        model.loss(Batch(noise(4, num_samples), mels(4, num_samples) if condition else None))
-        for parameter in model.parameters():
-            parameter.add_(scale * torch.randn_like(parameter))
-    return model.eval()
+    return started(WaveFlow(sound(num_samples, condition), **(NETS | options)), scale)
 
 
 def test_a_row_depends_on_the_rows_before_it() -> None:
@@ -64,9 +57,7 @@ def test_rows_are_neighbours_in_time() -> None:
 def test_log_det_against_autograd() -> None:
     model = waveflow(32, num_steps=3).double()
     u = torch.rand(2, 1, 32, dtype=torch.float64)
-    rows = [torch.autograd.functional.jacobian(lambda v: model.flow(v[None])[0][0], row).flatten(1) for row in u]
-    expected = torch.linalg.slogdet(torch.stack(rows))[1]
-    torch.testing.assert_close(model.flow(u)[1], expected, atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(model.flow(u)[1], log_det_by_autograd(model, u), atol=1e-4, rtol=0.0)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from genarena.likelihood import bits_per_dim
 from genarena.models.flow.convolutions import InvertibleConv
 from genarena.models.flow.sound import EarlyOutputs, Loudness
-from genarena.models.flow.sound_flow import Synthesis, denoised
+from genarena.models.flow.sound_flow import SoundFlow, Synthesis, denoised
 from genarena.models.flow.waveglow import WaveGlow
 from genarena.models.sampler import Temperature
 from genarena.spec import Batch, DataSpec
@@ -23,14 +23,24 @@ def sound(num_samples: int, condition: str | None = None) -> DataSpec:
 
 
 def waveglow(num_samples: int, condition: str | None = None, scale: float = 0.1, **options: int) -> WaveGlow:
-    """A small model after its start from data, and away from it."""
     torch.manual_seed(0)
-    model = WaveGlow(sound(num_samples, condition), **(NETS | options))
+    return started(WaveGlow(sound(num_samples, condition), **(NETS | options)), scale)
+
+
+def started(model: SoundFlow, scale: float) -> SoundFlow:
+    """A model after its start from data, and away from it."""
+    num_samples = model.spec.shape[1]
     with torch.no_grad():
-        model.loss(Batch(noise(4, num_samples), mels(4, num_samples) if condition else None))
+        model.loss(Batch(noise(4, num_samples), mels(4, num_samples) if model.spec.condition else None))
         for parameter in model.parameters():
             parameter.add_(scale * torch.randn_like(parameter))
     return model.eval()
+
+
+def log_det_by_autograd(model: SoundFlow, u: Tensor) -> Tensor:
+    """(N,) of u (N, 1, T)."""
+    rows = [torch.autograd.functional.jacobian(lambda v: model.flow(v[None])[0][0], row).flatten(1) for row in u]
+    return torch.linalg.slogdet(torch.stack(rows))[1]
 
 
 def noise(num: int, num_samples: int, seed: int = 0) -> Tensor:
@@ -48,9 +58,7 @@ def mels(num: int, num_samples: int, seed: int = 0) -> Tensor:
 def test_log_det_against_autograd(group: int, early_every: int) -> None:
     model = waveglow(32, group=group, num_steps=3, early_every=early_every).double()
     u = torch.rand(2, 1, 32, dtype=torch.float64)
-    rows = [torch.autograd.functional.jacobian(lambda v: model.flow(v[None])[0][0], row).flatten(1) for row in u]
-    expected = torch.linalg.slogdet(torch.stack(rows))[1]
-    torch.testing.assert_close(model.flow(u)[1], expected, atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(model.flow(u)[1], log_det_by_autograd(model, u), atol=1e-4, rtol=0.0)
 
 
 @torch.no_grad()

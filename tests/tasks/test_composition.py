@@ -10,16 +10,14 @@ from torch import Tensor
 from genarena.data.batches import Split
 from genarena.data.captions.prompted import Prompt, Prompted
 from genarena.data.captions.vocabulary import Vocabulary
-from genarena.likelihood import Likelihood
-from genarena.models.base import GenerativeModel
-from genarena.models.diffusion.samplers import DDIM
-from genarena.spec import Batch, DataSpec
+from genarena.spec import DataSpec
 from genarena.tasks.abilities import target
 from genarena.tasks.base import Outcome
 from genarena.tasks.composing.floors import shuffled
 from genarena.tasks.composing.scores import Asked, overall, scores
 from genarena.tasks.composition import Composition
 from genarena.tasks.guiding.strengths import ClassifierFree
+from tests.tasks.obedient import Guided
 
 LEVELS = 4
 WORDS = Vocabulary.of(["left", "right", *map(str, range(LEVELS))], 4)
@@ -87,18 +85,8 @@ class Halves(Prompted):
         return torch.cat([x, x]), both + left
 
 
-class Obedient(GenerativeModel):
+class Obedient(Guided):
     """s = 0: captions do not matter. s = 1: the left half is right, the other at random. s = 2: all is right."""
-
-    family, likelihood, paper, conditional, samplers = "baseline", Likelihood.NONE, "", True, DDIM
-    guides = True
-
-    def __init__(self) -> None:
-        super().__init__(SPEC, condition_dropout=0.1)
-        self.sampler = DDIM()
-
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": torch.zeros(())}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         halves = drawn(num_samples, int(torch.randint(10**6, ())))
@@ -116,7 +104,7 @@ def data() -> Halves:
 
 
 def solved(data: Halves, case: str) -> Outcome:
-    return Composition(strengths=[2, 0, 1], num_images=5).solve(Obedient().eval(), ClassifierFree(), data, case)
+    return Composition(strengths=[2, 0, 1], num_images=5).solve(Obedient(SPEC).eval(), ClassifierFree(), data, case)
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,13 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
-from genarena.likelihood import Likelihood
-from genarena.models.base import GenerativeModel
-from genarena.models.diffusion.samplers import DDIM
-from genarena.spec import Batch, Condition, DataSpec
+from genarena.spec import Condition, DataSpec
 from genarena.tasks.base import Outcome
 from genarena.tasks.guidance import Guidance, chosen_on_validation
 from genarena.tasks.guiding import scores
 from genarena.tasks.guiding.scores import Halves, Reference, chance
 from genarena.tasks.guiding.strengths import ClassifierFree, Drawn, Unguided
+from tests.tasks.obedient import Guided
 
 SPEC = DataSpec((1, 8, 8), 256, 2, condition="label")
 APART = 3.0  # distance of the classes along the direction that the features see, in standard deviations
@@ -64,18 +62,8 @@ class World(ArenaDataModule):
         return tuple(Split(images(y := labels(size, seed), 10 + seed), y) for seed, size in sizes)
 
 
-class Obedient(GenerativeModel):
+class Obedient(Guided):
     """s = 0: labels do not matter; s = 1: images of p(x | y); s = 4: all images of a label are the same."""
-
-    family, likelihood, paper, conditional, samplers = "baseline", Likelihood.NONE, "", True, DDIM
-    guides = True
-
-    def __init__(self) -> None:
-        super().__init__(SPEC, condition_dropout=0.1)
-        self.sampler = DDIM()
-
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": torch.zeros(())}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         s, seed = self.sampler.guidance, int(torch.randint(10**6, ()))
@@ -94,7 +82,7 @@ def data() -> World:
 def outcome(data: World) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("genarena.tasks.guidance.classifiers_of", lambda data: Seen())
-        return Guidance(strengths=[4, 0, 1], num_samples=900).solve(Obedient().eval(), ClassifierFree(), data, "")
+        return Guidance(strengths=[4, 0, 1], num_samples=900).solve(Obedient(SPEC).eval(), ClassifierFree(), data, "")
 
 
 def value(outcome: Outcome, name: str, line: str) -> float:
@@ -180,7 +168,7 @@ def test_pictures_and_lines(outcome: Outcome) -> None:
 
 def test_a_model_without_guidance_has_one_line(data: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genarena.tasks.guidance.classifiers_of", lambda data: Seen())
-    found = Guidance(num_samples=40).solve(Obedient().eval(), Unguided(), data, "")
+    found = Guidance(num_samples=40).solve(Obedient(SPEC).eval(), Unguided(), data, "")
     assert list(found.lines) == ["s=1"] and not found.lines["s=1"].remark
 
 

@@ -9,15 +9,13 @@ from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
-from genarena.likelihood import Likelihood
-from genarena.models.base import GenerativeModel
-from genarena.models.diffusion.samplers import DDIM
-from genarena.spec import Batch, DataSpec
+from genarena.spec import DataSpec
 from genarena.tasks.base import Outcome
 from genarena.tasks.guidance import Guidance
 from genarena.tasks.guiding.floors import most_alike
 from genarena.tasks.guiding.scores import Reference
 from genarena.tasks.guiding.strengths import ClassifierFree
+from tests.tasks.obedient import Guided
 
 SPEC = DataSpec((1, 8, 8), 256, num_attributes=3, condition="attributes")
 SHARES = torch.tensor([0.5, 0.2, 0.001])  # the third is too rare to count
@@ -63,18 +61,8 @@ class World(ArenaDataModule):
         return tuple(Split(images(y := attributes(size, seed), 10 + seed), y) for seed, size in sizes)
 
 
-class Obedient(GenerativeModel):
+class Obedient(Guided):
     """s = 0: attributes do not matter; s = 1: images of p(x | y)."""
-
-    family, likelihood, paper, conditional, samplers = "baseline", Likelihood.NONE, "", True, DDIM
-    guides = True
-
-    def __init__(self) -> None:
-        super().__init__(SPEC, condition_dropout=0.1)
-        self.sampler = DDIM()
-
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": torch.zeros(())}
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         s, seed = self.sampler.guidance, int(torch.randint(10**6, ()))
@@ -89,7 +77,7 @@ def outcome() -> Outcome:
         patch.setattr("genarena.tasks.guidance.classifiers_of", lambda data: Seen())
         task = Guidance(strengths=[0, 1], num_samples=2000)
         task.check(SPEC)
-        return task.solve(Obedient().eval(), ClassifierFree(), data, "")
+        return task.solve(Obedient(SPEC).eval(), ClassifierFree(), data, "")
 
 
 def test_accuracies_are_those_of_the_world(outcome: Outcome) -> None:
