@@ -20,7 +20,7 @@ from genarena.errors import DataError, UserError
 from genarena.likelihood import to_amplitudes
 from genarena.spec import DataSpec
 from genarena.statistics import mel
-from genarena.statistics.autoregression import levinson
+from genarena.statistics.autoregression import every_order
 from tests.data.small_sets import noise, sound
 
 
@@ -228,7 +228,7 @@ def test_samples_have_the_entropy_of_their_process(toy: ToyAudio) -> None:
     for voice in range(len(VOICES)):
         rows = toy.test.x[toy.test.y == voice]
         bits = -toy.log_density(rows).mean() / (dims * math.log(2.0))
-        variances = levinson(autocorrelation(voice, 22_050))[1]
+        variances = every_order(autocorrelation(voice, 22_050))[1]
         log_volume = variances[:4].log().sum() + (dims - 4) * variances[4].log()
         nats = 0.5 * (log_volume + dims * math.log(2.0 * math.pi * math.e)) + math.log(4.0)
         spread = math.sqrt(0.5 / (dims * len(rows))) / math.log(2.0)

@@ -8,9 +8,10 @@ from tests.models.test_waveglow import mels, waveglow
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("whitening", [0, 64])
 @pytest.mark.parametrize("frames", [1, 7, 40])
-def test_chunks_are_the_whole(frames: int) -> None:
-    model = waveglow(1024, "mel")
+def test_chunks_are_the_whole(frames: int, whitening: int) -> None:
+    model = waveglow(1024, "mel", whitening=whitening)
     assert model.reach < 5 * 256
     mel, noise = mels(2, 40 * 256), torch.randn(2, 1, 40 * 256)
     whole = in_chunks(model, mel, noise, 1000)
@@ -19,8 +20,9 @@ def test_chunks_are_the_whole(frames: int) -> None:
 
 
 @torch.no_grad()
-def test_it_is_what_the_model_samples() -> None:
-    model = waveglow(1024, "mel")
+@pytest.mark.parametrize("whitening", [0, 64])
+def test_it_is_what_the_model_samples(whitening: int) -> None:
+    model = waveglow(1024, "mel", whitening=whitening)
     mel = mels(3, 1024)
     torch.manual_seed(0)
     samples = model.sample(3, mel)

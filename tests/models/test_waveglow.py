@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from genarena.likelihood import bits_per_dim
+from genarena.models.baseline import gaussian_mel
+from genarena.models.baseline.gaussian_mel import GaussianMel
 from genarena.models.flow.convolutions import InvertibleConv
 from genarena.models.flow.sound import EarlyOutputs, Loudness
 from genarena.models.flow.sound_flow import SoundFlow, Synthesis, denoised
@@ -61,10 +63,20 @@ def test_log_det_against_autograd(group: int, early_every: int) -> None:
     torch.testing.assert_close(model.flow(u)[1], log_det_by_autograd(model, u), atol=1e-4, rtol=0.0)
 
 
+def test_log_det_with_whitening_against_autograd() -> None:
+    model = waveglow(256, "mel", num_steps=2, whitening=20).double()
+    u = 0.5 + 0.1 * torch.rand(1, 1, 256, dtype=torch.float64)
+    context = model.context(mels(1, 256), 1).double()
+    jacobian = torch.autograd.functional.jacobian(lambda v: model.flow(v[None], context)[0][0], u[0]).flatten(1)
+    found = model.flow(u, context)[1][0]
+    torch.testing.assert_close(found, torch.linalg.slogdet(jacobian)[1], atol=1e-4, rtol=0.0)
+
+
 @torch.no_grad()
+@pytest.mark.parametrize("whitening", [0, 64])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-4), (torch.float64, 1e-10)])
-def test_the_inverse_over_twelve_steps(dtype: torch.dtype, bound: float) -> None:
-    model = waveglow(2048, "mel", scale=0.03, num_steps=12).to(dtype)
+def test_the_inverse_over_twelve_steps(dtype: torch.dtype, bound: float, whitening: int) -> None:
+    model = waveglow(2048, "mel", scale=0.03, num_steps=12, whitening=whitening).to(dtype)
     x, y = noise(2, 2048), mels(2, 2048)
     u, context = (x.to(dtype) + 0.5) / 65_536, model.context(y, 2).to(dtype)
     z, _ = model.flow(u, context)
@@ -83,6 +95,18 @@ def test_a_new_model_is_a_rotation() -> None:
     assert log_det.abs().max() < 1e-2  # of 8,192 samples
     nats = 0.5 * z.square().mean() + 0.5 * math.log(2.0 * math.pi) - log_det.mean() / 8192
     assert nats.item() == pytest.approx(1.4189, abs=3 * 0.5**0.5 / 32_768**0.5)
+
+
+@torch.no_grad()
+def test_a_new_model_that_whitens_is_the_gaussian_of_the_mel(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = WaveGlow(sound(2048, "mel"), whitening=32).double().eval()
+    gaussian = GaussianMel(sound(2048, "mel"), order=32)
+    monkeypatch.setattr(gaussian_mel, "NOISE", 0.0)  # its density at u, not the mean over the noise
+    x, y = noise(3, 2048).double() + torch.rand(3, 1, 2048, dtype=torch.float64), mels(3, 2048)
+    z, log_det = model.flow(x / 65_536, model.context(y, 3).double())
+    nats = log_det - 0.5 * (z.square() + math.log(2.0 * math.pi)).sum(1) - 2048 * math.log(65_536)
+    torch.testing.assert_close(nats.float(), gaussian.log_prob(x, y), rtol=1e-6, atol=0.0)
 
 
 @torch.no_grad()

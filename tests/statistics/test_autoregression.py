@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genarena.statistics import autoregression
-from genarena.statistics.autoregression import autocorrelation_of, levinson
+from genarena.statistics.autoregression import autocorrelation_of, every_order, levinson
 
 COEFFICIENTS = torch.tensor([1.2, -0.8, 0.1], dtype=torch.float64)
 LAGS = autocorrelation_of(COEFFICIENTS, 4.0, 64)
@@ -22,7 +22,7 @@ def test_an_autocorrelation_of_order_one() -> None:
 
 
 def test_the_recursion_finds_the_coefficients_and_solves_the_normal_equations() -> None:
-    coefficients, variances = levinson(LAGS[:6])
+    coefficients, variances = every_order(LAGS[:6])
     assert torch.allclose(coefficients[3, :3], COEFFICIENTS, atol=1e-10)
     assert torch.allclose(coefficients[5], torch.cat([COEFFICIENTS, torch.zeros(2)]), atol=1e-10), "no order is higher"
     for order in range(1, 6):
@@ -30,6 +30,8 @@ def test_the_recursion_finds_the_coefficients_and_solves_the_normal_equations() 
         assert torch.allclose(coefficients[order, :order], solved, atol=1e-10)
         assert variances[order].item() == pytest.approx((LAGS[0] - solved @ LAGS[1 : order + 1]).item(), rel=1e-10)
     assert variances[0] == LAGS[0]
+    highest = levinson(LAGS[:6])
+    assert torch.equal(highest[0], coefficients[5]) and highest[1] == variances[5]
 
 
 def test_it_takes_many_processes_at_once() -> None:
@@ -62,5 +64,6 @@ def test_samples_are_the_noise_through_the_factor_of_the_covariance() -> None:
 
 
 def test_what_is_no_autocorrelation_is_refused() -> None:
-    with pytest.raises(ValueError, match="no autocorrelation"):
-        levinson(torch.tensor([1.0, 1.1, 1.0]))
+    for recursion in (levinson, every_order):
+        with pytest.raises(ValueError, match="no autocorrelation"):
+            recursion(torch.tensor([1.0, 1.1, 1.0]))

@@ -24,8 +24,13 @@ class Vocodes(ABC):
 
     @abstractmethod
     def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
-        """(N, 1, T) in the space of `likelihood.to_space`, not rounded, T = 256 (frames - 1), of mels (N, 80, frames) of any
-        length and noise (N, noise_channels, T). Raises ValueError for a model that was trained without mels."""
+        """(N, 1, T), T = 256 (frames - 1), of mels (N, 80, frames) of any length and noise (N, noise_channels, T): what
+        `assembled` takes. Raises ValueError for a model that was trained without mels."""
+
+    def assembled(self, parts: Tensor, mel: Tensor) -> Tensor:
+        """Sound (N, 1, T) in the space of `likelihood.to_space`, not rounded, of the parts of `vocode` one after the other:
+        what may depend on the whole."""
+        return parts
 
 
 @torch.no_grad()
@@ -49,4 +54,4 @@ def in_chunks(model: Vocodes, mel: Tensor, noise: Tensor, frames: int = 256) -> 
         low, high = max(0, first - margin), min(num_hops, last + margin)
         part = model.vocode(mel[:, :, low : high + 1], noise[:, :, low * MEL_HOP : high * MEL_HOP])
         parts.append(part[:, :, (first - low) * MEL_HOP : (last - low) * MEL_HOP])
-    return from_unit(torch.cat(parts, 2), model.spec.num_levels)
+    return from_unit(model.assembled(torch.cat(parts, 2), mel), model.spec.num_levels)

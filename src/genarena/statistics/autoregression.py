@@ -6,6 +6,7 @@ so that densities are those of the stationary process from the first sample on.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -13,25 +14,42 @@ from torch import Tensor
 
 
 def levinson(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
-    """Predictors of every order from r_0 .. r_P (..., P + 1), in its type.
+    """The predictor of order P from r_0 .. r_P (..., P + 1), in its type: a_1 .. a_P (..., P), and the variance v (...) of its
+    errors. Raises ValueError for an autocorrelation that no process has (a variance that is not positive)."""
+    least = autocorrelation[..., 0]
+    for a, v in _recursion(autocorrelation):  # noqa: B007 - the last is what is wanted
+        least = torch.minimum(least, v)
+    _check(least)
+    return a, v
 
-    Returns coefficients (..., P + 1, P), of which row p has a_1 .. a_p and then zeros, and the variances v (..., P + 1) of
-    their errors. Raises ValueError for an autocorrelation that no process has (a variance that is not positive).
-    """
+
+def every_order(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
+    """As `levinson`, for all orders: coefficients (..., P + 1, P), of which row p has a_1 .. a_p and then zeros, and variances
+    (..., P + 1)."""
+    coefficients, variances = zip(*_recursion(autocorrelation), strict=True)
+    variances = torch.stack(variances, -1)
+    _check(variances)
+    return torch.stack(coefficients, -2), variances
+
+
+def _check(variances: Tensor) -> None:
+    if not bool((variances > 0.0).all()):
+        raise ValueError("this is no autocorrelation: it has errors whose variance is not positive")
+
+
+def _recursion(autocorrelation: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Predictors (..., P) and variances (...) of orders 0, 1, .. P."""
     order = autocorrelation.shape[-1] - 1
-    coefficients = autocorrelation.new_zeros(*autocorrelation.shape, order)
-    variances = autocorrelation.clone()
-    a, v = coefficients[..., 0, :].clone(), autocorrelation[..., 0].clone()
+    a, v = torch.zeros_like(autocorrelation[..., 1:]), autocorrelation[..., 0]
+    yield a, v
     for p in range(1, order + 1):
         past = autocorrelation[..., 1:p].flip(-1)
         reflection = (autocorrelation[..., p] - (a[..., : p - 1] * past).sum(-1)) / v
+        a = a.clone()
         a[..., : p - 1] -= reflection[..., None] * a[..., : p - 1].flip(-1)
         a[..., p - 1] = reflection
         v = v * (1.0 - reflection.square())
-        coefficients[..., p, :], variances[..., p] = a, v
-    if not bool((variances > 0.0).all()):
-        raise ValueError("this is no autocorrelation: it has errors whose variance is not positive")
-    return coefficients, variances
+        yield a, v
 
 
 def autocorrelation_of(coefficients: Tensor, variance: float, num_lags: int, length: int = 8192) -> Tensor:
@@ -51,7 +69,7 @@ def autocorrelation_of(coefficients: Tensor, variance: float, num_lags: int, len
 
 def log_prob(x: Tensor, autocorrelation: Tensor) -> Tensor:
     """(N,) nats of rows x (N, T) of a process of order P with r_0 .. r_P (P + 1,), float64."""
-    coefficients, variances = levinson(autocorrelation.double())
+    coefficients, variances = every_order(autocorrelation.double())
     order, x = len(variances) - 1, x.double()
     errors, spread = [], []
     for t in range(min(order, x.shape[1])):
@@ -68,7 +86,7 @@ def sample(noise: Tensor, autocorrelation: Tensor) -> Tensor:
     """Rows x (N, T) of the process, made of standard normal `noise` (N, T), float64."""
     from scipy.signal import lfilter, lfiltic
 
-    coefficients, variances = levinson(autocorrelation.double())
+    coefficients, variances = every_order(autocorrelation.double())
     order, noise = len(variances) - 1, noise.double()
     x = torch.zeros_like(noise)
     for t in range(min(order, noise.shape[1])):

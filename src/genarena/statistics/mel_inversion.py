@@ -41,9 +41,13 @@ def _continued(found: Tensor, sample_rate: int) -> Tensor:
     return torch.cat([found[..., 1:2], found[..., 1:]], -1)
 
 
-def autocorrelation(log_mel: Tensor, sample_rate: int, order: int) -> Tensor:
-    """r_0 .. r_order (N, frames, order + 1) float64 of the stationary process whose frames have these log-mels (N, BANDS,
-    frames) on average; of amplitudes in [-1, 1)."""
+def power(log_mel: Tensor, sample_rate: int) -> Tensor:
+    """(N, frames, WINDOW / 2 + 1) float64, above 0: the power spectrum of the stationary process whose frames have these
+    log-mels (N, BANDS, frames) on average; of amplitudes in [-1, 1)."""
     energy = mel.window(torch.zeros((), dtype=torch.float64)).square().sum().item()
-    power = RAYLEIGH * magnitudes(log_mel, sample_rate).square() / energy
+    return RAYLEIGH * magnitudes(log_mel, sample_rate).square() / energy
+
+
+def autocorrelation(power: Tensor, order: int) -> Tensor:
+    """r_0 .. r_order (N, frames, order + 1) float64 of processes with this power (N, frames, WINDOW / 2 + 1)."""
     return torch.fft.irfft(power, n=mel.WINDOW, dim=-1)[..., : order + 1]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import cell_to_unit, from_amplitudes, to_amplitudes
-from genarena.models.flow.bijection import Chain
+from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import UniformDequantisation
 from genarena.models.flow.sound import Amplitudes, Conditioned, Flatten
@@ -37,7 +37,8 @@ class Synthesis(Sampler):
 
 
 class SoundFlow(NormalisingFlow, Vocodes):
-    """log p(x | mel) of 16-bit sound: levels to amplitudes, `inner`, and z as a noise as long as the sound."""
+    """log p(x | mel) of 16-bit sound: levels to amplitudes, `whitening` if there is one, `inner`, and z as a noise as
+    long as the sound. `whitening` may depend on the whole sound, `inner` on places near by."""
 
     takes_sound = True
     takes_images = False
@@ -45,9 +46,15 @@ class SoundFlow(NormalisingFlow, Vocodes):
     samplers = Temperature | Synthesis
 
     def __init__(
-        self, spec: DataSpec, training: Training | None, inner: Conditioned, sampler: Temperature | Synthesis
+        self,
+        spec: DataSpec,
+        training: Training | None,
+        inner: Conditioned,
+        sampler: Temperature | Synthesis,
+        whitening: Bijection | None = None,
     ) -> None:
-        flow = Chain(Amplitudes(), inner, Flatten())
+        outer = Chain(Amplitudes()) if whitening is None else Chain(Amplitudes(), whitening)
+        flow = Chain(outer, inner, Flatten())
         super().__init__(spec, training, flow, UniformDequantisation(spec), sampler)
 
     @torch.no_grad()
@@ -58,8 +65,13 @@ class SoundFlow(NormalisingFlow, Vocodes):
     def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
         if self.conditioning is None:
             raise ValueError("this model was trained without mels: train it with data.condition=mel")
-        x = self.flow.inverse(noise[:, 0], self.conditioning.frames(mel))
-        return cell_to_unit(x, self.spec.num_levels)
+        _, inner, flat = self.flow.bijections
+        return inner.inverse(flat.inverse(noise[:, 0]), self.conditioning.frames(mel))
+
+    @torch.no_grad()
+    def assembled(self, parts: Tensor, mel: Tensor) -> Tensor:
+        u = self.flow.bijections[0].inverse(parts, self.conditioning.frames(mel))
+        return cell_to_unit(u, self.spec.num_levels)
 
     @torch.no_grad()
     def finished(self, x: Tensor) -> Tensor:

@@ -3,7 +3,9 @@
 Differs from the paper
 - log p(x) is of 16-bit levels with uniform dequantisation, all constants included; the paper's loss leaves out log(2 pi) / 2.
 - The mel is upsampled to the rate of groups, with `context_channels` channels, not to `group` times 80 at the rate of samples.
-- Samples are first divided by a loudness that is linear in the condition and starts as that of the first batch.
+- The mel whitens the sound before the first step, as far as it can by linear prediction (`whitening.py`): a new model is
+  `gaussian_mel`, and training adds to it. `whitening=0` leaves it out.
+- Samples are divided by a loudness that is linear in the condition and starts as that of the first batch.
 - W is kept as the factors of its LU decomposition, as in Glow: it cannot become singular, and its determinant keeps its sign.
 - A tanh limits log s to [-3, 3], so that couplings cannot amplify each other.
 - Without a condition it is a flow of sound alone.
@@ -18,11 +20,12 @@ from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import InvertibleConv
 from genarena.models.flow.sound import Conditioned, EarlyOutputs, Grouped, Loudness, SoundCoupling
 from genarena.models.flow.sound_flow import SoundFlow, Synthesis
+from genarena.models.flow.whitening import Whitening
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.nets.mel_upsampling import MelUpsampling
 from genarena.nets.wavenet import GatedStack
-from genarena.options.values import Count
+from genarena.options.values import Count, Whole
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -34,7 +37,8 @@ class WaveGlow(SoundFlow):
     leave after every `early_every` steps (sec. 2).
 
     num_steps: steps of flow. num_layers, hidden_channels, skip_channels: of the network in each coupling, whose dilations are
-    1, 2, 4, ... context_channels: channels of the mel after upsampling, at the rate of groups.
+    1, 2, 4, ... context_channels: channels of the mel after upsampling, at the rate of groups. whitening: coefficients of
+    linear prediction by the mel, 0 for none; without a condition there is none.
     Raises ValueError for data that is no sound of one channel and integer levels, a length or an odd number that `group` does
     not fit, and too many early outputs.
     """
@@ -54,6 +58,7 @@ class WaveGlow(SoundFlow):
         context_channels: Count = 80,
         early_every: Count = 4,
         early_channels: Count = 2,
+        whitening: Whole = 0,
         sampler: Temperature | Synthesis = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         spec.require_sound("waveglow")
@@ -75,7 +80,8 @@ class WaveGlow(SoundFlow):
 
         steps = early_outputs(group, num_steps, early_every, early_channels, step)
         inner = Conditioned(upsampling, Grouped(group, Chain(Loudness(context_channels), steps)))
-        super().__init__(spec, training, inner, sampler)
+        whitened = Whitening(whitening, spec.sample_rate) if whitening and features else None
+        super().__init__(spec, training, inner, sampler, whitened)
         self.group = group
 
     @property
