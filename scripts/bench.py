@@ -23,6 +23,7 @@ from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
 from genarena.models.flow.glow import Glow
 from genarena.published.evaluation_speed import frechet, inception, kernel_distance, neighbours
+from genarena.published.waveglow_speed import waveglow
 from genarena.spec import Batch, DataSpec
 
 
@@ -229,7 +230,7 @@ def _cpu_seconds() -> float:
 
 
 EVALUATION = (neighbours, kernel_distance, frechet, inception)
-TRAINING = (busy_machine, pixelcnn_sampling, glow_step, lightning_overhead, loader)
+TRAINING = (busy_machine, pixelcnn_sampling, glow_step, waveglow, lightning_overhead, loader)
 BENCHMARKS = {function.__name__: function for function in (start_time, *EVALUATION, *TRAINING)}
 
 

@@ -67,7 +67,7 @@ def errors(x: Tensor, found: Predictors) -> tuple[Tensor, Tensor]:
     return x - torch.cat([first, predicted[:, 1:].flatten(1)], 1), squares
 
 
-def sound(errors: Tensor, found: Predictors, together: int = 256) -> Tensor:
+def sound(errors: Tensor, found: Predictors, together: int = 32) -> Tensor:
     """x (N, T) float64 whose `errors` (N, T) these are: the inverse, solved block after block. The equations of `together`
     blocks are written down at a time."""
     order, made = found.coefficients.shape[2], []
