@@ -19,6 +19,7 @@ from genarena.errors import Diverged, FolderInUse, Untrusted, UserError
 from genarena.evaluation import cost
 from genarena.models.baseline.uniform import Uniform
 from genarena.models.capabilities import Withholds
+from genarena.models.recoding import Recodes
 from genarena.run import Run, prepare, run
 from genarena.runs import checkpoint, results
 from genarena.runs.folder import RunFolder
@@ -319,5 +320,13 @@ def test_a_contender_does_not_get_what_only_references_get() -> None:
     data = Halves(SPEC)
     prepare(reference := Reference(SPEC), data)
     assert torch.equal(reference.kept, data.val.x)
-    with pytest.raises(UserError, match="Greedy: only a reference"):
-        prepare(Greedy(SPEC), data)
+
+    class Seeing(Uniform, Recodes):
+        family = "flow"
+
+        def recode(self, x: Tensor) -> Tensor:
+            return x
+
+    for greedy in (Greedy, Seeing):
+        with pytest.raises(UserError, match=f"{greedy.__name__}: only a reference"):
+            prepare(greedy(SPEC), data)

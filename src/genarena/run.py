@@ -26,6 +26,7 @@ from genarena.evaluation.validation_quality import sample_quality
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Enumerates, Withholds
 from genarena.models.first_stage import TwoStage
+from genarena.models.recoding import Recodes
 from genarena.ranks import exchange, processes, threads, world
 from genarena.runs import checkpoint, classes, first_stage, results, same_data, seals
 from genarena.runs.folder import RunFolder, build_model
@@ -224,8 +225,10 @@ def prepare(model: GenerativeModel, data: ArenaDataModule) -> None:
     check_batch(data.batch_size, data.train.size)
     if isinstance(model, TwoStage):
         model.first_stage.check_data(data.facts["id"])
-    if isinstance(model, Withholds | Enumerates) and model.family != "baseline":
-        raise UserError(f"{type(model).__name__}: only a reference (family baseline) is a Withholds or an Enumerates")
+    if isinstance(model, Withholds | Enumerates | Recodes) and model.family != "baseline":
+        raise UserError(
+            f"{type(model).__name__}: only a reference (family baseline) is a Withholds, an Enumerates or a Recodes"
+        )
     if isinstance(model, Withholds):
         model.withhold(data.val.x)
 

@@ -334,3 +334,42 @@ def test_a_conditional_likelihood_has_a_column_of_its_own(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("flops", "text"), [(2e12, "2 TFLOP"), (3.5e15, "3.5 PFLOP"), (12, "12 FLOP")])
 def test_a_budget_of_operations_is_read_at_a_glance(flops: float, text: str) -> None:
     assert budget_text({"name": "b", "minutes": None, "examples": None, "flops": flops}) == f"b: {text}"
+
+
+def test_bits_of_sound_are_those_of_a_sample_given_its_mel(tmp_path: Path) -> None:
+    """One metric under another name: a dimension of sound is a sample of 16 bits."""
+    rows = []
+    for shape in ([1, 8192], [1, 28, 28]):
+        row = make_row(data={"id": f"set-{len(shape)}", "split": "test", "splits": {"test": 9}, "shape": shape})
+        row["metrics"]["bits_per_dim"] |= {"given": "mel", "title": "bits/dim", "unit": "bits/dim"}
+        rows.append(with_protocol(row))
+    sound, pictures = tables(tmp_path, *rows)
+    assert sound.column["bits_per_dim_given_mel"].title == "bits/sample | mel"
+    assert sound.column["bits_per_dim_given_mel"].unit == "bits/sample"
+    assert pictures.column["bits_per_dim_given_mel"].title == "bits/dim | mel"
+
+
+def test_sound_is_ranked_by_mr_stft_never_by_mels_and_references_of_sound_are_none_of_its_models(
+    tmp_path: Path,
+) -> None:
+    rows = []
+    for model, family, far in (
+        ("waveglow", "flow", 1.5),
+        ("mu_law", "baseline", 0.6),
+        ("griffin_lim", "baseline", 1.8),
+    ):
+        bits = {"value": 9.0, "n": 9, "likelihood": "lower_bound", "higher_is_better": False, "given": "mel"}
+        stft = {"value": far, "n": 9, "higher_is_better": False, "range": [0.0, None]}
+        mels = {"value": 0.1 if model == "griffin_lim" else 0.2, "n": 9, "higher_is_better": None, "range": [0.0, None]}
+        metrics = {"mr_stft": stft, "log_mel_l1": mels} | ({"bits_per_dim": bits} if family == "flow" else {})
+        rows += [make_row(model, seed, family=family, metrics=metrics) for seed in range(3)]
+    runs = find_runs(write_rows(tmp_path, rows))[0]
+    (table,) = make_tables(runs)
+    assert table.ranked_by == "mr_stft"
+    assert {line.model: line.rank for line in table.lines} == {
+        "mu_law": "ceiling",
+        "waveglow": "1",
+        "griffin_lim": "floor",
+    }
+    with pytest.raises(UserError, match="rank_by=log_mel_l1: of this metric neither more nor less is better"):
+        make_tables(runs, "log_mel_l1")

@@ -29,6 +29,7 @@ ASPECT_OF = {  # a metric that is not named here and records no `aspect` is one 
     "nearest_neighbour_ratio": "memorisation",
     "authpct": "memorisation",
     "c_t": "memorisation",
+    "synthesis_khz": "cost",
 }
 FIRST = {  # the columns of the overview, in this order of preference; a table has the first that is there
     "likelihood": ("bits_per_dim", "nll_nats"),

@@ -7,6 +7,7 @@ from genarena.leaderboard.cells import Cell, column_of_cells
 from genarena.leaderboard.runs import Run
 
 COPY_CHECKS = ("nearest_neighbour_ratio", "authpct", "c_t")  # metrics whose records have an alarm
+SPEEDS = ("sampling_seconds", "synthesis_khz")  # metrics that look at no sample
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _mark_unchecked(lines: Sequence[Line], checks: Sequence[str]) -> None:
 
 
 def _is_of_samples(name: str, cell: Cell) -> bool:
-    return cell.value is not None and not cell.is_cost and not cell.sign and name != "sampling_seconds"
+    return cell.value is not None and not cell.is_cost and not cell.sign and name not in SPEEDS
 
 
 def _looked(line: Line, check: str) -> bool:

@@ -19,8 +19,10 @@ from genarena.statistics.comparisons import Comparisons, compare
 # distance ranks where there are too few examples for a Frechet distance, which is biased, but is less noisy and better known.
 LIKELIHOODS = ("bits_per_dim", "nll_nats")
 DISTANCES = ("fid", "fd_dinov2", "fd_domain", "fd_efficientnet", "kd_domain", "kid")
-RANKING = (*DISTANCES, *LIKELIHOODS, "energy_distance", *(f"{name}_given_label" for name in LIKELIHOODS))
-REFERENCES = {"uniform": "floor", "gaussian": "floor", "memoriser": "ceiling", "heldout": "ceiling"}
+RANKING = (*DISTANCES, "mr_stft", *LIKELIHOODS, "energy_distance")
+RANKING += tuple(f"{name}_given_{condition}" for condition in ("label", "mel") for name in LIKELIHOODS)
+REFERENCES = {"uniform": "floor", "gaussian": "floor", "gaussian_mel": "floor", "griffin_lim": "floor"}
+REFERENCES |= {"memoriser": "ceiling", "heldout": "ceiling", "mu_law": "ceiling"}
 UNTESTED = "?"  # in place of a rank: too few seeds to test a difference
 
 

@@ -11,6 +11,7 @@ from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.subject import ContractBroken
 from genarena.metrics.base import Unavailable
 from genarena.models.capabilities import Enumerates
+from genarena.models.recoding import Recodes
 from genarena.options.settings import Settings
 from genarena.options.values import Count
 from genarena.spec import DataSpec
@@ -60,6 +61,8 @@ class Samples(Kind):
         model, wanted, condition = self.subject.model, self.settings.num_samples, self.subject.data.spec.condition
         if condition is not None and condition.kind == "mel":
             wanted = min(wanted, self.subject.held_out.size)
+            if isinstance(model, Recodes):
+                return wanted
         return min(wanted, model.size) if isinstance(model, Enumerates) else wanted
 
     @piece
@@ -143,9 +146,12 @@ class Samples(Kind):
     def _draw(self, block: slice) -> tuple[Tensor, float]:
         """A block of samples (count, *shape), and the seconds that they took."""
         count = block.stop - block.start
-        y = self._conditions(block.start, count)
+        y, model, condition = self._conditions(block.start, count), self.subject.model, self.subject.data.spec.condition
         began = time.perf_counter()
-        samples = self.subject.model.sample(count, None if y is None else y.to(self.subject.model.device))
+        if isinstance(model, Recodes) and condition is not None:
+            samples = model.recode(self.subject.held_out.x[block].to(model.device))
+        else:
+            samples = model.sample(count, None if y is None else y.to(model.device))
         self._check(samples, count)
         return samples.cpu(), time.perf_counter() - began
 

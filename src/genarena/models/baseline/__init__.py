@@ -10,6 +10,8 @@ Of sound, with `data.condition=mel`:
 
     gaussian_mel   p(x | mel) = a Gaussian process   what the mel spectrogram alone explains
     griffin_lim    x(mel)                            phases that fit the magnitudes of the mel
+    heldout        the recording of the mel          what a measure of distance to it can have at best
+    mu_law         the recording in 8 bits           the ceiling of quality: hardly heard, and not zero
 
 With `data.condition=label`, `gaussian` and `gmm` have a density per label (`by_label.py`).
 
