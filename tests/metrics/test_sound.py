@@ -93,7 +93,7 @@ def test_neighbouring_segments_are_joined_to_whole_clips(data: ToyAudio, monkeyp
     monkeypatch.setattr(evidence, "LEAST", 0.3)
     heard: list[list[Heard]] = []
     monkeypatch.setattr(
-        DNSMOS, "update", lambda self, utterances: heard.append(utterances) or self.keep(*torch.ones(2, 10))
+        DNSMOS, "update", lambda self, utterances: heard.append(utterances) or self.keep(torch.ones(10), 1.0)
     )
     record = scored(Noise(spec()), data, "dnsmos")["dnsmos"]
     assert len(heard[0]) == 10 and record["seconds_heard"] == pytest.approx(40 * SEGMENT / 22_050, rel=1e-3)

@@ -236,14 +236,14 @@ class LikelihoodMetric(ArenaMetric):
 class PairMetric(ArenaMetric):
     """The mean of one value for each pair of a real sound and a sample."""
 
-    def keep(self, values: Tensor, real: Tensor) -> None:
-        """Values of the pairs (N,); those of the real sounds in place of samples (N,)."""
-        self.values, self.real = values.double(), real.double()
+    def keep(self, values: Tensor, real: float) -> None:
+        """Values of the pairs (N,); the value of the real sounds in place of samples."""
+        self.values, self.real = values.double(), real
 
     def compute(self) -> float:
         return self.values.mean().item()
 
     def record(self) -> dict[str, Any]:
-        n, real = len(self.values), self.real.mean().item()
+        n = len(self.values)
         error = self.values.std().item() / n**0.5 if n > 1 else None
-        return {"n": n, "standard_error": error, "real": real, "real_from": "the same sounds"}
+        return {"n": n, "standard_error": error, "real": self.real, "real_from": "the same sounds"}

@@ -34,7 +34,7 @@ class DNSMOS(PairMetric):
         values, real = (
             [score(getattr(pair, of)[0], pair.sample_rate) for pair in utterances] for of in ("made", "real")
         )
-        self.keep(torch.tensor(values), torch.tensor(real))
+        self.keep(torch.tensor(values), sum(real) / len(real))
 
 
 def _network() -> Callable[[Tensor, int], float]:

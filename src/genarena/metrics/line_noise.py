@@ -13,16 +13,20 @@ from genarena.metrics.base import ArenaMetric, Unavailable
 from genarena.options.settings import Settings
 from genarena.options.values import Count
 from genarena.statistics.heard import Heard
-from genarena.statistics.line_noise import WINDOW, lines
+from genarena.statistics.line_noise import SHORTEST, lines
 
 ALLOWED = 1.5  # times the ratio of real sound
 
 
 @dataclass(frozen=True)
 class LineNoiseSettings(Settings):
-    """group: samples that a model takes together: 4, 8, 16 or 32."""
+    """group: samples that a model takes together, 3 to 64."""
 
     group: Count = 8
+
+    def check(self) -> None:
+        if not 3 <= self.group <= 64:
+            raise ValueError(f"group={self.group}: expected 3 to 64")
 
 
 class LineNoise(ArenaMetric):
@@ -37,10 +41,8 @@ class LineNoise(ArenaMetric):
 
     def update(self, heard: Heard) -> None:
         """Pairs of segments (N, T)."""
-        if heard.real.shape[1] < WINDOW:
-            raise Unavailable(f"needs segments of {WINDOW:,} samples; these have {heard.real.shape[1]:,}")
-        if self.settings.group not in (4, 8, 16, 32):
-            raise Unavailable(f"group={self.settings.group}: expected 4, 8, 16 or 32")
+        if heard.real.shape[1] < SHORTEST:
+            raise Unavailable(f"needs segments of {SHORTEST:,} samples; these have {heard.real.shape[1]:,}")
         self.made, self.real = (lines(sound, self.settings.group) for sound in (heard.made, heard.real))
         self.sample_rate = heard.sample_rate
 
@@ -51,12 +53,10 @@ class LineNoise(ArenaMetric):
         """`ratios`, `real_ratios`: of each frequency of `hertz`. `standard_error`: by the jackknife over segments."""
         n, ratios, real = len(self.made), _ratios(self.made), _ratios(self.real)
         hertz = [self.sample_rate * k / self.settings.group for k in range(1, len(ratios) + 1)]
-        others = [(self.made.sum(0) - row) / (n - 1) for row in self.made] if n > 1 else []
-        left_out = [other.exp().max().item() for other in others]
-        mean = sum(left_out) / n
+        left_out = ((self.made.sum(0) - self.made) / (n - 1)).exp().amax(1) if n > 1 else None
         return {
             "n": n,
-            "standard_error": (sum((value - mean) ** 2 for value in left_out) * (n - 1) / n) ** 0.5 if n > 1 else None,
+            "standard_error": None if n == 1 else left_out.std(correction=0).item() * (n - 1) ** 0.5,
             "real": real.max().item(),
             "real_from": "the same sounds",
             "hertz": hertz,

@@ -28,5 +28,4 @@ class LogMelL1(PairMetric):
             )
         parts = zip(heard.real.split(AT_ONCE), heard.made.split(AT_ONCE), strict=True)
         both = [[mel.log_mel(part, heard.sample_rate) for part in pair] for pair in parts]
-        values = torch.cat([(real - made).abs().mean((1, 2)) for real, made in both])
-        self.keep(values, torch.zeros_like(values))
+        self.keep(torch.cat([(real - made).abs().mean((1, 2)) for real, made in both]), real=0.0)

@@ -13,7 +13,8 @@ has a ratio of about 1.
 import torch
 from torch import Tensor
 
-WINDOW = 1024  # samples, with half as many between frames
+WINDOW = 1024  # samples, about: a multiple of the group; half as many between frames
+SHORTEST = WINDOW + 32  # samples, of any group
 NEAREST, FURTHEST = (
     3,
     8,
@@ -25,21 +26,21 @@ AT_ONCE = 2**20  # samples
 def lines(x: Tensor, group: int) -> Tensor:
     """ln r_k of each sound (N, T), (N, (group - 1) // 2) float64; the mean over sounds and `exp` are left.
 
-    Raises ValueError for sound shorter than 1,024 samples, and for a group that is not a power of two from 4 to 32.
+    Raises ValueError for sound shorter than 1,056 samples, and for a group below 3 or above 64.
     """
-    if group not in (4, 8, 16, 32):
-        raise ValueError(f"group={group}: expected 4, 8, 16 or 32")
-    if x.shape[1] < WINDOW:
-        raise ValueError(f"{x.shape[1]} samples: a spectrum with lines needs {WINDOW:,}")
+    if not 3 <= group <= 64:
+        raise ValueError(f"group={group}: expected 3 to 64")
+    if x.shape[1] < SHORTEST:
+        raise ValueError(f"{x.shape[1]} samples: a spectrum with lines needs {SHORTEST:,}")
     rows = max(1, AT_ONCE // x.shape[1])
     return torch.cat([_lines(part.double(), group) for part in x.split(rows)])
 
 
 def _lines(x: Tensor, group: int) -> Tensor:
-    window = torch.hann_window(WINDOW, dtype=x.dtype)
-    spectrum = torch.fft.rfft(x.unfold(1, WINDOW, WINDOW // 2) * window)
+    size = group * round(WINDOW / group)
+    spectrum = torch.fft.rfft(x.unfold(1, size, size // 2) * torch.hann_window(size, dtype=x.dtype))
     powers = spectrum.abs().square().clamp_min(FLOOR).log().mean(1)  # (N, bins)
-    places = torch.arange(1, (group + 1) // 2) * (WINDOW // group)
+    places = torch.arange(1, (group + 1) // 2) * (size // group)
     steps = torch.arange(NEAREST, FURTHEST + 1)
     beside = places[:, None] + torch.cat([-steps, steps])
     return powers[:, places] - powers[:, beside].mean(2)
