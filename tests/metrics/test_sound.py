@@ -13,6 +13,7 @@ from genarena.likelihood import Likelihood
 from genarena.metrics.dnsmos import DNSMOS
 from genarena.models.base import GenerativeModel
 from genarena.models.baseline.heldout import Heldout
+from genarena.models.baseline.mu_law import MuLaw
 from genarena.published.sound_checks import voice
 from genarena.spec import DataSpec
 from genarena.statistics.heard import Heard
@@ -71,7 +72,7 @@ def test_the_recording_itself_has_the_best_value_of_each(data: ToyAudio) -> None
 
 
 def test_a_codec_is_near_and_noise_is_far(data: ToyAudio) -> None:
-    codec = Heldout(spec(), mu_law=256)
+    codec = MuLaw(spec())
     codec.withhold(data.val.x)
     near, far = scored(codec, data, *OF_SEGMENTS), scored(Noise(spec()), data, *OF_SEGMENTS)
     assert all(0.0 < near[name]["value"] < 0.5 * far[name]["value"] for name in OF_SEGMENTS[:3])
@@ -110,7 +111,7 @@ def test_speed_is_of_one_segment_at_a_time(data: ToyAudio) -> None:
     assert set(model.calls) == {1} and record["n"] == 10 and len(model.calls) == 11, "the first call warms up"
     assert record["value"] * record["real_time_factor"] == pytest.approx(22.05)
     assert record["batch_size"] == 1 and record["threads"] == torch.get_num_threads() and record["device"]
-    codec = Heldout(spec(), mu_law=256)
+    codec = MuLaw(spec())
     assert "has the recording" in scored(codec, data, "synthesis_khz")["synthesis_khz"]["reason"]
 
 

@@ -3,20 +3,18 @@
 Paper: none. Two sets of real images have a Frechet distance above zero (3.15 between the training and the test images of
 CIFAR-10); the FID of a model (Heusel et al. 2017, arXiv 1706.08500) should be compared with it.
 
-Of sound given its mel it is the recording itself, the only draw from p(x | mel) that there is; with `mu_law` after a codec
-(model `mu_law`). Both see x, so neither is a model of p(x | mel): they are what a distance to the recording can be at best.
+Of sound given its mel it is the recording itself, the only draw from p(x | mel) that there is. It sees x, so it is no model of
+p(x | mel): it is what a distance to the recording can be at best.
 """
 
 import torch
 from torch import Tensor
 
-from genarena.likelihood import Likelihood, from_amplitudes, to_amplitudes
+from genarena.likelihood import Likelihood
 from genarena.models.base import GenerativeModel
-from genarena.models.baseline.companding import mu_law as companded
 from genarena.models.baseline.replacement import positions
 from genarena.models.capabilities import Enumerates, Withholds
 from genarena.models.recoding import Recodes
-from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -26,9 +24,6 @@ class Heldout(GenerativeModel, Withholds, Enumerates, Recodes):
 
     Drawn without replacement: repeated samples are their own nearest neighbours, and would have no k-NN ball (recall 0.16
     where each image of digits comes twice or more, 0.9 where each comes once).
-
-    mu_law: of sound, the levels of a codec that it goes through (256: 8 bits); None: as it is. Raises ValueError for data
-    without amplitudes.
     """
 
     family = "baseline"
@@ -39,15 +34,10 @@ class Heldout(GenerativeModel, Withholds, Enumerates, Recodes):
     paper = "1706.08500"
     max_epochs = 0
 
-    def __init__(
-        self, spec: DataSpec, training: Training | None = None, capacity: int = 10_000, mu_law: Count | None = None
-    ) -> None:
+    def __init__(self, spec: DataSpec, training: Training | None = None, capacity: int = 10_000) -> None:
         super().__init__(spec, training)
         if capacity < 1:
             raise ValueError(f"capacity={capacity}: expected at least 1")
-        if mu_law is not None and (mu_law < 2 or not spec.is_sound or not spec.is_discrete):
-            raise ValueError(f"mu_law={mu_law}: expected at least 2 levels, and sound of integer levels")
-        self.mu_law = mu_law
         self.register_buffer("examples", torch.zeros(capacity, *spec.shape, dtype=spec.dtype))
         self.register_buffer("count", torch.ones((), dtype=torch.int64))
 
@@ -67,11 +57,7 @@ class Heldout(GenerativeModel, Withholds, Enumerates, Recodes):
         return self.recode(self.examples[positions(self.size, num_samples, self.device)])
 
     def recode(self, x: Tensor) -> Tensor:
-        """Examples (N, *shape), after the codec if there is one."""
-        if self.mu_law is None:
-            return x
-        levels = self.spec.num_levels
-        return from_amplitudes(companded(to_amplitudes(x, levels), self.mu_law), levels)
+        return x
 
     @property
     def size(self) -> int:
