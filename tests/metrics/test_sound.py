@@ -1,10 +1,15 @@
 """Metrics of sound: what a model gets that returns the recording, one that returns noise, and models of other data."""
 
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from genarena.config import CONF
+from genarena.data.ljspeech import LJSpeech
 from genarena.data.toy_audio import ToyAudio
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.evidence import heard as evidence
@@ -138,6 +143,12 @@ def test_without_the_packages_the_reason_names_the_extra(
     assert record["value"] is None and "pip install 'genarena[sound]'" in record["reason"] and "failed" not in record
 
 
+def test_every_budget_asks_for_them() -> None:
+    for path in sorted((CONF / "budget").glob("*.yaml")):
+        chosen = yaml.safe_load(path.read_text())["budget"]["metrics"]
+        assert {*OF_SEGMENTS, *OF_SPEECH, "synthesis_khz", "bits_per_dim"} <= set(chosen), path
+
+
 def test_dnsmos_is_that_of_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its module imports librosa for another score, which is replaced."""
     speechmos = pytest.importorskip("speechmos", reason="needs pip install '.[sound]'")
@@ -157,3 +168,23 @@ def test_dnsmos_is_that_of_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     metric = DNSMOS()
     metric.update([Heard(0.0 * sound, sound, 16_000)])
     assert metric.compute() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_recordings_in_8_bits_have_the_numbers_of_the_page(shared_data: Path) -> None:
+    """The row of mu_law in docs/sound.md, and the order that listeners have."""
+    root = shared_data
+    if not (root / "LJSpeech-1.1" / "wavs").is_dir():
+        pytest.skip("the clips of LJ Speech are not there")
+    of_speech = DataSpec((1, 8192), 65_536, condition="mel", sample_rate=22_050)
+    clips = LJSpeech(of_speech, root=str(root), condition="mel")
+    clips.setup()
+    if clips.part() != "29of13100":
+        pytest.skip("another part of LJ Speech")
+    codec = scored(MuLaw(of_speech), clips, *OF_SEGMENTS, **{"evidence.samples.num_samples": 54})
+    expected = {"mr_stft": 0.525, "mel_cepstral_distortion": 2.756, "log_mel_l1": 0.1388, "line_noise": 1.155}
+    assert {name: codec[name]["value"] for name in OF_SEGMENTS} == pytest.approx(expected, rel=1e-3)
+    for name, package, value in (("pesq", "pesq", 4.218), ("stoi", "pystoi", 0.9993), ("dnsmos", "speechmos", 3.251)):
+        if find_spec(package):
+            record = scored(MuLaw(of_speech), clips, name, **{"evidence.samples.num_samples": 54})[name]
+            assert record["value"] == pytest.approx(value, rel=1e-3) and record["n"] == 3
