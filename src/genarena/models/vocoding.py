@@ -1,6 +1,7 @@
 """Sound of any length from a mel spectrogram: what vocoders give, and how a long clip is made in chunks."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -8,19 +9,23 @@ from torch import Tensor
 from genarena.likelihood import from_unit
 from genarena.spec import MEL_HOP
 
+FRAMES = 256  # hops of a chunk, at least
+
 
 class Vocodes(ABC):
     """Sound from a mel, place by place: a sample depends on the mel and the noise of places near it.
 
     noise_channels: standard normal numbers for each sample of the sound.
+    usual_sigma: what the noise is multiplied by where nobody says; None: the sound does not depend on how large the noise is.
     """
 
     noise_channels: int = 1
+    usual_sigma: ClassVar[float | None] = 1.0
 
     @property
     @abstractmethod
     def reach(self) -> int | None:
-        """Samples on each side of a place on whose mel and noise its sample depends; None: on all before it."""
+        """Samples on each side of a place on whose mel and noise its sample depends; None: on those of the whole sound."""
 
     @abstractmethod
     def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
@@ -32,26 +37,37 @@ class Vocodes(ABC):
         what may depend on the whole."""
         return parts
 
+    def without_hum(self, x: Tensor, strength: float) -> Tensor:
+        """Levels x (N, 1, T) of whole sounds after the denoiser, of this strength. Raises ValueError for models without one."""
+        if strength:
+            raise ValueError(f"{type(self).__name__} has no denoiser: only flows of sound hum")
+        return x
+
 
 @torch.no_grad()
-def in_chunks(model: Vocodes, mel: Tensor, noise: Tensor, frames: int = 256) -> Tensor:
+def in_chunks(model: Vocodes, mel: Tensor, noise: Tensor, frames: int | None = None) -> Tensor:
     """Levels (N, 1, T) as `vocode` gives them for the whole mel, made of `frames` hops at a time with what they depend on; all
-    at once, where a sample depends on all before it.
+    at once, where a sample depends on the whole sound.
 
-    Raises ValueError for noise of another size, and unless `frames` is at least 1.
+    mel and noise may lie on another device than the model; the levels lie where they do. frames: by default 256, or four times
+    what a chunk depends on at each end, if that is more. Raises ValueError for noise of another size, and unless `frames` is
+    at least 1.
     """
     num_hops = mel.shape[2] - 1
     if noise.shape != (len(mel), model.noise_channels, num_hops * MEL_HOP):
         wanted = (len(mel), model.noise_channels, num_hops * MEL_HOP)
         raise ValueError(f"noise has shape {tuple(noise.shape)}: expected {wanted} for a mel of {mel.shape[2]} frames")
+    margin = 0 if model.reach is None else -(-model.reach // MEL_HOP)
+    frames = max(FRAMES, 4 * margin) if frames is None else frames
     if frames < 1:
         raise ValueError(f"frames={frames}: expected at least 1")
-    margin = 0 if model.reach is None else -(-model.reach // MEL_HOP)
     frames = num_hops if model.reach is None else frames
     parts = []
     for first in range(0, num_hops, frames):
         last = min(first + frames, num_hops)
         low, high = max(0, first - margin), min(num_hops, last + margin)
-        part = model.vocode(mel[:, :, low : high + 1], noise[:, :, low * MEL_HOP : high * MEL_HOP])
+        near = mel[:, :, low : high + 1], noise[:, :, low * MEL_HOP : high * MEL_HOP]
+        part = model.vocode(*(each.to(model.device) for each in near))
         parts.append(part[:, :, (first - low) * MEL_HOP : (last - low) * MEL_HOP])
-    return from_unit(model.assembled(torch.cat(parts, 2), mel), model.spec.num_levels)
+    whole = model.assembled(torch.cat(parts, 2), mel.to(model.device)).to(mel.device)
+    return from_unit(whole, model.spec.num_levels)

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.likelihood import Likelihood, from_amplitudes, to_amplitudes
+from genarena.likelihood import Likelihood, from_unit, to_amplitudes, to_unit
 from genarena.models.base import GenerativeModel
+from genarena.models.vocoding import Vocodes
 from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.statistics import mel_prediction
@@ -25,7 +26,7 @@ from genarena.training.module import Training
 NOISE = 1.0 / 12.0  # variance of uniform dequantisation, in squared levels
 
 
-class GaussianMel(GenerativeModel):
+class GaussianMel(GenerativeModel, Vocodes):
     """log P(x) >= E_u[log p(x + u)] = -1/2 sum_t [(e_t^2 + (1 + sum_j a_j(t)^2) / 12) / v(t) + log 2 pi v(t)],
 
     e_t = x_t - sum_j a_j(t) x_{t-j} in levels, u uniform in [-1/2, 1/2). The first samples of a segment are predicted from the
@@ -41,6 +42,7 @@ class GaussianMel(GenerativeModel):
     likelihood = Likelihood.LOWER_BOUND
     paper = "10.1109/PROC.1975.9792"
     max_epochs = 0
+    reach = None
 
     def __init__(self, spec: DataSpec, training: Training | None = None, order: Count = 64) -> None:
         super().__init__(spec, training)
@@ -65,11 +67,14 @@ class GaussianMel(GenerativeModel):
         return -nats.sum(1).float()
 
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        found, length = self._predictors(y, num_samples), self.spec.shape[1]
-        noise = torch.randn(num_samples, length, dtype=torch.float64, device=self.device)
-        return from_amplitudes(
-            mel_prediction.sound(noise * found.every_variance.sqrt(), found)[:, None], self.spec.num_levels
-        )
+        noise = torch.randn(num_samples, 1, self.spec.shape[1], dtype=torch.float64, device=self.device)
+        return from_unit(self.vocode(y, noise), self.spec.num_levels)
+
+    @torch.no_grad()
+    def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
+        found, half = self._predictors(mel, len(noise)), self.spec.num_levels / 2
+        x = mel_prediction.sound(noise[:, 0] * found.every_variance.sqrt(), found)
+        return to_unit((1.0 + x[:, None]) * half, self.spec.num_levels)
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         return {

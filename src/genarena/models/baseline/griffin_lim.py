@@ -8,13 +8,12 @@ Differs from the paper: the magnitudes are those of the mel (`statistics/mel_inv
 Perraudin, Balazs & Sondergaard 2013 (doi 10.1109/WASPAA.2013.6701851).
 """
 
-import math
-
 import torch
 from torch import Tensor
 
-from genarena.likelihood import Likelihood, from_amplitudes
+from genarena.likelihood import Likelihood, from_unit, to_unit
 from genarena.models.base import GenerativeModel
+from genarena.models.vocoding import Vocodes
 from genarena.options.values import Count, NonNegative
 from genarena.spec import Batch, DataSpec
 from genarena.statistics import mel, mel_inversion
@@ -23,8 +22,8 @@ from genarena.training.module import Training
 UPDATES = 32  # of the magnitudes
 
 
-class GriffinLim(GenerativeModel):
-    """c <- |X| exp(i arg G(c)) with momentum, G(c) = STFT(ISTFT(c)), from random phases; x = ISTFT(c).
+class GriffinLim(GenerativeModel, Vocodes):
+    """c <- |X| exp(i arg G(c)) with momentum, G(c) = STFT(ISTFT(c)), from the phases of white noise; x = ISTFT(c).
 
     num_steps: 60, as usual. Raises ValueError for another momentum than 0 to below 1, and for data without a sample rate.
     """
@@ -38,6 +37,8 @@ class GriffinLim(GenerativeModel):
     likelihood = Likelihood.NONE
     paper = "10.1109/TASSP.1984.1164317"
     max_epochs = 0
+    usual_sigma = None
+    reach = None
 
     def __init__(
         self, spec: DataSpec, training: Training | None = None, num_steps: Count = 60, momentum: NonNegative = 0.99
@@ -59,14 +60,20 @@ class GriffinLim(GenerativeModel):
         if y is None or bool(self.spec.condition.is_null(y).any()):
             raise ValueError("y=None: griffin_lim makes the sound of a mel, so y is needed")
         self.spec.condition.check(y, num_samples)
-        magnitudes = mel_inversion.magnitudes(y, self.spec.sample_rate, UPDATES).mT.float()  # (N, 513, frames)
-        angles = 2.0 * math.pi * torch.rand(magnitudes.shape, device=self.device)
-        phases, before = torch.polar(torch.ones_like(angles), angles), None
+        noise = torch.randn(num_samples, 1, self.spec.shape[1], device=self.device)
+        return from_unit(self.vocode(y, noise), self.spec.num_levels)
+
+    @torch.no_grad()
+    def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
+        length, levels = noise.shape[2], self.spec.num_levels
+        magnitudes = mel_inversion.magnitudes(mel, self.spec.sample_rate, UPDATES).mT.float()  # (N, 513, frames)
+        phases, before = torch.polar(torch.ones_like(magnitudes), self._stft(noise[:, 0]).angle()), None
         for _ in range(self.num_steps):
-            rebuilt = self._stft(self._istft(magnitudes * phases))
+            rebuilt = self._stft(self._istft(magnitudes * phases, length))
             moved = rebuilt if before is None else rebuilt - self.momentum / (1.0 + self.momentum) * before
             phases, before = moved / moved.abs().clamp_min(1e-16), rebuilt
-        return from_amplitudes(self._istft(magnitudes * phases)[:, None], self.spec.num_levels)
+        x = self._istft(magnitudes * phases, length)[:, None]
+        return to_unit((x + 1.0) * (levels / 2), levels)
 
     @property
     def nfe(self) -> int:
@@ -77,7 +84,6 @@ class GriffinLim(GenerativeModel):
         """(N, 513, frames) complex of x (N, T)."""
         return torch.stft(x, mel.WINDOW, mel.HOP, window=mel.window(x), return_complex=True)
 
-    def _istft(self, spectrum: Tensor) -> Tensor:
-        """(N, T) of (N, 513, frames) complex."""
-        window = mel.window(spectrum.real)
-        return torch.istft(spectrum, mel.WINDOW, mel.HOP, window=window, length=self.spec.shape[1])
+    def _istft(self, spectrum: Tensor, length: int) -> Tensor:
+        """(N, length) of (N, 513, frames) complex."""
+        return torch.istft(spectrum, mel.WINDOW, mel.HOP, window=mel.window(spectrum.real), length=length)

@@ -44,6 +44,7 @@ class SoundFlow(NormalisingFlow, Vocodes):
     takes_images = False
     condition_kinds = ("mel",)
     samplers = Temperature | Synthesis
+    usual_sigma = 0.6  # Prenger, Valle & Catanzaro 2018, sec. 3.3
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class SoundFlow(NormalisingFlow, Vocodes):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        return self.finished(super().sample(num_samples, y))
+        return self.without_hum(super().sample(num_samples, y), getattr(self.sampler, "denoiser", 0.0))
 
     @torch.no_grad()
     def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
@@ -74,13 +75,11 @@ class SoundFlow(NormalisingFlow, Vocodes):
         return cell_to_unit(u, self.spec.num_levels)
 
     @torch.no_grad()
-    def finished(self, x: Tensor) -> Tensor:
-        """Levels (N, 1, T) of whole sounds after the denoiser of the sampler, if it has one."""
-        strength = getattr(self.sampler, "denoiser", 0.0)
+    def without_hum(self, x: Tensor, strength: float) -> Tensor:
         if not strength or x.is_floating_point():  # floats are broken samples
             return x
-        levels = self.spec.num_levels
-        clean = denoised(to_amplitudes(x[:, 0], levels), to_amplitudes(self._hum(), levels), strength)
+        levels, hum = self.spec.num_levels, self._hum().to(x.device)
+        clean = denoised(to_amplitudes(x[:, 0], levels), to_amplitudes(hum, levels), strength)
         return from_amplitudes(clean[:, None], levels)
 
     def _hum(self) -> Tensor:

@@ -52,6 +52,7 @@ class HiFiGAN(GenerativeModel, Vocodes):
     condition_kinds = ("mel",)
     needs_condition = True
     noise_channels = 0
+    usual_sigma = None
 
     def __init__(
         self,
