@@ -1,7 +1,8 @@
 """What all flows of sound share: the way from levels to noise and back, sound of any length, and the sampler of vocoders.
 
 Denoiser: Prenger, Valle & Catanzaro's reference code of WaveGlow (github.com/NVIDIA/waveglow, denoiser.py). A flow hums: at
-temperature 0 its sound is not silent. The spectrum of that hum is subtracted from the magnitudes of every sound.
+temperature 0 its sound is not silent. The spectrum of that hum is subtracted from the magnitudes of every sound. Differs from it:
+the hum is that of the mean mel of speech, where the code has log-magnitudes of 0, which are louder than speech.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from genarena.models.flow.dequantisation import UniformDequantisation
 from genarena.models.flow.sound import Amplitudes, Conditioned, Flatten
 from genarena.models.sampler import Sampler, Temperature
 from genarena.models.vocoding import Vocodes
+from genarena.nets.conditioning import MEL_MEAN
 from genarena.options.values import NonNegative
 from genarena.spec import MEL_BANDS, MEL_HOP, DataSpec
 from genarena.training.module import Training
@@ -83,10 +85,10 @@ class SoundFlow(NormalisingFlow, Vocodes):
         return from_amplitudes(clean[:, None], levels)
 
     def _hum(self) -> Tensor:
-        """(1, S) levels: the sound of no noise and a mel of zeros."""
+        """(1, S) levels: the sound of no noise and a mel that is that of speech on average."""
         if self.conditioning is None:
             return self.decode(torch.zeros(1, self.spec.num_dims, device=self.device))[:, 0]
-        mel = torch.zeros(1, MEL_BANDS, HUM + 1, device=self.device)
+        mel = torch.full((1, MEL_BANDS, HUM + 1), MEL_MEAN, device=self.device)
         u = self.flow.inverse(mel.new_zeros(1, HUM * MEL_HOP), self.conditioning.frames(mel))
         return u[:, 0] * self.spec.num_levels
 
