@@ -29,8 +29,8 @@ def save_final(
     fake: Tensor | None,
     folder: Path,
 ) -> None:
-    """Write `final.png`, of sound with WAV files, `neighbours.png` and `reconstructions.png`, each where the data and the model
-    allow it.
+    """Write `final.png`, `neighbours.png` and `reconstructions.png`, each where the data and the model allow it; of sound also
+    WAV files, and `real.png` with those of the test examples whose mels the samples were drawn for.
 
     seed: of the run.
     fake: the samples (N, *shape) of the evaluation; None: some are drawn. A conditional model's are drawn again, by class.
@@ -45,6 +45,8 @@ def save_final(
         fake = drawn if fake is None else fake
     elif spec.is_drawable:
         save_samples(fake[: GRID if spec.is_image else None], spec, folder / "final.png")
+    if spec.is_playable:
+        save_sound(held_out.x, spec, folder / "real.png", None, title="real")
     if spec.is_image and spec.is_discrete and data.shown_beside_samples is not None:
         save_neighbours(fake, data.shown_beside_samples, spec, folder / "neighbours.png")
     halves = (None if part is None else part[: GRID // 2] for part in held_out)

@@ -70,11 +70,11 @@ def draw_samples(model: GenerativeModel, num_samples: int, given: Tensor | None,
     return samples
 
 
-def save_sound(samples: Tensor, spec: DataSpec, path: Path, given: Tensor | None) -> None:
+def save_sound(samples: Tensor, spec: DataSpec, path: Path, given: Tensor | None, title: str = "sample") -> None:
     """Write the spectrograms of the first samples (N, 1, T) to a PNG, and the samples to WAV files beside it. given: what they
-    were drawn for; mels are drawn below them."""
+    were drawn for; mels are drawn below them. title: of each, before its number."""
     mels = given if spec.condition and spec.condition.kind == "mel" else None
-    save_spectrograms(samples, spec, path, mels)
+    save_spectrograms(samples, spec, path, mels, title)
     save_wavs(samples[:SHOWN], spec, path)
 
 

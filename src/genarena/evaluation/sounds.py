@@ -1,11 +1,13 @@
-"""Writes samples of sound: WAV files to hear, and a picture of their mel spectrograms.
+"""Writes samples of sound: WAV files to hear, and pictures of their mel spectrograms.
 
 A sample that is not finite has no WAV file; the picture says so.
 """
 
 from __future__ import annotations
 
+import io
 import wave
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +19,12 @@ from genarena.statistics import mel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 SHOWN = 4  # samples
 QUIETEST, LOUDEST = -11.5, 2.0  # log-magnitudes that are black and white
+WIDEST = 14.0  # inches of the spectrogram of a long sound
 
 
 def save_wav(levels: Tensor, sample_rate: int, path: Path) -> None:
@@ -43,26 +48,54 @@ def save_wavs(samples: Tensor, spec: DataSpec, path: Path) -> list[Path]:
     return written
 
 
-def save_spectrograms(samples: Tensor, spec: DataSpec, path: Path, given: Tensor | None = None) -> None:
+def save_spectrograms(
+    samples: Tensor, spec: DataSpec, path: Path, given: Tensor | None = None, title: str = "sample"
+) -> None:
     """Write a PNG of the mel spectrograms of the first samples (N, 1, T) of levels, side by side. given (N, 80, frames): the
-    mels that they were drawn for, below them."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    mels that they were drawn for, below them. title: of each, before its number."""
     samples = samples[:SHOWN]
     rows = 1 if given is None else 2
-    figure = Figure(figsize=(0.6 + 3.0 * len(samples), 0.4 + 2.0 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(0.6 + 3.0 * len(samples), 0.4 + 2.0 * rows)
     axes = figure.subplots(rows, len(samples), squeeze=False, sharex=True, sharey=True)
     for column, levels in enumerate(samples):
-        _draw(axes[0, column], _spectrogram(levels, spec), spec, f"sample {column}")
+        _draw(axes[0, column], _spectrogram(levels, spec), spec.sample_rate, f"{title} {column}")
         if given is not None:
-            _draw(axes[1, column], given[column], spec, "asked for")
+            _draw(axes[1, column], given[column], spec.sample_rate, "asked for")
         axes[-1, column].set_xlabel("seconds")
     for row in axes:
         row[0].set_ylabel("mel band")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100, format="png")
+    path.write_bytes(png(figure))
+
+
+def stacked(mels: Mapping[str, Tensor], sample_rate: int) -> bytes:
+    """A PNG of mel spectrograms (80, frames) of one sound, one above the other under their titles, in the same colours."""
+    seconds = next(iter(mels.values())).shape[1] * mel.HOP / sample_rate
+    figure = _figure(1.4 + min(WIDEST, max(4.0, 1.5 * seconds)), 0.5 + 1.9 * len(mels))
+    axes = figure.subplots(len(mels), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    for each, (title, shown) in zip(axes, mels.items(), strict=True):
+        drawn = _draw(each, shown, sample_rate, title)
+        each.set_ylabel("mel band")
+    axes[-1].set_xlabel("seconds")
+    figure.colorbar(drawn, ax=list(axes), label="log-magnitude", aspect=15 * len(mels), pad=0.01)
+    return png(figure)
+
+
+def png(figure: Figure) -> bytes:
+    """A drawn figure as a file of PNG."""
+    file = io.BytesIO()
+    figure.savefig(file, dpi=100, format="png")
+    return file.getvalue()
+
+
+def _figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _spectrogram(levels: Tensor, spec: DataSpec) -> Tensor | None:
@@ -72,11 +105,11 @@ def _spectrogram(levels: Tensor, spec: DataSpec) -> Tensor | None:
     return mel.log_mel(to_amplitudes(levels.double(), spec.num_levels), spec.sample_rate)[0]
 
 
-def _draw(axes: Axes, mel_spectrogram: Tensor | None, spec: DataSpec, title: str) -> None:
+def _draw(axes: Axes, mel_spectrogram: Tensor | None, sample_rate: int, title: str) -> AxesImage | None:
     if mel_spectrogram is None:
         axes.set_title(f"{title}: not finite", fontsize=9)
-        return
+        return None
     axes.set_title(title, fontsize=9)
-    extent = (0.0, spec.shape[1] / spec.sample_rate, 0.0, float(mel.BANDS))
     shown = mel_spectrogram.cpu().numpy()
-    axes.imshow(shown, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=QUIETEST, vmax=LOUDEST)
+    extent = (0.0, (shown.shape[1] - 1) * mel.HOP / sample_rate, 0.0, float(mel.BANDS))
+    return axes.imshow(shown, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=QUIETEST, vmax=LOUDEST)

@@ -1,17 +1,17 @@
 """A table as the page shows it: headings, badges, best cells, reasons, plots and pictures."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from genarena.leaderboard import plots, reasons
 from genarena.leaderboard.badges import Badge, badges
 from genarena.leaderboard.drawing import Plot
 from genarena.leaderboard.forest import Forest, forest
 from genarena.leaderboard.heads import Head, heads
-from genarena.leaderboard.illustrations import Illustrations
+from genarena.leaderboard.illustrations import SAMPLES, Illustrations, RealSound
 from genarena.leaderboard.images import Picture
 from genarena.leaderboard.lines import Line
 from genarena.leaderboard.networks import Network, networks
+from genarena.leaderboard.players import Player
 from genarena.leaderboard.ranking import best
 from genarena.leaderboard.runs import Run
 from genarena.leaderboard.tables import Table
@@ -20,10 +20,11 @@ from genarena.leaderboard.verdict import verdict
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture of a line: of one seed."""
+    """One picture of a line: of one seed. player: of sound, what is seen."""
 
     run: Run
     picture: Picture
+    player: Player | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Board:
     """A table with all that is drawn of it.
 
     best: column -> names of its best lines. badges: name of a line -> its marks. shots: kind of picture -> lines with theirs.
-    verdict: who is first, by how much, and whether that is known.
+    verdict: who is first, by how much, and whether that is known. real: of sound, the first test examples.
     """
 
     table: Table
@@ -46,6 +47,7 @@ class Board:
     forest: Forest | None
     plots: dict[str, list[Plot]]
     shots: dict[str, list[tuple[Line, list[Shot]]]]
+    real: RealSound | None
 
     @property
     def hidden(self) -> set[str]:
@@ -64,6 +66,11 @@ class Board:
     def seeds(self, kind: str) -> list[int]:
         return sorted({shot.run.seed for _, shots in self.shots[kind] for shot in shots})
 
+    def players(self, kind: str) -> list[Player]:
+        """All that are beside pictures of this kind."""
+        found = [shot.player for _, shots in self.shots[kind] for shot in shots if shot.player]
+        return [*found, self.real.player] if found and self.real else found
+
 
 def board(table: Table, beside: Illustrations, kinds: tuple[str, ...]) -> Board:
     """What the page shows of a table. kinds: of pictures."""
@@ -79,16 +86,19 @@ def board(table: Table, beside: Illustrations, kinds: tuple[str, ...]) -> Board:
         networks(table),
         forest(table),
         plots.of_table(table, beside.validations),
-        {kind: found for kind in kinds if (found := _shots(table, kind, beside.pictures))},
+        {kind: found for kind in kinds if (found := _shots(table, kind, beside))},
+        beside.real.get(table.data_id),
     )
 
 
-def _shots(table: Table, kind: str, pictures: dict[Path, dict[str, Picture]]) -> list[tuple[Line, list[Shot]]]:
-    lines = [
-        (line, [Shot(run, pictures[run.folder][kind]) for run in line.runs if kind in pictures.get(run.folder, {})])
-        for line in table.lines
-    ]
+def _shots(table: Table, kind: str, beside: Illustrations) -> list[tuple[Line, list[Shot]]]:
+    lines = [(line, [shot for run in line.runs if (shot := _shot(run, kind, beside))]) for line in table.lines]
     return [(line, shots) for line, shots in lines if shots]
+
+
+def _shot(run: Run, kind: str, beside: Illustrations) -> Shot | None:
+    picture = beside.pictures.get(run.folder, {}).get(kind)
+    return picture and Shot(run, picture, beside.sounds.get(run.folder) if kind == SAMPLES else None)
 
 
 def is_by_class(run: Run) -> bool:

@@ -1,4 +1,4 @@
-"""Content of the page from the folder of a run: pictures, training curves and the configuration.
+"""Content of the page from the folder of a run: pictures, sound, training curves and the configuration.
 
 A file that cannot be read is left out and reported; the row and the page are still shown.
 """
@@ -12,22 +12,36 @@ from genarena.errors import ArenaError, printable
 from genarena.files import foreign
 from genarena.leaderboard import curves
 from genarena.leaderboard.images import Gallery, Picture
+from genarena.leaderboard.players import Player, Players, files
 from genarena.leaderboard.runs import Run
 
+SAMPLES = "final"
 PICTURES = {  # file in samples/ -> heading
-    "final": "Samples",
+    SAMPLES: "Samples",
     "neighbours": "Nearest neighbours",
     "reconstructions": "Reconstructions",
 }
+REAL = "real"  # files of the test examples beside those of samples of sound
 CONFIG_BYTES = 100_000
-Content = TypeVar("Content")
+Content, Source = TypeVar("Content"), TypeVar("Source")
+
+
+@dataclass(frozen=True)
+class RealSound:
+    """The first test examples of a data set of sound."""
+
+    picture: Picture
+    player: Player
 
 
 @dataclass
 class Illustrations:
-    """Pictures, curves and configurations by run folder. complaints: one line of text per unreadable file."""
+    """Pictures, sound, curves and configurations by run folder. real: id of a data set -> its sound. complaints: one line of
+    text per unreadable file."""
 
     pictures: dict[Path, dict[str, Picture]] = field(default_factory=dict)
+    sounds: dict[Path, Player] = field(default_factory=dict)
+    real: dict[str, RealSound] = field(default_factory=dict)
     losses: dict[Path, dict[str, curves.Curve]] = field(default_factory=dict)
     validations: dict[Path, dict[str, curves.Curve]] = field(default_factory=dict)
     configs: dict[Path, str] = field(default_factory=dict)
@@ -37,8 +51,16 @@ class Illustrations:
 def collect(runs: Sequence[Run], track: Callable[[Iterable, str], Iterable] = lambda items, _: items) -> Illustrations:
     """Read the illustrations of all runs. track: may show progress."""
     paths = {run.folder: _pictures(run) for run in runs}
-    gallery, made = Gallery(sum(map(len, paths.values()))), Illustrations()
+    sounds, real = {run.folder: files(run.folder, SAMPLES) for run in runs}, _real(runs)
+    gallery, made = Gallery(sum(map(len, paths.values())) + len(real)), Illustrations()
+    players = Players(sum(map(bool, sounds.values())) + len(real))
+    for data_id, folder in real.items():
+        picture = _read(gallery.picture, folder / "samples" / f"{REAL}.png", made)
+        player = _read(players.player, files(folder, REAL), made)
+        made.real |= {data_id: RealSound(picture, player)} if picture and player else {}
     for run in track(runs, "pictures and curves"):
+        if sounds[run.folder] and (player := _read(players.player, sounds[run.folder], made)):
+            made.sounds[run.folder] = player
         pictures = {name: _read(gallery.picture, path, made) for name, path in paths[run.folder].items()}
         made.pictures[run.folder] = {name: picture for name, picture in pictures.items() if picture}
         made.losses[run.folder] = _read(curves.read, run.folder / "metrics.csv", made) or {}
@@ -52,7 +74,16 @@ def _pictures(run: Run) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path.exists()}
 
 
-def _read(read: Callable[[Path], Content], path: Path, made: Illustrations) -> Content | None:
+def _real(runs: Sequence[Run]) -> dict[str, Path]:
+    """Id of a data set of sound -> the first run with files of its test examples."""
+    found: dict[str, Path] = {}
+    for run in runs:
+        if run.row["data"]["id"] not in found and files(run.folder, REAL):
+            found[run.row["data"]["id"]] = run.folder
+    return found
+
+
+def _read(read: Callable[[Source], Content], path: Source, made: Illustrations) -> Content | None:
     try:
         return read(path)
     except ArenaError as error:

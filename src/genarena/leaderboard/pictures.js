@@ -1,4 +1,4 @@
-// Pictures: enlarged in a dialog, and one seed of all models at a time.
+// Pictures and sound: enlarged in a dialog, and one seed of all models at a time.
 const zoom = document.getElementById("zoom");
 let series = [];
 let place = 0;
@@ -30,5 +30,14 @@ for (const button of document.querySelectorAll("[data-show]")) button.addEventLi
     const pictures = [...figure.querySelectorAll(".zoom")];
     const chosen = pictures.find((each) => each.dataset.seed === seed) || pictures[0];
     for (const picture of pictures) picture.hidden = picture !== chosen;
+    for (const sound of figure.querySelectorAll("audio[data-seed]")) {
+      sound.hidden = sound.dataset.seed !== chosen.dataset.seed;
+      if (sound.hidden) sound.pause();
+    }
   }
 });
+
+// One sound at a time.
+document.addEventListener("play", (event) => {
+  for (const sound of document.querySelectorAll("audio")) if (sound !== event.target) sound.pause();
+}, true);

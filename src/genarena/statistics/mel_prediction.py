@@ -16,6 +16,7 @@ from genarena.statistics import autoregression, mel_inversion
 from genarena.statistics.mel import HOP
 
 BLOCK = 64  # samples, a divisor of HOP
+AT_ONCE = 1024  # frames whose spectra are in memory
 WHITE = (
     40.0 / 32_768**2
 )  # variance of a white noise, of amplitudes in [-1, 1); set by hand on training clips of LJ Speech
@@ -43,15 +44,23 @@ def predictors(log_mel: Tensor, sample_rate: int, order: int) -> Predictors:
     """Of log-mels (N, BANDS, frames), for HOP (frames - 1) samples. Raises ValueError unless 1 <= `order` <= BLOCK."""
     if not 1 <= order <= BLOCK:
         raise ValueError(f"order={order}: expected 1 to {BLOCK}")
+    frames = range(0, log_mel.shape[2] - 1, AT_ONCE)
+    parts = [_lags(log_mel[:, :, first : first + AT_ONCE + 1], sample_rate, order) for first in frames]
+    solved = [autoregression.levinson(part) for part in parts]
+    coefficients, variances = (torch.cat(each, 1) for each in zip(*solved, strict=True))
+    orders = torch.arange(BLOCK, device=log_mel.device).clamp_max(order)  # those before a sample of the first block
+    first = autoregression.every_order(parts[0][:, 0])
+    return Predictors(coefficients, variances, first[0][:, orders], first[1][:, orders])
+
+
+def _lags(log_mel: Tensor, sample_rate: int, order: int) -> Tensor:
+    """Autocorrelations (N, blocks, order + 1) between frames (N, BANDS, frames)."""
     power = mel_inversion.power(log_mel, sample_rate).log()
     later = (torch.arange(0, HOP, BLOCK, dtype=power.dtype, device=power.device) + BLOCK / 2) / HOP
     power = power[:, :-1, None].lerp(power[:, 1:, None], later[:, None]).flatten(1, 2).exp()
     lags = mel_inversion.autocorrelation(power, order)
     lags[..., 0] += WHITE
-    coefficients, variances = autoregression.levinson(lags)
-    orders = torch.arange(BLOCK, device=power.device).clamp_max(order)  # those before a sample of the first block
-    first = autoregression.every_order(lags[:, 0])
-    return Predictors(coefficients, variances, first[0][:, orders], first[1][:, orders])
+    return lags
 
 
 def errors(x: Tensor, found: Predictors) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ MAX_BYTES = 2**31  # of one file
 FULL = 32_767  # the loudest integer
 QUIET = 33  # a clip that is nowhere louder is silent: 60 dB below full scale
 MOST_CLIPPED = 0.001  # share of the samples that may be at full scale
+OF_A_SET = "this set {} (data.sample_rate); resample one, or name the other"
 
 
 def clip_names(folder: Path, beside: tuple[str, ...] = ()) -> list[str]:
@@ -33,9 +34,10 @@ def clip_names(folder: Path, beside: tuple[str, ...] = ()) -> list[str]:
     return found
 
 
-def read_clip(path: Path, sample_rate: int) -> np.ndarray:
+def read_clip(path: Path, sample_rate: int, rule: str = OF_A_SET) -> np.ndarray:
     """The samples (T,) of a file, int16. Floats are rounded to the nearest, and 24 bits cut off to 16.
 
+    rule: said of a file with another sample rate; `{}` is the rate that was expected.
     Raises DataError, in one line, for a file that cannot be read, another sample rate, more than one channel, numbers that are
     not finite or above 1, silence, and clipping (more than one in a thousand samples at full scale).
     """
@@ -44,10 +46,8 @@ def read_clip(path: Path, sample_rate: int) -> np.ndarray:
     try:
         with soundfile.SoundFile(io.BytesIO(read_regular(path, MAX_BYTES))) as file:
             if file.samplerate != sample_rate:
-                raise DataError(
-                    f"{path} has {file.samplerate:,} samples a second, and this set {sample_rate:,} (data.sample_rate); "
-                    "resample one, or name the other"
-                )
+                expected = rule.format(f"{sample_rate:,}")
+                raise DataError(f"{path} has {file.samplerate:,} samples a second, and {expected}")
             if file.channels != 1:
                 raise DataError(f"{path} has {file.channels} channels: expected one (mono)")
             floats = file.subtype in ("FLOAT", "DOUBLE")

@@ -1,8 +1,8 @@
 """What all flows of sound share: the way from levels to noise and back, sound of any length, and the sampler of vocoders.
 
 Denoiser: Prenger, Valle & Catanzaro's reference code of WaveGlow (github.com/NVIDIA/waveglow, denoiser.py). A flow hums: at
-temperature 0 its sound is not silent. The spectrum of that hum is subtracted from the magnitudes of every sound. Differs from it:
-the hum is that of the mean mel of speech, where the code has log-magnitudes of 0, which are louder than speech.
+temperature 0 its sound is not silent. The spectrum of that hum is subtracted from the magnitudes of every sound. Differs
+from it: the hum is that of the mean mel of speech, where the code has log-magnitudes of 0, which are louder than speech.
 """
 
 from dataclasses import dataclass
