@@ -11,19 +11,26 @@ from genarena.errors import UserError
 from genarena.options.script import Option, of_sampler
 from genarena.options.values import Count, Device, Folder, NonNegative, Seed, Whole
 
-USAGE = """python scripts/sample.py run=<run folder> [num_samples=64] [out=samples.png | .npz | .wav] [seed=0] [device=cpu]
+USAGE = """python scripts/sample.py run=<run folder> [num_samples=<n>] [out=samples.png | .npz | .wav] [seed=0] [device=cpu]
     [label=<number>]                                of a model of labels; default: a row for each
     [text="a red circle; two green rings"]          of a model of captions: a row for each text
     [attributes="Smiling,Male; Bald"]               of a model of attributes: a row for each list; others are absent
+    [data_root=<folder>]                            of a model of mels, which draws those of the first test segments: where
+                                                    the data is, if not where it was
     [guidance=<s>]                                  0: without the condition, 1: with it, more: away from samples without
-    [sampler=<name>] [sampler.<option>=<value>]     another sampler than the run's, e.g. sampler=ddim sampler.nfe=10"""
+    [sampler=<name>] [sampler.<option>=<value>]     another sampler than the run's, e.g. sampler=ddim sampler.nfe=10
+
+num_samples is 64 by default, and 4 of sound. Of sound, samples.png has spectrograms, and samples-0.wav and so on are written
+beside it; scripts/vocode.py makes the sound of clips and mels of your own, of any length."""
+IMAGES, SOUNDS = 64, 4  # samples that are drawn where nobody says how many
 OPTIONS = {
     "run": Option(Folder, ...),
-    "num_samples": Option(Count, 64),
+    "num_samples": Option(Count | None, None),
     "out": Option(Folder, "samples.png"),
     "label": Option(Whole | None, None),
     "text": Option(str | None, None),
     "attributes": Option(str | None, None),
+    "data_root": Option(Folder | None),
     "guidance": Option(NonNegative | None, None),
     "seed": Option(Seed, 0),
     "device": Option(Device, "cpu"),
@@ -42,26 +49,38 @@ def main() -> None:
         raise UserError(f"out={out}: expected a name that ends in .png, .npz or .wav")
 
     from genarena import api  # heavy imports wait until the options are right
-    from genarena.evaluation.pictures import save_samples
-    from genarena.files.atomic import replace_atomically
 
     model = api.load(options["run"], options["device"], sampler)
-    asked = _asked(model, options)
+    options["num_samples"] = options["num_samples"] or (SOUNDS if model.spec.is_sound else IMAGES)
     if out.suffix == ".wav" and not model.spec.is_playable:
         raise UserError(f"out={out}: the model draws no sound")
+    asked = _asked(model, options)
     if options["guidance"] is not None:
         guide(model, options["guidance"])
     num = options["num_samples"] if asked.y is None else len(asked.y)
     samples = api.sample(model, num, asked.y, seed=options["seed"], progress=True)
-    if out.suffix == ".png":
-        draw = partial(save_samples, samples, model.spec, columns=asked.columns, titles=asked.titles)
-        replace_atomically(out, lambda temporary: draw(path=temporary))
-    elif out.suffix == ".wav":
-        _save_wavs(out, samples, model.spec)
-    else:
-        replace_atomically(out, lambda temporary: _save_npz(temporary, samples))
+    write(samples, model.spec, asked, out)
     broken = int((~samples.isfinite()).flatten(1).any(dim=1).sum())
     print(f"{num} samples: {out}" + (f" ({broken} of them are not finite)" if broken else ""))
+
+
+def write(samples, spec, asked, out: Path) -> None:
+    """The file `out`; of sound with a picture also WAV files beside it."""
+    from genarena.evaluation.pictures import save_samples
+    from genarena.evaluation.sounds import SHOWN, save_spectrograms
+    from genarena.files.atomic import replace_atomically
+
+    if out.suffix == ".npz":
+        replace_atomically(out, lambda temporary: _save_npz(temporary, samples))
+        return
+    if out.suffix == ".png":
+        draw = partial(save_samples, samples, spec, columns=asked.columns, titles=asked.titles)
+        if spec.is_playable:
+            mels = asked.y if spec.condition and spec.condition.kind == "mel" else None
+            draw = partial(save_spectrograms, samples, spec, given=mels)
+        replace_atomically(out, lambda temporary: draw(path=temporary))
+    if spec.is_playable:
+        _save_wavs(out.with_suffix(".wav"), samples if out.suffix == ".wav" else samples[:SHOWN], spec)
 
 
 def _asked(model, options: dict[str, Any]):
@@ -80,11 +99,23 @@ def _asked(model, options: dict[str, Any]):
     if options["attributes"] is not None:
         return attributes(model, options["run"], options["attributes"], num)
     if kind == "mel":
-        raise UserError("the model draws the sound of a mel: give mels to genarena.api.sample")
+        return AskedPictures(test_mels(options["run"], options["data_root"], num))
+    if options["data_root"] is not None:
+        raise UserError(f"data_root={options['data_root']}: data is read only for a model of mels")
     if kind == "caption":
         raise UserError("text=... is missing: the model draws what a caption says, e.g. text='a red circle'")
     drawn = kind == "label" and model.spec.is_image and Path(options["out"]).suffix == ".png" and num >= condition.size
     return rows_of_classes(condition, num) if drawn else AskedPictures()
+
+
+def test_mels(run: str, root: str | None, num_samples: int):
+    """(num_samples, 80, frames) of the first test segments of the run's data. Raises UserError if there are fewer."""
+    from genarena.api import load_data
+
+    data = load_data(run, root)
+    if num_samples > data.test.size:
+        raise UserError(f"num_samples={num_samples}: the test split of {data.name} has {data.test.size:,} segments")
+    return data.test[:num_samples].batch(data.spec.condition).y
 
 
 def labels(model, label: int, num_samples: int):
@@ -141,13 +172,13 @@ def guide(model, guidance: float) -> None:
 
 def _save_wavs(path: Path, samples, spec) -> None:
     """One file, or of several samples `<stem>-<number>.wav` for each that is finite."""
-    from genarena.evaluation.sounds import save_wav, save_wavs
+    from genarena.evaluation.sounds import save_wav
+    from genarena.files.atomic import replace_atomically
 
-    if len(samples) == 1 and bool(samples.isfinite().all()):
-        save_wav(samples[0], spec.sample_rate, path)
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_wavs(samples, spec, path)
+    for number, levels in enumerate(samples):
+        if bool(levels.isfinite().all()):
+            place = path if len(samples) == 1 else path.with_name(f"{path.stem}-{number}.wav")
+            replace_atomically(place, partial(save_wav, levels, spec.sample_rate))
 
 
 def _save_npz(path: Path, samples) -> None:

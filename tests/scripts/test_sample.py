@@ -2,7 +2,6 @@
 
 import sys
 import wave
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +11,8 @@ import torch
 from PIL import Image
 
 from genarena import api
+from genarena.build import build
+from genarena.config import compose
 from genarena.data.captions.vocabulary import Vocabulary
 from genarena.errors import UserError
 from genarena.models.diffusion.ddpm import DDPM
@@ -23,6 +24,7 @@ from genarena.scripts import sample
 from genarena.spec import DataSpec
 from tests.models.tiny import NARROW
 
+SHORT = ("data.segment=768", "data.stride=768", "data.num_clips=4")
 WORDS = Vocabulary.of(["a", "red", "blue", "circle"], 4)
 CAPTIONED = SimpleNamespace(spec=DataSpec((3, 32, 32), 256, condition=WORDS.condition()), sampler=None)
 DIGITS = DataSpec((1, 8, 8), 17, 10, condition="label")
@@ -122,10 +124,29 @@ def test_sound_is_written_as_wav_files(drawn: list, monkeypatch: pytest.MonkeyPa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.wav", "some-0.wav", "some-1.wav"]
     with wave.open(str(tmp_path / "one.wav")) as file:
         assert (file.getframerate(), file.getnframes()) == (22_050, 1024)
-    for other, said in ((DIGITS, "the model draws no sound"), (replace(spec, condition="mel"), "the sound of a mel")):
-        monkeypatch.setattr(api, "load", lambda *_, own=other: SimpleNamespace(spec=own, sampler=None))
-        with pytest.raises(UserError, match=said):
-            call(monkeypatch, f"out={tmp_path}/no.wav")
+    call(monkeypatch, f"out={tmp_path}/seen.png")
+    assert len(list(tmp_path.glob("seen-*.wav"))) == 4 and (tmp_path / "seen.png").is_file()
+    monkeypatch.setattr(api, "load", lambda *_: SimpleNamespace(spec=DIGITS, sampler=None))
+    with pytest.raises(UserError, match="the model draws no sound"):
+        call(monkeypatch, f"out={tmp_path}/no.wav")
+
+
+def test_a_model_of_mels_draws_those_of_the_first_test_segments(
+    drawn: list, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = build(compose(["model=uniform", "data=toy_audio", "data.condition=mel", *SHORT]).data, "data")
+    data.setup()
+    monkeypatch.setattr(api, "load", lambda *_: SimpleNamespace(spec=data.spec, sampler=None))
+    monkeypatch.setattr(api, "load_data", lambda run, root: {"elsewhere": data}[Path(root).name])
+    call(monkeypatch, f"data_root={tmp_path}/elsewhere", f"out={tmp_path}/s.png")
+    assert torch.equal(drawn[0], data.test.mels[:4])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s-0.wav", "s-1.wav", "s-2.wav", "s-3.wav", "s.png"]
+    with pytest.raises(UserError, match="num_samples=999: the test split of toy_audio has 200 segments"):
+        call(monkeypatch, f"data_root={tmp_path}/elsewhere", "num_samples=999", f"out={tmp_path}/t.png")
+    monkeypatch.setattr(api, "load", lambda *_: ddpm(DIGITS, 0.1))
+    with pytest.raises(UserError, match="data is read only for a model of mels"):
+        call(monkeypatch, f"data_root={tmp_path}/elsewhere", f"out={tmp_path}/t.png")
+    assert not (tmp_path / "t.png").exists()
 
 
 def test_guidance_needs_a_model_that_learned_to_do_without_a_condition() -> None:

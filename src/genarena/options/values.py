@@ -154,8 +154,11 @@ def refusal(value: Any, kind: Any) -> str:
     reasons = [_refusal(value, part) for part in known]
     if not known or len(known) < len(alternatives(kind)) or "" in reasons:
         return ""
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
     ranges = [
-        reason for reason, part in zip(reasons, known, strict=True) if _is_list(part) or _fits(value, base_of(part))
+        reason
+        for reason, part in zip(reasons, known, strict=True)
+        if (is_list if _is_list(part) else _fits(value, base_of(part)))
     ]
     if ranges:
         return ranges[0]

@@ -126,7 +126,8 @@ class OwnSounds:
             sigma = (model.usual_sigma or 1.0) if sigma is None else sigma
             copy = vocoded(model, asked, Draw(sigma, request.denoise, request.seed))
             made.append((sigma, copy, request.place(source.name, ending)))
-        titles = [f"sigma {sigma:g}" if request.has_curve else "made" for sigma, *_ in made]
+        by = f"made by {type(model).__name__}"
+        titles = [f"{by}, sigma {sigma:g}" if request.has_curve else by for sigma, *_ in made]
         shown = {"asked for": asked.mel} | {title: copy.mel for title, (_, copy, _) in zip(titles, made, strict=True)}
         drawn = stacked(shown, self.spec.sample_rate)
         for _, copy, path in made:

@@ -52,7 +52,7 @@ class SigmaCurve:
             axes.plot(self.sigmas, values, marker="o")
             axes.set_xlabel("sigma")
             axes.set_title(title, fontsize=10)
-            axes.set_ylim(bottom=0.0)
+            axes.set_ylim(0.0, 1.1 * max(values))
         clips = "one clip" if self.num_clips == 1 else f"mean of {self.num_clips} clips"
         made.suptitle(f"{clips}; dashed: sigma = {self.usual:g}", fontsize=9)
         return png(made)
