@@ -5,6 +5,7 @@ import io
 import re
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from genarena.leaderboard.players import HEADER, Players, files
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from tests.leaderboard.rows import make_row, write_rows
+from tests.leaderboard.visit import Visit
 
 RATE = 22_050
 
@@ -77,6 +79,15 @@ def test_what_is_too_long_is_cut_and_never_made_worse(tmp_path: Path) -> None:
     assert rate == RATE and np.array_equal(found, samples[: len(found)]) and 2 * len(found) + HEADER > 7400
 
 
+def test_the_page_says_that_sound_is_cut(tmp_path: Path) -> None:
+    write_rows(tmp_path, [make_row("waveglow", family="flow")])
+    folder = tmp_path / "digits" / "waveglow" / "0"
+    sounding(folder)
+    write_wav(folder / "samples" / "final-3.wav", np.zeros(5 * RATE))
+    html = page.render(make_tables(find_runs(tmp_path)[0]), [])
+    assert "one after the other, 4.0 seconds; what is longer is cut off. All" in html
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -113,10 +124,10 @@ def test_a_link_out_of_the_run_is_not_followed(tmp_path: Path) -> None:
 def test_the_page_has_a_player_of_each_run_and_of_the_real_examples_once(tmp_path: Path) -> None:
     rows = [make_row("waveglow", family="flow"), make_row("griffin_lim", family="baseline"), make_row("vae")]
     html = html_of(tmp_path, rows)
-    uris = re.findall(r'<audio controls preload="none" src="([^"]*)"', html)
+    uris = re.findall(r'<audio controls preload="metadata" src="([^"]*)"', html)
     first = [heard(uri)[1][0] for uri in uris]
     assert sorted(first) == [0, 1, 10_000] and first[0] == 10_000, "the real one comes first"
-    assert html.count("Players have the first 4 samples, one after the other; the files") == 1
+    assert html.count("Players have the first 4 samples of a run, one after the other, 0.1 seconds. All") == 1
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
     assert "media-src data:;" in policy and "default-src" in policy
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)", html), "the page is one file"
@@ -131,3 +142,17 @@ def test_seeds_are_heard_one_at_a_time(tmp_path: Path) -> None:
     html = html_of(tmp_path, [make_row("waveglow", seed, family="flow") for seed in (0, 1)])
     tags = re.findall(r"<audio [^>]*data-seed=\"(\d)\"( hidden)?>", html)
     assert tags == [("0", ""), ("1", " hidden")]
+
+
+def test_a_browser_plays_it_from_the_page_and_shows_the_seed_asked_for(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(html_of(tmp_path / "runs", [make_row("waveglow", seed, family="flow") for seed in (0, 1)]), "utf-8")
+    visit = Visit(browser, path)
+    visit.tab.wait_for_function("[...document.querySelectorAll('audio')].every((each) => each.readyState > 0)")
+    lengths = visit.tab.evaluate("[...document.querySelectorAll('audio')].map((each) => each.duration)")
+    assert lengths == pytest.approx([2048 / RATE] * 3, abs=1e-3)
+    for seed in ("0", "1"):
+        visit.tab.get_by_role("button", name=seed, exact=True).click()
+        assert visit.tab.locator("audio[data-seed]:visible").get_attribute("data-seed") == seed
+    assert visit.tab.locator("audio:visible").count() == 2, "the real one stays"
+    assert visit.complaints == []
