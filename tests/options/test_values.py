@@ -142,6 +142,8 @@ def test_options_of_sets_whose_file_holds_an_address(name: str) -> None:
         ("abc", list[str], "a list"),
         (3, Sequence[int] | None, "a list"),
         (None, Sequence[int] | None, ""),
+        ("x", float | list[float] | None, "float or a list or null"),
+        (["x"], float | list[float] | None, "a list, each of its values float"),
     ],
 )
 def test_a_list_is_checked_value_by_value(value: object, kind: object, said: str) -> None:

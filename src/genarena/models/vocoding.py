@@ -13,7 +13,7 @@ FRAMES = 256  # hops of a chunk, at least
 
 
 class Vocodes(ABC):
-    """Sound from a mel, place by place: a sample depends on the mel and the noise of places near it.
+    """Sound from a mel of any length: a sample depends on the mel and the noise of places within `reach` of it.
 
     noise_channels: standard normal numbers for each sample of the sound.
     usual_sigma: what the noise is multiplied by where nobody says; None: the sound does not depend on how large the noise is.

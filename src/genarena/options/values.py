@@ -155,10 +155,11 @@ def refusal(value: Any, kind: Any) -> str:
     if not known or len(known) < len(alternatives(kind)) or "" in reasons:
         return ""
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    only_lists = all(_is_list(part) or part is type(None) for part in known)
     ranges = [
         reason
         for reason, part in zip(reasons, known, strict=True)
-        if (is_list if _is_list(part) else _fits(value, base_of(part)))
+        if (is_list or only_lists if _is_list(part) else _fits(value, base_of(part)))
     ]
     if ranges:
         return ranges[0]
