@@ -12,6 +12,7 @@ from PIL import Image
 from genarena import cli
 from genarena.runs.seals import digest, seal
 from scripts import leaderboard
+from tests.data.small_sets import noise, sound
 from tests.leaderboard.rows import make_row, with_protocol, write_sealed
 from tests.leaderboard.test_sweeps import write as write_sweep
 
@@ -40,6 +41,7 @@ def write_run(runs_dir: Path, model: str, value: float) -> Path:
     (folder / "metrics.csv").write_text(METRICS)
     for name in ("final", "neighbours", "reconstructions"):
         Image.effect_noise((30, 20), 80).save(folder / "samples" / f"{name}.png")
+    sound(folder / "samples" / "final-0.wav", noise(200))
     return folder
 
 
@@ -80,6 +82,7 @@ FILES = [
     "digits/bad/0/metrics.csv",
     "digits/bad/0/samples/final.png",
     "digits/bad/0/samples/neighbours.png",
+    "digits/bad/0/samples/final-0.wav",
     "sweeps/bad/trials.json",
 ]
 
