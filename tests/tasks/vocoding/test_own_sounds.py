@@ -98,7 +98,7 @@ def test_a_clip_becomes_a_clip_with_a_picture_beside_it(folder: Path) -> None:
     code, said, errors = call(folder, "audio=in/a.wav", "out=one/a.wav")
     assert (code, errors) == (0, "")
     assert said.startswith(f"{folder / 'one' / 'a.wav'}: 0.09 s; ") and len(said.splitlines()) == 1
-    for part in ("s for a second of sound", "kHz (cpu, 1 thread)", "log-mel L1 ", "spectral convergence "):
+    for part in ("s for a second of sound", "kHz (cpu, 1 thread)", "log-mel L1 ", "spectral convergence ", "MR-STFT "):
         assert part in said
     assert made(folder / "one") == ["a.png", "a.wav"]
     assert len(heard(folder / "one" / "a.wav")) == 2_100 // 256 * 256

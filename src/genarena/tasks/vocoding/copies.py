@@ -12,8 +12,8 @@ from genarena.errors import UserError
 from genarena.likelihood import to_amplitudes
 from genarena.models.base import GenerativeModel
 from genarena.models.vocoding import Vocodes, in_chunks
-from genarena.spec import MEL_HOP, DataSpec
-from genarena.statistics import mel
+from genarena.spec import MAX_LEVELS, MEL_HOP, DataSpec
+from genarena.statistics import mel, multi_resolution_stft
 from genarena.tasks.vocoding.asked import Sound
 
 Distances = Mapping[str, float]  # by their names
@@ -47,10 +47,19 @@ def spectral_convergence(asked: Sound, made: Sound) -> float:
     return ((wanted - made.mel.double().exp()).norm() / wanted.norm()).item()
 
 
+def mr_stft(asked: Sound, made: Sound) -> float | None:
+    """The multi-resolution STFT distance of the clip and the sound made of its mel; None for sound too short for it."""
+    if asked.levels is None or asked.levels.shape[1] < multi_resolution_stft.SHORTEST:
+        return None
+    target, other = (to_amplitudes(sound.levels.double(), MAX_LEVELS) for sound in (asked, made))
+    return multi_resolution_stft.mr_stft(target, other).item()
+
+
 # Of what was asked for and what was made; None where it needs a clip, and only a mel is known.
 DISTANCES: dict[str, Callable[[Sound, Sound], float | None]] = {
     "log-mel L1": log_mel_l1,
     "spectral convergence": spectral_convergence,
+    "MR-STFT": mr_stft,
 }
 
 
