@@ -92,6 +92,8 @@ def _asked(model, options: dict[str, Any]):
     given = [f"{name}={options[name]!r}" for name in ("label", "text", "attributes") if options[name] is not None]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)}: a model is asked for one of them")
+    if kind == "characters":
+        raise UserError("the model makes mel spectrograms of texts: scripts/speak.py lets it speak")
     if options["label"] is not None:
         return AskedPictures(labels(model, options["label"], num))
     if options["text"] is not None:

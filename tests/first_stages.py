@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genarena.config import compose
 from genarena.run import run
+from genarena.runs import classes
 from tests.run_folders import only_run
 
 TINY = {
@@ -32,7 +33,10 @@ def foundation(name: str) -> str:
 
 
 def standing(cfg: DictConfig) -> Any:
-    """The model's node; where it needs a first stage, with a small untrained one of the same data."""
+    """The model's node; where it needs a first stage, with a small untrained one of the same data, and where it speaks, with
+    the characters of its data."""
+    if cfg.data.get("condition") == "characters":
+        cfg = OmegaConf.create(classes.resolved(OmegaConf.to_container(cfg, resolve=True)))
     if OmegaConf.is_missing(cfg.model, "first_stage"):
         name = foundation(cfg.choices.model)
         first = OmegaConf.load(Path(__file__).parents[1] / "conf" / "model" / f"{name}.yaml")

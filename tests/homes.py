@@ -1,4 +1,5 @@
-"""The data that each model is tried on: digits, or short sound for models of sound alone, with a mel where they need one."""
+"""The data that each model is tried on: digits; short sound for models of sound alone, with a mel where they need one; made
+speech for models of mels."""
 
 import re
 
@@ -28,4 +29,5 @@ def home(name: str) -> list[str]:
     model = class_of(name)
     if pictured(name):
         return ["data=digits"]
-    return [*SHORT_SOUND, *([f"data.condition={model.condition_kinds[0]}"] if model.needs_condition else [])]
+    made = ("data=toy_speech",) if model.takes_mels else SHORT_SOUND
+    return [*made, *([f"data.condition={model.condition_kinds[0]}"] if model.needs_condition else [])]

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-KINDS = ("label", "attributes", "caption", "mel", "picture")
+KINDS = ("label", "attributes", "caption", "characters", "mel", "picture")
+TEXTS = ("caption", "characters")  # kinds whose y are tokens of a vocabulary
 ENCODERS = ("words", "pooled", "minilm")  # how models read captions
 MAX_LEVELS = 65_536
 MEL_BANDS, MEL_HOP = 80, 256  # of the mel spectrograms that sound is conditional on; samples from one frame to the next
@@ -30,14 +31,15 @@ class Condition:
     """What a model is conditional on: the meaning of `y`. Raises ValueError for a wrong kind or size.
 
     kind: label: y (N,) in 0 .. size - 1. attributes: y (N, size), each 0 or 1. caption: y (N, length) token ids in
-        0 .. size - 1; 0 is padding, 1 an unknown word. mel: y (N, bands, frames) floats, the log-mel spectrogram of x
+        0 .. size - 1; 0 is padding, 1 an unknown word. characters: y (N, length), the same for the characters of what is
+        spoken. mel: y (N, bands, frames) floats, the log-mel spectrogram of x
         (`statistics/mel.py`). picture: y (N, C, H, W) levels in 0 .. size - 1.
     size: number of labels, attributes, tokens of the vocabulary, bands, or levels.
     shape: of the y of one example. Labels and attributes need none: it follows from the size.
-    words: of captions, the text of each token: words[0] is "", words[1] "?". () if they are not known.
+    words: of captions and characters, the text of each token: words[0] is "", words[1] "?". () if they are not known.
     encoder: of captions, how models read them: "words", an encoder of their own; "pooled", its mean over the words; "minilm",
         a frozen encoder of sentences.
-    Captions without a size have one that only the data set knows (`DataSpec`); no model is made of them.
+    Text without a size has one that only the data set knows (`DataSpec`); no model is made of it.
     """
 
     kind: str
@@ -53,17 +55,17 @@ class Condition:
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "words", tuple(self.words))
         self._check_text()
-        if self.kind == "caption" and not self.size:
+        if self.kind in TEXTS and not self.size:
             return
         if self.size < 1 or min(shape, default=1) < 1:
             raise ValueError(f"condition {self.kind}: size={self.size}, shape={shape}: expected sizes of at least 1")
-        if len(shape) != {"label": 0, "attributes": 1, "caption": 1, "mel": 2, "picture": 3}[self.kind]:
+        if len(shape) != {"label": 0, "attributes": 1, "mel": 2, "picture": 3}.get(self.kind, 1):
             raise ValueError(f"condition {self.kind}: its y cannot have shape {shape}")
 
     def _check_text(self) -> None:
         if self.encoder not in ENCODERS:
             raise ValueError(f"condition {self.kind}: encoder={self.encoder!r}: expected one of {', '.join(ENCODERS)}")
-        if self.words and (self.kind != "caption" or len(self.words) != self.size):
+        if self.words and (self.kind not in TEXTS or len(self.words) != self.size):
             raise ValueError(f"condition {self.kind}: {len(self.words)} words for size={self.size}")
 
     @property
@@ -74,7 +76,7 @@ class Condition:
     @property
     def null(self) -> float:
         """The value that, in all places of a y, stands for "no condition"; no y of the data has it."""
-        return {"label": self.size, "caption": self.size, "mel": math.nan}.get(self.kind, -1)
+        return {"label": self.size, "mel": math.nan}.get(self.kind, self.size if self.kind in TEXTS else -1)
 
     def nulls(self, num: int, device: torch.device | str | None = None) -> Tensor:
         """(num, *shape): no condition."""
@@ -116,12 +118,12 @@ class DataSpec:
     num_levels: number of levels of each dimension, 2 to 65,536 (256 for 8-bit images); None for continuous data.
     num_classes: number of labels; None if the set has no labels. num_attributes: the same for attributes.
     condition: what models are conditional on; the words "label" and "attributes" take their size from the two numbers, "mel"
-        from the length of the sound, and "caption" gets its vocabulary from the data set. None for unconditional models, also
+        from the length of the sound, and text gets its vocabulary from the data set. None for unconditional models, also
         if there are labels.
     missing: how entries of continuous training examples come to be hidden, NaN in x; None: x is complete.
     palette: of images of one channel whose levels have no order, the (red, green, blue) of each, 0 to 255: how they are drawn,
         and why a decoder has a probability for each. None: levels are shades.
-    sample_rate: of sound, samples of a second: how it is played and drawn. None: it is not known.
+    sample_rate: of sound and of mels, samples of a second: how it is played and drawn. None: it is not known.
     """
 
     shape: tuple[int, ...]
@@ -153,12 +155,12 @@ class DataSpec:
 
     def _named(self, kind: str) -> Condition:
         sizes = {"label": "num_classes", "attributes": "num_attributes"}
-        if kind == "caption":
-            return Condition("caption", 0)
+        if kind in TEXTS:
+            return Condition(kind, 0)
         if kind == "mel":
             return self._mel()
         if kind not in sizes:
-            raise ValueError(f"data.condition={kind}: expected label, attributes, caption, mel or null")
+            raise ValueError(f"data.condition={kind}: expected label, attributes, caption, characters, mel or null")
         size = getattr(self, sizes[kind])
         if size is None:
             raise ValueError(
@@ -199,14 +201,19 @@ class DataSpec:
 
     @property
     def is_drawable(self) -> bool:
-        """Whether examples can be drawn: images of levels, points in the plane, and sound of one channel."""
-        return (self.is_image and self.is_discrete) or self.shape == (2,) or self.is_playable
+        """Whether examples can be drawn: images of levels, points in the plane, sound of one channel, and mels."""
+        return (self.is_image and self.is_discrete) or self.shape == (2,) or self.is_playable or self.is_mel
 
     @property
     def is_playable(self) -> bool:
         """Whether examples are sound that can be written to a WAV file of 16 bits, and is long enough for a spectrogram."""
         heard = self.is_sound and self.num_levels == MAX_LEVELS and self.sample_rate is not None
         return heard and self.shape[0] == 1 and self.shape[1] > 2 * MEL_HOP
+
+    @property
+    def is_mel(self) -> bool:
+        """Whether examples are log-mel spectrograms (`statistics/mel.py`), silence behind the end of those that are shorter."""
+        return self.is_sound and not self.is_discrete and self.shape[0] == MEL_BANDS and self.sample_rate is not None
 
     @property
     def is_discrete(self) -> bool:
@@ -222,15 +229,18 @@ class DataSpec:
     def require_image(self, model: str) -> None:
         """Raise ValueError unless the data is images of integer levels. model: a name, for the message."""
         if not self.is_image or not self.is_discrete:
-            raise ValueError(
-                f"{model} models images of integer levels, and this data set has shape {self.shape} "
-                f"with num_levels={self.num_levels}"
-            )
+            raise self._other("images of integer levels", model)
 
     def require_sound(self, model: str) -> None:
         """Raise ValueError unless the data is sound of one channel and integer levels. model: a name, for the message."""
         if not self.is_sound or not self.is_discrete or self.shape[0] != 1:
-            raise ValueError(
-                f"{model} models sound of one channel and integer levels, and this data set has shape {self.shape} "
-                f"with num_levels={self.num_levels}"
-            )
+            raise self._other("sound of one channel and integer levels", model)
+
+    def require_mel(self, model: str) -> None:
+        """Raise ValueError unless the data is log-mel spectrograms. model: a name, for the message."""
+        if not self.is_mel:
+            raise self._other("mel spectrograms", model)
+
+    def _other(self, wanted: str, model: str) -> ValueError:
+        held = f"shape {self.shape} with num_levels={self.num_levels}"
+        return ValueError(f"{model} models {wanted}, and this data set has {held}")

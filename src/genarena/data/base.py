@@ -61,7 +61,7 @@ class ArenaDataModule(LightningDataModule, ABC):
     max_test: Count | None = None
     only: Whole | None = None
     label_fraction: Share | None = None
-    condition: Literal["label", "attributes", "caption", "mel"] | None = None
+    condition: Literal["label", "attributes", "caption", "characters", "mel"] | None = None
     text: Literal["words", "pooled", "minilm"] = "words"
     mutate: Share = 0.0
 

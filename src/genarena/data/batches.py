@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.reading.lazy import Lazy
-from genarena.spec import Batch, Condition
+from genarena.spec import TEXTS, Batch, Condition
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]  # changes a batch (N, *shape) each time it is drawn
 
@@ -17,7 +17,7 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]  # changes a batch (N, *sh
 class Split(NamedTuple):
     """`x` (N, *shape) levels or floats; `y` (N,) int64 labels, (N, K) attributes that are 0 or 1, or None.
 
-    `captions` (N, K, length) int64 tokens: K captions of each example, all of them about it; or None.
+    `captions` (N, K, length) int64 tokens: K captions of each example, all of them about it, or what is spoken; or None.
     `mels` (N, bands, frames) float32: of sound, the log-mel spectrogram of each example; or None.
     `x` is a tensor (in memory, or mapped from a file), or `Lazy`: rows are made or decoded when they are indexed.
     """
@@ -36,7 +36,7 @@ class Split(NamedTuple):
         kind = condition.kind if condition else None
         if kind == "mel":
             return self.mels[:]
-        return self.captions[:, 0] if kind == "caption" else self.y
+        return self.captions[:, 0] if kind in TEXTS else self.y
 
     @property
     def said(self) -> bytes:
@@ -112,8 +112,8 @@ class Batches:
     def _given(self, number: int, index: Tensor | slice) -> Tensor | None:
         """What the examples of a batch are conditional on: of several captions, one that is drawn in training."""
         kind = self.condition.kind if self.condition else None
-        of = {"caption": self.split.captions, "mel": self.split.mels}.get(kind, self.split.y)
-        if of is None or kind != "caption":
+        of = self.split.captions if kind in TEXTS else self.split.mels if kind == "mel" else self.split.y
+        if of is None or kind not in TEXTS:
             return None if of is None else of[index]
         captions, chosen = of[index], 0
         if self.shuffle:

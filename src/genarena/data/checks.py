@@ -5,7 +5,7 @@ from torch import Tensor
 
 from genarena.data.batches import Split
 from genarena.errors import DataError
-from genarena.spec import DataSpec
+from genarena.spec import TEXTS, DataSpec
 
 
 def refuse_condition(data: str, spec: DataSpec, kind: str | None, text: str) -> None:
@@ -34,7 +34,7 @@ def refuse_broken(data: str, spec: DataSpec, name: str, split: Split) -> None:
         _refuse_labels(data, spec, name, split)
     if spec.condition and spec.condition.kind in ("label", "attributes"):
         _refuse_unconditional(data, spec, name, split)
-    if spec.condition and spec.condition.kind == "caption":
+    if spec.condition and spec.condition.kind in TEXTS:
         _refuse_uncaptioned(data, spec, name, split)
     if spec.condition and spec.condition.kind == "mel":
         _refuse_without_mels(data, spec, name, split)
@@ -70,7 +70,9 @@ def _refuse_unconditional(data: str, spec: DataSpec, name: str, split: Split) ->
 
 def _refuse_uncaptioned(data: str, spec: DataSpec, name: str, split: Split) -> None:
     if split.captions is None:
-        raise DataError(f"data.condition=caption: the {name} split of {data} has no captions")
+        kind = spec.condition.kind
+        held = "captions" if kind == "caption" else "texts that are spoken"
+        raise DataError(f"data.condition={kind}: the {name} split of {data} has no {held}")
     if split.captions.dim() != 3 or len(split.captions) != split.size or split.captions.shape[1] < 1:
         shape = tuple(split.captions.shape)
         raise DataError(f"{data}: the captions of its {name} split have shape {shape}, expected (N, K, length)")

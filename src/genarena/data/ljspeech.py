@@ -31,7 +31,8 @@ class LJSpeech(AudioFolder):
     def location(self) -> Path:
         return Path(self.root) / "LJSpeech-1.1"
 
-    def recordings(self) -> Recordings:
+    def clip_names(self) -> list[str]:
+        """The files of the clips, in order. Raises DataError if they are not there."""
         folder = self.location() / "wavs"
         names = [name for name in clip_names(folder) if name.startswith("LJ")] if folder.is_dir() else []
         if len(names) < LEAST:
@@ -40,7 +41,11 @@ class LJSpeech(AudioFolder):
                 "https://keithito.com/LJ-Speech-Dataset there; data.root or GENARENA_DATA may name another root"
             )
         self._names, self._folders = names, ""
-        return self.read(Sources(folder, names))
+        return names
+
+    def recordings(self) -> Recordings:
+        names = self.clip_names()
+        return self.read(Sources(self.location() / "wavs", names))
 
     def parts(self) -> tuple[Tensor, Tensor, Tensor]:
         if not self.part():

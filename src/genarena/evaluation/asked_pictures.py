@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genarena.data.captions.characters import Characters
 from genarena.data.captions.vocabulary import Vocabulary
 from genarena.errors import UserError
 from genarena.options.hints import nearest
@@ -71,4 +72,7 @@ def asked_pictures(condition: Condition | None, num_samples: int, given: Tensor 
         words = Vocabulary.of_condition(condition) if condition.words else None
         titles = [words.decode(caption) for caption in captions] if words else []
         return rows_of_captions(captions, titles, num_samples)
+    if condition.kind == "characters" and condition.words:
+        characters = Characters.of_condition(condition)
+        return AskedPictures(given[:num_samples], titles=tuple(map(characters.decode, given[:num_samples])))
     return AskedPictures(given[:num_samples])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genarena.errors import UserError
 from genarena.evaluation.asked_pictures import asked_pictures
-from genarena.evaluation.sounds import SHOWN, save_spectrograms, save_wavs
+from genarena.evaluation.sounds import SHOWN, save_mels, save_spectrograms, save_wavs
 from genarena.evaluation.titles import with_titles
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes
@@ -81,7 +81,7 @@ def save_sound(samples: Tensor, spec: DataSpec, path: Path, given: Tensor | None
 def save_samples(
     samples: Tensor, spec: DataSpec, path: Path, columns: int | None = None, titles: Sequence[str] = ()
 ) -> None:
-    """Write a PNG: a grid for images, a scatter plot for 2-D points, spectrograms for sound. titles: of the rows of the grid.
+    """Write a PNG: a grid for images, a scatter plot for 2-D points, spectrograms for sound. titles: of the rows, or texts.
     Raises UserError for other data."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if spec.is_image:
@@ -89,6 +89,8 @@ def save_samples(
         _save(with_titles(picture, titles) if titles else picture, path)
     elif spec.is_playable:
         save_spectrograms(samples, spec, path)
+    elif spec.is_mel:
+        save_mels(samples, spec, path, titles)
     elif spec.is_drawable:
         _scatter(samples.numpy(), path)
     else:

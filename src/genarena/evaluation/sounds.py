@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 SHOWN = 4  # samples
+LONGEST = 110  # characters of a title
 QUIETEST, LOUDEST = -11.5, 2.0  # log-magnitudes that are black and white
 WIDEST = 14.0  # inches of the spectrogram of a long sound
 
@@ -96,6 +97,23 @@ def _figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def save_mels(samples: Tensor, spec: DataSpec, path: Path, titles: Sequence[str] = ()) -> None:
+    """Write a PNG of the first mel spectrograms (N, 80, frames), below each other, without the silence behind them. titles:
+    what is said in each."""
+    samples = samples[:SHOWN]
+    figure = _figure(9.0, 0.4 + 1.8 * len(samples))
+    for number, (axes, sample) in enumerate(
+        zip(figure.subplots(len(samples), 1, squeeze=False)[:, 0], samples, strict=True)
+    ):
+        shown = sample[:, : int(mel.lengths(sample[None]))] if bool(sample.isfinite().all()) else None
+        said = titles[number].strip() if number < len(titles) else f"sample {number}"
+        _draw(axes, shown, spec.sample_rate, said if len(said) <= LONGEST else f"{said[:LONGEST]} ...")
+        axes.set_ylabel("mel band")
+    axes.set_xlabel("seconds")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png(figure))
 
 
 def _spectrogram(levels: Tensor, spec: DataSpec) -> Tensor | None:

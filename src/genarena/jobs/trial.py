@@ -21,7 +21,7 @@ from genarena.models.base import GenerativeModel
 from genarena.ranks.threads import take
 from genarena.runs import classes, first_stage
 from genarena.runs.folder import build_model
-from genarena.spec import Batch, Condition, DataSpec
+from genarena.spec import TEXTS, Batch, Condition, DataSpec
 from genarena.startup import threads
 from genarena.training import flops
 
@@ -75,7 +75,7 @@ def _sample(model: GenerativeModel, num: int) -> Tensor:
 
 def _conditions(condition: Condition, num: int) -> Tensor:
     """(num, ...) conditions to measure with; captions are of as many words as there may be, mels noise."""
-    if condition.kind == "caption":
+    if condition.kind in TEXTS:
         return torch.randint(condition.size, (num, *condition.shape)).clamp_min(1)
     if condition.kind == "mel":
         return torch.randn(num, *condition.shape)

@@ -43,6 +43,7 @@ class GenerativeModel(TrainedModule, ABC):
     paper: ClassVar[str]  # arXiv id, or a DOI
     takes_sound: ClassVar[bool] = False  # True: data of shape (C, T) too
     takes_images: ClassVar[bool] = True  # False: data of shape (C, T) only
+    takes_mels: ClassVar[bool] = False  # True: log-mel spectrograms only
     takes_missing: ClassVar[bool] = False  # True: it learns p(x) from the observed entries of x; hidden ones are NaN
     conditional: ClassVar[bool] = False  # True: it uses y where `spec.condition` is set
     condition_kinds: ClassVar[tuple[str, ...]] = KINDS  # of a conditional model: those that it takes
@@ -58,7 +59,9 @@ class GenerativeModel(TrainedModule, ABC):
             raise TypeError(f"the class {type(self).__name__} has no {' and no '.join(missing)}: it has to name them")
         if spec.is_sound and not self.takes_sound:
             raise ValueError(f"{type(self).__name__} does not model sound, and this data set has shape {spec.shape}")
-        if not self.takes_images:
+        if self.takes_mels:
+            spec.require_mel(type(self).__name__)
+        elif not self.takes_images:
             spec.require_sound(type(self).__name__)
         if self.needs_condition and not spec.condition:
             kinds = " or ".join(f"data.condition={kind}" for kind in self.condition_kinds)

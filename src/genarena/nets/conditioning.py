@@ -13,7 +13,8 @@ is one tensor (N, 1 + L, F): the vector first, then the states, zero where there
 states; all others read the vector (`pooled`). A vector alone cannot say well which colour belongs to which shape.
 
 A mel spectrogram stays one: the context is (N, F, frames), each number with mean 0 and deviation 1 on speech, zero and with a
-last band of ones where there is no condition. Only networks of sound read it (`condition_kinds = ("mel",)`).
+last band of ones where there is no condition. Only networks of sound read it (`condition_kinds = ("mel",)`). Characters stay
+tokens (N, L), for networks that say them one after the other.
 """
 
 import torch
@@ -39,8 +40,8 @@ class Conditioning(nn.Module):
 
     def __init__(self, condition: Condition, dropout: float = 0.0) -> None:
         super().__init__()
-        if condition.kind not in (*KINDS, "mel"):
-            raise ValueError(f"condition {condition.kind}: this model takes {', '.join(KINDS)}, mel")
+        if condition.kind not in (*KINDS, "characters", "mel"):
+            raise ValueError(f"condition {condition.kind}: this model takes {', '.join(KINDS)}, characters, mel")
         if not condition.size:
             raise ValueError("data.condition=caption: this data set has no captions")
         if not 0.0 <= dropout < 1.0:
@@ -77,6 +78,8 @@ class Conditioning(nn.Module):
     def _encoded(self, y: Tensor, null: Tensor) -> Tensor:
         if self.encoder is not None:
             return self._read(torch.where(null[:, None], PADDING, y), null)
+        if self.condition.kind == "characters":
+            return y
         if self.condition.kind == "mel":
             frames = torch.where(null[:, None, None], 0.0, (y - MEL_MEAN) / MEL_STD)
             missing = null[:, None, None].to(y.dtype).expand(-1, 1, y.shape[2])

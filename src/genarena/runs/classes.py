@@ -1,10 +1,11 @@
-"""What only the data itself tells about conditions: the number of classes, the words of captions. No torch here."""
+"""What only the data itself tells about conditions: the number of classes, words, characters. No torch here."""
 
 from typing import Any
 
 from genarena.build import build
 from genarena.errors import UserError
 
+TEXTS = ("caption", "characters")  # those of genarena.spec, which imports torch
 SPEC, CONDITION = "genarena.spec.DataSpec", "genarena.spec.Condition"
 
 
@@ -17,8 +18,8 @@ def resolved(cfg: dict[str, Any]) -> dict[str, Any]:
     data = cfg["data"]
     if data.get("condition") == "label" and data["spec"].get("num_classes") is None:
         filled = {"num_classes": _classes(cfg)}
-    elif data.get("condition") == "caption" and data["spec"].get("condition") == "caption":
-        filled = {"condition": _captions(cfg)}
+    elif data.get("condition") in TEXTS and data["spec"].get("condition") == data["condition"]:
+        filled = {"condition": _text(cfg)}
     else:
         return cfg
     return cfg | {part: _filled(cfg[part], data["condition"], filled) for part in ("data", "model")}
@@ -38,12 +39,13 @@ def count(data: dict[str, Any]) -> int | None:
     return build(unconditional(data), "data").count_classes() if known is None else known
 
 
-def _captions(cfg: dict[str, Any]) -> dict[str, Any]:
+def _text(cfg: dict[str, Any]) -> dict[str, Any]:
     """The node of the condition."""
-    found = build(unconditional(cfg["data"]), "data").vocabulary()
-    if found is None:
-        raise UserError(f"data.condition=caption: there are no captions in data={cfg['choices']['data']}")
-    condition = found.condition(cfg["data"].get("text", "words"))
+    kind, found = cfg["data"]["condition"], build(unconditional(cfg["data"]), "data").vocabulary()
+    condition = found.condition(cfg["data"].get("text", "words")) if found else None
+    if condition is None or condition.kind != kind:
+        held = "captions" if kind == "caption" else "texts that are spoken"
+        raise UserError(f"data.condition={kind}: there are no {held} in data={cfg['choices']['data']}")
     return {"_target_": CONDITION} | {name: _plain(value) for name, value in vars(condition).items()}
 
 

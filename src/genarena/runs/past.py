@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genarena.errors import FolderInUse, Untrusted, UserError
-from genarena.runs import first_stage, results, stored_config
+from genarena.runs import classes, first_stage, results, stored_config
 from genarena.runs.lock import locked
 from genarena.runs.same_data import is_same
 
@@ -38,8 +38,8 @@ def _without_null(node: Any) -> Any:
     number of classes of conditional models and the words of captions, which follow from the data."""
     if not isinstance(node, dict):
         return node
-    if isinstance(given := node.get("condition"), dict) and given.get("kind") == "caption":
-        node = node | {"condition": "caption"}
+    if isinstance(given := node.get("condition"), dict) and given.get("kind") in classes.TEXTS:
+        node = node | {"condition": given["kind"]}
     absent = ("condition", "num_attributes") if node.get("condition") is None else ()
     absent = ("num_classes",) if node.get("condition") == "label" else absent
     return {key: _without_null(value) for key, value in node.items() if key not in absent}

@@ -79,6 +79,18 @@ def num_frames(num_samples: int) -> int:
     return num_samples // HOP + 1
 
 
+def lengths(x: Tensor) -> Tensor:
+    """(N,) int64: frames of mels (N, BANDS, T) up to the last one that is above silence in any band; at least 1."""
+    heard = (x > math.log(FLOOR) + TOLERANCE).any(1)
+    places = torch.arange(1, x.shape[2] + 1, device=x.device)
+    return (heard * places).amax(1).clamp_min(1)
+
+
+def padded(x: Tensor, frames: int) -> Tensor:
+    """Mels (N, BANDS, T) with silence behind them, or cut off, to (N, BANDS, frames)."""
+    return F.pad(x[:, :, :frames], (0, max(0, frames - x.shape[2])), value=math.log(FLOOR))
+
+
 def refuse_foreign(mel: Tensor) -> None:
     """Raise ValueError for a mel (BANDS, frames) that is none of these: another shape, or a range that only others have."""
     if mel.dim() != 2 or mel.shape[0] != BANDS or not mel.shape[1]:

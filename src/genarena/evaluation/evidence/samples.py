@@ -57,9 +57,9 @@ class Samples(Kind):
     @piece
     def num_samples(self) -> int:
         """How many samples are drawn: as many as asked for, or all of a model that has only finitely many. Of a model of mels,
-        one for each example at most: the same mel again is almost the same sound."""
+        or of what is spoken, one for each example at most: the same again is almost the same sound."""
         model, wanted, condition = self.subject.model, self.settings.num_samples, self.subject.data.spec.condition
-        if condition is not None and condition.kind == "mel":
+        if condition is not None and condition.kind in ("mel", "characters"):
             wanted = min(wanted, self.subject.held_out.size)
             if isinstance(model, Recodes):
                 return wanted

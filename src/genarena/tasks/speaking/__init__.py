@@ -1,0 +1,1 @@
+"""From a text to sound: a model of mel spectrograms, and a vocoder that makes sound of them."""

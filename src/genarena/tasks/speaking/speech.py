@@ -1,0 +1,108 @@
+"""A text, its mel spectrogram, and its sound."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from genarena.data.captions.characters import Characters
+from genarena.errors import UserError
+from genarena.evaluation.sounds import LOUDEST, QUIETEST, save_wav
+from genarena.files.atomic import replace_atomically
+from genarena.likelihood import to_amplitudes
+from genarena.models.base import GenerativeModel
+from genarena.models.baseline.griffin_lim import GriffinLim
+from genarena.models.flow.sound_flow import SoundFlow
+from genarena.models.pronouncing import Pronounces
+from genarena.models.vocoding import in_chunks
+from genarena.spec import MAX_LEVELS
+from genarena.statistics import mel
+
+SIGMA = 0.6  # of flows of sound, where none is given
+SHORTEST = 4  # frames that a vocoder needs
+
+
+@dataclass(frozen=True)
+class Speech:
+    """text: its characters. durations (L,): frames of each. mel (80, T). levels (1, 256 (T - 1)) of 16 bits."""
+
+    text: str
+    durations: Tensor
+    mel: Tensor
+    levels: Tensor
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        return self.levels.shape[1] / self.sample_rate
+
+
+def mel_of(
+    speaker: Pronounces, characters: Characters, text: str, speed: float, temperature: float, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Durations (L,) of the characters, and the mel (80, T). Raises UserError for a text that the model cannot say."""
+    tokens = characters.encode(text)
+    tokens = tokens[tokens != 0][None].to(speaker.device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        durations = speaker.durations(tokens, temperature, speed)
+        made = speaker.pronounce(tokens, durations, temperature)
+    if made.shape[2] < SHORTEST:
+        raise UserError(f"speed={speed:g}: {made.shape[2]} frames are left of the text, and a vocoder needs {SHORTEST}")
+    return durations[0].cpu(), made[0]
+
+
+def sound_of(model: GenerativeModel, frames: Tensor, sigma: float | None, seed: int) -> Tensor:
+    """Levels (1, 256 (T - 1)) of a mel (80, T), made in chunks. sigma: of the noise of a flow of sound, 0.6 if None. Raises
+    UserError for sigma with another vocoder."""
+    if sigma is not None and not isinstance(model, SoundFlow):
+        raise UserError(f"sigma={sigma:g}: {type(model).__name__} is no flow of sound, and has no sigma")
+    num_samples = (frames.shape[1] - 1) * mel.HOP
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        if isinstance(model, GriffinLim):
+            spec = replace(model.spec, shape=(1, num_samples), condition="mel")
+            whole = GriffinLim(spec, num_steps=model.num_steps, momentum=model.momentum)
+            return whole.sample(1, frames[None].cpu())[0]
+        noise = torch.randn(1, model.noise_channels, num_samples).to(model.device)
+        noise = (SIGMA if sigma is None else sigma) * noise if isinstance(model, SoundFlow) else noise
+        levels = in_chunks(model, frames[None].to(model.device), noise)
+        return (model.finished(levels) if isinstance(model, SoundFlow) else levels)[0].cpu()
+
+
+def write(speech: Speech, out: Path) -> Path:
+    """Write the WAV file, and a picture beside it, whose path is returned: the mel that was asked for with its characters, and
+    that of the sound. Raises UserError for sound that is not finite."""
+    if not bool(speech.levels.isfinite().all()):
+        raise UserError(f"out={out}: the sound has numbers that are not finite, nothing is written")
+    picture = out.with_suffix(".png")
+    replace_atomically(picture, partial(_draw, speech))
+    replace_atomically(out, partial(save_wav, speech.levels, speech.sample_rate))
+    return picture
+
+
+def _draw(speech: Speech, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    frames = speech.mel.shape[1]
+    figure = Figure(figsize=(max(6.0, 1.0 + frames / 45.0), 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True)
+    heard = mel.log_mel(to_amplitudes(speech.levels.double(), MAX_LEVELS), speech.sample_rate)[0]
+    for axes, shown, title in ((above, speech.mel, "mel of the text"), (below, heard, "mel of the sound")):
+        shown = shown.float().cpu().numpy()
+        axes.imshow(
+            shown, origin="lower", aspect="auto", cmap="magma", vmin=QUIETEST, vmax=LOUDEST, interpolation="nearest"
+        )
+        axes.set_title(title, fontsize=9)
+        axes.set_ylabel("mel band")
+    ends = speech.durations.cumsum(0)
+    for character, end, length in zip(speech.text, ends.tolist(), speech.durations.tolist(), strict=True):
+        above.axvline(end - 0.5, color="white", linewidth=0.3, alpha=0.5)
+        above.text(end - 0.5 - length / 2, -0.5, character, ha="center", va="top", fontsize=7, clip_on=False)
+    above.tick_params(axis="x", length=0, labelbottom=False)
+    below.set_xlabel(f"frames of {1000.0 * mel.HOP / speech.sample_rate:.1f} ms")
+    figure.savefig(path, dpi=110, format="png")
