@@ -13,6 +13,7 @@ from genarena.models.capabilities import Emits, Weighs
 from genarena.models.diffusion.edm import EDM
 from genarena.published.checks import Check, Given, by_evaluation, by_pieces, normal, of
 from genarena.spec import DataSpec
+from genarena.statistics import mel
 
 PLANE = DataSpec((3,))
 NOISE = 0.5  # of the observations
@@ -47,6 +48,18 @@ def flow_of_a_gaussian() -> Iterator[Check]:
     pieces = {"log_prob": exact - 0.25, "likelihood": Likelihood.EXACT, "log_prob_error": 0.0}
     kl = by_pieces("kl_to_truth_nats", true_log_prob=exact, **pieces)
     yield Check("  and the divergence of a density that is 0.25 nats too low", kl, "0.25 nats", 0.25, 1e-9)
+
+
+@of("nats_per_frame")
+def nats_of_frames_of_a_gaussian() -> Iterator[Check]:
+    """Clips of 5 and of 9 frames from N(-5, I), silence behind them: the mean over clips of -log p(x) / T."""
+    clips = [normal(80, frames, seed=frames).float() - 5.0 for frames in (5, 9)]
+    x = torch.cat([mel.padded(clip[None], 12) for clip in clips])
+    exact = [-0.5 * (clip + 5.0).double().square().sum(0) - 40.0 * math.log(2.0 * math.pi) for clip in clips]
+    pieces = {"spec": DataSpec((80, 12), sample_rate=22_050), "likelihood": Likelihood.EXACT}
+    value = by_pieces("nats_per_frame", real=x, log_prob=torch.stack([each.sum() for each in exact]), **pieces)
+    expected = -sum(each.mean().item() for each in exact) / 2.0
+    yield Check("nats per frame of two clips of a Gaussian", value, "closed form", expected, 1e-9)
 
 
 class _Linear(Uniform, Emits, Weighs):

@@ -10,7 +10,7 @@ own, with which the alignment is found, as the encoder of Grad-TTS has (Popov et
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,19 @@ from genarena.training.module import Training
 
 RATE = 10.0  # of scales: a step of Adam changes each weight by its learning rate, and a logarithm has a long way to go
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+class Aligned(NamedTuple):
+    """x, mean (N, 80, T) scaled; tokens, durations (N, L); h (N, C, L); scores (N, L, T); owner, heard (N, T)."""
+
+    x: Tensor
+    tokens: Tensor
+    h: Tensor
+    scores: Tensor
+    durations: Tensor
+    owner: Tensor
+    heard: Tensor
+    mean: Tensor
 
 
 class MelFromText(GenerativeModel, Pronounces):
@@ -117,6 +130,17 @@ class MelFromText(GenerativeModel, Pronounces):
 
     def _parts(self, x: Tensor, y: Tensor | None, flat: bool) -> dict[str, Tensor]:
         """Log-densities (N,) nats: of the frames, of the durations, and of the frames under the character's own Gaussians."""
+        found = self._aligned(x, y, flat)
+        scaling = MEL_BANDS * math.log(MEL_STD)  # from scaled frames to those of the data
+        own = found.scores.gather(1, found.owner[:, None])[:, 0]
+        frames = self.frame_log_prob(found.x - found.mean)
+        return {
+            "frames": ((frames - scaling) * found.heard).sum(1),
+            "durations": self.duration_log_prob(found.durations, found.h, found.tokens).sum(1),
+            "alignment": ((own - scaling) * found.heard).sum(1),
+        }
+
+    def _aligned(self, x: Tensor, y: Tensor | None, flat: bool) -> Aligned:
         tokens, frames = self.context(y, len(x)), mel.lengths(x)
         letters, x = (tokens != 0).sum(1), (x[:, :, : int(frames.max())] - MEL_MEAN) / MEL_STD
         tokens = tokens[:, : int(letters.max())]
@@ -127,14 +151,16 @@ class MelFromText(GenerativeModel, Pronounces):
             durations = alignment.monotonic(scores, letters, frames) if searched is None else searched
         owner, before = alignment.owners(durations, x.shape[2])
         heard = torch.arange(x.shape[2], device=x.device) < frames[:, None]
-        residual = x - self._mean(h, means, owner, before, durations, heard)
-        scaling = MEL_BANDS * math.log(MEL_STD)  # from scaled frames to those of the data
-        own = scores.gather(1, owner[:, None])[:, 0]
-        return {
-            "frames": ((self.frame_log_prob(residual) - scaling) * heard).sum(1),
-            "durations": self.duration_log_prob(durations, h, tokens).sum(1),
-            "alignment": ((own - scaling) * heard).sum(1),
-        }
+        mean = self._mean(h, means, owner, before, durations, heard)
+        return Aligned(x, tokens, h, scores, durations, owner, heard, mean)
+
+    @torch.no_grad()
+    def align(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Durations (N, L) of the characters in log-mels x (N, 80, frames), and the mean (N, 80, T) that the model has for
+        these frames, T the most frames of a clip; silence where a clip has none."""
+        found = self._aligned(x, y, flat=False)
+        mean = MEL_STD * found.mean + MEL_MEAN
+        return found.durations, torch.where(found.heard[:, None], mean, math.log(mel.FLOOR))
 
     def own_means(self, tokens: Tensor) -> Tensor:
         """mu (N, 80, L), scaled, of tokens (N, L)."""

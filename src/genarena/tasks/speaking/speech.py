@@ -49,6 +49,10 @@ def mel_of(
         torch.manual_seed(seed)
         durations = speaker.durations(tokens, temperature, speed)
         made = speaker.pronounce(tokens, durations, temperature)
+    try:
+        mel.refuse_foreign(made[0])
+    except ValueError as error:
+        raise UserError(f"mel_run: {error}") from error
     if made.shape[2] < SHORTEST:
         raise UserError(f"speed={speed:g}: {made.shape[2]} frames are left of the text, and a vocoder needs {SHORTEST}")
     return durations[0].cpu(), made[0]
