@@ -27,6 +27,8 @@ def speaker(**options: object) -> MelFromText:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 / RATE * torch.randn(parameter.shape))
+        mixed = 0.1 * torch.randn(80, 80) + 0.5 * torch.eye(80)
+        model.covariance.copy_(mixed @ mixed.T if model.is_full else (mixed @ mixed.T).diagonal().diag())
     return model.eval()
 
 
@@ -47,7 +49,7 @@ def bound_of(model: MelFromText, x: torch.Tensor, y: torch.Tensor, durations: tu
     """log p(d | y) + log p(x | d, y), by torch.distributions and loops."""
     tokens, frames = y[:, : len(durations)], sum(durations)
     h, d = model.encoder(tokens), torch.tensor([durations])
-    lower = torch.linalg.inv(model._factor().double())
+    lower = model.factor().double()
     covariance = MEL_STD**2 * lower @ lower.T
     owner, before = alignment.owners(d, frames)
     mean = model._mean(h, model.own_means(tokens), owner, before, d, torch.ones(1, frames, dtype=torch.bool))
@@ -91,6 +93,20 @@ def test_silence_behind_a_clip_and_its_batch_change_nothing() -> None:
     assert mel.lengths(x).tolist() == [7, 12]
 
 
+def test_the_covariance_is_that_of_what_the_means_leave() -> None:
+    """Of the same clips again and again it is their second moment, whatever it was before."""
+    model, batch = (
+        speaker(decoder_layers=0).train(),
+        Batch(torch.cat([clip(7), clip(12, 2)]), text("abc a").expand(2, -1)),
+    )
+    model.updates.zero_()
+    for _ in range(3):
+        model.loss(batch)
+    mean = model.align(*batch)[1]
+    left = ((batch.x - mean) / MEL_STD).mT[torch.arange(12) < torch.tensor([[7], [12]])]
+    torch.testing.assert_close(model.covariance, left.T @ left / 19, rtol=1e-4, atol=1e-4)
+
+
 def test_durations_have_probabilities() -> None:
     d = torch.arange(1.0, 4001.0, dtype=torch.float64)
     for middle, log_spread in ((0.3, -0.5), (2.0, 0.2), (1.5, -3.0)):
@@ -105,7 +121,7 @@ def test_drawn_durations_follow_their_probabilities() -> None:
     for d in (1, 2, 3, 5):
         share = frame_durations.log_prob(torch.tensor(float(d)), mean[0], log_std).exp().item()
         assert (drawn == d).float().mean().item() == pytest.approx(share, abs=4 * (share / 20_000) ** 0.5)
-    assert (frame_durations.draw(mean, log_std, 0.0) == 3).all()  # e^1 = 2.72
+    assert (frame_durations.draw(mean, log_std, 0.0) == 3).all()  # exp(1 + e^-1.4 / 2) = 3.07
 
 
 def test_durations_train_the_predictor_alone() -> None:
@@ -139,7 +155,7 @@ def test_samples_have_the_covariance_of_the_model() -> None:
     torch.manual_seed(1)
     y, durations = text("ab").expand(800, -1), torch.tensor([[6, 6, 0, 0, 0, 0]]).expand(800, -1)
     drawn = (model.pronounce(y, durations, 1.0) - model.pronounce(y, durations)).mT.flatten(0, 1)
-    lower = MEL_STD * torch.linalg.inv(model._factor())
+    lower = MEL_STD * model.factor()
     spread = (lower @ lower.T).diagonal()
     torch.testing.assert_close(drawn.T.cov(), lower @ lower.T, rtol=0.0, atol=0.1 * spread.max().item())
 

@@ -11,7 +11,7 @@ class Pronounces(ABC):
     @abstractmethod
     def durations(self, y: Tensor, temperature: float = 0.0, speed: float = 1.0) -> Tensor:
         """Frames (N, L) int64 of each character of texts y (N, L), 0 for padding, divided by `speed` before they are rounded.
-        temperature: 0 the middle of the distribution, 1 a draw."""
+        temperature: 0 the mean of the distribution, 1 a draw."""
 
     @abstractmethod
     def pronounce(self, y: Tensor, durations: Tensor, temperature: float = 0.0) -> Tensor:

@@ -28,8 +28,8 @@ def speaker() -> MelFromText:
 def test_a_text_gets_a_mel_of_the_frames_of_its_characters(speaker: MelFromText) -> None:
     durations, frames = speech.mel_of(speaker, KNOWN, "Abc, a", 1.0, 0.0, 0)
     assert len(durations) == len(" abc, a ") and frames.shape == (80, int(durations.sum()))
-    assert (durations == 5).all(), "at first all last as long"
-    assert speech.mel_of(speaker, KNOWN, "Abc, a", 2.5, 0.0, 0)[1].shape[1] == 2 * len(durations)
+    assert (durations == 8).all(), "at first all last as long: 5 e^(1 / 2), the mean of a log-normal number"
+    assert speech.mel_of(speaker, KNOWN, "Abc, a", 2.5, 0.0, 0)[1].shape[1] == 3 * len(durations)
     one, two, three = (speech.mel_of(speaker, KNOWN, "abc", 1.0, 1.0, seed)[1] for seed in (1, 1, 2))
     assert torch.equal(one, two) and not (one.shape == three.shape and torch.equal(one, three))
 

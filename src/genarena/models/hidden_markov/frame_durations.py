@@ -9,6 +9,8 @@ squared error of log d, which is the log-density of such a normal distribution w
 import torch
 from torch import Tensor
 
+LONGEST = 9.0  # log of frames: a minute and a half
+
 
 def log_prob(d: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """log P(d) in nats, of any shape; d: whole numbers >= 1 as floats, mean: m, log_std: log s."""
@@ -27,6 +29,7 @@ def _log1mexp(x: Tensor) -> Tensor:
 
 
 def draw(mean: Tensor, log_std: Tensor, temperature: float) -> Tensor:
-    """d (..) int64 with the spread of log d times `temperature`; at 0 the middle of the distribution."""
-    noise = temperature * torch.randn_like(mean) if temperature else 0.0
-    return (mean + noise * log_std.exp()).clamp_max(9.0).exp().round().clamp_min(1.0).long()
+    """d (..) int64 with the spread of log d times `temperature`; at 0 the mean before rounding, exp(m + s^2 / 2): the middle is
+    shorter, and a text of middles would be said too fast."""
+    moved = temperature * torch.randn_like(mean) * log_std.exp() if temperature else 0.5 * (2.0 * log_std).exp()
+    return (mean + moved).clamp_max(LONGEST).exp().round().clamp_min(1.0).long()

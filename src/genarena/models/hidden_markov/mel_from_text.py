@@ -27,7 +27,10 @@ from genarena.spec import MEL_BANDS, Batch, DataSpec
 from genarena.statistics import alignment, mel
 from genarena.training.module import Training
 
-RATE = 10.0  # of scales: a step of Adam changes each weight by its learning rate, and a logarithm has a long way to go
+SHARE, LEAST = 0.02, 1e-3  # of a batch in S; what is added to the variances of S
+RATE = (
+    10.0  # of means and scales of characters: a step of Adam changes each by its rate, and they have a long way to go
+)
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -53,7 +56,8 @@ class MelFromText(GenerativeModel, Pronounces):
     that they started with.
 
     channels: of the networks. *_layers, *_kernel: of convolutions; without a decoder each character has one mean.
-    covariance: S, one for all frames: full over the bands, or diagonal. flat_start: share of the training with equal durations.
+    covariance: S, one for all frames, the moving average of what the means leave: full over the bands, or diagonal.
+    flat_start: share of the training with equal durations.
     Raises ValueError for data that is no mel spectrograms, an unknown covariance, and a flat start of the whole training.
     """
 
@@ -73,14 +77,14 @@ class MelFromText(GenerativeModel, Pronounces):
         spec: DataSpec,
         sampler: Temperature | None = None,
         training: Training | None = None,
-        channels: Count = 96,
-        encoder_layers: Whole = 3,
+        channels: Count = 64,
+        encoder_layers: Whole = 2,
         duration_layers: Whole = 2,
-        decoder_layers: Whole = 6,
+        decoder_layers: Whole = 4,
         encoder_kernel: Count = 5,
         decoder_kernel: Count = 3,
         dilation_cycle: Count = 3,
-        dropout: Share = 0.1,
+        dropout: Share = 0.3,
         covariance: str = "full",
         flat_start: Share = 0.1,
     ) -> None:
@@ -103,8 +107,9 @@ class MelFromText(GenerativeModel, Pronounces):
         )
         if self.decoder is None:  # then nothing learns from h: it is a fixed code of each character
             self.encoder.requires_grad_(False)
-        self.precision = nn.Parameter(torch.zeros(MEL_BANDS))  # log of the diagonal of L^-1, S = L L^T, / RATE
-        self.below = nn.Parameter(torch.zeros(MEL_BANDS, MEL_BANDS)) if covariance == "full" else None
+        self.is_full = covariance == "full"
+        self.register_buffer("covariance", torch.eye(MEL_BANDS))  # S, scaled
+        self.register_buffer("updates", torch.zeros(()))
 
     # -- the bound ----------------------------------------------------------------------------------------------------
 
@@ -134,6 +139,8 @@ class MelFromText(GenerativeModel, Pronounces):
         scaling = MEL_BANDS * math.log(MEL_STD)  # from scaled frames to those of the data
         own = found.scores.gather(1, found.owner[:, None])[:, 0]
         frames = self.frame_log_prob(found.x - found.mean)
+        if self.training:
+            self._learn_covariance((found.x - found.mean).detach(), found.heard)
         return {
             "frames": ((frames - scaling) * found.heard).sum(1),
             "durations": self.duration_log_prob(found.durations, found.h, found.tokens).sum(1),
@@ -176,8 +183,9 @@ class MelFromText(GenerativeModel, Pronounces):
 
     def frame_log_prob(self, residual: Tensor) -> Tensor:
         """log N(r_t; 0, S) (N, T) nats of scaled residuals (N, 80, T)."""
-        white = self._factor() @ residual
-        return RATE * self.precision.sum() - 0.5 * white.square().sum(1) - MEL_BANDS * LOG_SQRT_2PI
+        factor = self.factor()
+        white = torch.linalg.solve_triangular(factor, residual, upper=False)
+        return -factor.diagonal().log().sum() - 0.5 * white.square().sum(1) - MEL_BANDS * LOG_SQRT_2PI
 
     def duration_log_prob(self, durations: Tensor, h: Tensor, tokens: Tensor) -> Tensor:
         """log P(d_i | y) (N, L) nats, 0 for padding. No gradient goes into h."""
@@ -196,10 +204,17 @@ class MelFromText(GenerativeModel, Pronounces):
         own = gathered(means, owner)
         return own if self.decoder is None else own + self.decoder(h, owner, before, durations, heard[:, None].float())
 
-    def _factor(self) -> Tensor:
-        """L^-1 (80, 80), lower triangular, S = L L^T."""
-        diagonal = (RATE * self.precision).exp().diag()
-        return diagonal if self.below is None else diagonal + RATE * self.below.tril(-1)
+    def factor(self) -> Tensor:
+        """L (80, 80), lower triangular, S = L L^T, scaled."""
+        return torch.linalg.cholesky(self.covariance + LEAST * torch.eye(MEL_BANDS, device=self.device))
+
+    def _learn_covariance(self, residual: Tensor, heard: Tensor) -> None:
+        """The S of the largest likelihood, given the means, as a moving average over batches."""
+        frames = residual.mT[heard]
+        moment = frames.T @ frames / len(frames)
+        self.updates += 1
+        share = max(SHARE, 1.0 / self.updates.item())
+        self.covariance.lerp_(moment if self.is_full else moment.diagonal().diag(), share)
 
     # -- speech -------------------------------------------------------------------------------------------------------
 
@@ -223,6 +238,6 @@ class MelFromText(GenerativeModel, Pronounces):
         x = self._mean(h, means, owner, before, durations, heard)
         if temperature:
             white = torch.randn_like(x)
-            x = x + temperature * torch.linalg.solve_triangular(self._factor(), white, upper=False)
+            x = x + temperature * self.factor() @ white
         silence = math.log(mel.FLOOR)
         return torch.where(heard[:, None], (MEL_STD * x + MEL_MEAN).clamp_min(silence), silence)
