@@ -28,7 +28,7 @@ from genarena.models.vae.vae import VAE
 from genarena.models.vae.vqvae import VQVAE
 from genarena.spec import DataSpec
 from tests.first_stages import standing
-from tests.homes import pictured
+from tests.homes import class_of, pictured
 from tests.models.tiny import NARROW
 
 POINTS = DataSpec((2,), num_classes=3, condition="label")
@@ -197,6 +197,8 @@ def test_data_condition_is_used_or_refused_in_one_line(name: str) -> None:
             "num_classes": 10,
             "condition": "label",
         }
+    if class_of(name).takes_mels:
+        node.spec.update({"shape": [80, 64], "num_levels": None, "sample_rate": 22_050})
     try:
         model = build(node, "model")
     except UserError as error:

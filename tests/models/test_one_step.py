@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from genarena.build import build
 from genarena.config import available
+from genarena.jobs.trial import some_conditions
 from genarena.models.base import GenerativeModel
 from tests.models.tiny import tiny
 
@@ -18,8 +19,9 @@ BATCH = 8
 
 def trained(model: GenerativeModel, num_batches: int, folder: Path) -> None:
     spec, num = model.spec, BATCH * num_batches
-    x = torch.randint(spec.num_levels, (num, *spec.shape), dtype=spec.dtype)
-    given = [torch.randn(num, *spec.condition.shape)] if spec.condition else []  # mels
+    shape = (num, *spec.shape)
+    x = torch.randint(spec.num_levels, shape, dtype=spec.dtype) if spec.is_discrete else torch.randn(shape)
+    given = [some_conditions(spec.condition, num)] if spec.condition else []  # mels or characters
     quiet = {
         "enable_progress_bar": False,
         "enable_model_summary": False,

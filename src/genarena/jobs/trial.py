@@ -70,10 +70,10 @@ def measure(cfg: dict[str, Any]) -> dict[str, Any]:
 
 def _sample(model: GenerativeModel, num: int) -> Tensor:
     condition = model.spec.condition
-    return model.sample(num, _conditions(condition, num).to(model.device) if condition else None)
+    return model.sample(num, some_conditions(condition, num).to(model.device) if condition else None)
 
 
-def _conditions(condition: Condition, num: int) -> Tensor:
+def some_conditions(condition: Condition, num: int) -> Tensor:
     """(num, ...) conditions to measure with; captions are of as many words as there may be, mels noise."""
     if condition.kind in TEXTS:
         return torch.randint(condition.size, (num, *condition.shape)).clamp_min(1)
@@ -85,7 +85,7 @@ def _conditions(condition: Condition, num: int) -> Tensor:
 def _noise(spec: DataSpec, num: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
     shape = (num, *spec.shape)
     x = torch.randint(spec.num_levels, shape, dtype=spec.dtype) if spec.is_discrete else torch.randn(shape)
-    y = _conditions(spec.condition, num) if spec.condition else None
+    y = some_conditions(spec.condition, num) if spec.condition else None
     return x.to(device), None if y is None else y.to(device)
 
 

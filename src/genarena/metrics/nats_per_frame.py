@@ -1,8 +1,8 @@
 """How improbable the model finds speech, per frame of its mel spectrogram: clips of different lengths compare.
 
--log p(x | y) / T in nats, T the frames of a clip up to the last one above silence, the mean over test clips. It is a density of
-the log-mel itself, so it can be below 0; a frame has 80 values. With characters given, the number is that of p(x | text): how
-long each character lasts, and so the clip, is not given.
+-log p(x | y) / T in nats, T the frames of a clip up to the last one above silence, the mean over test clips (defined here). It
+is a density of the log-mel itself, so it can be below 0; a frame has 80 values. With characters given, the number is that of
+p(x | text): how long each character lasts, and so the clip, is not given.
 """
 
 from torch import Tensor
