@@ -17,7 +17,7 @@ run          makes sound of a mel: a run with data.condition=mel of waveglow, hi
 mel_run      makes the mel of the text; default: the newest finished run of mel_from_text among the runs beside `run`.
 text         characters of its training texts; numbers are written out as words.
 speed        2.0 is twice as fast.
-sigma        of the noise of waveglow and waveflow; others have none.
+sigma        of the noise of the vocoder, as in vocode.py.
 temperature  of the mel and its durations: 0 the most likely one, 1 a draw of the model.
 
 Beside the file stands a picture, <file>.png: the mel of the text with each character under its frames, and that of the

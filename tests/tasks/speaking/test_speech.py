@@ -35,19 +35,18 @@ def test_a_text_gets_a_mel_of_the_frames_of_its_characters(speaker: MelFromText)
 
 
 def test_griffin_lim_makes_sound_of_any_mel() -> None:
-    """Whatever the segments of its run were: it is the sound of a model of that length. A tone keeps its pitch."""
+    """Whatever the segments of its run were. A tone keeps its pitch."""
     time = torch.arange(256 * 40, dtype=torch.float64) / 22_050
     frames = mel.log_mel(0.3 * torch.sin(2.0 * math.pi * 440.0 * time)[None], 22_050)[0].float()
-    short, whole = (DataSpec((1, 256 * hops), 65_536, sample_rate=22_050, condition="mel") for hops in (4, 40))
+    short = DataSpec((1, 1024), 65_536, sample_rate=22_050, condition="mel")
     levels = speech.sound_of(GriffinLim(short), frames, None, 0)
-    torch.manual_seed(0)
-    assert torch.equal(levels, GriffinLim(whole).sample(1, frames[None])[0])
+    assert levels.shape == (1, 256 * 40)
     spectrum = torch.fft.rfft(levels[0].double() - 32_768).abs()
     loudest = spectrum.argmax().item() * 22_050 / (256 * 40)
     assert abs(loudest - 440.0) < 8000.0 / 80, "within a band of the mel"
 
 
-def test_sigma_is_that_of_flows() -> None:
+def test_sigma_is_that_of_the_noise() -> None:
     model, frames = (
         waveglow(1024, "mel", scale=0.05),
         torch.randn(80, 9, generator=torch.Generator().manual_seed(0)) - 5.0,
@@ -57,7 +56,7 @@ def test_sigma_is_that_of_flows() -> None:
     assert torch.equal(still, speech.sound_of(model, frames, 0.0, 5)), "without noise there is no chance"
     assert not torch.equal(still, loud)
     griffin_lim = GriffinLim(DataSpec((1, 1024), 65_536, sample_rate=22_050, condition="mel"))
-    with pytest.raises(UserError, match="sigma=0.5: GriffinLim is no flow of sound"):
+    with pytest.raises(UserError, match="sigma: the sound of GriffinLim does not depend"):
         speech.sound_of(griffin_lim, frames, 0.5, 0)
 
 
@@ -70,12 +69,3 @@ def test_characters_stand_under_their_frames(tmp_path, monkeypatch: pytest.Monke
     assert speech.write(made, tmp_path / "said.wav") == tmp_path / "said.png"
     assert told == [(" ", 0.5), ("a", 3.5), ("b", 6.0), (" ", 7.5)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["said.png", "said.wav"]
-
-
-def test_sound_that_is_not_finite_is_not_written(tmp_path) -> None:
-    made = speech.Speech(
-        " a ", torch.tensor([3, 3, 3]), torch.full((80, 9), -5.0), torch.full((1, 2_048), math.nan), 22_050
-    )
-    with pytest.raises(UserError, match="not finite"):
-        speech.write(made, tmp_path / "said.wav")
-    assert not list(tmp_path.iterdir())

@@ -1,6 +1,6 @@
 """A text, its mel spectrogram, and its sound."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,14 +13,12 @@ from genarena.evaluation.sounds import LOUDEST, QUIETEST, save_wav
 from genarena.files.atomic import replace_atomically
 from genarena.likelihood import to_amplitudes
 from genarena.models.base import GenerativeModel
-from genarena.models.baseline.griffin_lim import GriffinLim
-from genarena.models.flow.sound_flow import SoundFlow
 from genarena.models.pronouncing import Pronounces
-from genarena.models.vocoding import in_chunks
 from genarena.spec import MAX_LEVELS
 from genarena.statistics import mel
+from genarena.tasks.vocoding.asked import Sound
+from genarena.tasks.vocoding.copies import Draw, require, vocoded
 
-SIGMA = 0.6  # of flows of sound, where none is given
 SHORTEST = 4  # frames that a vocoder needs
 
 
@@ -59,28 +57,16 @@ def mel_of(
 
 
 def sound_of(model: GenerativeModel, frames: Tensor, sigma: float | None, seed: int) -> Tensor:
-    """Levels (1, 256 (T - 1)) of a mel (80, T), made in chunks. sigma: of the noise of a flow of sound, 0.6 if None. Raises
-    UserError for sigma with another vocoder."""
-    if sigma is not None and not isinstance(model, SoundFlow):
-        raise UserError(f"sigma={sigma:g}: {type(model).__name__} is no flow of sound, and has no sigma")
-    num_samples = (frames.shape[1] - 1) * mel.HOP
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
-        if isinstance(model, GriffinLim):
-            spec = replace(model.spec, shape=(1, num_samples), condition="mel")
-            whole = GriffinLim(spec, num_steps=model.num_steps, momentum=model.momentum)
-            return whole.sample(1, frames[None].cpu())[0]
-        noise = torch.randn(1, model.noise_channels, num_samples).to(model.device)
-        noise = (SIGMA if sigma is None else sigma) * noise if isinstance(model, SoundFlow) else noise
-        levels = in_chunks(model, frames[None].to(model.device), noise)
-        return (model.finished(levels) if isinstance(model, SoundFlow) else levels)[0].cpu()
+    """Levels (1, 256 (T - 1)) of a mel (80, T), as `copies.vocoded` makes them. sigma: of the noise; None: the usual one of the
+    vocoder. Raises UserError for what is no vocoder, and for sigma where none matters."""
+    require(model, None if sigma is None else [sigma], 0.0)
+    usual = model.usual_sigma or 1.0
+    return vocoded(model, Sound(frames.cpu(), None), Draw(usual if sigma is None else sigma, seed=seed)).levels
 
 
 def write(speech: Speech, out: Path) -> Path:
     """Write the WAV file, and a picture beside it, whose path is returned: the mel that was asked for with its characters, and
-    that of the sound. Raises UserError for sound that is not finite."""
-    if not bool(speech.levels.isfinite().all()):
-        raise UserError(f"out={out}: the sound has numbers that are not finite, nothing is written")
+    that of the sound."""
     picture = out.with_suffix(".png")
     replace_atomically(picture, partial(_draw, speech))
     replace_atomically(out, partial(save_wav, speech.levels, speech.sample_rate))

@@ -8,7 +8,6 @@ from typing import Any
 from genarena.build import build
 from genarena.data.captions.characters import Characters
 from genarena.errors import UserError
-from genarena.models.baseline.griffin_lim import GriffinLim
 from genarena.models.pronouncing import Pronounces
 from genarena.models.vocoding import Vocodes
 from genarena.runs import results, stored_config
@@ -36,7 +35,7 @@ def two_runs(run: str, mel_run: str | None) -> TwoRuns:
     vocoder = RunFolder.open(run)
     heard = stored_config.load(vocoder.config)
     untrained = _built(vocoder, heard, f"run={run}")
-    if not isinstance(untrained, Vocodes | GriffinLim) or _kind(heard) != "mel":
+    if not isinstance(untrained, Vocodes) or _kind(heard) != "mel":
         name = heard["choices"]["model"]
         raise UserError(f"run={run}: {name} is no vocoder that was trained with data.condition=mel")
     speaker = RunFolder.open(mel_run or _newest(vocoder.path, run))
