@@ -92,7 +92,10 @@ GOOD = ["model=vae", "data=digits"]
         (["model=ddpm", "data=digits", "net.hidden_channels=0"], ["net.hidden_channels=0", "at least 1"]),
         (["model=ddpm", "data=digits", "model.hidden_channels=8"], ["did you mean net.hidden_channels?"]),
         ([*GOOD, "net=unet"], ["net=unet: model=vae takes no network"]),
-        ([*GOOD, "data.condition=lable"], ["data.condition=lable", "label, attributes, caption, mel or null"]),
+        (
+            [*GOOD, "data.condition=lable"],
+            ["data.condition=lable", "label, attributes, caption, characters, mel or null"],
+        ),
         ([*GOOD, "+data.spec.condition=label"], ["data.spec.condition: say data.condition=label"]),
         ([*GOOD, "resume=nowhere"], ["resume=nowhere", "config.yaml"]),
     ],

@@ -187,6 +187,7 @@ def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) 
         "ode_nll_nats",
         "ode_bits_per_dim",
         "ais_nll_nats",
+        "nats_per_frame",
         *OF_SOUND,
     }
     assert all("\n" not in evaluation.metrics[name]["reason"] for name in null)
@@ -413,6 +414,7 @@ def test_vectors_are_their_own_features() -> None:
         "ode_nll_nats",
         "ode_bits_per_dim",
         "ais_nll_nats",
+        "nats_per_frame",
         *OF_SOUND,
     }
     assert metrics["recall"]["backbone"] == {"name": "identity"}

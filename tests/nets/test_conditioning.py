@@ -98,7 +98,9 @@ def test_the_spec_gives_the_size_of_a_condition() -> None:
     assert DataSpec((1, 8, 8), num_attributes=40, condition="attributes").condition.shape == (40,)
     with pytest.raises(ValueError, match="data.condition=label: no number of classes is known"):
         DataSpec((1, 8, 8), 17, condition="label")
-    with pytest.raises(ValueError, match="data.condition=lable: expected label, attributes, caption, mel or null"):
+    with pytest.raises(
+        ValueError, match="data.condition=lable: expected label, attributes, caption, characters, mel or null"
+    ):
         DataSpec((1, 8, 8), 17, 10, condition="lable")
 
 

@@ -20,8 +20,9 @@ COLOURS = {  # family -> number of its colour in page.css, the same in every plo
     "invertible_ae": 6,
     "discrete_diffusion": 7,
     "baseline": 8,
+    "hidden_markov": 9,
 }
-SPARE = (9, 10, 11)  # of families that are not named above
+SPARE = (10, 11)  # of families that are not named above
 
 
 @dataclass

@@ -111,5 +111,6 @@ def measured(asked: Sound, levels: Tensor, seconds: float, spec: DataSpec) -> Co
 
 
 def mean_distances(distances: Sequence[Distances]) -> Distances:
-    """The mean of each over sounds, at least one, that all have the same."""
-    return {title: sum(each[title] for each in distances) / len(distances) for title in distances[0]}
+    """The mean of each over sounds, at least one: of those that all of them have."""
+    titles = [title for title in distances[0] if all(title in each for each in distances)]
+    return {title: sum(each[title] for each in distances) / len(distances) for title in titles}
