@@ -40,7 +40,8 @@ def main() -> None:
     out, text, speed = Path(options["out"]), options["text"], float(options["speed"])
     if out.suffix != ".wav":
         raise UserError(f"out={out}: expected a name that ends in .wav")
-    check_writable(out.with_suffix(".png"))
+    for place in (out, out.with_suffix(".png")):
+        check_writable(place)
     if not any(map(str.isalnum, text)):
         raise UserError(f"text={text!r}: there is nothing to say in it")
     if not 0.1 <= speed <= 10.0:
@@ -49,7 +50,7 @@ def main() -> None:
     from genarena.tasks.speaking import speech  # heavy imports wait until the options are right
     from genarena.tasks.speaking.two_runs import two_runs
 
-    runs = two_runs(options["run"], options["mel_run"])
+    runs = two_runs(options["run"], options["mel_run"], options["sigma"])
     said = runs.characters.decode(runs.characters.encode(text))
     seed, device, began = options["seed"], options["device"], time.perf_counter()
     speaker, vocoder = (folder.rebuild(device)[1] for folder in (runs.speaker, runs.vocoder))

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from genarena.errors import DataError, Untrusted
+from genarena.files.wave_file import HEADER
 from genarena.leaderboard import page
 from genarena.leaderboard.illustrations import collect
-from genarena.leaderboard.players import HEADER, Players, files
+from genarena.leaderboard.players import Players, files
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.tables import make_tables
 from tests.leaderboard.rows import make_row, write_rows

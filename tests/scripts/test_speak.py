@@ -1,5 +1,6 @@
 """`scripts/speak.py` on two short runs: a WAV file and a picture, and what it refuses in one line before it writes anything."""
 
+import json
 import shutil
 import sys
 import wave
@@ -9,6 +10,7 @@ import pytest
 
 from genarena.errors import UserError
 from genarena.run import run
+from genarena.runs.results import write_row
 from genarena.scripts import speak
 from tests.run_folders import the_folder
 from tests.small_run import small
@@ -33,7 +35,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     config.write_text(config.read_text().replace("sample_rate: 22050", "sample_rate: 24000"))
     beside = folder / "heard" / "toy_speech" / "mel_from_text" / "a"
     shutil.copytree(found["said"], beside)
-    return found | {"alone": alone, "other": other}
+    stopped, failed = (folder / name / "toy_speech" / "mel_from_text" / "a" for name in ("stopped", "failed"))
+    for copy in (stopped, failed):
+        shutil.copytree(found["said"], copy)
+    (stopped / "result.json").unlink()
+    row = json.loads((failed / "result.json").read_text())
+    write_row(row | {"status": "failed", "error": "Diverged: no"}, failed / "result.json")
+    return found | {"alone": alone, "other": other, "stopped": stopped, "failed": failed}
 
 
 def spoken(monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
@@ -67,20 +75,24 @@ def test_a_text_becomes_a_wav_file_and_a_picture(
         (("run=heard", "text=abc", "speed=-1"), "speed=-1: expected 0.1 to 10"),
         (("run=heard", "text=abc", "out=said.mp3"), "expected a name that ends in .wav"),
         (("run=heard", "text=abc", "sigma=0.5"), "the sound of GriffinLim does not depend"),
-        (("run=said", "text=abc"), "mel_from_text is no vocoder"),
-        (("run=heard", "mel_run=heard", "text=abc"), "griffin_lim makes no mel spectrograms of texts"),
+        (("run=said", "text=abc"), "MelFromText draws no sound of 16 bits"),
+        (("run=heard", "mel_run=heard", "text=abc"), "GriffinLim makes no mel spectrograms of texts"),
         (("run=alone", "text=abc"), "mel_run=... is missing"),
         (("run=other", "mel_run=said", "text=abc"), "22,050 samples a second, and those of run=.* of 24,000"),
-        (("run=nowhere", "text=abc"), "there is no run"),
+        (("run=nowhere", "text=abc"), "run=.*there is no run"),
+        (("run=heard", "mel_run=failed", "text=abc"), "mel_run=.*: the run failed .Diverged: no."),
+        (("run=heard", "mel_run=stopped", "text=abc"), "mel_run=.*: the run is not finished"),
+        (("run=heard", "text=abc", "out=folder.wav"), "folder.wav cannot be written: it is a folder"),
     ],
 )
 def test_what_cannot_be_spoken_is_refused(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.wav").mkdir()
     named = [f"{key}={runs.get(value, value)}" for key, _, value in (text.partition("=") for text in options)]
     out = [] if any(text.startswith("out=") for text in named) else ["out=said.wav"]
     with pytest.raises(UserError, match=said) as refused:
         spoken(monkeypatch, *named, *out)
     assert "\n" not in str(refused.value) and refused.value.exit_code == 2
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.wav"]

@@ -145,7 +145,7 @@ def _rows(x: Tensor, index: slice | Tensor) -> Tensor:
     return x[index] if isinstance(index, slice) else x.index_select(0, index)
 
 
-def seeded_generator(*key: int) -> torch.Generator:
+def seeded_generator(*key: int | str) -> torch.Generator:
     """A generator whose draws are the same on every machine, and different for every key."""
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from genarena.errors import UserError
+from genarena.evaluation import figures
 from genarena.evaluation.asked_pictures import asked_pictures
 from genarena.evaluation.sounds import SHOWN, save_mels, save_spectrograms, save_wavs
 from genarena.evaluation.titles import with_titles
@@ -187,14 +188,10 @@ def _image(picture: Tensor) -> Image.Image:
 
 
 def _scatter(points: np.ndarray, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    drawn = figures.figure(4.0, 4.0)
+    axes = drawn.add_subplot()
     axes.scatter(points[:, 0], points[:, 1], s=2)
     axes.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
     if broken := int((~np.isfinite(points)).any(axis=1).sum()):
         axes.set_title(f"{broken} of {len(points)} samples are not finite")
-    figure.savefig(path, dpi=100, format="png")
+    path.write_bytes(figures.png(drawn))

@@ -5,14 +5,14 @@ A sample that is not finite has no WAV file; the picture says so.
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from genarena.evaluation import figures
+from genarena.files import wave_file
 from genarena.likelihood import to_amplitudes
 from genarena.spec import DataSpec
 from genarena.statistics import mel
@@ -32,11 +32,7 @@ def save_wav(levels: Tensor, sample_rate: int, path: Path) -> None:
     """Write levels (1, T) as a WAV file of 16 bits."""
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = (levels.reshape(-1).int() - 32_768).numpy().astype("<i2")
-    with open(path, "wb") as file, wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(sample_rate)
-        sound.writeframes(samples.tobytes())
+    path.write_bytes(wave_file.encoded(samples.tobytes(), sample_rate))
 
 
 def save_wavs(samples: Tensor, spec: DataSpec, path: Path) -> list[Path]:
@@ -56,8 +52,8 @@ def save_spectrograms(
     mels that they were drawn for, below them. title: of each, before its number."""
     samples = samples[:SHOWN]
     rows = 1 if given is None else 2
-    figure = _figure(0.6 + 3.0 * len(samples), 0.4 + 2.0 * rows)
-    axes = figure.subplots(rows, len(samples), squeeze=False, sharex=True, sharey=True)
+    drawn = figures.figure(0.6 + 3.0 * len(samples), 0.4 + 2.0 * rows)
+    axes = drawn.subplots(rows, len(samples), squeeze=False, sharex=True, sharey=True)
     for column, levels in enumerate(samples):
         _draw(axes[0, column], _spectrogram(levels, spec), spec.sample_rate, f"{title} {column}")
         if given is not None:
@@ -66,46 +62,29 @@ def save_spectrograms(
     for row in axes:
         row[0].set_ylabel("mel band")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png(figure))
+    path.write_bytes(figures.png(drawn))
 
 
-def stacked(mels: Mapping[str, Tensor], sample_rate: int) -> bytes:
-    """A PNG of mel spectrograms (80, frames) of one sound, one above the other under their titles, in the same colours."""
+def stacked(mels: Mapping[str, Tensor], sample_rate: int) -> Figure:
+    """Mel spectrograms (80, frames) of one sound, one above the other under their titles, in the same colours."""
     seconds = next(iter(mels.values())).shape[1] * mel.HOP / sample_rate
-    figure = _figure(1.4 + min(WIDEST, max(4.0, 1.5 * seconds)), 0.5 + 1.9 * len(mels))
-    axes = figure.subplots(len(mels), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    drawn = figures.figure(1.4 + min(WIDEST, max(4.0, 1.5 * seconds)), 0.5 + 1.9 * len(mels))
+    axes = drawn.subplots(len(mels), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
     for each, (title, shown) in zip(axes, mels.items(), strict=True):
-        drawn = _draw(each, shown, sample_rate, title)
+        image = _draw(each, shown, sample_rate, title)
         each.set_ylabel("mel band")
     axes[-1].set_xlabel("seconds")
-    figure.colorbar(drawn, ax=list(axes), label="log-magnitude", aspect=15 * len(mels), pad=0.01)
-    return png(figure)
-
-
-def png(figure: Figure) -> bytes:
-    """A drawn figure as a file of PNG."""
-    file = io.BytesIO()
-    figure.savefig(file, dpi=100, format="png")
-    return file.getvalue()
-
-
-def _figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    drawn.colorbar(image, ax=list(axes), label="log-magnitude", aspect=15 * len(mels), pad=0.01)
+    return drawn
 
 
 def save_mels(samples: Tensor, spec: DataSpec, path: Path, titles: Sequence[str] = ()) -> None:
     """Write a PNG of the first mel spectrograms (N, 80, frames), below each other, without the silence behind them. titles:
     what is said in each."""
     samples = samples[:SHOWN]
-    figure = _figure(9.0, 0.4 + 1.8 * len(samples))
+    drawn = figures.figure(9.0, 0.4 + 1.8 * len(samples))
     for number, (axes, sample) in enumerate(
-        zip(figure.subplots(len(samples), 1, squeeze=False)[:, 0], samples, strict=True)
+        zip(drawn.subplots(len(samples), 1, squeeze=False)[:, 0], samples, strict=True)
     ):
         shown = sample[:, : int(mel.lengths(sample[None]))] if bool(sample.isfinite().all()) else None
         said = titles[number].strip() if number < len(titles) else f"sample {number}"
@@ -113,7 +92,7 @@ def save_mels(samples: Tensor, spec: DataSpec, path: Path, titles: Sequence[str]
         axes.set_ylabel("mel band")
     axes.set_xlabel("seconds")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png(figure))
+    path.write_bytes(figures.png(drawn))
 
 
 def _spectrogram(levels: Tensor, spec: DataSpec) -> Tensor | None:

@@ -1,21 +1,19 @@
 """Sound of runs as data URIs of WAV files: a few seconds of each, small enough for a page with hundreds of runs."""
 
 import base64
-import io
 import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from genarena.errors import ArenaError, DataError
-from genarena.files import foreign
+from genarena.files import foreign, wave_file
 
 FILE_BYTES = 50_000_000
 PAGE_BYTES = 8_000_000  # the sound of all runs together, encoded in base64
 SECONDS = 4.0  # of one run
 SAMPLES = 4  # the first ones, one after the other
 RATES = range(8_000, 192_001)  # samples of a second that browsers play
-HEADER = 44  # bytes of a WAV file before its samples
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,9 @@ class Players:
     cut off: it is not made worse."""
 
     def __init__(self, num_players: int, page_bytes: int = PAGE_BYTES) -> None:
-        self.limit = 3 * page_bytes // 4 // max(1, num_players) - HEADER  # base64 encodes 3 bytes as 4 characters
+        self.limit = (
+            3 * page_bytes // 4 // max(1, num_players) - wave_file.HEADER
+        )  # base64 encodes 3 bytes as 4 characters
 
     def player(self, paths: Sequence[Path]) -> Player:
         """The sound of these files, one after the other. Raises DataError or Untrusted for one that is no WAV file of a run:
@@ -50,7 +50,7 @@ class Players:
             raise DataError(f"{paths[0]} and those beside it have different sample rates: {rates}")
         samples, (rate,) = b"".join(content for _, content in found), rates
         kept = samples[: min(len(samples), self.limit, 2 * int(SECONDS * rate)) // 2 * 2]
-        uri = f"data:audio/wav;base64,{base64.b64encode(_encoded(kept, rate)).decode()}"
+        uri = f"data:audio/wav;base64,{base64.b64encode(wave_file.encoded(kept, rate)).decode()}"
         return Player(uri, len(kept) / 2 / rate, len(paths), len(kept) < len(samples))
 
 
@@ -69,13 +69,3 @@ def _decoded(path: Path) -> tuple[int, bytes]:
         raise
     except Exception as error:  # wave raises many kinds of exceptions for damaged files
         raise DataError(f"{path} cannot be read as sound: {error}") from error
-
-
-def _encoded(samples: bytes, rate: int) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(rate)
-        sound.writeframes(samples)
-    return buffer.getvalue()

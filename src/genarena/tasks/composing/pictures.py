@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from genarena.data.captions.prompted import Prompt
+from genarena.evaluation.figures import as_picture, figure
 from genarena.tasks.base import COLUMNS, Line, Shown
 from genarena.tasks.composing.scores import APART, OVERALL, Asked
-from genarena.tasks.drawing import as_picture, figure
 
 CURVE = "guidance.png"
 MOST_ROWS = 10  # prompts in a grid

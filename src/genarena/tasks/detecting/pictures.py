@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genarena.evaluation.figures import as_picture, figure
 from genarena.tasks.base import COLUMNS, Shown
 from genarena.tasks.detecting.sets import Examples
-from genarena.tasks.drawing import as_picture, figure
 
 BINS = 50
 ROWS = ("inside, least anomalous", "inside, most anomalous", "outside, least anomalous", "outside, most anomalous")

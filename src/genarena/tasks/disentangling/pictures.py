@@ -9,11 +9,11 @@ from torch import Tensor
 from genarena.data.base import ArenaDataModule
 from genarena.data.batches import seeded_generator
 from genarena.data.ground_truth import sizes_of
+from genarena.evaluation.figures import as_picture, figure
 from genarena.models.base import GenerativeModel
 from genarena.tasks.base import COLUMNS, Shown
 from genarena.tasks.disentangling.codes import Coding, label_of
 from genarena.tasks.disentangling.scores import Scored
-from genarena.tasks.drawing import as_picture, figure
 from genarena.tasks.editing.codes import image_of
 from genarena.tasks.editing.images import picture
 

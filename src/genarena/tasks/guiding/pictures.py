@@ -6,10 +6,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
+from genarena.evaluation.figures import as_picture, figure
 from genarena.models.base import GenerativeModel
 from genarena.spec import Condition
 from genarena.tasks.base import COLUMNS, Line, Shown
-from genarena.tasks.drawing import as_picture, figure
 from genarena.tasks.editing.attributes import names_of
 from genarena.tasks.guiding.strengths import Strengths, rows_of_labels
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from genarena.tasks.drawing import as_picture, figure
+from genarena.evaluation.figures import as_picture, figure
 from genarena.tasks.imputing.completed import Completed
 
 COLUMNS = 5  # panels side by side

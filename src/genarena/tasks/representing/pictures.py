@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from genarena.evaluation.figures import as_picture, figure
 from genarena.statistics.neighbours import nearest
 from genarena.tasks.base import COLUMNS, Line, Shown
-from genarena.tasks.drawing import as_picture, figure
 from genarena.tasks.representing.codes import UNTRAINED
 from genarena.tasks.representing.examples import Three
 from genarena.tasks.representing.floors import OVER

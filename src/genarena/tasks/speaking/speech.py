@@ -3,21 +3,26 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from genarena.data.captions.characters import Characters
 from genarena.errors import UserError
-from genarena.evaluation.sounds import LOUDEST, QUIETEST, save_wav
+from genarena.evaluation.figures import png
+from genarena.evaluation.sounds import save_wav, stacked
 from genarena.files.atomic import replace_atomically
 from genarena.likelihood import to_amplitudes
-from genarena.models.base import GenerativeModel
 from genarena.models.pronouncing import Pronounces
+from genarena.models.vocoding import Vocodes
 from genarena.spec import MAX_LEVELS
 from genarena.statistics import mel
 from genarena.tasks.vocoding.asked import Sound
-from genarena.tasks.vocoding.copies import Draw, require, vocoded
+from genarena.tasks.vocoding.copies import Draw, vocoded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHORTEST = 4  # frames that a vocoder needs
 
@@ -56,10 +61,9 @@ def mel_of(
     return durations[0].cpu(), made[0]
 
 
-def sound_of(model: GenerativeModel, frames: Tensor, sigma: float | None, seed: int) -> Tensor:
+def sound_of(model: Vocodes, frames: Tensor, sigma: float | None, seed: int) -> Tensor:
     """Levels (1, 256 (T - 1)) of a mel (80, T), as `copies.vocoded` makes them. sigma: of the noise; None: the usual one of the
-    vocoder. Raises UserError for what is no vocoder, and for sigma where none matters."""
-    require(model, None if sigma is None else [sigma], 0.0)
+    vocoder."""
     usual = model.usual_sigma or 1.0
     return vocoded(model, Sound(frames.cpu(), None), Draw(usual if sigma is None else sigma, seed=seed)).levels
 
@@ -67,32 +71,20 @@ def sound_of(model: GenerativeModel, frames: Tensor, sigma: float | None, seed: 
 def write(speech: Speech, out: Path) -> Path:
     """Write the WAV file, and a picture beside it, whose path is returned: the mel that was asked for with its characters, and
     that of the sound."""
-    picture = out.with_suffix(".png")
-    replace_atomically(picture, partial(_draw, speech))
+    picture, drawn = out.with_suffix(".png"), png(_drawn(speech))
+    replace_atomically(picture, lambda temporary: temporary.write_bytes(drawn))
     replace_atomically(out, partial(save_wav, speech.levels, speech.sample_rate))
     return picture
 
 
-def _draw(speech: Speech, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    frames = speech.mel.shape[1]
-    figure = Figure(figsize=(max(6.0, 1.0 + frames / 45.0), 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True)
+def _drawn(speech: Speech) -> "Figure":
     heard = mel.log_mel(to_amplitudes(speech.levels.double(), MAX_LEVELS), speech.sample_rate)[0]
-    for axes, shown, title in ((above, speech.mel, "mel of the text"), (below, heard, "mel of the sound")):
-        shown = shown.float().cpu().numpy()
-        axes.imshow(
-            shown, origin="lower", aspect="auto", cmap="magma", vmin=QUIETEST, vmax=LOUDEST, interpolation="nearest"
-        )
-        axes.set_title(title, fontsize=9)
-        axes.set_ylabel("mel band")
+    drawn = stacked({"mel of the text": speech.mel, "mel of the sound": heard}, speech.sample_rate)
+    above = drawn.axes[0]
+    frame = above.get_xlim()[1] / speech.mel.shape[1]  # seconds
     ends = speech.durations.cumsum(0)
     for character, end, length in zip(speech.text, ends.tolist(), speech.durations.tolist(), strict=True):
-        above.axvline(end - 0.5, color="white", linewidth=0.3, alpha=0.5)
-        above.text(end - 0.5 - length / 2, -0.5, character, ha="center", va="top", fontsize=7, clip_on=False)
+        above.axvline(end * frame, color="white", linewidth=0.3, alpha=0.5)
+        above.text((end - length / 2) * frame, -0.5, character, ha="center", va="top", fontsize=7, clip_on=False)
     above.tick_params(axis="x", length=0, labelbottom=False)
-    below.set_xlabel(f"frames of {1000.0 * mel.HOP / speech.sample_rate:.1f} ms")
-    figure.savefig(path, dpi=110, format="png")
+    return drawn

@@ -3,16 +3,16 @@ configurations, before any weights are read."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from genarena.build import build
 from genarena.data.captions.characters import Characters
 from genarena.errors import UserError
+from genarena.models.base import GenerativeModel
 from genarena.models.pronouncing import Pronounces
-from genarena.models.vocoding import Vocodes
 from genarena.runs import results, stored_config
 from genarena.runs.folder import RunFolder
-from genarena.spec import Condition
+from genarena.tasks.task_run import finished
+from genarena.tasks.vocoding.copies import require
 
 NAMED = "mel_from_text"  # the model whose runs are looked for where none is named
 
@@ -27,44 +27,34 @@ class TwoRuns:
     sample_rate: int
 
 
-def two_runs(run: str, mel_run: str | None) -> TwoRuns:
+def two_runs(run: str, mel_run: str | None, sigma: float | None = None) -> TwoRuns:
     """The runs that were named; mel_run: None, the newest finished one of `mel_from_text` in the folder that `run` is in.
 
-    Raises UserError, in one line, for a run that is no vocoder, one that speaks no texts, and two of different sample rates.
+    Raises UserError, in one line, for a run that is not finished or failed, one that is no vocoder (`copies.require`, of sigma
+    too), one that speaks no texts, and two of different sample rates.
     """
-    vocoder = RunFolder.open(run)
-    heard = stored_config.load(vocoder.config)
-    untrained = _built(vocoder, heard, f"run={run}")
-    if not isinstance(untrained, Vocodes) or _kind(heard) != "mel":
-        name = heard["choices"]["model"]
-        raise UserError(f"run={run}: {name} is no vocoder that was trained with data.condition=mel")
-    speaker = RunFolder.open(mel_run or _newest(vocoder.path, run))
-    said = stored_config.load(speaker.config)
-    model = _built(speaker, said, f"mel_run={speaker.path}")
-    if not isinstance(model, Pronounces):
-        raise UserError(f"mel_run={speaker.path}: {said['choices']['model']} makes no mel spectrograms of texts")
-    rates = [int(cfg["data"]["spec"]["sample_rate"]) for cfg in (heard, said)]
+    vocoder, heard = _untrained(run, f"run={run}")
+    require(heard, None if sigma is None else [sigma], 0.0)
+    named = mel_run or str(_newest(vocoder.path, run))
+    speaker, said = _untrained(named, f"mel_run={named}")
+    if not isinstance(said, Pronounces):
+        raise UserError(f"mel_run={named}: {type(said).__name__} makes no mel spectrograms of texts")
+    rates = [model.spec.sample_rate for model in (heard, said)]
     if rates[0] != rates[1]:
         raise UserError(
-            f"mel_run={speaker.path}: its mels are of {rates[1]:,} samples a second, and those of run={run} of {rates[0]:,}"
+            f"mel_run={named}: its mels are of {rates[1]:,} samples a second, and those of run={run} of {rates[0]:,}"
         )
-    return TwoRuns(vocoder, speaker, Characters.of_condition(model.spec.condition), rates[0])
+    return TwoRuns(vocoder, speaker, Characters.of_condition(said.spec.condition), rates[0])
 
 
-def _built(folder: RunFolder, cfg: dict[str, Any], where: str) -> Any:
-    """The untrained model of a run."""
+def _untrained(run: str, where: str) -> tuple[RunFolder, GenerativeModel]:
+    """The folder of a finished run, and its model without weights."""
     try:
+        folder = finished(run)[0]
         with folder.bounded():
-            return build(cfg["model"], "model")
+            return folder, build(stored_config.load(folder.config)["model"], "model")
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-
-
-def _kind(cfg: dict[str, Any]) -> str | None:
-    condition = cfg["data"]["spec"].get("condition")
-    if isinstance(condition, Condition):
-        return condition.kind
-    return condition["kind"] if isinstance(condition, dict) else condition
 
 
 def _newest(vocoder: Path, run: str) -> Path:

@@ -12,6 +12,7 @@ import torch
 from genarena.build import build
 from genarena.errors import UserError, printable
 from genarena.evaluation import samplers
+from genarena.evaluation.figures import png
 from genarena.evaluation.sounds import save_wav, stacked
 from genarena.files.atomic import replace_atomically
 from genarena.models.vocoding import Vocodes
@@ -129,7 +130,7 @@ class OwnSounds:
         by = f"made by {type(model).__name__}"
         titles = [f"{by}, sigma {sigma:g}" if request.has_curve else by for sigma, *_ in made]
         shown = {"asked for": asked.mel} | {title: copy.mel for title, (_, copy, _) in zip(titles, made, strict=True)}
-        drawn = stacked(shown, self.spec.sample_rate)
+        drawn = png(stacked(shown, self.spec.sample_rate))
         for _, copy, path in made:
             replace_atomically(path, partial(save_wav, copy.levels, self.spec.sample_rate))
         replace_atomically(request.place(source.name, ".png"), lambda temporary: temporary.write_bytes(drawn))

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from genarena.evaluation.sounds import png
-from genarena.tasks.drawing import figure
+from genarena.evaluation.figures import figure, png
 from genarena.tasks.vocoding.copies import Distances, mean_distances
 
 

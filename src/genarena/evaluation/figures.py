@@ -1,4 +1,4 @@
-"""Figures of matplotlib as pictures of a task."""
+"""Figures of matplotlib as files of PNG, and as pictures."""
 
 import io
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DOTS = 80  # per inch
+DOTS = 80  # per inch of a picture; a file has 100
 
 
 def figure(width: float, height: float) -> "Figure":
@@ -24,9 +24,14 @@ def figure(width: float, height: float) -> "Figure":
     return made
 
 
+def png(drawn: "Figure", dots: int = 100) -> bytes:
+    """A drawn figure as a file of PNG."""
+    file = io.BytesIO()
+    drawn.savefig(file, dpi=dots, format="png")
+    return file.getvalue()
+
+
 def as_picture(drawn: "Figure") -> Tensor:
     """uint8 (1, 3, H, W)."""
-    file = io.BytesIO()
-    drawn.savefig(file, dpi=DOTS, format="png")
-    pixels = np.array(Image.open(file).convert("RGB"))
+    pixels = np.array(Image.open(io.BytesIO(png(drawn, DOTS))).convert("RGB"))
     return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
