@@ -69,6 +69,7 @@ def mels() -> dict[str, np.ndarray]:
         "decibel": 8.686 * own - 40.0,
         "hole": np.where(np.arange(8) == 3, np.nan, own),
         "few": own[:, :3],
+        "large": own.astype(np.float64) + 1e40,  # infinite in float32
         "whole": own.round().astype(int),
     }
 
@@ -156,7 +157,7 @@ REFUSED = {
     "silent": (["audio=in/silent.wav"], "silent.wav is silent"),
     "clipped": (["audio=in/clipped.wav"], "clipped.wav is clipped: 100.0% of its samples"),
     "short": (["audio=in/short.wav"], "short.wav has 700 samples, fewer than a segment of the run, 768"),
-    "text": (["audio=in/text.wav"], "text.wav cannot be read as sound"),
+    "text": (["audio=in/text.wav"], "text.wav cannot be read as sound: Format not recognised"),
     "kind": (["audio=in/text.mp3"], "text.mp3: expected a file of .wav, .flac"),
     "none": (["audio=in/nowhere.wav"], "nowhere.wav: there is no such file"),
     "empty": (["audio=empty", "out=not/folder"], "empty: no file in that folder (.wav, .flac)"),
@@ -168,6 +169,7 @@ REFUSED = {
     "hole": (["mel=in/hole.npy"], "hole.npy has a mel with numbers that are not finite"),
     "few": (["mel=in/few.npy"], "few.npy has 3 frames, fewer than a segment of the run, 4"),
     "whole": (["mel=in/whole.npy"], "whole.npy has int64: expected one array of floats"),
+    "large": (["mel=in/large.npy"], "large.npy has a mel with numbers that are not finite"),
     "object": (["mel=in/object.npy"], "object.npy cannot be read as an array"),
     "torn": (["mel=in/torn.npy"], "torn.npy cannot be read as an array"),
     "ending": (["audio=in/a.wav", "out=not/a.mp3"], "a.mp3: expected a name that ends in .wav"),

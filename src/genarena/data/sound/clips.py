@@ -52,7 +52,9 @@ def read_clip(path: Path, sample_rate: int, rule: str = OF_A_SET) -> np.ndarray:
                 raise DataError(f"{path} has {file.channels} channels: expected one (mono)")
             floats = file.subtype in ("FLOAT", "DOUBLE")
             samples = file.read(dtype="float64" if floats else "int16")
-    except (OSError, ValueError, RuntimeError) as error:  # a RuntimeError of libsndfile
+    except soundfile.LibsndfileError as error:  # its text names the object in memory
+        raise DataError(f"{path} cannot be read as sound: {error.error_string}") from error
+    except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{path} cannot be read as sound: {first_line(error)}") from error
     samples = _rounded(samples, path) if floats else samples
     _refuse_inaudible(samples, path)

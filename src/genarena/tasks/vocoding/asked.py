@@ -93,7 +93,8 @@ def _mel(path: Path, spec: DataSpec) -> Sound:
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         kind = array.dtype if isinstance(array, np.ndarray) else "an archive"
         raise DataError(f"{path} has {kind}: expected one array of floats")
-    found = torch.from_numpy(array.astype(np.float32))
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        found = torch.from_numpy(array.astype(np.float32))
     try:
         mel.refuse_foreign(found)
     except ValueError as error:
