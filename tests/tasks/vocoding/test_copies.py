@@ -128,6 +128,10 @@ def test_a_model_that_breaks_makes_no_sound() -> None:
         vocoded(model, asked(), Draw(1.0))
 
 
+def test_a_flow_that_whitens_is_as_loud_as_its_mel() -> None:
+    assert waveglow(768, "mel").usual_sigma == 0.6 and waveglow(768, "mel", whitening=8).usual_sigma == 1.0
+
+
 def test_models_without_mels_and_of_pictures_are_refused() -> None:
     for model, said in (
         (WaveGlow(sound(768)), "WaveGlow was trained without mels: train it with data.condition=mel"),

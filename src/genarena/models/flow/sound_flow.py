@@ -59,6 +59,8 @@ class SoundFlow(NormalisingFlow, Vocodes):
         outer = Chain(Amplitudes()) if whitening is None else Chain(Amplitudes(), whitening)
         flow = Chain(outer, inner, Flatten())
         super().__init__(spec, training, flow, UniformDequantisation(spec), sampler)
+        if whitening is not None:
+            self.usual_sigma = 1.0  # noise excites a filter: with less of it the sound is quieter, and no clearer
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
