@@ -24,8 +24,9 @@ audio    WAV or FLAC, mono, of the sample rate of the run's data, not silent, cl
 mel      an array of floats (80, frames): natural logarithms, as genarena.statistics.mel.log_mel makes them (those of WaveGlow
          and Tacotron 2), of sound at the sample rate of the run. Other front-ends are refused where shape or range tells them.
 out      <file>.wav for one file; a folder for many, where each has the name of what it is made of.
-sigma    standard deviation of the noise: 1 is the model, 0 has no chance in it. Default: 0.6 of flows that do not whiten, 1 of others. A list of
-         several makes <file>-sigma0.3.wav and so on, and their curve, <file>-sigma.png and .csv (of a folder, sigma.png).
+sigma    standard deviation of the noise: 1 is the model, 0 has no chance in it. Default: 0.6 of flows
+         that do not whiten, 1 of others. A list of several makes <file>-sigma0.3.wav and so on, and their curve,
+         <file>-sigma.png and .csv (of a folder, sigma.png).
 denoise  of flows: share of the spectrum of their hum that is taken away, e.g. 0.1. Default: 0."""
 OPTIONS = {
     "run": Option(Folder, ...),
