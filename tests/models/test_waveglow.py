@@ -255,6 +255,7 @@ AT_THE_START = 2.6  # bits that the first two samples need more than an innovati
     [
         ({"group": 3}, "group=3: expected an even divisor of the 512 samples"),
         ({"group": 512 * 2}, "group=1024: expected an even divisor"),
+        ({"whitening": 65}, "whitening=65: expected 0 to 64"),
         ({"early_channels": 3}, "early_channels=3: expected an even number"),
         ({"early_every": 1}, "early_channels=2: expected .* at least 2 remain after 5 early outputs; -2 would"),
     ],
@@ -263,3 +264,9 @@ def test_sizes_that_do_not_fit_are_one_line(options: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words) as refused:
         WaveGlow(sound(512), **options)
     assert "\n" not in str(refused.value)
+
+
+def test_whitening_needs_a_sample_rate() -> None:
+    with pytest.raises(ValueError, match="whitening=8: the data does not say its sample_rate"):
+        WaveGlow(DataSpec((1, 512), 65_536, condition="mel"), whitening=8)
+    WaveGlow(DataSpec((1, 512), 65_536), whitening=8)

@@ -27,6 +27,7 @@ from genarena.nets.mel_upsampling import MelUpsampling
 from genarena.nets.wavenet import GatedStack
 from genarena.options.values import Count, Whole
 from genarena.spec import DataSpec
+from genarena.statistics.mel_prediction import BLOCK
 from genarena.training.module import Training
 
 
@@ -40,7 +41,7 @@ class WaveGlow(SoundFlow):
     1, 2, 4, ... context_channels: channels of the mel after upsampling, at the rate of groups. whitening: coefficients of
     linear prediction by the mel, 0 for none; without a condition there is none.
     Raises ValueError for data that is no sound of one channel and integer levels, a length or an odd number that `group` does
-    not fit, and too many early outputs.
+    not fit, too many early outputs, and more coefficients than predictors have.
     """
 
     paper = "1811.00002"
@@ -63,6 +64,10 @@ class WaveGlow(SoundFlow):
     ) -> None:
         spec.require_sound("waveglow")
         check_groups(spec.shape[1], group)
+        if whitening > BLOCK:
+            raise ValueError(f"whitening={whitening}: expected 0 to {BLOCK}")
+        if whitening and spec.condition and spec.sample_rate is None:
+            raise ValueError(f"whitening={whitening}: the data does not say its sample_rate")
         features = num_features(spec.condition)
         upsampling = MelUpsampling(features, context_channels, group) if features else None
         context_channels = context_channels if features else 0
