@@ -66,7 +66,8 @@ class WaveGlow(SoundFlow):
         check_groups(spec.shape[1], group)
         if whitening > BLOCK:
             raise ValueError(f"whitening={whitening}: expected 0 to {BLOCK}")
-        if whitening and spec.condition and spec.sample_rate is None:
+        whitening = whitening if spec.condition and spec.condition.kind == "mel" else 0
+        if whitening and spec.sample_rate is None:
             raise ValueError(f"whitening={whitening}: the data does not say its sample_rate")
         features = num_features(spec.condition)
         upsampling = MelUpsampling(features, context_channels, group) if features else None
@@ -85,7 +86,7 @@ class WaveGlow(SoundFlow):
 
         steps = early_outputs(group, num_steps, early_every, early_channels, step)
         inner = Conditioned(upsampling, Grouped(group, Chain(Loudness(context_channels), steps)))
-        whitened = Whitening(whitening, spec.sample_rate) if whitening and features else None
+        whitened = Whitening(whitening, spec.sample_rate) if whitening else None
         super().__init__(spec, training, inner, sampler, whitened)
         self.group = group
 
