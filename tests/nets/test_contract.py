@@ -58,6 +58,22 @@ def test_output_depends_on_the_whole_example_on_time_and_on_the_context(name: st
     assert not any(part[1].any() for part in gradients), "and by nothing of another"
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_output_depends_on_each_of_two_times(name: str) -> None:
+    node = OmegaConf.to_container(compose(["model=ddpm", "data=digits", f"net={name}"]).net, resolve=True)
+    torch.manual_seed(0)
+    shape = own_shape(name)
+    network = build(narrowed(node), "net")(shape[0], shape[0], shape, 0, False, 2).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    times = torch.tensor([[0.2, 0.7], [0.7, 0.2]], requires_grad=True)
+    x = torch.randn(1, *shape).expand(2, *shape)
+    out = network(x, times)
+    assert not torch.allclose(out[0], out[1]), "which is which"
+    assert (torch.autograd.grad(out[0].sum(), times)[0] != 0).tolist() == [[True, True], [False, False]]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_without_a_condition_it_is_called_without_a_context(name: str) -> None:
     network, (x, t) = make(name, own_shape(name)), inputs(name)

@@ -17,6 +17,7 @@ def unet_or_mlp(
     shape: Sequence[int],
     context_features: int = 0,
     with_states: bool = False,
+    num_times: int = 1,
     hidden_channels: Count = 48,
     multipliers: Sequence[int] = (1, 2),
     num_blocks: Count = 1,
@@ -32,7 +33,7 @@ def unet_or_mlp(
 
     hidden_channels, time_scale, zero_output: of both. num_layers: of the MLP. The others are options of the U-Net.
     """
-    ends = (in_channels, out_channels, shape, context_features, with_states)
+    ends = (in_channels, out_channels, shape, context_features, with_states, num_times)
     if len(shape) == 1:
         return TimeMLP(*ends, hidden_channels, num_layers, time_scale, zero_output)
     if len(shape) == 3:

@@ -86,8 +86,9 @@ class Shrink(nn.Conv2d):
 
 
 class DDPMUNet(Layered, nn.Module):
-    """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W), which is zero before training.
+    """(N, in_channels, H, W), t (N,) or (N, num_times), and a context (N, F) -> (N, out_channels, H, W).
 
+    The output is zero before training.
     with_states: the context (N, 1 + L, F) has states of words too.
     hidden_channels, multipliers: level k has hidden_channels * multipliers[k] channels and half the size of level k - 1.
     num_blocks: residual blocks per level on the way down; on the way up there is one more.
@@ -104,6 +105,7 @@ class DDPMUNet(Layered, nn.Module):
         shape: Sequence[int],
         context_features: int = 0,
         with_states: bool = False,
+        num_times: int = 1,
         hidden_channels: Count = 128,
         multipliers: Sequence[int] = (1, 2, 2, 2),
         num_blocks: Count = 2,
@@ -121,7 +123,9 @@ class DDPMUNet(Layered, nn.Module):
             )
         widths = [hidden_channels * multiplier for multiplier in multipliers]
         embedding_channels, levels = 4 * hidden_channels, range(len(widths))
-        self.embedding = TimeEmbedding(embedding_channels, hidden_channels, context_features, time_scale, endpoint=True)
+        self.embedding = TimeEmbedding(
+            embedding_channels, hidden_channels, context_features, time_scale, True, num_times
+        )
         self.stem = nn.Conv2d(in_channels, hidden_channels, 3, padding=1)
 
         def stages(level: int, ends: Sequence[int]) -> nn.ModuleList:

@@ -40,6 +40,7 @@ class DiffWave(nn.Module):
         shape: Sequence[int],
         context_features: int = 0,
         with_states: bool = False,
+        num_times: int = 1,
         hidden_channels: Count = 32,
         num_layers: Count = 12,
         dilation_cycle: Count = 6,
@@ -53,7 +54,7 @@ class DiffWave(nn.Module):
             raise ValueError(f"diffwave: shape={tuple(shape)}: expected sound (C, T)")
         if with_states:
             raise ValueError("diffwave: the words of captions: expected a mel, or a condition that is one vector")
-        self.embedding = TimeEmbedding(embedding_channels, FEATURES, time_scale=time_scale)
+        self.embedding = TimeEmbedding(embedding_channels, FEATURES, time_scale=time_scale, num_times=num_times)
         self.upsampling = MelUpsampling(context_features, context_channels) if context_features else None
         self.stack = GatedStack(
             in_channels,

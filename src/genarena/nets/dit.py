@@ -61,8 +61,9 @@ class DiTBlock(nn.Module):
 
 
 class DiT(Layered, nn.Module):
-    """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W), which is zero before training.
+    """(N, in_channels, H, W), t (N,) or (N, num_times), and a context (N, F) -> (N, out_channels, H, W).
 
+    The output is zero before training.
     with_states: the context (N, 1 + L, F) has states of words too, and blocks attend to them. A token is a square of `patch`
     x `patch` pixels; None: 2 for 16 pixels and more, else 1. backend: of the attention; "math" has forward-mode and second
     derivatives. time_scale: the highest frequency of the time's features (`nets/time_embedding.py`).
@@ -76,6 +77,7 @@ class DiT(Layered, nn.Module):
         shape: Sequence[int],
         context_features: int = 0,
         with_states: bool = False,
+        num_times: int = 1,
         hidden_channels: Count = 96,
         num_blocks: Count = 4,
         num_heads: Count = 4,
@@ -95,7 +97,7 @@ class DiT(Layered, nn.Module):
         rows, columns = (math.ceil(side / patch) for side in size)
         self.register_buffer("position", positions(rows, columns, hidden_channels), persistent=False)
         self.stem = nn.Linear(in_channels * patch**2, hidden_channels)
-        self.embedding = TimeEmbedding(hidden_channels, 256, context_features, time_scale)
+        self.embedding = TimeEmbedding(hidden_channels, 256, context_features, time_scale, num_times=num_times)
         state_features = context_features if with_states else 0
         self.blocks = nn.ModuleList(
             DiTBlock(hidden_channels, num_heads, dropout, backend, state_features) for _ in range(num_blocks)

@@ -11,7 +11,7 @@ from genarena.options.values import Count, Positive
 
 
 class TimeMLP(Layered, nn.Module):
-    """x (N, in_channels), t (N,), and a context (N, F) -> (N, out_channels).
+    """x (N, in_channels), t (N,) or (N, num_times), and a context (N, F) -> (N, out_channels).
 
     `num_layers` residual blocks of `hidden_channels`. time_scale: the highest frequency of the time's features
     (`nets/time_embedding.py`). zero_output: the last layer starts at zero, and so does the output. with_states: of the context
@@ -26,6 +26,7 @@ class TimeMLP(Layered, nn.Module):
         shape: Sequence[int],
         context_features: int = 0,
         with_states: bool = False,
+        num_times: int = 1,
         hidden_channels: Count = 256,
         num_layers: Count = 3,
         time_scale: Positive = TIME_SCALE,
@@ -34,7 +35,7 @@ class TimeMLP(Layered, nn.Module):
         super().__init__()
         if len(shape) != 1:
             raise ValueError(f"mlp: shape={tuple(shape)}: this network is for vectors, (D,)")
-        self.embedding = TimeEmbedding(hidden_channels, 64, context_features, time_scale)
+        self.embedding = TimeEmbedding(hidden_channels, 64, context_features, time_scale, num_times=num_times)
         self.stem = nn.Linear(in_channels, hidden_channels)
         self.blocks = nn.ModuleList(
             nn.Sequential(

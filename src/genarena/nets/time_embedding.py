@@ -1,4 +1,8 @@
-"""Sinusoidal features of a time, and the small network that turns them into a vector (Ho et al. 2020, arXiv 2006.11239)."""
+"""Sinusoidal features of a time, and the small network that turns them into a vector (Ho et al. 2020, arXiv 2006.11239).
+
+Maps along a path have two times, that of x and how far to go (`models/diffusion/flow_map.py`); the network gets the features
+of both.
+"""
 
 import math
 
@@ -23,7 +27,8 @@ def sinusoidal_features(t: Tensor, num_features: int, time_scale: float = TIME_S
 
 
 class TimeEmbedding(nn.Module):
-    """t (N,) -> (N, embedding_channels), after a final SiLU; a linear map of a context (N, F) is added before it.
+    """t (N,), or (N, num_times) -> (N, embedding_channels), after a final SiLU; a linear map of a context (N, F) is added
+    before it.
 
     time_scale: the highest frequency in t. 1000 is for times in [0, 1] of which a thousandth matters, smaller ones for
     functions that are smooth in t, or for times of another range, such as the logarithm of a noise level.
@@ -36,19 +41,20 @@ class TimeEmbedding(nn.Module):
         context_features: int = 0,
         time_scale: float = TIME_SCALE,
         endpoint: bool = False,
+        num_times: int = 1,
     ) -> None:
         super().__init__()
         self.num_features, self.time_scale, self.endpoint = num_features, time_scale, endpoint
         self.context = linear(context_features, embedding_channels)
         self.layers = nn.Sequential(
-            nn.Linear(num_features, embedding_channels),
+            nn.Linear(num_times * num_features, embedding_channels),
             nn.SiLU(),
             nn.Linear(embedding_channels, embedding_channels),
             nn.SiLU(),
         )
 
     def forward(self, t: Tensor, context: Tensor | None = None) -> Tensor:
-        features = sinusoidal_features(t, self.num_features, self.time_scale, self.endpoint)
+        features = sinusoidal_features(t.flatten(), self.num_features, self.time_scale, self.endpoint).view(len(t), -1)
         if self.context is None:
             return self.layers(features)
         return self.layers[-1](self.layers[:-1](features) + self.context(context))

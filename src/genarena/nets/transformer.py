@@ -120,7 +120,7 @@ class Transformer(Layered, nn.Module):
 
 
 class ImageTransformer(Layered, nn.Module):
-    """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W); every pixel sees all.
+    """(N, in_channels, H, W), t (N,) or (N, num_times), and a context (N, F) -> (N, out_channels, H, W); every pixel sees all.
 
     with_states: the context (N, 1 + L, F) has states of words too, and blocks attend to them.
     A token is a square of `patch` x `patch` pixels; None: 2 for 16 pixels and more, else 1. The time is added to every
@@ -135,6 +135,7 @@ class ImageTransformer(Layered, nn.Module):
         shape: Sequence[int],
         context_features: int = 0,
         with_states: bool = False,
+        num_times: int = 1,
         hidden_channels: Count = 64,
         num_blocks: Count = 4,
         num_heads: Count = 4,
@@ -148,7 +149,7 @@ class ImageTransformer(Layered, nn.Module):
         self.patch = patch = patch or usual_patch(size)
         num_tokens = math.prod(math.ceil(side / patch) for side in size)
         self.stem = nn.Linear(in_channels * patch**2, hidden_channels)
-        self.time = TimeEmbedding(hidden_channels, 64, context_features, time_scale)
+        self.time = TimeEmbedding(hidden_channels, 64, context_features, time_scale, num_times=num_times)
         self.with_states = with_states
         sizes, words = (num_tokens, hidden_channels, num_blocks, num_heads), context_features if with_states else 0
         self.body = Transformer(*sizes, backend=backend, dropout=dropout, state_features=words)

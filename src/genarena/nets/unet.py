@@ -88,7 +88,7 @@ class Stage(nn.Module):
 
 
 class UNet(Layered, nn.Module):
-    """(N, in_channels, H, W), t (N,), and a context (N, F) -> (N, out_channels, H, W), any H and W.
+    """(N, in_channels, H, W), t (N,) or (N, num_times), and a context (N, F) -> (N, out_channels, H, W), any H and W.
 
     shape: (C, H, W) of the data.
     with_states: the context (N, 1 + L, F) has states of words too, and the coarsest maps attend to them.
@@ -111,6 +111,7 @@ class UNet(Layered, nn.Module):
         shape: Sequence[int],
         context_features: int = 0,
         with_states: bool = False,
+        num_times: int = 1,
         hidden_channels: Count = 48,
         multipliers: Sequence[int] = (1, 2),
         num_blocks: Count = 1,
@@ -143,7 +144,7 @@ class UNet(Layered, nn.Module):
             )
 
         levels = range(len(widths))
-        self.embedding = TimeEmbedding(embedding_channels, 64, context_features, time_scale)
+        self.embedding = TimeEmbedding(embedding_channels, 64, context_features, time_scale, num_times=num_times)
         self.stem = nn.Conv2d(in_channels * patch**2, widths[0], 3, padding=1)
         self.down = nn.ModuleList(stages(level) for level in levels)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
