@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from genarena.models.diffusion.edm import EDM
 from genarena.models.diffusion.edm_sampler import EDMHeun
 from genarena.models.diffusion.paths import PATHS, Level, levels
+from genarena.models.diffusion.preconditioning import preconditioning
 from genarena.spec import Batch, DataSpec
 from tests.analytic import Mixture, Normal
 from tests.models.labelled import WORLD, BestDenoiser, data, pulled_back
@@ -27,7 +28,7 @@ def test_preconditioning_is_that_of_the_paper() -> None:
     """Table 1: inputs and targets of unit variance, for data of the variance sigma_data^2; lambda c_out^2 = 1."""
     model = EDM(DataSpec((1,)), net=lambda *sizes: Zero(), sigma_data=0.7)
     sigma = torch.tensor([0.002, 0.1, 1.0, 80.0], dtype=torch.float64)
-    c_skip, c_out, c_in = model.coefficients(torch.ones_like(sigma), sigma)
+    c_skip, c_out, c_in = preconditioning(torch.ones_like(sigma), sigma, model.sigma_data)
     weight = (sigma**2 + 0.7**2) / (sigma * 0.7) ** 2
     torch.testing.assert_close(weight * c_out**2, torch.ones_like(sigma))
     torch.testing.assert_close(c_in**2 * (sigma**2 + 0.7**2), torch.ones_like(sigma))

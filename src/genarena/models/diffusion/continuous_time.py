@@ -4,14 +4,13 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from genarena.likelihood import Likelihood
 from genarena.models.capabilities import Integrates
 from genarena.models.diffusion.gaussian_diffusion import GaussianDiffusion
+from genarena.models.diffusion.noised_data import Dequantisation
 from genarena.models.diffusion.probability_flow import log_density
 from genarena.models.diffusion.samplers import DiffusionSampler
 from genarena.nets.conditioning import sizes
@@ -23,8 +22,7 @@ from genarena.training.module import Training
 class ContinuousDiffusion(GaussianDiffusion, Integrates):
     """A network (x, t, context) of one output per dimension, and the flow dz / d(time) = `velocity`.
 
-    z = scale x_0 at the first of `times`, and z ~ N(0, I) at the last. dequantisation: "uniform" adds uniform noise of the
-    width of a bin to integer levels in training, so that their density is bounded; rounding takes it away from samples.
+    z = scale x_0 at the first of `times`, and z ~ N(0, I) at the last.
     """
 
     likelihood = Likelihood.NONE  # by `log_prob`; the metrics `ode_*` integrate the flow
@@ -37,12 +35,10 @@ class ContinuousDiffusion(GaussianDiffusion, Integrates):
         net: Callable[..., nn.Module],
         training: Training | None,
         sampler: DiffusionSampler,
-        dequantisation: Literal["none", "uniform"],
+        dequantisation: Dequantisation,
         condition_dropout: Share,
     ) -> None:
-        super().__init__(spec, training, condition_dropout)
-        self.bin_width = 2.0 / (spec.num_levels - 1) if spec.is_discrete else 0.0
-        self.dequantisation = dequantisation
+        super().__init__(spec, training, condition_dropout, dequantisation)
         channels = spec.shape[0]
         self.network = net(channels, channels, spec.shape, *sizes(spec.condition, condition_dropout))
         self.use(sampler)
@@ -54,22 +50,6 @@ class ContinuousDiffusion(GaussianDiffusion, Integrates):
     @abstractmethod
     def velocity(self, z: Tensor, time: float, context: Tensor | None = None) -> Tensor:
         """dz / d(time) (N, *shape), differentiable in z."""
-
-    def training_points(self, x: Tensor) -> Tensor:
-        """x_0 (N, *shape), with the noise of `dequantisation`."""
-        x_0 = self.scaled(x)
-        return self.with_noise(x_0) if self.spec.is_discrete and self.dequantisation == "uniform" else x_0
-
-    def with_noise(self, x_0: Tensor) -> Tensor:
-        """Scaled levels, moved uniformly within their bins."""
-        return x_0 + self.bin_width * (torch.rand_like(x_0) - 0.5)
-
-    @property
-    def ends(self) -> tuple[Tensor | float, Tensor | float]:
-        """The range of the data; for levels with noise, of their bins."""
-        if self.range or self.dequantisation == "none":
-            return super().ends
-        return -1.0 - 0.5 * self.bin_width, 1.0 + 0.5 * self.bin_width
 
     def ode_log_prob(
         self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str, y: Tensor | None = None

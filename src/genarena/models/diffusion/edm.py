@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from genarena.models.diffusion.continuous_time import ContinuousDiffusion
 from genarena.models.diffusion.edm_sampler import EDMHeun
 from genarena.models.diffusion.paths import Level, edm, levels
+from genarena.models.diffusion.preconditioning import MOST, c_noise, preconditioning
 from genarena.models.diffusion.samplers import Denoised, DiffusionSampler
 from genarena.models.diffusion.times import column, even_times
 from genarena.nets.by_shape import unet_or_mlp
@@ -24,7 +25,7 @@ from genarena.options.values import Positive, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
-LEAST, MOST, RHO = 0.002, 80.0, 7.0  # sigma_min and sigma_max of the paper's table 1
+RHO = 7.0
 
 
 class EDM(ContinuousDiffusion):
@@ -60,14 +61,9 @@ class EDM(ContinuousDiffusion):
         u = even_times(len(x_0), x_0.device).clamp(1e-6, 1.0 - 1e-6)
         sigma = (self.noise_mean + self.noise_std * torch.special.ndtri(u)).exp()
         x = x_0 + column(sigma, x_0) * torch.randn_like(x_0)
-        c_skip, c_out, c_in = self.coefficients(torch.ones_like(x_0), column(sigma, x_0))
+        c_skip, c_out, c_in = preconditioning(torch.ones_like(x_0), column(sigma, x_0), self.sigma_data)
         output = self.outputs(c_in * x, c_noise(sigma), self.context(batch.y, len(x_0)))
         return {"loss": (output - (x_0 - c_skip * x) / c_out).square().mean()}
-
-    def coefficients(self, a: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """c_skip, c_out and c_in for x = a x_0 + s eps; with a = 1 those of the paper's table 1."""
-        total = (s.square() + (a * self.sigma_data).square()).sqrt()
-        return a * self.sigma_data**2 / total.square(), s * self.sigma_data / total, 1.0 / total
 
     def levels(self, num_steps: int) -> list[Level]:
         return levels(edm, num_steps)
@@ -93,10 +89,5 @@ class EDM(ContinuousDiffusion):
 
     def _posterior_mean(self, x: Tensor, a: Tensor, s: Tensor, context: Tensor | None) -> Tensor:
         """D (N, *shape) of x = a x_0 + s eps; a and s (N,)."""
-        c_skip, c_out, c_in = self.coefficients(column(a, x), column(s, x))
+        c_skip, c_out, c_in = preconditioning(column(a, x), column(s, x), self.sigma_data)
         return c_skip * x + c_out * self.outputs(c_in * x, c_noise(s / a), context)
-
-
-def c_noise(sigma: Tensor) -> Tensor:
-    """ln(sigma) / 4 (N,), the network's time."""
-    return sigma.clamp_min(LEAST).log() / 4.0

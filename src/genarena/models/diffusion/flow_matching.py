@@ -19,10 +19,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genarena.models.diffusion.continuous_time import ContinuousDiffusion
 from genarena.models.diffusion.coupling import optimal_transport
-from genarena.models.diffusion.paths import Level, levels, straight
-from genarena.models.diffusion.samplers import Denoised, DiffusionSampler, DPMSolver
+from genarena.models.diffusion.samplers import DiffusionSampler, DPMSolver
+from genarena.models.diffusion.straight_path import StraightPath
 from genarena.models.diffusion.times import column, even_times
 from genarena.nets.by_shape import unet_or_mlp
 from genarena.options.values import Share
@@ -30,7 +29,7 @@ from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 
-class FlowMatching(ContinuousDiffusion):
+class FlowMatching(StraightPath):
     """min_theta E_{t ~ U(0, 1), (x_0, eps)} |v_theta((1 - t) x_0 + t eps, t) - (eps - x_0)|^2,
 
     whose solution v = E[eps - x_0 | x_t] is the velocity of an ODE from data to noise: E[x_0 | x_t] = x_t - t v.
@@ -40,7 +39,6 @@ class FlowMatching(ContinuousDiffusion):
     """
 
     paper = "2210.02747"
-    times, scale = (0.0, 1.0), 1.0
 
     def __init__(
         self,
@@ -65,22 +63,3 @@ class FlowMatching(ContinuousDiffusion):
         x_t = torch.lerp(x_0, eps, column(t, x_0))
         v = self.outputs(x_t, t, self.context(batch.y, len(x_0)))
         return {"loss": (v - (eps - x_0)).square().mean()}
-
-    def levels(self, num_steps: int) -> list[Level]:
-        return levels(straight, num_steps)
-
-    def velocity(self, z: Tensor, time: float, context: Tensor | None = None) -> Tensor:
-        return self.outputs(z, torch.full((len(z),), time, device=z.device), context)
-
-    def denoised(self, x: Tensor, level: Level, context: Tensor | None = None) -> Denoised:
-        total = level.a + level.s
-        x, t = x / total, level.s / total
-        return Denoised(x - t * self.velocity(x, t, context))
-
-    def denoise(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """E[x_0 | x_t] (N, *shape) at times t (N,) in [0, 1]."""
-        return x_t - column(t, x_t) * self.outputs(x_t, t, self.context(y, len(x_t)))
-
-    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """a = 1 - t and s = t, (N,)."""
-        return 1.0 - t, t

@@ -7,28 +7,23 @@ import torch
 from torch import Tensor
 
 from genarena.data.batches import seeded_generator
-from genarena.likelihood import from_space, to_space
-from genarena.models.base import GenerativeModel
+from genarena.likelihood import from_space
 from genarena.models.capabilities import Denoises, Represents
-from genarena.models.diffusion.data_range import DataRange
+from genarena.models.diffusion.noised_data import NoisedData
 from genarena.models.diffusion.paths import Level
-from genarena.models.diffusion.samplers import Denoised, Denoiser, DiffusionSampler, clipped, guided
+from genarena.models.diffusion.samplers import Denoised, Denoiser, DiffusionSampler, Noise, clipped, guided
 from genarena.models.diffusion.times import column
 from genarena.models.vocoding import Vocodes
 from genarena.nets.conditioning import KINDS
 from genarena.nets.layers import layers_of, recorded
-from genarena.ranks import exchange
-from genarena.spec import Batch, DataSpec
-from genarena.training.module import Training
 
 SIGMAS, DRAWS = (0.05, 0.2, 0.6), 4  # of `features`: noise levels s / a, and draws of noise
 
 
-class GaussianDiffusion(GenerativeModel, Denoises, Represents, Vocodes):
+class GaussianDiffusion(NoisedData, Denoises, Represents, Vocodes):
     """x_t = a x_0 + s eps, eps ~ N(0, I), and E[x_0 | x_t] by a network.
 
-    A subclass writes its loss, `levels` and `denoised`, and names the steps of its schedule, if it has one. Levels of data are
-    scaled to [-1, 1], continuous data is not; it should have about unit scale.
+    A subclass writes its loss, `levels` and `denoised`, and names the steps of its schedule, if it has one.
     """
 
     family = "diffusion"
@@ -41,10 +36,6 @@ class GaussianDiffusion(GenerativeModel, Denoises, Represents, Vocodes):
     samplers = DiffusionSampler
     most_steps: int | None = None  # of the schedule; None: time is continuous
 
-    def __init__(self, spec: DataSpec, training: Training | None, condition_dropout: float) -> None:
-        super().__init__(spec, training, condition_dropout)
-        self.range = None if spec.is_discrete else DataRange(spec.shape)
-
     @abstractmethod
     def levels(self, num_steps: int) -> list[Level]:
         """num_steps + 1 levels of the model's path, from noise to data."""
@@ -56,11 +47,6 @@ class GaussianDiffusion(GenerativeModel, Denoises, Represents, Vocodes):
     def use(self, sampler: DiffusionSampler) -> None:
         super().use(sampler)
         sampler.num_steps(self.most_steps)  # raises ValueError
-
-    def observe(self, batch: Batch) -> None:
-        """Continuous data: the range of the training examples, for the samplers."""
-        if self.range:
-            self.range.observe(exchange.whole_batch(batch.x))
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
@@ -76,10 +62,15 @@ class GaussianDiffusion(GenerativeModel, Denoises, Represents, Vocodes):
             raise ValueError(f"{type(self).__name__} makes sound of a mel if it was trained with data.condition=mel")
         if self.sampler.guidance != 1.0:
             raise ValueError(f"sampler.guidance={self.sampler.guidance}: expected 1 for a mel of any length")
-        denoise = partial(self.denoised, context=self.conditioning.frames(mel))
+        draws = iter(noise.split(1, 1))
+        return self.carried(next(draws), self.conditioning.frames(mel), lambda x: next(draws))
+
+    def carried(self, noise: Tensor, context: Tensor, more: Noise) -> Tensor:
+        """From noise (N, *shape) to data by the sampler, without guidance; more: the noise that its steps add."""
+        denoise = partial(self.denoised, context=context)
         denoise = clipped(denoise, *self.ends) if self.sampler.clip else denoise
-        levels, draws = self.sampler.levels(self.levels, self.most_steps), iter(noise.split(1, 1))
-        return self.sampler(denoise, levels[0].s * next(draws), levels, lambda x: next(draws))
+        levels = self.sampler.levels(self.levels, self.most_steps)
+        return self.sampler(denoise, levels[0].s * noise, levels, more)
 
     @property
     def noise_channels(self) -> int:
@@ -126,15 +117,6 @@ class GaussianDiffusion(GenerativeModel, Denoises, Represents, Vocodes):
     def _fixed_noise(self, draw: int) -> Tensor:
         generator = seeded_generator("features", draw)
         return torch.randn(self.spec.shape, generator=generator).to(self.device)
-
-    @property
-    def ends(self) -> tuple[Tensor | float, Tensor | float]:
-        """The range of the data, in which every posterior mean lies."""
-        return self.range.ends() if self.range else (-1.0, 1.0)
-
-    def scaled(self, x: Tensor) -> Tensor:
-        """x_0 (N, *shape): levels scaled to [-1, 1], or the continuous data itself."""
-        return to_space(x, self.spec)
 
     @property
     def nfe(self) -> int:
