@@ -58,3 +58,21 @@ class BestVelocity(nn.Module):
         m, variance, t = mean_of(self.world, context), self.world.spread**2, column(t, x)
         a = 1.0 - t
         return (t - variance * a) / (a**2 * variance + t**2) * (x - a * m) - m + self.bias
+
+
+class BestAverage(nn.Module):
+    """u(x_t, t, t - d) for data N(mean, spread^2) in each dimension, plus `bias` d; times (N, 2) are t and d.
+
+    With D(s)^2 = (1 - s)^2 spread^2 + s^2 the map of the flow is x_r = (1 - r) mean + D(r) / D(t) (x_t - (1 - t) mean).
+    """
+
+    def __init__(self, world: Normal = WORLD, bias: float = 0.0) -> None:
+        super().__init__()
+        self.world, self.bias = world, bias
+
+    def forward(self, x: Tensor, times: Tensor, context: Tensor | None = None) -> Tensor:
+        m, variance = mean_of(self.world, context), self.world.spread**2
+        t, d = (column(part, x) for part in times.unbind(1))
+        at, after = (((1.0 - s) ** 2 * variance + s**2).sqrt() for s in (t, t - d))
+        rate = ((1.0 + variance) * (2.0 * t - d) - 2.0 * variance) / (at * (at + after))  # (1 - D(r) / D(t)) / d
+        return rate * (x - (1.0 - t) * m) - m + self.bias * d

@@ -27,7 +27,7 @@ FREE = {  # option -> why no paper fixes it
 }
 CONVOLUTIONS = {"channels", "blocks", "hidden", "patch", "strided"}  # not used beside `perceptron`
 SIZES = {"channels", "blocks", "patch", "perceptron"}  # not used beside `strided`
-GIVEN = {"in_channels", "out_channels", "shape", "context_features", "with_states"}  # to a network, by the model
+GIVEN = {"in_channels", "out_channels", "shape", "context_features", "with_states", "num_times"}  # by the model
 AVERAGES = {"ema_decay", "ema_half_life"}
 OPTIMISER = ("lr", "betas", "weight_decay")
 
