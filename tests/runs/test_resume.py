@@ -22,7 +22,7 @@ STATE_OF_LABELS = ("energy", "gan")  # families that keep a state of each label:
 LIKE_ANOTHER = {  # model -> one that keeps as much between two batches, or more; the model itself is tried in `make test-slow`
     **dict.fromkeys(("beta_tcvae", "dip_vae", "iwae"), "vae"),
     **dict.fromkeys(("maf", "nsf", "realnvp", "waveflow", "waveglow", "wavenet"), "glow"),
-    **dict.fromkeys(("edm", "flow_matching"), "ddpm"),
+    **dict.fromkeys(("consistency", "edm", "flow_matching", "meanflow", "shortcut"), "ddpm"),
     **dict.fromkeys(("latent_ar", "latent_gmm"), "latent_ddpm"),
     "pixelcnn": "made",
     "hifigan": "sngan",
