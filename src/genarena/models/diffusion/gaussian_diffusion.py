@@ -74,7 +74,7 @@ class GaussianDiffusion(NoisedData, Denoises, Represents, Vocodes):
 
     @property
     def noise_channels(self) -> int:
-        return 1 + self.sampler.num_steps(self.most_steps)
+        return 1 + self.sampler.draws(self.most_steps)
 
     @property
     def reach(self) -> int:

@@ -5,7 +5,8 @@ noise to data (`paths.py`); a sampler knows nothing else of the model. It starts
 
 Ancestral: Ho et al. 2020, arXiv 2006.11239, algorithm 2, respaced as in Nichol & Dhariwal 2021, arXiv 2102.09672, sec. 4.
 DDIM: Song, Meng & Ermon 2020, arXiv 2010.02502, eq. 12 with sigma = 0; on the straight line it is Euler's method.
-Heun: Karras et al. 2022, arXiv 2206.00364, algorithm 1. DPM-Solver++: Lu et al. 2022, arXiv 2211.01095, algorithm 2.
+Heun: Karras et al. 2022, arXiv 2206.00364, algorithm 1. DPM-Solver++ 2M and 3M: Lu et al. 2022, arXiv 2211.01095, algorithm 2.
+In files of their own: `unipc.py`, `predictor_corrector.py`, `edm_sampler.py`, `given_betas.py`.
 
 Differs from the papers
 - DPM-Solver++ has the order of the predictions there are: first in the first step, second in the second; and in a step to
@@ -76,7 +77,7 @@ class DiffusionSampler(Sampler):
         """
         if self.nfe is None and most is None:
             raise ValueError("sampler.nfe=null: expected a number, because the time of the model is continuous")
-        steps = most if self.nfe is None else -(-self.nfe // self.stages)
+        steps = most if self.nfe is None else self._steps_in(self.nfe)
         if most is not None and steps > most:
             highest = self._made_in(most)
             raise ValueError(f"sampler.nfe={self.nfe}: expected at most {highest}, for a schedule of {most} steps")
@@ -86,8 +87,16 @@ class DiffusionSampler(Sampler):
         """Network evaluations of one sample; guidance needs two predictions at each place."""
         return self._made_in(self.num_steps(most)) * self.predictions
 
+    def draws(self, most: int | None) -> int:
+        """At most how often a sample asks for noise."""
+        return self.num_steps(most)
+
     def _made_in(self, num_steps: int) -> int:
         return self.stages * (num_steps - 1) + 1
+
+    def _steps_in(self, nfe: int) -> int:
+        """The most steps that take at most `nfe` evaluations."""
+        return -(-nfe // self.stages)
 
 
 @dataclass(frozen=True)
