@@ -6,7 +6,11 @@ from functools import partial
 import pytest
 import torch
 
+from genarena.likelihood import from_space, to_amplitudes
+from genarena.models.baseline import gaussian_mel
+from genarena.models.baseline.gaussian_mel import GaussianMel
 from genarena.models.diffusion.ddpm import DDPM
+from genarena.models.diffusion.flow_matching import FlowMatching
 from genarena.models.diffusion.given_betas import GivenBetas
 from genarena.models.diffusion.paths import Level
 from genarena.models.diffusion.samplers import Ancestral, Denoised, DiffusionSampler, DPMSolver
@@ -14,6 +18,7 @@ from genarena.models.diffusion.schedules import sound_alpha_bar
 from genarena.models.vocoding import in_chunks
 from genarena.nets.diffwave import DiffWave
 from genarena.spec import DataSpec
+from tests.models.test_waveglow import mels, noise
 
 BETAS = (1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5)
 SMALL = {"hidden_channels": 4, "num_layers": 4, "dilation_cycle": 3, "context_channels": 3, "embedding_channels": 8}
@@ -142,3 +147,40 @@ def test_a_clip_is_made_as_a_sample_is() -> None:
 def test_networks_of_pictures_refuse_sound() -> None:
     with pytest.raises(ValueError, match=r"\(1, 512\)"):
         DDPM(DataSpec((1, 512), 65536), sampler=Ancestral(nfe=10))
+
+
+def whitening(order: int = 32, **options: float) -> FlowMatching:
+    """New, so its velocity is zero."""
+    torch.manual_seed(0)
+    spec = DataSpec((1, 2048), 65_536, condition="mel", sample_rate=22_050)
+    own = {"condition_dropout": 0.0, "dequantisation": "none"} | options
+    return FlowMatching(spec, net=partial(DiffWave, **SMALL), whitening=order, **own).eval()
+
+
+@torch.no_grad()
+def test_new_flow_matching_that_whitens_is_the_gaussian_of_the_mel(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = whitening()
+    gaussian = GaussianMel(model.spec, order=32)
+    monkeypatch.setattr(gaussian_mel, "NOISE", 0.0)  # its density at x, not the mean over the noise of rounding
+    x, y = noise(3, 2048), mels(3, 2048)
+    monkeypatch.setattr(model, "with_noise", lambda x_0: to_amplitudes(x, 65_536))
+    found, _ = model.ode_log_prob(x, 1e-4, 1, "uniform", y)
+    torch.testing.assert_close(
+        found.float() + 2048 * math.log(65_535 / 65_536), gaussian.log_prob(x, y), rtol=1e-6, atol=0.0
+    )
+    torch.manual_seed(3)
+    sound = model.sample(3, y)
+    torch.manual_seed(3)
+    assert (sound - from_space(model.coloured(torch.randn(3, 1, 2048), y), model.spec)).abs().max() <= 1, "a level"
+
+
+@torch.no_grad()
+def test_what_is_whitened_becomes_the_sound_again() -> None:
+    model, x, y = whitening(64), noise(2, 2048), mels(2, 2048)
+    white = model.training_points(x, y)
+    torch.testing.assert_close(model.coloured(white, y), model.scaled(x), rtol=0.0, atol=1e-5)
+    assert not torch.allclose(white, model.scaled(x), atol=0.1)
+    with pytest.raises(ValueError, match=r"whitening=64, condition_dropout=0.1: expected 0 for one of the two"):
+        whitening(64, condition_dropout=0.1)
+    with pytest.raises(ValueError, match="whitening=65: expected 0 to 64"):
+        whitening(65)

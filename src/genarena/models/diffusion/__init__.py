@@ -26,8 +26,8 @@ Conventions. Time is 0 (data) to 1 (noise); the steps 0 .. T of `ddpm` reach the
 [-1, 1] by `to_unit`. `paths.py` has the paths (a, s), `schedules.py` the steps of `ddpm`, computed in float64; `samplers.py`
 and `edm_sampler.py` have the samplers, all with one signature. `noised_data.py` scales the data and knows its range;
 `gaussian_diffusion.py` is the base of all denoisers: drawing, guidance; `continuous_time.py` is that of models without steps,
-`straight_path.py` that of velocities. `preconditioning.py` has the inputs and targets of `edm`. `variational_bound.py` has the terms
-of the bound; `probability_flow.py` integrates the log-density along the probability-flow ODE; `coupling.py` pairs data with
+`straight_path.py` that of velocities. `preconditioning.py` has the inputs and targets of `edm`. `variational_bound.py` has the
+terms of the bound; `probability_flow.py` integrates the log-density along the probability-flow ODE; `coupling.py` pairs data with
 noise; a model has its network and its loss. `latent_ddpm` has a diffusion of the codes of a finished run
 (`models/first_stage.py`). `nfe` is the number of network evaluations per sample.
 """

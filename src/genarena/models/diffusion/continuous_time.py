@@ -14,7 +14,7 @@ from genarena.models.diffusion.noised_data import Dequantisation
 from genarena.models.diffusion.probability_flow import log_density
 from genarena.models.diffusion.samplers import DiffusionSampler
 from genarena.nets.conditioning import sizes
-from genarena.options.values import Share
+from genarena.options.values import Share, Whole
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -37,8 +37,9 @@ class ContinuousDiffusion(GaussianDiffusion, Integrates):
         sampler: DiffusionSampler,
         dequantisation: Dequantisation,
         condition_dropout: Share,
+        whitening: Whole = 0,
     ) -> None:
-        super().__init__(spec, training, condition_dropout, dequantisation)
+        super().__init__(spec, training, condition_dropout, dequantisation, whitening)
         channels = spec.shape[0]
         self.network = net(channels, channels, spec.shape, *sizes(spec.condition, condition_dropout))
         self.use(sampler)
@@ -61,7 +62,8 @@ class ContinuousDiffusion(GaussianDiffusion, Integrates):
         u, context = self.scaled(x), self.context(y, len(x))
         if self.spec.is_discrete:
             u = self.with_noise(u)
+        u, log_det = self.whitened(u, y)
         flow = log_density(partial(self.velocity, context=context), self.scale * u, self.times, tolerance, num_probes)
         per_dim = math.log(self.scale) + (math.log(self.bin_width) if self.spec.is_discrete else 0.0)
         noise = {"dequantisation": dequantisation, "dequantisation_draws": 1} if self.spec.is_discrete else {}
-        return flow.log_prob + self.spec.num_dims * per_dim, flow.facts | noise
+        return flow.log_prob + log_det + self.spec.num_dims * per_dim, flow.facts | noise

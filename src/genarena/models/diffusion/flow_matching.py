@@ -10,6 +10,8 @@ Differs from the papers
   that leaves its class would not be N(0, I) given the class.
 - Integer levels get uniform noise in training, so that the likelihood has a bounded density to integrate.
 - Samplers clip the predicted x_0 = x_t - t v to the range of the data. The likelihood does not.
+- With `whitening`, the data is what linear prediction by the mel leaves of sound, and the sound follows from it at the end:
+  noise and errors have the spectrum of the mel, as in SpecGrad (Koizumi et al. 2022, arXiv 2203.16749).
 - A condition is dropped for some training examples, for guidance (Ho & Salimans 2022, arXiv 2207.12598).
 """
 
@@ -24,7 +26,7 @@ from genarena.models.diffusion.samplers import DiffusionSampler, DPMSolver
 from genarena.models.diffusion.straight_path import StraightPath
 from genarena.models.diffusion.times import column, even_times
 from genarena.nets.by_shape import unet_or_mlp
-from genarena.options.values import Share
+from genarena.options.values import Share, Whole
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -35,7 +37,8 @@ class FlowMatching(StraightPath):
     whose solution v = E[eps - x_0 | x_t] is the velocity of an ODE from data to noise: E[x_0 | x_t] = x_t - t v.
 
     net: a network of `conf/net`. coupling: of x_0 and eps, independent or
-    optimal_transport. dequantisation: noise on integer levels in training, none or uniform.
+    optimal_transport. dequantisation: noise on integer levels in training, none or uniform. whitening: coefficients of linear
+    prediction by the mel; 0 for none. It goes without `condition_dropout`.
     """
 
     paper = "2210.02747"
@@ -49,13 +52,14 @@ class FlowMatching(StraightPath):
         dequantisation: Literal["none", "uniform"] = "uniform",
         net: Callable[..., nn.Module] = unet_or_mlp,
         condition_dropout: Share = 0.1,
+        whitening: Whole = 0,
     ) -> None:
-        super().__init__(spec, net, training, sampler, dequantisation, condition_dropout)
+        super().__init__(spec, net, training, sampler, dequantisation, condition_dropout, whitening)
         self.coupling = coupling
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of the velocity, per dimension."""
-        x_0 = self.training_points(batch.x)
+        x_0 = self.training_points(batch.x, batch.y)
         eps = torch.randn_like(x_0)
         if self.coupling == "optimal_transport":
             eps = optimal_transport(x_0, eps, batch.y if self.conditioning else None)

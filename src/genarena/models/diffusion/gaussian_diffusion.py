@@ -54,7 +54,7 @@ class GaussianDiffusion(NoisedData, Denoises, Represents, Vocodes):
         levels = self.sampler.levels(self.levels, self.most_steps)
         noise = levels[0].s * torch.randn(num_samples, *self.spec.shape, device=self.device)
         x = self.sampler.draw(self.guided_denoiser(y, num_samples), noise, levels, self.ends)
-        return from_space(x, self.spec)
+        return from_space(self.coloured(x, y), self.spec)
 
     def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
         """By the sampler of the model; the noise is its start and, one after the other, what its steps add."""
@@ -71,6 +71,9 @@ class GaussianDiffusion(NoisedData, Denoises, Represents, Vocodes):
         denoise = clipped(denoise, *self.ends) if self.sampler.clip else denoise
         levels = self.sampler.levels(self.levels, self.most_steps)
         return self.sampler(denoise, levels[0].s * noise, levels, more)
+
+    def assembled(self, parts: Tensor, mel: Tensor) -> Tensor:
+        return self.coloured(parts, mel)
 
     @property
     def noise_channels(self) -> int:
@@ -93,7 +96,7 @@ class GaussianDiffusion(NoisedData, Denoises, Represents, Vocodes):
         """Layers of the network at the noise levels `SIGMAS`, maps averaged over positions, vectors over `DRAWS` draws of
         noise, which are the same for every example (DDAE: Xiang et al. 2023, arXiv 2303.09769, with one draw). A network that
         names no layers gives E[x_0 | x_t]."""
-        found, x_0 = {}, self.scaled(x)
+        found, x_0 = {}, self.whitened(self.scaled(x), y)[0]
         for sigma in SIGMAS:
             t = self._time_of(sigma).expand(len(x))
             a, s = (column(part, x_0) for part in self.marginal(t))

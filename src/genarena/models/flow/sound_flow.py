@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import cell_to_unit, from_amplitudes, to_amplitudes
-from genarena.models.flow.bijection import Bijection, Chain
+from genarena.models.flow.bijection import Chain
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import UniformDequantisation
 from genarena.models.flow.sound import Amplitudes, Conditioned, Flatten
 from genarena.models.sampler import Sampler, Temperature
 from genarena.models.vocoding import Vocodes
 from genarena.nets.conditioning import MEL_MEAN
+from genarena.nets.whitening import Whitening
 from genarena.options.values import NonNegative
 from genarena.spec import MEL_BANDS, MEL_HOP, DataSpec
 from genarena.training.module import Training
@@ -54,7 +55,7 @@ class SoundFlow(NormalisingFlow, Vocodes):
         training: Training | None,
         inner: Conditioned,
         sampler: Temperature | Synthesis,
-        whitening: Bijection | None = None,
+        whitening: Whitening | None = None,
     ) -> None:
         outer = Chain(Amplitudes()) if whitening is None else Chain(Amplitudes(), whitening)
         flow = Chain(outer, inner, Flatten())

@@ -3,7 +3,7 @@
 Differs from the paper
 - log p(x) is of 16-bit levels with uniform dequantisation, all constants included; the paper's loss leaves out log(2 pi) / 2.
 - The mel is upsampled to the rate of groups, with `context_channels` channels, not to `group` times 80 at the rate of samples.
-- The mel whitens the sound before the first step, as far as it can by linear prediction (`whitening.py`): a new model is
+- The mel whitens the sound before the first step, as far as it can by linear prediction (`nets/whitening.py`): a new model is
   `gaussian_mel`, and training adds to it. `whitening=0` leaves it out.
 - Samples are divided by a loudness that is linear in the condition and starts as that of the first batch.
 - W is kept as the factors of its LU decomposition, as in Glow: it cannot become singular, and its determinant keeps its sign.
@@ -20,14 +20,13 @@ from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import InvertibleConv
 from genarena.models.flow.sound import Conditioned, EarlyOutputs, Grouped, Loudness, SoundCoupling
 from genarena.models.flow.sound_flow import SoundFlow, Synthesis
-from genarena.models.flow.whitening import Whitening
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.nets.mel_upsampling import MelUpsampling
 from genarena.nets.wavenet import GatedStack
+from genarena.nets.whitening import Whitening
 from genarena.options.values import Count, Whole
 from genarena.spec import DataSpec
-from genarena.statistics.mel_prediction import BLOCK
 from genarena.training.module import Training
 
 
@@ -64,11 +63,6 @@ class WaveGlow(SoundFlow):
     ) -> None:
         spec.require_sound("waveglow")
         check_groups(spec.shape[1], group)
-        if whitening > BLOCK:
-            raise ValueError(f"whitening={whitening}: expected 0 to {BLOCK}")
-        whitening = whitening if spec.condition and spec.condition.kind == "mel" else 0
-        if whitening and spec.sample_rate is None:
-            raise ValueError(f"whitening={whitening}: the data does not say its sample_rate")
         features = num_features(spec.condition)
         upsampling = MelUpsampling(features, context_channels, group) if features else None
         context_channels = context_channels if features else 0
@@ -86,8 +80,7 @@ class WaveGlow(SoundFlow):
 
         steps = early_outputs(group, num_steps, early_every, early_channels, step)
         inner = Conditioned(upsampling, Grouped(group, Chain(Loudness(context_channels), steps)))
-        whitened = Whitening(whitening, spec.sample_rate) if whitening else None
-        super().__init__(spec, training, inner, sampler, whitened)
+        super().__init__(spec, training, inner, sampler, Whitening.of(spec, whitening))
         self.group = group
 
     @property

@@ -1,21 +1,20 @@
-"""The first bijection of flows of sound that know the mel: what linear prediction by the mel leaves of the sound.
+"""What linear prediction by the mel leaves of sound: where flows of sound and flow matching that know the mel begin.
 
 Vocoders that model the residual of linear prediction in place of the sound: LPCNet (Valin & Skoglund 2018, arXiv 1810.11846);
 with the predictor taken from the mel: GELP (Juvela et al. 2019, arXiv 1904.03976).
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from genarena.models.flow.bijection import Bijection
 from genarena.nets.conditioning import MEL_MEAN, MEL_STD
-from genarena.options.values import Count
-from genarena.spec import MEL_BANDS
+from genarena.options.values import Count, Whole
+from genarena.spec import MEL_BANDS, DataSpec
 from genarena.statistics import mel_prediction
 from genarena.statistics.mel_prediction import Predictors
 
 
-class Whitening(Bijection):
+class Whitening(nn.Module):
     """z_t = (x_t - sum_j a_j(t) x_{t-j}) / v(t)^(1/2) of amplitudes x (N, 1, T); log |det| = -1/2 sum_t log v(t).
 
     a (`order` coefficients) and v are those of `gaussian_mel`, and nothing is learnt: z of a Gaussian process with the spectrum
@@ -26,6 +25,18 @@ class Whitening(Bijection):
     def __init__(self, order: Count, sample_rate: int) -> None:
         super().__init__()
         self.order, self.sample_rate = order, sample_rate
+
+    @classmethod
+    def of(cls, spec: DataSpec, order: Whole) -> "Whitening | None":
+        """None for order 0, and for data without a mel. Raises ValueError for more coefficients than predictors have, and for
+        sound that does not say its sample rate."""
+        if order > mel_prediction.BLOCK:
+            raise ValueError(f"whitening={order}: expected 0 to {mel_prediction.BLOCK}")
+        if not order or spec.condition is None or spec.condition.kind != "mel":
+            return None
+        if spec.sample_rate is None:
+            raise ValueError(f"whitening={order}: the data does not say its sample_rate")
+        return cls(order, spec.sample_rate)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         found = self._predictors(context)
