@@ -61,9 +61,10 @@ def test_log_det_against_autograd() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("whitening", [0, 64])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-4), (torch.float64, 1e-10)])
-def test_the_inverse_over_eight_steps(dtype: torch.dtype, bound: float) -> None:
-    model = waveflow(1024, "mel", scale=0.03, num_steps=8).to(dtype)
+def test_the_inverse_over_eight_steps(dtype: torch.dtype, bound: float, whitening: int) -> None:
+    model = waveflow(1024, "mel", scale=0.03, num_steps=8, whitening=whitening).to(dtype)
     u, context = (noise(2, 1024).to(dtype) + 0.5) / 65_536, model.context(mels(2, 1024), 2).to(dtype)
     z, _ = model.flow(u, context)
     assert (model.flow.inverse(z, context) - u).abs().max() <= bound

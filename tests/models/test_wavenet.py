@@ -10,6 +10,7 @@ from torch import Tensor
 from genarena.distributions import DiscretisedLogisticMixture
 from genarena.likelihood import from_space, to_unit
 from genarena.models.autoregressive.wavenet import WaveNet, quantile
+from genarena.models.baseline.gaussian_mel import GaussianMel
 from genarena.models.sampler import Temperature
 from genarena.models.vocoding import in_chunks
 from genarena.spec import Batch, DataSpec
@@ -56,8 +57,9 @@ def test_masses_of_all_sounds_sum_to_one_and_samples_follow_them() -> None:
 
 
 @torch.no_grad()
-def test_masses_of_all_levels_of_a_sample_sum_to_one() -> None:
-    model = random_model(GIVEN)
+@pytest.mark.parametrize("whitening", [0, 8])
+def test_masses_of_all_levels_of_a_sample_sum_to_one(whitening: int) -> None:
+    model = random_model(GIVEN, whitening=whitening)
     x = torch.randint(30_000, 35_000, (1, 1, 512), dtype=torch.int32)
     levels = torch.arange(65_536, dtype=torch.int32).view(-1, 1, 1, 1)
     for place in (0, 400):
@@ -90,9 +92,9 @@ def test_a_frame_is_heard_where_it_lies_and_then_as_long_as_the_network_remember
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("spec", "order"), [(SOUND, 4), (GIVEN, 4), (GIVEN, 0)])
-def test_the_cache_gives_what_a_whole_pass_gives(spec: DataSpec, order: int) -> None:
-    model = random_model(spec, linear_order=order, kernel_size=3 if order else 2)
+@pytest.mark.parametrize(("spec", "order", "whitening"), [(SOUND, 4, 8), (GIVEN, 4, 0), (GIVEN, 0, 0), (GIVEN, 4, 8)])
+def test_the_cache_gives_what_a_whole_pass_gives(spec: DataSpec, order: int, whitening: int) -> None:
+    model = random_model(spec, linear_order=order, whitening=whitening, kernel_size=3 if order else 2)
     y, seen = mel(2) if spec.condition else None, []
     x = torch.randint(30_000, 35_000, (2, 1, 512), dtype=torch.int32)
 
@@ -137,6 +139,27 @@ def test_before_training_it_predicts_a_linear_process_nearly_as_well_as_the_trut
     exact = -(autoregression.log_prob(u[16:], lags) + 512 * math.log(2.0 / 65535)).mean() / (512 * math.log(2.0))
     bits = -model.eval().log_prob(x[16:]).mean().item() / (512 * math.log(2.0))
     assert exact.item() < bits < exact.item() + 0.1
+
+
+@torch.no_grad()
+def test_a_new_model_that_whitens_is_nearly_the_gaussian_of_the_mel() -> None:
+    gaussian, y = GaussianMel(GIVEN, order=16), mel(16)
+    torch.manual_seed(0)
+    model, x = WaveNet(GIVEN, **SMALL | {"num_mixtures": 4}, whitening=16), gaussian.sample(16, y)
+    exact, found = (-each.eval().log_prob(x, y).mean().item() / (512 * math.log(2.0)) for each in (gaussian, model))
+    assert exact - 0.01 < found < exact + 0.1
+    assert model.state_dict()["linear"].numel() == 0
+
+
+def test_with_whitening_a_sample_still_depends_on_none_after_it() -> None:
+    model = random_model(GIVEN, whitening=8)
+    x = (0.1 * torch.randn(1, 1, 512)).requires_grad_()
+    (gradient,) = torch.autograd.grad(model.parameters_of(x, mel(1))[0, :, :, 100].sum(), x)
+    assert gradient[0, 0].nonzero().squeeze(1).tolist() == list(range(100 - 1 - 10 - 8, 100)), (
+        "the network, and 8 before it"
+    )
+    with pytest.raises(ValueError, match=r"whitening=8, condition_dropout=0.1: expected 0 for one of the two"):
+        random_model(GIVEN, whitening=8, condition_dropout=0.1)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from genarena.nets.conditioning import MEL_MEAN, MEL_STD
-from genarena.options.values import Count, Whole
+from genarena.options.values import Count, Share, Whole
 from genarena.spec import MEL_BANDS, DataSpec
 from genarena.statistics import mel_prediction
 from genarena.statistics.mel_prediction import Predictors
@@ -27,28 +27,35 @@ class Whitening(nn.Module):
         self.order, self.sample_rate = order, sample_rate
 
     @classmethod
-    def of(cls, spec: DataSpec, order: Whole) -> "Whitening | None":
-        """None for order 0, and for data without a mel. Raises ValueError for more coefficients than predictors have, and for
-        sound that does not say its sample rate."""
+    def of(cls, spec: DataSpec, order: Whole, condition_dropout: Share = 0.0) -> "Whitening | None":
+        """None for order 0, and for data without a mel. Raises ValueError for more coefficients than predictors have, for sound
+        that does not say its sample rate, and for a model that is to learn sound without its mel too."""
         if order > mel_prediction.BLOCK:
             raise ValueError(f"whitening={order}: expected 0 to {mel_prediction.BLOCK}")
         if not order or spec.condition is None or spec.condition.kind != "mel":
             return None
         if spec.sample_rate is None:
             raise ValueError(f"whitening={order}: the data does not say its sample_rate")
+        if condition_dropout:
+            raise ValueError(f"whitening={order}, condition_dropout={condition_dropout}: expected 0 for one of the two")
         return cls(order, spec.sample_rate)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        found = self._predictors(context)
-        errors, _ = mel_prediction.errors(x[:, 0], found)
-        variances = found.every_variance
-        return (errors * variances.rsqrt()).to(x.dtype)[:, None], -0.5 * variances.log().sum(1).to(x.dtype)
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        errors, deviation = self.errors(x, context)
+        return errors / deviation, -deviation.log().flatten(1).sum(1)
 
-    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        found = self._predictors(context)
+    def inverse(self, z: Tensor, context: Tensor) -> Tensor:
+        found = self.predictors(context)
         return mel_prediction.sound(z[:, 0] * found.every_variance.sqrt(), found).to(z.dtype)[:, None]
+
+    def errors(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """x_t - sum_j a_j(t) x_{t-j} and v(t)^(1/2), (N, 1, T)."""
+        found = self.predictors(context)
+        errors, _ = mel_prediction.errors(x[:, 0], found)
+        return errors.to(x.dtype)[:, None], found.every_variance.sqrt().to(x.dtype)[:, None]
 
     @torch.no_grad()
     @torch.compiler.disable
-    def _predictors(self, context: Tensor) -> Predictors:
+    def predictors(self, context: Tensor) -> Predictors:
+        """Of every sample, from the mel (N, bands or more, T / 256 + 1) in a context."""
         return mel_prediction.predictors(context[:, :MEL_BANDS] * MEL_STD + MEL_MEAN, self.sample_rate, self.order)

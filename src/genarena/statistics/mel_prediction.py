@@ -39,6 +39,12 @@ class Predictors(NamedTuple):
         """(N, T) of each sample."""
         return torch.cat([self.spread, self.variances[:, 1:].repeat_interleave(BLOCK, 1)], 1)
 
+    def at(self, place: int) -> tuple[Tensor, Tensor]:
+        """(N, order) and (N,) of one sample."""
+        if place < BLOCK:
+            return self.early[:, place], self.spread[:, place]
+        return self.coefficients[:, place // BLOCK], self.variances[:, place // BLOCK]
+
 
 def predictors(log_mel: Tensor, sample_rate: int, order: int) -> Predictors:
     """Of log-mels (N, BANDS, frames), for HOP (frames - 1) samples. Raises ValueError unless 1 <= `order` <= BLOCK."""

@@ -5,6 +5,8 @@ Differs from the paper
   sec. 2) instead of 256 classes of mu-law.
 - The mean of the mixture begins with a linear prediction from the last samples. Its coefficients, and the scale of what it
   leaves, are those of the first training batch (least squares), and are trained on.
+- With `whitening` the mel gives the linear prediction and the scale of its errors instead (`nets/whitening.py`), and the
+  network reads these errors beside the samples, as LPCNet does (Valin & Skoglund 2018, arXiv 1810.11846).
 - The condition is brought to the rate of samples by a convolution that begins as interpolation (`nets/mel_upsampling.py`).
 """
 
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 from genarena.distributions import DiscretisedLogisticMixture
 from genarena.likelihood import Likelihood, as_levels, bits_per_dim, nearest_level, to_space, to_unit
 from genarena.models.autoregressive.level_choice import TopP, sampled
+from genarena.models.autoregressive.linear_prediction import LOUDNESS, ByMel, Everywhere, Expected
 from genarena.models.autoregressive.sample_cache import SampleCache
 from genarena.models.base import GenerativeModel
 from genarena.models.keeping import Choose
@@ -25,12 +28,12 @@ from genarena.models.sampler import Temperature
 from genarena.models.vocoding import Vocodes
 from genarena.nets.mel_upsampling import MelUpsampling
 from genarena.nets.wavenet import GatedStack
+from genarena.nets.whitening import Whitening
 from genarena.options.values import Count, Share, Whole
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
-LOUDNESS = 0.1  # deviation of speech in [-1, 1]: the unit of what the network reads
 SPREAD = 0.5  # of the components' means before training, and their scale: in deviations of what is left to predict
 AT_ONCE = 64  # sounds that are drawn together
 
@@ -40,8 +43,9 @@ class WaveNet(GenerativeModel, Vocodes):
 
     hidden_channels, num_layers, kernel_size, dilation_cycle: of the gated causal convolutions, whose dilations are 1, 2, 4, ...
     and begin anew after `dilation_cycle` layers. skip_channels: what the layers give to the head. num_mixtures: K.
-    linear_order: number of coefficients a_j. context_channels: numbers per sample that the mel becomes.
-    Raises ValueError unless the data is sound of one channel.
+    linear_order: number of coefficients a_j, the same for all samples. whitening: number of those that the mel gives in place
+    of them, 0 for none; without a mel there are none. context_channels: numbers per sample that the mel becomes.
+    Raises ValueError unless the data is sound of one channel, and for `whitening` with `condition_dropout`.
     """
 
     family = "autoregressive"
@@ -70,14 +74,16 @@ class WaveNet(GenerativeModel, Vocodes):
         linear_order: Whole = 32,
         sampler: Temperature | TopP = Temperature(),  # noqa: B008 - frozen
         condition_dropout: Share = 0.0,
+        whitening: Whole = 0,
     ) -> None:
         super().__init__(spec, training, condition_dropout)
         self.use(sampler)
+        self.whitening = Whitening.of(spec, whitening, condition_dropout)
         self.num_mixtures = num_mixtures
         features = self.conditioning.out_features if self.conditioning else 0
         self.upsampling = MelUpsampling(features, context_channels) if features else None
         self.stack = GatedStack(
-            1,
+            1 if self.whitening is None else 2,
             hidden_channels,
             skip_channels,
             num_layers,
@@ -88,9 +94,9 @@ class WaveNet(GenerativeModel, Vocodes):
         )
         self.hidden = nn.Conv1d(skip_channels, skip_channels, 1)
         self.last = nn.Conv1d(skip_channels, 3 * num_mixtures, 1)
-        self.linear = nn.Parameter(torch.zeros(linear_order))  # a_1, a_2, ...
+        self.linear = nn.Parameter(torch.zeros(linear_order if self.whitening is None else 0))  # a_1, a_2, ...
         self.register_buffer("started", torch.tensor(False))
-        self._spread(1.0)
+        self._spread(1.0 if self.whitening is None else LOUDNESS)
 
     @torch.no_grad()
     def _spread(self, deviation: float) -> None:
@@ -99,12 +105,12 @@ class WaveNet(GenerativeModel, Vocodes):
         logits, mean, log_scale = self.last.bias.view(3, self.num_mixtures)
         logits.zero_()
         mean.copy_(torch.linspace(-1.0, 1.0, self.num_mixtures + 2)[1:-1] * (SPREAD * deviation / LOUDNESS))
-        log_scale.fill_(math.log(SPREAD * deviation))
+        log_scale.fill_(math.log(SPREAD * deviation / LOUDNESS))
 
     @torch.no_grad()
     def observe(self, batch: Batch) -> None:
         """The first batch gives the linear prediction, by least squares, and the scale of what is left."""
-        if self.started or not self.training:
+        if self.started or not self.training or self.whitening is not None:
             return
         self.started.fill_(True)
         x, order = to_space(exchange.whole_batch(batch.x), self.spec)[:, 0].double(), len(self.linear)
@@ -135,20 +141,34 @@ class WaveNet(GenerativeModel, Vocodes):
 
     def parameters_of(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(N, 3, K, T): logits, means and logarithms of scales of the mixture of each sample of x (N, 1, T) in [-1, 1]."""
-        past = F.pad(x, (max(1, len(self.linear)), 0))[:, :, :-1]
-        skips = self.stack(past[:, :, -x.shape[2] :] / LOUDNESS, self.local(y, len(x)))
-        linear = F.conv1d(past, self.linear.flip(0)[None, None]) if len(self.linear) else 0.0 * x
-        return self.head(skips, linear)
+        linear = self.linear_of(x, y)
+        past = F.pad(self.inputs(x, linear), (1, 0))[:, :, :-1]
+        return self.head(self.stack(past, self.local(y, len(x))), linear)
+
+    def linear_of(self, x: Tensor, y: Tensor | None) -> Expected:
+        """The linear prediction of all samples of x (N, 1, T)."""
+        if self.whitening is not None:
+            errors, deviation = self.whitening.errors(x, self.conditioning.frames(y))
+            return Expected(x - errors, deviation)
+        if not len(self.linear):
+            return Expected(0.0 * x, LOUDNESS)
+        return Expected(F.conv1d(F.pad(x, (len(self.linear), 0))[:, :, :-1], self.linear.flip(0)[None, None]), LOUDNESS)
+
+    def inputs(self, x: Tensor, linear: Expected) -> Tensor:
+        """What the network reads of samples x (N, 1, T): them, and what their linear prediction by the mel leaves."""
+        heard = x / LOUDNESS
+        return heard if self.whitening is None else torch.cat([heard, (x - linear.mean) / linear.deviation], 1)
 
     def local(self, y: Tensor | None, num: int) -> Tensor | None:
         """The condition at every sample, (N, context_channels, T)."""
         return None if self.upsampling is None else self.upsampling(self.context(y, num))
 
-    def head(self, skips: Tensor, linear: Tensor) -> Tensor:
-        """(N, 3, K, T) of the sum of skips (N, skip_channels, T) and the linear prediction (N, 1, T)."""
+    def head(self, skips: Tensor, linear: Expected) -> Tensor:
+        """(N, 3, K, T) of the sum of skips (N, skip_channels, T)."""
         raw = self.last(F.relu(self.hidden(F.relu(skips)))).unflatten(1, (3, self.num_mixtures))
         logits, mean, log_scale = raw.unbind(1)
-        return torch.stack([logits, linear + LOUDNESS * mean, log_scale], 1)
+        deviation = torch.as_tensor(linear.deviation, dtype=raw.dtype, device=raw.device)
+        return torch.stack([logits, linear.mean + deviation * mean, deviation.log() + log_scale], 1)
 
     def distribution(self, parameters: Tensor) -> DiscretisedLogisticMixture:
         """Of samples (N, 1, 1, T), from (N, 3, K, T); a scale is at least a tenth of a level, so that gradients are finite."""
@@ -167,7 +187,7 @@ class WaveNet(GenerativeModel, Vocodes):
     @torch.no_grad()
     def unroll(self, num_sounds: int, choose: Choose, y: Tensor | None = None) -> Tensor:
         """Levels (num_sounds, 1, T) as floats that `choose` gives, one sample after the other."""
-        return self._unrolled(num_sounds, self.spec.shape[1], choose, self.local(y, num_sounds))
+        return self._unrolled(num_sounds, self.spec.shape[1], choose, self.context(y, num_sounds))
 
     def vocode(self, mel: Tensor, noise: Tensor) -> Tensor:
         """Samples of the model, whatever its sampler is; the noise chooses them."""
@@ -176,19 +196,22 @@ class WaveNet(GenerativeModel, Vocodes):
         def choose(distribution: DiscretisedLogisticMixture, *, channel: int, row: int, column: int) -> Tensor:
             return quantile(distribution, *uniform[:, :, column].unbind(1))
 
-        local = self.upsampling(self.conditioning.frames(mel))
-        return to_unit(self._unrolled(len(mel), noise.shape[2], choose, local), self.spec.num_levels)
+        context = self.conditioning.frames(mel)
+        return to_unit(self._unrolled(len(mel), noise.shape[2], choose, context), self.spec.num_levels)
 
-    def _unrolled(self, num_sounds: int, length: int, choose: Choose, local: Tensor | None) -> Tensor:
-        cache, order, backwards = SampleCache(self.stack, num_sounds, local), len(self.linear), self.linear.flip(0)
-        past, drawn = backwards.new_zeros(num_sounds, order + length), []
-        before = backwards.new_zeros(num_sounds)
+    def _unrolled(self, num_sounds: int, length: int, choose: Choose, context: Tensor | None) -> Tensor:
+        local = None if self.upsampling is None else self.upsampling(context)
+        cache, whitening = SampleCache(self.stack, num_sounds, local), self.whitening
+        predictor = Everywhere(self.linear) if whitening is None else ByMel(whitening.predictors(context))
+        past, drawn = self.linear.new_zeros(num_sounds, predictor.order + length), []
+        inputs = past.new_zeros(num_sounds, self.stack.first.in_channels)
         for place in range(length):
-            linear = past[:, place : place + order] @ backwards
-            parameters = self.head(cache.step(before[:, None] / LOUDNESS)[:, :, None], linear[:, None, None])
+            linear = predictor(past[:, place : place + predictor.order], place)
+            parameters = self.head(cache.step(inputs)[:, :, None], linear)
             drawn.append(choose(self.distribution(parameters), channel=0, row=0, column=place))
-            before = to_unit(drawn[-1], self.spec.num_levels)
-            past[:, order + place] = before
+            x = to_unit(drawn[-1], self.spec.num_levels)
+            past[:, predictor.order + place] = x
+            inputs = self.inputs(x[:, None, None], linear)[:, :, 0]
         return torch.stack(drawn, 1)[:, None]
 
     @property

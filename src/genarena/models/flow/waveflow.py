@@ -5,7 +5,8 @@ rows: it is computed at once from data to noise, and in `height` passes from noi
 
 Differs from the paper
 - log p(x) is of 16-bit levels with uniform dequantisation.
-- Samples are first divided by a loudness that is linear in the condition and starts as that of the first batch.
+- The mel whitens the sound before the first step (`nets/whitening.py`), as in our WaveGlow. `whitening=0` leaves it out.
+- Samples are divided by a loudness that is linear in the condition and starts as that of the first batch.
 - The mel is upsampled by one transposed convolution, as in WaveGlow. A tanh limits log s to [-3, 3].
 - Rows are not dilated, which the paper does for 32 and 64 rows.
 - Without a condition it is a flow of sound alone.
@@ -23,7 +24,8 @@ from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.nets.mel_upsampling import MelUpsampling
 from genarena.nets.wavenet_2d import GatedRows
-from genarena.options.values import Count
+from genarena.nets.whitening import Whitening
+from genarena.options.values import Count, Whole
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -32,7 +34,8 @@ class WaveFlow(SoundFlow):
     """log p(x | mel) = log N(z; 0, I) + sum over steps of sum log s,   z_r = (x_r + t(x_{<r}, mel)) s(x_{<r}, mel)   (eq. 7-9).
 
     height: rows. num_steps: steps of flow, which see the rows in other orders (sec. 3.3). num_layers, hidden_channels,
-    skip_channels: of the network in each step. context_channels: channels of the mel after upsampling.
+    skip_channels: of the network in each step. context_channels: channels of the mel after upsampling. whitening: coefficients
+    of linear prediction by the mel, 0 for none; without a condition there is none.
     Raises ValueError for data that is no sound of one channel and integer levels, and a length or an odd number that `height`
     does not fit.
     """
@@ -49,6 +52,7 @@ class WaveFlow(SoundFlow):
         hidden_channels: Count = 16,
         skip_channels: Count = 16,
         context_channels: Count = 16,
+        whitening: Whole = 0,
         sampler: Temperature | Synthesis = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         spec.require_sound("waveflow")
@@ -62,7 +66,7 @@ class WaveFlow(SoundFlow):
             steps.append(RowStep(network, skip_channels, order))
         upsampling = MelUpsampling(features, context_channels) if features else None
         inner = Conditioned(upsampling, Loudness(context_channels), *steps)
-        super().__init__(spec, training, inner, sampler)
+        super().__init__(spec, training, inner, sampler, Whitening.of(spec, whitening))
         self.height = height
 
     @property
