@@ -22,7 +22,10 @@ from genarena.likelihood import dequantise
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
 from genarena.models.flow.glow import Glow
+from genarena.published.alternation import Pair, compared, step
+from genarena.published.density_speed import maf, nsf, nsf_autoregressive
 from genarena.published.evaluation_speed import frechet, inception, kernel_distance, neighbours
+from genarena.published.picture_speed import ddpm, flow_matching, image_gpt, iwae, vae
 from genarena.published.waveglow_speed import waveglow
 from genarena.spec import Batch, DataSpec
 
@@ -80,22 +83,12 @@ def glow_step(num_rounds: int = 10) -> str:
         merges += [normflows.flows.Merge()] if level else []
     other = normflows.MultiscaleFlow(bases, flows, merges, class_cond=False)
     levels = torch.randint(256, (32, 3, 32, 32), dtype=torch.uint8)
-    steps = {
-        "genarena": training_step(
-            torch.optim.Adam(own.parameters(), 1e-3, fused=True), lambda: own.loss(Batch(levels))["loss"]
-        ),
-        "normflows": training_step(
-            torch.optim.Adam(other.parameters(), 1e-3), lambda: other.forward_kld(dequantise(levels, 256) - 0.5) / 3072
-        ),
-    }
-    times = {name: [] for name in steps}
-    for _ in range(num_rounds + 2):
-        for name, step in steps.items():
-            times[name].append(seconds(step)[0])
-    ours, theirs = (statistics.median(times[name][2:]) for name in ("genarena", "normflows"))
-    return (
-        f"glow_step: genarena {1e3 * ours:.0f} ms, normflows {1e3 * theirs:.0f} ms, {theirs / ours:.2f}x (fused Adam)"
+    pair = Pair(
+        "a training step on 32 images",
+        step(own, lambda: own.loss(Batch(levels))["loss"]),
+        step(other, lambda: other.forward_kld(dequantise(levels, 256) - 0.5) / 3072, fused=False),
     )
+    return compared("glow", "normflows", [pair], num_rounds)
 
 
 def lightning_overhead(num_batches: int = 200, num_rounds: int = 5) -> str:
@@ -149,17 +142,6 @@ def _bare_loop(model: GenerativeModel, data: ArenaDataModule, num_batches: int) 
         optimizer.step()
         torch._foreach_lerp_(averaged, [parameter.detach() for parameter in model.parameters()], 0.001)
     return time.perf_counter() - start
-
-
-def training_step(optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> Callable:
-    """Forward, backward, optimiser."""
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
-
-    return step
 
 
 def loader(num_images: int = 6_000, num_rounds: int = 5) -> str:
@@ -231,7 +213,8 @@ def _cpu_seconds() -> float:
 
 EVALUATION = (neighbours, kernel_distance, frechet, inception)
 TRAINING = (busy_machine, pixelcnn_sampling, glow_step, waveglow, lightning_overhead, loader)
-BENCHMARKS = {function.__name__: function for function in (start_time, *EVALUATION, *TRAINING)}
+MEMBERS = (vae, iwae, maf, nsf, nsf_autoregressive, image_gpt, ddpm, flow_matching)
+BENCHMARKS = {function.__name__: function for function in (start_time, *EVALUATION, *TRAINING, *MEMBERS)}
 
 
 def main(names: list[str]) -> None:

@@ -1,9 +1,5 @@
 """A training step and the synthesis of WaveGlow against the module as its paper has it, of the same sizes, in alternation."""
 
-import statistics
-import time
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +9,7 @@ from torch.nn.utils.parametrize import remove_parametrizations
 from genarena.likelihood import to_amplitudes
 from genarena.models.flow.waveglow import WaveGlow
 from genarena.models.vocoding import in_chunks
+from genarena.published.alternation import medians, step
 from genarena.spec import Batch, DataSpec
 from genarena.statistics import mel
 
@@ -114,13 +111,13 @@ def waveglow(num_rounds: int = 9) -> str:
     amplitudes = to_amplitudes(batch.x[:, 0], 65_536)
     losses = {name: lambda model=model: model.loss(batch)["loss"] for name, model in models.items()}
     losses["plain"] = lambda: models["plain"].loss(amplitudes, batch.y)
-    trained = _medians({name: _step(models[name], loss) for name, loss in losses.items()}, num_rounds)
+    trained = medians({name: step(models[name], loss) for name, loss in losses.items()}, num_rounds)
     models["plain"].without_weight_norm()
     long = -5.5 + 0.5 * torch.randn(1, mel.BANDS, 345)
     noise = 0.6 * torch.randn(1, 1, 344 * mel.HOP)
     calls = {name: lambda model=model: in_chunks(model.eval(), long, noise, 344) for name, model in models.items()}
     calls["plain"] = lambda: models["plain"].synthesise(long)
-    made = _medians(calls, num_rounds)
+    made = medians(calls, num_rounds)
     length = 344 * mel.HOP / 22_050
     return "\n".join(
         f"waveglow, {what}: "
@@ -131,25 +128,3 @@ def waveglow(num_rounds: int = 9) -> str:
             (f"{length:.1f} s of sound", made, f"; {length / made['whitening']:.1f} times real time with whitening"),
         )
     )
-
-
-def _step(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
-    optimizer = torch.optim.Adam(model.train().parameters(), 1e-4, fused=True)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
-
-    return step
-
-
-def _medians(calls: dict[str, Callable], num_rounds: int) -> dict[str, float]:
-    """Seconds of each call, in alternation; the first two rounds do not count."""
-    times = {name: [] for name in calls}
-    for _ in range(num_rounds + 2):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found[2:]) for name, found in times.items()}

@@ -1,0 +1,62 @@
+"""Calls timed in alternation in one process, so that whatever slows the machine slows both sides."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Pair(NamedTuple):
+    """What is timed, our call, and that of the reference; both do the same work."""
+
+    what: str
+    ours: Callable[[], object]
+    theirs: Callable[[], object]
+
+
+def medians(calls: dict[str, Callable[[], object]], num_rounds: int) -> dict[str, float]:
+    """Seconds of each call; the first two rounds do not count."""
+    times = {name: [] for name in calls}
+    for _ in range(num_rounds + 2):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(found[2:]) for name, found in times.items()}
+
+
+def compared(member: str, reference: str, pairs: list[Pair], num_rounds: int) -> str:
+    """A line for each pair: milliseconds of both, and how many times ours is as fast."""
+    lines = []
+    for pair in pairs:
+        times = medians({"ours": pair.ours, "theirs": pair.theirs}, num_rounds)
+        shown = f"genarena {1e3 * times['ours']:.1f} ms, {reference} {1e3 * times['theirs']:.1f} ms"
+        lines.append(f"{member}, {pair.what}: {shown}, {times['theirs'] / times['ours']:.2f}x")
+    return "\n".join(lines)
+
+
+def step(model: nn.Module, loss: Callable[[], Tensor], fused: bool = True) -> Callable[[], None]:
+    """A training step: forward, backward and Adam. fused: as our configurations have it."""
+    parameters = [parameter for parameter in model.train().parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(parameters, 1e-4, fused=fused)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    return run
+
+
+def still(model: nn.Module, call: Callable[[], object]) -> Callable[[], object]:
+    """The call in evaluation mode, without gradients."""
+
+    @torch.no_grad()
+    def run() -> object:
+        model.eval()
+        return call()
+
+    return run

@@ -1,0 +1,55 @@
+"""The lines of `scripts/bench.py` about members: both sides are timed in turn, and a missing reference is named."""
+
+import sys
+
+import pytest
+import torch
+
+from genarena.published import alternation, density_speed, picture_speed
+from genarena.published.alternation import Pair
+
+REFERENCES = {
+    "pythae": (picture_speed.vae, picture_speed.iwae),
+    "x_transformers": (picture_speed.image_gpt,),
+    "diffusers": (picture_speed.ddpm,),
+    "torchcfm": (picture_speed.flow_matching,),
+    "nflows.flows.base": (density_speed.nsf,),
+    "zuko": (density_speed.maf, density_speed.nsf_autoregressive),
+}
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_without_the_reference_a_line_says_how_to_install_it(reference: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, reference, None)
+    for benchmark in REFERENCES[reference]:
+        package = reference.split(".")[0].replace("_", "-")
+        assert benchmark() == f"{benchmark.__name__}: needs the reference, `pip install {package}`"
+
+
+def test_calls_take_turns_and_the_first_two_rounds_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, called = [0.0], []
+
+    def call(name: str, seconds: float) -> None:
+        called.append(name)
+        clock[0] += seconds if len(called) > 4 else 100.0
+
+    monkeypatch.setattr(alternation.time, "perf_counter", lambda: clock[0])
+    pair = Pair("a step", lambda: call("ours", 0.002), lambda: call("theirs", 0.005))
+    line = alternation.compared("made", "peer", [pair], 3)
+    assert called == ["ours", "theirs"] * 5
+    assert line == "made, a step: genarena 2.0 ms, peer 5.0 ms, 2.50x"
+
+
+def test_a_step_changes_the_weights_and_a_still_call_has_no_gradient() -> None:
+    layer = torch.nn.Linear(2, 1)
+    before = layer.weight.clone()
+    alternation.step(layer, lambda: layer(torch.ones(1, 2)).sum())()
+    assert not torch.equal(before, layer.weight)
+    assert not alternation.still(layer, lambda: layer(torch.ones(1, 2)))().requires_grad and not layer.training
+
+
+def test_recomputed_samples_are_tokens_of_the_vocabulary() -> None:
+    model = picture_speed.ImageGPT(picture_speed.DataSpec((1, 4, 4), 2), hidden_channels=8, num_blocks=1, num_heads=2)
+    with torch.no_grad():
+        tokens = picture_speed._recomputed(model.eval(), 3)
+    assert tokens.shape == (3, 4) and tokens.unique().numel() > 1 and tokens.max() < 16
