@@ -27,7 +27,7 @@ Conventions. Time is 0 (data) to 1 (noise); the steps 0 .. T of `ddpm` reach the
 and `edm_sampler.py` have the samplers, all with one signature. `noised_data.py` scales the data and knows its range;
 `gaussian_diffusion.py` is the base of all denoisers: drawing, guidance; `continuous_time.py` is that of models without steps,
 `straight_path.py` that of velocities. `preconditioning.py` has the inputs and targets of `edm`. `variational_bound.py` has the
-terms of the bound; `probability_flow.py` integrates the log-density along the probability-flow ODE; `coupling.py` pairs data with
-noise; a model has its network and its loss. `latent_ddpm` has a diffusion of the codes of a finished run
+terms of the bound; `probability_flow.py` integrates the log-density along the probability-flow ODE; `coupling.py` pairs data
+with noise; a model has its network and its loss. `latent_ddpm` has a diffusion of the codes of a finished run
 (`models/first_stage.py`). `nfe` is the number of network evaluations per sample.
 """
