@@ -7,6 +7,7 @@ from torch import Tensor
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import ActNorm, InvertibleConv, NormalisedConv
 from genarena.models.flow.couplings import (
+    AdditiveCoupling,
     ConvNetwork,
     MaskedCoupling,
     ResidualNetwork,
@@ -18,7 +19,7 @@ from genarena.models.flow.couplings import (
 )
 from genarena.models.flow.dequantisation import Centre, Gaussianise, Logit, VariationalDequantisation
 from genarena.models.flow.multiscale import MultiScale, Squeeze, num_halvings
-from genarena.models.flow.priors import LearnedPrior, SplitPrior
+from genarena.models.flow.priors import LearnedPrior, LogisticPrior, SplitPrior
 from genarena.spec import DataSpec
 
 SHAPE = (4, 4, 2)
@@ -52,7 +53,10 @@ BIJECTIONS = {
     "checkerboard": (lambda: MaskedCoupling(ResidualNetwork(4, 8, 8, 1, 2), checkerboard(SHAPE, False)), SHAPE),
     "channel_mask": (lambda: MaskedCoupling(ResidualNetwork(4, 8, 8, 1), channel_mask(SHAPE, True)), SHAPE),
     "vector_mask": (lambda: MaskedCoupling(VectorNetwork(5, 8, 10), checkerboard((5,), True)), (5,)),
+    "additive_vector": (lambda: AdditiveCoupling(VectorNetwork(5, 8, 5, 0, 3), checkerboard((5,), False)), (5,)),
+    "additive": (lambda: AdditiveCoupling(ResidualNetwork(4, 8, 4, 1, 2), checkerboard(SHAPE, True)), SHAPE),
     "squeeze": (Squeeze, SHAPE),
+    "logistic_prior": (LogisticPrior, SHAPE),
     "learned_prior": (lambda: LearnedPrior(SHAPE), SHAPE),
     "centre": (Centre, SHAPE),
     "gaussianise": (lambda: Gaussianise(5), SHAPE),
@@ -77,7 +81,9 @@ def test_inverse_and_log_det(name: str) -> None:
     torch.testing.assert_close(bijection.inverse(z), x, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["split_coupling", "checkerboard", "channel_mask", "vector_mask"])
+@pytest.mark.parametrize(
+    "name", ["split_coupling", "checkerboard", "channel_mask", "vector_mask", "additive_vector", "additive"]
+)
 def test_couplings_condition(name: str) -> None:
     """A coupling away from its initialisation is no elementwise map: the Jacobian has entries off the diagonal."""
     build, shape = BIJECTIONS[name]
@@ -165,6 +171,18 @@ def test_gaussianise_makes_its_first_training_batch_normal_and_keeps_the_masses(
     loaded.load_state_dict(gaussianise.state_dict())
     assert torch.equal(loaded.train()(second)[0], gaussianise(second)[0])
     assert torch.isfinite(gaussianise.inverse(torch.tensor([-50.0, 50.0]).view(2, 1, 1, 1))).all()
+
+
+def test_the_logistic_prior_is_logistic_everywhere_and_its_gradient_finite() -> None:
+    x = torch.tensor([[0.0], [-3.0], [7.0], [-30.0], [60.0], [500.0]], requires_grad=True)
+    z, log_det = LogisticPrior()(x)
+    log_prob = log_det - 0.5 * z.square().sum(1) - 0.5 * torch.log(torch.tensor(2.0 * torch.pi))
+    flat = x.detach().double().flatten()
+    expected = -flat.abs() - 2.0 * torch.log1p(torch.exp(-flat.abs()))
+    torch.testing.assert_close(log_prob.double(), expected, atol=1e-5, rtol=1e-6)
+    (slope,) = torch.autograd.grad(log_prob.sum(), x)
+    torch.testing.assert_close(slope.double().flatten(), -torch.tanh(flat / 2.0), atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(LogisticPrior().inverse(z.detach())[:5], x.detach()[:5], atol=1e-4, rtol=1e-5)
 
 
 def test_num_halvings() -> None:

@@ -14,15 +14,18 @@ from genarena.models.flow.realnvp import RealNVP
 from genarena.spec import Batch, DataSpec
 
 LEVELS, POINTS = DataSpec((1, 1, 2), 3), DataSpec((2,))
+NICE = {"coupling": "additive", "base": "logistic", "multi_scale": False, "hidden_features": 8}
 MODELS = [
     (RealNVP, LEVELS, {"num_levels": 1, "hidden_channels": 8}),
     (RealNVP, LEVELS, {"num_levels": 1, "hidden_channels": 8, "pixels": "logit"}),
+    (RealNVP, LEVELS, {**NICE, "pixels": "logit"}),
     (MAF, LEVELS, {"hidden": (8,)}),
     (MAF, LEVELS, {"hidden": (8,), "direction": "sampling", "pixels": "logit"}),
     (NSF, LEVELS, {"hidden": (8,), "mode": "autoregressive"}),
     (Gaussian, LEVELS, {}),
     (GMM, LEVELS, {"num_components": 3, "covariance": "full"}),
     (RealNVP, POINTS, {"hidden_features": 8}),
+    (RealNVP, POINTS, NICE),
     (NSF, POINTS, {"hidden": (8,)}),
     (Gaussian, POINTS, {}),
     (GMM, POINTS, {"num_components": 3}),

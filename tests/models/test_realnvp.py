@@ -105,6 +105,29 @@ def test_bound_adds_up_to_a_probability() -> None:
     assert totals[100] > 0.9
 
 
+NICE = {"coupling": "additive", "base": "logistic", "pixels": "centred", "hidden_features": 8}
+
+
+@pytest.mark.parametrize(
+    ("shape", "multi_scale"), [((5,), True), ((1, 4, 4), False), ((2, 3, 3), False), ((1, 4, 4), True)]
+)
+def test_nice_changes_the_volume_by_a_constant(shape: tuple[int, ...], multi_scale: bool) -> None:
+    """Before its logistic prior, whose logarithm stands in the same sum; the inverse, and the Jacobian of the whole."""
+    torch.manual_seed(0)
+    spec, num = DataSpec(shape, 4 if len(shape) == 3 else None), 6
+    x = torch.randint(4, (32, *shape), dtype=torch.uint8) if spec.is_image else torch.randn(32, *shape)
+    model = perturbed(RealNVP(spec, hidden_channels=8, multi_scale=multi_scale, **NICE), x, 0.1)
+    u = torch.rand(num, *shape)
+    before, _ = model.flow.bijections
+    h, log_det = before(u)
+    torch.testing.assert_close(log_det, log_det[:1].expand(num), atol=1e-5, rtol=1e-6)
+    assert (h - h[:1] - (u - u[:1]).flatten(1)).std() > 0.01
+    rows = [torch.autograd.functional.jacobian(lambda v: model.flow(v[None])[0][0], row).flatten(1) for row in u]
+    z, total = model.flow(u)
+    torch.testing.assert_close(total, torch.linalg.slogdet(torch.stack(rows))[1], atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(model.flow.inverse(z), u, atol=1e-5, rtol=0.0)
+
+
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="at least 2 dimensions"):
         RealNVP(DataSpec((1,)))

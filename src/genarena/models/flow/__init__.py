@@ -20,7 +20,8 @@ Conventions of this folder
   float32 in training, and all other arithmetic keeps that type.
 
 Files: `bijection.py` (the interface), `convolutions.py` (activation normalisation, invertible 1x1 convolution),
-`couplings.py` (affine couplings and their networks), `elementwise.py` (affine and spline functions of one dimension),
+`couplings.py` (affine and additive couplings and their networks), `elementwise.py` (affine and spline functions of one
+dimension, and couplings of them),
 `splines.py` (rational-quadratic splines), `autoregressive.py` (masked autoregressive bijections), `multiscale.py` (squeeze,
 factor-out, steps of flow), `priors.py` (learned priors), `dequantisation.py` (levels to the real line), `density.py` (what
 all flows share), `sound.py` and `sound_flow.py` (the same for sound), and one file per model. Masked networks are in

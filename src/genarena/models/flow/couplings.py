@@ -2,10 +2,13 @@
 
     z_a = x_a,    z_b = (x_b + t(x_a)) * exp(s(x_a)),    log |det| = sum s(x_a)
 
-`SplitCoupling` divides channels in halves (Glow), `MaskedCoupling` divides by a binary mask (RealNVP). A network
+`SplitCoupling` divides channels in halves (Glow), `MaskedCoupling` divides by a binary mask (RealNVP), and so does
+`AdditiveCoupling`, in which s = 0 (NICE). A network
 returns s and t stacked over channels and starts at zero, so that a new coupling is the identity. With a condition, a linear
 map of the context is added to the features after the first layer of a network.
 """
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -57,6 +60,8 @@ class SigmoidCoupling(SplitCoupling):
 class MaskedCoupling(Bijection):
     """Inputs where `mask` is 1 are kept and are the condition; s = a tanh(raw) with a learned a per channel (sec. 4.1)."""
 
+    outputs = 2  # of the network, per dimension
+
     def __init__(self, network: nn.Module, mask: Tensor) -> None:
         super().__init__()
         self.network = network
@@ -76,6 +81,27 @@ class MaskedCoupling(Bijection):
         raw, shift = self.network(x * self.mask, context).to(x.dtype).chunk(2, 1)
         changed = 1.0 - self.mask
         return self.scale.clamp(-LARGEST, LARGEST) * torch.tanh(raw) * changed, shift * changed
+
+
+class AdditiveCoupling(Bijection):
+    """z = x + (1 - mask) t(mask x): the volume stays the same (Dinh, Krueger & Bengio 2014, arXiv 1410.8516, sec. 3.2)."""
+
+    outputs = 1
+
+    def __init__(self, network: nn.Module, mask: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return x + self.shift(x, context), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return z - self.shift(z, context)
+
+    def shift(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """t, same shape as x, zero where the mask is 1."""
+        return (1.0 - self.mask) * self.network(x * self.mask, context).to(x.dtype)
 
 
 def checkerboard(shape: tuple[int, ...], flip: bool) -> Tensor:
@@ -201,16 +227,19 @@ class ResidualBlock(nn.Module):
 
 
 class VectorNetwork(WithContext):
-    """Two hidden layers with SiLU, for vectors; the last layer starts at zero."""
+    """Hidden layers with SiLU, for vectors; the last layer starts at zero."""
 
-    def __init__(self, in_features: int, hidden_features: int, out_features: int, context_features: int = 0) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        out_features: int,
+        context_features: int = 0,
+        num_hidden_layers: int = 2,
+    ) -> None:
         last = nn.Linear(hidden_features, out_features)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        super().__init__(
-            nn.Linear(in_features + context_features, hidden_features),
-            nn.SiLU(),
-            nn.Linear(hidden_features, hidden_features),
-            nn.SiLU(),
-            last,
-        )
+        widths = [in_features + context_features, *[hidden_features] * num_hidden_layers]
+        hidden = [layer for sizes in pairwise(widths) for layer in (nn.Linear(*sizes), nn.SiLU())]
+        super().__init__(*hidden, last)

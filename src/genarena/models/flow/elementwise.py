@@ -1,10 +1,11 @@
-"""Increasing functions of one dimension, with parameters from a network that sees other dimensions."""
+"""Increasing functions of one dimension, with parameters from a network that sees other dimensions, and couplings of them."""
 
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from genarena.models.flow.bijection import Bijection
 from genarena.models.flow.couplings import LARGEST
 from genarena.models.flow.splines import inverse_spline, spline
 
@@ -58,3 +59,28 @@ class Spline(Elementwise):
 
     def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
         return inverse_spline(z, parameters, self.bound)
+
+
+class SplineCoupling(Bijection):
+    """The first half of dimension 1 is kept and is the condition, every value of the rest passes its own function."""
+
+    def __init__(self, network: nn.Module, elementwise: Elementwise) -> None:
+        super().__init__()
+        self.network, self.elementwise = network, elementwise
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        kept, changed = self._halves(x)
+        z, log_slope = self.elementwise.forward(changed, self.conditioned(kept, changed, context))
+        return torch.cat([kept, z], 1), log_slope.flatten(1).sum(1)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        kept, changed = self._halves(z)
+        return torch.cat([kept, self.elementwise.inverse(changed, self.conditioned(kept, changed, context))], 1)
+
+    @staticmethod
+    def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.tensor_split((x.shape[1] // 2,), 1)
+
+    def conditioned(self, kept: Tensor, changed: Tensor, context: Tensor | None) -> Tensor:
+        outputs = self.network(torch.asinh(kept), context).to(kept.dtype)
+        return outputs.unflatten(1, (self.elementwise.num_parameters, changed.shape[1]))

@@ -9,6 +9,7 @@ Differs from the paper
 - Pixels first pass a learned elementwise map to a normal distribution (`Gaussianise`).
 - With a condition, the networks of the couplings depend on it, and a mean and a scale of all latents, not of the last alone.
 - The noise of dequantisation may be learned (Flow++).
+- With `coupling: spline` (`glow_spline`), rational-quadratic splines (Durkan et al. 2019) take the place of affine functions.
 `glow_paper` turns off the elementwise map, the patches, the position bias and the tanh.
 """
 
@@ -21,6 +22,7 @@ from genarena.models.flow.convolutions import NormalisedConv
 from genarena.models.flow.couplings import ConvNetwork, SigmoidCoupling, SplitCoupling
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
+from genarena.models.flow.elementwise import Elementwise, Spline, SplineCoupling
 from genarena.models.flow.multiscale import steps_of_flow
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
@@ -36,6 +38,7 @@ class Glow(NormalisingFlow):
     num_levels: number of scales; fewer if the image cannot be halved that often. num_steps: steps of flow per level.
     patch: coupling networks see patch x patch pixels as channels; lowered to the greatest common divisor with the size.
     scale: of couplings, exp(tanh) or, as in the reference code, a sigmoid; see `SplitCoupling` and `SigmoidCoupling`.
+    coupling: affine, or spline: `num_bins` bins on [-bound, bound], the identity outside; `scale` is of no use then.
     position_bias: coupling networks have a learned bias per position. dequantisation: "uniform" or "variational".
     pixels: "gaussianised", "logit" (of alpha + (1 - 2 alpha) u, alpha = logit_alpha) or "centred".
     Raises ValueError for data that is no image of integer levels with even height and width.
@@ -53,6 +56,9 @@ class Glow(NormalisingFlow):
         patch: int = 1,
         position_bias: bool = True,
         scale: Literal["tanh", "sigmoid"] = "tanh",
+        coupling: Literal["affine", "spline"] = "affine",
+        num_bins: Count = 4,
+        bound: Positive = 3.0,
         pixels: str = "gaussianised",
         logit_alpha: Positive | None = None,
         dequantisation: str = "uniform",
@@ -66,6 +72,7 @@ class Glow(NormalisingFlow):
             patch=patch,
             position_bias=position_bias,
             sigmoid=scale == "sigmoid",
+            elementwise=Spline(num_bins, bound) if coupling == "spline" else None,
             context_features=context,
         )
         flow = Chain(pixel_bijection(pixels, logit_alpha, spec), steps_of_flow(spec.shape, num_levels, num_steps, step))
@@ -79,16 +86,25 @@ def glow_step(
     position_bias: bool = False,
     context_features: int = 0,
     sigmoid: bool = False,
+    elementwise: Elementwise | None = None,
 ) -> Bijection:
-    """One step of flow on (C, H, W), C even. sigmoid: with a `SigmoidCoupling`."""
-    network = coupling_network(shape, hidden_channels, patch, position_bias, context_features)
+    """One step of flow on (C, H, W), C even. sigmoid: with a `SigmoidCoupling`. elementwise: with a `SplineCoupling`."""
+    outputs = elementwise.num_parameters if elementwise else 2
+    network = coupling_network(shape, hidden_channels, patch, position_bias, context_features, outputs)
+    if elementwise:
+        return Chain(NormalisedConv(shape[0]), SplineCoupling(network, elementwise))
     return Chain(NormalisedConv(shape[0]), SigmoidCoupling(network) if sigmoid else SplitCoupling(network))
 
 
 def coupling_network(
-    shape: tuple[int, int, int], hidden_channels: int, patch: int, position_bias: bool, context_features: int
+    shape: tuple[int, int, int],
+    hidden_channels: int,
+    patch: int,
+    position_bias: bool,
+    context_features: int,
+    outputs: int = 2,
 ) -> ConvNetwork:
-    """From one half of the channels of (C, H, W) to s and t of the other half."""
+    """From one half of the channels of (C, H, W) to s and t, or other parameters, of the other half."""
     patch = math.gcd(patch, *shape[1:])
     size = shape[1:] if position_bias else None
-    return ConvNetwork(shape[0] // 2, hidden_channels, shape[0], patch, size, context_features)
+    return ConvNetwork(shape[0] // 2, hidden_channels, outputs * (shape[0] // 2), patch, size, context_features)

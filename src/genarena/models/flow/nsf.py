@@ -16,16 +16,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
-
 from genarena.models.flow.autoregressive import Flatten, Reverse, autoregressive_flow
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import ActNorm, NormalisedConv
 from genarena.models.flow.couplings import ConvNetwork, ResidualNetwork, VectorNetwork
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
-from genarena.models.flow.elementwise import Elementwise, Spline
+from genarena.models.flow.elementwise import Elementwise, Spline, SplineCoupling
 from genarena.models.flow.multiscale import steps_of_flow
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
@@ -99,31 +96,6 @@ class NSF(NormalisingFlow):
     @property
     def nfe(self) -> int:
         return self.num_passes
-
-
-class SplineCoupling(Bijection):
-    """The first half of dimension 1 is kept and is the condition, every value of the rest passes its own function."""
-
-    def __init__(self, network: nn.Module, elementwise: Elementwise) -> None:
-        super().__init__()
-        self.network, self.elementwise = network, elementwise
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        kept, changed = self._halves(x)
-        z, log_slope = self.elementwise.forward(changed, self.conditioned(kept, changed, context))
-        return torch.cat([kept, z], 1), log_slope.flatten(1).sum(1)
-
-    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        kept, changed = self._halves(z)
-        return torch.cat([kept, self.elementwise.inverse(changed, self.conditioned(kept, changed, context))], 1)
-
-    @staticmethod
-    def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
-        return x.tensor_split((x.shape[1] // 2,), 1)
-
-    def conditioned(self, kept: Tensor, changed: Tensor, context: Tensor | None) -> Tensor:
-        outputs = self.network(torch.asinh(kept), context).to(kept.dtype)
-        return outputs.unflatten(1, (self.elementwise.num_parameters, changed.shape[1]))
 
 
 def vector_flow(

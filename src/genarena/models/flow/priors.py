@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.models.flow.bijection import Bijection
@@ -37,6 +38,25 @@ class LearnedPrior(Bijection):
             return mean, log_scale
         shift, log_factor = self.context(context).view(num, 2, *self.mean.shape).unbind(1)
         return mean + shift, log_scale + log_factor
+
+
+class LogisticPrior(Bijection):
+    """p(x) = prod_d sigmoid(x_d) sigmoid(-x_d), the logistic prior of NICE (Dinh, Krueger & Bengio 2014, arXiv 1410.8516,
+    sec. 3.4), of any shape: z = Phi^-1(sigmoid(x)).
+
+    z is found in the lower tail, where floats are dense, and is at most that of |x| = `FARTHEST`; the density is that of x
+    itself.
+    """
+
+    FARTHEST = 80.0
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z = -torch.sign(x) * torch.special.ndtri(torch.sigmoid(-x.abs().clamp_max(self.FARTHEST)))
+        log_logistic = F.logsigmoid(x) + F.logsigmoid(-x)
+        return z, (log_logistic + 0.5 * z.square() + 0.5 * math.log(2.0 * math.pi)).flatten(1).sum(1)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return torch.special.log_ndtr(z) - torch.special.log_ndtr(-z)
 
 
 class SplitPrior(SplitCoupling):
