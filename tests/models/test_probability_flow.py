@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from genarena.models.diffusion.ddpm import DDPM
-from genarena.models.diffusion.probability_flow import EXACT_DIMS, log_density
 from genarena.models.diffusion.schedules import PREDICTIONS
 from genarena.spec import DataSpec
+from genarena.statistics.ode import EXACT_DIMS, log_density
 from tests.models.tiny import NARROW
 
 TIMES = (0.02, 1.55)

@@ -11,11 +11,11 @@ from genarena.likelihood import Likelihood
 from genarena.models.capabilities import Integrates
 from genarena.models.diffusion.gaussian_diffusion import GaussianDiffusion
 from genarena.models.diffusion.noised_data import Dequantisation
-from genarena.models.diffusion.probability_flow import log_density
 from genarena.models.diffusion.samplers import DiffusionSampler
 from genarena.nets.conditioning import sizes
 from genarena.options.values import Share, Whole
 from genarena.spec import DataSpec
+from genarena.statistics.ode import log_density
 from genarena.training.module import Training
 
 

@@ -1,4 +1,8 @@
-"""The likelihood of a diffusion in discrete steps under its probability flow (Song et al. 2021, arXiv 2011.13456, sec. 4.3)."""
+"""The likelihood of a diffusion in discrete steps under its probability flow (Song et al. 2021, arXiv 2011.13456, sec. 4.3).
+
+The variance-preserving flow is written in the angle of Salimans & Ho 2022, arXiv 2202.00512, app. D: x = cos(phi) x_0 +
+sin(phi) eps gives dx/dphi = v = cos(phi) eps - sin(phi) x_0, from phi near 0 (data) to near pi/2.
+"""
 
 import math
 from abc import abstractmethod
@@ -9,11 +13,11 @@ from torch import Tensor
 
 from genarena.models.capabilities import Integrates
 from genarena.models.diffusion.paths import Level
-from genarena.models.diffusion.probability_flow import log_density
 from genarena.models.diffusion.samplers import Denoised
 from genarena.models.diffusion.schedules import NoiseSchedule
 from genarena.models.diffusion.variational_bound import VariationalBound
 from genarena.spec import DataSpec
+from genarena.statistics.ode import log_density
 
 
 class ODELikelihood(Integrates):

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
 from genarena.likelihood import Likelihood, cell_to_unit, dequantise, quantise
 from genarena.models.base import GenerativeModel
@@ -25,6 +24,7 @@ from genarena.nets.residual_mlp import ResidualMLP
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
 from genarena.options.values import Count, NonNegative
 from genarena.spec import Batch, DataSpec
+from genarena.statistics import traces
 from genarena.training.module import Training
 
 
@@ -90,19 +90,14 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         return {"loss": loss, "latent": latent, "volume": volume.mean(), "reconstruction": reconstruction}
 
     def _volume_and_reconstruction(self, u: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """1/K sum_k v_k^T f'(u) stop_grad(g'(z) v_k), (N,), and g(z) (N, *shape), both from the same forward passes."""
+        """sum_k v_k^T f'(u) stop_grad(g'(z) v_k), (N,), and g(z) (N, *shape), both from the same forward passes. Orthogonal
+        probes v_k, as many as `num_probes`."""
         surrogate = 0.0
-        for probe in self._probes(z):
-            reconstructed, pushed = _jvp(self.decoder, z, probe)  # g(z), g'(z) v
+        for probe in traces.orthogonal(z.detach(), self.num_probes):
+            reconstructed, pushed = traces.push(self.decoder, z, probe)  # g(z), g'(z) v
             (pulled,) = torch.autograd.grad(z, u, probe, create_graph=True)  # v^T f'(u)
-            surrogate = surrogate + (pulled * pushed.detach()).flatten(1).sum(1) / self.num_probes
+            surrogate = surrogate + traces.dot(pulled, pushed.detach())
         return surrogate, reconstructed
-
-    def _probes(self, z: Tensor) -> Tensor:
-        """(K, N, d): K orthogonal vectors of length sqrt(d) per example, so that K = d makes the trace exact."""
-        gauss = torch.randn(len(z), self.latent_dim, self.num_probes, device=z.device)
-        unit = nn.functional.normalize(gauss, dim=1) if self.num_probes == 1 else torch.linalg.qr(gauss).Q
-        return math.sqrt(self.latent_dim) * unit.movedim(-1, 0)
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """The terms of the loss: there is no bits/dim on a manifold."""
@@ -133,8 +128,9 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         """(N,) nats: log N(f(x); 0, I) + log |det f'(x)|; for latent_dim = D on float data only, else TypeError."""
         if self.likelihood is Likelihood.NONE:
             return super().log_prob(x, y, num_samples)
-        z, jacobian = _jacobian(self.encoder, x)
-        return self.log_prior(z) + torch.linalg.slogdet(jacobian.double()).logabsdet.float()
+        with torch.no_grad():
+            z, jacobian = traces.columns(self.encoder, x)
+        return self.log_prior(z) + traces.log_volume(jacobian).float()
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         return {"method": "change of variables through the encoder, exact Jacobian"}
@@ -150,8 +146,8 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
     def _manifold_log_prob(self, u: Tensor) -> Tensor:
         with torch.no_grad():
             z = self.encoder(u)
-        jacobian = _jacobian(self.decoder, z)[1].double()
-        return self.log_prior(z) - 0.5 * torch.linalg.slogdet(jacobian.mT @ jacobian).logabsdet.float()
+            jacobian = traces.columns(self.decoder, z)[1]
+        return self.log_prior(z) - traces.log_volume(jacobian).float()
 
     def _noisy(self, x: Tensor) -> Tensor:
         if not self.spec.is_discrete:
@@ -194,18 +190,3 @@ def _keep_variance(layer: nn.Module) -> None:
     if isinstance(layer, nn.Linear | nn.Conv2d):
         nn.init.normal_(layer.weight, std=math.sqrt(2.8 / layer.weight[0].numel()))
         nn.init.zeros_(layer.bias)
-
-
-def _jvp(function: nn.Module, at: Tensor, tangent: Tensor) -> tuple[Tensor, Tensor]:
-    """function(at) and the directional derivative along `tangent`, in one forward-mode pass."""
-    with forward_ad.dual_level():
-        value, derivative = forward_ad.unpack_dual(function(forward_ad.make_dual(at, tangent)))
-    return value, derivative
-
-
-def _jacobian(function: nn.Module, at: Tensor) -> tuple[Tensor, Tensor]:
-    """function(at) (N, ...) and its Jacobian (N, outputs, inputs), one forward-mode pass per input."""
-    with torch.inference_mode(False), torch.no_grad():  # forward-mode differentiation refuses inference tensors
-        at = at.clone()
-        columns = [_jvp(function, at, axis.expand_as(at)) for axis in torch.eye(at.shape[1], device=at.device)]
-    return columns[0][0], torch.stack([derivative.flatten(1) for _, derivative in columns], 2)
