@@ -45,7 +45,8 @@ def attend(
 
 
 class KeyValueCache:
-    """Keys and values of the tokens so far. The memory for all `num_tokens` is allocated once and filled in their order."""
+    """Keys and values of the tokens so far. The memory for all `num_tokens` is allocated once and filled in their order; where
+    gradients are recorded, which keep what was there, it grows instead."""
 
     def __init__(self, shape: tuple[int, int, int, int], like: Tensor) -> None:
         """shape: (N, heads, num_tokens, d). like: a tensor of the right type and device."""
@@ -54,7 +55,12 @@ class KeyValueCache:
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add a token's key and value (N, heads, 1, d); returns those of all tokens so far, (N, heads, filled, d) each."""
         place = slice(self.filled, self.filled + 1)
-        self.keys[:, :, place], self.values[:, :, place] = key, value
+        if torch.is_grad_enabled() and key.requires_grad:
+            self.keys, self.values = (
+                torch.cat([old, new], 2) for old, new in zip(self.filled_parts(), (key, value), strict=True)
+            )
+        else:
+            self.keys[:, :, place], self.values[:, :, place] = key, value
         self.filled += 1
         return self.filled_parts()
 

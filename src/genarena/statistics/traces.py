@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+FEW = 8
+
 
 def axes(x: Tensor) -> Tensor:
     """All D axes (D, N, *shape): the trace is exact."""
@@ -38,8 +40,14 @@ def orthogonal(x: Tensor, num: int) -> Tensor:
 def trace(value: Tensor, x: Tensor, probes: Tensor, create_graph: bool = False) -> Tensor:
     """sum_k e_k^T (dvalue/dx) e_k, (N,), of `value` (N, *shape), computed from x with gradients; K backward passes.
 
-    create_graph: it can be differentiated itself. Else the graph of `value` is kept for the caller.
+    create_graph: it can be differentiated itself. Else the graph of `value` is kept for the caller. More than `FEW` probes are
+    pulled in one batched pass, for which fused attention is not made.
     """
+    if len(probes) > FEW:
+        (pulled,) = torch.autograd.grad(
+            value, x, probes, create_graph=create_graph, retain_graph=True, is_grads_batched=True
+        )
+        return (pulled * probes).flatten(2).sum((0, 2))
     total = value.new_zeros(len(value))
     for probe in probes:
         (pulled,) = torch.autograd.grad(value, x, probe, create_graph=create_graph, retain_graph=True)
@@ -68,35 +76,34 @@ def roulette(num_exact: int, stop: float) -> list[float]:
     return weights
 
 
-def log_det_series(value: Tensor, x: Tensor, probes: Tensor, weights: Sequence[float]) -> Tensor:
+def log_det_series(
+    value: Tensor, x: Tensor, probes: Tensor, weights: Sequence[float], create_graph: bool = False
+) -> Tensor:
     """sum_k weights_k (-1)^(k+1) / k sum_e e^T J^k e, (N,), J = dvalue/dx; unbiased for log |det(I + J)| with `roulette`.
 
-    Not differentiable; one backward pass per term and probe.
-    """
-    total = value.new_zeros(len(value))
-    for probe in probes:
-        pulled = probe
-        for k, weight in enumerate(weights, 1):
-            (pulled,) = torch.autograd.grad(value, x, pulled, retain_graph=True)
-            total = total + (-1) ** (k + 1) * weight / k * dot(pulled, probe)
-    return total
-
-
-def log_det_gradient(value: Tensor, x: Tensor, probes: Tensor, weights: Sequence[float]) -> Tensor:
-    """A surrogate (N,) with the gradient of log |det(I + J)|, and not its value (Chen et al. 2019, eq. 8).
-
+    create_graph: its gradient is not that of this sum but another unbiased one (Chen et al. 2019, eq. 8),
     d log det(I + J) = tr((I + J)^-1 dJ) = E[sum_k weights_k (-1)^k e^T J^k dJ e], k = 0, 1, ..., weights_0 = 1: the powers need
-    no graph, and only the last derivative keeps one, so that memory does not grow with the number of terms.
+    no graph, only the last derivative keeps one, and memory does not grow with the number of terms.
     """
     total = value.new_zeros(len(value))
     for probe in probes:
         pulled = left = probe
         for k, weight in enumerate(weights, 1):
             (pulled,) = torch.autograd.grad(value, x, pulled, retain_graph=True)
+            total = total + (-1) ** (k + 1) * weight / k * dot(pulled, probe)
             left = left + (-1) ** k * weight * pulled
-        (last,) = torch.autograd.grad(value, x, left, create_graph=True)
-        total = total + dot(last, probe)
+        if create_graph:
+            (last,) = torch.autograd.grad(value, x, left, create_graph=True)
+            surrogate = dot(last, probe)
+            total = total + surrogate - surrogate.detach()
     return total
+
+
+def log_det(value: Tensor, x: Tensor, create_graph: bool = False) -> Tensor:
+    """log |det(I + J)| (N,) of the full J, D rows of it in one batched backward pass."""
+    axis = axes(x)
+    (rows,) = torch.autograd.grad(value, x, axis, create_graph=create_graph, retain_graph=True, is_grads_batched=True)
+    return torch.linalg.slogdet(rows.flatten(2).transpose(0, 1) + torch.eye(len(axis)).to(x)).logabsdet
 
 
 # -- Jacobians by columns ---------------------------------------------------------------------------------------------------
