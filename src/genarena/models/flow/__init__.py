@@ -21,9 +21,10 @@ Conventions of this folder
 
 Files: `bijection.py` (the interface), `convolutions.py` (activation normalisation, invertible 1x1 convolution),
 `couplings.py` (affine and additive couplings and their networks), `elementwise.py` (affine and spline functions of one
-dimension, and couplings of them),
-`splines.py` (rational-quadratic splines), `autoregressive.py` (masked autoregressive bijections), `multiscale.py` (squeeze,
-factor-out, steps of flow), `priors.py` (learned priors), `dequantisation.py` (levels to the real line), `density.py` (what
-all flows share), `sound.py` and `sound_flow.py` (the same for sound), and one file per model. Masked networks are in
-`nets/masked_mlp.py`, those of sound in `nets/wavenet.py` and `nets/wavenet_2d.py`.
+dimension, and couplings of them), `vector_couplings.py` (a chain of these for vectors), `splines.py` (rational-quadratic
+splines), `autoregressive.py` (masked autoregressive bijections), `multiscale.py` (squeeze, factor-out, steps of flow),
+`priors.py` (learned and logistic priors), `dequantisation.py` (levels to the real line), `density.py` (what all flows share),
+`sound.py` and `sound_flow.py` (the same for sound), and one file per model. Masked networks are in `nets/masked_mlp.py`, those
+that contract in `nets/lipschitz.py`, those of sound in `nets/wavenet.py` and `nets/wavenet_2d.py`; solvers of differential
+equations and estimates of log-determinants in `statistics/ode.py` and `statistics/traces.py`.
 """

@@ -61,7 +61,7 @@ class Spline(Elementwise):
         return inverse_spline(z, parameters, self.bound)
 
 
-class SplineCoupling(Bijection):
+class ElementwiseCoupling(Bijection):
     """The first half of dimension 1 is kept and is the condition, every value of the rest passes its own function."""
 
     def __init__(self, network: nn.Module, elementwise: Elementwise) -> None:
@@ -84,3 +84,19 @@ class SplineCoupling(Bijection):
     def conditioned(self, kept: Tensor, changed: Tensor, context: Tensor | None) -> Tensor:
         outputs = self.network(torch.asinh(kept), context).to(kept.dtype)
         return outputs.unflatten(1, (self.elementwise.num_parameters, changed.shape[1]))
+
+
+class Pointwise(Bijection):
+    """z_d = f(x_d; h_d) on vectors (N, D) with learned parameters h, the same for all examples."""
+
+    def __init__(self, num_dims: int, elementwise: Elementwise) -> None:
+        super().__init__()
+        self.elementwise = elementwise
+        self.parameters_of_all = nn.Parameter(torch.zeros(1, elementwise.num_parameters, num_dims))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z, log_slope = self.elementwise.forward(x, self.parameters_of_all.expand(len(x), -1, -1))
+        return z, log_slope.sum(1)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.elementwise.inverse(z, self.parameters_of_all.expand(len(z), -1, -1))

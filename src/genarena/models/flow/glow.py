@@ -22,7 +22,7 @@ from genarena.models.flow.convolutions import NormalisedConv
 from genarena.models.flow.couplings import ConvNetwork, SigmoidCoupling, SplitCoupling
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
-from genarena.models.flow.elementwise import Elementwise, Spline, SplineCoupling
+from genarena.models.flow.elementwise import Elementwise, ElementwiseCoupling, Spline
 from genarena.models.flow.multiscale import steps_of_flow
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
@@ -88,11 +88,11 @@ def glow_step(
     sigmoid: bool = False,
     elementwise: Elementwise | None = None,
 ) -> Bijection:
-    """One step of flow on (C, H, W), C even. sigmoid: with a `SigmoidCoupling`. elementwise: with a `SplineCoupling`."""
+    """One step of flow on (C, H, W), C even. sigmoid: with a `SigmoidCoupling`. elementwise: with a `ElementwiseCoupling`."""
     outputs = elementwise.num_parameters if elementwise else 2
     network = coupling_network(shape, hidden_channels, patch, position_bias, context_features, outputs)
     if elementwise:
-        return Chain(NormalisedConv(shape[0]), SplineCoupling(network, elementwise))
+        return Chain(NormalisedConv(shape[0]), ElementwiseCoupling(network, elementwise))
     return Chain(NormalisedConv(shape[0]), SigmoidCoupling(network) if sigmoid else SplitCoupling(network))
 
 

@@ -16,14 +16,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
-from genarena.models.flow.autoregressive import Flatten, Reverse, autoregressive_flow
+from genarena.models.flow.autoregressive import Flatten, autoregressive_flow
 from genarena.models.flow.bijection import Bijection, Chain
-from genarena.models.flow.convolutions import ActNorm, NormalisedConv
-from genarena.models.flow.couplings import ConvNetwork, ResidualNetwork, VectorNetwork
+from genarena.models.flow.convolutions import NormalisedConv
+from genarena.models.flow.couplings import ConvNetwork, ResidualNetwork
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
-from genarena.models.flow.elementwise import Elementwise, Spline, SplineCoupling
+from genarena.models.flow.elementwise import Elementwise, ElementwiseCoupling, Spline
 from genarena.models.flow.multiscale import steps_of_flow
+from genarena.models.flow.vector_couplings import vector_flow
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.options.values import Count, Positive, Whole
@@ -98,20 +99,6 @@ class NSF(NormalisingFlow):
         return self.num_passes
 
 
-def vector_flow(
-    num_dims: int, num_layers: int, hidden_features: int, elementwise: Elementwise, context_features: int = 0
-) -> Chain:
-    """Couplings on (D,) that change the second and the first half in turn. Raises ValueError below 2 dimensions."""
-    if num_dims < 2:
-        raise ValueError(f"nsf needs at least 2 dimensions, and this data set has {num_dims}")
-    kept, layers = num_dims // 2, []
-    for _ in range(num_layers):
-        outputs = elementwise.num_parameters * (num_dims - kept)
-        network = VectorNetwork(kept, hidden_features, outputs, context_features)
-        layers += [ActNorm(num_dims), SplineCoupling(network, elementwise), Reverse()]
-    return Chain(*layers, ActNorm(num_dims))
-
-
 def image_step(
     shape: Shape,
     elementwise: Elementwise,
@@ -129,4 +116,4 @@ def image_step(
         network = ResidualNetwork(kept, hidden_channels, outputs, num_blocks, patch, size, context_features)
     else:
         network = ConvNetwork(kept, hidden_channels, outputs, patch, size, context_features)
-    return Chain(NormalisedConv(shape[0]), SplineCoupling(network, elementwise))
+    return Chain(NormalisedConv(shape[0]), ElementwiseCoupling(network, elementwise))

@@ -11,5 +11,9 @@ otherwise. Encoder and decoder take and give `u`; `encode`, `decode`, `sample` a
 p_g is a density with respect to the d-dimensional volume of the manifold, and zero elsewhere. It gives no probability of
 integer data, and densities on different manifolds cannot be compared: there is no bits/dim here. The exception is d = D:
 the manifold is the whole space, the model is a free-form flow, and its density is an ordinary one.
-Training makes f the inverse of g only approximately: `reconstruction` shows how well.
+Training makes f the inverse of g only approximately: `reconstruction` shows how well. In `manifold_flow` f is the chart of
+the manifold and g its inverse, exactly, and the first minimum is taken over the chart, the second over the density of its
+coordinates alone.
+
+`manifold_model.py` has what the members share.
 """

@@ -17,9 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genarena.likelihood import Likelihood, cell_to_unit, dequantise, quantise
-from genarena.models.base import GenerativeModel
-from genarena.models.capabilities import Decodes, Emits, Encodes
+from genarena.likelihood import Likelihood
+from genarena.models.invertible_ae.manifold_model import ManifoldModel
 from genarena.nets.residual_mlp import ResidualMLP
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
 from genarena.options.values import Count, NonNegative
@@ -28,26 +27,25 @@ from genarena.statistics import traces
 from genarena.training.module import Training
 
 
-class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
+class InjectiveFlow(ManifoldModel):
     """L = E[ 1/2 ||f(u)||^2 - v^T f'(u) stop_grad(g'(z) v) + beta ||u - g(z)||^2 ],  z = f(u),  E[v v^T] = I.
 
     The second term has the gradient of log vol f'(u) = 1/2 log det(f' f'^T) where g' is the pseudo-inverse of f'.
     The data has no likelihood: the model's density is on a manifold of dimension `latent_dim` (see `manifold_log_prob`).
     `log_prob` is defined only for float vectors with latent_dim = D, as an estimate: it is exact if f is invertible. A
-    `latent_dim` above D is lowered to D.
+    `latent_dim` above D is lowered to D, and null is D: a free-form flow (Draxler et al. 2024, arXiv 2310.16624).
     noise: standard deviation of the Gaussian noise on pixels in [0, 1) in training. Without it the encoder can increase f'
         at the data alone, by ripples that do not change the reconstructions. The volume term (d if f(g(z)) = z) then grows
         without limit, and the manifold is lost.
     """
 
-    family = "invertible_ae"
     paper = "2306.01843"
 
     def __init__(
         self,
         spec: DataSpec,
         training: Training | None = None,
-        latent_dim: Count = 16,
+        latent_dim: Count | None = 16,
         beta: NonNegative = 10.0,
         hidden_channels: Count = 16,
         conv_blocks: Sequence[int] = (0,),
@@ -57,9 +55,7 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
         noise: float = 0.0,
     ) -> None:
         super().__init__(spec, training)
-        self.latent_dim, self.beta = min(latent_dim, spec.num_dims), beta
-        if self.latent_dim < 1:
-            raise ValueError(f"latent_dim={latent_dim}: expected at least 1")
+        self.latent_dim, self.beta = min(latent_dim or spec.num_dims, spec.num_dims), beta
         if not 1 <= num_probes <= self.latent_dim:
             raise ValueError(f"num_probes={num_probes}: expected 1 to latent_dim={self.latent_dim}")
         if noise < 0.0:
@@ -99,31 +95,6 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
             surrogate = surrogate + traces.dot(pulled, pushed.detach())
         return surrogate, reconstructed
 
-    def validate(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms of the loss: there is no bits/dim on a manifold."""
-        return {name: value.detach() for name, value in self.loss(batch).items()}
-
-    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        return self.decode(torch.randn(num_samples, self.latent_dim, device=self.device))
-
-    @torch.no_grad()
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.encoder(self._centre(x))
-
-    @torch.no_grad()
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        u = self.decoder(z)
-        return quantise(u, self.spec.num_levels) if self.spec.is_discrete else u
-
-    def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """g(z) (N, *shape), not rounded; for integer levels from u = (level + 1/2) / L to [-1, 1]."""
-        u = self.decoder(z)
-        return cell_to_unit(u, self.spec.num_levels) if self.spec.is_discrete else u
-
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """g(f(x)), the projection of x to the manifold, in the space of the data; (N, *shape)."""
-        return self.decode(self.encode(x))
-
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """(N,) nats: log N(f(x); 0, I) + log |det f'(x)|; for latent_dim = D on float data only, else TypeError."""
         if self.likelihood is Likelihood.NONE:
@@ -134,30 +105,6 @@ class InjectiveFlow(GenerativeModel, Encodes, Decodes, Emits):
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         return {"method": "change of variables through the encoder, exact Jacobian"}
-
-    def manifold_log_prob(self, x: Tensor) -> Tensor:
-        """(N,) nats per unit of d-dimensional volume of the manifold, in units of u, at the projection g(f(x)).
-
-        log N(z; 0, I) - 1/2 log det(J^T J) with the full decoder Jacobian J (D, d) at z = f(x), d forward passes.
-        """
-        rows = max(1, 2**25 // (self.spec.num_dims * self.latent_dim))  # 128 MiB of Jacobians at a time
-        return torch.cat([self._manifold_log_prob(part) for part in self._centre(x).split(rows)])
-
-    def _manifold_log_prob(self, u: Tensor) -> Tensor:
-        with torch.no_grad():
-            z = self.encoder(u)
-            jacobian = traces.columns(self.decoder, z)[1]
-        return self.log_prior(z) - traces.log_volume(jacobian).float()
-
-    def _noisy(self, x: Tensor) -> Tensor:
-        if not self.spec.is_discrete:
-            return x.clone()
-        u = dequantise(x, self.spec.num_levels)
-        return u + self.noise * torch.randn_like(u)
-
-    def _centre(self, x: Tensor) -> Tensor:
-        """u without noise: the middle of the cell of each level."""
-        return (x.float() + 0.5) / self.spec.num_levels if self.spec.is_discrete else x
 
 
 def _image_ends(
