@@ -21,21 +21,6 @@ LABELS = ("data.condition=label",)
 STATE_OF_LABELS = ("energy", "gan")  # families that keep a state of each label: chains, normalisations
 LIKE_ANOTHER = {  # model -> one that keeps as much between two batches, or more; the model itself is tried in `make test-slow`
     **dict.fromkeys(("beta_tcvae", "dip_vae", "iwae"), "vae"),
-    **dict.fromkeys(
-        (
-            "ffjord",
-            "maf",
-            "manifold_flow",
-            "nsf",
-            "realnvp",
-            "residual_flow",
-            "tarflow",
-            "waveflow",
-            "waveglow",
-            "wavenet",
-        ),
-        "glow",
-    ),
     **dict.fromkeys(("consistency", "edm", "flow_matching", "meanflow", "shortcut"), "ddpm"),
     **dict.fromkeys(("latent_ar", "latent_gmm"), "latent_ddpm"),
     "pixelcnn": "made",
