@@ -7,8 +7,14 @@ import torch
 from torch import nn
 
 from genarena.likelihood import to_unit
+from genarena.models.gan.augmentation import DiffAugment
 from genarena.models.gan.dcgan import DCGAN
-from genarena.models.gan.objectives import log_loss_discriminator, non_saturating_generator
+from genarena.models.gan.objectives import (
+    least_squares_discriminator,
+    least_squares_generator,
+    log_loss_discriminator,
+    non_saturating_generator,
+)
 from genarena.nets.dcgan import DCGANGenerator
 from genarena.nets.pyramid import pyramid
 from genarena.spec import Batch, DataSpec
@@ -113,3 +119,36 @@ def test_the_terms_are_the_probabilities_of_real() -> None:
     terms = gan.discriminator_loss(batch())
     assert [terms[name].item() for name in ("real", "fake")] == pytest.approx([0.75, 0.75])
     assert terms["loss"].item() == pytest.approx(-math.log(0.75) - math.log(0.25), rel=1e-5)
+
+
+def test_the_best_discriminator_of_least_squares_is_the_share_of_data() -> None:
+    """D* = p / (p + q) on three states (Mao et al. 2017, eq. 5 with a = 0, b = 1), by one exact step of Newton's method."""
+    real, fake = torch.tensor([0] * 4 + [1] * 3 + [2]), torch.tensor([0] + [1] * 3 + [2] * 4)
+    scores = torch.full((3,), 7.0, dtype=torch.float64, requires_grad=True)
+    loss = least_squares_discriminator(scores[real], scores[fake])
+    (gradient,) = torch.autograd.grad(loss, scores, create_graph=True)
+    curvature = torch.stack([torch.autograd.grad(g, scores, retain_graph=True)[0] for g in gradient])
+    best = (scores - torch.linalg.solve(curvature, gradient)).detach()
+    torch.testing.assert_close(best, torch.tensor([0.8, 0.5, 0.2], dtype=torch.float64), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("spec", [SPEC, DataSpec((2,))], ids=["images", "points"])
+def test_the_objective_chooses_what_both_players_minimise(spec: DataSpec) -> None:
+    torch.manual_seed(0)
+    gan = DCGAN(spec, channels=8, hidden=8, latent_dim=4, objective="least_squares")
+    data = Batch(torch.randn(6, 2)) if spec.is_vector else batch()
+    torch.manual_seed(5)
+    terms = gan.discriminator_loss(data), gan.generator_loss(data)
+    torch.manual_seed(5)
+    fake, real = gan.generate(6), gan.discriminator(gan.real(data.x))
+    torch.testing.assert_close(terms[0]["loss"], least_squares_discriminator(real, gan.discriminator(fake)))
+    torch.testing.assert_close(terms[1]["loss"], least_squares_generator(gan.discriminator(gan.generate(6))))
+
+
+def test_points_have_perceptrons_whose_scores_reach_any_constant() -> None:
+    gan = DCGAN(DataSpec((2,)), hidden=8, latent_dim=4)
+    gan.discriminator_loss(Batch(torch.randn(6, 2)))["loss"].backward()
+    assert gan.discriminator.last.bias.grad.abs().sum() > 0
+    assert gan.sample(5).shape == (5, 2)
+    with pytest.raises(ValueError, match="augmentation: DiffAugment is for images"):
+        DCGAN(DataSpec((2,)), augmentation=DiffAugment())

@@ -8,8 +8,8 @@ from pytorch_lightning import Callback, Trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from genarena.models.gan.dcgan import DCGAN
 from genarena.models.gan.penalties import two_sided
+from genarena.models.gan.sngan import SNGAN
 from genarena.models.gan.wgan_gp import PAPER_TRAINING, WGANGP
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -83,8 +83,8 @@ def test_points_are_drawn_as_they_come_and_other_gans_still_refuse_them() -> Non
     torch.manual_seed(2)
     assert torch.equal(samples[:250], gan.generator(torch.randn(250, 4)))
     assert samples.shape == (300, 2) and gan.real(samples) is samples
-    with pytest.raises(ValueError, match="DCGAN models images"):
-        DCGAN(POINTS)
+    with pytest.raises(ValueError, match="SNGAN models images"):
+        SNGAN(POINTS)
     with pytest.raises(ValueError, match="WGANGP models images"):
         WGANGP(DataSpec((2,), 4))
 

@@ -54,6 +54,12 @@ def eight_gaussians(num: int, generator: torch.Generator) -> Tensor:
     return 2.0 * torch.stack([angle.cos(), angle.sin()], 1) + 0.15 * _noise(num, generator)
 
 
+def twenty_five_gaussians(num: int, generator: torch.Generator) -> Tensor:
+    """Twenty-five modes on a 5x5 grid."""
+    cell = torch.randint(25, (num,), generator=generator)
+    return torch.stack([cell // 5, cell % 5], 1) - 2.0 + 0.05 * _noise(num, generator)
+
+
 def spiral(num: int, generator: torch.Generator) -> Tensor:
     """A spiral with two arms."""
     angle = 3.0 * math.pi * torch.rand(num, generator=generator).sqrt()
@@ -117,6 +123,12 @@ def eight_gaussians_density(x: Tensor) -> Tensor:
     return Curve(points, torch.full((8,), -math.log(8.0), dtype=torch.float64), 0.15).log_density(x)
 
 
+def twenty_five_gaussians_density(x: Tensor) -> Tensor:
+    side = torch.arange(5, dtype=torch.float64) - 2.0
+    weights = torch.full((25,), -math.log(25.0), dtype=torch.float64)
+    return Curve(torch.cartesian_prod(side, side), weights, 0.05).log_density(x)
+
+
 def spiral_density(x: Tensor) -> Tensor:
     """The angle has the density 2 a / (3 pi)^2 on [0, 3 pi]."""
     angle, weight = _nodes(3.0 * math.pi, 1024)
@@ -130,9 +142,12 @@ DENSITIES = {
     "circles": circles_density,
     "checkerboard": checkerboard_density,
     "eight_gaussians": eight_gaussians_density,
+    "twenty_five_gaussians": twenty_five_gaussians_density,
     "spiral": spiral_density,
 }
-DISTRIBUTIONS = {draw.__name__: draw for draw in (moons, circles, checkerboard, eight_gaussians, spiral)}
+DISTRIBUTIONS = {
+    draw.__name__: draw for draw in (moons, circles, checkerboard, eight_gaussians, twenty_five_gaussians, spiral)
+}
 
 
 class Toy2D(ArenaDataModule):

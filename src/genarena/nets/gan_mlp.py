@@ -20,12 +20,14 @@ class MLPGenerator(WithContext):
 
 
 class MLPCritic(WithContext):
-    """Vectors (N, in_features), and a context (N, F) where there is one, to scores (N,). No bias in the last layer: a
-    Wasserstein loss is the same for D and D + constant."""
+    """Vectors (N, in_features), and a context (N, F) where there is one, to scores (N,).
 
-    def __init__(self, in_features: int, hidden: int, context_features: int = 0) -> None:
+    bias: of the last layer. Losses that are the same for D and D + constant, Wasserstein's and relativistic ones, need none.
+    """
+
+    def __init__(self, in_features: int, hidden: int, context_features: int = 0, bias: bool = False) -> None:
         layers = hidden_layers(in_features + context_features, hidden)
-        super().__init__(*layers, nn.Linear(hidden, 1, bias=False))
+        super().__init__(*layers, nn.Linear(hidden, 1, bias=bias))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         return super().forward(x, context).squeeze(1)

@@ -52,6 +52,8 @@ class LatentGAN(GenerativeModel, Emits, Discriminates, Represents):
         self.discriminator_optimizer, self.n_critic = discriminator_optimizer, n_critic
         if not (self.takes_vectors and spec.is_vector and not spec.is_discrete):
             spec.require_image(type(self).__name__)
+        elif augmentation is not None:
+            raise ValueError(f"augmentation: {type(augmentation).__name__} is for images, and this data has vectors")
         self.latent_dim = latent_dim
         self.augmentation = augmentation
 

@@ -1,7 +1,17 @@
 """The losses of both players, for log, hinge, squared and Wasserstein loss: functions of logits of any shape, in float32."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch.nn.functional as F
 from torch import Tensor
+
+
+class Objective(NamedTuple):
+    """What both players minimise, as functions of logits. discriminator(real, fake), generator(fake): scalars."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
 
 
 def log_loss_discriminator(real: Tensor, fake: Tensor) -> Tensor:
