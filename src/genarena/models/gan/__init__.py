@@ -6,7 +6,7 @@ f(a) = -softplus(-a) is the game of Goodfellow et al. 2014 (arXiv 1406.2661); it
 D*(x) = log p_data(x) - log p_G(x). f(a) = -max(0, 1 - a) is the hinge; its optimal discriminator is the sign of
 p_data(x) - p_G(x). With f(a) = a, and D held near Lipschitz constant 1 by a penalty on its gradient (`penalties.py`), the
 value is close to the Wasserstein-1 distance, and D is called a critic. The generator minimises softplus(-D(G(z)))
-("non-saturating") with the first, -D(G(z)) with the other two.
+("non-saturating") with the first, -D(G(z)) with the other two. A relativistic loss pairs the two terms: f(D(x) - D(G(z))).
 
 Conventions
 - Discriminators return logits (N,), never probabilities; `objectives.py` holds the losses as pure functions, float32.

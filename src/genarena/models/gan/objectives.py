@@ -1,4 +1,4 @@
-"""The losses of both players, for log, hinge, squared and Wasserstein loss: functions of logits of any shape, in float32."""
+"""The losses of both players: functions of logits of any shape, in float32."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -52,3 +52,13 @@ def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
 def wasserstein_generator(fake: Tensor) -> Tensor:
     """-E[D(G(z))] (Arjovsky et al. 2017, theorem 3)."""
     return -fake.float().mean()
+
+
+def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E[log(1 + exp(D(G(z)) - D(x)))] over pairs (Huang et al. 2024, arXiv 2501.05441, eq. 2)."""
+    return F.softplus(fake.float() - real.float()).mean()
+
+
+def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """E[log(1 + exp(D(x) - D(G(z))))] over pairs: the same game with both sides exchanged, as the authors train it."""
+    return F.softplus(real.float() - fake.float()).mean()
