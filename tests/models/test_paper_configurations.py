@@ -83,4 +83,4 @@ def test_the_file_says_whose_configuration_it_is_and_what_differs(name: str) -> 
     head = " ".join(line for line in lines[:7] if line.startswith("#"))
     assert "Differs" in head or "differs" in head
     assert len(lines) <= 30
-    assert any(str(year) in head for year in range(2013, 2027)) or "github.com" in head
+    assert any(str(year) in head for year in range(2008, 2027)) or "github.com" in head

@@ -17,7 +17,9 @@ Conventions of the family
 - Z is estimated by annealed importance sampling. The estimate of log Z is too small on average, so the log-likelihood is
   too large on average: the likelihood is an ESTIMATE, with a standard error.
 
+`rbm` is binary, needs neither noise nor a reference measure, and is sampled by turns of its two layers.
+
 Files: `ebm` the model, `langevin` the chain, `replay_buffer` the chains between updates, `reference` the measure that they
 start from, `level_posterior` from v back to levels, `sampler_kl` an optional term of the loss,
-`annealed_importance_sampling` the constant; the networks are in `genarena.nets.energy`.
+`annealed_importance_sampling` the constant, `kept_partition` that of the evaluated weights. The networks: `nets/energy.py`.
 """

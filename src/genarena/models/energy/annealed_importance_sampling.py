@@ -1,4 +1,4 @@
-"""Annealed importance sampling from N(0, I): the constant of an energy, or the likelihood of a decoder.
+"""Annealed importance sampling: the constant of an energy, or the likelihood of a decoder; from N(0, I) unless said otherwise.
 
 Papers: Neal 2001, arXiv physics/9803008; Grosse et al. 2015, arXiv 1511.02543 (why the estimate errs on one side).
 Differs from the paper: Hamiltonian transitions whose step size follows the acceptance rate along the path, unless the
@@ -29,13 +29,13 @@ class Partition(NamedTuple):
     log_weights: Tensor | None = None  # (num_chains,): the mean of their exponentials is unbiased for Z
 
 
-def facts(constant: Partition, num_chains: int, num_steps: int) -> dict[str, Any]:
-    """What the record of a likelihood says of its constant."""
+def facts(constant: Partition, num_chains: int, num_steps: int, transitions: dict[str, Any]) -> dict[str, Any]:
+    """What the record of a likelihood says of its constant. transitions: the settings of a step."""
     return {
         "method": "energy with log Z from annealed importance sampling",
         "ais_chains": num_chains,
         "ais_steps": num_steps,
-        "leapfrog_steps": LEAPFROG_STEPS,
+        **transitions,
         "log_z": constant.log_z,
         "log_z_standard_error": constant.standard_error,
         "effective_chains": constant.effective_chains,
@@ -43,9 +43,13 @@ def facts(constant: Partition, num_chains: int, num_steps: int) -> dict[str, Any
     }
 
 
-def checksum(tensors: Iterable[Tensor]) -> Tensor:
-    """A whole number that changes with the values of weights."""
-    return sum(part.float().contiguous().view(torch.int32).sum(dtype=torch.int64) for part in tensors)
+def partition_of(log_weights: Tensor, acceptance: float, log_reference: float = 0.0) -> Partition:
+    """log Z from log-weights (N,) whose exponentials are unbiased for Z / Z_0, log Z_0 = `log_reference`."""
+    num = len(log_weights)
+    log_z = log_reference + (torch.logsumexp(log_weights, 0) - math.log(num)).item()
+    effective = effective_number(log_weights).item()
+    error = math.sqrt(max(0.0, 1.0 / effective - 1.0 / num))
+    return Partition(log_z, error, effective, acceptance, log_weights)
 
 
 class Annealed(NamedTuple):
@@ -88,10 +92,7 @@ def annealed_importance_sampling(
     path = torch.linspace(0.0, 1.0, num_steps + 1, dtype=torch.float64).square().tolist()
     steps = anneal(tilt, pilot, path, generator, leapfrog_steps).steps
     chains = anneal(tilt, z, path, generator, leapfrog_steps, steps)
-    log_z = (torch.logsumexp(chains.log_weights, 0) - math.log(num_chains)).item()
-    effective = effective_number(chains.log_weights).item()
-    error = math.sqrt(max(0.0, 1.0 / effective - 1.0 / num_chains))
-    return Partition(log_z, error, effective, chains.acceptance, chains.log_weights)
+    return partition_of(chains.log_weights, chains.acceptance)
 
 
 def anneal(
@@ -110,17 +111,41 @@ def anneal(
     None the step size follows the acceptance rate of all chains, which biases the weights: use this only for pilot chains,
     to find step sizes. `track` wraps the iteration over the path, for a progress bar.
     """
-    log_weights = torch.zeros(len(z), dtype=torch.float64)
-    step, used, acceptance = 0.5 / math.prod(z.shape[1:]) ** 0.25, [], 0.0
-    state = State(z, *energy_and_gradient(tilt, z))
-    for index, (previous, now) in enumerate(track(list(pairwise(path)))):
-        log_weights -= (now - previous) * state.tilt.double().cpu()
-        used.append(step if steps is None else steps[index])
+    step, used, rates = 0.5 / math.prod(z.shape[1:]) ** 0.25, [], []
+
+    def tilted(state: State, previous: float, now: float) -> Tensor:
+        return -(now - previous) * state.tilt.double()
+
+    def move(state: State, now: float) -> State:
+        nonlocal step
+        used.append(step if steps is None else steps[len(used)])
         state, accepted = hamiltonian(tilt, state, now, used[-1], leapfrog_steps, generator)
-        rate = accepted.double().mean().item()
-        acceptance += rate / (len(path) - 1)
-        step *= math.exp(0.1 * (rate - target_acceptance))
-    return Annealed(log_weights, used, acceptance)
+        rates.append(accepted.double().mean().item())
+        step *= math.exp(0.1 * (rates[-1] - target_acceptance))
+        return state
+
+    log_weights = importance_weights(path, State(z, *energy_and_gradient(tilt, z)), tilted, move, track)
+    return Annealed(log_weights, used, sum(rates) / len(rates))
+
+
+def importance_weights(
+    path: Sequence[float],
+    state: Any,
+    log_ratio: Callable[[Any, float, float], Tensor],
+    move: Callable[[Any, float], Any],
+    track: Callable[[Iterable], Iterable] = iter,
+) -> Tensor:
+    """log prod_k f_k(x_k) / f_{k-1}(x_k), (N,) float64 on the CPU, of chains along unnormalised densities f_0 .. f_K
+    (Neal 2001, eq. 11): their exponentials are unbiased for Z_K / Z_0.
+
+    state: exact draws x_1 of f_0. log_ratio(x, b, b'): (N,) log f_b'(x) - log f_b(x), for neighbours b, b' of the path.
+    move(x, b): a transition that leaves f_b invariant.
+    """
+    total = torch.zeros((), dtype=torch.float64)
+    for previous, now in track(list(pairwise(path))):
+        total = total + log_ratio(state, previous, now).double().cpu()
+        state = move(state, now)
+    return total
 
 
 def hamiltonian(

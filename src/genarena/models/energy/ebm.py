@@ -20,6 +20,7 @@ from genarena.likelihood import Likelihood, log_mean_exp, to_space
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Differentiates, Represents
 from genarena.models.energy import annealed_importance_sampling as ais
+from genarena.models.energy.kept_partition import KeptPartition
 from genarena.models.energy.langevin import Langevin, energy_and_gradient, frozen, langevin, shifted
 from genarena.models.energy.level_posterior import LevelPosterior
 from genarena.models.energy.reference import Reference
@@ -99,8 +100,7 @@ class EBM(GenerativeModel, Differentiates, Represents):
         self.buffer = ReplayBuffer(spec.shape, buffer_size, restart, dtype=dtype, condition=spec.condition)
         self.reference = Reference(spec.shape)
         self.levels = LevelPosterior(spec.num_levels, self.sigma) if spec.is_discrete else None
-        self.register_buffer("constant", torch.zeros(4))  # a Partition; valid for weights with the checksum below
-        self.register_buffer("constant_of", torch.zeros((), dtype=torch.int64))
+        self.kept = KeptPartition()
         self.use(sampler)
 
     @property
@@ -230,16 +230,14 @@ class EBM(GenerativeModel, Differentiates, Represents):
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         """If all chains agree on log Z, `effective_chains` is near `ais_chains`. The likelihood is too high on average, and an
         evaluation shows none where fewer than a quarter of the chains are effective."""
-        made = ais.facts(self.partition(), self.ais_chains, self.ais_steps)
+        transitions = {"leapfrog_steps": ais.LEAPFROG_STEPS}
+        made = ais.facts(self.partition(), self.ais_chains, self.ais_steps, transitions)
         return made | ({"data_noise": self.sigma, "noise_draws": num_samples} if self.spec.is_discrete else {})
 
     def partition(self) -> ais.Partition:
         """log Z and its standard error; estimated anew only if the weights have changed."""
-        weights = ais.checksum([*self.net.state_dict().values(), self.reference.mean, self.reference.variance])
-        if weights != self.constant_of:
-            self.constant.copy_(torch.tensor(self.estimate_partition()[:4]))
-            self.constant_of.copy_(weights)
-        return ais.Partition(*self.constant.tolist())
+        weights = [*self.net.state_dict().values(), self.reference.mean, self.reference.variance]
+        return self.kept.of(weights, self.estimate_partition)
 
     def estimate_partition(self, seed: int = 0) -> ais.Partition:
         """Annealed importance sampling from the reference measure, `ais_chains` chains over `ais_steps` steps."""
