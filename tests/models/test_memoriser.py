@@ -14,7 +14,7 @@ def test_everything_is_kept_while_there_is_room_and_samples_are_copies():
     for part in data.split(25):
         model.observe(Batch(part))
     model.loss(Batch(data - 1000))  # a loss remembers nothing
-    assert torch.equal(model.memory[:60], data)
+    assert torch.equal(model.reservoir.memory[:60], data)
     assert sorted(model.sample(60).flatten().tolist()) == list(range(60))
     assert model.sample(180).flatten().long().bincount().tolist() == [3] * 60
 
@@ -26,6 +26,6 @@ def test_every_example_is_equally_likely_to_be_kept():
         model = Memoriser(DataSpec((1,)), capacity=10)
         for part in numbered(40).split(16):
             model.observe(Batch(part))
-        assert len(set(model.memory.flatten().tolist())) == 10
-        kept[model.memory.flatten().long()] += 1
+        assert len(set(model.reservoir.memory.flatten().tolist())) == 10
+        kept[model.reservoir.memory.flatten().long()] += 1
     torch.testing.assert_close(kept / runs, torch.full((40,), 0.25), atol=0.045, rtol=0)
