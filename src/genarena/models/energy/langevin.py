@@ -57,13 +57,18 @@ def energy_and_gradient(energy: Energy, x: Tensor, create_graph: bool = False) -
 
 
 def langevin(
-    energy: Energy, x: Tensor, num_steps: int, step_size: float, drift_clamp: float | None = None, clip: bool = False
+    energy: Energy,
+    x: Tensor,
+    num_steps: int,
+    step_size: float | Tensor,
+    drift_clamp: float | None = None,
+    clip: bool = False,
 ) -> Tensor:
     """`num_steps` of x <- x - step_size grad U(x) + sqrt(2 step_size) N(0, I), from x (N, *shape), float32.
 
-    `drift_clamp` bounds how far the gradient moves a coordinate in one step, so that chains survive steep energies early
-    in training. `clip` keeps coordinates in [-1, 1] after each step. With either, or with large steps, the stationary
-    distribution is only approximately exp(-U).
+    step_size: one number, or one per chain (N, 1, ...). `drift_clamp` bounds how far the gradient moves a coordinate in one
+    step, so that chains survive steep energies early in training. `clip` keeps coordinates in [-1, 1] after each step. With
+    either, or with large steps, the stationary distribution is only approximately exp(-U).
     """
     x = x.detach().clone()
     for _ in range(num_steps):
