@@ -27,7 +27,6 @@ def pictured(name: str) -> bool:
 def home(name: str) -> list[str]:
     """`data=...`, and the options that make it small and right for the model."""
     model = class_of(name)
-    if pictured(name):
-        return ["data=digits"]
-    made = ("data=toy_speech",) if model.takes_mels else SHORT_SOUND
-    return [*made, *([f"data.condition={model.condition_kinds[0]}"] if model.needs_condition else [])]
+    sound = ("data=toy_speech",) if model.takes_mels else SHORT_SOUND
+    own = ("data=digits",) if pictured(name) else sound
+    return [*own, *([f"data.condition={model.condition_kinds[0]}"] if model.needs_condition else [])]

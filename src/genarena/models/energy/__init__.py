@@ -17,7 +17,9 @@ Conventions of the family
 - Z is estimated by annealed importance sampling. The estimate of log Z is too small on average, so the log-likelihood is
   too large on average: the likelihood is an ESTIMATE, with a standard error.
 
-`rbm` is binary, needs neither noise nor a reference measure, and is sampled by turns of its two layers.
+`jem` is an `ebm` whose network classifies. `recovery_ebm` has an energy per level of a diffusion, and chains of conditional
+densities that start where they are nearly right. `rbm` is binary, needs neither noise nor a reference measure, and is
+sampled by turns of its two layers.
 
 Files: `ebm` the model, `langevin` the chain, `replay_buffer` the chains between updates, `reference` the measure that they
 start from, `level_posterior` from v back to levels, `sampler_kl` an optional term of the loss,

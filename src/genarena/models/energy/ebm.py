@@ -152,7 +152,7 @@ class EBM(GenerativeModel, Differentiates, Represents):
             self.reference.observe(exchange.whole_batch(v))
         fake, given = self.advance_chains(len(v), batch.y)
         contexts = [self.context(batch.y, len(v)), self.context(given, len(fake))]
-        outputs = self.net(torch.cat([v, fake.detach()]), torch.cat(contexts) if self.conditioning else None).float()
+        outputs = self.net(torch.cat([v, fake.detach()]), None if contexts[0] is None else torch.cat(contexts)).float()
         real_output, fake_output = outputs[: len(v)], outputs[len(v) :]
         gap = real_output.mean() - fake_output.mean()
         brake = (self.max_gap * self.spec.num_dims * self.temperature / gap.detach().abs()).clamp(max=1.0)
