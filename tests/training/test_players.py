@@ -159,7 +159,29 @@ def test_a_player_that_breaks_in_a_row_is_counted_though_the_other_one_is_sound(
     assert fit(broken, batches(2, 4)).streak[-1] == 0
 
 
-@pytest.mark.parametrize("options", [{"every": 0}, {"clip": 0.0}, {"clip": -1.0}])
+def test_large_gradients_are_skipped_and_counted_but_not_for_ever() -> None:
+    """After five skipped steps one is made, of the length of the limit; a limit above all gradients changes nothing."""
+
+    def trained(skip: float | None) -> tuple[Duel, list[int], list[int]]:
+        model = Duel(sgd(lr=1.0))
+        model.players = lambda: [
+            Player("discriminator", model.discriminator.parameters(), model.discriminator_loss, skip=skip)
+        ]
+        recorder = fit(model, batches(13, 4))
+        return model, recorder.streak, recorder.moved("discriminator")
+
+    start = torch.cat([p.detach().flatten() for p in Duel(sgd()).discriminator.parameters()])
+    model, streak, steps = trained(1e-3)
+    assert streak == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 0, 1] and model.nonfinite_steps == 11
+    assert steps == [5, 11]
+    moved = torch.cat([p.detach().flatten() for p in model.discriminator.parameters()]) - start
+    assert 1e-3 < moved.norm().item() <= 2.001e-3  # two steps of length 1e-3, nearly in the same direction
+    free, limited = trained(None), trained(1e6)
+    assert free[1] == limited[1] == [0] * 14
+    assert torch.equal(free[0].discriminator.weight, limited[0].discriminator.weight)
+
+
+@pytest.mark.parametrize("options", [{"every": 0}, {"clip": 0.0}, {"clip": -1.0}, {"skip": 0.0}, {"skip": -1.0}])
 def test_a_player_needs_a_turn_and_a_limit(options: dict) -> None:
     with pytest.raises(ValueError, match="critic: every=.*expected at least 1"):
         Player("critic", [], print, **options)

@@ -13,6 +13,9 @@ from genarena.spec import Batch
 from genarena.training import sharding
 from genarena.training.means import minimised
 
+SKIPS = (
+    5  # in a row for large gradients; below `max_skips` of the divergence guard, which would go back to a checkpoint
+)
 FACTORS = ("lr", "weight_decay")  # options of an optimiser that a group of parameters may scale
 
 
@@ -29,7 +32,9 @@ class Player:
         (a lazy penalty on the same parameters; its loss has the weight `every`).
     every: the player moves in every `every`-th step.
     clip: largest Euclidean norm of its gradient; None: `Training.gradient_clip`; infinity: no clipping.
-    Raises ValueError for `every` below 1, and unless `clip` is positive.
+    skip: norm of its gradient above which its step is skipped (Child 2020, arXiv 2011.10650, sec. 3.3); None: no step is. After
+        `SKIPS` skipped steps in a row one is made, its gradient clipped to `skip`, so that a training does not stand still.
+    Raises ValueError for `every` below 1, and unless `clip` and `skip` are positive.
     """
 
     name: str
@@ -38,11 +43,13 @@ class Player:
     optimizer: Callable[[Any], torch.optim.Optimizer] | str | None = None
     every: int = 1
     clip: float | None = None
+    skip: float | None = None
 
     def __post_init__(self) -> None:
-        if self.every < 1 or not (self.clip is None or self.clip > 0.0):
+        if self.every < 1 or min(self.clip or 1.0, self.skip or 1.0) < 0.0 or 0.0 in (self.clip, self.skip):
             raise ValueError(
-                f"{self.name}: every={self.every}, clip={self.clip}: expected at least 1, and above 0 or None"
+                f"{self.name}: every={self.every}, clip={self.clip}, skip={self.skip}: expected at least 1, and above 0 "
+                "or None"
             )
         found = list(self.parameters)
         groups = [dict(group) for group in found] if found and isinstance(found[0], Mapping) else [{"params": found}]
@@ -137,13 +144,20 @@ def set_rate(optimizer: Any, factor: float) -> float:
 
 
 def clip_gradients(player: Player, default: float | None) -> Tensor:
-    """Clip the gradient of a player in place; returns its norm before."""
+    """Clip the gradient of a player in place, to the smaller one of its limits; returns its norm before."""
     found = [parameter.grad for parameter in player.owned if parameter.grad is not None]
     norm = sharding.total_norm(found)
-    limit = default if player.clip is None else player.clip
-    if limit is not None and limit != math.inf:
+    limit = min(math.inf if each is None else each for each in (player.clip or default, player.skip))
+    if limit != math.inf:
         sharding.clip(found, limit, norm)
     return norm
+
+
+def too_large(player: Player, norm: Tensor, skipped_in_a_row: int) -> Tensor:
+    """Whether the step of a gradient of this norm is to be skipped; (), bool."""
+    if player.skip is None or skipped_in_a_row >= SKIPS:
+        return torch.zeros_like(norm, dtype=torch.bool)
+    return norm > player.skip
 
 
 def _borrowed(player: Player, seats: Mapping[str, Seat]) -> int | None:

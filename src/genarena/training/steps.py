@@ -74,7 +74,7 @@ class Steps(LightningModule):
         self.after_batch(terms, len(batch.x))
 
     def descend(self, loss: Tensor, seat: Seat) -> bool | None:
-        """Backward, clip, step. A step is skipped if its loss or gradient is not finite on any rank.
+        """Backward, clip, step. A step is skipped if its loss or gradient is not finite on any rank, or above `Player.skip`.
 
         Whether the step was made; None within a group of accumulated batches. The gradient's norm before clipping and the
         learning rate are logged with the player's prefix.
@@ -87,7 +87,8 @@ class Steps(LightningModule):
         gradients.average_gradients(player.owned)
         norm = players.clip_gradients(player, self.settings.gradient_clip)
         self._means.add({f"{player.prefix}gradient_norm": norm}, 1)
-        finite = not exchange.any_rank(not torch.isfinite(norm + loss.detach()))
+        broken = ~torch.isfinite(norm + loss.detach()) | players.too_large(player, norm, self.nonfinite_in_a_row)
+        finite = not exchange.any_rank(bool(broken))
         if finite:
             self.learning_rates[f"{player.prefix}learning_rate"] = players.set_rate(optimizer, self._rate_factor())
             optimizer.step()
