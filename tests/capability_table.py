@@ -12,7 +12,7 @@ import yaml
 from hydra.utils import get_object
 
 from genarena.config import available, file_of
-from genarena.models import capabilities, mixing, pronouncing, vocoding
+from genarena.models import capabilities, mixing, pronouncing, splitting, vocoding
 from genarena.models.base import GenerativeModel
 
 PAGE = Path(__file__).parents[1] / "docs" / "capabilities.md"
@@ -33,7 +33,11 @@ def target(group: str, name: str) -> str:
 
 def given() -> list[type]:
     """The capabilities, in the order of their files."""
-    found = [(file, each) for file in (capabilities, mixing, vocoding, pronouncing) for each in vars(file).values()]
+    found = [
+        (file, each)
+        for file in (capabilities, mixing, vocoding, pronouncing, splitting)
+        for each in vars(file).values()
+    ]
     return [each for file, each in found if inspect.isabstract(each) and each.__module__ == file.__name__]
 
 

@@ -8,6 +8,7 @@ log P(x) >= E_noise[ log p(u) ] - D log(levels)   (Theis, van den Oord & Bethge 
 
 import math
 from enum import StrEnum
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,6 +28,19 @@ class Likelihood(StrEnum):
     def sign(self) -> str:
         """The sign before a value of negative log-likelihood or bits/dim in a table."""
         return {"exact": "=", "lower_bound": "<=", "estimate": "~", "none": ""}[self.value]
+
+
+class Parts(NamedTuple):
+    """Of a bound, for one draw z ~ q(z|x) of N examples; D dimensions of z, those of `layers` one after the other.
+
+    distortion: -log p(x|z), (N,) nats. rate: KL(q || p) in closed form, (N, D) nats per dimension, or (N, 1): log q(z|x) - log
+    p(z) of the draw. shift: the mean of q from that of p, in standard deviations of p (N, D); where p is no normal, the mean.
+    """
+
+    distortion: Tensor
+    rate: Tensor
+    shift: Tensor
+    layers: tuple[int, ...]
 
 
 def bits_per_dim(log_prob: Tensor, num_dims: int) -> Tensor:

@@ -25,7 +25,7 @@ from genarena.models.flow.nsf import NSF
 from genarena.models.flow.realnvp import RealNVP
 from genarena.models.keeping import draw
 from genarena.models.sampler import Temperature
-from genarena.models.vae.latent_variable import Mode
+from genarena.models.vae.latent_model import Mode
 from genarena.models.vae.vae import VAE
 from genarena.spec import DataSpec
 from tests.analytic import LinearGaussian

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genarena.models.vae.latent_variable import Mode
+from genarena.models.vae.latent_model import Mode
 from genarena.models.vae.vae import VAE
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
 from genarena.spec import Batch, DataSpec

@@ -7,6 +7,7 @@ dimension-wise KL. The three need log q(z) and log q(z_j) at draws z, which a ba
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -56,6 +57,15 @@ def decomposition(z: Tensor, posterior: Gaussian, prior: Gaussian, num_data: int
     log_marginals = torch.logsumexp(weights[:, :, None] + pairs, 1).sum(1)  # (M,)
     log_own, log_prior = posterior.log_prob(z).sum(1), prior.log_prob(z).sum(1)
     return Decomposition((log_own - log_q).mean(), (log_q - log_marginals).mean(), (log_marginals - log_prior).mean())
+
+
+def index_information(z: Tensor, log_own: Tensor, log_q: Callable[[Tensor], Tensor], at_once: int = 64) -> Tensor:
+    """log q(z_n|x_n) - log 1/N sum_m q(z_n|x_m), (N,) nats; z (N, D) a draw of each posterior, log_own (N,) its log q.
+
+    log_q: log q(z|x_m) of codes (M, D) under all N posteriors, (M, N). The mean over n is log N - E H(n|z), the information
+    about which example it is; of N examples from a distribution it bounds I(x; z) from below in expectation."""
+    log_aggregate = torch.cat([torch.logsumexp(log_q(part), 1) for part in z.split(at_once)]) - math.log(len(z))
+    return log_own - log_aggregate
 
 
 def permuted(z: Tensor) -> Tensor:

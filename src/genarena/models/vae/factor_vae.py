@@ -16,7 +16,8 @@ from genarena.likelihood import bits_per_dim
 from genarena.models.gan.objectives import log_loss_discriminator
 from genarena.models.sampler import Temperature
 from genarena.models.vae.aggregate_posterior import permuted
-from genarena.models.vae.latent_variable import LatentVariableModel, Mode
+from genarena.models.vae.latent_model import Mode
+from genarena.models.vae.latent_variable import LatentVariableModel
 from genarena.models.vae.networks import ImageNetworks, networks_for
 from genarena.options.values import Count, NonNegative, Share
 from genarena.spec import Batch, DataSpec

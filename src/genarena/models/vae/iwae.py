@@ -14,7 +14,8 @@ from torch import Tensor
 from genarena.likelihood import log_mean_exp
 from genarena.models.sampler import Temperature
 from genarena.models.vae.diagonal_normal import Gaussian
-from genarena.models.vae.latent_variable import LatentVariableModel, Mode
+from genarena.models.vae.latent_model import Mode
+from genarena.models.vae.latent_variable import LatentVariableModel
 from genarena.models.vae.networks import ImageNetworks, networks_for
 from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
@@ -74,11 +75,11 @@ class IWAE(LatentVariableModel):
         posterior = self.posterior(*batch)
         z = torch.stack([posterior.sample() for _ in range(self.num_importance)])
         if self.gradient == "plain":
-            return self.log_weights_of(batch, z, posterior)
+            return self.log_weights_of(batch, z, posterior.log_prob(z).sum(2))
         density = Gaussian(posterior.mean.detach(), posterior.log_var.detach())
         normalised: list[Tensor] = []  # v (k, N), known when the gradient arrives
         if z.requires_grad:
             z.register_hook(lambda gradient: gradient * normalised[0].unsqueeze(2))
-        log_weights = self.log_weights_of(batch, z, density)
+        log_weights = self.log_weights_of(batch, z, density.log_prob(z).sum(2))
         normalised.append(torch.softmax(log_weights.detach(), 0))
         return log_weights

@@ -36,8 +36,9 @@ class ImageNetworks(NamedTuple):
     entry holds for all finer levels. hidden: width of the dense layers. patch: the finest level works at 1 / patch of the
     image's resolution; None is 4 for binary images, which need no fine decoder, and 2 otherwise. pixels, num_mixtures: of
     `PixelHead`. perceptron: widths of the tanh layers of perceptrons, in the order of the encoder; empty: convolutions.
-    strided: the plain convolutions of `nets/strided.py`, of which only `hidden` can be chosen.
-    Raises ValueError for both of the last two.
+    strided: the plain convolutions of `nets/strided.py`, of which only `hidden` can be chosen. gated: gates in place of the
+    tanh of perceptrons.
+    Raises ValueError for perceptrons that are strided, and for gates without perceptrons.
     """
 
     channels: int
@@ -48,36 +49,49 @@ class ImageNetworks(NamedTuple):
     num_mixtures: int
     perceptron: Sequence[int] = ()
     strided: bool = False
+    gated: bool = False
 
-    def build(self, spec: DataSpec, latent_dim: int) -> Networks:
-        """Raises ValueError for data that is no image of integer levels."""
+    def build(self, spec: DataSpec, latent_dim: int, more: int = 0) -> Networks:
+        """more: further outputs of the encoder. Raises ValueError for data that is no image of integer levels."""
         spec.require_image("a vae")
         if self.perceptron and self.strided:
             raise ValueError(f"perceptron={list(self.perceptron)}, strided=true: expected one of the two")
+        if self.gated and not self.perceptron:
+            raise ValueError("gated=true: expected perceptron=[...], whose layers have the gates")
         in_channels, height, width = spec.shape
         head = PixelHead(self.pixels, spec, self.num_mixtures)
-        context = num_features(spec.condition)
+        context, outputs = num_features(spec.condition), 2 * latent_dim + more
         if widths := list(self.perceptron):
-            encoder = ImageMLPEncoder(spec.shape, 2 * latent_dim, widths, context)
-            decoder = ImageMLPDecoder(latent_dim + context, (head.out_channels, height, width), widths[::-1])
+            encoder = ImageMLPEncoder(spec.shape, outputs, widths, context, self.gated)
+            decoder = ImageMLPDecoder(
+                latent_dim + context, (head.out_channels, height, width), widths[::-1], self.gated
+            )
         elif self.strided:
-            encoder = StridedEncoder(spec.shape, 2 * latent_dim, self.hidden, context)
+            encoder = StridedEncoder(spec.shape, outputs, self.hidden, context)
             decoder = StridedDecoder(latent_dim + context, head.out_channels, (height, width), self.hidden)
         else:
             patch = self.patch or (4 if spec.num_levels == 2 else 2)
             plan = ConvPyramid(height, width, self.channels, self.blocks, patch)
-            encoder = ConvEncoder(in_channels, 2 * latent_dim, plan, self.hidden, context)
+            encoder = ConvEncoder(in_channels, outputs, plan, self.hidden, context)
             decoder = ConvDecoder(latent_dim + context, head.out_channels, plan, self.hidden)
-        max_rows = max(1, min(MAX_ROWS, MAX_OUTPUTS // (head.out_channels * height * width)))
-        return Networks(encoder, decoder, head, max_rows)
+        return Networks(encoder, decoder, head, rows_of(spec, head.out_channels))
 
 
-def networks_for(spec: DataSpec, latent_dim: int, images: ImageNetworks) -> Networks:
-    """Convolutional networks for images, and perceptrons of width `images.hidden` for vectors of floats."""
-    return images.build(spec, latent_dim) if spec.is_image else vector_networks(spec, latent_dim, images.hidden)
+def rows_of(spec: DataSpec, out_channels: int) -> int:
+    """How many images of `out_channels` outputs per pixel may be decoded at once."""
+    return max(1, min(MAX_ROWS, MAX_OUTPUTS // (out_channels * spec.shape[1] * spec.shape[2])))
 
 
-def vector_networks(spec: DataSpec, latent_dim: int, hidden: int) -> Networks:
+def networks_for(spec: DataSpec, latent_dim: int, images: ImageNetworks, more: int = 0) -> Networks:
+    """Convolutional networks for images, and perceptrons of width `images.hidden` for vectors of floats.
+
+    more: outputs of the encoder behind the 2 latent_dim of q(z|x)."""
+    if spec.is_image:
+        return images.build(spec, latent_dim, more)
+    return vector_networks(spec, latent_dim, images.hidden, more)
+
+
+def vector_networks(spec: DataSpec, latent_dim: int, hidden: int, more: int = 0) -> Networks:
     """Two hidden layers each way, and a Gaussian p(x|z). Raises ValueError for data of integer levels."""
     if spec.is_discrete or not spec.is_vector:
         raise ValueError(
@@ -86,7 +100,7 @@ def vector_networks(spec: DataSpec, latent_dim: int, hidden: int) -> Networks:
         )
     context = num_features(spec.condition)
     inputs = spec.num_dims * (2 if spec.missing else 1)  # with holes, which entries are observed is an input too
-    encoder = _mlp(inputs + context, hidden, 2 * latent_dim)
+    encoder = _mlp(inputs + context, hidden, 2 * latent_dim + more)
     decoder = _mlp(latent_dim + context, hidden, 2 * spec.num_dims)
     return Networks(encoder, decoder, GaussianHead(), 16 * MAX_ROWS)
 

@@ -11,7 +11,8 @@ from typing import Literal
 from torch import Tensor
 
 from genarena.models.sampler import Temperature
-from genarena.models.vae.latent_variable import LatentVariableModel, Mode
+from genarena.models.vae.latent_model import Mode
+from genarena.models.vae.latent_variable import LatentVariableModel
 from genarena.models.vae.networks import ImageNetworks, networks_for
 from genarena.options.values import Count, NonNegative, Share
 from genarena.spec import Batch, DataSpec
