@@ -1,0 +1,103 @@
+"""Variational autoencoder with a mixture of posteriors as its prior, VampPrior (Tomczak & Welling 2018, arXiv 1705.07120).
+
+Differs from the paper: residual convolutional networks, unless `perceptron` and `gated` ask for its gated dense layers; one
+vector of codes, not the two of its hierarchical model; the pseudo-inputs start at training examples and are kept in the range
+of the data, where the paper starts them at noise; log-variances are bounded by +-14.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from genarena.likelihood import to_space
+from genarena.models.sampler import Temperature
+from genarena.models.vae.aggregate_posterior import log_densities
+from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
+from genarena.models.vae.latent_model import LatentModel, Mode
+from genarena.models.vae.networks import ImageNetworks, networks_for
+from genarena.options.values import Count, Share
+from genarena.ranks import exchange
+from genarena.spec import Batch, DataSpec
+from genarena.training.module import Training
+
+
+class VampVAE(LatentModel):
+    """log p(x) >= E_q[log p(x|z) + log p(z) - log q(z|x)],  p(z) = 1/K sum_k q(z|u_k) (eq. 9), with learnt pseudo-inputs u_k.
+
+    num_pseudo_inputs: K. gated: layers of `perceptron` are (W h + b) sigmoid(V h + c) instead of tanh.
+    warmup: share of the training over which the KL's weight rises to 1. The other options are those of `VAE`.
+
+    The KL has no closed form; it is estimated with the draw that is decoded. A sampler's temperature multiplies the standard
+    deviation within a component of the prior, which is drawn evenly.
+    """
+
+    paper = "1705.07120"
+    mixed_precision = True
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        training: Training | None = None,
+        num_pseudo_inputs: Count = 100,
+        latent_dim: Count = 32,
+        channels: Count = 32,
+        blocks: Sequence[int] = (0,),
+        hidden: Count = 256,
+        patch: Count | None = None,
+        pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
+        num_mixtures: Count = 5,
+        perceptron: Sequence[int] = (),
+        gated: bool = False,
+        warmup: Share = 0.1,
+        sampler: Temperature | Mode = Temperature(),  # noqa: B008 - frozen
+    ) -> None:
+        images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures, perceptron, gated=gated)
+        super().__init__(spec, training, networks_for(spec, latent_dim, images), latent_dim, sampler)
+        self.pseudo_inputs = nn.Parameter(torch.rand(num_pseudo_inputs, *spec.shape) * 2.0 - 1.0)
+        self.register_buffer("started", torch.zeros((), dtype=torch.long))  # how many are at examples
+        self.ramp = warmup
+
+    def observe(self, batch: Batch) -> None:
+        """Before the first steps the pseudo-inputs are put at training examples, of all ranks."""
+        first, last = int(self.started), len(self.pseudo_inputs)
+        if first < last:
+            examples = exchange.whole_batch(to_space(batch.x, self.spec))[: last - first]
+            self.pseudo_inputs.data[first : first + len(examples)] = examples
+            self.started += len(examples)
+
+    def components(self) -> Gaussian:
+        """q(z|u_k), (K, latent_dim)."""
+        inputs = self.pseudo_inputs.clamp(-1.0, 1.0) if self.spec.is_discrete else self.pseudo_inputs
+        return GaussianHead()(self.encoder(inputs, None))
+
+    def posterior_of(self, outputs: Tensor) -> Gaussian:
+        return GaussianHead()(outputs)
+
+    def centre(self, posterior: Gaussian) -> Tensor:
+        return posterior.mean
+
+    def log_q(self, posterior: Gaussian, z: Tensor) -> Tensor:
+        return log_densities(z, posterior).sum(2)
+
+    def draw(self, posterior: Gaussian) -> tuple[Tensor, Tensor]:
+        z = posterior.sample()
+        return z, posterior.log_prob(z).sum(1)
+
+    def log_prior(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        each = self.log_q(self.components(), z)  # (N, K)
+        return torch.logsumexp(each, 1) - math.log(len(self.pseudo_inputs))
+
+    def code(self, num: int, y: Tensor | None = None) -> Tensor:
+        parts, chosen = self.components(), torch.randint(len(self.pseudo_inputs), (num,), device=self.device)
+        noise = self.sampler.code(num, self.latent_dim, self.device)
+        return parts.mean[chosen] + torch.exp(0.5 * parts.log_var[chosen]) * noise
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """-log p(x|z) + w_t (log q(z|x) - log p(z)), averaged over the batch, nats."""
+        z, log_q = self.draw(self.posterior(*batch))
+        reconstruction = -self.log_likelihood(batch.x, z).mean()
+        kl = (log_q - self.log_prior(z)).mean()
+        return {"loss": reconstruction + self.ramped * kl, "reconstruction": reconstruction, "kl": kl}
