@@ -1,11 +1,13 @@
 """An autoregressive prior on the codes of a VQ-VAE, against all images and codes enumerated."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
+from genarena.errors import UserError
 from genarena.likelihood import Likelihood
 from genarena.models.autoregressive.image_gpt import ImageGPT
 from genarena.models.baseline.uniform import Uniform
@@ -96,3 +98,30 @@ def test_refuses_what_has_no_discrete_codes() -> None:
         LatentAR(SPEC, transformer, first)
     with pytest.raises(ValueError, match=r"model\.first_stage: vqvae models shape \(1, 2, 4\)"):
         LatentAR(DataSpec((1, 4, 4), 2), transformer, FirstStage(first_stage(), "vqvae"))
+
+
+@torch.no_grad()
+def test_the_parts_of_the_bound_and_what_codes_say_by_counting() -> None:
+    model = pair()
+    parts = model.parts(IMAGES)
+    torch.testing.assert_close(-parts.distortion - parts.rate.sum(1), model.log_prob(IMAGES))
+    codes = model.codes(IMAGES)
+    torch.testing.assert_close(parts.rate.flatten(), -model.prior.log_prob(codes))
+    kinds = [tuple(code.flatten().tolist()) for code in codes]
+    shares = torch.tensor([kinds.count(kind) / 256 for kind in kinds])
+    torch.testing.assert_close(model.information(IMAGES), -shares.log())
+    assert parts.shift.shape == (256, 0)
+
+
+def test_refuses_to_learn_a_prior_of_a_codebook_that_has_collapsed() -> None:
+    model = pair()
+    data = SimpleNamespace(train=_Examples())
+    assert model.training_data(data, torch.device("cpu")) is data
+    model.first_stage.model.num_codes = 61  # three of them are used, 4.9%
+    with pytest.raises(UserError, match=r"vqvae uses 4.9% of its 61 codes on 256 training examples"):
+        model.training_data(data, torch.device("cpu"))
+
+
+class _Examples:
+    def __getitem__(self, rows: slice) -> Batch:
+        return Batch(IMAGES[rows])

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genarena.likelihood import Parts
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Quantises
 from genarena.spec import DataSpec
@@ -44,6 +45,18 @@ def log_likelihood_given(first: Quantises, x: Tensor, codes: Tensor) -> Tensor:
     pairs = zip(x.split(ROWS), codes[:, 0].long().split(ROWS), strict=True)
     parts = [first.likelihood_of_codes(own).log_prob(part).flatten(1).sum(1) for part, own in pairs]
     return torch.cat(parts)
+
+
+def parts_of_bound(first: Quantises, x: Tensor, codes: Tensor, log_prior: Tensor) -> Parts:
+    """Distortion -log p(x|e) and rate -log p(e) of levels e (N, 1, h, w); indices have no mean that could shift."""
+    places = codes[0].numel()
+    return Parts(-log_likelihood_given(first, x, codes), -log_prior[:, None], log_prior.new_zeros(len(x), 0), (places,))
+
+
+def information_of_codes(codes: Tensor) -> Tensor:
+    """-log of the share of the N examples that have the same levels e (N, 1, h, w), (N,) nats: q has all its mass on e."""
+    _, which, counts = codes.flatten(1).unique(dim=0, return_inverse=True, return_counts=True)
+    return -(counts[which] / len(codes)).log()
 
 
 def estimator_of_bound(prior: GenerativeModel, num_samples: int) -> dict[str, Any]:

@@ -10,25 +10,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genarena.likelihood import Likelihood
+from genarena.errors import UserError
+from genarena.likelihood import Likelihood, Parts
 from genarena.models.autoregressive.level_choice import TopP
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Quantises
 from genarena.models.first_stage import FirstStage, TwoStage
 from genarena.models.sampler import Temperature
+from genarena.models.splitting import Splits
 from genarena.models.vae.discrete_codes import (
     codes_as_levels,
     estimator_of_bound,
-    log_likelihood_given,
+    information_of_codes,
+    parts_of_bound,
     rendered_codes,
     spec_of_codes,
 )
+from genarena.nets.codebook import usage
 from genarena.options.values import Folder
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
+FIRST = 2_000  # training examples that show which codes are used
+LEAST_USED = 0.05
 
-class LatentAR(TwoStage):
+
+class LatentAR(TwoStage, Splits):
     """log p(x) >= log p(x|e(x)) + log p(e(x)),  log p(e) = sum_i log p(e_i | e_1, ..., e_{i-1}),  e(x) and p(x|e) frozen.
 
     first_stage: the folder of a finished run of a model with discrete codes. prior: the model of the codes, with its sampler.
@@ -69,7 +76,15 @@ class LatentAR(TwoStage):
         return spec_of_codes(self.first_stage.model, super().code_spec(spec))
 
     def training_data(self, data: Any, device: torch.device) -> Any:
-        """The data as it is: codes are found at each step, which costs one pass through the encoder."""
+        """The data as it is: codes are found at each step, which costs one pass through the encoder. Raises UserError if the
+        first training examples use less than a twentieth of the codes: the codebook has collapsed, and so would the prior."""
+        codes = self.codes(data.train[:FIRST].x.to(device))
+        share = usage(codes.long(), self.first_stage.model.num_codes)
+        if share < LEAST_USED:
+            raise UserError(
+                f"model.first_stage: {self.first_stage.name} uses {share:.1%} of its {self.first_stage.model.num_codes} codes "
+                f"on {len(codes):,} training examples, and a prior needs at least {LEAST_USED:.0%}"
+            )
         return data
 
     def codes(self, x: Tensor) -> Tensor:
@@ -89,8 +104,15 @@ class LatentAR(TwoStage):
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """(N,) nats: log p(x|e(x)) + log p(e(x) | y); with an exact prior it involves no chance."""
+        parts = self.parts(x, y, num_samples)
+        return -parts.distortion - parts.rate.sum(1)
+
+    def parts(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Parts:
         codes = self.codes(x)
-        return log_likelihood_given(self.first_stage.model, x, codes) + self.prior.log_prob(codes, y, num_samples)
+        return parts_of_bound(self.first_stage.model, x, codes, self.prior.log_prob(codes, y, num_samples))
+
+    def information(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return information_of_codes(self.codes(x))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         return estimator_of_bound(self.prior, num_samples)

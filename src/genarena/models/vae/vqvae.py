@@ -17,15 +17,17 @@ import torch
 from torch import Tensor
 
 from genarena.distributions import PixelDistribution, PixelHead
-from genarena.likelihood import Likelihood, to_unit
+from genarena.likelihood import Likelihood, Parts, to_unit
 from genarena.models.autoregressive.level_choice import TopP
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Decodes, Encodes, Quantises, Represents
 from genarena.models.sampler import Temperature
+from genarena.models.splitting import Splits
 from genarena.models.vae.discrete_codes import (
     codes_as_levels,
     estimator_of_bound,
-    log_likelihood_given,
+    information_of_codes,
+    parts_of_bound,
     rendered_codes,
     spec_of_codes,
 )
@@ -38,7 +40,7 @@ from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 
-class VQVAE(GenerativeModel, Encodes, Decodes, Quantises):
+class VQVAE(GenerativeModel, Encodes, Decodes, Quantises, Splits):
     """min -log p(x | e(x)) + beta |z(x) - sg[e(x)]|^2, with e(x) the codes nearest to z(x), and the gradient of e passed to z,
 
     log p(x) >= log p(x | e(x)) + log p(e(x)), and log p(e) = -M log K for a uniform prior of M codes out of K, or learnt:
@@ -178,10 +180,16 @@ class VQVAE(GenerativeModel, Encodes, Decodes, Quantises):
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """log p(x|e(x)) + log p(e(x) | y), (N,) nats; a uniform prior and one of exact likelihood involve no chance."""
+        parts = self.parts(x, y, num_samples)
+        return -parts.distortion - parts.rate.sum(1)
+
+    def parts(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Parts:
         codes = codes_as_levels(self, x, self.code_spec)
-        uniform = -math.prod(self.code_size) * math.log(self.num_codes)
-        log_prior = self.prior.log_prob(codes, y, num_samples) if self.prior else uniform
-        return log_likelihood_given(self, x, codes) + log_prior
+        uniform = torch.full((len(x),), -math.prod(self.code_size) * math.log(self.num_codes), device=x.device)
+        return parts_of_bound(self, x, codes, self.prior.log_prob(codes, y, num_samples) if self.prior else uniform)
+
+    def information(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return information_of_codes(codes_as_levels(self, x, self.code_spec))
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         if self.prior:
