@@ -16,10 +16,11 @@ from genarena.evaluation.evidence.examples import Examples
 from genarena.evaluation.evidence.samples import Samples
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import PUBLISHED
-from genarena.likelihood import Likelihood
+from genarena.likelihood import Likelihood, Parts
 from genarena.metrics import names
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Emits, Integrates, Weighs
+from genarena.models.splitting import Splits
 from genarena.spec import Batch, DataSpec
 
 SPEC = DataSpec((1, 8, 8), 16, 2)
@@ -60,7 +61,7 @@ class Halves(ArenaDataModule):
         return tuple(Split(x, y)[part] for part in (slice(0, 300), slice(300, 330), slice(330, 530)))
 
 
-class Drawn(GenerativeModel, Weighs, Integrates, Emits):
+class Drawn(GenerativeModel, Weighs, Integrates, Emits, Splits):
     """Returns stored samples in their order. Has every capability that metrics need; all results are deterministic."""
 
     family = "baseline"
@@ -89,6 +90,13 @@ class Drawn(GenerativeModel, Weighs, Integrates, Emits):
         self, x: Tensor, tolerance: float, num_probes: int, dequantisation: str, y: Tensor | None = None
     ) -> tuple[Tensor, dict]:
         return self.log_prob(x), {"method": "ODE", "nfe": 7}
+
+    def parts(self, x: Tensor, y: Tensor | None = None) -> Parts:
+        flat = x.double().flatten(1)
+        return Parts(flat[:, 2], flat[:, :2], flat[:, :2], (1, 1))
+
+    def information(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return 0.01 * x.double().flatten(1).mean(1)
 
     def emit(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return 0.0 * z[:, :1, None, None].expand(-1, *self.spec.shape)

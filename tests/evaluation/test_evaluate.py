@@ -30,6 +30,7 @@ SPEC = DataSpec((1, 8, 8), 4, 2)
 SETTINGS = EvaluationSettings()
 SIZES = {"evidence.samples.num_samples": 170, "evidence.examples.num_test": 50}
 OPTIONS = {"metric.iw_nll_nats.draws": 3, "metric.iw_nll_nats.num_test": 20}
+OF_CODES = ("rate_nats", "distortion_nats", "active_units", "information_nats")
 OF_SOUND = ("mr_stft", "mel_cepstral_distortion", "log_mel_l1", "pesq", "stoi", "dnsmos", "line_noise", "synthesis_khz")
 
 
@@ -188,6 +189,7 @@ def test_everything_that_can_be_had_is_json_and_the_rest_says_why(data: Halves) 
         "ode_bits_per_dim",
         "ais_nll_nats",
         "nats_per_frame",
+        *OF_CODES,
         *OF_SOUND,
     }
     assert all("\n" not in evaluation.metrics[name]["reason"] for name in null)
@@ -415,6 +417,7 @@ def test_vectors_are_their_own_features() -> None:
         "ode_bits_per_dim",
         "ais_nll_nats",
         "nats_per_frame",
+        *OF_CODES,
         *OF_SOUND,
     }
     assert metrics["recall"]["backbone"] == {"name": "identity"}

@@ -14,13 +14,20 @@ from genarena.data.cifar10 import CIFAR10
 from genarena.errors import DataError
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.evaluation.weights import FeatureSettings
-from genarena.published import density_checks, likelihood_checks, quality_checks, sample_checks, sound_checks
+from genarena.published import (
+    density_checks,
+    latent_checks,
+    likelihood_checks,
+    quality_checks,
+    sample_checks,
+    sound_checks,
+)
 from genarena.published.checks import Check, Checks, Missing
 from genarena.published.imported import ImportedReference, everything, score
 from genarena.spec import DataSpec
 
 CIFAR10_TRAIN_TEST_FID = 3.15  # 3.1508 by the official TensorFlow code; ports give 3.1457 to 3.1525
-MODULES = (quality_checks, sample_checks, sound_checks, likelihood_checks, density_checks)
+MODULES = (quality_checks, sample_checks, sound_checks, likelihood_checks, density_checks, latent_checks)
 # Checks that need no arguments, weights or data files: all functions that say of which metrics they are.
 OFFLINE: list[Checks] = [
     make
