@@ -182,5 +182,5 @@ def test_what_is_whitened_becomes_the_sound_again() -> None:
     assert not torch.allclose(white, model.scaled(x), atol=0.1)
     with pytest.raises(ValueError, match=r"whitening=64, condition_dropout=0.1: expected 0 for one of the two"):
         whitening(64, condition_dropout=0.1)
-    with pytest.raises(ValueError, match="whitening=65: expected 0 to 64"):
-        whitening(65)
+    with pytest.raises(ValueError, match="whitening=257: expected 0 to 256"):
+        whitening(257)

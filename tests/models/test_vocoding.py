@@ -8,7 +8,7 @@ from tests.models.test_waveglow import mels, waveglow
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("whitening", [0, 64])
+@pytest.mark.parametrize("whitening", [0, 192])
 @pytest.mark.parametrize("frames", [1, 7, 40])
 def test_chunks_are_the_whole(frames: int, whitening: int) -> None:
     model = waveglow(1024, "mel", whitening=whitening)
@@ -20,7 +20,7 @@ def test_chunks_are_the_whole(frames: int, whitening: int) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("whitening", [0, 64])
+@pytest.mark.parametrize("whitening", [0, 192])
 def test_it_is_what_the_model_samples(whitening: int) -> None:
     model = waveglow(1024, "mel", whitening=whitening)
     mel = mels(3, 1024)

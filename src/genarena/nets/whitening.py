@@ -19,7 +19,8 @@ class Whitening(nn.Module):
 
     a (`order` coefficients) and v are those of `gaussian_mel`, and nothing is learnt: z of a Gaussian process with the spectrum
     of the mel is white noise. The context is the mel (N, bands or more, T / 256 + 1) as `Conditioning.frames` gives it. The
-    inverse is computed in order of time, a block of samples at once.
+    inverse is computed in order of time, a block of samples at once. A voice of 200 Hz has its harmonics in the coefficients from
+    sample_rate / 200 on.
     """
 
     def __init__(self, order: Count, sample_rate: int) -> None:
@@ -30,8 +31,8 @@ class Whitening(nn.Module):
     def of(cls, spec: DataSpec, order: Whole, condition_dropout: Share = 0.0) -> "Whitening | None":
         """None for order 0, and for data without a mel. Raises ValueError for more coefficients than predictors have, for sound
         that does not say its sample rate, and for a model that is to learn sound without its mel too."""
-        if order > mel_prediction.BLOCK:
-            raise ValueError(f"whitening={order}: expected 0 to {mel_prediction.BLOCK}")
+        if order > mel_prediction.LONGEST:
+            raise ValueError(f"whitening={order}: expected 0 to {mel_prediction.LONGEST}")
         if not order or spec.condition is None or spec.condition.kind != "mel":
             return None
         if spec.sample_rate is None:

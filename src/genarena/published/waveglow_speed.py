@@ -106,7 +106,7 @@ def waveglow(num_rounds: int = 9) -> str:
     """Batches of 4 x 8,192 samples with mels, and 4 seconds of synthesis; `whitening=0` is the same map as the plain one."""
     torch.manual_seed(0)
     spec = DataSpec((1, 8192), 65_536, condition="mel", sample_rate=22_050)
-    models = {"whitening": WaveGlow(spec, whitening=64), "genarena": WaveGlow(spec), "plain": PlainWaveGlow()}
+    models = {"whitening": WaveGlow(spec, whitening=192), "genarena": WaveGlow(spec), "plain": PlainWaveGlow()}
     batch = Batch((32_768 + 3_000 * torch.randn(4, 1, 8192)).int(), -5.5 + 2.0 * torch.randn(4, mel.BANDS, 33))
     amplitudes = to_amplitudes(batch.x[:, 0], 65_536)
     losses = {name: lambda model=model: model.loss(batch)["loss"] for name, model in models.items()}

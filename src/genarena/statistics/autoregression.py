@@ -16,40 +16,38 @@ from torch import Tensor
 def levinson(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
     """The predictor of order P from r_0 .. r_P (..., P + 1), in its type: a_1 .. a_P (..., P), and the variance v (...) of its
     errors. Raises ValueError for an autocorrelation that no process has (a variance that is not positive)."""
-    least = autocorrelation[..., 0]
-    for a, v in _recursion(autocorrelation):  # noqa: B007 - the last is what is wanted
-        least = torch.minimum(least, v)
-    _check(least)
-    return a, v
+    for a, v in recursion(autocorrelation):  # noqa: B007 - the last is what is wanted
+        pass
+    return a.movedim(0, -1).contiguous(), v
 
 
 def every_order(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
     """As `levinson`, for all orders: coefficients (..., P + 1, P), of which row p has a_1 .. a_p and then zeros, and variances
     (..., P + 1)."""
-    coefficients, variances = zip(*_recursion(autocorrelation), strict=True)
-    variances = torch.stack(variances, -1)
-    _check(variances)
-    return torch.stack(coefficients, -2), variances
-
-
-def _check(variances: Tensor) -> None:
-    if not bool((variances > 0.0).all()):
-        raise ValueError("this is no autocorrelation: it has errors whose variance is not positive")
-
-
-def _recursion(autocorrelation: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Predictors (..., P) and variances (...) of orders 0, 1, .. P."""
     order = autocorrelation.shape[-1] - 1
-    a, v = torch.zeros_like(autocorrelation[..., 1:]), autocorrelation[..., 0]
-    yield a, v
+    found = [(F.pad(a.movedim(0, -1), (0, order - p)), v) for p, (a, v) in enumerate(recursion(autocorrelation))]
+    coefficients, variances = zip(*found, strict=True)
+    return torch.stack(coefficients, -2), torch.stack(variances, -1)
+
+
+def recursion(autocorrelation: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """As `levinson`, for orders p = 0, 1, .. P in turn: coefficients (p, ...), valid until the next is asked for, and
+    variances (...)."""
+    r = autocorrelation.movedim(-1, 0).contiguous()
+    order, past = len(r) - 1, r.flip(0)
+    a, v = torch.zeros_like(r[1:]), r[0]
+    positive = v > 0.0
+    yield a[:0], v
     for p in range(1, order + 1):
-        past = autocorrelation[..., 1:p].flip(-1)
-        reflection = (autocorrelation[..., p] - (a[..., : p - 1] * past).sum(-1)) / v
-        a = a.clone()
-        a[..., : p - 1] -= reflection[..., None] * a[..., : p - 1].flip(-1)
-        a[..., p - 1] = reflection
+        known = a[: p - 1]
+        reflection = (r[p] - (known * past[order + 1 - p : order]).sum(0)) / v
+        known.addcmul_(reflection, known.flip(0), value=-1.0)
+        a[p - 1] = reflection
         v = v * (1.0 - reflection.square())
-        yield a, v
+        positive &= v > 0.0
+        yield a[:p], v
+    if not bool(positive.all()):
+        raise ValueError("this is no autocorrelation: it has errors whose variance is not positive")
 
 
 def autocorrelation_of(coefficients: Tensor, variance: float, num_lags: int, length: int = 8192) -> Tensor:

@@ -2,8 +2,8 @@
 an autocorrelation, and that the coefficients of the best predictor (Makhoul 1975, doi 10.1109/PROC.1975.9792;
 `autoregression.py`).
 
-A predictor holds for BLOCK samples: its spectrum is interpolated between two frames, as a logarithm. The first samples of a
-sound are predicted from the fewer that there are.
+A predictor holds for BLOCK samples: its spectrum is interpolated between two frames, as a logarithm. It may look back farther
+than a block; the first samples of a sound are predicted from the fewer that there are.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,8 @@ from genarena.statistics import autoregression, mel_inversion
 from genarena.statistics.mel import HOP
 
 BLOCK = 64  # samples, a divisor of HOP
-AT_ONCE = 1024  # frames whose spectra are in memory
+LONGEST = 256  # coefficients; the windows of mels tell of no lags near their own 1,024 samples
+AT_ONCE = 128  # frames whose predictors are sought together: they stay in the cache of a processor
 WHITE = (
     40.0 / 32_768**2
 )  # variance of a white noise, of amplitudes in [-1, 1); set by hand on training clips of LJ Speech
@@ -25,8 +26,8 @@ WHITE = (
 class Predictors(NamedTuple):
     """x_t ~ sum_j a_j x_{t-j} with errors of variance v, of amplitudes in [-1, 1), float64.
 
-    coefficients (N, blocks, order) and variances (N, blocks); early (N, BLOCK, order) and spread (N, BLOCK): those of each
-    sample of the first block.
+    coefficients (N, blocks, order) and variances (N, blocks); early (N, E, order) and spread (N, E): those of each of the first
+    E samples, of so many whole blocks as `order` samples fill.
     """
 
     coefficients: Tensor
@@ -37,26 +38,40 @@ class Predictors(NamedTuple):
     @property
     def every_variance(self) -> Tensor:
         """(N, T) of each sample."""
-        return torch.cat([self.spread, self.variances[:, 1:].repeat_interleave(BLOCK, 1)], 1)
+        later = self.variances[:, self.spread.shape[1] // BLOCK :]
+        return torch.cat([self.spread, later.repeat_interleave(BLOCK, 1)], 1)
 
     def at(self, place: int) -> tuple[Tensor, Tensor]:
         """(N, order) and (N,) of one sample."""
-        if place < BLOCK:
+        if place < self.early.shape[1]:
             return self.early[:, place], self.spread[:, place]
         return self.coefficients[:, place // BLOCK], self.variances[:, place // BLOCK]
 
 
 def predictors(log_mel: Tensor, sample_rate: int, order: int) -> Predictors:
-    """Of log-mels (N, BANDS, frames), for HOP (frames - 1) samples. Raises ValueError unless 1 <= `order` <= BLOCK."""
-    if not 1 <= order <= BLOCK:
-        raise ValueError(f"order={order}: expected 1 to {BLOCK}")
-    frames = range(0, log_mel.shape[2] - 1, AT_ONCE)
-    parts = [_lags(log_mel[:, :, first : first + AT_ONCE + 1], sample_rate, order) for first in frames]
-    solved = [autoregression.levinson(part) for part in parts]
-    coefficients, variances = (torch.cat(each, 1) for each in zip(*solved, strict=True))
-    orders = torch.arange(BLOCK, device=log_mel.device).clamp_max(order)  # those before a sample of the first block
-    first = autoregression.every_order(parts[0][:, 0])
-    return Predictors(coefficients, variances, first[0][:, orders], first[1][:, orders])
+    """Of log-mels (N, BANDS, frames), for HOP (frames - 1) samples. Raises ValueError unless 1 <= `order` <= LONGEST."""
+    if not 1 <= order <= LONGEST:
+        raise ValueError(f"order={order}: expected 1 to {LONGEST}")
+    together = max(1, AT_ONCE // len(log_mel))
+    frames = range(0, log_mel.shape[2] - 1, together)
+    parts = [_lags(log_mel[:, :, first : first + together + 1], sample_rate, order) for first in frames]
+    coefficients, variances, *early = _solved(parts[0])
+    others = [autoregression.levinson(part) for part in parts[1:]]
+    coefficients, variances = (torch.cat(each, 1) for each in zip((coefficients, variances), *others, strict=True))
+    return Predictors(coefficients, variances, *early)
+
+
+def _solved(lags: Tensor) -> Predictors:
+    """Of autocorrelations (N, blocks, order + 1): sample t of the sound has the predictor of order t of its block, until t is
+    `order`."""
+    order = lags.shape[2] - 1
+    num_early = BLOCK * min(-(-order // BLOCK), lags.shape[1])
+    early, spread = lags.new_zeros(num_early, order, len(lags)), lags.new_zeros(num_early, len(lags))
+    for p, (a, v) in enumerate(autoregression.recursion(lags)):
+        here = slice(p, num_early if p == order else p + 1)
+        for t in range(num_early)[here]:
+            early[t, :p], spread[t] = a[:, :, t // BLOCK], v[:, t // BLOCK]
+    return Predictors(a.movedim(0, -1).contiguous(), v, early.movedim(2, 0).contiguous(), spread.mT)
 
 
 def _lags(log_mel: Tensor, sample_rate: int, order: int) -> Tensor:
@@ -71,43 +86,51 @@ def _lags(log_mel: Tensor, sample_rate: int, order: int) -> Tensor:
 
 def errors(x: Tensor, found: Predictors) -> tuple[Tensor, Tensor]:
     """Of amplitudes x (N, T): x_t - sum_j a_j x_{t-j} and sum_j a_j^2, (N, T) float64."""
-    order = found.coefficients.shape[2]
-    past = (
-        F.pad(x.double(), (order, 0)).unfold(1, order, 1)[:, :-1].unflatten(1, (-1, BLOCK))
-    )  # (N, blocks, BLOCK, order)
-    predicted = (past @ found.coefficients.flip(2)[..., None])[..., 0]
-    first = (past[:, 0] * found.early.flip(2)).sum(2)
-    squares = found.coefficients.square().sum(2)[:, 1:].repeat_interleave(BLOCK, 1)
-    squares = torch.cat([found.early.square().sum(2), squares], 1)
-    return x - torch.cat([first, predicted[:, 1:].flatten(1)], 1), squares
+    order, early, x = found.coefficients.shape[2], found.early, x.double()
+    num_early = early.shape[1]
+    past = F.pad(x, (order, 0))
+    first = (past[:, : num_early + order - 1].unfold(1, order, 1) * early.flip(2)).sum(2)
+    size = order + BLOCK  # by the Fourier transform: no product that wraps around reaches the last BLOCK places
+    spectra = torch.fft.rfft(past.unfold(1, size, BLOCK)) * torch.fft.rfft(F.pad(found.coefficients, (1, 0)), size)
+    predicted = torch.fft.irfft(spectra, size)[:, :, order:].flatten(1)
+    squares = found.coefficients.square().sum(2).repeat_interleave(BLOCK, 1)
+    squares = torch.cat([early.square().sum(2), squares[:, num_early:]], 1)
+    return x - torch.cat([first, predicted[:, num_early:]], 1), squares
 
 
-def sound(errors: Tensor, found: Predictors, together: int = 32) -> Tensor:
-    """x (N, T) float64 whose `errors` (N, T) these are: the inverse, solved block after block. The equations of `together`
-    blocks are written down at a time."""
-    order, made = found.coefficients.shape[2], []
-    past = errors.new_zeros(len(errors), order, 1, dtype=torch.float64)
-    blocks = errors.double().unflatten(1, (-1, BLOCK, 1))
-    for first in range(0, blocks.shape[1], together):
-        a = found.coefficients[:, first : first + together, None].expand(-1, -1, BLOCK, -1)
-        if first == 0:
-            a = torch.cat([found.early[:, None], a[:, 1:]], 1)
-        before, within = _equations(a).split([order, BLOCK], 3)
-        for k in range(a.shape[1]):
-            wanted = torch.baddbmm(blocks[:, first + k], before[:, k], past, alpha=-1.0)
-            x = torch.linalg.solve_triangular(within[:, k], wanted, upper=False, unitriangular=True)
-            past = x[:, -order:]
-            made.append(x)
-    return torch.cat(made, 1)[:, :, 0]
+def sound(errors: Tensor, found: Predictors) -> Tensor:
+    """x (N, T) float64 whose `errors` (N, T) these are: the inverse, a block at a time from the `order` samples before it."""
+    order, num_early = found.coefficients.shape[2], found.early.shape[1]
+    errors = errors.double()[..., None]
+    equations = _equations(found.early)
+    made = [torch.linalg.solve_triangular(equations, errors[:, :num_early], upper=False, unitriangular=True)[..., 0]]
+    past = F.pad(made[0], (max(0, order - num_early), 0))[:, -order:]
+    coefficients, responses = (each.flip(2)[..., None] for each in (found.coefficients, _responses(found)))
+    for k in range(num_early // BLOCK, coefficients.shape[1]):
+        known = F.pad(past, (0, BLOCK - 1)).unfold(1, order, 1)  # what is in the block counts as 0
+        wanted = torch.baddbmm(errors[:, BLOCK * k : BLOCK * (k + 1)], known, coefficients[:, k])[..., 0]
+        made.append((F.pad(wanted, (BLOCK - 1, 0)).unfold(1, BLOCK, 1) @ responses[:, k])[..., 0])
+        past = torch.cat([past, made[-1]], 1)[:, -order:]
+    return torch.cat(made, 1)
 
 
 def _equations(a: Tensor) -> Tensor:
-    """(N, blocks, BLOCK, order + BLOCK): at each sample of a block 1, and -a_j at the one j places before, of a (N, blocks,
-    BLOCK, order)."""
-    order = a.shape[3]
+    """(N, E, E): at each of the first E samples 1, and -a_j at the one j places before, of a (N, E, order)."""
+    size, order = a.shape[1:]
     rows = F.pad(
-        -a.flip(3), (0, BLOCK + 1)
-    )  # read with rows one shorter, each row stands one place further than the one above
-    rows = rows.flatten(2)[:, :, : BLOCK * (order + BLOCK)].unflatten(2, (BLOCK, order + BLOCK)).clone()
-    rows.diagonal(order, 2, 3).fill_(1.0)
+        -a.flip(2), (0, size + 1)
+    )  # read with rows one shorter, each stands one place further than the one above
+    rows = rows.flatten(1)[:, : size * (order + size)].unflatten(1, (size, order + size))[..., order:].clone()
+    rows.diagonal(0, 1, 2).fill_(1.0)
     return rows
+
+
+def _responses(found: Predictors) -> Tensor:
+    """h (N, blocks, BLOCK): what an error of 1 does to its sample and to those after it, h_t = sum_{j <= t} a_j h_{t-j}."""
+    a = found.coefficients[..., : BLOCK - 1].movedim(2, 0).contiguous()
+    backwards = a.new_zeros(BLOCK, *a.shape[1:])  # h_t at place -1 - t
+    backwards[-1] = 1.0
+    for t in range(1, BLOCK):
+        near = min(t, len(a))
+        backwards[-1 - t] = (a[:near] * backwards[BLOCK - t :][:near]).sum(0)
+    return backwards.flip(0).movedim(0, 2).contiguous()

@@ -2,7 +2,7 @@
 
 x_t ~ N(sum_j a_j(t) x_{t-j}, v(t)), by the linear prediction of `statistics/mel_prediction.py` (Makhoul 1975, doi
 10.1109/PROC.1975.9792). Nothing is learnt: a model of sound that is worse in bits has learnt less than its mel says. Samples
-whisper, because the process has no pitch.
+have harmonics where the bands of the mel are narrow enough for the pitch, and whisper above; each harmonic is a noise of its own.
 
 Differs from the paper: the spectrum is that of the mel (`statistics/mel_inversion.py`), not of the sound. Two constants were
 set by hand on training clips of LJ Speech: a white noise, and how the spectrum declines where the mel tells nothing.
@@ -44,12 +44,12 @@ class GaussianMel(GenerativeModel, Vocodes):
     max_epochs = 0
     reach = None
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, order: Count = 64) -> None:
+    def __init__(self, spec: DataSpec, training: Training | None = None, order: Count = 192) -> None:
         super().__init__(spec, training)
         if spec.sample_rate is None:
             raise ValueError("gaussian_mel: the data does not say its sample_rate")
-        if order > mel_prediction.BLOCK:
-            raise ValueError(f"order={order}: expected 1 to {mel_prediction.BLOCK}")
+        if order > mel_prediction.LONGEST:
+            raise ValueError(f"order={order}: expected 1 to {mel_prediction.LONGEST}")
         self.order = order
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
