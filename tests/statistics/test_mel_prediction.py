@@ -39,7 +39,7 @@ def test_each_sample_is_predicted_from_those_before_it(order: int) -> None:
 
 
 def test_the_first_samples_have_the_best_predictors_of_the_processes_of_their_blocks() -> None:
-    """Best: errors that are uncorrelated with the samples that they are predicted from, under the autocorrelation of the block."""
+    """Best: errors are uncorrelated with the samples that they are predicted from, by the autocorrelation of the block."""
     order = 150
     found, lags = mel_prediction.predictors(mels(1, 3), RATE, order), mel_prediction._lags(mels(1, 3), RATE, order)[0]
     assert found.early.shape == (1, 192, order) and found.early[0, 0].abs().max() == 0.0

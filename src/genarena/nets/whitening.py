@@ -19,8 +19,8 @@ class Whitening(nn.Module):
 
     a (`order` coefficients) and v are those of `gaussian_mel`, and nothing is learnt: z of a Gaussian process with the spectrum
     of the mel is white noise. The context is the mel (N, bands or more, T / 256 + 1) as `Conditioning.frames` gives it. The
-    inverse is computed in order of time, a block of samples at once. A voice of 200 Hz has its harmonics in the coefficients from
-    sample_rate / 200 on.
+    inverse is computed in order of time, a block of samples at once. A voice of 200 Hz has its harmonics in the coefficients
+    from sample_rate / 200 on.
     """
 
     def __init__(self, order: Count, sample_rate: int) -> None:

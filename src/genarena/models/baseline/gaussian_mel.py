@@ -2,7 +2,7 @@
 
 x_t ~ N(sum_j a_j(t) x_{t-j}, v(t)), by the linear prediction of `statistics/mel_prediction.py` (Makhoul 1975, doi
 10.1109/PROC.1975.9792). Nothing is learnt: a model of sound that is worse in bits has learnt less than its mel says. Samples
-have harmonics where the bands of the mel are narrow enough for the pitch, and whisper above; each harmonic is a noise of its own.
+have harmonics where the bands of the mel are narrow enough for the pitch, and whisper above; each is a noise of its own.
 
 Differs from the paper: the spectrum is that of the mel (`statistics/mel_inversion.py`), not of the sound. Two constants were
 set by hand on training clips of LJ Speech: a white noise, and how the spectrum declines where the mel tells nothing.
