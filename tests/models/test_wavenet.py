@@ -155,8 +155,9 @@ def test_with_whitening_a_sample_still_depends_on_none_after_it() -> None:
     model = random_model(GIVEN, whitening=8)
     x = (0.1 * torch.randn(1, 1, 512)).requires_grad_()
     (gradient,) = torch.autograd.grad(model.parameters_of(x, mel(1))[0, :, :, 100].sum(), x)
-    felt = gradient[0, 0].abs() > 1e-6 * gradient.abs().max()  # a Fourier transform rounds
-    assert felt.nonzero().squeeze(1).tolist() == list(range(100 - 1 - 10 - 8, 100)), "the network, and 8 before it"
+    felt = (gradient[0, 0].abs() > 1e-6 * gradient.abs().max()).nonzero().squeeze(1)  # a Fourier transform rounds
+    assert felt.min() >= 100 - 1 - 10 - 8 and felt.max() == 99, "the network, and 8 before it"
+    assert len(felt) > 10, "more than the network of samples alone"
     with pytest.raises(ValueError, match=r"whitening=8, condition_dropout=0.1: expected 0 for one of the two"):
         random_model(GIVEN, whitening=8, condition_dropout=0.1)
 
