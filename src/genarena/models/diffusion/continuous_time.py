@@ -23,6 +23,7 @@ class ContinuousDiffusion(GaussianDiffusion, Integrates):
     """A network (x, t, context) of one output per dimension, and the flow dz / d(time) = `velocity`.
 
     z = scale x_0 at the first of `times`, and z ~ N(0, I) at the last.
+    views: of the input that the network gets side by side, as channels (`outputs`).
     """
 
     likelihood = Likelihood.NONE  # by `log_prob`; the metrics `ode_*` integrate the flow
@@ -38,10 +39,11 @@ class ContinuousDiffusion(GaussianDiffusion, Integrates):
         dequantisation: Dequantisation,
         condition_dropout: Share,
         whitening: Whole = 0,
+        views: int = 1,
     ) -> None:
         super().__init__(spec, training, condition_dropout, dequantisation, whitening)
         channels = spec.shape[0]
-        self.network = net(channels, channels, spec.shape, *sizes(spec.condition, condition_dropout))
+        self.network = net(views * channels, channels, spec.shape, *sizes(spec.condition, condition_dropout))
         self.use(sampler)
 
     def outputs(self, x: Tensor, t: Tensor, context: Tensor | None) -> Tensor:
