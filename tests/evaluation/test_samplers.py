@@ -36,8 +36,9 @@ def resolved(*options: str) -> dict:
     [
         (
             {"sampler": "langevin"},
-            "does not fit model=ddpm; that takes ancestral, ancestral_full, annealed_langevin, ddim, dpm_solver, "
-            "dpm_solver_3m, edm_heun, given_betas, heun, predictor_corrector, unipc",
+            "does not fit model=ddpm; that takes ancestral, ancestral_full, annealed_langevin, "
+            "annealed_langevin_full, ddim, dpm_solver, dpm_solver_3m, edm_heun, given_betas, heun, predictor_corrector, "
+            "predictor_corrector_full, unipc",
         ),
         ({"sampler": "dddim"}, "did you mean ddim"),
         ({"sampler.steps": 3}, "sampler.steps: there is no such option"),

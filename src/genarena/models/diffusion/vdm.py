@@ -75,7 +75,7 @@ class VDM(NoisePrediction):
             raise ValueError(f"gamma_min={gamma_min:g}: expected less than gamma_max, {gamma_max:g}")
         highest = math.ceil(math.log2(spec.num_levels)) if spacing else -1  # 8 for 256 levels
         self.frequencies = [2.0**n * math.pi for n in range(max(0, highest + 1 - fourier), highest + 1)]
-        super().__init__(spec, net, training, sampler, "none", condition_dropout, 1 + 2 * len(self.frequencies))
+        super().__init__(spec, net, training, sampler, "none", condition_dropout, views=1 + 2 * len(self.frequencies))
         self.told = (gamma_min, gamma_max)  # the gammas that the network knows as 0 and 1
         self.gammas = nn.Parameter(torch.tensor([gamma_min, gamma_max]))
         self.shape = MonotoneFunction(schedule_features)
