@@ -34,8 +34,8 @@ class LipSwish(nn.Module):
 class SpectralLimit(nn.Module):
     """weight / max(1, sigma / limit), of a matrix (out, in), or of a kernel (out, in, k, k) on images of `size` (H, W).
 
-    The iteration starts at the vector of the last training step, which is a buffer; in eval mode it is left as it is.
-    `torch.nn.utils.parametrize.cached()` finds sigma once for several passes.
+    The iteration starts at the vector of the last training step, which is a buffer; in eval mode it is left as it is, and what
+    was found is kept until the weight changes.
     """
 
     def __init__(self, weight: Tensor, limit: float, size: tuple[int, int] | None = None) -> None:
@@ -44,17 +44,24 @@ class SpectralLimit(nn.Module):
         shape = (1, weight.shape[1], *(size or ()))
         start = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         self.register_buffer("start", start / start.norm())
-        self.start.copy_(self.iterated(weight.detach()))
+        self.found: tuple[tuple, Tensor] | None = None  # a key of the weight, and its vector
 
     def forward(self, weight: Tensor) -> Tensor:
         with torch.no_grad():
-            v = self.iterated(weight)
-            if self.training:
-                self.start.copy_(v)
+            v = self.vector(weight)
             mapped = self.map(v, weight)
             u = mapped / mapped.norm().clamp_min(1e-12)
         sigma = (u * self.map(v.clone(), weight)).sum()
         return weight / (sigma / self.limit).clamp_min(1.0)
+
+    def vector(self, weight: Tensor) -> Tensor:
+        """The right singular vector of the largest singular value, of norm 1."""
+        if self.training:
+            return self.start.copy_(self.iterated(weight))
+        key = (float(weight.sum()), float(weight.norm()), weight.device)
+        if self.found is None or self.found[0] != key:
+            self.found = key, self.iterated(weight)
+        return self.found[1]
 
     def map(self, v: Tensor, weight: Tensor) -> Tensor:
         return F.conv2d(v, weight, padding=weight.shape[-1] // 2) if weight.dim() == 4 else F.linear(v, weight)
@@ -63,7 +70,7 @@ class SpectralLimit(nn.Module):
         return F.conv_transpose2d(u, weight, padding=weight.shape[-1] // 2) if weight.dim() == 4 else u @ weight
 
     def iterated(self, weight: Tensor) -> Tensor:
-        """The right singular vector of the largest singular value, of norm 1; the start where the weight is zero."""
+        """`vector`, found anew from the start, which it is where the weight is zero."""
         v, before = self.start, math.inf
         for _ in range(ROUNDS):
             u = self.map(v, weight)
@@ -80,7 +87,7 @@ class SpectralLimit(nn.Module):
 
 def limited(layer: nn.Module, limit: float, size: tuple[int, int] | None = None) -> nn.Module:
     """The linear layer or convolution (odd kernel, stride 1, zeros at the border) with a constant of at most `limit`."""
-    parametrize.register_parametrization(layer, "weight", SpectralLimit(layer.weight, limit, size))
+    parametrize.register_parametrization(layer, "weight", SpectralLimit(layer.weight, limit, size), unsafe=True)
     return layer
 
 
