@@ -18,6 +18,9 @@ Conventions.
   (`row_cache.py`). Noise is drawn pixel by pixel and channel by channel, so that the slow way, a full pass per pixel,
   gives the same images.
 
+`pixelcnn_pp` has the same two streams at several sizes, and all channels of a pixel share one mixture component
+(`chained_logistics.py`); after k halvings a layer finds something new at every 2^k-th row and column (`strided_cache.py`).
+
 `image_gpt` has a causal transformer instead of these convolutions: its input is shifted by one token, a token is a level or a
 small block of pixels (`tokens.py`), and what it caches are the keys and values of the tokens so far.
 """
