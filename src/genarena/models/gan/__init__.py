@@ -15,7 +15,8 @@ Conventions
   values between the levels. Vectors, where a class takes them, are neither scaled nor rounded.
 - `discriminator_loss` draws its fake images without a graph; `generator_loss` draws new ones. Each training batch makes one
   discriminator step, every `n_critic`-th batch also a generator step.
-- `augmentation` (`DiffAugment`) is applied to the discriminator's inputs only, real and fake, in both losses.
+- `augmentation` (`DiffAugment`; for `stylegan2` also `AdaptiveAugment`) is applied to the discriminator's inputs only, real
+  and fake, in both losses.
 - `infogan` draws some of the entries of z as codes (`latent_codes.py`), and a network on the discriminator's last hidden layer
   finds them again: a lower bound on their information is maximised by all three.
 - Samples come from the averaged generator (`Training.ema_decay`). Its batch normalisation uses the running statistics

@@ -37,3 +37,16 @@ def input_gradients(critic: Critic, x: Tensor) -> Tensor:
         x = x.detach().float().requires_grad_()
         (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     return gradient.flatten(1)
+
+
+def path_lengths(generator: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
+    """|J_w^T u|, u ~ N(0, I / (H W)), (N,), with a graph to the weights and to w (Karras et al. 2020, arXiv 1912.04958, eq. 4).
+
+    generator: styles w (N, D) to images (N, C, H, W), each from its own row.
+    """
+    with torch.enable_grad():
+        w = w if w.requires_grad else w.detach().requires_grad_()
+        images = generator(w)
+        noise = torch.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
+        (gradient,) = torch.autograd.grad((images * noise).sum(), w, create_graph=True)
+    return gradient.square().sum(1).sqrt()
