@@ -32,7 +32,6 @@ FEWEST |= {
     "nearest_neighbour_ratio": 20,
     "c2st": 100,
     "vendi": 300,
-    "active_units": 20,
     "fd_dinov2": 1025,
     "fd_clip": 1025,
     "fd_efficientnet": 1281,

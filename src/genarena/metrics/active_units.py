@@ -19,8 +19,6 @@ class ActiveUnits(ArenaMetric):
     title = "Active units"
     higher_is_better = None
     range = (0.0, None)
-    min_examples = 20
-    too_few = "a variance over fewer examples is not known to within a third"
 
     def update(self, bound_parts: Parts) -> None:
         """Called once."""
@@ -29,6 +27,8 @@ class ActiveUnits(ArenaMetric):
     def compute(self) -> float:
         if not self.parts.shift.shape[1]:
             raise Unavailable("codes that are indices have no mean; perplexity and usage of the codebook are logged")
+        if len(self.parts.shift) < 2:
+            raise Unavailable("needs at least 2 test examples, for a variance")
         return float(sum(self._active()))
 
     def _active(self) -> list[int]:

@@ -18,8 +18,6 @@ class InformationNats(ArenaMetric):
     title = "Information"
     unit = "nats"
     higher_is_better = None
-    min_examples = 2
-    too_few = "one example cannot be told from others"
 
     def update(self, code_information: Tensor) -> None:
         """(N,) nats. Called once."""
@@ -30,4 +28,8 @@ class InformationNats(ArenaMetric):
 
     def record(self) -> dict[str, Any]:
         n = len(self.values)
-        return {"n": n, "standard_error": (self.values.std() / n**0.5).item(), "at_most": math.log(n)}
+        return {
+            "n": n,
+            "standard_error": (self.values.std() / n**0.5).item() if n > 1 else None,
+            "at_most": math.log(n),
+        }
