@@ -13,7 +13,7 @@ from genarena.nets.dit import DiT, DiTBlock, positions
 def test_sizes_are_those_of_the_paper(sizes: tuple[int, int, int], millions: float) -> None:
     """S/2, B/2, L/2 and XL/2 on codes of 32x32x4, with 1,000 classes and the null class, and a learned variance."""
     with torch.device("meta"):
-        network = DiT(4, 8, (4, 32, 32), 1001, False, *sizes, patch=2)
+        network = DiT(4, 8, (4, 32, 32), 1001, False, 1, *sizes, patch=2)
     count = sum(p.numel() for p in network.parameters()) + network.position.numel()  # theirs are a frozen parameter
     assert round(count / 1e6, 1) == millions
 
