@@ -15,7 +15,7 @@ from genarena.leaderboard.labels import box_of, overlap
 from genarena.leaderboard.runs import find_runs
 from genarena.leaderboard.scatter import pareto_front
 from genarena.leaderboard.tables import make_tables
-from tests.leaderboard.rows import make_row, write_rows
+from tests.leaderboard.rows import make_line, make_row, write_rows
 
 
 def test_pareto_front_by_definition() -> None:
@@ -81,6 +81,23 @@ def test_examples_of_one_budget_are_not_on_a_logarithm(tmp_path: Path) -> None:
     assert [label for _, label in bound.x.ticks] == ["1", "2", "5", "10", "20", "50", "100"]
     xs = [float(point.split(",")[0]) for point in bound.traces[0].curves[0].split()]
     assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.2)
+
+
+def test_likelihoods_of_sound_are_per_sample_and_those_given_a_mel_have_a_plot_of_their_own(tmp_path: Path) -> None:
+    sound = {"id": "toy_audio-0", "split": "test", "splits": {"test": 8}, "shape": [1, 2048], "num_levels": 65_536}
+    rows = [
+        make_row("waveglow", data=sound),
+        make_row("waveglow", data=sound, line=make_line("waveglow", data__condition="mel"), run="under-mels"),
+    ]
+    rows[0]["metrics"]["bits_per_dim"]["title"] = "bits/dim"
+    rows[1]["metrics"] = {"mr_stft": {"value": 1.5, "n": 8, "higher_is_better": False}}  # bits/sample are in no column
+    (table,) = make_tables(find_runs(write_rows(tmp_path, rows))[0])
+    curve = [(0.05, 13.0), (1.0, 11.5)]
+    folders = [run.folder for line in table.lines for run in line.runs]
+    found = plots.of_table(table, {folder: {"val/bits_per_dim": curve} for folder in folders})["Training curves"]
+    titles = [plot.title for plot in found]
+    assert titles == ["Validation bits/sample over examples", "Validation bits/sample | mel over examples"]
+    assert [len(plot.traces) for plot in found] == [1, 1] and found[0].traces[0].line is not found[1].traces[0].line
 
 
 def test_pictures_share_the_page(tmp_path: Path) -> None:

@@ -215,10 +215,10 @@ def _column(key: str, runs: list[Run], usual: dict[str, str]) -> Column:
         common = usual[metric_of(key, usual)]
         title += f" [{what_differs_from(rules.get(protocol, {}), rules.get(common, {}))}]"
     better, towards = record.get("higher_is_better"), record.get("towards_real", False)
-    title, unit = (_of_sound(text, runs[0]) for text in (title, record.get("unit", "")))
+    title, unit = (of_sound(text, runs[0]) for text in (title, record.get("unit", "")))
     return Column(key, title, unit, better, group, protocol=protocol, towards_real=towards)
 
 
-def _of_sound(text: str, run: Run) -> str:
+def of_sound(text: str, run: Run) -> str:
     """A dimension of sound, data of shape (C, T), is a sample: bits/dim are bits/sample there."""
     return text.replace("bits/dim", "bits/sample") if len(run.row["data"].get("shape", ())) == 2 else text

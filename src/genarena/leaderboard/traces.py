@@ -11,7 +11,9 @@ from genarena.leaderboard.drawing import FONT, MANY, Plot, Trace, colour, polyli
 from genarena.leaderboard.labels import place_names
 from genarena.leaderboard.lines import Line
 from genarena.leaderboard.numbers import number
-from genarena.leaderboard.tables import Table
+from genarena.leaderboard.ranking import LIKELIHOODS
+from genarena.leaderboard.runs import Run, key_of
+from genarena.leaderboard.tables import Table, of_sound
 
 ROOM = 90.0  # space right of the curves, for their labels
 WORK = {
@@ -44,28 +46,50 @@ BOUNDS = Labels(
 
 def validation(table: Table, curves: dict[Path, dict[str, Curve]]) -> list[Plot]:
     """Each validation metric over examples and over operations, a curve per run; losses are left out: they do not compare.
+    Likelihoods under a condition have plots of their own, as they have columns.
 
     curves: run folder -> key -> [(share of the training steps, value)].
     """
-    keys = {key for line in table.lines for run in line.runs for key in curves.get(run.folder, {})}
-    comparable = [key for key in keys if key in FIRST or key.removeprefix("val/") in table.column]
+    runs = [run for line in table.lines for run in line.runs]
+    found = {(key, _given(key, run)): run for run in runs for key in curves.get(run.folder, {})}
+    comparable = [each for each in found if each[0] in FIRST or _column(*each) in table.column]
     return [
         plot
-        for key in sorted(comparable, key=lambda key: (FIRST.index(key) if key in FIRST else len(FIRST), key))
+        for key, given in sorted(
+            comparable, key=lambda each: (FIRST.index(each[0]) if each[0] in FIRST else len(FIRST), *each)
+        )
         for cost in WORK
-        if (plot := _validation(table, curves, key, cost)) is not None
+        if (plot := _validation(table, curves, key, given, _title(table, key, given, found[key, given]), cost))
+        is not None
     ]
 
 
-def _validation(table: Table, curves: dict[Path, dict[str, Curve]], key: str, cost: str) -> Plot | None:
+def _given(key: str, run: Run) -> str:
+    """The condition of a validation likelihood, empty where there is none."""
+    settings = (run.row.get("line") or {}).get("settings") or {}
+    return settings.get("data.condition") or "" if key.removeprefix("val/") in LIKELIHOODS else ""
+
+
+def _column(key: str, given: str) -> str:
+    return key_of(key.removeprefix("val/"), {"given": given})
+
+
+def _title(table: Table, key: str, given: str, run: Run) -> str:
+    """As in the head of the metric's column, also where the table has none."""
+    name, column = key.removeprefix("val/"), table.column.get(_column(key, given))
+    title = column.title if column else TITLES.get(name, name) + (f" | {given}" if given else "")
+    return f"validation {of_sound(title, run)}"
+
+
+def _validation(
+    table: Table, curves: dict[Path, dict[str, Curve]], key: str, given: str, title: str, cost: str
+) -> Plot | None:
     found = []
     for line in table.lines:
         for run in line.runs:
             curve, work = curves.get(run.folder, {}).get(key, []), run.value(cost)
-            if work and len(curve) > 1:
+            if work and len(curve) > 1 and _given(key, run) == given:
                 found.append((line, [(share * work, value) for share, value in curve if share > 0]))
-    name = key.removeprefix("val/")
-    title = f"validation {table.column[name].title if name in table.column else TITLES.get(name, name)}"
     what = "examples" if cost == "examples_seen" else "operations"
     note = "Every run has a curve; seeds of one model share a colour."
     ends = [curve[-1][0] for line, curve in found if not line.is_reference]
