@@ -224,6 +224,9 @@ def test_importance_weights_only_where_they_tighten_a_bound(data: Halves) -> Non
         unweighed = Noise(SPEC)
         unweighed.likelihood = Likelihood.LOWER_BOUND
         assert "do not tighten" in run(unweighed, data, name).metrics[name]["reason"]
+        fine = WeighedNoise(SPEC)
+        fine.draws_matter = False
+        assert "the noise within a level alone" in run(fine, data, name).metrics[name]["reason"] and not fine.calls
     model = WeighedNoise(SPEC)
     entry = run(model, data, "iw_nll_nats").metrics["iw_nll_nats"]
     assert model.calls == [("log_prob", 20, 3)]

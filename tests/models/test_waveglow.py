@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genarena.likelihood import bits_per_dim
+from genarena.likelihood import bits_per_dim, log_mean_exp
 from genarena.models.baseline import gaussian_mel
 from genarena.models.baseline.gaussian_mel import GaussianMel
 from genarena.models.flow.convolutions import InvertibleConv
@@ -110,6 +110,20 @@ def test_a_new_model_that_whitens_is_the_gaussian_of_the_mel(monkeypatch: pytest
     z, log_det = model.flow(x / 65_536, model.context(y, 3).double())
     nats = log_det - 0.5 * (z.square() + math.log(2.0 * math.pi)).sum(1) - 2048 * math.log(65_536)
     torch.testing.assert_close(nats.float(), gaussian.log_prob(x, y), rtol=1e-6, atol=0.0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("levels", "deviation", "matter"), [(65_536, 10.0, False), (8, 0.5, True)])
+def test_draws_of_noise_matter_where_levels_are_few(levels: int, deviation: float, matter: bool) -> None:
+    """A quiet recording is ten levels loud: there 50 draws are worth less than 0.001 bits a sample."""
+    torch.manual_seed(0)
+    model = WaveGlow(DataSpec((1, 2048), levels), **NETS).train()
+    x = (levels // 2 + deviation * torch.randn(4, 1, 2048)).round().to(model.spec.dtype)
+    model.loss(Batch(x))
+    weights = model.eval().log_weights(x, num_samples=50)
+    gained = bits_per_dim(weights.mean(0) - log_mean_exp(weights), 2048).mean().item()
+    assert model.draws_matter is matter
+    assert gained > 0.02 if matter else 0.0 < gained < 0.001
 
 
 @torch.no_grad()

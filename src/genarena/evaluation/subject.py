@@ -68,6 +68,11 @@ class Subject:
             raise Unavailable(f"{self.model_name} has no lower bound to tighten (likelihood: {kind.value})")
         if not isinstance(self.model, Weighs):
             raise Unavailable(f"more draws do not tighten the bound of {self.model_name}")
+        if not self.model.draws_matter:
+            raise Unavailable(
+                f"{self.model_name} draws the noise within a level alone, and of {self.data.spec.num_levels:,} levels it "
+                "hardly matters: bits_per_dim of one draw is as tight"
+            )
 
     @property
     def given(self) -> dict[str, str]:

@@ -202,15 +202,15 @@ class Quantises(ABC):
 
 
 class Weighs(ABC):
-    """Importance weights, whose mean estimates p(x)."""
+    """Importance weights, whose mean estimates p(x). draws_matter: whether more draws show in bits per dimension."""
+
+    draws_matter: bool = True
 
     @abstractmethod
     def log_weights(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
-        """log p(x, z) - log q(z | x) for draws z ~ q, a latent code or the noise of dequantisation; (num_samples, N) nats.
-
-        The log of the mean of k weights is a lower bound on log p(x) in expectation, the tighter the larger k is (Burda et
-        al. 2016, arXiv 1509.00519, theorem 1). num_samples * N examples may be in memory at once.
-        """
+        """log p(x, z) - log q(z | x) for draws z ~ q, a code or the noise of dequantisation; (num_samples, N) nats. The log of
+        the mean of k weights is a lower bound on log p(x) in expectation, the tighter the larger k is (Burda et al. 2016,
+        arXiv 1509.00519, theorem 1). num_samples * N examples may be in memory at once."""
 
 
 class Integrates(ABC):
