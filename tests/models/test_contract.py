@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from genarena.errors import UserError
 from genarena.likelihood import Likelihood, from_unit, to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Differentiates, Discriminates, Emits, Represents, Weighs, Withholds
+from genarena.models.splitting import Splits
 from genarena.models.vocoding import Vocodes
 from genarena.spec import Batch
 from genarena.statistics.mel import padded
@@ -225,6 +227,21 @@ def test_weights_average_to_the_bound(name: str, given: str) -> None:
     assert weights.shape == (100, 2)
     error = (weights.var(0) / 100 + single.var(0) / 30).sqrt() + 1e-3
     assert ((weights.mean(0) - single.mean(0)).abs() < 4.0 * error).all()
+
+
+@every_case(Splits)
+def test_rate_and_distortion_are_the_bound(name: str, given: str) -> None:
+    model = fitted(name, given)
+    x, y = images(model), labels(model)
+    with torch.no_grad():
+        torch.manual_seed(0)
+        parts = model.parts(x, y)
+        torch.manual_seed(0)
+        bound = model.log_prob(x, y)
+        information = model.information(x, y)
+    torch.testing.assert_close(-parts.distortion - parts.rate.sum(1), bound)
+    assert parts.rate.shape[1] in (1, sum(parts.layers)) and parts.shift.shape[1] in (0, sum(parts.layers))
+    assert information.shape == (SMALL_BATCH,) and (information <= math.log(SMALL_BATCH) + 1e-4).all()
 
 
 @every_case(Emits)
