@@ -55,6 +55,8 @@ class InjectiveFlow(ManifoldModel):
         noise: float = 0.0,
     ) -> None:
         super().__init__(spec, training)
+        if latent_dim is not None and latent_dim < 1:
+            raise ValueError(f"latent_dim={latent_dim}: expected at least 1, or null")
         self.latent_dim, self.beta = min(latent_dim or spec.num_dims, spec.num_dims), beta
         if not 1 <= num_probes <= self.latent_dim:
             raise ValueError(f"num_probes={num_probes}: expected 1 to latent_dim={self.latent_dim}")
