@@ -38,6 +38,7 @@ LIKE_ANOTHER = {  # model -> one that keeps as much between two batches, or more
     ),
     **dict.fromkeys(("consistency", "edm", "flow_matching", "meanflow", "score_sde", "shortcut", "vdm"), "ddpm"),
     **dict.fromkeys(("latent_ar", "latent_gmm"), "latent_ddpm"),
+    "d3pm": "masked_diffusion",
     "pixelcnn": "made",
     "hifigan": "sngan",
 }

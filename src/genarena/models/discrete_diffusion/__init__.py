@@ -13,6 +13,10 @@ x beyond what is visible, the best network does not depend on it. In continuous 
 It does not depend on alpha. It equals log p(x) for every x if the network is exact; it is then the chain rule, averaged
 over all orders of the dimensions. Levels are never dequantised: the bound is on their mass.
 
+`d3pm` has T steps and a choice of chains: to the mask, to any level, or to levels nearby. With q(x_t | x_{t-1}) = Q_t its
+bound is the sum of KL(q(x_{t-1} | x_t, x_0) | p(x_{t-1} | x_t)), from matrices alone. For the mask it is the sum of which the
+integral above is the limit of many steps.
+
 Conventions
     dimension       one level of the data, a channel of a pixel; D = `num_dims` of them
     mask            the level L, beside 0 .. L-1
@@ -23,5 +27,6 @@ Conventions
     drawing         by inversion of the cumulative distribution in float64: Gumbel noise in float32 lacks its tail, which acts
                     as a lower temperature (Zheng et al. 2024, arXiv 2409.02908)
 
-Files: `masking.py` what is masked and how the bound is weighed, `unmasking.py` the sampler, and one file per model.
+Files: `masking.py` what is masked and how the bound is weighed, `unmasking.py` the sampler; `corruption.py` the chains of
+`d3pm`, `level_predictions.py` its heads, `reverse_chain.py` its sampler; and one file per model.
 """
