@@ -57,6 +57,7 @@ def case(name: str, more: tuple[str, ...], often: bool) -> ParameterSet:
 
 
 PLAIN = [case(name, (), name in models() and name not in LIKE_ANOTHER) for name in MODELS]
+MELS = [case("waveglow", ("data.condition=mel",), often=False)]  # whitened by its mel
 LABELLED = [case(name, LABELS, family in STATE_OF_LABELS) for family, name in sorted(of_each_family().items())]
 
 
@@ -79,7 +80,7 @@ def line(name: str, first_stages: dict[str, Path], *more: str) -> tuple[str, ...
     return (*([f"model.first_stage={first_stages[foundation(name)]}"] if stands(name) else []), *more)
 
 
-@pytest.mark.parametrize(("name", "more"), [*PLAIN, *LABELLED])
+@pytest.mark.parametrize(("name", "more"), [*PLAIN, *LABELLED, *MELS])
 def test_resumed_run_equals_the_uninterrupted_one(
     name: str, more: tuple[str, ...], tmp_path: Path, first_stages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
