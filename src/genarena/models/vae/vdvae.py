@@ -46,7 +46,6 @@ class VDVAE(HierarchicalModel):
 
     paper = "2011.10650"
     mixed_precision = True
-    shardable = True
 
     def __init__(
         self,
