@@ -17,7 +17,7 @@ class Linear(nn.Module):
         return x @ MATRIX.T
 
 
-def shaken(model: FFJORD, x: Tensor, scale: float = 0.3) -> FFJORD:
+def shaken(model: FFJORD, x: Tensor, scale: float = 0.5) -> FFJORD:
     """After the data-dependent initialisation on `x`, and away from it."""
     model.loss(Batch(x))
     generator = torch.Generator().manual_seed(0)
@@ -30,7 +30,7 @@ def shaken(model: FFJORD, x: Tensor, scale: float = 0.3) -> FFJORD:
 
 def on_vectors(num_dims: int, **options: object) -> FFJORD:
     torch.manual_seed(0)
-    model = FFJORD(DataSpec((num_dims,)), hidden=(8,), **options)
+    model = FFJORD(DataSpec((num_dims,)), hidden=(8, 8), **options)
     return shaken(model, 2.0 * torch.randn(64, num_dims) + 1.0)
 
 
