@@ -94,7 +94,7 @@ class WaveNet(GenerativeModel, Vocodes):
         )
         self.hidden = nn.Conv1d(skip_channels, skip_channels, 1)
         self.last = nn.Conv1d(skip_channels, 3 * num_mixtures, 1)
-        self.linear = nn.Parameter(torch.zeros(linear_order if self.whitening is None else 0))  # a_1, a_2, ...
+        self.linear = nn.Parameter(torch.zeros(linear_order)) if self.whitening is None else None  # a_1, a_2, ...
         self.register_buffer("started", torch.tensor(False))
         self._spread(1.0 if self.whitening is None else LOUDNESS)
 
@@ -203,7 +203,7 @@ class WaveNet(GenerativeModel, Vocodes):
         local = None if self.upsampling is None else self.upsampling(context)
         cache, whitening = SampleCache(self.stack, num_sounds, local), self.whitening
         predictor = Everywhere(self.linear) if whitening is None else ByMel(whitening.predictors(context))
-        past, drawn = self.linear.new_zeros(num_sounds, predictor.order + length), []
+        past, drawn = self.last.bias.new_zeros(num_sounds, predictor.order + length), []
         inputs = past.new_zeros(num_sounds, self.stack.first.in_channels)
         for place in range(length):
             linear = predictor(past[:, place : place + predictor.order], place)

@@ -50,6 +50,10 @@ class MapSampler(Sampler):
         """Steps of `nfe` evaluations; most: ignored, because the time of a map is continuous."""
         return self.nfe
 
+    def draws(self, most: int | None = None) -> int:
+        """At most how often a sample asks for noise."""
+        return self.nfe
+
     def evaluations(self, most: int | None = None) -> int:
         """Network evaluations of one sample; guidance needs two predictions at each place."""
         return self.nfe * self.predictions
