@@ -106,3 +106,10 @@ def test_the_weight_has_no_gradient_and_the_derivative_neither(far_share: float)
         gradients[power] = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
     error = 2 * terms["velocity_error"].item()
     torch.testing.assert_close(gradients[1.0], gradients[0.0] * 2 / (error + 1e-3), rtol=1e-4, atol=1e-7)
+
+
+def test_a_network_without_forward_derivatives_is_refused_in_one_line() -> None:
+    with pytest.raises(
+        ValueError, match=r"net\.backend=fused: this attention has no forward derivative; expected math"
+    ):
+        MeanFlow(DataSpec((1, 4, 4), 8), net=partial(unet_or_mlp, hidden_channels=8))

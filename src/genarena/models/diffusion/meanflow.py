@@ -33,7 +33,7 @@ class MeanFlow(AverageVelocity):
     far_share: share of the examples with r < t; the others are flow matching, r = t. time_mean, time_std: of logit(t).
     tangent: v above, "data" for eps - x_0 or "own" for u(x_t, t, t). power: p.
     net: a network of `conf/net` with forward derivatives (`backend: math`). dequantisation: noise on levels in training,
-    none or uniform. The losses are per dimension.
+    none or uniform. Raises ValueError for a network with fused attention. The losses are per dimension.
     """
 
     paper = "2505.13447"
@@ -55,6 +55,8 @@ class MeanFlow(AverageVelocity):
         condition_dropout: Share = 0.1,
     ) -> None:
         super().__init__(spec, net, training, sampler, dequantisation, condition_dropout)
+        if any(getattr(layer, "backend", "math") == "fused" for layer in self.network.modules()):
+            raise ValueError("net.backend=fused: this attention has no forward derivative; expected math")
         self.far_share, self.time_mean, self.time_std = far_share, time_mean, time_std
         self.tangent, self.power = tangent, power
 
