@@ -12,7 +12,9 @@ MEAN, SPREAD = 1.5, 0.5  # of the data of a world where every density is known
 
 def model(dims: int = 1, **options: object) -> RecoveryEBM:
     torch.manual_seed(0)
-    return RecoveryEBM(DataSpec((dims,)), hidden_channels=2, **options).eval()
+    return RecoveryEBM(
+        DataSpec((dims,)), hidden_channels=2, **{"data_noise": 0.0, "step_size": 0.1, "drift_clamp": None} | options
+    ).eval()
 
 
 def quadratic(precision: float, centre: float) -> object:
@@ -38,7 +40,10 @@ def test_the_energy_is_that_of_the_conditional() -> None:
     t = torch.tensor([0, 1, 2, 3, 5])
     expected = ((x - y).square().sum(1) / (2.0 * ebm.spread[t] ** 2)) - ebm.log_marginal(y, t)
     torch.testing.assert_close(ebm.energy(y, t, x), expected)
-    torch.testing.assert_close(ebm.log_marginal(y, t), -ebm.output(y, t) * 3**0.5 / ebm.spread[t])
+    ebm.reference.mean.fill_(MEAN)
+    ebm.reference.variance.fill_(SPREAD**2)
+    gaussian = exact(ebm)(y[:, :1], t) + exact(ebm)(y[:, 1:2], t) + exact(ebm)(y[:, 2:], t)
+    torch.testing.assert_close(ebm.log_marginal(y, t), gaussian - ebm.output(y, t) * 3**0.5 / ebm.spread[t])
 
 
 def test_levels_lead_from_the_data_to_noise() -> None:
@@ -77,6 +82,16 @@ def test_with_exact_energies_samples_are_the_data() -> None:
     assert ebm.nfe == 360
 
 
+def test_before_the_network_has_learnt_samples_have_the_moments_of_the_data() -> None:
+    ebm = model(2, sampler=Recovery(steps=60), step_size=0.05)
+    ebm.output = lambda y, t, context=None: torch.zeros(len(y))
+    for _ in range(100):
+        ebm.observe(Batch(MEAN + SPREAD * torch.randn(200, 2)))
+    x = ebm.sample(4000)
+    assert (x.mean(0) - ebm.reference.mean).abs().max() < 4.0 * SPREAD / 4000**0.5 + 0.01
+    torch.testing.assert_close(x.var(0), ebm.reference.variance, rtol=4.0 * (2.0 / 4000) ** 0.5 + 0.05, atol=0.0)
+
+
 def test_the_loss_is_the_difference_of_the_networks_means() -> None:
     ebm, x = model(2), torch.randn(8, 2)
     ebm.recovered = lambda x, t, steps, context: x
@@ -91,5 +106,7 @@ def test_the_loss_is_the_difference_of_the_networks_means() -> None:
 def test_options_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError, match="num_levels=1"):
         model(num_levels=1)
+    with pytest.raises(ValueError, match="data_noise=0"):
+        RecoveryEBM(DataSpec((1, 8, 8), 17), data_noise=0.0)
     with pytest.raises(ValueError, match=r"step_size=1\.5"):
         model(step_size=1.5)

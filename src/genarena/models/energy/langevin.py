@@ -61,14 +61,14 @@ def langevin(
     x: Tensor,
     num_steps: int,
     step_size: float | Tensor,
-    drift_clamp: float | None = None,
+    drift_clamp: float | Tensor | None = None,
     clip: bool = False,
 ) -> Tensor:
     """`num_steps` of x <- x - step_size grad U(x) + sqrt(2 step_size) N(0, I), from x (N, *shape), float32.
 
-    step_size: one number, or one per chain (N, 1, ...). `drift_clamp` bounds how far the gradient moves a coordinate in one
-    step, so that chains survive steep energies early in training. `clip` keeps coordinates in [-1, 1] after each step. With
-    either, or with large steps, the stationary distribution is only approximately exp(-U).
+    step_size, drift_clamp: one number, or one per chain (N, 1, ...). `drift_clamp` bounds how far the gradient moves a
+    coordinate in one step, so that chains survive steep energies early in training. `clip` keeps coordinates in [-1, 1] after
+    each step. With either, or with large steps, the stationary distribution is only approximately exp(-U).
     """
     x = x.detach().clone()
     for _ in range(num_steps):

@@ -1,7 +1,9 @@
 """Recovery likelihood: conditional energies along a diffusion (Gao et al. 2021, arXiv 2012.08125).
 
-Differs from the paper: the noise level enters the network by a projection on its last features; noise and step size of a chain
-agree, at temperature one; energies of a level are in units of its noise, and so are the gradients of its loss.
+Differs from the paper: the noise level enters the network by a projection on its last features; noise and step size of a
+chain agree, at temperature one; energies of a level are in units of its noise, and so are the gradients of its loss; data has
+Gaussian noise, without which the conditional densities are far narrower than a step, and samples are levels drawn from
+P(x | x_0); energies have a Gaussian with the moments of the data as reference measure, both as in `ebm`.
 """
 
 from dataclasses import dataclass
@@ -11,15 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genarena.likelihood import Likelihood, from_space, to_space
+from genarena.likelihood import Likelihood, to_space
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Represents
 from genarena.models.energy.langevin import frozen, langevin, like
+from genarena.models.energy.level_posterior import LevelPosterior
+from genarena.models.energy.reference import Reference
 from genarena.models.sampler import Sampler
 from genarena.nets.conditioning import num_features, pooled
 from genarena.nets.energy import energy_of
 from genarena.nets.layers import recorded
-from genarena.options.values import Count, Positive
+from genarena.options.values import Count, NonNegative, Positive
+from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -44,7 +49,9 @@ class RecoveryEBM(GenerativeModel, Represents):
     width s, so that a short chain from x_{t+1} reaches it; the marginal exp(f(y_t, t)) need not mix. The loss is
     E f(y_t chain) - E f(y_t data), t uniform.
     num_levels: T. langevin_steps: of a chain in training. step_size: of a step, in units of s^2; b^2 / 2 in the paper.
-    energy_penalty: weight of the squared network outputs. Levels are dequantised by uniform noise; samples are rounded.
+    drift_clamp: bound on how far the gradient moves a coordinate in one step, in units of s; None: no bound.
+    data_noise: of x_0, in units of [-1, 1] for levels; None is 0.2 for levels and 0.05 for continuous data.
+    energy_penalty: weight of the squared network outputs.
     """
 
     family = "energy"
@@ -60,9 +67,11 @@ class RecoveryEBM(GenerativeModel, Represents):
         hidden_channels: Count = 32,
         num_blocks: Count = 1,
         spectral_norm: bool = False,
+        data_noise: NonNegative | None = None,
         num_levels: Count = 6,
-        langevin_steps: Count = 15,
-        step_size: Positive = 0.1,
+        langevin_steps: Count = 30,
+        step_size: Positive = 0.02,
+        drift_clamp: Positive | None = 0.3,
         energy_penalty: float = 0.0,
         sampler: Recovery = Recovery(),
     ) -> None:
@@ -75,9 +84,14 @@ class RecoveryEBM(GenerativeModel, Represents):
             raise ValueError(
                 f"step_size={step_size}: expected below 1, the variance of a conditional; chains diverge at 2"
             )
+        self.data_noise = data_noise if data_noise is not None else (0.2 if spec.is_discrete else 0.05)
+        if spec.is_discrete and self.data_noise == 0.0:
+            raise ValueError("data_noise=0: expected a positive number (0 for continuous data only)")
         self.num_levels, self.langevin_steps, self.step_size = num_levels, langevin_steps, step_size
-        self.energy_penalty = energy_penalty
+        self.energy_penalty, self.drift_clamp = energy_penalty, drift_clamp
         context = num_levels + num_features(spec.condition)
+        self.reference = Reference(spec.shape)
+        self.levels = LevelPosterior(spec.num_levels, self.data_noise) if spec.is_discrete else None
         self.net = energy_of(spec.shape, hidden_channels, num_blocks, spectral_norm, context)
         kept = torch.linspace(FIRST_BETA, LAST_BETA, FINE_STEPS, dtype=torch.float64).neg().add(1.0).cumprod(0)
         places = torch.linspace(0, FINE_STEPS, num_levels + 1).round().long()[1:] - 1
@@ -96,8 +110,13 @@ class RecoveryEBM(GenerativeModel, Represents):
         return self.net(y, level if context is None else torch.cat([level, pooled(context)], 1)).float()
 
     def log_marginal(self, y: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-        """f(y, t) (N,) nats, up to a constant: minus the network in units of the noise."""
-        return -self.output(y, t, context) * self.spec.num_dims**0.5 / self.spread[t]
+        """f(y, t) (N,) nats, up to a constant: minus the network in units of the noise, and the Gaussian of the data's moments
+        at this level, without which chains of an energy that grows slowly leave the data."""
+        kept, shrink = like(self.kept[t], y), 1.0 - like(self.spread[t], y).square()
+        mean = (shrink * kept).sqrt() * self.reference.mean
+        variance = shrink * (kept * self.reference.variance + 1.0 - kept)
+        gaussian = -0.5 * ((y - mean).square() / variance).flatten(1).sum(1)
+        return gaussian - self.output(y, t, context) * self.spec.num_dims**0.5 / self.spread[t]
 
     def energy(self, y: Tensor, t: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
         """-log p(y | x) (N,) nats, up to a constant; x (N, *shape) at level t + 1 (eq. 9)."""
@@ -108,15 +127,23 @@ class RecoveryEBM(GenerativeModel, Represents):
         """y_t ~ p(y_t | x_{t+1} = x), the end of a chain that starts at x (eq. 17)."""
         energy = partial(self.energy, t=t, x=x, context=context)
         with frozen(self.net):
-            return langevin(energy, x, steps, like(self.step_size * self.spread[t].square(), x))
+            s = like(self.spread[t], x)
+            clamp = None if self.drift_clamp is None else self.drift_clamp * s
+            return langevin(energy, x, steps, self.step_size * s.square(), clamp)
 
     # -- training
 
     def clean(self, x: Tensor) -> Tensor:
-        """x_0 of data: floats as they are; levels in [-1, 1], with uniform noise of one bin."""
+        """x_0 of data (N, *shape), levels in [-1, 1]: with noise."""
         x_0 = to_space(x, self.spec)
-        bin_width = 2.0 / (self.spec.num_levels - 1) if self.spec.is_discrete else 0.0
-        return x_0 + bin_width * (torch.rand_like(x_0) - 0.5)
+        return x_0 + self.data_noise * torch.randn_like(x_0)
+
+    def observe(self, batch: Batch) -> None:
+        """Levels, and the moments of the first batches with their noise."""
+        x = exchange.whole_batch(batch.x)
+        self.reference.observe(self.clean(x))
+        if self.levels:
+            self.levels.observe(x)
 
     def pair(self, x_0: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """y_t and x_{t+1} (N, *shape) of data at levels t (N,) (eq. 7 and 8)."""
@@ -145,11 +172,11 @@ class RecoveryEBM(GenerativeModel, Represents):
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, *shape): from N(0, I) through all levels (algorithm 2); 500 at a time."""
+        """(num_samples, *shape): from N(0, I) through all levels (algorithm 2); 500 at a time. Levels: x ~ P(x | x_0)."""
         sizes = [min(500, num_samples - first) for first in range(0, num_samples, 500)]
         given = [None] * len(sizes) if y is None else y.split(500)
         drawn = [self._drawn(*part) for part in zip(sizes, given, strict=True)]
-        return from_space(torch.cat(drawn), self.spec)
+        return self.levels.sample(torch.cat(drawn)) if self.levels else torch.cat(drawn)
 
     def _drawn(self, num: int, y: Tensor | None) -> Tensor:
         x, context = torch.randn(num, *self.spec.shape, device=self.device), self.context(y, num)
