@@ -188,7 +188,8 @@ def _drawn(points: Sequence[Point], asked_for: Plan, title: str) -> bytes:
         )
     if shown and min(point.mean - (point.half_width or 0.0) for point in shown) > 0.0:
         axes.set_yscale("log")
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlabel="network evaluations per sample", ylabel=asked_for.metric, title=title)
     axes.grid(alpha=0.3, which="both")
     axes.legend(loc="best", fontsize=8)
