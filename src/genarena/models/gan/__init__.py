@@ -19,6 +19,8 @@ Conventions
   and fake, in both losses.
 - `infogan` draws some of the entries of z as codes (`latent_codes.py`), and a network on the discriminator's last hidden layer
   finds them again: a lower bound on their information is maximised by all three.
+- A code of `stylegan2` is its latent vector and the noise of its layers. Its discriminator's deviation over a minibatch is a
+  running mean in eval mode, so that `discriminate` judges each example alone.
 - Samples come from the averaged generator (`Training.ema_decay`). Its batch normalisation uses the running statistics
   of the raw generator; the learning rate decays to zero, so that at the end of the budget the two generators agree.
 - Nothing is selected on validation: an adversarial loss says nothing about held-out data.

@@ -42,11 +42,12 @@ def input_gradients(critic: Critic, x: Tensor) -> Tensor:
 def path_lengths(generator: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
     """|J_w^T u|, u ~ N(0, I / (H W)), (N,), with a graph to the weights and to w (Karras et al. 2020, arXiv 1912.04958, eq. 4).
 
-    generator: styles w (N, D) to images (N, C, H, W), each from its own row.
+    generator: styles w (N, D), or one per layer (N, L, D), to images (N, C, H, W), each from its own row. With layers the
+    square of the length is a mean over them, as in the authors' code.
     """
     with torch.enable_grad():
         w = w if w.requires_grad else w.detach().requires_grad_()
         images = generator(w)
         noise = torch.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
         (gradient,) = torch.autograd.grad((images * noise).sum(), w, create_graph=True)
-    return gradient.square().sum(1).sqrt()
+    return gradient.square().sum(-1).view(len(w), -1).mean(1).sqrt()
