@@ -28,7 +28,7 @@ FREE = {  # option -> why no paper fixes it
 CONVOLUTIONS = {"channels", "blocks", "hidden", "patch", "strided"}  # not used beside `perceptron`
 SIZES = {"channels", "blocks", "patch", "perceptron"}  # not used beside `strided`
 GIVEN = {"in_channels", "out_channels", "shape", "context_features", "with_states", "num_times"}  # by the model
-AVERAGES = {"ema_decay", "ema_half_life"}
+AVERAGES = {"ema_decay", "ema_half_life", "ema_ramp"}
 OPTIMISER = ("lr", "betas", "weight_decay")
 
 
@@ -49,7 +49,7 @@ def silent(name: str) -> set[str]:
     found = {option for option in needed if option not in own}
     training = own.get("training", {})
     found |= {f"training.{option}" for option in options(node.training["_target_"]) if option not in training}
-    if AVERAGES & set(training):  # one of them is enough, if the other is off
+    if AVERAGES & set(training):  # one of them is enough, if the others are off
         found -= {f"training.{option}" for option in AVERAGES if node.training.get(option) is None}
     for owner, where in ((node.training, training), (node, own)):
         for key in set(owner) & {"optimizer", "discriminator_optimizer"}:

@@ -1,5 +1,7 @@
 """R3GAN: the relativistic loss and both penalties by hand, the Dirac-GAN's eigenvalues, the schedule, the networks."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,7 @@ from genarena.models.gan.objectives import relativistic_discriminator, relativis
 from genarena.models.gan.r3gan import R3GAN
 from genarena.nets.r3gan import R3GANDiscriminator, R3GANGenerator
 from genarena.spec import Batch, DataSpec
+from genarena.training.players import seated, set_beta2
 
 IMAGES, POINTS = DataSpec((1, 8, 8), 17), DataSpec((2,))
 LABELLED = DataSpec((2,), num_classes=3, condition="label")
@@ -146,3 +149,19 @@ def test_blocks_start_as_the_identity_and_hold_the_variance_inside() -> None:
     assert torch.equal(block(x), x)
     inside = nn.functional.leaky_relu(block.expand(x), 0.2)
     assert inside.square().mean().item() == pytest.approx(len(net.stages) ** -0.5, rel=0.15)  # (L^(-1/4))^2
+
+
+def test_beta2_rises_from_its_start_to_that_of_the_optimisers() -> None:
+    """0.9 to 0.99 along half a cosine; the steps set it, and beta1 stays."""
+    game = model(POINTS, beta2_start=0.9)
+    seats, optimizers = seated(game, game.players(), game.settings.optimizer)
+    for progress, expected in ((0.0, 0.9), (0.5, 0.945), (1.0, 0.99)):
+        game.progress = progress
+        for seat in seats:
+            set_beta2(optimizers[seat.optimizer], seat.player)
+            assert optimizers[seat.optimizer].param_groups[0]["betas"] == pytest.approx((0.0, expected))
+    assert all(player.beta2 is None for player in model(POINTS).players())
+    with pytest.raises(ValueError, match="beta2_start=1: must be below 1"):
+        model(POINTS, beta2_start=1.0)
+    with pytest.raises(ValueError, match="discriminator: beta2 follows a schedule, and SGD has none"):
+        seated(game, game.players(), partial(torch.optim.SGD, lr=0.1))

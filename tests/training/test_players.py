@@ -1,5 +1,6 @@
 """Several players: who moves when, what is frozen, what a broken step counts as."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -113,6 +114,17 @@ def test_the_generator_moves_every_n_critic_steps_and_both_players_accumulate() 
     recorder = fit(Duel(sgd(accumulate=2), n_critic=3), batches(12, 4))
     assert recorder.moved("discriminator") == [1, 3, 5, 7, 9, 11]
     assert recorder.moved("generator") == [5, 11]
+
+
+def test_a_step_has_the_beta2_that_its_player_says() -> None:
+    """From 0.99 of the optimiser to 0.99 - 0.09 (1 - progress)."""
+    model = Duel(Training(partial(torch.optim.Adam, lr=0.1, betas=(0.2, 0.99)), lambda progress: 1.0))
+    first, second = Duel.players(model)
+    model.players = lambda: [first, replace(second, beta2=lambda end: end - 0.09 * (1.0 - model.progress))]
+    fit(model, batches(4, 4))
+    found = [optimizer.param_groups[0]["betas"] for optimizer in model.trainer.optimizers]
+    assert model.progress < 1.0
+    assert found == [(0.2, 0.99), pytest.approx((0.2, 0.99 - 0.09 * (1.0 - model.progress)))]
 
 
 def test_the_discriminator_does_not_learn_from_the_generators_loss() -> None:

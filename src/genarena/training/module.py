@@ -30,7 +30,7 @@ ADAM = partial(torch.optim.Adam, lr=1e-3)
 @dataclass(frozen=True)
 class Training:
     """How a model is optimised. Raises TypeError for a schedule that cannot be called with a share of the budget, and
-    ValueError for both `ema_decay` and `ema_half_life`.
+    ValueError for both `ema_decay` and `ema_half_life`, and for `ema_ramp` without the latter.
 
     optimizer: makes an optimiser for parameters.
     schedule: maps the used share of the budget to a factor on the learning rate.
@@ -38,7 +38,8 @@ class Training:
     accumulate: batches per step; their gradients are averaged.
     gradient_clip: largest Euclidean norm of a step's gradient; None: no clipping.
     ema_decay: decay per step of the averaged weights, which are evaluated. ema_half_life: the same, given as the number of
-        examples after which a weight counts half. Without either the plain weights are evaluated.
+        examples after which a weight counts half. Without either the plain weights are evaluated. ema_ramp: the half-life is at
+        most this share of the examples seen so far.
     warmup_steps: number of first steps in which the rate rises to the scheduled one, even in a short budget. Adam's first
         steps move every weight by the full rate, however small the gradient is.
     """
@@ -50,6 +51,7 @@ class Training:
     gradient_clip: Positive | None = None
     ema_decay: Share | None = None
     ema_half_life: Positive | None = None
+    ema_ramp: Positive | None = None
     warmup_steps: Whole = 0
 
     def __post_init__(self) -> None:
@@ -58,12 +60,15 @@ class Training:
         if self.ema_decay is not None and self.ema_half_life is not None:
             both = f"ema_decay={self.ema_decay:g}, ema_half_life={self.ema_half_life:g}"
             raise ValueError(f"{both}: expected at most one, the other null")
+        if self.ema_ramp is not None and self.ema_half_life is None:
+            raise ValueError(f"ema_ramp={self.ema_ramp:g}: limits ema_half_life, which is null")
 
     @property
     def averages(self) -> str | None:
         """A description of the averaged weights; None without them."""
         if self.ema_half_life:
-            return f"EMA half-life {self.ema_half_life:g}"
+            ramp = f", ramp {self.ema_ramp:g}" if self.ema_ramp else ""
+            return f"EMA half-life {self.ema_half_life:g}{ramp}"
         return f"EMA {self.ema_decay:g}" if self.ema_decay else None
 
 

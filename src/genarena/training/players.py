@@ -31,6 +31,7 @@ class Player:
     optimizer: makes the optimiser; None: `Training.optimizer`. The name of another player: both use that player's optimiser
         (a lazy penalty on the same parameters; its loss has the weight `every`).
     every: the player moves in every `every`-th step.
+    beta2: from the optimiser's own beta2 (Adam) to that of the next step; None: its own.
     clip: largest Euclidean norm of its gradient; None: `Training.gradient_clip`; infinity: no clipping.
     skip: norm of its gradient above which its step is skipped (Child 2020, arXiv 2011.10650, sec. 3.3); None: no step is. After
         `SKIPS` skipped steps in a row one is made, its gradient clipped to `skip`, so that a training does not stand still.
@@ -42,6 +43,7 @@ class Player:
     loss: Callable[[Batch], dict[str, Tensor]]
     optimizer: Callable[[Any], torch.optim.Optimizer] | str | None = None
     every: int = 1
+    beta2: Callable[[float], float] | None = None
     clip: float | None = None
     skip: float | None = None
 
@@ -143,6 +145,12 @@ def set_rate(optimizer: Any, factor: float) -> float:
     return optimizer.param_groups[0]["lr"]
 
 
+def set_beta2(optimizer: Any, player: Player) -> None:
+    """Set beta2 as the player says; beta1 and, without `Player.beta2`, everything stay."""
+    for group in optimizer.param_groups if player.beta2 else ():
+        group["betas"] = (group["betas"][0], player.beta2(group["initial_beta2"]))
+
+
 def clip_gradients(player: Player, default: float | None) -> Tensor:
     """Clip the gradient of a player in place, to the smaller one of its limits; returns its norm before."""
     found = [parameter.grad for parameter in player.owned if parameter.grad is not None]
@@ -178,4 +186,8 @@ def _optimizer(player: Player, default: Callable[[Any], torch.optim.Optimizer]) 
             if factor is not None:
                 group[name] = group[name] * factor
         group["initial_lr"] = group["lr"]
+        if player.beta2 and "betas" not in group:
+            raise ValueError(f"{player.name}: beta2 follows a schedule, and {type(optimizer).__name__} has none")
+        if player.beta2:
+            group["initial_beta2"] = group["betas"][1]
     return optimizer

@@ -91,6 +91,7 @@ class Steps(LightningModule):
         finite = not exchange.any_rank(bool(broken))
         if finite:
             self.learning_rates[f"{player.prefix}learning_rate"] = players.set_rate(optimizer, self._rate_factor())
+            players.set_beta2(optimizer, player)
             optimizer.step()
             torch.clear_autocast_cache()  # it holds low-precision copies of the old weights
         optimizer.zero_grad()

@@ -273,12 +273,14 @@ def test_a_validation_waits_for_the_end_of_a_group_of_accumulated_batches(tmp_pa
     assert torch.equal(*ends)
 
 
-def test_a_half_life_counts_examples(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ramp", [None, 0.6])
+def test_a_half_life_counts_examples(ramp: float | None, tmp_path: Path) -> None:
     trace, model = Trace(0), Mean()
-    fit(model, [trace, EMA(None, half_life=40.0), Budget(None, 80)], tmp_path)
+    fit(model, [trace, EMA(None, half_life=40.0, ramp=ramp), Budget(None, 80)], tmp_path)
     average = trace.weights[0][0]
     for num, (weight,) in enumerate(trace.weights[1:], 1):
-        decay = min(0.5 ** (8 / 40), (1.0 + num) / (10.0 + num))
+        half_life = min(40.0, 0.6 * 8 * (num + 1)) if ramp else 40.0  # 40 from the ninth batch on
+        decay = min(0.5 ** (8 / half_life), (1.0 + num) / (10.0 + num))
         average = decay * average + (1.0 - decay) * weight
     torch.testing.assert_close(model.mean.detach(), average)
 
@@ -286,5 +288,7 @@ def test_a_half_life_counts_examples(tmp_path: Path) -> None:
 def test_a_decay_and_a_half_life_are_not_both_taken() -> None:
     with pytest.raises(ValueError, match=r"ema_decay=0.9, ema_half_life=500: expected at most one"):
         Training(ema_decay=0.9, ema_half_life=500.0)
+    with pytest.raises(ValueError, match=r"ema_ramp=0.05: limits ema_half_life, which is null"):
+        Training(ema_decay=0.9, ema_ramp=0.05)
     assert Training(ema_half_life=500.0).averages == "EMA half-life 500"
     assert Training(ema_decay=0.0).averages is None

@@ -1,14 +1,15 @@
 """R3GAN: a relativistic pairing loss with R1 and R2, and no tricks (Huang et al. 2024, arXiv 2501.05441).
 
 Differs from the paper: the number of stages depends on the image size; sizes change by bilinear interpolation and by means
-over 2x2 pixels; the generator ends in tanh and its images are rounded to the levels of the data; beta2 of Adam is constant;
-penalties are of the augmented images, where there is augmentation. Vectors have perceptrons with three hidden layers.
+over 2x2 pixels; the generator ends in tanh and its images are rounded to the levels of the data; penalties are of the
+augmented images, where there is augmentation. Vectors have perceptrons with three hidden layers.
 
 With a condition: the projection discriminator of Miyato & Koyama 2018 (arXiv 1802.05637); the generator reads z and c.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -24,6 +25,7 @@ from genarena.nets.r3gan import R3GANDiscriminator, R3GANGenerator
 from genarena.options.values import Count, NonNegative, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
+from genarena.training.players import Player
 from genarena.training.schedule import warmup_cosine
 
 PAPER_TRAINING = Training(
@@ -37,6 +39,7 @@ class R3GAN(LatentGAN):
     """min_D E[f(D(G(z)) - D(x))] + gamma (R1 + R2),   min_G E[f(D(x) - D(G(z)))],   f(t) = log(1 + exp(t))   (eq. 2 to 4).
 
     R1 = E[|grad D(x)|^2] / 2, R2 the same at G(z). gamma goes from gamma_start to gamma_end along half a cosine.
+    beta2_start: beta2 of both optimisers goes from here to their own along half a cosine; None: it is constant.
     penalty_share: share of each batch whose gradients are penalised, the first examples: the same in the mean, and cheaper.
     growth, num_blocks, group_width, patch: of `R3GANGenerator` and `R3GANDiscriminator`. hidden: width of both networks for
     vectors. The penalties need second derivatives, so the model trains in float32 and its parameters are not sharded.
@@ -63,6 +66,7 @@ class R3GAN(LatentGAN):
         n_critic: Count = 1,
         gamma_start: NonNegative = 0.05,
         gamma_end: NonNegative = 0.005,
+        beta2_start: Share | None = None,
         penalty_share: Share = 1.0,
         discriminator_optimizer: Callable | None = None,
         augmentation: DiffAugment | None = None,
@@ -70,6 +74,9 @@ class R3GAN(LatentGAN):
         super().__init__(spec, training or PAPER_TRAINING, discriminator_optimizer, n_critic, latent_dim, augmentation)
         if penalty_share == 0.0:
             raise ValueError("penalty_share=0: must be above 0; without penalties gamma_start and gamma_end are 0")
+        if beta2_start == 1.0:
+            raise ValueError("beta2_start=1: must be below 1")
+        self.beta2_start = beta2_start
         self.gamma_start, self.gamma_end, self.penalty_share = gamma_start, gamma_end, penalty_share
         context = num_features(spec.condition)
         if spec.is_vector:
@@ -83,7 +90,18 @@ class R3GAN(LatentGAN):
     @property
     def gamma(self) -> float:
         """The weight of R1 + R2 at this point of the training."""
-        return self.gamma_end + (self.gamma_start - self.gamma_end) * 0.5 * (1.0 + math.cos(math.pi * self.progress))
+        return self.between(self.gamma_start, self.gamma_end)
+
+    def between(self, start: float, end: float) -> float:
+        """On half a cosine from start to end, at this point of the training."""
+        return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * self.progress))
+
+    def players(self) -> list[Player]:
+        """Both, with the schedule of beta2 if there is one."""
+        found = super().players()
+        if self.beta2_start is None:
+            return found
+        return [replace(player, beta2=partial(self.between, self.beta2_start)) for player in found]
 
     def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
         """`margin`: mean of D(x) - D(G(z)). `r1`, `r2`: before gamma."""

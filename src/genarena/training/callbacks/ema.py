@@ -1,6 +1,7 @@
 """Exponential moving average of the weights, counted in batches."""
 
 import itertools
+import math
 from typing import Any
 
 import torch
@@ -15,19 +16,22 @@ class EMA(WeightAveraging):
 
     half_life: examples, over all ranks, after which a weight counts half; then decay = 2^(-examples of a step / half_life),
     which does not depend on the batch size (Karras et al. 2024, arXiv 2312.02696, use examples too).
+    ramp: the half-life is at most this share of the examples seen so far (Karras et al. 2020, arXiv 2006.06676, their code).
     Lightning's own EMA counts optimiser steps, and a GAN makes several per batch. Buffers are copied, not averaged.
     The update does not use `AveragedModel`'s, which groups all tensors anew at every step.
     """
 
-    def __init__(self, decay: float | None, accumulate: int = 1, half_life: float | None = None) -> None:
+    def __init__(
+        self, decay: float | None, accumulate: int = 1, half_life: float | None = None, ramp: float | None = None
+    ) -> None:
         super().__init__(use_buffers=False)
-        self.decay, self.accumulate, self.half_life = decay, accumulate, half_life
+        self.decay, self.accumulate, self.half_life, self.ramp = decay, accumulate, half_life, ramp
         self._swapped = False  # whether the model has the averaged weights
 
     @classmethod
     def of(cls, settings: Any) -> "EMA":
         """settings: a `Training` with `ema_decay` or `ema_half_life`."""
-        return cls(settings.ema_decay, settings.accumulate, settings.ema_half_life)
+        return cls(settings.ema_decay, settings.accumulate, settings.ema_half_life, settings.ema_ramp)
 
     @property
     def model(self) -> torch.nn.Module:
@@ -56,7 +60,8 @@ class EMA(WeightAveraging):
         num = int(self._average_model.n_averaged)
         decay = self.decay
         if self.half_life is not None:
-            decay = 0.5 ** (len(batch.x) * trainer.world_size * self.accumulate / self.half_life)
+            half_life = min(self.half_life, math.inf if self.ramp is None else self.ramp * pl_module.examples_seen)
+            decay = 0.5 ** (len(batch.x) * trainer.world_size * self.accumulate / half_life)
         decay = min(decay, (1.0 + num) / (10.0 + num)) if num else 0.0
         torch._foreach_lerp_(*self._parameters, 1.0 - decay)
         for averaged, current in self._buffers:
