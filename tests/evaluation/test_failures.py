@@ -22,13 +22,14 @@ from genarena.metrics.nearest_neighbour_ratio import NearestNeighbourRatio
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Weighs, Withholds
 from genarena.spec import Batch, DataSpec
-from tests.homes import pictured
+from tests.homes import class_of, pictured
 from tests.models.tiny import often, tiny
 from tests.small_world import OPTIONS, SETTINGS, SIZES, SPEC, Drawn, Halves, some_samples
 
 MODELS = [name for name in available("model") if not name.endswith("_paper") and pictured(name)]
+MODELS = [name for name in MODELS if not class_of(name).needs_condition]
 FEW = {"evidence.samples.num_samples": 3, "evidence.examples.num_test": 3}
-NO_WEIGHTS = ("heldout", "memoriser", "uniform")  # models whose samples do not depend on any
+NO_WEIGHTS = ("heldout", "kde", "memoriser", "uniform")  # models whose samples do not depend on any
 FEW_STEPS = FEW | {"evidence.probability_flow.num_test": 2}
 
 

@@ -36,7 +36,7 @@ def resolved(*options: str) -> dict:
     [
         (
             {"sampler": "langevin"},
-            "does not fit model=ddpm; that takes ancestral, ancestral_full, annealed_langevin, "
+            "does not fit model=ddpm; that takes ancestral, ancestral_1000, ancestral_full, annealed_langevin, "
             "annealed_langevin_full, ddim, dpm_solver, dpm_solver_3m, edm_heun, given_betas, heun, predictor_corrector, "
             "predictor_corrector_full, unipc",
         ),

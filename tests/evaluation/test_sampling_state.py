@@ -45,7 +45,7 @@ def test_a_discriminator_is_not_needed() -> None:
 
 def test_a_memory_is_counted_though_nothing_of_it_was_trained() -> None:
     model = made("memoriser")
-    memory = model.memory.numel() + model.count.numel()
+    memory = model.reservoir.memory.numel() + model.reservoir.count.numel()
     assert sampling_state.sizes(model, lambda: model.sample(1)) == {"generator_parameters": 0, "sampling_state": memory}
 
 

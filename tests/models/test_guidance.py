@@ -24,10 +24,10 @@ from genarena.spec import DataSpec
 from tests.analytic import Normal
 from tests.models.test_captions import CAPTIONS, GUIDING, drawn, made
 from tests.models.test_conditional import shaken
-from tests.models.test_contract import CLASSES, CONDITIONAL
+from tests.models.test_contract import CAPTIONED, CLASSES, CONDITIONAL
 
 GUIDED = [name for name in CONDITIONAL if CLASSES[name].guides]
-OTHERS = [name for name in CONDITIONAL if not CLASSES[name].guides and CLASSES[name].samplers is not None]
+OTHERS = [name for name in CAPTIONED if not CLASSES[name].guides and CLASSES[name].samplers is not None]
 PAIRS = DataSpec((1, 1, 2), 3, 2, condition="label")  # two pixels of three levels
 POINTS = DataSpec((2,), num_classes=2, condition="label")
 
@@ -36,7 +36,12 @@ POINTS = DataSpec((2,), num_classes=2, condition="label")
 @pytest.mark.parametrize("name", GUIDED)
 def test_strength_0_is_unconditional_and_1_conditional_bit_by_bit(name: str) -> None:
     model = made(name, **GUIDING)
-    model.use(replace(model.sampler, **({"nfe": 4} if hasattr(model.sampler, "nfe") else {})))
+    model.use(
+        replace(
+            model.sampler,
+            **({"nfe": max(4, getattr(model.sampler, "stages", 1))} if hasattr(model.sampler, "nfe") else {}),
+        )
+    )
     conditional, unconditional = drawn(model, CAPTIONS), drawn(model, None)
     nulls = model.spec.condition.nulls(4)
     assert torch.equal(drawn(model, nulls), unconditional)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genarena.likelihood import Likelihood
+from genarena.likelihood import Likelihood, as_levels
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Represents
 from genarena.models.energy import annealed_importance_sampling as ais
@@ -175,14 +175,21 @@ class RBM(GenerativeModel, Represents):
 
     def counts(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """v ~ Binomial(K, sigmoid(logits)), of the shape of the logits."""
-        p = torch.sigmoid(logits)
-        if self.copies == 1:
-            return torch.bernoulli(p, generator=generator)
-        return torch.binomial(torch.full_like(p, self.copies), p, generator=generator)
+        return self.drawn(torch.sigmoid(logits), self.copies, generator)
+
+    @staticmethod
+    def drawn(p: Tensor, copies: int, generator: torch.Generator | None = None) -> Tensor:
+        """Binomial(copies, p); NaN where p is."""
+        known = p.nan_to_num()
+        if copies == 1:
+            found = torch.bernoulli(known, generator=generator)
+        else:
+            found = torch.binomial(torch.full_like(known, copies), known, generator=generator)
+        return found + 0.0 * p
 
     def gibbs(self, v: Tensor, weight: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """A turn of both layers, which leaves f_b invariant: h given v, then v given h."""
-        h = torch.bernoulli(torch.sigmoid(weight * (self.hidden_bias + v @ self.weight)), generator=generator)
+        h = self.drawn(torch.sigmoid(weight * (self.hidden_bias + v @ self.weight)), 1, generator)
         bias = torch.lerp(self.base, self.visible_bias, weight)
         return self.counts(bias + weight * (h @ self.weight.T), generator)
 
@@ -210,7 +217,7 @@ class RBM(GenerativeModel, Represents):
         """(num_samples, *shape) levels: the ends of chains."""
         stored = self.sampler.start == "buffer"
         v = self.buffer.pick(num_samples).state if stored else self.base_rate_samples(num_samples)
-        return self.walked(v, self.sampler.steps).unflatten(1, self.spec.shape).to(self.spec.dtype)
+        return as_levels(self.walked(v, self.sampler.steps).unflatten(1, self.spec.shape), self.spec.num_levels)
 
     @property
     def nfe(self) -> int:
