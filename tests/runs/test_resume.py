@@ -21,26 +21,15 @@ LABELS = ("data.condition=label",)
 STATE_OF_LABELS = ("energy", "gan")  # families that keep a state of each label: chains, normalisations
 LIKE_ANOTHER = {  # model -> one that keeps as much between two batches, or more; the model itself is tried in `make test-slow`
     **dict.fromkeys(("beta_tcvae", "dip_vae", "iwae", "lvae", "vae_iaf", "vdvae"), "vae"),
-    **dict.fromkeys(
-        (
-            "ffjord",
-            "maf",
-            "manifold_flow",
-            "nsf",
-            "realnvp",
-            "residual_flow",
-            "tarflow",
-            "waveflow",
-            "waveglow",
-            "wavenet",
-        ),
-        "glow",
-    ),
+    **dict.fromkeys(("ffjord", "maf", "manifold_flow", "nsf", "realnvp", "residual_flow", "tarflow"), "glow"),
+    **dict.fromkeys(("waveflow", "waveglow", "wavenet"), "glow"),
     **dict.fromkeys(("consistency", "edm", "flow_matching", "meanflow", "score_sde", "shortcut", "vdm"), "ddpm"),
     **dict.fromkeys(("latent_ar", "latent_gmm"), "latent_ddpm"),
+    **dict.fromkeys(("image_gpt", "pixelcnn", "pixelcnn_pp"), "made"),
+    **dict.fromkeys(("jem", "recovery_ebm"), "ebm"),
+    **dict.fromkeys(("hifigan", "r3gan", "wgan_gp"), "sngan"),
     "d3pm": "masked_diffusion",
-    "pixelcnn": "made",
-    "hifigan": "sngan",
+    "kde": "memoriser",
 }
 
 
