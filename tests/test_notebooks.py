@@ -9,9 +9,11 @@ from matplotlib import pyplot
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+LONG = ("which_model_is_better",)
+OFTEN = [pytest.param(path, marks=pytest.mark.slow) if path.stem in LONG else path for path in NOTEBOOKS]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", OFTEN, ids=lambda path: path.stem)
 def test_cells_run_one_after_another(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, which has imported torch already."""
     monkeypatch.chdir(path.parent)

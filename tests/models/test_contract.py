@@ -22,9 +22,10 @@ from genarena.models.splitting import Splits
 from genarena.models.vocoding import Vocodes
 from genarena.spec import Batch
 from genarena.statistics.mel import padded
+from tests.capability_table import models
 from tests.first_stages import standing
 from tests.homes import class_of, home, pictured
-from tests.models.tiny import narrowed
+from tests.models.tiny import narrowed, often
 
 MODELS = [name for name in available("model") if not name.endswith("_paper")]
 PAPER_SIZE = [name for name in available("model") if name.endswith("_paper")]
@@ -41,9 +42,12 @@ CASES += [(name, "characters") for name in SPOKEN]
 
 
 def every_case(capability: type = GenerativeModel) -> pytest.MarkDecorator:
-    """Every model that has the capability, and each that can be conditional once more, with labels or mels."""
-    cases = [(name, given) for name, given in CASES if issubclass(CLASSES[name], capability)]
-    return pytest.mark.parametrize(("name", "given"), cases, ids=["-".join(filter(None, case)) for case in cases])
+    """Every model that has the capability, and each that can be conditional once more, with labels or mels; variants of models
+    of images in `make test-slow` only."""
+    cases = [case for case in CASES if issubclass(CLASSES[case[0]], capability)]
+    marks = {name: pytest.mark.slow for name in PICTURED if name not in models()}
+    found = [pytest.param(*case, id="-".join(filter(None, case)), marks=marks.get(case[0], ())) for case in cases]
+    return pytest.mark.parametrize(("name", "given"), found)
 
 
 EVERY_CASE = every_case()
@@ -319,7 +323,7 @@ def test_saved_and_loaded_is_the_same_model(name: str, given: str, tmp_path: Pat
         assert torch.equal(other.log_prob(x, y), expected)
 
 
-@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("name", often(ALONE))
 def test_colour_images_of_256_levels(name: str) -> None:
     """16x16x3: a shape that no shipped data set has."""
     model = make(name, "data.image_size=16", "data.root=.", data="image_folder").train()
@@ -329,7 +333,7 @@ def test_colour_images_of_256_levels(name: str) -> None:
         assert model.eval().sample(1).shape == (1, 3, 16, 16)
 
 
-@pytest.mark.parametrize("name", PICTURED)
+@pytest.mark.parametrize("name", often(PICTURED))
 @pytest.mark.parametrize("data", ["mnist", "binary_mnist"])
 def test_grey_images_of_28_pixels(name: str, data: str) -> None:
     given = "" if name in ALONE else "label"
@@ -338,7 +342,7 @@ def test_grey_images_of_28_pixels(name: str, data: str) -> None:
     assert torch.isfinite(terms["loss"])
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", often(MODELS))
 def test_vectors_are_modelled_or_refused_in_one_line(name: str) -> None:
     try:
         model = make(name, data="toy2d")

@@ -78,6 +78,7 @@ def test_every_metric_of_images_has_an_expected_change() -> None:
             assert any(Curve(metric, name, (0, 1), [[0.0, 1.0]]).expected for name in DISTURBANCES), metric
 
 
+@pytest.mark.slow
 def test_the_distance_in_domain_features_rises_on_digits(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     chosen = ("noise", "blur", "dropped classes", "copies")
     monkeypatch.setattr(
