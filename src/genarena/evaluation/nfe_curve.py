@@ -26,6 +26,7 @@ from genarena.files.atomic import replace_atomically
 from genarena.files.progress import Bars
 from genarena.models.base import GenerativeModel
 from genarena.models.sampler import Sampler
+from genarena.options.hints import nearest
 from genarena.statistics.intervals import mean, t_half_width
 
 NAME = "nfe_curve"
@@ -95,7 +96,9 @@ def _fitting(model: GenerativeModel, names: Sequence[str] | None) -> dict[str, S
     """Those with an option `nfe`; of files that differ in it alone, the first."""
     known = config.available("sampler")
     if strangers := [name for name in names or () if name not in known]:
-        raise UserError(f"samplers={strangers[0]}: there is no such sampler; available: {', '.join(known)}")
+        raise UserError(
+            f"samplers={strangers[0]}: there is no such sampler; available: {', '.join(known)}{nearest(strangers[0], known)}"
+        )
     nodes, seen = {name: samplers.named(name) for name in known}, []
     fitting = {name: build(node, "sampler") for name, node in nodes.items() if node.get("nfe", 0) != 0}
     fitting = {name: made for name, made in fitting.items() if model.samplers and isinstance(made, model.samplers)}

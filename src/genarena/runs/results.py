@@ -58,6 +58,8 @@ def read_row(path: Path) -> dict[str, Any]:
         if _is_another(version := row.get("schema_version") if isinstance(row, dict) else None):
             raise OtherVersion(path, version)
         schema.check(row, SCHEMA)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist: its run has not finished, and resume=<run folder> goes on") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a row of the leaderboard: {str(error).splitlines()[0]}") from error
     seals.check(hashlib.sha256(content).hexdigest(), path)

@@ -8,6 +8,7 @@ from torch import Tensor
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.likelihood import to_amplitudes
 from genarena.metrics.base import Unavailable
+from genarena.spec import MEL_HOP
 from genarena.statistics.heard import Heard
 from genarena.statistics.resampling import SPEECH, to_speech_rate
 
@@ -22,8 +23,10 @@ class HeardSound(Kind):
     def heard(self, num_samples: int) -> Heard:
         """The pairs, a segment each. Raises Unavailable, before samples are drawn, for other models and other data."""
         spec = self.subject.data.spec
-        if spec.condition is None or spec.condition.kind != "mel" or not spec.is_playable:
+        if spec.condition is None or spec.condition.kind != "mel":
             raise Unavailable(NEEDED)
+        if not spec.is_playable:
+            raise Unavailable(f"needs 16-bit sound of one channel, in segments of more than {2 * MEL_HOP} samples")
         made = self.get("fake")
         real = self.subject.held_out.x[: len(made)]
         return Heard(*(_amplitudes(levels, spec.num_levels) for levels in (real, made)), spec.sample_rate)

@@ -56,7 +56,9 @@ class MeanFlow(AverageVelocity):
     ) -> None:
         super().__init__(spec, net, training, sampler, dequantisation, condition_dropout)
         if any(getattr(layer, "backend", "math") == "fused" for layer in self.network.modules()):
-            raise ValueError("net.backend=fused: this attention has no forward derivative; expected math")
+            raise ValueError(
+                "net.backend=fused: this attention has no forward derivative; expected math, as in net=unet_smooth"
+            )
         self.far_share, self.time_mean, self.time_std = far_share, time_mean, time_std
         self.tangent, self.power = tangent, power
 
@@ -76,6 +78,11 @@ class MeanFlow(AverageVelocity):
         weight = (error.detach().sum(1) + 1e-3) ** -self.power
         scale = error.shape[1] ** (self.power - 1.0)  # at p = 0 the mean per dimension, at p = 1 about one
         return {"loss": scale * (weight * error.sum(1)).mean(), "velocity_error": error.mean()}
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        """The squared error is what chooses the weights: at p = 1 the weighted one is 1 whatever is learnt."""
+        error = self.loss(batch)["velocity_error"]
+        return {"loss": error, "velocity_error": error}
 
     def predicted(self, x: Tensor, t: Tensor, d: Tensor, v: Tensor, context: Tensor | None) -> Tensor:
         """u + (t - r) sg(du/dt) at examples that all have r < t, or all r = t; v: eps - x_0."""
