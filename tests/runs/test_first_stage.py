@@ -153,7 +153,7 @@ def without_data_id(first: Path) -> None:
 
 WRONG = {  # what was done to the folder -> the error, and a part of its text
     "failed": (failed, UserError, "that run has no result: failed, killed"),
-    "unfinished": (rowless, UserError, "is not a row"),
+    "unfinished": (rowless, UserError, "has not finished"),
     "missing": (shutil.rmtree, UserError, "there is no run"),
     "damaged weights": (lambda path: flip(RunFolder(path).chosen), Untrusted, "is damaged"),
     "damaged row": (lambda path: flip(path / "result.json"), ArenaError, "result.json"),
