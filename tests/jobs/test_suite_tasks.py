@@ -137,7 +137,6 @@ SMALL = {  # what is trained, the tasks, and what stands on the page
         ["Composition: unseen", "vae data.condition=caption s=1", "shuffled captions"],
     ),
 }
-LONGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("restoration", "imputation", "from_text")]
 
 
 def benchmark(suite: str, folder: Path) -> str:
@@ -152,8 +151,9 @@ def benchmark(suite: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("suite", ["anomaly", *LONGER])
+@pytest.mark.parametrize("suite", SMALL)
 def test_a_small_suite_from_end_to_end(suite: str, tmp_path: Path) -> None:
     printed = benchmark(suite, tmp_path)
     assert "jobs finished" in printed and "there already" not in printed
