@@ -125,6 +125,19 @@ def test_drawn_durations_follow_their_probabilities() -> None:
     assert (frame_durations.draw(mean, log_std, 0.0) == 3).all()  # exp(1 + e^-1.4 / 2) = 3.07
 
 
+def test_durations_that_are_known_take_the_place_of_the_alignment() -> None:
+    """In training alone, from its first step; d that no alignment would find."""
+    model, x, y, durations = speaker(), clip(9), text("abc"), (1, 7, 1)
+    with torch.no_grad():
+        wanted, searched = bound_of(model, x, y, durations), model.log_prob(x, y).item()
+    told = torch.stack([y, torch.tensor([[*durations, 0, 0, 0]])], 1)
+    model.train().progress = 0.0  # within the flat start
+    terms = model.loss(Batch(x, told))
+    found = -9.0 * (terms["frames"] + terms["durations"]).item()
+    assert found == pytest.approx(wanted, abs=1e-2) and abs(found - searched) > 1.0
+    assert model.eval().log_prob(x, y).item() != pytest.approx(found, abs=0.5)
+
+
 def test_durations_train_the_predictor_alone() -> None:
     model = speaker()
     model.loss(Batch(clip(9), text("abc")))["durations"].backward()

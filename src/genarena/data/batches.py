@@ -19,6 +19,7 @@ class Split(NamedTuple):
 
     `captions` (N, K, length) int64 tokens: K captions of each example, all of them about it, or what is spoken; or None.
     `mels` (N, bands, frames) float32: of sound, the log-mel spectrogram of each example; or None.
+    `durations` (N, length) int64: of training examples of speech, frames of each character, known beforehand; or None.
     `x` is a tensor (in memory, or mapped from a file), or `Lazy`: rows are made or decoded when they are indexed.
     """
 
@@ -26,9 +27,10 @@ class Split(NamedTuple):
     y: Tensor | None = None
     captions: Tensor | None = None
     mels: Tensor | Lazy | None = None
+    durations: Tensor | None = None
 
     def __getitem__(self, index: Any) -> "Split":  # rows, not tuple fields
-        beside = (self.y, self.captions, self.mels)
+        beside = (self.y, self.captions, self.mels, self.durations)
         return Split(self.x[index], *(None if part is None else part[index] for part in beside))
 
     def given(self, condition: Condition | None) -> Tensor | None:
@@ -61,7 +63,8 @@ class Batches:
     `batch_size` counts examples over all ranks; each rank takes its share of every batch.
     Not shuffled: each rank takes whole batches in turn, so that a batch does not depend on the number of ranks.
 
-    condition: what y of a batch is. In training, one of an example's captions is drawn each time; else it is the first.
+    condition: what y of a batch is. In training, one of an example's captions is drawn each time; else it is the first. Of
+    characters whose durations are known, y of a training batch is (N, 2, length): tokens, and frames of each.
     endless: a shuffled iteration continues through all epochs. Otherwise it is one epoch long, and the next iteration
     continues where it ended, as a trainer that counts epochs expects.
     Raises ValueError if a shuffled `batch_size` is no multiple of the number of ranks.
@@ -119,7 +122,8 @@ class Batches:
         if self.shuffle:
             generator = seeded_generator(self.seed, number, "captions", self.rank)
             chosen = torch.randint(captions.shape[1], (len(captions),), generator=generator)
-        return captions[torch.arange(len(captions)), chosen]
+        tokens, known = captions[torch.arange(len(captions)), chosen], self.split.durations
+        return tokens if known is None or not self.shuffle else torch.stack([tokens, known[index]], 1)
 
     def _numbers(self) -> Iterable[int]:
         """Numbers of the batches of one shuffled iteration."""

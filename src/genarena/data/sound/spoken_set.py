@@ -4,6 +4,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -13,8 +14,9 @@ from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Split
 from genarena.data.captions.characters import Characters, spoken
 from genarena.data.reading.lazy import Lazy
+from genarena.data.sound import durations
 from genarena.errors import DataError, UserError
-from genarena.options.values import Count
+from genarena.options.values import Count, Folder
 from genarena.statistics import mel
 
 IN_MEMORY = 2**26  # numbers of a split: with more, mels are padded when they are indexed
@@ -34,13 +36,15 @@ class SpokenSet(ArenaDataModule):
 
     x is (80, frames): the log-mel of a whole clip, and silence behind it. Sound ends with the last frame above silence
     (`mel.lengths`), so frames of digital silence at the end of a clip do not count. Captions are the characters of the text.
-    frames: of an example, those of the longest clip at least. sample_rate: of the clips.
+    frames: of an example, those of the longest clip at least. sample_rate: of the clips. durations: a file with those of the
+    characters of training clips (`durations.py`), which models take in place of an alignment of their own; part of the data id.
     Characters are those of the training texts. Raises DataError for a clip that is too long, one with fewer frames than
-    characters, and one of validation or test with a character that training does not have.
+    characters, one of validation or test with a character that training does not have, and durations that do not fit.
     """
 
     frames: Count = 896
     sample_rate: Count = 22_050
+    durations: Folder | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,19 +72,30 @@ class SpokenSet(ArenaDataModule):
         return Characters.of_texts([texts[row] for row in self.parts()[0].tolist()], longest)
 
     def load(self) -> tuple[Split, Split, Split]:
+        if self.durations is not None and self.condition != "characters":
+            raise DataError("data.durations: they are those of characters: say data.condition=characters")
+        told = None if self.durations is None else durations.read(Path(self.durations))
         clips, self._characters = self.spoken(), self.vocabulary()
         try:
             tokens = self._characters.table(list(zip(clips.texts, clips.names, strict=True)))
         except UserError as error:
             raise DataError(str(error)) from error
-        self._refuse_unfit(clips, (tokens[:, 0] != 0).sum(1))
+        letters = (tokens[:, 0] != 0).sum(1)
+        self._refuse_unfit(clips, letters)
         first = clips.frames.cumsum(0) - clips.frames
         make = partial(_padded, clips.mels, first, clips.frames, self.frames)
-        return tuple(self._split(Lazy(part, make), tokens[part]) for part in self.parts())
+        train, val, test = (self._split(Lazy(part, make), tokens[part]) for part in self.parts())
+        if told is not None:
+            heard = torch.cat([mel.lengths(make(torch.tensor([row]))) for row in range(len(letters))])
+            fitting = durations.Clips(clips.names, letters, heard, tokens.shape[2], self.parts()[0])
+            train = train._replace(durations=durations.table(told, fitting, Path(self.durations))[self.parts()[0]])
+            self._told = hashlib.sha256(train.durations.numpy().tobytes()).hexdigest()[:16]
+        return train, val, test
 
     def identity(self) -> dict[str, Any]:
         sizes = {"frames": self.frames, "sample_rate": self.sample_rate, "characters": self._characters.digest}
-        return super().identity() | sizes | {"mel": mel.NAME}
+        told = {} if self.durations is None else {"durations": self._told}
+        return super().identity() | sizes | told | {"mel": mel.NAME}
 
     def digest(self, name: str) -> str:
         """Of mels that are padded when they are indexed: of each in turn."""

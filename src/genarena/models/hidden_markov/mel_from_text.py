@@ -53,7 +53,7 @@ class MelFromText(GenerativeModel, Pronounces):
     d = argmax_d sum_t log N(x_t; mu_a(t), diag s^2) by monotonic alignment search, a(t) the character of frame t under d. The
     loss is minus this bound, minus the log-density under which d was found; p(d | y) trains the duration predictor alone. mu_i
     is the mean of a character wherever it stands: with few clips, means that knew their neighbours would keep the alignment
-    that they started with.
+    that they started with. Where training batches have durations beside the characters (`data.durations`), those are d.
 
     channels: of the networks. *_layers, *_kernel: of convolutions; without a decoder each character has one mean.
     covariance: S, one for all frames, the moving average of what the means leave: full over the bands, or diagonal.
@@ -148,14 +148,18 @@ class MelFromText(GenerativeModel, Pronounces):
         }
 
     def _aligned(self, x: Tensor, y: Tensor | None, flat: bool) -> Aligned:
+        y, told = (y[:, 0], y[:, 1]) if y is not None and y.dim() == 3 else (y, None)
         tokens, frames = self.context(y, len(x)), mel.lengths(x)
         letters, x = (tokens != 0).sum(1), (x[:, :, : int(frames.max())] - MEL_MEAN) / MEL_STD
         tokens = tokens[:, : int(letters.max())]
         h, means = self.encoder(tokens), self.own_means(tokens)
         scores = self.scores(x, means)
-        with torch.no_grad():
-            searched = alignment.equal(letters, frames, tokens.shape[1]) if flat else None
-            durations = alignment.monotonic(scores, letters, frames) if searched is None else searched
+        if told is not None:
+            durations = told[:, : tokens.shape[1]]
+        elif flat:
+            durations = alignment.equal(letters, frames, tokens.shape[1])
+        else:
+            durations = alignment.monotonic(scores.detach(), letters, frames)
         owner, before = alignment.owners(durations, x.shape[2])
         heard = torch.arange(x.shape[2], device=x.device) < frames[:, None]
         mean = self._mean(h, means, owner, before, durations, heard)
