@@ -7,11 +7,16 @@ import torch
 from torch import Tensor
 
 from genarena.errors import UserError
+from genarena.metrics.base import Unavailable
+from genarena.metrics.pesq import PESQ
+from genarena.metrics.stoi import STOI
 from genarena.models.base import GenerativeModel
 from genarena.models.flow.waveglow import WaveGlow
 from genarena.models.vocoding import Vocodes
 from genarena.spec import DataSpec
+from genarena.statistics.heard import Heard
 from genarena.statistics.mel import log_mel
+from genarena.tasks.vocoding import listening
 from genarena.tasks.vocoding.asked import Sound
 from genarena.tasks.vocoding.copies import (
     DISTANCES,
@@ -144,3 +149,30 @@ def test_models_without_mels_and_of_pictures_are_refused() -> None:
 def test_a_mel_needs_nothing_but_its_frames() -> None:
     x: Tensor = vocoded(waveglow(768, "mel"), asked(5), Draw(0.6)).levels
     assert x.shape == (1, 5 * 256)
+
+
+def test_speech_is_heard_as_whole_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the metrics of runs, whatever packages there are; not of mels, short clips and what finds no speech."""
+    seen = []
+
+    def update(metric: STOI, utterances: list[Heard]) -> None:
+        seen.extend(utterances)
+        metric.keep(torch.tensor([0.25]), real=1.0)
+
+    def no_speech(metric: PESQ, utterances: list[Heard]) -> None:
+        raise Unavailable("PESQ finds no speech")
+
+    monkeypatch.setattr(STOI, "update", update)
+    monkeypatch.setattr(PESQ, "update", no_speech)
+    monkeypatch.setattr(listening, "MEASURES", (PESQ, STOI))
+    spec = DataSpec((1, 1024), 65_536, condition="mel", sample_rate=22_050)
+    levels = (32_768 + 3000 * torch.sin(torch.arange(22_272) / 9.0)).round().int()[None]
+    clip = Sound(log_mel((levels - 32_768.0) / 32_768.0, 22_050)[0], levels)
+    found = measured(clip, 65_536 - levels, 1.0, spec).distances
+    assert set(found) == {*DISTANCES, "STOI"} and found["STOI"] == 0.25
+    real, made, rate = seen[0]
+    assert rate == 16_000 and real.shape == made.shape == (1, 16_162)
+    torch.testing.assert_close(made, -real, rtol=0.0, atol=1e-4)
+    for other in (Sound(clip.mel, None), Sound(clip.mel[:, :40], levels[:, : 39 * 256])):
+        assert set(measured(other, levels[:, : 256 * (other.mel.shape[1] - 1)], 1.0, spec).distances) <= set(DISTANCES)
+    assert len(seen) == 1

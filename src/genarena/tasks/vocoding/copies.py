@@ -14,6 +14,7 @@ from genarena.models.base import GenerativeModel
 from genarena.models.vocoding import Vocodes, in_chunks
 from genarena.spec import MAX_LEVELS, MEL_HOP, DataSpec
 from genarena.statistics import mel, multi_resolution_stft
+from genarena.tasks.vocoding import listening
 from genarena.tasks.vocoding.asked import Sound
 
 Distances = Mapping[str, float]  # by their names
@@ -30,7 +31,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Copy(Sound):
-    """A sound that was made of a mel. seconds: of computing. distances: see `DISTANCES`."""
+    """A sound that was made of a mel. seconds: of computing. distances: see `DISTANCES`, and `listening.MEASURES`."""
 
     seconds: float
     distances: Distances
@@ -107,7 +108,8 @@ def measured(asked: Sound, levels: Tensor, seconds: float, spec: DataSpec) -> Co
     own = mel.log_mel(to_amplitudes(levels.double(), spec.num_levels), spec.sample_rate)[0].float()
     made = Sound(own, levels)
     found = {title: distance(asked, made) for title, distance in DISTANCES.items()}
-    return Copy(own, levels, seconds, {title: value for title, value in found.items() if value is not None})
+    known = {title: value for title, value in found.items() if value is not None}
+    return Copy(own, levels, seconds, known | listening.scores(asked, made, spec.sample_rate))
 
 
 def mean_distances(distances: Sequence[Distances]) -> Distances:

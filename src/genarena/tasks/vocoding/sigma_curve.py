@@ -1,10 +1,13 @@
 """How near sound is to its mel against sigma, the deviation of the noise that it is made from."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from genarena.evaluation.figures import figure, png
 from genarena.tasks.vocoding.copies import Distances, mean_distances
+
+ACROSS = 3  # plots beside each other
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,10 @@ class SigmaCurve:
 
     def drawn(self) -> bytes:
         """A PNG: a plot per distance; a vertical line is the usual sigma."""
-        made = figure(0.4 + 3.6 * len(self.means), 3.0)
-        for axes, (title, values) in zip(
-            made.subplots(1, len(self.means), squeeze=False)[0], self.means.items(), strict=True
-        ):
+        across, down = min(ACROSS, len(self.means)), math.ceil(len(self.means) / ACROSS)
+        made = figure(0.4 + 3.6 * across, 0.2 + 2.8 * down)
+        for place, (title, values) in enumerate(self.means.items(), 1):
+            axes = made.add_subplot(down, across, place)
             axes.axvline(self.usual, color="0.7", linestyle="--", linewidth=1.0)
             axes.plot(self.sigmas, values, marker="o")
             axes.set_xlabel("sigma")
