@@ -17,7 +17,8 @@ python scripts/vocode.py run=<run folder> audio=... out=... sigma=[0,0.3,0.6,0.8
 
 Copy synthesis: the mel spectrogram of a clip, and the sound that the model makes of it, of any length. It is made in chunks
 that give what the whole gives. Beside <file>.wav stands <file>.png: the mel that was asked for above that of the sound, in the
-same colours. Printed are how near they are, seconds of computing for a second of sound, and kHz, samples of a second / 1,000.
+same colours. Printed are how near they are, of clips of a second at least also PESQ, STOI and DNSMOS where their packages are
+installed, seconds of computing for a second of sound, and kHz, samples of a second / 1,000.
 
 audio    WAV or FLAC, mono, of the sample rate of the run's data, not silent, clipped, or shorter than a segment of it. Up to
          255 samples at the end, after the last step of the mel, are left out.

@@ -4,6 +4,7 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -144,4 +145,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         model.load_state_dict(checkpoint.load(path)["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise Untrusted(f"{path} does not fit the model of its config.yaml: {str(error).splitlines()[0]}") from error
+        cause = shorten(" ".join(str(error).splitlines()[:2]), 240, placeholder=" ...")  # the second line names weights
+        raise Untrusted(
+            f"{path} does not fit the model that its config.yaml has in this version of genarena: {cause}"
+        ) from error
