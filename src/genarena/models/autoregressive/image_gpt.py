@@ -7,17 +7,14 @@ Differs from the paper
 - A linear map of the condition is added to every token; blocks attend to the words of a caption.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.distributions import Categorical
-from genarena.likelihood import Likelihood, as_levels, bits_per_dim
-from genarena.models.autoregressive.level_choice import TopP, sampled
+from genarena.models.autoregressive.conditional_product import ConditionalProduct
+from genarena.models.autoregressive.level_choice import TopP
 from genarena.models.autoregressive.tokens import BlockTokens
-from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, move
 from genarena.models.sampler import Temperature
@@ -26,25 +23,19 @@ from genarena.nets.conditioning import has_states, num_features, states
 from genarena.nets.layers import recorded
 from genarena.nets.transformer import Transformer
 from genarena.options.values import Count, Share
-from genarena.spec import Batch, DataSpec
+from genarena.spec import DataSpec
 from genarena.training.module import Training
 
-SAMPLE_CHUNK = 256  # images drawn together: bounds the memory of the caches
 
-
-class ImageGPT(GenerativeModel, Factorises, Represents):
+class ImageGPT(ConditionalProduct, Factorises, Represents):
     """log p(x) = sum_t log p(token_t | token_1, ..., token_{t-1}), tokens in raster order (`tokens.py`).
 
     Raises ValueError for data that is not images of levels, and for more than 4096 tokens in the vocabulary.
     """
 
-    family = "autoregressive"
-    likelihood = Likelihood.EXACT
     paper = "https://proceedings.mlr.press/v119/chen20s.html"
     mixed_precision = True
-    conditional = True
-    guides = True
-    samplers = Temperature | TopP
+    sample_chunk = 256  # the caches of more do not fit into memory
 
     def __init__(
         self,
@@ -84,23 +75,11 @@ class ImageGPT(GenerativeModel, Factorises, Represents):
         self.head = nn.Linear(hidden_channels, self.tokens.vocabulary, bias=False)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` in bits/dim, the same scale for every data set; `nll` in nats."""
-        nll = -self.log_prob(*batch).mean()
-        return {"loss": bits_per_dim(-nll, self.spec.num_dims), "nll": nll}
-
-    def validate(self, batch: Batch) -> dict[str, Tensor]:
-        terms = self.loss(batch)
-        return terms | {"bits_per_dim": terms["loss"]}  # the loss is exact bits/dim: no second pass
-
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """Exact, (N,) nats; x (N, C, H, W) levels."""
         tokens = self.tokens.encode(x)
         logits = self.logits(self.embedding(tokens), self.context(y, len(x)))
         return -F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view(tokens.shape).sum(1)
-
-    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
-        return {"method": "product of conditionals"}
 
     def logits(self, embedded: Tensor, context: Tensor | None = None) -> Tensor:
         """(N, T, vocabulary) float32 from embedded tokens (N, T, features); those at t depend on the tokens before t."""
@@ -111,15 +90,6 @@ class ImageGPT(GenerativeModel, Factorises, Represents):
     def _words(self, context: Tensor | None) -> Tensor | None:
         """States of the words of captions, (N, L, F); None without."""
         return states(context) if has_states(self.spec.condition) else None
-
-    @torch.no_grad()
-    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, C, H, W) levels. One small step per token."""
-        parts = [range(num_samples)[first : first + SAMPLE_CHUNK] for first in range(0, num_samples, SAMPLE_CHUNK)]
-        drawn = [
-            sampled(self, len(part), None if y is None else y[part.start : part.stop], self.unroll) for part in parts
-        ]
-        return as_levels(torch.cat(drawn), self.spec.num_levels)
 
     @torch.no_grad()
     def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:

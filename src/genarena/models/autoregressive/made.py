@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.distributions import PixelDistribution, PixelHead
-from genarena.likelihood import Likelihood, as_levels, bits_per_dim, log_mean_exp, to_space, to_unit
+from genarena.likelihood import as_levels, log_mean_exp, to_space, to_unit
+from genarena.models.autoregressive.conditional_product import ConditionalProduct
 from genarena.models.autoregressive.degrees import draw_degrees
 from genarena.models.autoregressive.gaussian_mixture import GaussianMixture, spread
 from genarena.models.autoregressive.level_choice import TopP, drawing, sampled
-from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
@@ -29,23 +29,16 @@ from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
-SAMPLE_CHUNK = 512
 
-
-class MADE(GenerativeModel, Factorises, Represents):
+class MADE(ConditionalProduct, Factorises, Represents):
     """log p(x) = log 1/K sum_k prod_d p_k(x_d | x_<d), one autoregressive network p_k per mask (K = num_masks).
 
     A hidden unit of degree m is connected to the units of degree <= m in the layer below. The output for the dimension at
     position d is connected to the hidden units of degree < d (sec. 4), so it depends only on the dimensions before d.
     """
 
-    family = "autoregressive"
-    likelihood = Likelihood.EXACT
     paper = "1502.03509"
-    conditional = True
-    guides = True
     takes_missing = True
-    samplers = Temperature | TopP
 
     def __init__(
         self,
@@ -131,13 +124,8 @@ class MADE(GenerativeModel, Factorises, Represents):
         return hidden + [(order[:, None] > below).repeat(copies, 1) for _, below in ends]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` in bits/dim under the mask whose turn it is, the same scale for every data set; `nll` in nats."""
-        nll = -self.mask_log_prob(batch.x, self.batches_seen % self.num_masks, batch.y).mean()
-        return {"loss": bits_per_dim(-nll, self.spec.num_dims), "nll": nll}
-
-    def validate(self, batch: Batch) -> dict[str, Tensor]:
-        value = bits_per_dim(self.log_prob(*batch), self.spec.num_dims).mean()
-        return {"loss": value, "bits_per_dim": value}
+        """Under the mask whose turn it is."""
+        return self.terms(self.mask_log_prob(batch.x, self.batches_seen % self.num_masks, batch.y))
 
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """Exact, (N,) nats: the mixture over all masks; x levels (N, C, H, W), or floats (N, D)."""
@@ -195,7 +183,7 @@ class MADE(GenerativeModel, Factorises, Represents):
         masks = torch.randint(self.num_masks, (num_samples,), device=self.device)
         samples = torch.empty(num_samples, self.spec.num_dims, device=self.device)
         for mask in masks.unique().tolist():
-            for rows in (masks == mask).nonzero().squeeze(1).split(SAMPLE_CHUNK):
+            for rows in (masks == mask).nonzero().squeeze(1).split(self.sample_chunk):
                 unroll = partial(self._one_by_one, mask)
                 samples[rows] = sampled(self, len(rows), None if y is None else y[rows], unroll)
         samples = samples.view(num_samples, *self.spec.shape)

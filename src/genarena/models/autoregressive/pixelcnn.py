@@ -11,18 +11,17 @@ A condition is added to every gate, the same at all places (sec. 2.3, eq. 4); ev
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.distributions import PixelHead
-from genarena.likelihood import Likelihood, as_levels, bits_per_dim, to_unit
+from genarena.likelihood import to_unit
+from genarena.models.autoregressive.conditional_product import ConditionalProduct
 from genarena.models.autoregressive.degrees import raster_degrees
-from genarena.models.autoregressive.level_choice import TopP, sampled
+from genarena.models.autoregressive.level_choice import TopP
 from genarena.models.autoregressive.row_cache import RowCache
-from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
@@ -30,7 +29,7 @@ from genarena.nets.conditioning import sizes
 from genarena.nets.layers import recorded
 from genarena.nets.masked import GatedPixelStack
 from genarena.options.values import Count, Share
-from genarena.spec import Batch, DataSpec
+from genarena.spec import DataSpec
 from genarena.training.module import Training
 
 
@@ -68,16 +67,11 @@ def default_pixels(spec: DataSpec) -> str:
     return "categorical" if spec.num_levels <= 32 or spec.shape[0] == 1 else "logistic_mixture"
 
 
-class PixelCNN(GenerativeModel, Factorises, Represents):
+class PixelCNN(ConditionalProduct, Factorises, Represents):
     """log p(x) = sum_i log p(x_i | x_1, ..., x_{i-1}), rows first, then columns, then channels."""
 
-    family = "autoregressive"
-    likelihood = Likelihood.EXACT
     paper = "1606.05328"
     mixed_precision = True
-    conditional = True
-    guides = True
-    samplers = Temperature | TopP
 
     def __init__(
         self,
@@ -100,8 +94,6 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
 
         level_embedding: size of a learned embedding of each level, an input beside the level's value. It separates
             neighbouring levels, which bfloat16 values hardly do. 0 leaves it out; it is not used for two levels.
-        sample_chunk: number of images drawn together. It bounds the memory. The samples of a seed depend on it, because it
-            sets the order of the random numbers.
         """
         super().__init__(spec, training, condition_dropout)
         spec.require_image("pixelcnn")
@@ -141,15 +133,6 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
             mean.copy_(torch.linspace(-1.0, 1.0, num_mixtures))
             log_scale.fill_(-2.0)
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` in bits/dim, the same scale for every data set; `nll` in nats."""
-        nll = -self.log_prob(*batch).mean()
-        return {"loss": bits_per_dim(-nll, self.spec.num_dims), "nll": nll}
-
-    def validate(self, batch: Batch) -> dict[str, Tensor]:
-        terms = self.loss(batch)
-        return terms | {"bits_per_dim": terms["loss"]}  # the loss is exact bits/dim: no second pass
-
     def inputs(self, x: Tensor) -> Tensor:
         """Inputs of the stack, (N, in_channels, ...), from levels (N, C, ...): values in [-1, 1], and embeddings."""
         unit = to_unit(x, self.spec.num_levels)
@@ -168,9 +151,6 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
         outputs = self.outputs(x, y)
         return sum(self.pixel(output).log_prob(x[:, k : k + 1]).flatten(1).sum(1) for k, output in enumerate(outputs))
 
-    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
-        return {"method": "product of conditionals"}
-
     def draw_pixel(self, features: Tensor, choose: Callable[..., Tensor] = draw) -> Tensor:
         """Levels (N, C) of one pixel from its features (N, F); `choose` gives them channel by channel."""
         levels: list[Tensor] = []
@@ -179,17 +159,6 @@ class PixelCNN(GenerativeModel, Factorises, Represents):
             outputs = head(features, previous)[:, :, None, None]
             levels.append(choose(self.pixel(outputs), channel=channel))
         return torch.stack(levels, 1)
-
-    @torch.no_grad()
-    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, C, H, W) levels. One small step per pixel; see `row_cache.py`."""
-        parts = [
-            range(num_samples)[first : first + self.sample_chunk] for first in range(0, num_samples, self.sample_chunk)
-        ]
-        drawn = [
-            sampled(self, len(part), None if y is None else y[part.start : part.stop], self.unroll) for part in parts
-        ]
-        return as_levels(torch.cat(drawn), self.spec.num_levels)
 
     def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         """The horizontal stack after each block, averaged over positions."""

@@ -7,17 +7,16 @@ A condition is added before every gate (sec. 2.6), the same at all places.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from genarena.likelihood import Likelihood, as_levels, bits_per_dim, to_unit
+from genarena.likelihood import to_unit
 from genarena.models.autoregressive.chained_logistics import ChainedLogistics
+from genarena.models.autoregressive.conditional_product import ConditionalProduct
 from genarena.models.autoregressive.degrees import raster_degrees
-from genarena.models.autoregressive.level_choice import TopP, sampled
+from genarena.models.autoregressive.level_choice import TopP
 from genarena.models.autoregressive.strided_cache import StridedCache
-from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
@@ -25,23 +24,17 @@ from genarena.nets.causal_streams import CausalStreams
 from genarena.nets.conditioning import num_features
 from genarena.nets.layers import recorded
 from genarena.options.values import Count, Share, Whole
-from genarena.spec import Batch, DataSpec
+from genarena.spec import DataSpec
 from genarena.training.module import Training
 
 
-class PixelCNNPP(GenerativeModel, Factorises, Represents):
+class PixelCNNPP(ConditionalProduct, Factorises, Represents):
     """log p(x) = sum_i log p(x_i | x_1, ..., x_{i-1}) over pixels i, each a mixture of logistics over its channels.
 
     hidden_channels, num_blocks, halvings, dropout: of `CausalStreams`. num_mixtures: components of a pixel.
-    sample_chunk: number of images drawn together; it bounds the memory, and sets the order of the random numbers.
     """
 
-    family = "autoregressive"
-    likelihood = Likelihood.EXACT
     paper = "1701.05517"
-    conditional = True
-    guides = True
-    samplers = Temperature | TopP
 
     def __init__(
         self,
@@ -70,15 +63,6 @@ class PixelCNNPP(GenerativeModel, Factorises, Represents):
         with torch.no_grad():
             self.pixel.start(self.head.bias)
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` in bits/dim, the same scale for every data set; `nll` in nats."""
-        nll = -self.log_prob(*batch).mean()
-        return {"loss": bits_per_dim(-nll, self.spec.num_dims), "nll": nll}
-
-    def validate(self, batch: Batch) -> dict[str, Tensor]:
-        terms = self.loss(batch)
-        return terms | {"bits_per_dim": terms["loss"]}  # the loss is exact bits/dim: no second pass
-
     def inputs(self, x: Tensor) -> Tensor:
         """Inputs of the streams, (N, C + 1, ...), from levels (N, C, ...): values in [-1, 1], and ones, which tell pixels from
         the zeros around the image."""
@@ -92,9 +76,6 @@ class PixelCNNPP(GenerativeModel, Factorises, Represents):
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """Exact, (N,) nats; x (N, C, H, W) levels."""
         return self.pixel.log_prob(self.outputs(x, y), x).flatten(1).sum(1)
-
-    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
-        return {"method": "product of conditionals"}
 
     def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         """What leaves the last block of the second stream at every size, on the way back, averaged over positions."""
@@ -110,14 +91,6 @@ class PixelCNNPP(GenerativeModel, Factorises, Represents):
             chosen = choose(self.pixel.channel(outputs, levels), channel=channel)
             levels = torch.cat([levels, chosen[:, None, None, None]], 1)
         return levels[:, :, 0, 0]
-
-    @torch.no_grad()
-    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, C, H, W) levels. One small step per pixel; see `strided_cache.py`."""
-        sizes = [min(self.sample_chunk, num_samples - first) for first in range(0, num_samples, self.sample_chunk)]
-        given = [None] * len(sizes) if y is None else y.split(self.sample_chunk)
-        drawn = [sampled(self, size, part, self.unroll) for size, part in zip(sizes, given, strict=True)]
-        return as_levels(torch.cat(drawn), self.spec.num_levels)
 
     def order(self) -> Tensor:
         return raster_degrees(self.spec.shape).argsort()

@@ -11,18 +11,17 @@ Differs from the paper
 """
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.distributions import DiscretisedLogisticMixture
-from genarena.likelihood import Likelihood, as_levels, bits_per_dim, nearest_level, to_space, to_unit
-from genarena.models.autoregressive.level_choice import TopP, sampled
+from genarena.likelihood import nearest_level, to_space, to_unit
+from genarena.models.autoregressive.conditional_product import ConditionalProduct
+from genarena.models.autoregressive.level_choice import TopP
 from genarena.models.autoregressive.linear_prediction import LOUDNESS, ByMel, Everywhere, Expected
 from genarena.models.autoregressive.sample_cache import SampleCache
-from genarena.models.base import GenerativeModel
 from genarena.models.keeping import Choose
 from genarena.models.sampler import Temperature
 from genarena.models.vocoding import Vocodes
@@ -35,10 +34,9 @@ from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 SPREAD = 0.5  # of the components' means before training, and their scale: in deviations of what is left to predict
-AT_ONCE = 64  # sounds that are drawn together
 
 
-class WaveNet(GenerativeModel, Vocodes):
+class WaveNet(ConditionalProduct, Vocodes):
     """log p(x | y) = sum_t log p(x_t | x_1, ..., x_{t-1}, y),   p = sum_k pi_k Logistic(sum_j a_j x_{t-j} + m_k, s_k).
 
     hidden_channels, num_layers, kernel_size, dilation_cycle: of the gated causal convolutions, whose dilations are 1, 2, 4, ...
@@ -48,17 +46,13 @@ class WaveNet(GenerativeModel, Vocodes):
     Raises ValueError unless the data is sound of one channel, and for `whitening` with `condition_dropout`.
     """
 
-    family = "autoregressive"
-    likelihood = Likelihood.EXACT
     paper = "1609.03499"
     takes_sound = True
     takes_images = False
-    conditional = True
     condition_kinds = ("mel",)
-    guides = True
-    samplers = Temperature | TopP
     noise_channels = 2  # which component, and where in it
     reach = None
+    sample_chunk = 64
 
     def __init__(
         self,
@@ -122,22 +116,10 @@ class WaveNet(GenerativeModel, Vocodes):
         variance = moments[-1, -1] - coefficients @ moments[:-1, -1]
         self._spread(variance.sqrt().item())
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` in bits per sample, `nll` in nats."""
-        nll = -self.log_prob(*batch).mean()
-        return {"loss": bits_per_dim(-nll, self.spec.num_dims), "nll": nll}
-
-    def validate(self, batch: Batch) -> dict[str, Tensor]:
-        terms = self.loss(batch)
-        return terms | {"bits_per_dim": terms["loss"]}  # the loss is exact: no second pass
-
     def log_prob(self, x: Tensor, y: Tensor | None = None, num_samples: int = 1) -> Tensor:
         """Exact, (N,) nats; x (N, 1, T) levels."""
         parameters = self.parameters_of(to_unit(x, self.spec.num_levels), y)
         return self.distribution(parameters).log_prob(x[:, :, None]).flatten(1).sum(1)
-
-    def estimator(self, num_samples: int = 1) -> dict[str, Any]:
-        return {"method": "product of conditionals"}
 
     def parameters_of(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(N, 3, K, T): logits, means and logarithms of scales of the mixture of each sample of x (N, 1, T) in [-1, 1]."""
@@ -175,14 +157,6 @@ class WaveNet(GenerativeModel, Vocodes):
         logits, mean, log_scale = parameters[:, :, :, None, None].unbind(1)
         floor = math.log(0.2 / (self.spec.num_levels - 1))
         return DiscretisedLogisticMixture(logits, mean, log_scale.clamp(floor, 7.0), self.spec.num_levels)
-
-    @torch.no_grad()
-    def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
-        """(num_samples, 1, T) levels, sample by sample; see `sample_cache.py`."""
-        sizes = [min(AT_ONCE, num_samples - first) for first in range(0, num_samples, AT_ONCE)]
-        given = [None] * len(sizes) if y is None else y.split(AT_ONCE)
-        drawn = [sampled(self, size, part, self.unroll) for size, part in zip(sizes, given, strict=True)]
-        return as_levels(torch.cat(drawn), self.spec.num_levels)
 
     @torch.no_grad()
     def unroll(self, num_sounds: int, choose: Choose, y: Tensor | None = None) -> Tensor:

@@ -13,13 +13,12 @@ Differs from the papers
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from genarena.likelihood import Likelihood, from_space
-from genarena.models.diffusion.flow_map import Jump, Restarts, guided
+from genarena.models.diffusion.flow_map import Jumps, Restarts
 from genarena.models.diffusion.noised_data import Dequantisation, NoisedData
 from genarena.models.diffusion.paths import DATA, Level
 from genarena.models.diffusion.preconditioning import MOST, c_noise, preconditioning
@@ -33,7 +32,7 @@ from genarena.training.module import Training
 SLOPE, SHARPNESS = 8.0, 1.0  # k and b of ECT's n(t) = 1 + k sigmoid(-b t)
 
 
-class Consistency(NoisedData):
+class Consistency(Jumps, NoisedData):
     """min_theta E w(t, r) d(f(x_0 + t eps, t), sg f(x_0 + r eps, r)),  w = 1 / (t - r),  d = sqrt(|.|^2 + c^2) - c,
 
     f(x, t) = c_skip x + c_out F(c_in x, ln(t) / 4) with f(x, 0) = x, by c_skip and c_out of EDM (arXiv 2206.00364, table 1);
@@ -118,14 +117,6 @@ class Consistency(NoisedData):
         first = math.atan(MOST / self.sigma_data)
         between = [math.tan(first * (1.0 - k / num_steps)) * self.sigma_data for k in range(1, num_steps)]
         return [Level(1.0, sigma) for sigma in (MOST, *between)] + [DATA]
-
-    def guided_jump(self, y: Tensor | None, num: int) -> Jump:
-        """The map given y, under the sampler's guidance."""
-        s = self.sampler.guidance
-        given = partial(self.jump, context=self.context(y if s else None, num))
-        if s in (0.0, 1.0):
-            return given
-        return guided(given, partial(self.jump, context=self.context(None, num)), s)
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -9,7 +9,7 @@ follows the map from level to level. `Restarts` needs only the map to the data: 
 (Song et al. 2023, arXiv 2303.01469, algorithm 1).
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -99,7 +99,23 @@ def of_two_times(net: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     return lambda *sizes: net(*sizes, 2)
 
 
-class AverageVelocity(StraightPath):
+class Jumps(ABC):
+    """A model that knows a map from one noise level to another, under the guidance of its sampler."""
+
+    @abstractmethod
+    def jump(self, x: Tensor, start: Level, end: Level, context: Tensor | None = None) -> Tensor:
+        """Where the map takes x (N, *shape) from one level of any path to another with less noise."""
+
+    def guided_jump(self, y: Tensor | None, num: int) -> Jump:
+        """The map given y, under the sampler's guidance."""
+        s = self.sampler.guidance
+        given = partial(self.jump, context=self.context(y if s else None, num))
+        if s in (0.0, 1.0):
+            return given
+        return guided(given, partial(self.jump, context=self.context(None, num)), s)
+
+
+class AverageVelocity(Jumps, StraightPath):
     """u(x_t, t, r) by a network that is told t and a function of t - r; a subclass writes its loss.
 
     With r = t it is the velocity of flow matching, so that the samplers of diffusion and the likelihood of the flow are there
@@ -132,18 +148,9 @@ class AverageVelocity(StraightPath):
         return self.average(x, t, torch.zeros_like(t), context)
 
     def jump(self, x: Tensor, start: Level, end: Level, context: Tensor | None = None) -> Tensor:
-        """Where the map takes x (N, *shape) from one level of any path to another with less noise."""
         t, r = (torch.full((len(x),), level.s / sum(level), device=x.device) for level in (start, end))
         x = x / sum(start)
         return sum(end) * (x - column(t - r, x) * self.average(x, t, t - r, context))
-
-    def guided_jump(self, y: Tensor | None, num: int) -> Jump:
-        """The map given y, under the sampler's guidance."""
-        s = self.sampler.guidance
-        given = partial(self.jump, context=self.context(y if s else None, num))
-        if s in (0.0, 1.0):
-            return given
-        return guided(given, partial(self.jump, context=self.context(None, num)), s)
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

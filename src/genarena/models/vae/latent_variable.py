@@ -4,27 +4,13 @@ import torch
 from torch import Tensor
 
 from genarena.models.capabilities import Infers
-from genarena.models.vae.aggregate_posterior import log_densities
-from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
+from genarena.models.vae.normal_posterior import NormalPosterior
 from genarena.models.vae.normal_prior import NormalPrior
 from genarena.spec import Batch
 
 
-class LatentVariableModel(NormalPrior, Infers):
+class LatentVariableModel(NormalPosterior, NormalPrior, Infers):
     """p(x) = E_{z ~ N(0, I)} p(x|z), bounded through q(z|x) = N(mean, exp(log_var)); a subclass writes the loss."""
-
-    def posterior_of(self, outputs: Tensor) -> Gaussian:
-        return GaussianHead()(outputs)
-
-    def centre(self, posterior: Gaussian) -> Tensor:
-        return posterior.mean
-
-    def log_q(self, posterior: Gaussian, z: Tensor) -> Tensor:
-        return log_densities(z, posterior).sum(2)
-
-    def draw(self, posterior: Gaussian) -> tuple[Tensor, Tensor]:
-        z = posterior.sample()
-        return z, posterior.log_prob(z).sum(1)
 
     def _parts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         posterior, prior = self.posterior(*batch), self.prior(batch.y, len(batch.x))

@@ -14,17 +14,17 @@ from torch import Tensor, nn
 
 from genarena.likelihood import to_space
 from genarena.models.sampler import Temperature
-from genarena.models.vae.aggregate_posterior import log_densities
 from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.models.vae.latent_model import LatentModel, Mode
 from genarena.models.vae.networks import ImageNetworks, networks_for
+from genarena.models.vae.normal_posterior import NormalPosterior
 from genarena.options.values import Count, Share
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 
-class VampVAE(LatentModel):
+class VampVAE(NormalPosterior, LatentModel):
     """log p(x) >= E_q[log p(x|z) + log p(z) - log q(z|x)],  p(z) = 1/K sum_k q(z|u_k) (eq. 9), with learnt pseudo-inputs u_k.
 
     num_pseudo_inputs: K. gated: layers of `perceptron` are (W h + b) sigmoid(V h + c) instead of tanh.
@@ -72,19 +72,6 @@ class VampVAE(LatentModel):
         """q(z|u_k), (K, latent_dim)."""
         inputs = self.pseudo_inputs.clamp(-1.0, 1.0) if self.spec.is_discrete else self.pseudo_inputs
         return GaussianHead()(self.encoder(inputs, None))
-
-    def posterior_of(self, outputs: Tensor) -> Gaussian:
-        return GaussianHead()(outputs)
-
-    def centre(self, posterior: Gaussian) -> Tensor:
-        return posterior.mean
-
-    def log_q(self, posterior: Gaussian, z: Tensor) -> Tensor:
-        return log_densities(z, posterior).sum(2)
-
-    def draw(self, posterior: Gaussian) -> tuple[Tensor, Tensor]:
-        z = posterior.sample()
-        return z, posterior.log_prob(z).sum(1)
 
     def log_prior(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         each = self.log_q(self.components(), z)  # (N, K)

@@ -1,0 +1,23 @@
+"""What models share whose q(z|x) is a diagonal normal."""
+
+from torch import Tensor
+
+from genarena.models.vae.aggregate_posterior import log_densities
+from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
+
+
+class NormalPosterior:
+    """q(z|x) = N(mean, exp(log_var)), both outputs of the encoder, for a `LatentModel`."""
+
+    def posterior_of(self, outputs: Tensor) -> Gaussian:
+        return GaussianHead()(outputs)
+
+    def centre(self, posterior: Gaussian) -> Tensor:
+        return posterior.mean
+
+    def log_q(self, posterior: Gaussian, z: Tensor) -> Tensor:
+        return log_densities(z, posterior).sum(2)
+
+    def draw(self, posterior: Gaussian) -> tuple[Tensor, Tensor]:
+        z = posterior.sample()
+        return z, posterior.log_prob(z).sum(1)
