@@ -29,7 +29,8 @@ USAGE = """python scripts/evaluate.py run=<run folder> [metrics=[a,b]] [sample_s
 Started by torchrun, the processes share the work, and the numbers are the same. Without out, the numbers are printed and
 the run folder's result.json stays as it is. With sampler=, e.g. sampler=ddim sampler.nfe=10, the same weights are scored with
 another sampler, and the row, a line of its own on the leaderboard, is written to <run folder>/evaluations/<name>/result.json;
-with other metrics or settings as well, only to out. The device is that of the run: another one draws other random numbers."""
+with other metrics or settings as well, only to out. In the run folder out is evaluations/<name>.json, where the page finds all
+rows: metrics join the line that they are of. The device is that of the run: another one draws other random numbers."""
 OPTIONS = {
     "run": Option(Folder, ...),
     "metrics": Option(list[str] | None),
@@ -55,6 +56,8 @@ def main() -> None:
     from genarena.runs import evaluations, results
     from genarena.runs.folder import RunFolder
 
+    if options["out"]:
+        evaluations.check_place(Path(options["run"]), Path(options["out"]))
     _refuse_failed(results.read_row(RunFolder.open(options["run"]).result), options)
     changes = settings | {"features": features(options)}
     with world.together("cpu" if options["device"] == "cpu" else "gpu", TIMEOUT):

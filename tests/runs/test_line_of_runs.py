@@ -76,12 +76,41 @@ def test_another_sampler_for_a_finished_run_is_a_line_of_its_own(tmp_path: Path)
     (table,) = make_tables(find_runs(tmp_path)[0])
     assert sorted(line.name for line in table.lines) == ["vae", "vae sampler.temperature=0.5"]
     assert {column.key for column in table.columns if not column.is_cost} == {"nearest_neighbour_ratio"}
-    results.write_row(
-        again, folder / evaluations.FOLDER / "later.json"
-    )  # which would be further metrics of the run's own line
+    results.write_row(again | {"metrics": {}}, folder / evaluations.FOLDER / "later.json")
     runs, complaints = find_runs(tmp_path)
-    assert not any(run.later for run in runs)
-    assert ["about another line than its run" in text for text in complaints] == [True]
+    assert not complaints and [len(run.later) for run in runs] == [0, 1], "it joins the line of its sampler"
+    shutil.rmtree(place.parent)
+    results.write_row(again, folder / evaluations.FOLDER / "later.json")
+    (again_table,) = make_tables(find_runs(tmp_path)[0])
+    assert sorted(line.name for line in again_table.lines) == ["vae", "vae sampler.temperature=0.5"]
+    own = folder / evaluations.FOLDER / "more"  # metrics of the run's own line, in a folder
+    own.mkdir()
+    results.write_row(row, own / "result.json")
+    assert [len(run.later) for run in find_runs(tmp_path)[0]] == [1, 0]
+    another = again | {"line": again["line"] | {"settings": {"model._target_": "x"}}}
+    results.write_row({name: another[name] for name in another if name != "evaluation"}, own / "result.json")
+    assert ["about another line than its run" in text for text in find_runs(tmp_path)[1]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("evaluations/ddim.json", True),
+        ("evaluations/ddim/result.json", True),
+        ("../elsewhere.json", True),
+        ("result.json", False),  # the row of the run itself
+        ("again.json", False),
+        ("evaluations/ddim", False),
+        ("evaluations/ddim/again.json", False),
+        ("evaluations/ddim/more/result.json", False),
+    ],
+)
+def test_a_row_in_the_folder_of_a_run_lies_where_the_page_looks(tmp_path: Path, place: str, found: bool) -> None:
+    if found:
+        evaluations.check_place(tmp_path / "run", tmp_path / "run" / place)
+        return
+    with pytest.raises(UserError, match=rf"^out=.*{place}: in the folder of the run the page finds evaluations/<name>"):
+        evaluations.check_place(tmp_path / "run", tmp_path / "run" / place)
 
 
 def test_a_folder_that_was_changed_after_its_run_is_not_scored_again(tmp_path: Path) -> None:

@@ -1,29 +1,64 @@
-"""Later evaluations of a run, `<run folder>/evaluations/*.json`: more metrics of its own line, or other seeds of sampling."""
+"""Later evaluations of a run (`runs.evaluations`): more metrics of a line, other seeds of sampling, or other samplers."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genarena.errors import ArenaError, UserError
+from genarena.runs import evaluations
 from genarena.runs.results import read_row
 
+Row = dict[str, Any]
 
-def evaluations_of(row: dict[str, Any], folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of later evaluations in `folder`, and a text per file that is left out."""
-    later, complaints = [], []
-    for path in sorted(folder.glob("*.json")):
+
+@dataclass
+class Scored:
+    """A row and its folder; later: rows of the same line and weights."""
+
+    row: Row
+    folder: Path
+    later: list[Row] = field(default_factory=list)
+
+
+@dataclass
+class OfRun:
+    """lines: that of the run, and those of its weights under other samplers. complaints: a text per file that is left out."""
+
+    lines: list[Scored]
+    complaints: list[str] = field(default_factory=list)
+
+
+def evaluations_of(row: Row, folder: Path) -> OfRun:
+    """All that was scored of the run with this row. Tasks are left out: they have tables of their own."""
+    found = OfRun([Scored(row, folder)])
+    for path in evaluations.paths_of(folder):
         try:
-            again = read_row(path)
-            if again.get("run") != row.get("run"):
-                raise UserError(f"{path} is not an evaluation of this run but of {again.get('run')}")
-            if again["line"]["settings"] != row["line"]["settings"]:
-                raise UserError(
-                    f"{path} is about another line than its run: of another sampler, it belongs in a folder, "
-                    f"{folder.name}/<name>/result.json"
-                )
-            if again["data"]["split"] == "val":
-                raise UserError(f"{path} is about the validation split, and no result")
+            again = _read(path, row, folder)
         except ArenaError as error:
-            complaints.append(str(error))
+            found.complaints.append(str(error))
             continue
-        later.append(again)
-    return later, complaints
+        if "task" not in again:
+            _join(found.lines, again, path)
+    return found
+
+
+def _read(path: Path, row: Row, folder: Path) -> Row:
+    """The row at `path`. Raises ArenaError if it is no result of the run in this folder."""
+    again = read_row(path)
+    evaluations.check_weights(again, path, folder)
+    if "task" in again:
+        return again
+    if again["line"]["settings"] != row["line"]["settings"] and "evaluation" not in again:
+        raise UserError(f"{path} is about another line than its run, and names no sampler")
+    if again["data"]["split"] == "val":
+        raise UserError(f"{path} is about the validation split, and no result")
+    return again
+
+
+def _join(lines: list[Scored], again: Row, path: Path) -> None:
+    """Put a row beside those of its line, or make it one."""
+    for line in lines:
+        if line.row["line"]["settings"] == again["line"]["settings"]:
+            line.later.append(again)
+            return
+    lines.append(Scored(again, path.parent if path.name == "result.json" else path.with_suffix("")))

@@ -203,27 +203,27 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
     for path in found(runs_dir, "result.json"):
         if path.parent.name == evaluations.FOLDER:
             continue
+        if evaluations.is_evaluation(path):  # read with its run
+            alone = not (path.parents[2] / "result.json").exists()
+            broken += [f"{path} is an evaluation of a run that has no row"] if alone else []
+            continue
         try:
             foreign.check_folder(path.parent)
             row = read_row(path)
-            if evaluations.is_evaluation(path):
-                evaluations.check_weights(row, path)
         except OtherVersion as error:
             others.setdefault(error.version, []).append(path)
             continue
         except ArenaError as error:
             broken.append(str(error))
             continue
-        if "task" in row:  # in a table of its own: `leaderboard.tasks`
-            continue
+        scored = evaluations_of(row, path.parent)
+        broken += scored.complaints
         if row["data"]["split"] == "val":  # models were selected on this split, so it is not a result
             of_searches += 1
             is_trial = len(path.parents) > 4 and (path.parents[4] / TRIALS).is_file()
             broken += [] if is_trial else [f"{path} is about the validation split, and no result"]
-            continue
-        later, complaints = evaluations_of(row, path.parent / evaluations.FOLDER)
-        broken += complaints
-        runs.append(Run(row, path.parent, tuple(later)))
+            del scored.lines[0]
+        runs += [Run(line.row, line.folder, tuple(line.later)) for line in scored.lines]
     for version, paths in others.items():
         broken.append(f"{len(paths)} rows of schema version {version}, such as {paths[0]}; {ADVICE}")
     if not runs and not of_searches:

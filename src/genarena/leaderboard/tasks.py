@@ -100,7 +100,7 @@ def read_task_rows(runs_dir: Path) -> tuple[list[Run], list[str]]:
             continue
         try:
             row = read_row(path)
-            evaluations.check_weights(row, path)
+            evaluations.check_weights(row, path, path.parents[2])
         except ArenaError:
             continue
         if "task" not in row or row["status"] != "ok" or "budget" not in row:

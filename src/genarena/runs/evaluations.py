@@ -1,10 +1,11 @@
-"""`<run folder>/evaluations/<name>/result.json`: rows of the same weights under another sampler, a line of their own; or of a
-task, such as denoising (`row["task"]`).
+"""`<run folder>/evaluations/`: rows of the same weights, scored again. No torch here.
 
-They are sealed as the row of the run is. `evaluations/*.json` beside them are other things: further metrics of the run's own
-line, or its samples under other seeds. No torch here.
+`<name>.json` or `<name>/result.json`, sealed as the row of the run is: further metrics of the run's own line, or its samples
+under other seeds; the weights under another sampler, which is a line of its own (`row["evaluation"]`), with further metrics of
+that line. `<name>/result.json` may also be the row of a task, such as denoising (`row["task"]`).
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,12 +35,32 @@ def is_evaluation(path: Path) -> bool:
     return path.parent.parent.name == FOLDER
 
 
-def check_weights(row: dict[str, Any], path: Path) -> None:
+def paths_of(run: Path) -> list[Path]:
+    """The files of these rows; first those that an evaluation without `out` writes, in folders."""
+    return [*sorted((run / FOLDER).glob("*/result.json")), *sorted((run / FOLDER).glob("*.json"))]
+
+
+def check_place(run: Path, out: Path) -> None:
+    """Raise UserError if a row at `out` would lie in the folder of the run where nobody looks for it."""
+    place = Path(os.path.abspath(out))
+    if not place.is_relative_to(home := Path(os.path.abspath(run))):
+        return
+    first, *names = place.relative_to(home).parts or ("",)
+    found = (len(names) == 1 and place.suffix == ".json") or (len(names) == 2 and names[1] == "result.json")
+    if first != FOLDER or not found:
+        raise UserError(
+            f"out={out}: in the folder of the run the page finds {FOLDER}/<name>.json or {FOLDER}/<name>/result.json"
+        )
+
+
+def check_weights(row: dict[str, Any], path: Path, folder: Path) -> None:
     """Raise UserError if the run in whose folder the row at `path` lies is another one, or has other weights by now."""
-    run = results.read_row(path.parents[2] / "result.json")
-    weights, task = seals.digests(path.parents[2] / WEIGHTS), row.get("task")
+    run = results.read_row(folder / "result.json")
+    if row.get("run") != run.get("run"):
+        raise UserError(f"{path} is not an evaluation of this run but of {row.get('run')}")
+    weights, task = seals.digests(folder / WEIGHTS), row.get("task")
     program = "task" if task else "evaluate"
-    same = [(each.get("run"), each.get("weights"), each.get("cost", {}).get("examples_seen")) for each in (run, row)]
+    same = [(each.get("weights"), each.get("cost", {}).get("examples_seen")) for each in (run, row)]
     if same[0] != same[1] or (task and weights and task["weights"] not in weights):
         raise UserError(
             f"{path} is about other weights than those of its run: score it again with scripts/{program}.py"
