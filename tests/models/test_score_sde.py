@@ -1,5 +1,6 @@
 """The three processes of `score_sde`: their marginals, losses, samples and likelihoods in a Gaussian world."""
 
+import dataclasses
 import math
 
 import pytest
@@ -130,12 +131,32 @@ def test_likelihood_of_the_best_noise_is_the_gaussians(sde: str) -> None:
 
 
 def test_ten_levels_of_training_are_geometric() -> None:
-    model = ScoreSDE(PLANE, sde="ve", sigma_min=0.02, sigma_max=2.0, num_levels=10)
+    model = ScoreSDE(PLANE, sde="ve", sigma_min=0.02, sigma_max=2.0, num_levels=10, sampler=Ancestral(nfe=10))
     torch.manual_seed(0)
     found = model.training_sigmas(10_000).unique()
     torch.testing.assert_close(found, torch.logspace(math.log10(0.02), math.log10(2.0), 10), rtol=1e-3, atol=0)
     visited = [level.s for level in model.levels(10)]
     assert visited[:-1] == pytest.approx(found.flip(0).tolist(), rel=1e-3) and visited[-1] == 0.0
+
+
+@pytest.mark.parametrize("sde", ["vp", "ve"])
+@pytest.mark.parametrize("weighting", ["sigma", "likelihood"])
+def test_samplers_visit_levels_of_training_alone(sde: str, weighting: str) -> None:
+    model = ScoreSDE(PLANE, sde=sde, weighting=weighting, num_levels=10, sampler=Ancestral(nfe=10))
+    trained = model.training_sigmas(1_000).unique().double()
+    for num_steps in (1, 4, 10):
+        *visited, last = model.levels(num_steps)
+        sigmas = torch.tensor([level.sigma for level in visited], dtype=torch.float64)
+        assert len(sigmas.unique()) == num_steps and last == Level(1.0, 0.0)
+        assert ((sigmas[:, None] / trained - 1.0).abs().amin(1) < 1e-3).all() and sigmas[0] == sigmas.max()
+
+
+def test_more_levels_than_those_of_training_are_refused() -> None:
+    for sampler, nfe in ((PredictorCorrector(predictor="none", corrections=10), 100), (Ancestral(), 10)):
+        ScoreSDE(PLANE, num_levels=10, sampler=dataclasses.replace(sampler, nfe=nfe))
+        with pytest.raises(ValueError, match=rf"^sampler.nfe={nfe + 10}: expected at most {nfe}, for a schedule of 10"):
+            ScoreSDE(PLANE, num_levels=10, sampler=dataclasses.replace(sampler, nfe=nfe + 10))
+    assert ScoreSDE(PLANE, num_levels=10, sampler=Ancestral(nfe=None)).nfe == 10
 
 
 def test_what_cannot_be_is_refused() -> None:

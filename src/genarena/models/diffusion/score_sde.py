@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from genarena.models.diffusion.noise_prediction import NoisePrediction
-from genarena.models.diffusion.paths import Level, levels
+from genarena.models.diffusion.paths import DATA, Level, levels
 from genarena.models.diffusion.samplers import DiffusionSampler, DPMSolver
 from genarena.models.diffusion.sdes import SubVP, VarianceExploding, VariancePreserving
 from genarena.models.diffusion.times import column, even_times
@@ -43,8 +43,9 @@ class ScoreSDE(NoisePrediction):
     even ln(s / a).
 
     sde: vp, sub_vp or ve. beta_min, beta_max: of the first two. sigma_min, sigma_max: of `ve`, for levels in [-1, 1].
-    num_levels: of training, even in time; null: continuous. dequantisation: noise on integer levels in training, none or
-    uniform. net: a network of `conf/net`. Raises ValueError for ends in the wrong order, and for one level.
+    num_levels: of training, even in time, and the most that a sampler visits; null: continuous. dequantisation: noise on
+    integer levels in training, none or uniform. net: a network of `conf/net`. Raises ValueError for ends in the wrong order,
+    for one level, and for a sampler of more levels than `num_levels`.
     """
 
     paper = "2011.13456"
@@ -70,13 +71,14 @@ class ScoreSDE(NoisePrediction):
                 raise ValueError(f"{name}_min={low:g}: expected less than {name}_max, {high:g}")
         if num_levels == 1:
             raise ValueError("num_levels=1: expected at least 2, or null for continuous time")
+        self.num_levels = num_levels
         super().__init__(spec, net, training, sampler, dequantisation, condition_dropout)
         self.sde = {
             "vp": VariancePreserving(beta_min, beta_max),
             "sub_vp": SubVP(beta_min, beta_max),
             "ve": VarianceExploding(sigma_min, sigma_max),
         }[sde]
-        self.weighting, self.num_levels = weighting, num_levels
+        self.weighting = weighting
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of eps, per dimension."""
@@ -89,12 +91,19 @@ class ScoreSDE(NoisePrediction):
 
     def training_sigmas(self, num: int) -> Tensor:
         """s / a (num,) of a training batch."""
-        u, (least, most) = even_times(num, self.device), self.ends_of_sigma
-        if self.num_levels:
-            u = (u * self.num_levels).floor() / (self.num_levels - 1)
+        u = even_times(num, self.device)
+        return self._sigma(u if self.num_levels is None else (u * self.num_levels).floor() / (self.num_levels - 1))
+
+    def _sigma(self, u: Tensor) -> Tensor:
+        """s / a at u in [0, 1], of which training draws it evenly."""
         if self.weighting == "likelihood":
+            least, most = self.ends_of_sigma
             return least * (most / least) ** u
         return self.sde.sigma(LEAST_TIME + u * (1.0 - LEAST_TIME))
+
+    @property
+    def most_steps(self) -> int | None:
+        return self.num_levels
 
     @property
     def ends_of_sigma(self) -> tuple[float, float]:
@@ -104,8 +113,14 @@ class ScoreSDE(NoisePrediction):
         return self.sde.time(sigma)
 
     def levels(self, num_steps: int) -> list[Level]:
-        """Even times from 1 to 1e-5 for a process that explodes, else to the data."""
-        return levels(self._level, num_steps)
+        """Even times from 1 to 1e-5 for a process that explodes, else to the data; with `num_levels` those of training, as
+        evenly as they can be chosen, and the data."""
+        if self.num_levels is None:
+            return levels(self._level, num_steps)
+        kept = torch.linspace(self.num_levels - 1, 0, num_steps, dtype=torch.float64).round()
+        sigma = self._sigma(kept / (self.num_levels - 1))
+        a = self.sde.signal(sigma)
+        return [*(Level(*pair) for pair in zip(a.tolist(), (a * sigma).tolist(), strict=True)), DATA]
 
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """a and s (N,) at times t (N,)."""
