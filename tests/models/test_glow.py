@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genarena.likelihood import Likelihood
 from genarena.models.flow.glow import Glow
+from genarena.nets.sizes import chosen_in
 from genarena.spec import Batch, DataSpec
 
 
@@ -88,13 +89,18 @@ def test_kind_of_likelihood_and_refusals() -> None:
 
 
 def test_number_of_scales_follows_the_size() -> None:
-    shapes = {
-        size: len(
-            Glow(DataSpec((1, size, size), 4), num_levels=4, num_steps=1, hidden_channels=4).flow.bijections[1].levels
-        )
-        for size in (28, 32, 6)
-    }
-    assert shapes == {28: 2, 32: 4, 6: 1}
+    def scales(size: int, **options: int) -> tuple[int, dict[str, int]]:
+        model = Glow(DataSpec((1, size, size), 4), num_steps=1, hidden_channels=4, **options)
+        return len(model.flow.bijections[1].levels), chosen_in(model)
+
+    assert scales(28) == (2, {"num_levels": 2, "patch": 2}) and scales(6) == (1, {"num_levels": 1, "patch": 1})
+    assert scales(32, num_levels=4, patch=4) == (4, {"num_levels": 4, "patch": 4})
+    with pytest.raises(ValueError, match="^num_levels=4: expected 1 or 2 for images of 28x28$"):
+        scales(28, num_levels=4)
+    with pytest.raises(
+        ValueError, match="^patch=4: expected 1, 2, 7 or 14 for images of 28x28, which are halved first$"
+    ):
+        scales(28, patch=4)
 
 
 def smooth_pictures(num: int, size: int) -> Tensor:

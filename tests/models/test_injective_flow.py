@@ -114,15 +114,15 @@ def test_a_free_form_flow_has_a_density_that_integrates_to_one():
     )
 
 
-def test_null_is_as_wide_as_the_data():
-    model = InjectiveFlow(DataSpec((3,)), latent_dim=None, hidden_features=8, num_blocks=1)
+def test_full_is_as_wide_as_the_data():
+    model = InjectiveFlow(DataSpec((3,)), latent_dim="full", hidden_features=8, num_blocks=1)
     assert (model.latent_dim, model.likelihood) == (3, Likelihood.ESTIMATE)
     x = torch.randn(2, 3)
     rows = torch.stack([torch.autograd.functional.jacobian(lambda at: model.encoder(at[None])[0], row) for row in x])
     expected = model.log_prior(model.encode(x)) + torch.linalg.slogdet(rows).logabsdet
     torch.testing.assert_close(model.log_prob(x), expected, atol=1e-5, rtol=0)
-    with pytest.raises(ValueError, match="latent_dim=0: expected at least 1, or null"):
-        InjectiveFlow(DataSpec((3,)), latent_dim=0)
+    with pytest.raises(ValueError, match="^latent_dim=4: expected 1 to 3 for data of 3 dimensions$"):
+        InjectiveFlow(DataSpec((3,)), latent_dim=4)
 
 
 def test_full_jacobians_of_the_networks_agree_with_reverse_mode():

@@ -102,4 +102,8 @@ def test_refusals() -> None:
         ManifoldFlow(DataSpec((1,)))
     with pytest.raises(ValueError, match="7x7: expected even sizes"):
         ManifoldFlow(DataSpec((1, 7, 7), 4))
-    assert ManifoldFlow(DataSpec((2,)), latent_dim=16).latent_dim == 1
+    assert ManifoldFlow(DataSpec((2,))).latent_dim == 1
+    with pytest.raises(ValueError, match="^latent_dim=64: expected 1 to 63 for data of 64 dimensions$"):
+        ManifoldFlow(DataSpec((1, 8, 8), 4), latent_dim=64)
+    with pytest.raises(ValueError, match="^num_levels=4: expected 1 to 3 for images of 8x8$"):
+        ManifoldFlow(DataSpec((1, 8, 8), 4), num_levels=4)

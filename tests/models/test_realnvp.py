@@ -9,6 +9,7 @@ from genarena.likelihood import Likelihood
 from genarena.models.flow.couplings import ResidualNetwork
 from genarena.models.flow.dequantisation import pixel_bijection
 from genarena.models.flow.realnvp import RealNVP
+from genarena.nets.sizes import chosen_in
 from genarena.spec import Batch, DataSpec
 
 
@@ -67,12 +68,23 @@ def test_images_log_det_against_autograd(shape: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 64), (1, 8, 8), (1, 7, 5)])
 def test_inverse(shape: tuple[int, int, int]) -> None:
-    model = on_images(shape, 256, scale=0.03, patch=4)
+    model = on_images(shape, 256, scale=0.03, patch=None)
     x = torch.randint(256, (2, *shape), dtype=torch.uint8)
     with torch.no_grad():
         u = (x + 0.5) / 256
         torch.testing.assert_close(model.flow.inverse(model.flow(u)[0]), u, atol=1e-4, rtol=0.0)
         assert torch.equal(model.decode(model.encode(x)), x)
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    spec = DataSpec((1, 28, 28), 4)
+    assert chosen_in(RealNVP(spec)) == {"num_levels": 3, "patch": 4}
+    assert chosen_in(RealNVP(DataSpec((1, 7, 5), 4))) == {"num_levels": 1, "patch": 1}
+    with pytest.raises(ValueError, match="^num_levels=4: expected 1 to 3 for images of 28x28$"):
+        RealNVP(spec, num_levels=4)
+    with pytest.raises(ValueError, match="^patch=3: expected 1, 2, 4, 7, 14 or 28 for images of 28x28$"):
+        RealNVP(spec, patch=3)
+    RealNVP(DataSpec((3,)), num_levels=9, patch=5)  # vectors have neither
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])

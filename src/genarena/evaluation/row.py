@@ -8,8 +8,10 @@ import torch
 from genarena.data.base import ArenaDataModule
 from genarena.evaluation.asked import options_of
 from genarena.evaluation.evaluate import protocol
+from genarena.evaluation.other_data import ENTRY
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.models.base import GenerativeModel
+from genarena.nets.sizes import chosen_in
 from genarena.ranks import world
 from genarena.runs import first_stage, line, provenance, results
 
@@ -55,6 +57,7 @@ def new_row(
         "overrides": _variant(resolved),
         "line": line_of(resolved, data.facts["id"], resolved["trainer"]),
         "likelihood": str(model.likelihood),
+        "chosen": chosen_in(model),
         "metrics": {},
         "cost": _known_cost(model, data) | ({first_stage.OPTION: first["cost"]} if first else {}),
         **({first_stage.OPTION: {key: first[key] for key in FIRST}} if first else {}),
@@ -104,13 +107,17 @@ def _known_cost(model: GenerativeModel, data: ArenaDataModule) -> dict[str, Any]
 
 
 def summary(row: dict[str, Any]) -> str:
-    """Model, data, seed and examples of a row, then its metrics, one per line."""
+    """Model, data, seed and examples of a row, what the model chose for the data, then its metrics, one per line."""
     title = f"{row['model']} on {row['data']['id']}, seed {row['seed']}, {row['cost']['examples_seen']:,} examples"
-    return "\n".join([title, *metric_lines(row["metrics"])])
+    chosen = ", ".join(f"{name}={value}" for name, value in row.get("chosen", {}).items())
+    return "\n".join([title, *([f"  chosen for this data: {chosen}"] if chosen else []), *metric_lines(row["metrics"])])
 
 
 def metric_lines(metrics: dict[str, dict[str, Any]]) -> list[str]:
-    """Lines with the name and the value of each metric, then each reason why some have none, once."""
+    """Lines with the name and the value of each metric, then each reason why some have none, once. Metrics of another kind of
+    data are left out, unless no other was asked for."""
+    shown = {name: record for name, record in metrics.items() if not record.get(ENTRY)}
+    metrics = shown or metrics
     absent: dict[str, list[str]] = {}
     for name, record in metrics.items():
         if record["value"] is None:

@@ -19,6 +19,7 @@ def facts(run: Run) -> dict[str, str]:
         "commit": row.get("commit"),
         "paper": row.get("paper"),
         "overrides": " ".join(run.overrides),
+        "chosen for this data": in_words(row.get("chosen", {})),
         "weights": row.get("weights"),
         "selected": selected(row.get("selected")),
         "trainer": in_words(row.get("trainer", {})),

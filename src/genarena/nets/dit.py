@@ -93,7 +93,7 @@ class DiT(Layered, nn.Module):
                 f"hidden_channels={hidden_channels}: expected a multiple of 4, for positions in two dimensions"
             )
         self.with_states, self.patch = with_states, patch or usual_patch(size)
-        patch = self.patch
+        patch, self.chosen = self.patch, {"patch": self.patch}
         rows, columns = (math.ceil(side / patch) for side in size)
         self.register_buffer("position", positions(rows, columns, hidden_channels), persistent=False)
         self.stem = nn.Linear(in_channels * patch**2, hidden_channels)

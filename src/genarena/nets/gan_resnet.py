@@ -14,6 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from genarena.nets.conditioning import linear, pooled
 from genarena.nets.pyramid import pyramid
+from genarena.nets.sizes import fitting
 
 
 class ConditionalNorm(nn.Module):
@@ -130,7 +131,8 @@ class ResNetDiscriminator(nn.Module):
         self.spectral = spectral
         limited = spectral_norm if spectral else plain
         depth = len(pyramid(*shape[1:])) - 1
-        halvings = min(halvings or depth, depth)
+        halvings = fitting("halvings", halvings, depth, range(1, depth + 1), f"images of {shape[1]}x{shape[2]}")
+        self.chosen = {"halvings": halvings}
         widths = [shape[0]] + [channels * growth ** min(level, halvings - 1) for level in range(depth + 1)]
         self.blocks = nn.Sequential(
             *(

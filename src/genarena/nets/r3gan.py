@@ -61,7 +61,7 @@ class R3GANGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.size, self.patch, sizes = folded(shape, patch)
-        self.sizes = sizes[::-1]  # coarsest first
+        self.sizes, self.chosen = sizes[::-1], {"patch": self.patch}  # coarsest first
         widths = [channels * growth**level for level in reversed(range(len(self.sizes)))]
         self.basis = nn.Parameter(torch.randn(widths[0], *self.sizes[0]))
         self.scales = scaled(nn.Linear(latent_dim + context_features, widths[0], bias=False), 1.0)

@@ -96,6 +96,7 @@ class ConvEncoder(nn.Sequential):
             nn.SiLU(),
             nn.Linear(hidden, out_features),
         )
+        self.chosen = {"patch": plan.factors[0]}
         initialise(self)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:

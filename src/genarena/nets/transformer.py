@@ -147,6 +147,7 @@ class ImageTransformer(Layered, nn.Module):
         super().__init__()
         size = require_image(shape, "transformer")
         self.patch = patch = patch or usual_patch(size)
+        self.chosen = {"patch": patch}
         num_tokens = math.prod(math.ceil(side / patch) for side in size)
         self.stem = nn.Linear(in_channels * patch**2, hidden_channels)
         self.time = TimeEmbedding(hidden_channels, 64, context_features, time_scale, num_times=num_times)

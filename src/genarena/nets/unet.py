@@ -135,7 +135,7 @@ class UNet(Layered, nn.Module):
         widths = [hidden_channels * multiplier for multiplier in multipliers]
         heights = [math.ceil(size[0] / patch / 2**level) for level in range(len(widths))]
         embedding_channels = 4 * hidden_channels
-        self.patch, self.num_blocks = patch, num_blocks
+        self.patch, self.num_blocks, self.chosen = patch, num_blocks, {"patch": patch}
 
         def stages(level: int) -> nn.ModuleList:
             return nn.ModuleList(

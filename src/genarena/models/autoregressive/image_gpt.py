@@ -58,6 +58,7 @@ class ImageGPT(ConditionalProduct, Factorises, Represents):
         spec.require_image("image_gpt")
         self.use(sampler)
         self.tokens = BlockTokens(spec, block)
+        self.chosen = {"block": "x".join(map(str, self.tokens.block))}
         self.start = nn.Parameter(0.02 * torch.randn(hidden_channels))  # the input at the first position
         self.embedding = nn.Embedding(self.tokens.vocabulary, hidden_channels)
         features = num_features(spec.condition, condition_dropout)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from genarena.nets.sizes import divisors, fitting
 from genarena.spec import DataSpec
 
 LARGEST_VOCABULARY = 4096
@@ -11,21 +12,23 @@ LARGEST_VOCABULARY = 4096
 class BlockTokens:
     """A bijection of images (N, C, H, W) of L levels and tokens (N, T), T = C H W / pixels, below the vocabulary L^pixels.
 
-    side: of the blocks; along a side of the image that it does not divide, blocks are one pixel long. None: 2 for two levels
-        (16 symbols), else 1. Order: rows of blocks, then columns, then channels; in a block rows, then columns, the first
+    side: of the blocks. None: 2 for two levels (16 symbols), else 1; and 1 along a side of the image that 2 does not divide.
+        Order: rows of blocks, then columns, then channels; in a block rows, then columns, the first
         pixel the most significant digit.
-    Raises ValueError for a vocabulary of more than 4096.
+    Raises ValueError for a side that does not divide the image, and for a vocabulary of more than 4096.
     """
 
     def __init__(self, spec: DataSpec, side: int | None = None) -> None:
-        self.spec, side = spec, side or (2 if spec.num_levels == 2 else 1)
-        channels, height, width = spec.shape
-        self.block = tuple(side if length % side == 0 else 1 for length in (height, width))
+        self.spec, (channels, height, width) = spec, spec.shape
+        usual = side or (2 if spec.num_levels == 2 else 1)
+        if side is not None:
+            fitting("block", side, side, divisors(height, width), f"images of {height}x{width}")
+        self.block = tuple(usual if length % usual == 0 else 1 for length in (height, width))
         self.num_pixels = self.block[0] * self.block[1]
         self.vocabulary = spec.num_levels**self.num_pixels
         if self.vocabulary > LARGEST_VOCABULARY:
             raise ValueError(
-                f"block={side}: {spec.num_levels} levels in blocks of {self.num_pixels} make a vocabulary of "
+                f"block={usual}: {spec.num_levels} levels in blocks of {self.num_pixels} make a vocabulary of "
                 f"{self.vocabulary}; expected at most {LARGEST_VOCABULARY}"
             )
         self.grid = (height // self.block[0], width // self.block[1], channels)

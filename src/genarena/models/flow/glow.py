@@ -23,7 +23,7 @@ from genarena.models.flow.couplings import ConvNetwork, SigmoidCoupling, SplitCo
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.elementwise import Elementwise, ElementwiseCoupling, Spline
-from genarena.models.flow.multiscale import steps_of_flow
+from genarena.models.flow.multiscale import first_patch, num_scales, steps_of_flow
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.options.values import Count, Positive
@@ -35,13 +35,15 @@ class Glow(NormalisingFlow):
     """log p(x) = log N(z; mean, scale^2) + sum over levels and steps of log |det|; a step is
     actnorm -> invertible 1x1 convolution -> affine coupling (fig. 2).
 
-    num_levels: number of scales; fewer if the image cannot be halved that often. num_steps: steps of flow per level.
-    patch: coupling networks see patch x patch pixels as channels; lowered to the greatest common divisor with the size.
+    num_levels: number of scales; None: 2, or 1 where the image can be halved once. num_steps: steps of flow per level.
+    patch: coupling networks see patch x patch pixels as channels, on coarser scales as many as divide the size; None: 2 on the
+        first scale, or 1.
     scale: of couplings, exp(tanh) or, as in the reference code, a sigmoid; see `SplitCoupling` and `SigmoidCoupling`.
     coupling: affine, or spline: `num_bins` bins on [-bound, bound], the identity outside; `scale` is of no use then.
     position_bias: coupling networks have a learned bias per position. dequantisation: "uniform" or "variational".
     pixels: "gaussianised", "logit" (of alpha + (1 - 2 alpha) u, alpha = logit_alpha) or "centred".
-    Raises ValueError for data that is no image of integer levels with even height and width.
+    Raises ValueError for data that is no image of integer levels with even height and width, and for levels and
+    patches that do not fit.
     """
 
     paper = "1807.03039"
@@ -50,10 +52,10 @@ class Glow(NormalisingFlow):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        num_levels: Count = 2,
+        num_levels: Count | None = None,
         num_steps: Count = 8,
         hidden_channels: Count = 64,
-        patch: int = 1,
+        patch: Count | None = None,
         position_bias: bool = True,
         scale: Literal["tanh", "sigmoid"] = "tanh",
         coupling: Literal["affine", "spline"] = "affine",
@@ -65,18 +67,22 @@ class Glow(NormalisingFlow):
         sampler: Temperature = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         spec.require_image("glow")
-        context = num_features(spec.condition)
+        context, chosen = num_features(spec.condition), num_scales(spec.shape, num_levels)
+        sizes = {"num_levels": chosen, "patch": first_patch(spec.shape, patch)}
         step = partial(
             glow_step,
             hidden_channels=hidden_channels,
-            patch=patch,
+            patch=sizes["patch"],
             position_bias=position_bias,
             sigmoid=scale == "sigmoid",
             elementwise=Spline(num_bins, bound) if coupling == "spline" else None,
             context_features=context,
         )
-        flow = Chain(pixel_bijection(pixels, logit_alpha, spec), steps_of_flow(spec.shape, num_levels, num_steps, step))
+        flow = Chain(
+            pixel_bijection(pixels, logit_alpha, spec), steps_of_flow(spec.shape, sizes["num_levels"], num_steps, step)
+        )
         super().__init__(spec, training, flow, build_dequantisation(dequantisation, spec), sampler)
+        self.chosen = sizes
 
 
 def glow_step(

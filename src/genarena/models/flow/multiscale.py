@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.priors import LearnedPrior, SplitPrior
+from genarena.nets.sizes import divisors, fitting
 
 Shape = tuple[int, int, int]
 
@@ -36,6 +37,23 @@ def halved(shape: tuple[int, int, int]) -> tuple[int, int, int]:
 def num_halvings(shape: tuple[int, int, int]) -> int:
     """How often height and width can both be halved: 2 for 28x28, 5 for 32x32, 0 for odd sizes."""
     return (math.gcd(shape[1], shape[2]) & -math.gcd(shape[1], shape[2])).bit_length() - 1
+
+
+def num_scales(shape: Shape, asked: int | None) -> int:
+    """How often an image (C, H, W) is squeezed: as asked; None: twice, or once where it cannot be halved twice. Raises
+    ValueError for an image that cannot be halved that often, or at all."""
+    if num_halvings(shape) == 0:
+        raise ValueError(
+            f"height and width are halved, and this data set is {shape[1]}x{shape[2]}: expected even sizes"
+        )
+    return fitting("num_levels", asked, 2, range(1, num_halvings(shape) + 1), f"images of {shape[1]}x{shape[2]}")
+
+
+def first_patch(shape: Shape, asked: int | None) -> int:
+    """The side of the squares that coupling networks see as channels on the first scale of a (C, H, W) image of even sides: as
+    asked; None: 2, or 1 where 2 does not divide the halved sides. Raises ValueError for one that does not divide them."""
+    sides = divisors(shape[1] // 2, shape[2] // 2)
+    return fitting("patch", asked, 2, sides, f"images of {shape[1]}x{shape[2]}, which are halved first")
 
 
 class MultiScale(Bijection):
@@ -75,13 +93,9 @@ def steps_of_flow(
     """Squeeze, `num_steps` times `step(shape)`, and a learned prior, on each of `num_levels` scales (Glow, fig. 2b).
 
     factor_out: False keeps all channels until the last scale, which alone has a prior.
-    There are fewer scales if the image cannot be halved that often. Raises ValueError if it cannot be halved at all.
+    Raises ValueError if the image cannot be halved that often.
     """
-    if num_halvings(shape) == 0:
-        raise ValueError(
-            f"height and width are halved, and this data set is {shape[1]}x{shape[2]}: expected even sizes"
-        )
-    num_levels, levels, shapes, layers = min(num_levels, num_halvings(shape)), [], [], []
+    num_levels, levels, shapes, layers = num_scales(shape, num_levels), [], [], []
     for index in range(num_levels):
         shape = squeezed(shape)
         layers += [Squeeze(), *(step(shape) for _ in range(num_steps))]

@@ -23,7 +23,7 @@ from genarena.models.flow.couplings import ConvNetwork, ResidualNetwork
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
 from genarena.models.flow.elementwise import Elementwise, ElementwiseCoupling, Spline
-from genarena.models.flow.multiscale import steps_of_flow
+from genarena.models.flow.multiscale import first_patch, num_scales, steps_of_flow
 from genarena.models.flow.vector_couplings import vector_flow
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
@@ -59,12 +59,12 @@ class NSF(NormalisingFlow):
         mode: Literal["coupling", "autoregressive"] = "coupling",
         num_bins: Count = 8,
         bound: Positive = 3.0,
-        num_levels: Count = 2,
+        num_levels: Count | None = None,
         num_steps: Count = 8,
         factor_out: bool = True,
         hidden_channels: Count = 128,
         num_blocks: Whole = 0,
-        patch: Count = 2,
+        patch: Count | None = None,
         position_bias: bool = True,
         num_layers: Count = 5,
         hidden: Sequence[int] = (128, 128),
@@ -73,7 +73,7 @@ class NSF(NormalisingFlow):
         dequantisation: Literal["uniform", "variational"] = "uniform",
         sampler: Temperature = Temperature(),  # noqa: B008 - frozen
     ) -> None:
-        elementwise, dequantiser = Spline(num_bins, bound), None
+        elementwise, dequantiser, chosen = Spline(num_bins, bound), None, {}
         context = num_features(spec.condition)
         if spec.is_image or spec.is_discrete:
             spec.require_image("nsf, beside vectors of floats,")
@@ -82,16 +82,18 @@ class NSF(NormalisingFlow):
             flow = autoregressive_flow(spec.num_dims, num_layers, hidden, elementwise, context_features=context)
             flow = Chain(Flatten(spec.shape), flow) if spec.is_image else flow
         elif spec.is_image:
-            options = {"hidden_channels": hidden_channels, "patch": patch, "position_bias": position_bias}
+            chosen = {"num_levels": num_scales(spec.shape, num_levels), "patch": first_patch(spec.shape, patch)}
+            options = {"hidden_channels": hidden_channels, "patch": chosen["patch"], "position_bias": position_bias}
             step = partial(
                 image_step, elementwise=elementwise, num_blocks=num_blocks, context_features=context, **options
             )
-            flow = steps_of_flow(spec.shape, num_levels, num_steps, step, factor_out)
+            flow = steps_of_flow(spec.shape, chosen["num_levels"], num_steps, step, factor_out)
         else:
             flow = vector_flow(spec.num_dims, num_layers, hidden[0], elementwise, context)
         if spec.is_image:
             flow = Chain(pixel_bijection(pixels, logit_alpha, spec), flow)
         super().__init__(spec, training, flow, dequantiser, sampler)
+        self.chosen = chosen
         self.num_passes = spec.num_dims if mode == "autoregressive" else 1
 
     @property

@@ -39,6 +39,7 @@ from genarena.models.flow.multiscale import MultiScale, Squeeze, halved, num_hal
 from genarena.models.flow.priors import LogisticPrior
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
+from genarena.nets.sizes import divisors, fitting
 from genarena.options.values import Count, Positive
 from genarena.spec import DataSpec
 from genarena.training.module import Training
@@ -54,9 +55,11 @@ class RealNVP(NormalisingFlow):
     Images: a scale is three checkerboard couplings, squeeze, three channel-wise couplings, factor out half; the last
     scale is four checkerboard couplings (sec. 3.6). Vectors (D,) of floats: `num_couplings` couplings, exact likelihood.
 
-    num_levels: number of scales; fewer if the image cannot be halved that often. num_blocks: residual blocks per network.
+    num_levels: number of scales; None: 3, or fewer where the image cannot be halved twice.
+    num_blocks: residual blocks per network.
     hidden_channels: width of the networks on images; each squeeze multiplies it by `growth`.
-    patch: networks see patch x patch pixels as channels; lowered to the greatest common divisor with the size.
+    patch: networks see patch x patch pixels as channels, on coarser scales as many as divide the size; None: 4 on the first
+        scale, or 2 or 1.
     pixels, logit_alpha, dequantisation: as in Glow. hidden_features, num_hidden_layers: of the networks on vectors.
     coupling: "additive" leaves out s. base: of the latents, N(0, 1) or the logistic distribution.
     multi_scale: without it, images are vectors too.
@@ -68,11 +71,11 @@ class RealNVP(NormalisingFlow):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        num_levels: Count = 3,
+        num_levels: Count | None = None,
         hidden_channels: Count = 64,
         growth: Count = 1,
         num_blocks: Count = 1,
-        patch: int = 2,
+        patch: Count | None = None,
         position_bias: bool = True,
         pixels: str = "gaussianised",
         logit_alpha: Positive | None = None,
@@ -85,22 +88,23 @@ class RealNVP(NormalisingFlow):
         multi_scale: bool = True,
         sampler: Temperature = Temperature(),  # noqa: B008 - frozen
     ) -> None:
-        context_features, make, dequantiser = num_features(spec.condition), COUPLINGS[coupling], None
+        context_features, make, dequantiser, chosen = num_features(spec.condition), COUPLINGS[coupling], None, {}
         if not (spec.is_vector and not spec.is_discrete):
             spec.require_image("realnvp, beside vectors of floats,")
             dequantiser = build_dequantisation(dequantisation, spec)
         if spec.is_image and multi_scale:
+            chosen = sizes_of(spec.shape, num_levels, patch)
             network = partial(
                 coupling_network,
                 hidden_channels=hidden_channels,
                 growth=growth,
                 num_blocks=num_blocks,
-                patch=patch,
+                patch=chosen["patch"],
                 position_bias=position_bias,
                 context_features=context_features,
                 outputs=make.outputs,
             )
-            flow = image_flow(spec.shape, num_levels, make, network)
+            flow = image_flow(spec.shape, chosen["num_levels"], make, network)
         else:
             sizes = (num_couplings, hidden_features, num_hidden_layers, context_features)
             flow = vector_flow(spec.num_dims, make, *sizes)
@@ -109,6 +113,16 @@ class RealNVP(NormalisingFlow):
             flow = Chain(pixel_bijection(pixels, logit_alpha, spec), *ends, flow)
         flow = Chain(flow, LogisticPrior()) if base == "logistic" else flow
         super().__init__(spec, training, flow, dequantiser, sampler)
+        self.chosen = chosen
+
+
+def sizes_of(shape: Shape, num_levels: int | None, patch: int | None) -> dict[str, int]:
+    """Scales, and the side of squares on the first one, of an image. Raises ValueError for those that do not fit."""
+    images = f"images of {shape[1]}x{shape[2]}"
+    return {
+        "num_levels": fitting("num_levels", num_levels, 3, range(1, num_halvings(shape) + 2), images),
+        "patch": fitting("patch", patch, 4, divisors(*shape[1:]), images),
+    }
 
 
 def vector_flow(
@@ -134,7 +148,7 @@ def image_flow(
     shape: Shape, num_levels: int, make: Coupling, network: Callable[[Shape, int], ResidualNetwork]
 ) -> MultiScale:
     """The multi-scale architecture of sec. 3.6."""
-    levels, shapes, squeezes = [], [], min(num_levels - 1, num_halvings(shape))
+    levels, shapes, squeezes = [], [], num_levels - 1
     for index in range(squeezes):
         masks = [checkerboard(shape, flip) for flip in (False, True, False)]
         layers = couplings(shape, masks, make, partial(network, squeezes=index))

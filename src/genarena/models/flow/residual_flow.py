@@ -24,7 +24,7 @@ from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import ActNorm
 from genarena.models.flow.density import NormalisingFlow
 from genarena.models.flow.dequantisation import build_dequantisation, pixel_bijection
-from genarena.models.flow.multiscale import Shape, steps_of_flow
+from genarena.models.flow.multiscale import Shape, num_scales, steps_of_flow
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import num_features
 from genarena.nets.lipschitz import lipschitz_convolutions, lipschitz_mlp
@@ -39,8 +39,9 @@ class ResidualFlow(NormalisingFlow):
 
     Training takes one probe per block and a random number of terms; the gradient is the Neumann series of eq. 8.
 
-    lipschitz: of every g, below 1. num_levels, num_steps: scales and blocks per scale on images; hidden_channels: of their
-    networks. num_blocks, hidden: blocks on vectors, and the width of each hidden layer of their networks.
+    lipschitz: of every g, below 1. num_levels, num_steps: scales, as in Glow, and blocks per scale on images;
+    hidden_channels: of their networks. num_blocks, hidden: blocks on vectors, and the width of each hidden layer of their
+    networks.
     num_exact: terms that are always summed in training; evaluation_terms: in evaluation. stop: probability that the series ends
     after each further term. exact_dims: up to so many dimensions evaluation takes the full Jacobian.
     pixels, logit_alpha, dequantisation: as in Glow.
@@ -56,7 +57,7 @@ class ResidualFlow(NormalisingFlow):
         spec: DataSpec,
         training: Training | None = None,
         lipschitz: Positive = 0.97,
-        num_levels: Count = 2,
+        num_levels: Count | None = None,
         num_steps: Count = 4,
         hidden_channels: Count = 64,
         num_blocks: Count = 10,
@@ -75,7 +76,7 @@ class ResidualFlow(NormalisingFlow):
                 raise ValueError(f"{name}={value}: expected a number between 0 and 1")
         if not hidden:
             raise ValueError("hidden=[]: expected at least one layer")
-        context, dequantiser = num_features(spec.condition), None
+        context, dequantiser, chosen = num_features(spec.condition), None, {}
         series = Series(num_exact, evaluation_terms, stop, exact_dims)
         if spec.is_image or spec.is_discrete:
             spec.require_image("residual_flow, beside vectors of floats,")
@@ -84,14 +85,15 @@ class ResidualFlow(NormalisingFlow):
                 lipschitz_convolutions, hidden_channels=hidden_channels, limit=lipschitz, context_features=context
             )
             step = partial(block, networks=networks, series=series)
-            flow = steps_of_flow(spec.shape, num_levels, num_steps, step, factor_out=False)
+            chosen = {"num_levels": num_scales(spec.shape, num_levels)}
+            flow = steps_of_flow(spec.shape, chosen["num_levels"], num_steps, step, factor_out=False)
             flow = Chain(pixel_bijection(pixels, logit_alpha, spec), flow)
         else:
             make = partial(lipschitz_mlp, spec.num_dims, hidden, lipschitz, context)
             blocks = (block((spec.num_dims,), lambda _: make(), series) for _ in range(num_blocks))
             flow = Chain(*blocks, ActNorm(spec.num_dims))
         super().__init__(spec, training, flow, dequantiser, sampler)
-        self.series = series
+        self.series, self.chosen = series, chosen
 
     @property
     def likelihood(self) -> Likelihood:

@@ -11,7 +11,6 @@ Differs from the paper
 `tarflow_paper` turns off the splines and the elementwise map of pixels.
 """
 
-import math
 from typing import Literal
 
 import torch
@@ -27,6 +26,7 @@ from genarena.models.flow.elementwise import Affine, Elementwise, Spline
 from genarena.models.sampler import Temperature
 from genarena.nets.attention import Backend
 from genarena.nets.conditioning import num_features
+from genarena.nets.sizes import divisors, fitting
 from genarena.nets.transformer import Transformer
 from genarena.options.values import Count, Positive
 from genarena.spec import DataSpec
@@ -40,11 +40,12 @@ class TarFlow(NormalisingFlow):
     The order of the patches is reversed from block to block. Samples are drawn patch after patch, with keys and values of the
     patches so far in a cache.
 
-    patch: side of the squares that are tokens; lowered to the greatest common divisor with the size. num_flow_blocks: K.
+    patch: side of the squares that are tokens; None: 2, or 1 where 2 does not divide the size. num_flow_blocks: K.
     hidden_channels, num_layers, num_heads, backend: of each block's transformer.
     elementwise: affine, or spline: `num_bins` bins on [-bound, bound], the identity outside.
     pixels, logit_alpha, dequantisation: as in Glow.
-    Raises ValueError for data that is no image of integer levels, and for an image of one patch.
+    Raises ValueError for data that is no image of integer levels, and for a patch that does not divide
+    it into two or more.
     """
 
     paper = "2412.06329"
@@ -53,7 +54,7 @@ class TarFlow(NormalisingFlow):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        patch: Count = 4,
+        patch: Count | None = None,
         num_flow_blocks: Count = 4,
         hidden_channels: Count = 128,
         num_layers: Count = 2,
@@ -68,11 +69,9 @@ class TarFlow(NormalisingFlow):
         sampler: Temperature = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         spec.require_image("tarflow")
-        patches = Patches(spec.shape, math.gcd(patch, *spec.shape[1:]))
-        if patches.num_tokens < 2:
-            raise ValueError(
-                f"patch={patch}: an image of {spec.shape[1]}x{spec.shape[2]} is one patch; expected at least 2"
-            )
+        height, width = spec.shape[1:]
+        sides = [side for side in divisors(height, width) if side * side < height * width]  # two tokens at least
+        patches = Patches(spec.shape, fitting("patch", patch, 2, sides, f"images of {height}x{width}"))
         function = Spline(num_bins, bound) if elementwise == "spline" else Affine()
         sizes = (hidden_channels, num_layers, num_heads, backend, num_features(spec.condition))
         blocks: list[Bijection] = []
@@ -81,7 +80,7 @@ class TarFlow(NormalisingFlow):
         pixel = pixel_bijection(pixels, logit_alpha, spec)
         flow = Chain(pixel, FlatActNorm(spec.num_dims), patches, Chain(*blocks), Join(patches.num_tokens))
         super().__init__(spec, training, flow, build_dequantisation(dequantisation, spec), sampler)
-        self.num_tokens = patches.num_tokens
+        self.num_tokens, self.chosen = patches.num_tokens, {"patch": patches.patch}
 
     @property
     def nfe(self) -> int:

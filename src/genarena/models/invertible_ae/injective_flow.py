@@ -12,7 +12,7 @@ Differs from the paper: integer data is dequantised uniformly before the Gaussia
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from genarena.likelihood import Likelihood
 from genarena.models.invertible_ae.manifold_model import ManifoldModel
 from genarena.nets.residual_mlp import ResidualMLP
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
+from genarena.nets.sizes import fitting
 from genarena.options.values import Count, NonNegative
 from genarena.spec import Batch, DataSpec
 from genarena.statistics import traces
@@ -32,8 +33,8 @@ class InjectiveFlow(ManifoldModel):
 
     The second term has the gradient of log vol f'(u) = 1/2 log det(f' f'^T) where g' is the pseudo-inverse of f'.
     The data has no likelihood: the model's density is on a manifold of dimension `latent_dim` (see `manifold_log_prob`).
-    `log_prob` is defined only for float vectors with latent_dim = D, as an estimate: it is exact if f is invertible. A
-    `latent_dim` above D is lowered to D, and null is D: a free-form flow (Draxler et al. 2024, arXiv 2310.16624).
+    `log_prob` is defined only for float vectors with latent_dim = D, as an estimate: it is exact if f is invertible.
+    latent_dim: None: 16, or D if that is less; full: D, a free-form flow (Draxler et al. 2024, arXiv 2310.16624).
     noise: standard deviation of the Gaussian noise on pixels in [0, 1) in training. Without it the encoder can increase f'
         at the data alone, by ripples that do not change the reconstructions. The volume term (d if f(g(z)) = z) then grows
         without limit, and the manifold is lost.
@@ -45,7 +46,7 @@ class InjectiveFlow(ManifoldModel):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        latent_dim: Count | None = 16,
+        latent_dim: Count | Literal["full"] | None = None,
         beta: NonNegative = 10.0,
         hidden_channels: Count = 16,
         conv_blocks: Sequence[int] = (0,),
@@ -55,9 +56,9 @@ class InjectiveFlow(ManifoldModel):
         noise: float = 0.0,
     ) -> None:
         super().__init__(spec, training)
-        if latent_dim is not None and latent_dim < 1:
-            raise ValueError(f"latent_dim={latent_dim}: expected at least 1, or null")
-        self.latent_dim, self.beta = min(latent_dim or spec.num_dims, spec.num_dims), beta
+        asked, dims = (spec.num_dims if latent_dim == "full" else latent_dim), range(1, spec.num_dims + 1)
+        self.latent_dim = fitting("latent_dim", asked, 16, dims, f"data of {spec.num_dims} dimensions")
+        self.beta, self.chosen = beta, {"latent_dim": self.latent_dim}
         if not 1 <= num_probes <= self.latent_dim:
             raise ValueError(f"num_probes={num_probes}: expected 1 to latent_dim={self.latent_dim}")
         if noise < 0.0:

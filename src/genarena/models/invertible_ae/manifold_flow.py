@@ -19,9 +19,10 @@ from genarena.models.flow.convolutions import ActNorm, NormalisedConv
 from genarena.models.flow.couplings import ConvNetwork, SplitCoupling
 from genarena.models.flow.dequantisation import Centre
 from genarena.models.flow.elementwise import Affine, Pointwise, Spline
-from genarena.models.flow.multiscale import MultiScale, Squeeze, num_halvings, squeezed
+from genarena.models.flow.multiscale import MultiScale, Squeeze, num_scales, squeezed
 from genarena.models.flow.vector_couplings import vector_flow
 from genarena.models.invertible_ae.manifold_model import ManifoldModel
+from genarena.nets.sizes import fitting
 from genarena.options.values import Count, NonNegative, Positive
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -32,11 +33,12 @@ class ManifoldFlow(ManifoldModel):
     columns J of d f^-1(v, 0) / dv (eq. 5);  f: min E |u - f^-1(v, 0)|^2,  h: max E log p_h(v) (eq. 13, 14).
 
     The data has no likelihood: see `manifold_log_prob`. |u - f^-1(v, 0)| is the distance to the projection by the chart.
-    latent_dim: d; a value above D - 1 is lowered to it. noise: as in `InjectiveFlow`.
+    latent_dim: d; None: 16, or D - 1 if that is less. noise: as in `InjectiveFlow`.
     num_levels, num_steps, hidden_channels: squeezes, steps of flow per squeeze and width of the chart of images.
     num_layers, hidden_features: couplings and their width, of the chart of vectors. latent_layers, latent_features: of the
     coordinates; num_bins, bound: their splines.
-    Raises ValueError for data of one dimension, vectors of levels, and images of odd size.
+    num_levels None: 2, or 1.
+    Raises ValueError for sizes that do not fit, data of one dimension, vectors of levels, and images of odd size.
     """
 
     paper = "2003.13913"
@@ -46,9 +48,9 @@ class ManifoldFlow(ManifoldModel):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        latent_dim: Count = 16,
+        latent_dim: Count | None = None,
         noise: NonNegative = 0.0,
-        num_levels: Count = 2,
+        num_levels: Count | None = None,
         num_steps: Count = 4,
         hidden_channels: Count = 64,
         num_layers: Count = 6,
@@ -61,10 +63,13 @@ class ManifoldFlow(ManifoldModel):
         super().__init__(spec, training)
         if spec.num_dims < 2:
             raise ValueError(f"manifold_flow needs at least 2 dimensions, and this data set has {spec.num_dims}")
-        self.latent_dim, self.noise = min(latent_dim, spec.num_dims - 1), noise
+        dims = range(1, spec.num_dims)
+        self.latent_dim = fitting("latent_dim", latent_dim, 16, dims, f"data of {spec.num_dims} dimensions")
+        self.noise, self.chosen = noise, {"latent_dim": self.latent_dim}
         if spec.is_image or spec.is_discrete:
             spec.require_image("manifold_flow, beside vectors of floats,")
-            self.chart = image_chart(spec.shape, num_levels, num_steps, hidden_channels)
+            self.chosen["num_levels"] = num_scales(spec.shape, num_levels)
+            self.chart = image_chart(spec.shape, self.chosen["num_levels"], num_steps, hidden_channels)
         else:
             self.chart = vector_flow(spec.num_dims, num_layers, hidden_features, Affine())
         self.coordinates = coordinate_flow(self.latent_dim, latent_layers, latent_features, Spline(num_bins, bound))
@@ -94,13 +99,9 @@ class ManifoldFlow(ManifoldModel):
 
 
 def image_chart(shape: tuple[int, int, int], num_levels: int, num_steps: int, hidden_channels: int) -> Bijection:
-    """(N, C, H, W) to (N, D). There are fewer levels if the image cannot be halved that often; ValueError if not at all."""
-    if num_halvings(shape) == 0:
-        raise ValueError(
-            f"height and width are halved, and this data set is {shape[1]}x{shape[2]}: expected even sizes"
-        )
+    """(N, C, H, W) to (N, D)."""
     layers: list[Bijection] = [Centre()]
-    for _ in range(min(num_levels, num_halvings(shape))):
+    for _ in range(num_levels):
         shape = squeezed(shape)
         layers.append(Squeeze())
         for _ in range(num_steps):

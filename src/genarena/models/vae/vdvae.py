@@ -37,8 +37,8 @@ class VDVAE(HierarchicalModel):
     A block adds to the state h: what p's network says, a projection of z_l, and a residual block (fig. 3).
 
     channels, middle_channels: of the state, and within blocks. z_channels: of each z_l. patch: the finest size is 1 / patch
-        of the image's; None: 4 for two levels, else 2. encoder_blocks, decoder_blocks: of each size, the finest first; the last
-        entry holds for all coarser ones, down to 1x1. Each decoder block is a layer of codes.
+        of the image's, rounded up; None: 4 for two levels, else 2. encoder_blocks, decoder_blocks: of each size, the finest
+        first; the last entry holds for all coarser ones, down to 1x1. Each decoder block is a layer of codes.
     gradient_skip: norm of the gradient above which a step is skipped; None: no step is. Skipped steps are counted with those
         that are not finite.
     pixels, num_mixtures: of `PixelHead`. warmup, free_bits: of `Objective`. sampler: of `HierarchicalModel`.
@@ -69,7 +69,7 @@ class VDVAE(HierarchicalModel):
         self.gradient_skip, self.head = gradient_skip, PixelHead(pixels, spec, num_mixtures)
         in_channels, *image = spec.shape
         patch, context = patch or (4 if spec.num_levels == 2 else 2), num_features(spec.condition)
-        sizes = resolutions(*image, patch)
+        sizes, self.chosen = resolutions(*image, patch), {"patch": patch}
         up, down = (
             blocks_at(encoder_blocks, sizes, "encoder_blocks"),
             blocks_at(decoder_blocks, sizes, "decoder_blocks"),

@@ -34,6 +34,7 @@ from genarena.models.vae.discrete_codes import (
 from genarena.nets.codebook import Codebook, FiniteScalar, Quantised, perplexity, usage
 from genarena.nets.layers import recorded
 from genarena.nets.resnet import SpatialDecoder, SpatialEncoder
+from genarena.nets.sizes import fitting
 from genarena.options.values import Count, NonNegative, Share, Whole
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
@@ -91,7 +92,9 @@ class VQVAE(GenerativeModel, Encodes, Decodes, Quantises, Splits):
                 f"model.learn_prior=false: a uniform prior over codes does not depend on data.condition={spec.condition.kind}"
             )
         channels, *size = spec.shape
-        halvings = halvings or (1 if min(size) < 16 else 2)
+        most, usual = (max(size) - 1).bit_length(), 1 if min(size) < 16 else 2
+        halvings = fitting("halvings", halvings, usual, range(1, most + 1), f"images of {size[0]}x{size[1]}")
+        self.chosen = {"halvings": halvings}
         self.head, self.beta = PixelHead(pixels, spec, num_mixtures), beta
         self.codebook = Codebook(num_codes, dim, decay) if codebook == "ema" else FiniteScalar(levels)
         sizes = (hidden_channels, num_blocks, halvings)
