@@ -1,6 +1,7 @@
 """Draw quality against the number of network evaluations, for every sampler that fits a finished run."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genarena import cli
 from genarena.errors import UserError
@@ -8,6 +9,10 @@ from genarena.files.atomic import check_writable
 from genarena.metrics import check as check_metrics
 from genarena.options.script import Option
 from genarena.options.values import Count, Device, Folder
+from genarena.runs.interruption import Interrupted
+
+if TYPE_CHECKING:
+    from genarena.evaluation.nfe_curve import Plan, Point
 
 USAGE = """python scripts/nfe_curve.py run=<run folder> [samplers=[ddim,unipc]] [nfe=[5,10,20,50]] [metric=fd_domain]
     [num_samples=500] [repeats=3] [out=<run>/evaluations/nfe_curve] [data_root=<folder>] [device=cpu]
@@ -17,7 +22,8 @@ nfe          network evaluations per sample; a sampler of several per step makes
 metric       one of samples; default: fd_domain of images, energy_distance of other data.
 repeats      seeds of sampling; the interval of a point is that of the mean over them.
 
-Writes nfe_curve.json, nfe_curve.csv and nfe_curve.png. On a CPU it takes minutes; the time grows with num_samples, repeats
+Prints each point when it is there, and writes nfe_curve.json, nfe_curve.csv and nfe_curve.png, also of the points before an
+interruption. On a CPU it takes minutes; the time grows with num_samples, repeats
 and nfe."""
 OPTIONS = {
     "run": Option(Folder, ...),
@@ -58,15 +64,27 @@ def main() -> None:
     plan = nfe_curve.plan(model, options["metric"], options["samplers"], options["nfe"], sizes)
     data = api.load_data(options["run"], options["data_root"])
     cfg = stored_config.load(folder.config)
-    points = nfe_curve.measured(model, data, plan, build(cfg["evaluation"], "evaluation"), options_of(cfg))
     facts = {"title": f"{row['model']} on {row['data']['name']}", "run": folder.path.name, "data": data.facts["id"]}
-    for point in points:
-        value = "-" if point.mean is None else f"{point.mean:.3f}"
-        value += "" if point.half_width is None else f" +- {point.half_width:.3f}"
-        print(f"{point.sampler:22s} {point.nfe:5d}  {value}")
+    points: list[nfe_curve.Point] = []
+    try:
+        for point in nfe_curve.measured(model, data, plan, build(cfg["evaluation"], "evaluation"), options_of(cfg)):
+            points.append(point)
+            print(shown(point, plan), flush=True)
+    except Interrupted:
+        if any(point.mean is not None for point in points):
+            print(f"interrupted after {len(points)} of {len(plan.choices)} points, which are kept", flush=True)
+            nfe_curve.write(points, plan, facts, out)
+        raise
     for reason in plan.left_out:
         print(f"left out: {reason}")
     print("written:", ", ".join(map(str, nfe_curve.write(points, plan, facts, out))))
+
+
+def shown(point: "Point", plan: "Plan") -> str:
+    """One line: sampler, evaluations, the value with its interval or why there is none, and seconds per sample."""
+    value = point.reason if point.mean is None else f"{plan.metric} {point.mean:.3f}"
+    value += "" if point.half_width is None else f" +- {point.half_width:.3f}"
+    return f"{point.sampler:22s} nfe {point.nfe:5d}  {value}  {point.seconds_per_sample:.2g} s/sample"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import signal
 import statistics
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from scipy import stats
 
 from genarena import api
 from genarena.errors import UserError
+from genarena.evaluation.evidence.samples import Drawn, Samples
 from genarena.run import run
+from genarena.runs.interruption import Interrupted
 from genarena.scripts import nfe_curve
 from tests.small_run import small
 
@@ -84,16 +87,51 @@ def test_every_sampler_that_fits_is_drawn_by_default(
         (["nfe=[]"], "nfe=.*: expected at least one"),
         (["metric=bits_per_dim"], "metric=bits_per_dim: it does not depend on samples"),
         (["metric=fdd"], "fdd"),
-        (["metric=fd_domain"], "metric=fd_domain: no value at any point: the domain classifiers need images"),
+        (["metric=fd_domain"], "metric=fd_domain: the domain classifiers need images"),
+        (["metric=class_accuracy"], "metric=class_accuracy: "),
+        (["metric=log_mel_l1"], "metric=log_mel_l1: needs a model of sound given its mel"),
+        (["metric=recall", "num_samples=2"], "metric=recall: needs at least"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_nothing_is_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], expected: str
 ) -> None:
+    monkeypatch.setattr(type(api.load(folder)), "sample", no_samples)
     with pytest.raises(UserError, match=expected) as error:
         call(monkeypatch, folder, *options, "repeats=1", f"out={tmp_path / 'out'}")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def no_samples(*_: object) -> None:
+    raise AssertionError("samples are drawn")
+
+
+def interrupted_after_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def drawing(self: Samples, num_samples: int) -> Drawn:
+        drawn.append(1)
+        if len(drawn) == 3:
+            raise Interrupted(signal.SIGTERM)
+        return whole(self, num_samples)
+
+    whole = Samples.drawn
+    drawing.is_piece = True
+    monkeypatch.setattr(Samples, "drawn", drawing)
+
+
+def test_points_are_told_as_they_come_and_kept_when_interrupted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    interrupted_after_two(monkeypatch)
+    with pytest.raises(Interrupted):
+        call(monkeypatch, folder, "samplers=[ddim]", "nfe=[2,3,4]", "repeats=1", f"out={tmp_path}")
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[:4] for line in said[:2]] == [["ddim", "nfe", str(nfe), "energy_distance"] for nfe in (2, 3)]
+    assert said[2] == "interrupted after 2 of 3 points, which are kept" and "failed" not in "".join(said)
+    record = json.loads((tmp_path / "nfe_curve.json").read_text())
+    assert [point["nfe"] for point in record["points"]] == [2, 3] and record["interrupted"] == ["ddim at 4"]
 
 
 def test_a_model_without_such_samplers_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from genarena.evaluation.asked import Asked, Options, asked, needed
 from genarena.evaluation.evidence.examples import Examples
 from genarena.evaluation.evidence.samples import Samples
 from genarena.evaluation.gathered import Evidence
+from genarena.evaluation.other_data import ENTRY, of_other_data
 from genarena.evaluation.protocol import protocol
 from genarena.evaluation.records import noted
 from genarena.evaluation.settings import EvaluationSettings
@@ -91,6 +92,26 @@ def evaluate(
     )
 
 
+def refusal(
+    model: GenerativeModel,
+    data: ArenaDataModule,
+    metric: str,
+    settings: EvaluationSettings,
+    options: Options | None = None,
+) -> str:
+    """Why a metric of this model and data has no value; "" where it may have one, as far as is known before samples are
+    drawn. All else that it needs is made."""
+    chosen = asked([metric], options, data.spec)[metric]
+    evidence = Evidence(Subject(model, data, settings, Bars(False))).under(chosen.evidence)
+    try:
+        with torch.no_grad():
+            _require(chosen, evidence)
+            evidence.make_without("drawn", needed(chosen.metric))
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
 def _record(name: str, metric: Asked, evidence: Evidence, debug: bool) -> dict[str, Any]:
     """The record of one metric. Its `seconds` include the making of evidence that no earlier metric has used."""
     began = time.perf_counter()
@@ -110,8 +131,8 @@ def _measured(asked: Asked, evidence: Evidence) -> dict[str, Any]:
         pieces = {name: evidence.get(name) for name in names}
         facts = evidence.provenance(names) | ({"settings": asked.settings} if asked.settings else {})
     except Unavailable as error:
-        absent = error
-        return exchange.from_zero(lambda: _absent(asked.metric.__name__, absent))
+        absent, facts = error, {ENTRY: True} if of_other_data(names, evidence.subject.data.spec) else {}
+        return exchange.from_zero(lambda: _absent(asked.metric.__name__, absent) | facts)
     return exchange.from_zero(lambda: _computed(asked, pieces, facts))
 
 

@@ -10,6 +10,10 @@ from genarena.options.settings import Settings
 Outcomes = dict[tuple, tuple[Any, Exception | None]]
 
 
+class Withheld(Exception):
+    """A piece that is not to be made."""
+
+
 class Evidence:
     """`evidence.get(name)` gives the piece of this name (`genarena.evaluation.evidence`), and makes it if necessary."""
 
@@ -45,6 +49,18 @@ class Evidence:
         if error is not None:
             raise error
         return value
+
+    def make_without(self, withheld: str, names: Sequence[str]) -> None:
+        """Make these pieces and those that they need, as far as it goes without the piece `withheld`, which nobody gets from
+        now on. Raises what making them raises."""
+        self._outcomes[self._key(withheld)] = None, Withheld(withheld)
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop(0)
+            try:
+                self.get(name)
+            except Withheld:
+                waiting += kind_of()[name].pieces()[name]
 
     def _key(self, name: str) -> tuple:
         """The name of a piece, with all settings that it depends on."""

@@ -8,7 +8,7 @@ that of the mean over seeds (Student's t). It holds for these weights and this n
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from genarena.data.base import ArenaDataModule
 from genarena.errors import UserError
 from genarena.evaluation import samplers
 from genarena.evaluation.asked import Options, asked
-from genarena.evaluation.evaluate import evaluate
+from genarena.evaluation.evaluate import evaluate, refusal
 from genarena.evaluation.figures import figure, png
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.files.atomic import replace_atomically
@@ -117,21 +117,22 @@ def _fitting(model: GenerativeModel, names: Sequence[str] | None) -> dict[str, S
 
 def measured(
     model: GenerativeModel, data: ArenaDataModule, asked_for: Plan, settings: EvaluationSettings, options: Options
-) -> list[Point]:
+) -> Iterator[Point]:
     """A point for each choice, in the order of the plan; the model keeps the sampler it has. options: of evidence and of the
-    metric. Raises UserError if the metric has no value at any point."""
-    own, points = model.sampler, []
+    metric. Raises UserError for a metric that this model or data has no value of, before samples are drawn."""
+    own = model.sampler
     options = {**options, "evidence.samples.num_samples": asked_for.num_samples}
-    with Bars(True) as bars:
-        for name, sampler in bars.track(asked_for.choices, "points"):
-            model.use(sampler)
-            seeds = [replace(settings, sample_seed=seed) for seed in range(asked_for.repeats)]
-            made = [evaluate(model, data, [asked_for.metric], each, options, progress=False) for each in seeds]
-            points.append(_point(name, model.nfe, [each.metrics[asked_for.metric] for each in made], made[-1]))
-    model.use(own)
-    if all(point.mean is None for point in points):
-        raise UserError(f"metric={asked_for.metric}: no value at any point: {points[0].reason}")
-    return points
+    if reason := refusal(model, data, asked_for.metric, settings, options):
+        raise UserError(f"metric={asked_for.metric}: {reason}")
+    try:
+        with Bars(True) as bars:
+            for name, sampler in bars.track(asked_for.choices, "points"):
+                model.use(sampler)
+                seeds = [replace(settings, sample_seed=seed) for seed in range(asked_for.repeats)]
+                made = [evaluate(model, data, [asked_for.metric], each, options, progress=False) for each in seeds]
+                yield _point(name, model.nfe, [each.metrics[asked_for.metric] for each in made], made[-1])
+    finally:
+        model.use(own)
 
 
 def _point(name: str, nfe: int, records: Sequence[Mapping[str, Any]], last: Any) -> Point:
@@ -144,7 +145,10 @@ def _point(name: str, nfe: int, records: Sequence[Mapping[str, Any]], last: Any)
 
 
 def write(points: Sequence[Point], asked_for: Plan, facts: Mapping[str, Any], folder: Path) -> list[Path]:
-    """nfe_curve.json, .csv and .png in the folder."""
+    """nfe_curve.json, .csv and .png in the folder. Points that the plan has and that are not there were interrupted. Raises
+    UserError if the metric has no value at any point."""
+    if all(point.mean is None for point in points):
+        raise UserError(f"metric={asked_for.metric}: no value at any point: {points[0].reason}")
     record = {
         **facts,
         "metric": asked_for.metric,
@@ -153,6 +157,7 @@ def write(points: Sequence[Point], asked_for: Plan, facts: Mapping[str, Any], fo
         "interval": "95%, of the mean over seeds of sampling (Student's t); null for one seed",
         "points": [asdict(point) for point in points],
         "left_out": asked_for.left_out,
+        "interrupted": [f"{name} at {sampler.nfe}" for name, sampler in asked_for.choices[len(points) :]],
     }
     files = {
         "json": json.dumps(record, indent=2).encode(),

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from genarena.likelihood import from_space
 from genarena.models.diffusion.paths import DATA, Level
-from genarena.models.diffusion.samplers import DiffusionSampler, Noise
+from genarena.models.diffusion.samplers import MOST_STEPS, DiffusionSampler, Noise
 from genarena.models.diffusion.straight_path import StraightPath
 from genarena.models.diffusion.times import column
 from genarena.models.sampler import Sampler
@@ -41,6 +41,11 @@ class MapSampler(Sampler):
     """
 
     nfe: Count = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nfe > MOST_STEPS:
+            raise ValueError(f"sampler.nfe={self.nfe}: expected at most {MOST_STEPS}, for steps of continuous time")
 
     @abstractmethod
     def __call__(self, jump: Jump, x: Tensor, levels: Sequence[Level], noise: Noise = torch.randn_like) -> Tensor:

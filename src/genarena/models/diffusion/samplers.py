@@ -38,6 +38,7 @@ class Denoised(NamedTuple):
     share: Tensor | float = 0.0
 
 
+MOST_STEPS = 10_000  # in continuous time: far beyond where more of them change a sample
 Denoiser = Callable[[Tensor, Level], Denoised]
 Noise = Callable[[Tensor], Tensor]  # standard normal numbers of the shape, type and device of its argument
 
@@ -73,11 +74,16 @@ class DiffusionSampler(Sampler):
     def num_steps(self, most: int | None) -> int:
         """Steps that `nfe` evaluations allow, in a schedule of `most` steps, or in continuous time (None).
 
-        Raises ValueError for more steps than there are, and for `nfe` null in continuous time.
+        Raises ValueError for more steps than there are, and in continuous time for `nfe` null and more than `MOST_STEPS`.
         """
         if self.nfe is None and most is None:
             raise ValueError("sampler.nfe=null: expected a number, because the time of the model is continuous")
         steps = most if self.nfe is None else self._steps_in(self.nfe)
+        if most is None and steps > MOST_STEPS:
+            highest = self._made_in(MOST_STEPS)
+            raise ValueError(
+                f"sampler.nfe={self.nfe}: expected at most {highest}, for {MOST_STEPS} steps of continuous time"
+            )
         if most is not None and steps > most:
             highest = self._made_in(most)
             raise ValueError(f"sampler.nfe={self.nfe}: expected at most {highest}, for a schedule of {most} steps")
