@@ -5,7 +5,7 @@ from pathlib import Path
 
 from genarena import cli, config
 from genarena.metrics import check as check_metrics
-from genarena.options.script import FEATURES, Option, features
+from genarena.options.script import DATA, FEATURES, METRICS, Option, features
 from genarena.options.values import Count, Folder
 
 USAGE = """python scripts/disturb.py data=<d> [data.<option>=...] [metrics=[fd_domain,recall]] [runs_dir=runs]
@@ -31,7 +31,7 @@ OPTIONS = {
 def main() -> None:
     of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
     own, others = cli.of_metrics([argument for argument in sys.argv[1:] if argument not in of_data])
-    options = cli.options(OPTIONS, USAGE, others, out_is_folder=True)
+    options = cli.options(OPTIONS, USAGE, others, out_is_folder=True, beside=(*DATA, *METRICS))
     cfg = config.compose(config.check(["model=uniform", "budget=smoke", f"data={options['data']}", *of_data]))
     if options["metrics"] is not None:
         check_metrics(options["metrics"])

@@ -8,7 +8,7 @@ from typing import Any
 from genarena import cli
 from genarena.errors import UserError
 from genarena.metrics import check as check_metrics
-from genarena.options.script import FEATURES, Option, features, of_sampler
+from genarena.options.script import FEATURES, METRICS, SAMPLER, Option, features, of_sampler
 from genarena.options.signatures import parameters
 from genarena.options.values import Device, Folder
 
@@ -45,7 +45,7 @@ OPTIONS = {
 def main() -> None:
     sampler, others = of_sampler(sys.argv[1:])
     own, others = cli.of_metrics(others)
-    options = cli.options(OPTIONS, USAGE, others)
+    options = cli.options(OPTIONS, USAGE, others, beside=(*METRICS, *SAMPLER))
     metrics = options["metrics"]
     if metrics is not None:
         check_metrics(metrics)

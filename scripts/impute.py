@@ -7,7 +7,7 @@ from typing import Literal
 from genarena import cli
 from genarena.errors import UserError
 from genarena.files.atomic import check_writable, replace_atomically
-from genarena.options.script import Option, read
+from genarena.options.script import ALGORITHM, Option, read
 from genarena.options.values import Count, Device, Folder, Seed, Something
 from genarena.tasks.choosing import chosen
 
@@ -32,7 +32,7 @@ OPTIONS = {
 
 def main() -> None:
     of_algorithm = [text for text in sys.argv[1:] if text.partition("=")[0].partition(".")[0] == "algorithm"]
-    options = cli.options(OPTIONS, USAGE, [text for text in sys.argv[1:] if text not in of_algorithm])
+    options = cli.options(OPTIONS, USAGE, [text for text in sys.argv[1:] if text not in of_algorithm], beside=ALGORITHM)
     given = read(of_algorithm, {text.partition("=")[0]: Option(Something) for text in of_algorithm})
     node = chosen("impute", {"num_draws": options["num_draws"], "seed": options["seed"], **given})
     out, table = Path(options["out"]), Path(options["table"])

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from genarena import cli, config
 from genarena.errors import UserError
-from genarena.options.script import Option
+from genarena.options.script import DATA, Option
 from genarena.options.values import Folder
 
 USAGE = """python scripts/prepare_data.py data=<d> [data.root=<folder>] [data.mirror=<address or folder>] [data.<option>=...]
@@ -21,7 +21,7 @@ OPTIONS = {"data": Option(str, ...), "out": Option(Folder | None)}
 
 def main() -> None:
     of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
-    options = cli.options(OPTIONS, USAGE, [a for a in sys.argv[1:] if a not in of_data])
+    options = cli.options(OPTIONS, USAGE, [a for a in sys.argv[1:] if a not in of_data], beside=DATA)
     checked = config.check(["model=uniform", f"data={options['data']}", *of_data])
     cfg = OmegaConf.to_container(config.compose(checked), resolve=True)["data"]
     out = Path(options["out"] or Path(cfg.get("root", "data")) / f"{options['data']}.manifest.json")

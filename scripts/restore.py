@@ -8,7 +8,7 @@ from typing import Any, Literal
 from genarena import cli
 from genarena.errors import UserError
 from genarena.files.atomic import check_writable
-from genarena.options.script import Option, read
+from genarena.options.script import ALGORITHM, Option, read
 from genarena.options.values import Count, Device, Folder, Seed, Share, Something, Whole
 from genarena.tasks.choosing import chosen
 
@@ -54,7 +54,7 @@ OPTIONS = {
 
 def main() -> None:
     of_algorithm = [text for text in sys.argv[1:] if text.partition("=")[0].partition(".")[0] == "algorithm"]
-    options = cli.options(OPTIONS, USAGE, [text for text in sys.argv[1:] if text not in of_algorithm])
+    options = cli.options(OPTIONS, USAGE, [text for text in sys.argv[1:] if text not in of_algorithm], beside=ALGORITHM)
     given = read(of_algorithm, {text.partition("=")[0]: Option(Something) for text in of_algorithm})
     node = chosen("restore", {"seed": options["seed"], **given})
     if options["label"] is not None and options["text"] is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from genarena import cli
 from genarena.errors import UserError
-from genarena.options.script import Option, of_sampler
+from genarena.options.script import SAMPLER, Option, of_sampler
 from genarena.options.values import Count, Device, Folder, NonNegative, Seed, Whole
 
 USAGE = """python scripts/sample.py run=<run folder> [num_samples=<n>] [out=samples.png | .npz | .wav] [seed=0] [device=cpu]
@@ -39,7 +39,7 @@ OPTIONS = {
 
 def main() -> None:
     sampler, others = of_sampler(sys.argv[1:])
-    options = cli.options(OPTIONS, USAGE, others)
+    options = cli.options(OPTIONS, USAGE, others, beside=SAMPLER)
     if options["guidance"] is not None and "sampler.guidance" in sampler:
         raise UserError(
             f"guidance={options['guidance']:g} and sampler.guidance={sampler['sampler.guidance']}: give one of them"

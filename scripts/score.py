@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from genarena import cli, config
 from genarena.errors import UserError
 from genarena.metrics import check as check_metrics
-from genarena.options.script import FEATURES, Option, features
+from genarena.options.script import DATA, FEATURES, METRICS, Option, features
 from genarena.options.values import Folder, Seed
 
 GRID = 64
@@ -38,7 +38,7 @@ OPTIONS = {
 def main() -> None:
     of_data = [argument for argument in sys.argv[1:] if argument.startswith("data.")]
     typed, others = cli.of_metrics([argument for argument in sys.argv[1:] if argument not in of_data])
-    options = cli.options(OPTIONS, USAGE, others)
+    options = cli.options(OPTIONS, USAGE, others, beside=(*DATA, *METRICS))
     _check(options, of_data)
     # The groups must be chosen all: `uniform` is no part of it, `digits` and `paper` only where nothing reads them.
     chosen = [f"data={options['data'] or 'digits'}", f"budget={options['budget'] or 'paper'}", *of_data]

@@ -6,7 +6,7 @@ from typing import Any
 
 from genarena import cli
 from genarena.errors import UserError
-from genarena.options.script import Option, of_sampler
+from genarena.options.script import SAMPLER, Option, of_sampler
 from genarena.options.values import Device, Folder, NonNegative, Seed
 
 USAGE = """python scripts/vocode.py run=<run folder> audio=<wav or flac> | mel=<npy> out=<file>.wav
@@ -44,7 +44,7 @@ OPTIONS = {
 def main() -> None:
     sampler, others = of_sampler(sys.argv[1:])
     to_folder = not any(text.startswith("out=") and text.endswith(".wav") for text in others)
-    options = cli.options(OPTIONS, USAGE, others, out_is_folder=to_folder)
+    options = cli.options(OPTIONS, USAGE, others, out_is_folder=to_folder, beside=SAMPLER)
     if (options["audio"] is None) == (options["mel"] is None):
         raise UserError("expected one of audio=<wav or flac> and mel=<npy>")
 

@@ -120,6 +120,11 @@ def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.M
         ),
         ("evaluate", "run=r evidence.samples.num_samples=0", "evidence.samples.num_samples=0: expected at least 1"),
         ("evaluate", "run=r num_samples=5", "num_samples=5: expected one of run=..."),
+        ("evaluate", "run=r metrik.x=5", "features.efficientnet_weights=..., evidence.<kind>.<option>=..., metric.<"),
+        ("evaluate", "run=r samplr=ddim", "sampler=..., sampler.<option>=...; did you mean sampler?"),
+        ("sample", "run=r samplr=ddim", "sampler=..., sampler.<option>=...; did you mean sampler?"),
+        ("vocode", "run=r samplr=ddim", "sampler=..., sampler.<option>=...; did you mean sampler?"),
+        ("restore", "run=r algoritm=mmps", "algorithm=..., algorithm.<option>=...; did you mean algorithm?"),
         (
             "evaluate",
             "run=r evidence.sampels.num_samples=5",

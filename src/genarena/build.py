@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import lru_cache, partial
 from importlib import import_module
-from inspect import isclass, isfunction
+from inspect import Parameter, isclass, isfunction, signature
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -44,7 +44,7 @@ def build(node: DictConfig | dict[str, Any], what: str) -> Any:
         _refuse_strangers(target, what)
     try:
         _check_options(plain, what)
-        plain = _bind_partials(plain)
+        plain = _bind_partials(plain, what)
         return instantiate(plain, _convert_="all") if isinstance(plain, dict) else plain
     except ValueError as error:  # of `_check_options`
         raise UserError(str(error)) from error
@@ -58,20 +58,50 @@ def build(node: DictConfig | dict[str, Any], what: str) -> Any:
         raise UserError(text if text.startswith(f"{what}.") else f"{what}: {text}") from error
 
 
-def _bind_partials(node: Any) -> Any:
-    """The node with every `_partial_` in it replaced by a plain `functools.partial`.
+def _bind_partials(node: Any, what: str) -> Any:
+    """The node with every `_partial_` in it replaced by a plain `functools.partial`. Raises ValueError for an option that it
+    does not take, which would be found out when it is called, and for an optimiser that no parameter can have.
 
     Hydra's own partial checks its target at every call: half a millisecond per step for a learning-rate schedule.
     """
     if isinstance(node, list):
-        return [_bind_partials(item) for item in node]
+        return [_bind_partials(item, f"{what}.{index}") for index, item in enumerate(node)]
     if not isinstance(node, dict):
         return node
-    node = {key: _bind_partials(value) for key, value in node.items()}
+    node = {key: _bind_partials(value, f"{what}.{key}") for key, value in node.items()}
     if not node.get("_partial_"):
         return node
     bound = instantiate(node, _convert_="all")
+    _refuse_unknown(bound.func, bound.keywords, what)
+    if "torch.optim.optimizer.Optimizer" in _extended(bound.func):
+        _try_optimiser(bound, what)
     return partial(bound.func, *bound.args, **bound.keywords)
+
+
+def _refuse_unknown(target: Any, options: dict[str, Any], what: str) -> None:
+    known = signature(target).parameters
+    if any(each.kind is Parameter.VAR_KEYWORD for each in known.values()):
+        return
+    for name in options:
+        if name not in known:
+            raise ValueError(
+                f"{what}.{name}: {target.__name__} has no such option{nearest(name, known)}; ~{what}.{name} leaves it out"
+            )
+
+
+def _try_optimiser(make: partial, what: str) -> None:
+    """Make one of a single number."""
+    import torch  # where there is an optimiser it is there
+
+    try:
+        make([torch.nn.Parameter(torch.zeros(1))])
+    except Exception as error:  # torch checks some of its options, and trips over others
+        raise ValueError(f"{what}: {make.func.__name__}: {_readable(error)}") from error
+
+
+def _extended(found: Any) -> set[str]:
+    """Names of a class and all classes that it extends; none for other objects."""
+    return {f"{base.__module__}.{base.__qualname__}" for base in found.__mro__} if isclass(found) else set()
 
 
 def _check_options(node: Any, what: str) -> None:
@@ -110,8 +140,9 @@ def _refuse_strangers(target: str, what: str) -> None:
     if not kind:
         fits = isfunction(found) and f"{found.__module__}.{found.__name__}" == target
     elif isclass(found) and found.__module__.split(".")[0] == package:
-        extended = {f"{base.__module__}.{base.__qualname__}" for base in found.__mro__}
-        fits = kind in extended or (is_dataclass(found) and place.startswith("genarena."))  # dataclasses of settings
+        fits = kind in _extended(found) or (
+            is_dataclass(found) and place.startswith("genarena.")
+        )  # dataclasses of settings
     else:
         fits = False
     if not fits:

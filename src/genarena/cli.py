@@ -5,7 +5,7 @@ import runpy
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -175,18 +175,24 @@ def _options_of_metrics() -> list[str]:
 
 
 def options(
-    known: Mapping[str, Option], usage: str, arguments: list[str] | None = None, out_is_folder: bool = False
+    known: Mapping[str, Option],
+    usage: str,
+    arguments: list[str] | None = None,
+    out_is_folder: bool = False,
+    beside: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The options of a script from its command line; `--help` prints `usage` and ends the process.
 
-    arguments: the arguments to read, if not all of sys.argv.
+    arguments: the arguments to read, if not all of sys.argv. beside: names of the options that are read elsewhere.
     Raises UserError for options as `script.read` does, and for an `out` that cannot be written.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(usage)
         sys.exit(0)
     given = sys.argv[1:] if arguments is None else arguments
-    chosen = read([text for text in given if text not in ("debug=true", "debug=false")], known)  # debug is for `guard`
+    chosen = read(
+        [text for text in given if text not in ("debug=true", "debug=false")], known, beside
+    )  # debug is for `guard`
     if chosen.get("out") is not None:
         check_writable(Path(chosen["out"]), out_is_folder)
     return chosen

@@ -63,6 +63,32 @@ def test_build_refuses_what_the_command_line_refuses() -> None:
         build(node | {"training": training}, "model")
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (
+            {"_target_": "torch.optim.SGD", "betas": [0.9, 0.99]},
+            r"^model\.training\.optimizer\.betas: SGD has no such option",
+        ),
+        (
+            {"_target_": "torch.optim.Adam", "betas": [0.9, 2.0]},
+            r"^model\.training\.optimizer: Adam: Invalid beta parameter",
+        ),
+        ({"_target_": "torch.optim.Adam", "betas": [0.9]}, r"^model\.training\.optimizer: Adam: [^\n]+$"),
+        ({"_target_": "torch.optim.SGD", "nesterov": True}, r"^model\.training\.optimizer: SGD: Nesterov"),
+    ],
+)
+def test_an_optimiser_that_cannot_be_is_refused_before_training(optimizer: dict, expected: str) -> None:
+    spec = {"_target_": "genarena.spec.DataSpec", "shape": [3]}
+    training = {
+        "_target_": "genarena.training.module.Training",
+        "optimizer": optimizer | {"_partial_": True, "lr": 0.1},
+    }
+    node = {"_target_": "genarena.models.flow.maf.MAF", "spec": spec, "training": training}
+    with pytest.raises(UserError, match=expected):
+        build(node, "model")
+
+
 def test_fields_of_a_dataclass() -> None:
     @dataclass
     class Settings:

@@ -29,6 +29,12 @@ FEATURES = {  # the options `features.*`: the fields of FeatureSettings
 }
 
 
+SAMPLER = ("sampler", "sampler.<option>")  # what `of_sampler` reads
+METRICS = ("evidence.<kind>.<option>", "metric.<metric>.<option>")  # what `cli.of_metrics` reads
+ALGORITHM = ("algorithm", "algorithm.<option>")
+DATA = ("data.<option>",)
+
+
 def features(options: Mapping[str, Any]) -> dict[str, str]:
     """The given options `features.*`, as fields of FeatureSettings."""
     return {name.partition(".")[2]: options[name] for name in FEATURES if options[name] is not None}
@@ -53,14 +59,17 @@ def of_group(arguments: Iterable[str], group: str) -> tuple[dict[str, Any], list
     return found, [text for text in arguments if text not in own]
 
 
-def read(arguments: Iterable[str], options: Mapping[str, Option]) -> dict[str, Any]:
-    """The value of each option. Raises UserError for an unknown or missing option, or a value that does not fit its type."""
+def read(arguments: Iterable[str], options: Mapping[str, Option], beside: Iterable[str] = ()) -> dict[str, Any]:
+    """The value of each option. Raises UserError for an unknown or missing option, or a value that does not fit its type.
+
+    beside: names of options that the program has too, and that are read elsewhere."""
     given = {}
     for argument in arguments:
         key, separator, _ = argument.partition("=")
         if not separator or key not in options:
-            expected = ", ".join(f"{name}=..." for name in options)
-            raise UserError(f"{argument}: expected one of {expected}{nearest(key, options)}")
+            names = [*options, *beside]
+            expected = ", ".join(f"{name}=..." for name in names)
+            raise UserError(f"{argument}: expected one of {expected}{nearest(key, names)}")
         given[key] = _value(argument, options[key])
     missing = [name for name, option in options.items() if option.default is ... and given.get(name) is None]
     if missing:
