@@ -15,11 +15,13 @@ from genarena.errors import UserError
 from genarena.evaluation.blocks import BLOCK
 from genarena.evaluation.evaluate import evaluate
 from genarena.evaluation.records import plain
+from genarena.evaluation.row import metric_lines
 from genarena.evaluation.settings import EvaluationSettings
 from genarena.likelihood import Likelihood
 from genarena.metrics.base import ArenaMetric, Unavailable
 from genarena.metrics.nearest_neighbour_ratio import NearestNeighbourRatio
 from genarena.models.base import GenerativeModel
+from genarena.models.baseline.uniform import Uniform
 from genarena.models.capabilities import Weighs, Withholds
 from genarena.spec import Batch, DataSpec
 from tests.homes import class_of, pictured
@@ -52,6 +54,18 @@ def fitted(name: str, data: Halves) -> GenerativeModel:
     if isinstance(model, Withholds):
         model.withhold(data.val.x)
     return model.eval()
+
+
+def test_metrics_of_another_kind_of_data_are_in_the_row_and_not_shown(data: Halves) -> None:
+    model = Uniform(SPEC).eval()
+    metrics = evaluate(model, data, ["pesq", "energy_distance", "iw_nll_nats", "nll_nats"], SETTINGS, FEW).metrics
+    assert [name for name, record in metrics.items() if record.get("other_data")] == ["pesq", "energy_distance"]
+    assert metrics["pesq"]["reason"].startswith("needs a model of sound given its mel")
+    lines = "\n".join(metric_lines(metrics))
+    assert "nll_nats  " in lines and "no iw_nll_nats: " in lines and "pesq" not in lines and "energy" not in lines
+    assert metric_lines({"pesq": metrics["pesq"]}) == [f"  no pesq: {metrics['pesq']['reason']}"], (
+        "all that was asked for"
+    )
 
 
 def drawn(model: GenerativeModel) -> Tensor:

@@ -88,6 +88,8 @@ class Run:
         nulls: dict[str, dict[str, Any]] = {}
         for name, record in (pair for row in rows for pair in row["metrics"].items()):
             key, protocol = key_of(name, record), record.get("protocol", "")
+            if record.get("other_data"):  # `genarena.evaluation.other_data`: it needs no column here
+                continue
             if self.usual.get(key, protocol) == protocol:
                 found.setdefault(key, record)
             elif record["value"] is None:
