@@ -12,7 +12,7 @@ import yaml
 from hydra.utils import get_object
 
 from genarena.config import available, file_of
-from genarena.models import capabilities, mixing, pronouncing, splitting, vocoding
+from genarena.models import capabilities, classifying, mixing, pronouncing, splitting, vocoding
 from genarena.models.base import GenerativeModel
 
 PAGE = Path(__file__).parents[1] / "docs" / "capabilities.md"
@@ -35,7 +35,7 @@ def given() -> list[type]:
     """The capabilities, in the order of their files."""
     found = [
         (file, each)
-        for file in (capabilities, mixing, vocoding, pronouncing, splitting)
+        for file in (capabilities, classifying, mixing, vocoding, pronouncing, splitting)
         for each in vars(file).values()
     ]
     return [each for file, each in found if inspect.isabstract(each) and each.__module__ == file.__name__]

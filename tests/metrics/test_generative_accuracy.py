@@ -15,6 +15,7 @@ from genarena.likelihood import Likelihood
 from genarena.metrics.base import Unavailable
 from genarena.metrics.generative_accuracy import GenerativeAccuracy
 from genarena.models.base import GenerativeModel
+from genarena.models.classifying import Classifies
 from genarena.models.diffusion.paths import Level
 from genarena.spec import Batch, DataSpec
 from tests.analytic import Mixture
@@ -95,6 +96,24 @@ def test_it_is_the_bayes_classifier(data: Labelled) -> None:
     assert abs(record["value"] - BAYES) < 3 * record["standard_error"]
     assert (record["n"], record["chance"], record["under"]) == (NUM, 0.5, "every label in turn")
     assert record["log_likelihoods"] == "exact" and "sign" not in record  # an accuracy is no bound
+
+
+class Classifier(Components, Classifies):
+    """p(y | x) of the world, and no likelihood."""
+
+    def __init__(self) -> None:
+        super().__init__(kind=Likelihood.NONE)
+
+    def class_log_prob(self, x: Tensor) -> Tensor:
+        return torch.stack([Normal(mean, WORLD.spread).log_prob(x[:, 0]) for mean in WORLD.means], 1).log_softmax(1)
+
+
+def test_a_classifier_is_taken_at_its_word(data: Labelled) -> None:
+    record, exact = scored(Classifier(), data, num_test=NUM), scored(Components(), data, num_test=NUM)
+    same = ("value", "n", "standard_error", "chance", "split")
+    assert {key: record[key] for key in same} == {key: exact[key] for key in same}
+    assert record["cross_entropy_nats"] == pytest.approx(exact["cross_entropy_nats"], abs=1e-5)
+    assert record["labels"] == "as frequent as the model has them" and "nll_nats_without_label" not in record
 
 
 def test_many_labels_leave_fewer_test_examples(data: Labelled) -> None:

@@ -20,7 +20,8 @@ class GenerativeAccuracy(ArenaMetric):
     """Share of the test examples whose own label has the highest log p(x | y), exact or a bound.
 
     A bound may be tighter under one label than under another, so its classifier is not that of the model: `log_likelihoods`
-    says which they are. A tie counts as wrong.
+    says which they are. A model that is a classifier too (JEM) has p(y | x) itself, with label frequencies of its own. A tie
+    counts as wrong.
     """
 
     title = "gen. accuracy"
@@ -37,7 +38,8 @@ class GenerativeAccuracy(ArenaMetric):
         self.likelihood, self.num_labels = Likelihood.NONE, 0
 
     def update(self, label_log_prob: Tensor, labels_looked_up: Tensor, likelihood: Likelihood) -> None:
-        """`label_log_prob` (N, K) float64 nats, log p(x | y) under every label; `labels_looked_up` (N,) the true ones."""
+        """`label_log_prob` (N, K) float64 nats, log p(x | y) under every label, or log p(y | x); `labels_looked_up` (N,) the
+        true ones."""
         broken = int((~label_log_prob.isfinite()).any(1).sum())
         if broken:
             raise Unavailable(
@@ -61,12 +63,16 @@ class GenerativeAccuracy(ArenaMetric):
         """`cross_entropy_nats`: mean -log p(y | x). `nll_nats_without_label`: mean -log p(x), p(x) the mean of p(x | y) over
         all labels: it compares with `nll_nats` of an unconditional run. `chance`: of a guess."""
         n, share = int(self.count), self.compute()
-        return {
+        found = {
             "n": n,
             "standard_error": (share * (1 - share) / n) ** 0.5,
-            "log_likelihoods": self.likelihood.value,
-            "labels": "equally frequent",
             "chance": 1.0 / self.num_labels,
             "cross_entropy_nats": float(self.cross_entropy) / n,
+        }
+        if self.likelihood not in (Likelihood.EXACT, Likelihood.LOWER_BOUND):  # a classifier: no p(x | y) by itself
+            return found | {"labels": "as frequent as the model has them"}
+        return found | {
+            "log_likelihoods": self.likelihood.value,
+            "labels": "equally frequent",
             "nll_nats_without_label": -float(self.marginal) / n,
         }

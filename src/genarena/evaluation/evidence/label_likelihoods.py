@@ -9,6 +9,7 @@ from torch import Tensor
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.likelihood import Likelihood
 from genarena.metrics.base import Unavailable
+from genarena.models.classifying import Classifies
 from genarena.options.settings import Settings
 from genarena.options.values import Count
 
@@ -31,8 +32,12 @@ class LabelLikelihoods(Kind):
 
     @piece
     def label_log_prob(self) -> Tensor:
-        """(N, K) float64 nats. Raises Unavailable for a model without labels or without an exact likelihood or a bound."""
+        """(N, K) float64 nats; of a model that is a classifier log p(y | x), which is log p(x | y) + log p(y) up to a constant
+        of x. Raises Unavailable for a model without labels, and for another one without an exact likelihood or a bound."""
         model, split = self.subject.model, self.subject.test(self._num_test())
+        if isinstance(model, Classifies):
+            classes = lambda block: model.class_log_prob(split.x[block].to(model.device)).double()  # noqa: E731
+            return torch.cat(self.subject.blocks(classes, self.subject.slices(split.size), "classes"))
         if model.likelihood not in (Likelihood.EXACT, Likelihood.LOWER_BOUND):
             raise Unavailable(
                 f"{self.subject.model_name} has no likelihood of each label, exact or a bound (likelihood: "
@@ -55,8 +60,14 @@ class LabelLikelihoods(Kind):
     def facts(self, piece: str) -> dict[str, Any]:
         if piece != "label_log_prob":
             return {}
-        draws, estimator = self.settings.draws, self.subject.model.estimator(self.settings.draws)
         split = self.subject.split_name(self._num_test())
+        if isinstance(self.subject.model, Classifies):
+            return {
+                "under": "every label",
+                "split": split,
+                "estimator": {"method": "p(y|x) of the model, a classifier"},
+            }
+        draws, estimator = self.settings.draws, self.subject.model.estimator(self.settings.draws)
         return {"under": "every label in turn", "split": split, "draws": draws, "estimator": estimator}
 
     def _under(self, label: int, x: Tensor, seed: int) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena.models.classifying import Classifies
 from genarena.models.energy.ebm import EBM
 from genarena.models.energy.langevin import Langevin
 from genarena.models.energy.replay_buffer import ReplayBuffer
@@ -19,7 +20,7 @@ from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
 
-class JEM(EBM):
+class JEM(EBM, Classifies):
     """p(v, y) = N(v; m, S) exp(f(v)[y] / T) / Z,   minimise -log p(v) - log p(y | v),   p(y | v) = softmax(f(v))[y].
 
     f gives a logit per label. The tilt of p(v) is -logsumexp_y f(v)[y] / T, that of p(v | y) is -f(v)[y] / T; the classifier is
@@ -68,6 +69,9 @@ class JEM(EBM):
     def logits(self, x: Tensor) -> Tensor:
         """log p(y | x) of data (N, *shape) up to a constant, (N, labels): the classifier, of data with the model's noise."""
         return self.net.logits(self.noisy(x)).float()
+
+    def class_log_prob(self, x: Tensor) -> Tensor:
+        return self.logits(x).log_softmax(1)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         terms, found = super().loss(Batch(batch.x)), self.classified(batch)

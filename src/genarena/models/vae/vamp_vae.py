@@ -2,7 +2,8 @@
 
 Differs from the paper: residual convolutional networks, unless `perceptron` and `gated` ask for its gated dense layers; one
 vector of codes, not the two of its hierarchical model; the pseudo-inputs start at training examples and are kept in the range
-of the data, where the paper starts them at noise; log-variances are bounded by +-14.
+of the data, where the paper starts them at noise; log-variances are bounded by +-14. There is no p(x | y): the prior
+p(z | y) would be a mixture of q(z | u_k, y) of its own for every y, K passes through the encoder for each text or attribute.
 """
 
 import math
