@@ -15,6 +15,7 @@ from scipy import stats
 from genarena import api
 from genarena.errors import UserError
 from genarena.evaluation.evidence.samples import Drawn, Samples
+from genarena.metrics.energy_distance import EnergyDistance
 from genarena.run import run
 from genarena.runs.interruption import Interrupted
 from genarena.scripts import nfe_curve
@@ -101,6 +102,15 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(
         call(monkeypatch, folder, *options, "repeats=1", f"out={tmp_path / 'out'}")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_metric_that_no_point_has_ends_after_two(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(EnergyDistance, "compute", lambda self: math.nan)
+    with pytest.raises(UserError, match="^metric=energy_distance: the value is nan"):
+        call(monkeypatch, folder, "samplers=[ddim]", "nfe=[1,2,3,4]", "repeats=1", f"out={tmp_path}")
+    assert len(capsys.readouterr().out.splitlines()) == 2 and not (tmp_path / "nfe_curve.json").exists()
 
 
 def no_samples(*_: object) -> None:
