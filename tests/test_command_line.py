@@ -102,6 +102,29 @@ def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("program", "given", "said"),
     [
+        (
+            "evaluate",
+            "metrik.x=5",
+            "evidence.<kind>.<option>=..., metric.<metric>.<option>=..., sampler=..., sampler.<option>=...",
+        ),
+        ("evaluate", "samplr=ddim", "sampler=..., sampler.<option>=...; did you mean sampler?"),
+        ("sample", "samplr=ddim", "sampler=..., sampler.<option>=...; did you mean sampler?"),
+        ("vocode", "samplr=ddim", "sampler=..., sampler.<option>=...; did you mean sampler?"),
+        ("restore", "algoritm=mmps", "algorithm.<option>=...; did you mean algorithm?"),
+    ],
+)
+def test_options_that_are_read_apart_are_named_too(
+    program: str, given: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"{program}.py", "run=r", given])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(config.SOURCE / "scripts" / f"{program}.py"), run_name="__main__")
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("program", "given", "said"),
+    [
         ("sample", "run=r seed=-1", "seed=-1: expected 0 to 4294967295"),
         ("sample", "run=r num_samples=0", "num_samples=0: expected at least 1"),
         ("sample", "run=r device=gpu", "device=gpu: expected cpu, cuda, cuda:<number> or mps"),
@@ -120,11 +143,6 @@ def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.M
         ),
         ("evaluate", "run=r evidence.samples.num_samples=0", "evidence.samples.num_samples=0: expected at least 1"),
         ("evaluate", "run=r num_samples=5", "num_samples=5: expected one of run=..."),
-        ("evaluate", "run=r metrik.x=5", "features.efficientnet_weights=..., evidence.<kind>.<option>=..., metric.<"),
-        ("evaluate", "run=r samplr=ddim", "sampler=..., sampler.<option>=...; did you mean sampler?"),
-        ("sample", "run=r samplr=ddim", "sampler=..., sampler.<option>=...; did you mean sampler?"),
-        ("vocode", "run=r samplr=ddim", "sampler=..., sampler.<option>=...; did you mean sampler?"),
-        ("restore", "run=r algoritm=mmps", "algorithm=..., algorithm.<option>=...; did you mean algorithm?"),
         (
             "evaluate",
             "run=r evidence.sampels.num_samples=5",
@@ -153,7 +171,11 @@ def test_options_of_scripts_that_are_paths(tmp_path: Path, monkeypatch: pytest.M
         ),
         ("sweep_status", "sweep=", "sweep=: expected a value"),
         ("reproduce", "name=vae_mnist", "name=vae_mnist: there is no such experiment"),
-        ("prepare_data", "date=digits", "date=digits: expected one of data=..., out=...; did you mean data?"),
+        (
+            "prepare_data",
+            "date=digits",
+            "date=digits: expected one of data=..., out=..., data.<option>=...; did you mean data?",
+        ),
         ("selfcheck", "features.inception_weights=", "features.inception_weights=: expected a path"),
     ],
 )

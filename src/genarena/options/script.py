@@ -31,7 +31,7 @@ FEATURES = {  # the options `features.*`: the fields of FeatureSettings
 
 SAMPLER = ("sampler", "sampler.<option>")  # what `of_sampler` reads
 METRICS = ("evidence.<kind>.<option>", "metric.<metric>.<option>")  # what `cli.of_metrics` reads
-ALGORITHM = ("algorithm", "algorithm.<option>")
+ALGORITHM = ("algorithm.<option>",)
 DATA = ("data.<option>",)
 
 
