@@ -32,6 +32,8 @@ def test_values_and_gradients_are_those_of_the_layers(options: dict) -> None:
     leaves = [leaf for leaf in (x, context, step) if leaf is not None] + list(net.parameters())
     merged, plain = net(x, context, step), by_layers(net, x, context, step)
     torch.testing.assert_close(merged, plain)
+    with torch.no_grad():  # layers share memory
+        torch.testing.assert_close(net(x, context, step), plain)
     weight = torch.randn_like(plain)
     for ours, theirs in zip(
         torch.autograd.grad((merged * weight).sum(), leaves),

@@ -5,8 +5,9 @@ The sounds of a batch lie in one row per channel, with zeros between them as wid
 
     | zeros | sound 1 | zeros | sound 2 | zeros | ... | zeros |            (C, positions)
 
-A tap of a dilated convolution is then one product of its matrix with the row, moved by a multiple of the dilation, and nothing
-is padded or copied. Products add up in place, which autograd would not allow, so the gradient is written out.
+What the taps of a dilated convolution read are copies of these rows, moved by multiples of the dilation, in one matrix, above a
+row of ones that carries the bias. A layer is one product with it, and one with what the gates let through, which adds to the
+residual and to the sum of skips in place. Autograd would not allow sums in place, so the gradient is written out.
 """
 
 from dataclasses import dataclass
@@ -43,10 +44,9 @@ class Lane:
         """(C, size): the positions of (C, size + 2 gap) that lie `offset` later."""
         return row[:, self.gap + offset : self.gap + offset + self.size]
 
-    def clear(self, row: Tensor) -> Tensor:
+    def clear(self, row: Tensor) -> None:
         """Zero the gaps between sounds of (C, size + 2 gap), in place."""
         self.tap(row, 0).unflatten(1, (self.num, -1))[:, :, self.length :].zero_()
-        return row
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,17 @@ class Shape:
     scale: float
 
 
+def with_bias(weight: Tensor, bias: Tensor) -> Tensor:
+    """The matrix of a convolution W (M, C, K) for stacked taps and a row of ones, (M, K C + 1)."""
+    return torch.cat([weight.transpose(1, 2).flatten(1), bias[:, None]], 1)
+
+
 class MergedStack(torch.autograd.Function):
     """Skips (S, size) of h (C, size + 2 gap).
 
     context, projection: c (F, size) and V (2 C L, F), or None; steps: what each layer adds to its input, (L, C, N), or None;
-    weights: of each layer W (2 C, C, K), the bias of W * h + V c, (R; S) (C + S, C), its bias.
+    kept: whether a gradient may be asked for. weights: of each layer that of W * h + V c, (2 C, K C + 1), and (R; S), (C + S,
+    C + 1), without R in the last one, as `with_bias` makes them.
     """
 
     @staticmethod
@@ -73,64 +79,102 @@ class MergedStack(torch.autograd.Function):
         steps: Tensor | None,
         lane: Lane,
         shapes: list[Shape],
+        kept: bool,
         *weights: Tensor,
     ) -> Tensor:
-        channels, inputs, gates, total = len(h), [], [], None
+        channels, inputs, gates, last = len(h), [], [], len(shapes) - 1
+        state = F.pad(h, (0, 0, 0, len(weights[-1])))  # h, and the sum of skips
+        h, product = state[:channels], _above_ones(channels, state, lane)
+        stack = gated = None
         for index, shape in enumerate(shapes):
-            taps, bias, mix, mix_bias = weights[4 * index : 4 * index + 4]
+            taps, mix = weights[2 * index : 2 * index + 2]
             inner = h if steps is None else _stepped(h, steps[index], lane)
-            gated = _start(bias, context, _part(projection, index, channels), lane)
-            for tap, offset in zip(taps.unbind(2), shape.offsets, strict=True):
-                gated.addmm_(tap.contiguous(), lane.tap(inner, offset))
-            product = gated[:channels].tanh_() * gated[channels:].sigmoid_()
-            inputs.append(inner)
-            gates.append(gated)
-            skip, skip_bias = mix[-_skips(weights) :], mix_bias[-_skips(weights) :, None]
-            total = (
-                torch.addmm(skip_bias, skip, product) if total is None else total.add_(skip_bias).addmm_(skip, product)
-            )
-            if index < len(shapes) - 1:
-                h = h.clone()
-                lane.tap(h, 0).add_(mix_bias[:channels, None]).addmm_(mix[:channels], product)
-                h = lane.clear(h.mul_(shape.scale) if shape.scale != 1.0 else h)
+            stack = _stacked(stack, inner, lane, shape)
+            gated = h.new_empty(2 * channels, lane.size) if kept or gated is None else gated
+            if context is None:
+                torch.mm(taps, stack, out=gated)
+            else:
+                torch.mm(_part(projection, index, channels), context, out=gated).addmm_(taps, stack)
+            inputs += [inner.clone() if steps is None else inner] if kept else []
+            gates += [gated] if kept else []
+            torch.mul(gated[:channels].tanh_(), gated[channels:].sigmoid_(), out=product[:-1])
+            lane.tap(state[channels:] if index == last else state, 0).addmm_(mix, product)
+            if index < last:
+                lane.clear(h.mul_(shape.scale) if shape.scale != 1.0 else h)
         ctx.save_for_backward(context, projection, *inputs, *gates, *weights)
         ctx.lane, ctx.shapes, ctx.has_steps = lane, shapes, steps is not None
-        return total
+        return lane.tap(state[channels:], 0)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, to_total: Tensor) -> tuple[Tensor | None, ...]:
         num, lane, (context, projection, *saved) = len(ctx.shapes), ctx.lane, ctx.saved_tensors
         inputs, gates, weights = saved[:num], saved[num : 2 * num], saved[2 * num :]
-        channels, to_total = len(inputs[0]), to_total.contiguous()
-        to_h, to_steps, to_weights = None, [], []  # to_h: of h + R a of the layer
+        channels = len(inputs[0])
+        to_state = F.pad(to_total, (lane.gap, lane.gap, channels, 0))  # of h and of the sum of skips
+        to_h, to_steps, to_weights = to_state[:channels], [], []
         to_context, to_projection = (None if part is None else torch.zeros_like(part) for part in (context, projection))
         for index in reversed(range(num)):
-            taps, _, mix, _ = weights[4 * index : 4 * index + 4]
-            residual = None if to_h is None else lane.tap(to_h, 0)
-            to_gated, to_mix, to_mix_bias = _back_to_gates(gates[index], mix, residual, to_total)
-            to_inner, to_taps = _back_to_input(inputs[index], taps, to_gated, lane, ctx.shapes[index])
-            to_weights = [to_taps, to_gated.sum(1), to_mix, to_mix_bias, *to_weights]
+            taps, mix = weights[2 * index : 2 * index + 2]
+            if index < num - 1 and ctx.shapes[index].scale != 1.0:
+                to_h *= ctx.shapes[index].scale
+            to_sum = lane.tap(to_state[channels:] if index == num - 1 else to_state, 0)
+            to_gated, to_mix = _back_to_gates(gates[index], mix, to_sum)
+            to_inner = torch.zeros_like(to_h) if ctx.has_steps else to_h
+            to_weights = [
+                _back_to_input(to_inner, inputs[index], taps, to_gated, lane, ctx.shapes[index]),
+                to_mix,
+                *to_weights,
+            ]
             if context is not None:
                 to_context.addmm_(_part(projection, index, channels).T, to_gated)
                 torch.mm(to_gated, context.T, out=_part(to_projection, index, channels))
             if ctx.has_steps:
                 to_steps.insert(0, lane.sounds(lane.tap(to_inner, 0)).sum(2).T)
-            to_h = to_inner if to_h is None else to_inner.add_(to_h)
-            if index and ctx.shapes[index - 1].scale != 1.0:
-                to_h = to_h.mul_(ctx.shapes[index - 1].scale)
+                to_h += to_inner
         to_steps = torch.stack(to_steps) if ctx.has_steps else None
-        return to_h, to_context, to_projection, to_steps, None, None, *to_weights
+        return to_h, to_context, to_projection, to_steps, None, None, None, *to_weights
 
 
-def _skips(weights: tuple[Tensor, ...]) -> int:
-    """S: the last layer has no R."""
-    return len(weights[-1])
+def _stacked(stack: Tensor | None, inner: Tensor, lane: Lane, shape: Shape) -> Tensor:
+    """What the taps read of (C, size + 2 gap), above a row of ones: (K C + 1, size), in the memory of `stack`."""
+    stack = _above_ones(len(shape.offsets) * len(inner), inner, lane) if stack is None else stack
+    for part, offset in zip(stack[:-1].split(len(inner)), shape.offsets, strict=True):
+        part.copy_(lane.tap(inner, offset))
+    return stack
 
 
-def _part(projection: Tensor | None, index: int, channels: int) -> Tensor | None:
-    """V of a layer, (2 C, F)."""
-    return None if projection is None else projection[2 * channels * index : 2 * channels * (index + 1)]
+def _back_to_gates(gated: Tensor, mix: Tensor, to_sum: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of what tanh and sigmoid take, and of (R; S) with its bias."""
+    tanh, sigmoid = gated.chunk(2)
+    product, to_product, to_gated = tanh * sigmoid, mix[:, :-1].T @ to_sum, torch.empty_like(gated)
+    torch.ops.aten.tanh_backward.grad_input(to_product * sigmoid, tanh, grad_input=to_gated[: len(tanh)])
+    torch.ops.aten.sigmoid_backward.grad_input(to_product * tanh, sigmoid, grad_input=to_gated[len(tanh) :])
+    return to_gated, torch.cat([to_sum @ product.T, to_sum.sum(1, keepdim=True)], 1)
+
+
+def _back_to_input(to_inner: Tensor, inner: Tensor, taps: Tensor, to_gated: Tensor, lane: Lane, shape: Shape) -> Tensor:
+    """Adds to the gradient of the input of a layer, which stays zero in the gaps; the gradient of its taps and bias."""
+    channels, to_taps = len(inner), torch.empty_like(taps)
+    torch.sum(to_gated, 1, out=to_taps[:, -1])
+    for k, offset in enumerate(shape.offsets):
+        here = slice(k * channels, (k + 1) * channels)
+        torch.mm(to_gated, lane.tap(inner, offset).T, out=to_taps[:, here])
+        lane.tap(to_inner, offset).addmm_(taps[:, here].T, to_gated)
+    lane.clear(to_inner)
+    return to_taps
+
+
+def _above_ones(rows: int, like: Tensor, lane: Lane) -> Tensor:
+    """(rows + 1, size): room, and a row of ones."""
+    found = like.new_empty(rows + 1, lane.size)
+    found[-1] = 1.0
+    return found
+
+
+def _part(projection: Tensor, index: int, channels: int) -> Tensor:
+    """What belongs to a layer of (2 C L, ...), (2 C, ...)."""
+    return projection[2 * channels * index : 2 * channels * (index + 1)]
 
 
 def _stepped(h: Tensor, step: Tensor, lane: Lane) -> Tensor:
@@ -138,36 +182,3 @@ def _stepped(h: Tensor, step: Tensor, lane: Lane) -> Tensor:
     h = h.clone()
     lane.tap(h, 0).unflatten(1, (lane.num, -1))[:, :, : lane.length] += step[:, :, None]
     return h
-
-
-def _start(bias: Tensor, context: Tensor | None, projection: Tensor | None, lane: Lane) -> Tensor:
-    """V c and the bias, (2 C, size)."""
-    if context is None:
-        return bias[:, None].expand(-1, lane.size).clone()
-    return torch.addmm(bias[:, None], projection, context)
-
-
-def _back_to_gates(
-    gated: Tensor, mix: Tensor, to_residual: Tensor | None, to_total: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of what tanh and sigmoid take, of (R; S) and of its bias."""
-    tanh, sigmoid = gated.chunk(2)
-    product, skip = tanh * sigmoid, mix[-len(to_total) :]
-    to_product = skip.T @ to_total
-    to_mix, to_bias = to_total @ product.T, to_total.sum(1)
-    if to_residual is not None:
-        to_product.addmm_(mix[: -len(to_total)].T, to_residual)
-        to_mix, to_bias = torch.cat([to_residual @ product.T, to_mix]), torch.cat([to_residual.sum(1), to_bias])
-    to_gated, half = torch.empty_like(gated), len(product)
-    torch.ops.aten.tanh_backward.grad_input(to_product * sigmoid, tanh, grad_input=to_gated[:half])
-    torch.ops.aten.sigmoid_backward.grad_input(to_product * tanh, sigmoid, grad_input=to_gated[half:])
-    return to_gated, to_mix, to_bias
-
-
-def _back_to_input(inner: Tensor, taps: Tensor, to_gated: Tensor, lane: Lane, shape: Shape) -> tuple[Tensor, Tensor]:
-    """Gradients of the input of a layer, zero in the gaps, and of its taps."""
-    to_inner, to_taps = torch.zeros_like(inner), torch.empty_like(taps)
-    for k, offset in enumerate(shape.offsets):
-        lane.tap(to_inner, offset).addmm_(taps[:, :, k].T.contiguous(), to_gated)
-        to_taps[:, :, k] = to_gated @ lane.tap(inner, offset).T
-    return lane.clear(to_inner), to_taps

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from genarena.nets.merged import Lane, MergedStack, Shape
+from genarena.nets.merged import Lane, MergedStack, Shape, with_bias
 
 
 class GatedLayer(nn.Module):
@@ -121,11 +121,13 @@ class GatedStack(nn.Module):
             steps = self.step(step).view(len(x), len(self.layers), -1).permute(1, 2, 0)
         weights = []
         for layer, bias in zip(self.layers, biases, strict=True):
-            weights += [layer.conv.weight, bias, layer.output.weight[:, :, 0], layer.output.bias]
+            weights += [with_bias(layer.conv.weight, bias), with_bias(layer.output.weight, layer.output.bias)]
         shapes = [Shape(layer.offsets, layer.scale) for layer in self.layers]
         h = self.first.weight[:, :, 0] @ x.transpose(0, 1).flatten(1) + self.first.bias[:, None]
         h = lane.row(h.unflatten(1, (len(x), -1)).transpose(0, 1), ends=True)
-        return lane.sounds(MergedStack.apply(h, given, projection, steps, lane, shapes, *weights))
+        return lane.sounds(
+            MergedStack.apply(h, given, projection, steps, lane, shapes, torch.is_grad_enabled(), *weights)
+        )
 
     def contexts(self, context: Tensor | None) -> tuple[Tensor | None, ...]:
         """V c of each layer, (N, 2 C, T) each; Nones without a condition."""
