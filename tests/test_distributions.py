@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from genarena.distributions import PixelHead, discretised_logistic_log_prob
+from genarena.distributions import PixelHead, bernoulli, discretised_logistic_log_prob
 from genarena.likelihood import to_unit
 from genarena.spec import DataSpec
 
@@ -106,3 +106,22 @@ def test_one_parameter_that_is_not_finite_marks_its_dimension(kind: str, levels:
         for found in (distribution.sample(), distribution.mode()):
             assert found.isnan().flatten().tolist() == [False, False, True, False]
     assert head(sound).sample().dtype == head(sound).mode().dtype == torch.uint8
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_ones_and_zeros_are_those_of_torch(dtype: torch.dtype) -> None:
+    p = torch.rand(5, 3, 7, 11, dtype=dtype)
+    p[0, 0, 0, :2] = torch.tensor([0.0, 1.0])
+    for laid in (p, p.contiguous(memory_format=torch.channels_last), p[:1].expand(4, -1, -1, -1), p.transpose(0, 1)):
+        ours, theirs = (torch.Generator().manual_seed(3) for _ in range(2))
+        assert torch.equal(bernoulli(laid, ours), torch.bernoulli(laid, generator=theirs))
+        assert torch.equal(ours.get_state(), theirs.get_state())
+
+
+def test_no_level_is_drawn_where_a_parameter_is_not_finite() -> None:
+    p = torch.tensor([math.nan, 1.0, 0.0])
+    assert bernoulli(p).tolist()[1:] == [1.0, 0.0] and bernoulli(p)[0].isnan()
+    logits = torch.tensor([math.nan, math.inf, -math.inf, 200.0]).view(1, 1, 2, 2)
+    assert PixelHead("bernoulli", DataSpec((1, 2, 2), 2))(logits).draw().flatten().isnan().tolist() == [True] * 3 + [
+        False
+    ]

@@ -132,6 +132,18 @@ def test_chunks_change_neither_the_bound_nor_exceed_their_size() -> None:
     assert model.log_prob(x, num_samples=4).shape == (5,) and max(rows) == 2 and sum(rows) == 20
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("num", [1, 7])  # a normal generator treats fewer than 16 numbers in another way
+def test_many_draws_are_those_one_after_the_other(num: int) -> None:
+    model = VAE(DataSpec((2,)), latent_dim=5, hidden=4)
+    posterior = model.posterior(torch.randn(num, 2))
+    torch.manual_seed(7)
+    z, log_q = (torch.stack(part) for part in zip(*(model.draw(posterior) for _ in range(3)), strict=True))
+    torch.manual_seed(7)
+    for ours, wanted in zip(model.draws(posterior, 3), (z, log_q), strict=True):
+        torch.testing.assert_close(ours, wanted)
+
+
 def test_free_bits_and_warm_up_by_hand() -> None:
     """Batch KLs (0.5, 4.5) and (0, 0): their means 2.5 and 0 become 2.5 and 0.25; half the warm-up halves beta=2."""
     model = VAE(DataSpec((2,)), latent_dim=2, hidden=4, beta=2.0, warmup=0.4, free_bits=0.25)

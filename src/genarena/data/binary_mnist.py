@@ -12,6 +12,7 @@ from torch import Tensor
 
 from genarena.data.batches import Split
 from genarena.data.mnist import MNIST
+from genarena.distributions import bernoulli
 
 
 class BinaryMNIST(MNIST):
@@ -39,7 +40,7 @@ class BinaryMNIST(MNIST):
         return self._grey
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.bernoulli(x.float() / 255.0, generator=generator).to(torch.uint8)
+        return bernoulli(x.float() / 255.0, generator).to(torch.uint8)
 
     def identity(self) -> dict[str, Any]:
         return {"binarisation": "train: drawn per batch; val, test: one draw with seed 2008"}

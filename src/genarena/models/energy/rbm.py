@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena.distributions import bernoulli
 from genarena.likelihood import Likelihood, as_levels
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Represents
@@ -180,12 +181,10 @@ class RBM(GenerativeModel, Represents):
     @staticmethod
     def drawn(p: Tensor, copies: int, generator: torch.Generator | None = None) -> Tensor:
         """Binomial(copies, p); NaN where p is."""
-        known = p.nan_to_num()
         if copies == 1:
-            found = torch.bernoulli(known, generator=generator)
-        else:
-            found = torch.binomial(torch.full_like(known, copies), known, generator=generator)
-        return found + 0.0 * p
+            return bernoulli(p, generator)
+        known = p.nan_to_num()
+        return torch.binomial(torch.full_like(known, copies), known, generator=generator) + 0.0 * p
 
     def gibbs(self, v: Tensor, weight: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """A turn of both layers, which leaves f_b invariant: h given v, then v given h."""

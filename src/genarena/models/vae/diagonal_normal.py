@@ -24,6 +24,13 @@ class Gaussian:
         """A draw (N, D), differentiable in the parameters (reparameterisation: Kingma & Welling, sec. 2.4)."""
         return self.mean + torch.exp(0.5 * self.log_var) * torch.randn_like(self.mean)
 
+    def draws(self, size: int) -> Tensor:
+        """(size, N, D), with the noise of so many times `sample`: that of one draw does not depend on `size`."""
+        noise = torch.empty(size, *self.mean.shape, dtype=self.mean.dtype, device=self.mean.device)
+        for part in noise:
+            part.normal_()
+        return self.mean + torch.exp(0.5 * self.log_var) * noise
+
     def mode(self) -> Tensor:
         return self.mean
 

@@ -73,7 +73,7 @@ class IWAE(LatentVariableModel):
         directly, and what flows back into z_i has the weight v_i once more: so it is v_i^2, while the decoder keeps v_i.
         """
         posterior = self.posterior(*batch)
-        z = torch.stack([posterior.sample() for _ in range(self.num_importance)])
+        z = posterior.draws(self.num_importance)
         if self.gradient == "plain":
             return self.log_weights_of(batch, z, posterior.log_prob(z).sum(2))
         density = Gaussian(posterior.mean.detach(), posterior.log_var.detach())

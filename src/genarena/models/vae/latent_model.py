@@ -86,6 +86,11 @@ class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
     def draw(self, posterior: Any) -> tuple[Tensor, Tensor]:
         """z ~ q(z|x) (N, latent_dim), differentiable in the parameters of q, and log q(z|x) (N,) nats."""
 
+    def draws(self, posterior: Any, size: int) -> tuple[Tensor, Tensor]:
+        """z (size, N, latent_dim) and log q(z|x) (size, N), with the noise of so many times `draw`."""
+        z, log_q = zip(*(self.draw(posterior) for _ in range(size)), strict=True)
+        return torch.stack(z), torch.stack(log_q)
+
     @abstractmethod
     def log_prior(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """log p(z|y) of codes (N, latent_dim), (N,) nats."""
@@ -171,9 +176,7 @@ class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
 
     def _log_weights(self, batch: Batch, posterior: Any, size: int) -> Tensor:
         """log p(x|z) p(z) / q(z|x) for `size` draws of z ~ q(z|x) per example; (size, N) nats."""
-        draws = [self.draw(posterior) for _ in range(size)]  # one by one: the same noise for any chunk size
-        z, log_q = (torch.stack(part) for part in zip(*draws, strict=True))
-        return self.log_weights_of(batch, z, log_q)
+        return self.log_weights_of(batch, *self.draws(posterior, size))
 
     def log_weights_of(self, batch: Batch, z: Tensor, log_q: Tensor) -> Tensor:
         """log p(x|z) p(z) / q(z|x) of codes z (k, N, latent_dim) with log q(z|x) (k, N); (k, N) nats."""

@@ -21,3 +21,7 @@ class NormalPosterior:
     def draw(self, posterior: Gaussian) -> tuple[Tensor, Tensor]:
         z = posterior.sample()
         return z, posterior.log_prob(z).sum(1)
+
+    def draws(self, posterior: Gaussian, size: int) -> tuple[Tensor, Tensor]:
+        z = posterior.draws(size)
+        return z, posterior.log_prob(z).sum(2)
