@@ -53,25 +53,50 @@ class MaskedMLP(nn.Module):
         return [layer.bias + own(context) for layer, own in zip(self.layers, self.contexts, strict=True)]
 
     def unroll(self, value_of: Callable[[Tensor, int], Tensor], num_rows: int, context: Tensor | None = None) -> Tensor:
-        """x (num_rows, D), where x_d = value_of(outputs, d) (num_rows,) with the outputs (num_rows, num_outputs) that
+        """x (num_rows, D), where x_d = value_of(outputs, d) (num_rows,) with the outputs (num_outputs, num_rows) that
         `forward(x)` has for dimension d, d from 0. Differentiable.
 
         Each unit is computed once, as soon as the dimensions that it sees are known: the cost is that of one `forward`, not
-        of D. The known units are the first ones of a layer, so slices of the weights take the place of masks.
+        of D. The known units are the first ones of a layer, so slices of the weights take the place of masks. A unit is a row,
+        so that known ones lie next to each other.
         """
-        *hidden, last = self.layers
-        *shifts, of_last = self._biases(context)
+        *shifts, of_last = (bias.T if bias.dim() == 2 else bias[:, None] for bias in self._biases(context))
+        *hidden, last = (layer.weight for layer in self.layers)
+        ends = (part.unflatten(0, (self.num_outputs, self.num_dims)).unbind(1) for part in (of_last, last))
         ready = [torch.bincount(own, minlength=self.num_dims).cumsum(0).tolist() for own in self.degrees]
-        known = [last.weight.new_zeros(num_rows, 0) for _ in range(1 + len(hidden))]  # inputs, then every hidden layer
-        for d in range(self.num_dims):
-            seen = known[-1]
-            outputs = (
-                F.linear(seen, last.weight[d :: self.num_dims, : seen.shape[1]]) + of_last[..., d :: self.num_dims]
-            )
-            known[0] = torch.cat([known[0], value_of(outputs, d)[:, None]], 1)
-            for level, layer in enumerate(hidden if d < self.num_dims - 1 else []):
-                new, below = slice(known[level + 1].shape[1], ready[level][d + 1]), known[level]
-                if new.stop > new.start:
-                    units = F.relu(F.linear(below, layer.weight[new, : below.shape[1]]) + shifts[level][..., new])
-                    known[level + 1] = torch.cat([known[level + 1], units], 1)
-        return known[0]
+        ready = [range(1 + self.num_dims), *ready]  # how many values and units of each layer follow from d values
+        rows = [_Rows(last.new_empty(layer.in_features, num_rows)) for layer in self.layers]
+        for d, (bias, weight) in enumerate(zip(*ends, strict=True)):
+            rows[0].append(value_of(torch.addmm(bias, weight[:, : ready[-1][d]], rows[-1].known), d)[None])
+            for level, weights in enumerate(hidden if d < self.num_dims - 1 else []):
+                first, end = ready[level + 1][d : d + 2]
+                if end > first:
+                    seen = weights[first:end, : ready[level][d + 1]]
+                    rows[level + 1].append_units(shifts[level][first:end], seen, rows[level].known)
+        return rows[0].known.T.contiguous()
+
+
+class _Rows:
+    """Rows that become known one after the other. They are written into `memory` (M, N), unless a gradient is asked for:
+    autograd needs them as they were."""
+
+    def __init__(self, memory: Tensor) -> None:
+        self.memory, self.known = memory, memory[:0]
+
+    def append(self, rows: Tensor) -> None:
+        if torch.is_grad_enabled():
+            self.known = torch.cat([self.known, rows])
+        else:
+            self._room(rows.shape[0]).copy_(rows)
+
+    def append_units(self, bias: Tensor, weight: Tensor, below: Tensor) -> None:
+        """max(0, bias + weight below)."""
+        if torch.is_grad_enabled():
+            self.append(F.relu(torch.addmm(bias, weight, below)))
+        else:
+            torch.addmm(bias, weight, below, out=self._room(weight.shape[0])).relu_()
+
+    def _room(self, num: int) -> Tensor:
+        first = self.known.shape[0]
+        self.known = self.memory[: first + num]
+        return self.memory[first : first + num]

@@ -43,7 +43,7 @@ class InverseAutoregressiveFlow(nn.Module):
             after = z.flip(1)
 
             def before(outputs: Tensor, d: int, after: Tensor = after) -> Tensor:
-                m, gate = outputs.unbind(1)
+                m, gate = outputs
                 s = torch.sigmoid(gate + OPEN)
                 return (after[:, d] - (1.0 - s) * m) / s
 
