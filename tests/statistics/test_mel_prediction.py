@@ -107,6 +107,18 @@ def test_clips_are_predicted_alike_however_many_frames_are_sought_together(monke
         torch.testing.assert_close(part, wanted, rtol=1e-8, atol=1e-12)
 
 
+def test_sound_has_the_gradient_of_its_errors() -> None:
+    found = mel_prediction.predictors(mels(2, 4), RATE, 70)  # of one chunk and a half
+    errors = torch.randn(2, 768, generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
+    weight = torch.randn_like(errors)
+    (gradient,) = torch.autograd.grad((mel_prediction.sound(errors, found) * weight).sum(), errors)
+    unit = torch.zeros_like(errors).index_put(
+        (torch.tensor([0, 1, 1]), torch.tensor([3, 500, 767])), torch.ones(3).double()
+    )
+    moved = mel_prediction.sound(errors.detach() + unit, found) - mel_prediction.sound(errors.detach(), found)
+    torch.testing.assert_close((gradient * unit).sum(), (moved * weight).sum())
+
+
 @pytest.mark.parametrize("order", [0, 257])
 def test_other_orders_are_refused(order: int) -> None:
     with pytest.raises(ValueError, match=f"order={order}: expected 1 to 256"):

@@ -8,14 +8,17 @@ than a block; the first samples of a sound are predicted from the fewer that the
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from genarena.statistics import autoregression, mel_inversion
 from genarena.statistics.mel import HOP
 
 BLOCK = 64  # samples, a divisor of HOP
+TOGETHER = 512  # samples whose equations are written down together: they stay in the cache of a processor
 LONGEST = 256  # coefficients; the windows of mels tell of no lags near their own 1,024 samples
 AT_ONCE = 128  # frames whose predictors are sought together: they stay in the cache of a processor
 WHITE = (
@@ -99,38 +102,46 @@ def errors(x: Tensor, found: Predictors) -> tuple[Tensor, Tensor]:
 
 
 def sound(errors: Tensor, found: Predictors) -> Tensor:
-    """x (N, T) float64 whose `errors` (N, T) these are: the inverse, a block at a time from the `order` samples before it."""
-    order, num_early = found.coefficients.shape[2], found.early.shape[1]
-    errors = errors.double()[..., None]
-    equations = _equations(found.early)
-    made = [torch.linalg.solve_triangular(equations, errors[:, :num_early], upper=False, unitriangular=True)[..., 0]]
-    past = F.pad(made[0], (max(0, order - num_early), 0))[:, -order:]
-    coefficients, responses = (each.flip(2)[..., None] for each in (found.coefficients, _responses(found)))
-    for k in range(num_early // BLOCK, coefficients.shape[1]):
-        known = F.pad(past, (0, BLOCK - 1)).unfold(1, order, 1)  # what is in the block counts as 0
-        wanted = torch.baddbmm(errors[:, BLOCK * k : BLOCK * (k + 1)], known, coefficients[:, k])[..., 0]
-        made.append((F.pad(wanted, (BLOCK - 1, 0)).unfold(1, BLOCK, 1) @ responses[:, k])[..., 0])
-        past = torch.cat([past, made[-1]], 1)[:, -order:]
-    return torch.cat(made, 1)
+    """x (N, T) float64 whose `errors` (N, T) these are: the inverse, sample after sample, on the CPU, because each waits for
+    the one before it. Differentiable in the errors."""
+    return _Substitution.apply(errors, found)
 
 
-def _equations(a: Tensor) -> Tensor:
-    """(N, E, E): at each of the first E samples 1, and -a_j at the one j places before, of a (N, E, order)."""
-    size, order = a.shape[1:]
-    rows = F.pad(
-        -a.flip(2), (0, size + 1)
-    )  # read with rows one shorter, each stands one place further than the one above
-    rows = rows.flatten(1)[:, : size * (order + size)].unflatten(1, (size, order + size))[..., order:].clone()
-    rows.diagonal(0, 1, 2).fill_(1.0)
-    return rows
+class _Substitution(torch.autograd.Function):
+    """The equations of `errors` are a triangular system with a band of `order` coefficients. A row of them is a column of the
+    transposed system in the band storage of BLAS, which does not read the ones of the diagonal."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, errors: Tensor, found: Predictors) -> Tensor:
+        from scipy.linalg.blas import dtbsv
+
+        order, ctx.found = found.coefficients.shape[2], found
+        padded = F.pad(errors.double(), (order, 0)).cpu().numpy()
+        room = np.zeros((order + TOGETHER, order + 1))  # the first rows leave what is known as it is
+        for row, x in enumerate(padded):
+            for first in range(0, errors.shape[1], TOGETHER):
+                here = slice(first, order + min(first + TOGETHER, errors.shape[1]))
+                rows = room[: len(x[here])]
+                _write_equations(rows[order:], found, row, first)
+                x[here] = dtbsv(order, rows.T, x[here], trans=1, diag=1)
+        return torch.from_numpy(padded[:, order:]).to(errors.device)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, to_sound: Tensor) -> tuple[Tensor, None]:
+        from scipy.linalg.blas import dtbsv
+
+        order, given = ctx.found.coefficients.shape[2], to_sound.double().cpu().numpy()
+        rows, solved = np.empty((given.shape[1], order + 1)), []
+        for row, each in enumerate(given):
+            _write_equations(rows, ctx.found, row, 0)
+            solved.append(dtbsv(order, rows.T, each, diag=1))
+        return torch.from_numpy(np.stack(solved)).to(to_sound.device), None
 
 
-def _responses(found: Predictors) -> Tensor:
-    """h (N, blocks, BLOCK): what an error of 1 does to its sample and to those after it, h_t = sum_{j <= t} a_j h_{t-j}."""
-    a = found.coefficients[..., : BLOCK - 1].movedim(2, 0).contiguous()
-    backwards = a.new_zeros(BLOCK, *a.shape[1:])  # h_t at place -1 - t
-    backwards[-1] = 1.0
-    for t in range(1, BLOCK):
-        near = min(t, len(a))
-        backwards[-1 - t] = (a[:near] * backwards[BLOCK - t :][:near]).sum(0)
-    return backwards.flip(0).movedim(0, 2).contiguous()
+def _write_equations(rows: np.ndarray, found: Predictors, row: int, first: int) -> None:
+    """-a_order .. -a_1 of whole blocks of samples, from `first` on, of a sound, into (samples, order + 1)."""
+    end = first + len(rows)
+    a, early = found.coefficients[row, first // BLOCK : end // BLOCK], found.early[row, first:end]
+    rows.reshape(-1, BLOCK, rows.shape[1])[:, :, :-1] = -a.flip(1)[:, None].cpu().numpy()
+    rows[: len(early), :-1] = -early.flip(1).cpu().numpy()
