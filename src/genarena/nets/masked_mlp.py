@@ -43,7 +43,8 @@ class MaskedMLP(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         for index, (layer, bias) in enumerate(zip(self.layers, self._biases(context), strict=True)):
-            x = F.linear(F.relu(x) if index else x, layer.weight * getattr(self, f"mask_{index}")) + bias
+            weight = layer.weight * getattr(self, f"mask_{index}")
+            x = torch.addmm(bias, F.relu(x, inplace=True) if index else x, weight.T)
         return x.unflatten(1, (self.num_outputs, self.num_dims))
 
     def _biases(self, context: Tensor | None) -> list[Tensor]:
@@ -53,7 +54,7 @@ class MaskedMLP(nn.Module):
         return [layer.bias + own(context) for layer, own in zip(self.layers, self.contexts, strict=True)]
 
     def unroll(self, value_of: Callable[[Tensor, int], Tensor], num_rows: int, context: Tensor | None = None) -> Tensor:
-        """x (num_rows, D), where x_d = value_of(outputs, d) (num_rows,) with the outputs (num_outputs, num_rows) that
+        """x (num_rows, D), where x_d = value_of(outputs, d) (1, num_rows) with the outputs (1, num_outputs, num_rows) that
         `forward(x)` has for dimension d, d from 0. Differentiable.
 
         Each unit is computed once, as soon as the dimensions that it sees are known: the cost is that of one `forward`, not
@@ -67,7 +68,7 @@ class MaskedMLP(nn.Module):
         ready = [range(1 + self.num_dims), *ready]  # how many values and units of each layer follow from d values
         rows = [_Rows(last.new_empty(layer.in_features, num_rows)) for layer in self.layers]
         for d, (bias, weight) in enumerate(zip(*ends, strict=True)):
-            rows[0].append(value_of(torch.addmm(bias, weight[:, : ready[-1][d]], rows[-1].known), d)[None])
+            rows[0].append(value_of(torch.addmm(bias, weight[:, : ready[-1][d]], rows[-1].known)[None], d))
             for level, weights in enumerate(hidden if d < self.num_dims - 1 else []):
                 first, end = ready[level + 1][d : d + 2]
                 if end > first:

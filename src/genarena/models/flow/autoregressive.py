@@ -32,7 +32,7 @@ class MaskedAutoregressive(Bijection):
         """Incremental: every unit of the network is computed once."""
         columns = z.T.contiguous()[:, None].unbind()  # (1, N) each
         return self.network.unroll(
-            lambda outputs, d: self.elementwise.inverse(columns[d], outputs[None].to(z.dtype))[0], len(z), context
+            lambda outputs, d: self.elementwise.inverse(columns[d], outputs.to(z.dtype)), len(z), context
         )
 
 

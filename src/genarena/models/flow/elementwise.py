@@ -35,7 +35,7 @@ class Affine(Elementwise):
 
     def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
         log_scale, shift = self._read(parameters)
-        return z * torch.exp(-log_scale) - shift
+        return z / torch.exp(log_scale) - shift
 
     @staticmethod
     def _read(parameters: Tensor) -> tuple[Tensor, Tensor]:

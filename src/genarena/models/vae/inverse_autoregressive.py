@@ -43,9 +43,9 @@ class InverseAutoregressiveFlow(nn.Module):
             after = z.flip(1)
 
             def before(outputs: Tensor, d: int, after: Tensor = after) -> Tensor:
-                m, gate = outputs
+                m, gate = outputs.unbind(1)
                 s = torch.sigmoid(gate + OPEN)
-                return (after[:, d] - (1.0 - s) * m) / s
+                return (after[None, :, d] - (1.0 - s) * m) / s
 
             z = network.unroll(before, len(z), h)
         return z
