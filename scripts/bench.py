@@ -25,6 +25,7 @@ from genarena.models.flow.glow import Glow
 from genarena.published.alternation import Pair, compared, step
 from genarena.published.density_speed import maf, nsf, nsf_autoregressive
 from genarena.published.evaluation_speed import frechet, inception, kernel_distance, neighbours
+from genarena.published.gan_speed import dcgan
 from genarena.published.picture_speed import ddpm, flow_matching, image_gpt, iwae, vae
 from genarena.published.waveglow_speed import waveglow
 from genarena.spec import Batch, DataSpec
@@ -213,7 +214,7 @@ def _cpu_seconds() -> float:
 
 EVALUATION = (neighbours, kernel_distance, frechet, inception)
 TRAINING = (busy_machine, pixelcnn_sampling, glow_step, waveglow, lightning_overhead, loader)
-MEMBERS = (vae, iwae, maf, nsf, nsf_autoregressive, image_gpt, ddpm, flow_matching)
+MEMBERS = (vae, iwae, maf, nsf, nsf_autoregressive, image_gpt, ddpm, flow_matching, dcgan)
 BENCHMARKS = {function.__name__: function for function in (start_time, *EVALUATION, *TRAINING, *MEMBERS)}
 
 
