@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from genarena.published import alternation, density_speed, picture_speed
+from genarena.published import alternation, density_speed, gan_speed, picture_speed
 from genarena.published.alternation import Pair
 
 REFERENCES = {
@@ -53,3 +53,11 @@ def test_recomputed_samples_are_tokens_of_the_vocabulary() -> None:
     with torch.no_grad():
         tokens = picture_speed._recomputed(model.eval(), 3)
     assert tokens.shape == (3, 4) and tokens.unique().numel() > 1 and tokens.max() < 16
+
+
+def test_plain_networks_have_the_sizes_of_ours() -> None:
+    ours = gan_speed.DCGAN(gan_speed.SPEC, channels=gan_speed.WIDTH, latent_dim=gan_speed.CODE)
+    pairs = (ours.generator, gan_speed.PlainGenerator()), (ours.discriminator, gan_speed.PlainDiscriminator())
+    for pair in pairs:
+        own, plain = (sorted(tuple(part.shape) for part in network.parameters()) for network in pair)
+        assert own == plain
