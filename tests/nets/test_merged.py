@@ -19,12 +19,13 @@ def by_layers(net: GatedStack, x: Tensor, context: Tensor | None, step: Tensor |
         return net(x, context, step)
 
 
+@pytest.mark.parametrize("num", [1, 3])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_values_and_gradients_are_those_of_the_layers(options: dict) -> None:
+def test_values_and_gradients_are_those_of_the_layers(options: dict, num: int) -> None:
     torch.manual_seed(0)
     net = GatedStack(2, 4, 3, num_layers=5, dilation_cycle=3, **options).double()
-    x = torch.randn(3, 2, 11, dtype=torch.float64, requires_grad=True)
-    given = {"context_channels": (3, 5, 11), "step_features": (3, 6)}
+    x = torch.randn(num, 2, 11, dtype=torch.float64, requires_grad=True)
+    given = {"context_channels": (num, 5, 11), "step_features": (num, 6)}
     context, step = (
         torch.randn(size, dtype=torch.float64, requires_grad=True) if name in options else None
         for name, size in given.items()

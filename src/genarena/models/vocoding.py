@@ -57,11 +57,12 @@ def in_chunks(model: Vocodes, mel: Tensor, noise: Tensor, frames: int | None = N
     if noise.shape != (len(mel), model.noise_channels, num_hops * MEL_HOP):
         wanted = (len(mel), model.noise_channels, num_hops * MEL_HOP)
         raise ValueError(f"noise has shape {tuple(noise.shape)}: expected {wanted} for a mel of {mel.shape[2]} frames")
-    margin = 0 if model.reach is None else -(-model.reach // MEL_HOP)
+    reach = model.reach
+    margin = 0 if reach is None else -(-reach // MEL_HOP)
     frames = max(FRAMES, 4 * margin) if frames is None else frames
     if frames < 1:
         raise ValueError(f"frames={frames}: expected at least 1")
-    frames = num_hops if model.reach is None else frames
+    frames = num_hops if reach is None else frames
     parts = []
     for first in range(0, num_hops, frames):
         last = min(first + frames, num_hops)

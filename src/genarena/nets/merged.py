@@ -27,13 +27,18 @@ class Lane:
     gap: int
 
     @property
+    def between(self) -> int:
+        """Zeros after each sound; none after a single one."""
+        return self.gap if self.num > 1 else 0
+
+    @property
     def size(self) -> int:
         """Positions from the first sound to the end of the gap after the last."""
-        return self.num * (self.length + self.gap)
+        return self.num * (self.length + self.between)
 
     def row(self, x: Tensor, ends: bool = False) -> Tensor:
         """(N, C, T) to (C, size), zero in the gaps; ends: (C, size + 2 gap), with the gaps at both ends that taps read."""
-        row = F.pad(x.transpose(0, 1), (0, self.gap)).flatten(1)
+        row = x[0] if self.num == 1 else F.pad(x.transpose(0, 1), (0, self.between)).flatten(1)
         return F.pad(row, (self.gap, self.gap)) if ends else row
 
     def sounds(self, row: Tensor) -> Tensor:
