@@ -33,7 +33,8 @@ def test_calls_take_turns_and_the_first_two_rounds_do_not_count(monkeypatch: pyt
         called.append(name)
         clock[0] += seconds if len(called) > 4 else 100.0
 
-    monkeypatch.setattr(alternation.time, "perf_counter", lambda: clock[0])
+    for name in ("perf_counter", "process_time"):  # the second on one thread
+        monkeypatch.setattr(alternation.time, name, lambda: clock[0])
     pair = Pair("a step", lambda: call("ours", 0.002), lambda: call("theirs", 0.005))
     line = alternation.compared("made", "peer", [pair], 3)
     assert called == ["ours", "theirs"] * 5

@@ -18,13 +18,15 @@ class Pair(NamedTuple):
 
 
 def medians(calls: dict[str, Callable[[], object]], num_rounds: int) -> dict[str, float]:
-    """Seconds of each call; the first two rounds do not count."""
+    """Seconds of each call; the first two rounds do not count. On one thread they are those of the processor: what else it does
+    in the meantime does not count."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     times = {name: [] for name in calls}
     for _ in range(num_rounds + 2):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = clock()
             call()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
     return {name: statistics.median(found[2:]) for name, found in times.items()}
 
 
