@@ -184,8 +184,8 @@ def coupling_network(
     context_features: int = 0,
     outputs: int = 2,
 ) -> ResidualNetwork:
-    """From the masked (C, H, W), after `squeezes` squeezes, to s and t, or t alone; `patch` is lowered to the greatest
-    common divisor with the size."""
+    """From the masked (C, H, W), after `squeezes` squeezes, to s and t, or t alone; a patch is the
+    greatest common divisor of `patch` and the size."""
     patch, size = math.gcd(patch, *shape[1:]), shape[1:] if position_bias else None
     return ResidualNetwork(
         shape[0], hidden_channels * growth**squeezes, outputs * shape[0], num_blocks, patch, size, context_features
