@@ -10,6 +10,9 @@ from genarena.models.base import GenerativeModel
 from tests.capability_table import target
 
 SHORT_SOUND = ("data=toy_audio", "data.segment=768", "data.stride=256")
+OF_LARGER_IMAGES = {
+    "manifold_flow_paper": ("model.latent_dim=16", "model.num_levels=3")
+}  # sizes that digits do not have
 
 
 def class_of(name: str) -> type[GenerativeModel]:
@@ -28,5 +31,5 @@ def home(name: str) -> list[str]:
     """`data=...`, and the options that make it small and right for the model."""
     model = class_of(name)
     sound = ("data=toy_speech",) if model.takes_mels else SHORT_SOUND
-    own = ("data=digits",) if pictured(name) else sound
+    own = ("data=digits", *OF_LARGER_IMAGES.get(name, ())) if pictured(name) else sound
     return [*own, *([f"data.condition={model.condition_kinds[0]}"] if model.needs_condition else [])]

@@ -26,9 +26,7 @@ class Gaussian:
 
     def draws(self, size: int) -> Tensor:
         """(size, N, D), with the noise of so many times `sample`: that of one draw does not depend on `size`."""
-        noise = torch.empty(size, *self.mean.shape, dtype=self.mean.dtype, device=self.mean.device)
-        for part in noise:
-            part.normal_()
+        noise = torch.stack([torch.randn_like(self.mean) for _ in range(size)])
         return self.mean + torch.exp(0.5 * self.log_var) * noise
 
     def mode(self) -> Tensor:
