@@ -30,6 +30,8 @@ class PESQ(PairMetric):
         except ImportError as error:
             raise Unavailable("needs the package pesq: pip install 'genarena[sound]'") from error
 
+        if not all(made.any() for _, made, _ in utterances):  # the package divides by its loudness
+            raise Unavailable("PESQ of silence: some samples are silent")
         try:
             values = [pesq.pesq(rate, real[0].numpy(), made[0].numpy(), "wb") for real, made, rate in utterances]
         except pesq.NoUtterancesError as error:

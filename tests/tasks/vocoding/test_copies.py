@@ -176,3 +176,11 @@ def test_speech_is_heard_as_whole_clips(monkeypatch: pytest.MonkeyPatch) -> None
     for other in (Sound(clip.mel, None), Sound(clip.mel[:, :40], levels[:, : 39 * 256])):
         assert set(measured(other, levels[:, : 256 * (other.mel.shape[1] - 1)], 1.0, spec).distances) <= set(DISTANCES)
     assert len(seen) == 1
+
+
+def test_silence_that_was_made_has_no_pesq() -> None:
+    """What `gaussian_mel` makes with sigma=0: the package fails on it."""
+    pytest.importorskip("pesq", reason="needs the package pesq")
+    real = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(Unavailable, match="silent"):
+        PESQ().update([Heard(real, torch.zeros(1, 16_000), 16_000)])
