@@ -130,3 +130,7 @@ def test_images_too_small_for_their_halvings_are_refused() -> None:
         small_model((1, 7, 6), 2, 3)
     with pytest.raises(ValueError, match="PixelCNNPP models images"):
         PixelCNNPP(DataSpec((2,)))
+
+
+def test_no_samples_are_an_empty_tensor() -> None:
+    assert small_model((1, 4, 4), 3).sample(0).shape == (0, 1, 4, 4)

@@ -47,7 +47,7 @@ class ConditionalProduct(GenerativeModel):
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, *shape) levels. One small step per factor."""
         whole, rest = divmod(num_samples, self.sample_chunk)
-        sizes = [self.sample_chunk] * whole + [rest] * bool(rest)
+        sizes = [self.sample_chunk] * whole + [rest] * (rest > 0 or not whole)
         given = [None] * len(sizes) if y is None else y.split(self.sample_chunk)
         drawn = [sampled(self, size, part, self.unroll) for size, part in zip(sizes, given, strict=True)]
         return as_levels(torch.cat(drawn), self.spec.num_levels)
