@@ -125,3 +125,10 @@ def test_no_level_is_drawn_where_a_parameter_is_not_finite() -> None:
     assert PixelHead("bernoulli", DataSpec((1, 2, 2), 2))(logits).draw().flatten().isnan().tolist() == [True] * 3 + [
         False
     ]
+
+
+def test_ones_of_half_precision_have_their_probability() -> None:
+    torch.manual_seed(0)
+    p = torch.full((400_000,), 0.001, dtype=torch.bfloat16)
+    drawn, wanted = bernoulli(p), p[0].item() * len(p)
+    assert drawn.dtype == torch.bfloat16 and abs(drawn.float().sum().item() - wanted) < 5.0 * wanted**0.5

@@ -51,10 +51,10 @@ class PixelDistribution(ABC):
 
 
 def bernoulli(p: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """1 with probability p, else 0, of the shape and type of p; NaN where p is. On a CPU it draws the numbers of
-    `torch.bernoulli`, in a third of its time."""
-    drawn = torch.rand(p.shape, generator=generator, dtype=p.dtype, device=p.device)
-    return drawn.lt_(p).add_(p, alpha=0.0)
+    """1 with probability p, else 0, like p; NaN where p is. On a CPU it draws the numbers of `torch.bernoulli`, faster."""
+    kind = torch.promote_types(p.dtype, torch.float32)  # half types have too few numbers
+    drawn = torch.rand(p.shape, generator=generator, dtype=kind, device=p.device).lt_(p)
+    return drawn.to(p.dtype).add_(p, alpha=0.0)
 
 
 @dataclass

@@ -91,10 +91,11 @@ def test_kind_of_likelihood_and_refusals() -> None:
 def test_number_of_scales_follows_the_size() -> None:
     def scales(size: int, **options: int) -> tuple[int, dict[str, int]]:
         model = Glow(DataSpec((1, size, size), 4), num_steps=1, hidden_channels=4, **options)
-        return len(model.flow.bijections[1].levels), chosen_in(model)
+        return len(model.flow.bijections[1].levels), chosen_in(model, {"num_levels": None, "patch": None} | options)
 
     assert scales(28) == (2, {"num_levels": 2, "patch": 2}) and scales(6) == (1, {"num_levels": 1, "patch": 1})
-    assert scales(32, num_levels=4, patch=4) == (4, {"num_levels": 4, "patch": 4})
+    assert scales(32, num_levels=4, patch=4) == (4, {})  # nothing is left to choose
+    assert scales(32, patch=4) == (2, {"num_levels": 2})
     with pytest.raises(ValueError, match="^num_levels=4: expected 1 or 2 for images of 28x28$"):
         scales(28, num_levels=4)
     with pytest.raises(

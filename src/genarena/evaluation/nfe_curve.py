@@ -119,8 +119,8 @@ def measured(
     model: GenerativeModel, data: ArenaDataModule, asked_for: Plan, settings: EvaluationSettings, options: Options
 ) -> Iterator[Point]:
     """A point for each choice, in the order of the plan; the model keeps the sampler it has. options: of evidence and of the
-    metric. Raises UserError for a metric that this model or data has no value of, before samples are drawn
-    where that is known by then, else after two points."""
+    metric. Raises UserError for a metric that this model or data has no value of, before samples are drawn where that is known
+    by then, else when two samplers have the same reason at all their points."""
     own, points = model.sampler, []
     options = {**options, "evidence.samples.num_samples": asked_for.num_samples}
     if reason := refusal(model, data, asked_for.metric, settings, options):
@@ -133,7 +133,11 @@ def measured(
                 made = [evaluate(model, data, [asked_for.metric], each, options, progress=False) for each in seeds]
                 points.append(_point(name, model.nfe, [each.metrics[asked_for.metric] for each in made], made[-1]))
                 yield points[-1]
-                if len(points) == 2 and points[0].reason and points[0].reason == points[1].reason:
+                if (
+                    len({point.sampler for point in points}) > 1
+                    and len(same := {point.reason for point in points}) == 1
+                    and all(same)
+                ):
                     raise UserError(f"metric={asked_for.metric}: {points[0].reason}")
     finally:
         model.use(own)

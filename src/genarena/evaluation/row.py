@@ -57,7 +57,7 @@ def new_row(
         "overrides": _variant(resolved),
         "line": line_of(resolved, data.facts["id"], resolved["trainer"]),
         "likelihood": str(model.likelihood),
-        "chosen": chosen_in(model),
+        "chosen": chosen_in(model, resolved["model"]),
         "metrics": {},
         "cost": _known_cost(model, data) | ({first_stage.OPTION: first["cost"]} if first else {}),
         **({first_stage.OPTION: {key: first[key] for key in FIRST}} if first else {}),

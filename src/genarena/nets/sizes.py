@@ -1,9 +1,12 @@
 """Sizes that the data limits: what was asked for, or where nothing was the usual size, if it fits, else the next one below."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
+
+ELSEWHERE = ("spec", "training", "sampler", "first_stage")  # parts of a model's configuration that are no networks
 
 
 def fitting(name: str, asked: int | None, usual: int, allowed: Sequence[int], data: str) -> int:
@@ -25,11 +28,15 @@ def divisors(*sides: int) -> list[int]:
     return [size for size in range(1, common + 1) if common % size == 0]
 
 
-def chosen_in(network: nn.Module) -> dict[str, int | str]:
-    """Name to value of the options whose null stands for what suits the data: what its parts say in `chosen`."""
-    return {
-        name: value for part in reversed([*network.modules()]) for name, value in getattr(part, "chosen", {}).items()
-    }
+def chosen_in(network: nn.Module, options: Mapping[str, Any]) -> dict[str, int | str]:
+    """Name to value of the options whose null stands for what suits the data: what its parts say in `chosen`. options: of the
+    model and, in mappings, of its parts, as configured."""
+    nulls, nodes = set(), [options]
+    for node in nodes:
+        nulls |= {name for name, value in node.items() if value is None}
+        nodes += [value for name, value in node.items() if isinstance(value, Mapping) and name not in ELSEWHERE]
+    said = (getattr(part, "chosen", {}) for part in reversed([*network.modules()]))
+    return {name: value for each in said for name, value in each.items() if name in nulls}
 
 
 def _words(allowed: Sequence[int]) -> str:

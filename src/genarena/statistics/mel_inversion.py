@@ -89,7 +89,8 @@ def autocorrelation(power: Tensor, order: int) -> Tensor:
 def _cosines(order: int, device: torch.device) -> Tensor:
     """What takes a power spectrum to its first lags, (WINDOW / 2 + 1, order + 1): of so few, a product is faster than the
     Fourier transform."""
-    frequencies = torch.arange(mel.WINDOW // 2 + 1, device=device)[:, None]
-    turns = (frequencies * torch.arange(order + 1, device=device) % mel.WINDOW).double() / mel.WINDOW
-    both = torch.where(frequencies * 2 % mel.WINDOW == 0, 1.0, 2.0)  # of a frequency and its negative
-    return torch.cos(2.0 * math.pi * turns) * both / mel.WINDOW
+    with torch.inference_mode(False):  # it is kept, also for mels that need a gradient
+        frequencies = torch.arange(mel.WINDOW // 2 + 1, device=device)[:, None]
+        turns = (frequencies * torch.arange(order + 1, device=device) % mel.WINDOW).double() / mel.WINDOW
+        both = torch.where(frequencies * 2 % mel.WINDOW == 0, 1.0, 2.0)  # of a frequency and its negative
+        return torch.cos(2.0 * math.pi * turns) * both / mel.WINDOW
