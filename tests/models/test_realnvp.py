@@ -77,9 +77,9 @@ def test_inverse(shape: tuple[int, int, int]) -> None:
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
-    spec = DataSpec((1, 28, 28), 4)
-    assert chosen_in(RealNVP(spec)) == {"num_levels": 3, "patch": 4}
-    assert chosen_in(RealNVP(DataSpec((1, 7, 5), 4))) == {"num_levels": 1, "patch": 1}
+    spec, nulls = DataSpec((1, 28, 28), 4), {"num_levels": None, "patch": None}
+    assert chosen_in(RealNVP(spec), nulls) == {"num_levels": 3, "patch": 4}
+    assert chosen_in(RealNVP(DataSpec((1, 7, 5), 4)), nulls) == {"num_levels": 1, "patch": 1}
     with pytest.raises(ValueError, match="^num_levels=4: expected 1 to 3 for images of 28x28$"):
         RealNVP(spec, num_levels=4)
     with pytest.raises(ValueError, match="^patch=3: expected 1, 2, 4, 7, 14 or 28 for images of 28x28$"):
