@@ -133,11 +133,8 @@ def measured(
                 made = [evaluate(model, data, [asked_for.metric], each, options, progress=False) for each in seeds]
                 points.append(_point(name, model.nfe, [each.metrics[asked_for.metric] for each in made], made[-1]))
                 yield points[-1]
-                if (
-                    len({point.sampler for point in points}) > 1
-                    and len(same := {point.reason for point in points}) == 1
-                    and all(same)
-                ):
+                samplers, reasons = {point.sampler for point in points}, {point.reason for point in points}
+                if len(samplers) == 2 and len(reasons) == 1 and None not in reasons:
                     raise UserError(f"metric={asked_for.metric}: {points[0].reason}")
     finally:
         model.use(own)

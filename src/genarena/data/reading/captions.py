@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from genarena.data.captions.vocabulary import split_words
+from genarena.data.reading.text_file import text_of
 from genarena.errors import DataError
-from genarena.files.regular import read_regular
 
 TABLES = ("metadata.jsonl", "metadata.csv", "captions.csv")
 FILES, TEXTS = ("file_name", "image", "file"), ("captions", "text", "caption")  # columns, the first that is there
@@ -45,12 +45,12 @@ def _beside(root: Path, name: str) -> list[str]:
     path = (root / name).with_suffix(".txt")
     if not path.is_file():
         return []
-    return [line.strip() for line in _text(path, MAX_TEXT).splitlines() if split_words(line)]
+    return [line.strip() for line in text_of(path, MAX_TEXT).splitlines() if split_words(line)]
 
 
 def _add(known: dict[str, list[str]], root: Path, folder: Path, table: str) -> None:
     path = root / folder / table
-    text = _text(path, MAX_TABLE)
+    text = text_of(path, MAX_TABLE)
     for number, row in _json_rows(path, text) if path.suffix == ".jsonl" else _csv_rows(path, text):
         file, texts = (next((row[key] for key in keys if row.get(key)), None) for keys in (FILES, TEXTS))
         texts = [texts] if isinstance(texts, str) else texts
@@ -83,10 +83,3 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             yield reader.line_num, row
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: is not CSV: {error}") from error
-
-
-def _text(path: Path, limit: int) -> str:
-    try:
-        return read_regular(path, limit).decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as text: {error}") from error

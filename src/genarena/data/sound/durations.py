@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from genarena.data.reading.text_file import text_of
 from genarena.errors import DataError
-from genarena.files.regular import read_regular
 
 MAX_BYTES = 2**28
 FORM = "<clip>|<frames of each character, with spaces between them>"
@@ -31,12 +31,8 @@ def read(path: Path) -> dict[str, Told]:
     numbers that are not whole and at least 1, and a clip that is there twice."""
     if not path.exists():
         raise DataError(f"data.durations={path}: there is no such file")
-    try:
-        lines = read_regular(path, MAX_BYTES).decode("utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"data.durations={path} cannot be read as text: {error}") from error
     told: dict[str, Told] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text_of(path, MAX_BYTES).splitlines(), 1):
         if not line.strip():
             continue
         name, mark, frames = line.partition("|")

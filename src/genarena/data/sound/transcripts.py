@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from genarena.data.captions.characters import spoken
+from genarena.data.reading.text_file import text_of
 from genarena.errors import DataError
-from genarena.files.regular import read_regular
 
 MAX_BYTES = 2**28
 
@@ -26,12 +26,8 @@ def _read(path: Path) -> dict[str, str]:
         raise DataError(
             f"{path} is missing: it has the texts of the clips, and comes with them in LJSpeech-1.1.tar.bz2"
         )
-    try:
-        lines = read_regular(path, MAX_BYTES).decode("utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as text: {error}") from error
     said: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text_of(path, MAX_BYTES).splitlines(), 1):
         parts = line.split("|")  # nothing is quoted in it
         if len(parts) != 3:
             raise DataError(
