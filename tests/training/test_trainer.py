@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from genarena.build import build
 from genarena.config import compose
 from genarena.errors import UserError
 from genarena.models.baseline.uniform import Uniform
@@ -12,6 +13,7 @@ from genarena.ranks import world
 from genarena.run import run
 from genarena.spec import DataSpec
 from genarena.training import trainer
+from genarena.training.callbacks.checkpoints import SealedCheckpointIO
 from tests.two_processes import overrides
 
 NODE = {"accelerator": "cpu", "strategy": None, "devices": 1, "srun": False, "timeout": 60, "precision": "32-true"}
@@ -109,3 +111,11 @@ def test_channels_last_is_in_the_row_and_changes_no_number(tmp_path: Path) -> No
     assert rows[0]["trainer"]["precision"] == "32-true"
     values = [row["metrics"]["nll_nats"]["value"] for row in rows]
     assert values[1] == pytest.approx(values[0], rel=1e-5)
+
+
+@pytest.mark.parametrize(("amx", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_a_cpu_without_amx_trains_in_float32(monkeypatch: pytest.MonkeyPatch, amx: bool, precision: str) -> None:
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+    cfg = compose(["model=vae", "data=digits"])
+    model = build(cfg["model"], "model")
+    assert trainer.trainer(cfg["trainer"], model, SealedCheckpointIO()).precision == precision
