@@ -32,7 +32,7 @@ def gate(x: Tensor) -> Tensor:
     sigmoid of the halves. The weights of the layer before absorb the factor 1/2, which the paper does not have.
     """
     a, b = torch.sigmoid(x).chunk(2, 1)
-    return (2.0 * a - 1.0) * b
+    return torch.addcmul(-b, a, b, value=2.0)
 
 
 class VerticalConv2d(nn.Conv2d):
