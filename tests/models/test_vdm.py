@@ -149,3 +149,23 @@ def test_fourier_features_are_those_of_the_paper_for_256_levels() -> None:
 def test_ends_in_the_wrong_order_are_refused() -> None:
     with pytest.raises(ValueError, match="gamma_min=6: expected less than gamma_max, 5"):
         VDM(PLANE, gamma_min=6.0)
+
+
+@pytest.mark.parametrize("gamma", [-14.0, -9.7, -5.0, 2.0, math.nan])
+def test_the_levels_around_a_value_are_enough_for_the_reconstruction(gamma: float) -> None:
+    """Against the softmax over all levels, with the gradient of gamma."""
+    x = torch.tensor([0, 1, 2, 100, 253, 254, 255], dtype=torch.uint8).repeat(40).view(1, 1, 8, 35)
+    model = VDM(DataSpec((1, 8, 35), 256), net=NARROW, schedule_features=16)
+    found = []
+    for of_all in (False, True):
+        model.gammas = nn.Parameter(torch.tensor([gamma, 5.0]))
+        torch.manual_seed(1)
+        if of_all:
+            values, eps, scale = torch.linspace(-1.0, 1.0, 256), torch.randn(x.shape), (-0.5 * model.gammas[0]).exp()
+            off = (values[x.long()].unsqueeze(-1) - values) * scale + eps.unsqueeze(-1)
+            nats = -(-0.5 * off.square()).log_softmax(-1).gather(-1, x.long().unsqueeze(-1)).sum()
+        else:
+            nats = model._reconstruction(x, model.scaled(x)).sum()
+        nats.backward()
+        found.append(torch.stack([nats.detach(), model.gammas.grad[0]]))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4, equal_nan=True)

@@ -31,6 +31,8 @@ from genarena.options.values import Count, Share, Whole
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
+FURTHEST = 20.0  # standard deviations, beyond which a level does not change a sum of float32 (noise is below 8)
+
 
 class Terms(NamedTuple):
     """Of the bound, (N,) nats: L_inf, KL(q(z_1 | x) || N(0, I)) and -E log p(x | z_0)."""
@@ -68,7 +70,7 @@ class VDM(NoisePrediction):
         net: Callable[..., nn.Module] = unet_or_mlp,
         condition_dropout: Share = 0.1,
     ) -> None:
-        spacing = 2.0 / (spec.num_levels - 1) if spec.is_discrete else 0.0
+        spacing = 2.0 / (spec.num_levels - 1) if spec.is_discrete else 0.0  # of two levels
         if gamma_min is None:
             gamma_min = 2.0 * math.log(spacing / 6.0) if spacing else -13.3
         if gamma_min >= gamma_max:
@@ -76,6 +78,7 @@ class VDM(NoisePrediction):
         highest = math.ceil(math.log2(spec.num_levels)) if spacing else -1  # 8 for 256 levels
         self.frequencies = [2.0**n * math.pi for n in range(max(0, highest + 1 - fourier), highest + 1)]
         super().__init__(spec, net, training, sampler, "none", condition_dropout, views=1 + 2 * len(self.frequencies))
+        self.spacing = spacing
         self.told = (gamma_min, gamma_max)  # the gammas that the network knows as 0 and 1
         self.gammas = nn.Parameter(torch.tensor([gamma_min, gamma_max]))
         self.shape = MonotoneFunction(schedule_features)
@@ -126,16 +129,17 @@ class VDM(NoisePrediction):
         return 0.5 * (a_2 * x_0.square() + s_2 - 1.0 - s_2.log()).flatten(1).sum(1)
 
     def _reconstruction(self, x: Tensor, x_0: Tensor) -> Tensor:
-        """-log p(x | z_0), with one draw of z_0."""
+        """-log p(x | z_0), with one draw of z_0: a softmax over the levels around x."""
         eps, gamma = torch.randn_like(x_0), self.gammas[0]
         if not self.spec.is_discrete:
             return 0.5 * (eps.square() + math.log(2.0 * math.pi) + gamma).flatten(1).sum(1)
-        values = torch.linspace(-1.0, 1.0, self.spec.num_levels, device=x.device)
-        off = (x_0.unsqueeze(-1) - values) * (-0.5 * gamma).exp() + eps.unsqueeze(
-            -1
-        )  # of z_0 / a_0, in units of s_0 / a_0
-        mass = (-0.5 * off.square()).log_softmax(-1).gather(-1, x.long().unsqueeze(-1))
-        return -mass.flatten(1).sum(1)
+        num, step = self.spec.num_levels, self.spacing * (-0.5 * gamma).exp()  # of two levels, in units of s_0 / a_0
+        reach = int((FURTHEST / step.detach()).nan_to_num(num, num).clamp_max(num - 1).ceil())
+        near = torch.arange(-reach, reach + 1, device=x.device)
+        level = x.long().unsqueeze(-1) + near
+        log_mass = -0.5 * (eps.unsqueeze(-1) - near * step).square()
+        log_mass = log_mass.masked_fill((level < 0) | (level >= num), -math.inf)
+        return (log_mass.logsumexp(-1) + 0.5 * eps.square()).flatten(1).sum(1)
 
     def _bits(self, nats: Tensor) -> Tensor:
         return bits_per_dim(-nats, self.spec.num_dims)
