@@ -102,3 +102,18 @@ def test_the_gates_are_those_of_the_paper() -> None:
     torch.testing.assert_close(model.encoder.layers[:2](h), a * torch.sigmoid(b))
     with pytest.raises(ValueError, match="gated=true"):
         VampVAE(BINARY, gated=True)
+
+
+def test_the_gradient_is_on_average_that_of_the_bound() -> None:
+    torch.manual_seed(0)
+    model = VampVAE(BINARY, num_pseudo_inputs=3, latent_dim=2, **SIZES)
+    model.progress = 1.0
+    batch = Batch(torch.randint(0, 2, (1, 1, 8, 8), dtype=torch.uint8).expand(512, -1, -1, -1))
+    last = model.encoder[-1].bias
+    found = [
+        torch.stack([torch.autograd.grad(loss(), last)[0] for _ in range(200)])
+        for loss in (lambda: model.loss(batch)["loss"], lambda: -model.elbo(batch).mean())
+    ]
+    means, errors = zip(*((each.mean(0), each.std(0) / len(each) ** 0.5) for each in found), strict=True)
+    assert ((means[0] - means[1]).abs() < 4.0 * (errors[0] ** 2 + errors[1] ** 2).sqrt()).all()
+    assert (means[1].abs() > 20.0 * errors[1]).any()  # so that it is no comparison of noise

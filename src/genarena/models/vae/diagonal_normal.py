@@ -29,6 +29,10 @@ class Gaussian:
         noise = torch.stack([torch.randn_like(self.mean) for _ in range(size)])
         return self.mean + torch.exp(0.5 * self.log_var) * noise
 
+    def detached(self) -> "Gaussian":
+        """The same, without gradients."""
+        return Gaussian(self.mean.detach(), self.log_var.detach())
+
     def mode(self) -> Tensor:
         return self.mean
 
