@@ -103,3 +103,11 @@ def test_permuted_keeps_each_dimension_and_breaks_their_ties() -> None:
     torch.testing.assert_close(mixed.sort(0).values, z.sort(0).values)
     assert torch.corrcoef(z.T)[0, 1] > 0.88
     assert torch.corrcoef(mixed.T)[0, 1].abs() < 3.0 / 5000**0.5
+
+
+@pytest.mark.parametrize("log_var", [-14.0, -4.0, 3.0])
+def test_densities_by_products_are_those_by_dimension(log_var: float) -> None:
+    torch.manual_seed(0)
+    each = Gaussian(5.0 + torch.randn(6, 3), log_var + torch.randn(6, 3))
+    z = each.sample()
+    torch.testing.assert_close(each.log_prob_of_each(z), log_densities(z, each).sum(2), rtol=1e-5, atol=1e-4)

@@ -20,6 +20,18 @@ class Gaussian:
         """Nats per dimension (N, D)."""
         return -0.5 * ((x - self.mean) ** 2 * torch.exp(-self.log_var) + self.log_var + math.log(2.0 * math.pi))
 
+    def log_prob_of_each(self, z: Tensor) -> Tensor:
+        """Nats of codes z (M, D) under each of N normals, summed over dimensions: (M, N).
+
+        Matrix products of float64 (float32 where a device has no other): with a small variance, squares of codes lose digits.
+        """
+        wide = torch.float32 if z.device.type == "mps" else torch.float64
+        codes, mean, log_var = z.to(wide), self.mean.to(wide), self.log_var.to(wide)
+        precision = torch.exp(-log_var)
+        squares = codes.square() @ precision.T - 2.0 * codes @ (mean * precision).T
+        own = (mean.square() * precision + log_var + math.log(2.0 * math.pi)).sum(1)
+        return (-0.5 * (squares + own)).to(z.dtype)
+
     def sample(self) -> Tensor:
         """A draw (N, D), differentiable in the parameters (reparameterisation: Kingma & Welling, sec. 2.4)."""
         return self.mean + torch.exp(0.5 * self.log_var) * torch.randn_like(self.mean)

@@ -2,7 +2,6 @@
 
 from torch import Tensor
 
-from genarena.models.vae.aggregate_posterior import log_densities
 from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 
 
@@ -16,7 +15,7 @@ class NormalPosterior:
         return posterior.mean
 
     def log_q(self, posterior: Gaussian, z: Tensor) -> Tensor:
-        return log_densities(z, posterior).sum(2)
+        return posterior.log_prob_of_each(z)
 
     def draw(self, posterior: Gaussian) -> tuple[Tensor, Tensor]:
         z = posterior.sample()
