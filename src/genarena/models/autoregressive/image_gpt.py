@@ -4,6 +4,7 @@ Differs from the paper
 - A token is a level of one channel, and for binary images a block of 2 x 2 pixels: bijections, so the likelihood is exact. The
   paper's tokens are 512 colours found by k-means.
 - Weights start as PyTorch's layers do, not as those of sparse transformers; dropout is an option (the paper has none).
+- Layer normalisation and the exact GELU (its code has norms without means and biases, and z sigmoid(1.702 z)).
 - A linear map of the condition is added to every token; blocks attend to the words of a caption.
 """
 
