@@ -1,7 +1,8 @@
 """Variational autoencoder with an inverse autoregressive posterior (Kingma et al. 2016, arXiv 1606.04934).
 
-Differs from the paper: one vector of codes instead of its bidirectional hierarchy of maps, so that the flow is the only change
-from `vae`; its networks, warm-up and free bits are those of `vae`, free bits for the whole code.
+Differs from the paper: one vector of codes, as its MNIST model has, and no bidirectional hierarchy of maps, so that the flow is
+the only change from `vae`; its networks, warm-up and free bits are those of `vae` (no weight normalisation), free bits for the
+whole code.
 """
 
 from collections.abc import Sequence
