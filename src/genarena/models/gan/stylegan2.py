@@ -5,8 +5,8 @@ Style mixing, truncation and noise are those of Karras et al. 2019 (arXiv 1812.0
 Differs from the paper: bilinear interpolation and means over 2x2 pixels instead of filters; the generator ends in tanh and its
 images are rounded to the levels of the data; two vectors of a mixed image are drawn per image, not per batch; lazy penalties
 take steps of their own with the optimisers of their players, whose rates do not change for it (`stylegan2_paper` writes scaled
-ones); conditions go into D by projection alone. The paper's large images have eight mapping layers, R1 10, path_weight 2, mixing
-0.9 and minibatch_group 4.
+ones); conditions go into D by projection alone. The paper's large images have eight mapping layers, R1 10, path_weight 2,
+mixing 0.9 and minibatch_group 4.
 """
 
 from collections.abc import Callable
