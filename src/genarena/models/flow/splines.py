@@ -11,35 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LEAST_WIDTH, LEAST_HEIGHT, LEAST_SLOPE = 1e-3, 1e-3, 1e-3  # of the authors' code; widths and heights in shares of 2 B
-
-
-class Knots(NamedTuple):
-    """x, y, slope: (N, K + 1, *shape), rising in dimension 1 from -B to B."""
-
-    x: Tensor
-    y: Tensor
-    slope: Tensor
-
-    @classmethod
-    def of(cls, parameters: Tensor, bound: float) -> "Knots":
-        """From any real parameters (N, 3 K - 1, *shape): K widths, K heights and K - 1 inner slopes."""
-        num_bins = (parameters.shape[1] + 1) // 3
-        widths, heights, slopes = parameters.split([num_bins, num_bins, num_bins - 1], 1)
-        slopes = LEAST_SLOPE + F.softplus(slopes + math.log(math.expm1(1.0 - LEAST_SLOPE)))
-        one = torch.ones_like(widths[:, :1])
-        return cls(
-            _places(widths, LEAST_WIDTH, bound), _places(heights, LEAST_HEIGHT, bound), torch.cat([one, slopes, one], 1)
-        )
-
-
-def _places(sizes: Tensor, least: float, bound: float) -> Tensor:
-    """Raw sizes of K bins to K + 1 places from -bound to bound, both exactly."""
-    num_bins = sizes.shape[1]
-    shares = least + (1.0 - least * num_bins) * torch.softmax(sizes, 1)
-    inner = bound * (2.0 * shares.cumsum(1)[:, :-1] - 1.0)
-    edge = torch.full_like(sizes[:, :1], bound)
-    return torch.cat([-edge, inner, edge], 1)
+LEAST_SIZE, LEAST_SLOPE = 1e-3, 1e-3  # of the authors' code; the first is of a bin, in shares of 2 B
+SHIFT = math.log(math.expm1(1.0 - LEAST_SLOPE))  # so that zero parameters give slopes of 1
+X, Y = 0, 1
 
 
 class Bin(NamedTuple):
@@ -53,28 +27,43 @@ class Bin(NamedTuple):
     right: Tensor
 
     @classmethod
-    def containing(cls, value: Tensor, places: Tensor, knots: Knots) -> "Bin":
-        """value (N, *shape) in [-B, B]; places: knots.x or knots.y."""
-        index = (value.unsqueeze(1) >= places[:, 1:-1]).sum(1, keepdim=True)
-        x, y, left = (part.gather(1, index).squeeze(1) for part in knots)
-        upper_x, upper_y, right = (part.gather(1, index + 1).squeeze(1) for part in knots)
-        return cls(x, y, upper_x - x, upper_y - y, left, right)
+    def containing(cls, value: Tensor, axis: int, parameters: Tensor, bound: float) -> "Bin":
+        """value (N, *shape) in [-B, B], a place on the axis X or Y. parameters (N, 3 K - 1, *shape), any real numbers: K
+        widths and K heights, of which softmax makes shares, and K - 1 inner slopes.
 
-    def log_slope(self, share: Tensor) -> Tensor:
-        """log dy/dx where x is at `share` of the width (eq. 5)."""
+        Only what the bin needs has a gradient: sums over the bins before it, its own size, two slopes. Bins come first, so
+        that the values of one lie next to each other.
+        """
+        num_bins, parameters = (parameters.shape[1] + 1) // 3, parameters.movedim(1, 0).contiguous()
+        sizes, slopes = parameters.split([2 * num_bins, num_bins - 1])
+        shares = torch.softmax(sizes.unflatten(0, (2, num_bins)), 1)  # (2, K, N, *shape)
+        rest = 1.0 - LEAST_SIZE * num_bins  # of 2 B, which the shares divide
+        before = (
+            _ends(shares[axis].detach(), rest) <= value / (2.0 * bound) + 0.5
+        )  # bins that end at or below the value
+        number = before.sum(0, keepdim=True)
+        sums, least = (shares[:, :-1] * before).sum(1), LEAST_SIZE * number[0].to(value.dtype)
+        corner = 2.0 * bound * (least + rest * sums) - bound
+        own = shares.gather(1, number.expand(2, 1, *value.shape)).squeeze(1)
+        size = 2.0 * bound * (LEAST_SIZE + rest * own)
+        outer = torch.zeros_like(slopes[:1])
+        around = torch.cat([outer, slopes, outer]).gather(0, torch.cat([number, number + 1]))
+        return cls(*corner, *size, *(LEAST_SLOPE + F.softplus(around + SHIFT)))
+
+    def climb(self, share: Tensor) -> tuple[Tensor, Tensor]:
+        """y above the lower left knot, and log dy/dx, where x is at `share` of the width (eq. 4 and 5)."""
         mean, rest = self.height / self.width, 1.0 - share
-        numerator = self.right * share.square() + 2.0 * mean * share * rest + self.left * rest.square()
-        return 2.0 * torch.log(mean) + torch.log(numerator) - 2.0 * torch.log(self.denominator(share))
+        square, product = share.square(), share * rest
+        denominator = mean + (self.left + self.right - 2.0 * mean) * product
+        numerator = self.right * square + 2.0 * mean * product + self.left * rest.square()
+        y = self.height * (mean * square + self.left * product) / denominator
+        return y, torch.log(numerator) + 2.0 * torch.log(mean / denominator)
 
-    def climb(self, share: Tensor) -> Tensor:
-        """y above the lower left knot, where x is at `share` of the width (eq. 4)."""
-        mean = self.height / self.width
-        rise = mean * share.square() + self.left * share * (1.0 - share)
-        return self.height * rise / self.denominator(share)
 
-    def denominator(self, share: Tensor) -> Tensor:
-        mean = self.height / self.width
-        return mean + (self.left + self.right - 2.0 * mean) * share * (1.0 - share)
+def _ends(shares: Tensor, rest: float) -> Tensor:
+    """Where the bins 1 .. K - 1 end, in shares of 2 B: (K - 1, N, *shape) from (K, N, *shape)."""
+    least = LEAST_SIZE * torch.arange(1, len(shares), dtype=shares.dtype, device=shares.device)
+    return torch.add(least.view(-1, *[1] * (shares.dim() - 1)), shares[:-1].cumsum(0), alpha=rest)
 
 
 def spline(x: Tensor, parameters: Tensor, bound: float) -> tuple[Tensor, Tensor]:
@@ -84,10 +73,9 @@ def spline(x: Tensor, parameters: Tensor, bound: float) -> tuple[Tensor, Tensor]
     number that is not finite in the branch that is not selected would still spoil the gradient.
     """
     inside, clamped = x.abs() < bound, x.clamp(-bound, bound)
-    knots = Knots.of(parameters, bound)
-    found = Bin.containing(clamped, knots.x, knots)
-    share = ((clamped - found.x) / found.width).clamp(0.0, 1.0)
-    return torch.where(inside, found.y + found.climb(share), x), torch.where(inside, found.log_slope(share), 0.0)
+    found = Bin.containing(clamped, X, parameters, bound)
+    climb, log_slope = found.climb(((clamped - found.x) / found.width).clamp(0.0, 1.0))
+    return torch.where(inside, found.y + climb, x), torch.where(inside, log_slope, 0.0)
 
 
 def inverse_spline(y: Tensor, parameters: Tensor, bound: float) -> Tensor:
@@ -98,8 +86,7 @@ def inverse_spline(y: Tensor, parameters: Tensor, bound: float) -> Tensor:
     brings them back, so that float32 is enough.
     """
     inside, clamped = y.abs() < bound, y.clamp(-bound, bound)
-    knots = Knots.of(parameters, bound)
-    found = Bin.containing(clamped, knots.y, knots)
+    found = Bin.containing(clamped, Y, parameters, bound)
     mean, above = found.height / found.width, clamped - found.y
     excess = above * (found.left + found.right - 2.0 * mean)
     a = found.height * (mean - found.left) + excess
@@ -107,6 +94,6 @@ def inverse_spline(y: Tensor, parameters: Tensor, bound: float) -> Tensor:
     c = -mean * above
     root = torch.sqrt((b.square() - 4.0 * a * c).clamp_min(0.0))
     share = (2.0 * c / (-b - root)).clamp(0.0, 1.0)
-    error = (found.climb(share) - above) / found.width
-    share = (share - error * torch.exp(-found.log_slope(share))).clamp(0.0, 1.0)
+    climb, log_slope = found.climb(share)
+    share = (share - (climb - above) / found.width * torch.exp(-log_slope)).clamp(0.0, 1.0)
     return torch.where(inside, found.x + share * found.width, y)
