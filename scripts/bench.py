@@ -23,10 +23,13 @@ from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
 from genarena.models.flow.glow import Glow
 from genarena.published.alternation import Pair, compared, step
-from genarena.published.density_speed import maf, nsf, nsf_autoregressive
+from genarena.published.baseline_speed import gmm, kde
+from genarena.published.density_speed import ffjord, maf, nsf, nsf_autoregressive, realnvp
+from genarena.published.energy_speed import ebm, rbm
 from genarena.published.evaluation_speed import frechet, inception, kernel_distance, neighbours
-from genarena.published.gan_speed import dcgan
-from genarena.published.picture_speed import ddpm, flow_matching, image_gpt, iwae, vae
+from genarena.published.gan_speed import dcgan, lsgan, wgan_gp
+from genarena.published.picture_speed import ddpm, flow_matching, image_gpt
+from genarena.published.vae_speed import iwae, vae, vamp_vae, vqvae
 from genarena.published.waveglow_speed import waveglow
 from genarena.spec import Batch, DataSpec
 
@@ -214,7 +217,8 @@ def _cpu_seconds() -> float:
 
 EVALUATION = (neighbours, kernel_distance, frechet, inception)
 TRAINING = (busy_machine, pixelcnn_sampling, glow_step, waveglow, lightning_overhead, loader)
-MEMBERS = (vae, iwae, maf, nsf, nsf_autoregressive, image_gpt, ddpm, flow_matching, dcgan)
+AUTOENCODERS, FLOWS = (vae, iwae, vamp_vae, vqvae), (realnvp, maf, nsf, nsf_autoregressive, ffjord)
+MEMBERS = (*AUTOENCODERS, *FLOWS, image_gpt, ddpm, flow_matching, dcgan, lsgan, wgan_gp, rbm, ebm, gmm, kde)
 BENCHMARKS = {function.__name__: function for function in (start_time, *EVALUATION, *TRAINING, *MEMBERS)}
 
 

@@ -5,15 +5,16 @@ import sys
 import pytest
 import torch
 
-from genarena.published import alternation, density_speed, gan_speed, picture_speed
+from genarena.published import alternation, density_speed, energy_speed, gan_speed, picture_speed, vae_speed
 from genarena.published.alternation import Pair
 
 REFERENCES = {
-    "pythae": (picture_speed.vae, picture_speed.iwae),
+    "pythae": (vae_speed.vae, vae_speed.iwae, vae_speed.vamp_vae, vae_speed.vqvae),
     "x_transformers": (picture_speed.image_gpt,),
     "diffusers": (picture_speed.ddpm,),
     "torchcfm": (picture_speed.flow_matching,),
-    "nflows.flows.base": (density_speed.nsf,),
+    "nflows.flows.base": (density_speed.nsf, density_speed.realnvp),
+    "torchdiffeq": (density_speed.ffjord,),
     "zuko": (density_speed.maf, density_speed.nsf_autoregressive),
 }
 
@@ -62,3 +63,20 @@ def test_plain_networks_have_the_sizes_of_ours() -> None:
     for pair in pairs:
         own, plain = (sorted(tuple(part.shape) for part in network.parameters()) for network in pair)
         assert own == plain
+
+
+def test_a_plain_machine_has_the_free_energy_of_ours() -> None:
+    ours, plain = energy_speed.RBM(energy_speed.BINARY, num_hidden=energy_speed.HIDDEN), energy_speed.PlainRBM()
+    for name, parameter in plain.named_parameters():
+        torch.nn.init.normal_(getattr(ours, name), std=0.1)
+        parameter.data.copy_(getattr(ours, name))
+    v = torch.rand(3, 784).bernoulli()
+    torch.testing.assert_close(plain.free_energy(v), ours.free_energy(v))
+
+
+def test_a_player_moves_on_its_turn_only() -> None:
+    model = gan_speed.WGANGP(gan_speed.DataSpec((2,)), hidden=8, latent_dim=2, n_critic=3)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    gan_speed._step(model, gan_speed.Batch(torch.randn(4, 2)), num_steps=2)()
+    changed = {name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    assert changed == {"discriminator"}

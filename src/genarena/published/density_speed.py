@@ -1,4 +1,4 @@
-"""Flows of vectors against nflows and zuko, of the same sizes: 43 numbers, as MINIBOONE has, in batches of 512.
+"""Flows of vectors against nflows, zuko and torchdiffeq, of the same sizes: 43 numbers, as MINIBOONE has, in batches of 512.
 
 The reference is installed by who wants the comparison: nothing of ours needs it.
 """
@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from genarena.models.base import GenerativeModel
+from genarena.models.flow.ffjord import FFJORD
 from genarena.models.flow.maf import MAF
 from genarena.models.flow.nsf import NSF
+from genarena.models.flow.realnvp import RealNVP
 from genarena.published.alternation import Pair, compared, step, still
 from genarena.spec import Batch, DataSpec
 
@@ -30,13 +32,30 @@ def nsf(num_rounds: int = 9) -> str:
     return compared("nsf", "nflows", _pairs(ours, theirs, theirs.log_prob, theirs.sample), num_rounds)
 
 
+def realnvp(num_rounds: int = 9) -> str:
+    """Affine couplings with the same perceptrons; ours see all dimensions, of which half are zero."""
+    try:
+        from nflows.distributions.normal import StandardNormal
+        from nflows.flows.base import Flow
+        from nflows.transforms import base, coupling, normalization
+    except ImportError:
+        return "realnvp: needs the reference, `pip install nflows`"
+    ours, layers = RealNVP(SPEC, num_couplings=COUPLINGS, hidden_features=WIDTH), []
+    for index in range(COUPLINGS):
+        mask = (torch.arange(43) + index) % 2
+        layers += [normalization.ActNorm(43), coupling.AffineCouplingTransform(mask, _perceptron)]
+    theirs = Flow(base.CompositeTransform([*layers, normalization.ActNorm(43)]), StandardNormal([43]))
+    return compared("realnvp", "nflows", _pairs(ours, theirs, theirs.log_prob, theirs.sample), num_rounds)
+
+
+def _perceptron(in_features: int, out_features: int) -> nn.Module:
+    return WithoutContext(
+        nn.Linear(in_features, WIDTH), nn.SiLU(), nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Linear(WIDTH, out_features)
+    )
+
+
 def _nflows_couplings() -> nn.Module:
     from nflows.transforms import base, coupling, normalization, permutations
-
-    def network(in_features: int, out_features: int) -> nn.Module:
-        return WithoutContext(
-            nn.Linear(in_features, WIDTH), nn.SiLU(), nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Linear(WIDTH, out_features)
-        )
 
     changed = (torch.arange(43) >= 43 // 2).int()
     layers = []
@@ -44,7 +63,7 @@ def _nflows_couplings() -> nn.Module:
         options = {"num_bins": BINS, "tails": "linear", "tail_bound": BOUND}
         layers += [
             normalization.ActNorm(43),
-            coupling.PiecewiseRationalQuadraticCouplingTransform(changed, network, **options),
+            coupling.PiecewiseRationalQuadraticCouplingTransform(changed, _perceptron, **options),
             permutations.ReversePermutation(43),
         ]
     return base.CompositeTransform([*layers, normalization.ActNorm(43)])
@@ -79,6 +98,45 @@ def nsf_autoregressive(num_rounds: int = 9) -> str:
     theirs = zuko.flows.NSF(43, bins=BINS, transforms=LAYERS, hidden_features=(WIDTH, WIDTH))
     calls = lambda x: theirs().log_prob(x), lambda num: theirs().sample((num,))
     return compared("nsf_autoregressive", "zuko", _pairs(ours, theirs, *calls), num_rounds)
+
+
+def ffjord(num_rounds: int = 5) -> str:
+    """One velocity, the same on both sides, by Dormand & Prince's method with the same tolerances: one probe in training, the
+    exact trace in evaluation. torchdiffeq without its adjoint, which is slower at this size."""
+    try:
+        from torchdiffeq import odeint
+    except ImportError:
+        return "ffjord: needs the reference, `pip install torchdiffeq`"
+    ours = FFJORD(SPEC, hidden=(64, 64))
+    before, flow, after = ours.flow.bijections
+    velocity = flow.velocity
+
+    def log_prob(x: Tensor) -> Tensor:
+        training = torch.is_grad_enabled()
+        probe = torch.randint(2, x.shape) * 2.0 - 1.0
+
+        def field(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            with torch.enable_grad():
+                z = state[0] if training else state[0].detach()
+                z = z if z.requires_grad else z.requires_grad_()
+                v = velocity(z, t.item())
+                if training:
+                    (pulled,) = torch.autograd.grad(v, z, probe, create_graph=True)
+                    return v, (pulled * probe).sum(1)
+                parts = [torch.autograd.grad(v[:, d].sum(), z, retain_graph=True)[0][:, d] for d in range(43)]
+            return v.detach(), sum(parts)
+
+        x, log_det = before(x)
+        tolerance, times = 1e-3 if training else 1e-5, torch.tensor([0.0, 1.0])
+        z, trace = odeint(field, (x, torch.zeros(len(x))), times, rtol=tolerance, atol=tolerance, method="dopri5")
+        z, rest = after(z[-1])
+        return torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1) + log_det + trace[-1] + rest
+
+    def sample(num: int) -> Tensor:
+        z, times = after.inverse(torch.randn(num, 43)), torch.tensor([1.0, 0.0])
+        return before.inverse(odeint(lambda t, z: velocity(z, t.item()), z, times, rtol=1e-5, atol=1e-5)[-1])
+
+    return compared("ffjord", "torchdiffeq", _pairs(ours, ours, log_prob, sample), num_rounds)
 
 
 def _pairs(

@@ -1,4 +1,4 @@
-"""Models of pictures against pythae, diffusers, torchcfm and x-transformers, with networks of the same sizes.
+"""Models of pictures against diffusers, torchcfm and x-transformers, with networks of the same sizes.
 
 The references are installed by who wants the comparison: nothing of ours needs them.
 """
@@ -14,86 +14,13 @@ from genarena.models.autoregressive.image_gpt import ImageGPT
 from genarena.models.diffusion.ddpm import DDPM
 from genarena.models.diffusion.flow_matching import FlowMatching
 from genarena.models.diffusion.samplers import DDIM, DPMSolver
-from genarena.models.vae.iwae import IWAE
-from genarena.models.vae.vae import VAE
 from genarena.nets.by_shape import unet_or_mlp
 from genarena.published.alternation import Pair, compared, step, still
 from genarena.spec import Batch, DataSpec
 
 BINARY, GREY = DataSpec((1, 28, 28), 2), DataSpec((1, 28, 28), 256)
-CODE, HIDDEN, DRAWS = 32, 512, 5
 STEPS = 20
 NET = partial(unet_or_mlp, hidden_channels=32)
-
-
-def vae(num_rounds: int = 9) -> str:
-    """Perceptrons of one hidden layer each way, Bernoulli pixels, batches of 128."""
-    return _against_pythae("vae", VAE(BINARY, latent_dim=CODE, perceptron=(HIDDEN,)), num_rounds)
-
-
-def iwae(num_rounds: int = 9) -> str:
-    """The same with five draws in the bound."""
-    options = {"num_importance": DRAWS, "gradient": "plain", "latent_dim": CODE, "perceptron": (HIDDEN,)}
-    return _against_pythae("iwae", IWAE(BINARY, **options), num_rounds)
-
-
-def _against_pythae(name: str, ours: VAE | IWAE, num_rounds: int) -> str:
-    try:
-        from pythae import models
-    except ImportError:
-        return f"{name}: needs the reference, `pip install pythae`"
-    more = {"number_samples": DRAWS} if name == "iwae" else {}
-    options = {"input_dim": BINARY.shape, "latent_dim": CODE, "reconstruction_loss": "bce"}
-    config = getattr(models, f"{name.upper()}Config")(**options, **more)
-    theirs = getattr(models, name.upper())(config, *_pythae_networks())
-    x = torch.randint(2, (128, *BINARY.shape), dtype=torch.uint8)
-    floats = {"data": x.float()}
-    return compared(
-        name,
-        "pythae",
-        [
-            Pair(
-                "a training step on 128 images",
-                step(ours, lambda: ours.loss(Batch(x))["loss"]),
-                step(theirs, lambda: theirs(floats).loss, fused=False),
-            ),
-            Pair(
-                "the bound of one image, 100 draws",
-                still(ours, lambda: ours.log_prob(x[:1], num_samples=100)),
-                still(theirs, lambda: theirs.get_nll(floats["data"][:1], 100)),
-            ),
-            Pair(
-                "128 samples",
-                still(ours, lambda: ours.sample(128)),
-                still(theirs, lambda: torch.bernoulli(theirs.decoder(torch.randn(128, CODE))["reconstruction"])),
-            ),
-        ],
-        num_rounds,
-    )
-
-
-def _pythae_networks() -> tuple[nn.Module, nn.Module]:
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
-
-    class Encoder(BaseEncoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(784, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 2 * CODE))
-
-        def forward(self, x: Tensor) -> ModelOutput:
-            mean, log_var = self.layers(x).chunk(2, 1)
-            return ModelOutput(embedding=mean, log_covariance=log_var)
-
-    class Decoder(BaseDecoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = nn.Sequential(nn.Linear(CODE, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 784), nn.Sigmoid())
-
-        def forward(self, z: Tensor) -> ModelOutput:
-            return ModelOutput(reconstruction=self.layers(z).view(-1, 1, 28, 28))
-
-    return Encoder(), Decoder()
 
 
 def image_gpt(num_rounds: int = 3, num_images: int = 16) -> str:

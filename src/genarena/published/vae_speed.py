@@ -1,0 +1,116 @@
+"""Autoencoders against pythae, with networks of the same sizes, Bernoulli pixels, batches of 128.
+
+The reference is installed by who wants the comparison: nothing of ours needs it.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from genarena.models.base import GenerativeModel
+from genarena.models.vae.iwae import IWAE
+from genarena.models.vae.vae import VAE
+from genarena.models.vae.vamp_vae import VampVAE
+from genarena.models.vae.vqvae import VQVAE
+from genarena.published.alternation import Pair, compared, step, still
+from genarena.spec import Batch, DataSpec
+
+BINARY, ROWS = DataSpec((1, 28, 28), 2), 128
+CODE, HIDDEN, DRAWS, COMPONENTS = 32, 512, 5, 64
+CODES, CODE_SIZE = 64, 16  # of the codebook
+
+
+def vae(num_rounds: int = 9) -> str:
+    """Perceptrons of one hidden layer each way."""
+    return _perceptrons("vae", "VAE", VAE(BINARY, latent_dim=CODE, perceptron=(HIDDEN,)), {}, num_rounds)
+
+
+def iwae(num_rounds: int = 9) -> str:
+    """The same with five draws in the bound."""
+    ours = IWAE(BINARY, num_importance=DRAWS, gradient="plain", latent_dim=CODE, perceptron=(HIDDEN,))
+    return _perceptrons("iwae", "IWAE", ours, {"number_samples": DRAWS}, num_rounds)
+
+
+def vamp_vae(num_rounds: int = 9) -> str:
+    """The same with a prior of 64 posteriors."""
+    ours = VampVAE(BINARY, num_pseudo_inputs=COMPONENTS, latent_dim=CODE, perceptron=(HIDDEN,))
+    return _perceptrons("vamp_vae", "VAMP", ours, {"number_components": COMPONENTS}, num_rounds)
+
+
+def _perceptrons(name: str, other: str, ours: VAE, more: dict[str, int], num_rounds: int) -> str:
+    try:
+        from pythae import models
+    except ImportError:
+        return f"{name}: needs the reference, `pip install pythae`"
+    options = {"input_dim": BINARY.shape, "latent_dim": CODE, "reconstruction_loss": "bce"}
+    config = getattr(models, f"{other}Config")(**options, **more)
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(784, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 2 * CODE))
+    back = nn.Sequential(nn.Linear(CODE, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 784), nn.Sigmoid())
+    theirs = getattr(models, other)(config, *_wrapped(layers, nn.Sequential(back, nn.Unflatten(1, BINARY.shape)), True))
+    x = torch.randint(2, (ROWS, *BINARY.shape), dtype=torch.uint8)
+    floats = {"data": x.float()}
+    pairs = [
+        _step(ours, lambda: ours.loss(Batch(x))["loss"], theirs, floats),
+        Pair(
+            "the bound of one image, 100 draws",
+            still(ours, lambda: ours.log_prob(x[:1], num_samples=100)),
+            still(theirs, lambda: theirs.get_nll(floats["data"][:1], 100)),
+        ),
+    ]
+    if other != "VAMP":  # its samples are those of another class
+        drawn = still(theirs, lambda: torch.bernoulli(theirs.decoder(torch.randn(ROWS, CODE))["reconstruction"]))
+        pairs.append(Pair(f"{ROWS} samples", still(ours, lambda: ours.sample(ROWS)), drawn))
+    return compared(name, "pythae", pairs, num_rounds)
+
+
+def vqvae(num_rounds: int = 9) -> str:
+    """Our convolutions on both sides, averaged codes; theirs has squared errors in place of Bernoulli pixels."""
+    try:
+        from pythae import models
+    except ImportError:
+        return "vqvae: needs the reference, `pip install pythae`"
+    ours, same = (VQVAE(BINARY, num_codes=CODES, dim=CODE_SIZE) for _ in range(2))
+    config = models.VQVAEConfig(input_dim=BINARY.shape, latent_dim=CODE_SIZE, num_embeddings=CODES, use_ema=True)
+    theirs = models.VQVAE(config, *_wrapped(same.encoder, same.decoder, False))
+    x = torch.randint(2, (ROWS, *BINARY.shape), dtype=torch.uint8)
+    ours.observe(Batch(x))
+    pair = _step(ours, lambda: ours.loss(Batch(x))["loss"], theirs, {"data": x.float()})
+
+    def run() -> None:
+        pair.ours()
+        ours.after_step()
+
+    return compared("vqvae", "pythae", [pair._replace(ours=run)], num_rounds)
+
+
+def _step(ours: GenerativeModel, loss: Callable[[], Tensor], theirs: nn.Module, data: dict[str, Tensor]) -> Pair:
+    other = step(theirs, lambda: theirs(data).loss, fused=False)
+    return Pair(f"a training step on {ROWS} images", step(ours, loss), other)
+
+
+def _wrapped(encoder: nn.Module, decoder: nn.Module, is_normal: bool) -> tuple[nn.Module, nn.Module]:
+    """As pythae calls them. is_normal: the encoder gives means and log-variances."""
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = encoder
+
+        def forward(self, x: Tensor) -> ModelOutput:
+            if not is_normal:
+                return ModelOutput(embedding=self.layers(x))
+            mean, log_var = self.layers(x).chunk(2, 1)
+            return ModelOutput(embedding=mean, log_covariance=log_var)
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = decoder
+
+        def forward(self, z: Tensor) -> ModelOutput:
+            return ModelOutput(reconstruction=self.layers(z))
+
+    return Encoder(), Decoder()
