@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genarena.likelihood import Likelihood
+from genarena.models.baseline import normals
 from genarena.models.baseline.gaussian import Gaussian
 from genarena.models.baseline.gmm import GMM
 from genarena.models.baseline.k_means import k_means
@@ -184,3 +185,12 @@ def test_damaged_statistics_give_no_numbers(covariance: str, levels: int | None)
     model.spread.fill_(math.nan)
     assert model.log_prob(x[:3]).isnan().all()
     assert model.sample(3).isnan().any(1).all()
+
+
+def test_moments_of_all_components_at_once_are_those_of_each() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = 1000.0 + torch.randn(40, 3, generator=generator, dtype=torch.float64)
+    weights = torch.rand(40, 4, generator=generator, dtype=torch.float64) / 20.0  # whose sums are not 1
+    each = [normals.moments(x, weights[:, k], is_full=False) for k in range(4)]
+    for at_once, parts in zip(normals.diagonal_moments(x, weights), zip(*each, strict=True), strict=True):
+        torch.testing.assert_close(at_once, torch.stack(parts), rtol=1e-9, atol=0.0)

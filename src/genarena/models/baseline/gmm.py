@@ -70,16 +70,14 @@ class GMM(ByLabel, Mixes):
             )
         options = (num_components, covariance, shrinkage, pooling, forgetting)
         super().__init__(spec, training, lambda plain: GMM(plain, None, *options))
-        self.is_full = is_full
         self.num_components, self.shrinkage, self.pooling = num_components, shrinkage, pooling
-        self.forgetting = forgetting
+        self.is_full, self.forgetting = is_full, forgetting
         if self.per_label:
             return
         shape = (num_components, dims, dims) if self.is_full else (num_components, dims)
         levels = spec.num_levels or 0
-        start = torch.full(
-            (dims,), levels**2 / 12 if levels else 1.0, dtype=torch.float64
-        )  # the uniform, before any data
+        variance = levels**2 / 12 if levels else 1.0  # of the uniform, before any data
+        start = torch.full((dims,), variance, dtype=torch.float64)
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("weight", torch.full((num_components,), 1.0 / num_components, dtype=torch.float64))
         self.register_buffer("mean", torch.full((num_components, dims), levels / 2, dtype=torch.float64))
@@ -88,8 +86,6 @@ class GMM(ByLabel, Mixes):
     @property
     def likelihood(self) -> Likelihood:
         return Likelihood.LOWER_BOUND if self.is_full and self.spec.is_discrete else Likelihood.EXACT
-
-    # -- fitting
 
     def learn(self, x: Tensor) -> None:
         """EM takes a step; the first one starts at the clusters of k-means."""
@@ -123,22 +119,30 @@ class GMM(ByLabel, Mixes):
         Moments (n, m, S) of a batch with the weight g: n' = (1 - g) n + g n_b, r = g n_b / n', m' = m + r (m_b - m),
         S' = (1 - r) S + r S_b + r (1 - r) (m_b - m)(m_b - m)^T  (Chan, Golub & LeVeque 1979).
         """
-        size, covariances = share.mean(0), self.covariances() if self.spec.missing else None
+        size = share.mean(0)
         total = (1.0 - step) * self.weight + step * size
-        rate = step * size / total.clamp_min(LEAST_WEIGHT)
+        rate, shares = step * size / total.clamp_min(LEAST_WEIGHT), share / (len(x) * size.clamp_min(LEAST_WEIGHT))
+        if self.is_full or self.spec.missing:
+            self._move_each(x, shares, rate)
+        else:
+            mean, variance = normals.diagonal_moments(x, shares)
+            delta, rate = mean - self.mean, rate[:, None]
+            self.spread.lerp_(variance + (1.0 - rate) * delta.square(), rate)
+            self.mean += rate * delta
+        self.weight.copy_(total)
+
+    def _move_each(self, x: Tensor, shares: Tensor, rate: Tensor) -> None:
+        """One component after the other; shares (N, K): weights of the examples within each."""
+        covariances = self.covariances() if self.spec.missing else None
         for k in range(self.num_components):
-            weights, points, left = share[:, k] / (len(x) * size[k].clamp_min(LEAST_WEIGHT)), x, 0.0
+            weights, points, left = shares[:, k], x, 0.0
             if self.spec.missing:
                 points, left = observed.expected(x, weights, self.mean[k], covariances[k])
-            mean = weights @ points
-            centred, delta = points - mean, mean - self.mean[k]
-            if self.is_full:
-                new = (centred * weights[:, None]).T @ centred + (1.0 - rate[k]) * torch.outer(delta, delta)
-            else:
-                new = weights @ centred.square() + (1.0 - rate[k]) * delta.square()
-            self.spread[k].lerp_(new + left, rate[k])
+            mean, new = normals.moments(points, weights, self.is_full)
+            delta = mean - self.mean[k]
+            rest = (1.0 - rate[k]) * (torch.outer(delta, delta) if self.is_full else delta.square())
+            self.spread[k].lerp_(new + rest + left, rate[k])
             self.mean[k] += rate[k] * delta
-        self.weight.copy_(total)
 
     def covariances(self) -> Tensor:
         """C_k (K, D, D), or their diagonals (K, D); for integers, of the dequantised data."""
