@@ -103,6 +103,16 @@ class RunFolder:
     def write_config(self, resolved: dict[str, Any]) -> None:
         replace_atomically(self.config, lambda temporary: OmegaConf.save(OmegaConf.create(resolved), temporary))
 
+    def untrained(self, cfg: dict[str, Any]) -> Any:
+        """The model of its configuration, without weights. Raises UserError, with what to do, for one that is refused now."""
+        try:
+            return build(cfg["model"], "model")
+        except UserError as error:
+            raise UserError(
+                f"{self.config} asks for a model that this version of genarena refuses: {error}. An earlier version lowered a "
+                "size that did not fit: write the one that the run had in its place there, or train it again"
+            ) from error
+
     def rebuild(self, device: str | torch.device = "cpu") -> tuple[dict[str, Any], Any]:
         """The configuration, and the model with the evaluated weights; for an unfinished run, with the newest weights.
 
@@ -120,7 +130,7 @@ class RunFolder:
         if path is None:
             raise UserError(f"{self.path} holds no weights yet (the run stopped before its first checkpoint)")
         with bounded(path):
-            model = build(cfg["model"], "model")
+            model = self.untrained(cfg)
         load_weights(model, path)
         return cfg, model.to(device).eval()
 

@@ -94,7 +94,7 @@ def opened(run: str | Path, node: Mapping[str, Any], root: str | None = None) ->
         with told(name):
             task.examine(cfg["data"])
             _check(task, cfg["data"] | ({"root": root} if root else {}))
-        model = build(cfg["model"], "model")
+        model = folder.untrained(cfg)
     with told(name):
         algorithms, left_out = _algorithms(task, model)
     return Asked(name, folder, row, task, algorithms, left_out, model.spec, seals.digest(folder.chosen))

@@ -4,7 +4,6 @@ configurations, before any weights are read."""
 from dataclasses import dataclass
 from pathlib import Path
 
-from genarena.build import build
 from genarena.data.captions.characters import Characters
 from genarena.errors import UserError
 from genarena.models.base import GenerativeModel
@@ -52,7 +51,7 @@ def _untrained(run: str, where: str) -> tuple[RunFolder, GenerativeModel]:
     try:
         folder = finished(run)[0]
         with folder.bounded():
-            return folder, build(stored_config.load(folder.config)["model"], "model")
+            return folder, folder.untrained(stored_config.load(folder.config))
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
 

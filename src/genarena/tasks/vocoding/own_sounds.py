@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from genarena.build import build
 from genarena.errors import UserError, printable
 from genarena.evaluation import samplers
 from genarena.evaluation.figures import png
@@ -89,7 +88,7 @@ class OwnSounds:
         folder = task_run.finished(request.run)[0]
         cfg = stored_config.load(folder.config)
         with folder.bounded():
-            model = build(cfg["model"], "model")
+            model = folder.untrained(cfg)
         require(model, request.sigmas, request.denoise)
         if request.sampler:
             samplers.chosen(cfg, request.sampler)
