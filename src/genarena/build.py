@@ -54,8 +54,7 @@ def build(node: DictConfig | dict[str, Any], what: str) -> Any:
             cause = cause.__cause__
         if isinstance(cause, ArenaError):
             raise cause from None
-        text = _readable(cause)
-        raise UserError(text if text.startswith(f"{what}.") else f"{what}: {text}") from error
+        raise UserError(_keyed(_readable(cause), plain, what)) from error
 
 
 def _bind_partials(node: Any, what: str) -> Any:
@@ -90,13 +89,47 @@ def _refuse_unknown(target: Any, options: dict[str, Any], what: str) -> None:
 
 
 def _try_optimiser(make: partial, what: str) -> None:
-    """Make one of a single number."""
+    """Make one of a single number. Raises ValueError with the first option that it refuses, or with none where it refuses what
+    they are together."""
+    usual = {name: each.default for name, each in signature(make.func).parameters.items()}
+    for name, value in make.keywords.items():
+        if expected := _unlike(value, usual.get(name)):
+            raise ValueError(f"{what}.{name}={_shown(value)}: {make.func.__name__}: expected {expected}")
+    before, given = _refused(make.func, {}), {}
+    for name, value in make.keywords.items():
+        given[name] = value
+        after = _refused(make.func, given)
+        if after and not before:
+            raise ValueError(f"{what}.{name}={_shown(value)}: {make.func.__name__}: {after}")
+        before = after
+    if before:
+        raise ValueError(f"{what}: {make.func.__name__}: {before}")
+
+
+def _unlike(value: Any, usual: Any) -> str:
+    """A description of what is expected of an option without a type that can be checked; "" if `value` is of the same kind as
+    its `usual` value: a number, or as many of them."""
+    if isinstance(usual, tuple):
+        alike = isinstance(value, list) and len(value) == len(usual) and not any(map(_unlike, value, usual))
+    else:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        alike = number or isinstance(usual, bool) or not isinstance(usual, int | float)
+    return "" if alike else f"a value such as {list(usual) if isinstance(usual, tuple) else usual}"
+
+
+def _refused(optimiser: Any, options: dict[str, Any]) -> str:
+    """Why there is no such optimiser of a single number; "" if there is one."""
     import torch  # where there is an optimiser it is there
 
     try:
-        make([torch.nn.Parameter(torch.zeros(1))])
+        optimiser([torch.nn.Parameter(torch.zeros(1))], **options)
     except Exception as error:  # torch checks some of its options, and trips over others
-        raise ValueError(f"{what}: {make.func.__name__}: {_readable(error)}") from error
+        return _readable(error)
+    return ""
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _extended(found: Any) -> set[str]:
@@ -119,6 +152,13 @@ def _found(target: str) -> Any:
         return get_object(target)
     except Exception as error:
         raise ImportError(target) from error
+
+
+def _keyed(text: str, node: Any, what: str) -> str:
+    """The text of an error of the node's class, with the key of the option that it begins with, `<name>=<value>`."""
+    name, _, rest = text.partition("=")
+    own = isinstance(node, dict) and name in node and rest.startswith(_shown(node[name]))
+    return text if text.startswith(f"{what}.") else f"{what}{'.' if own else ': '}{text}"
 
 
 def _readable(cause: BaseException) -> str:

@@ -63,6 +63,16 @@ def test_build_refuses_what_the_command_line_refuses() -> None:
         build(node | {"training": training}, "model")
 
 
+def test_a_size_that_the_data_refuses_is_named_by_its_key() -> None:
+    """Also where the model finds it out."""
+    spec = {"_target_": "genarena.spec.DataSpec", "shape": [1, 8, 8], "num_levels": 17}
+    node = {"_target_": "genarena.models.flow.glow.Glow", "spec": spec, "num_levels": 4}
+    with pytest.raises(UserError, match=r"^model\.num_levels=4: expected 1 to 3 for images of 8x8$"):
+        build(node, "model")
+    with pytest.raises(UserError, match=r"^model: height and width are halved"):
+        build(node | {"spec": spec | {"shape": [1, 7, 7]}}, "model")
+
+
 @pytest.mark.parametrize(
     ("optimizer", "expected"),
     [
@@ -72,17 +82,36 @@ def test_build_refuses_what_the_command_line_refuses() -> None:
         ),
         (
             {"_target_": "torch.optim.Adam", "betas": [0.9, 2.0]},
-            r"^model\.training\.optimizer: Adam: Invalid beta parameter",
+            r"^model\.training\.optimizer\.betas=\[0\.9, 2\.0\]: Adam: Invalid beta parameter",
         ),
-        ({"_target_": "torch.optim.Adam", "betas": [0.9]}, r"^model\.training\.optimizer: Adam: [^\n]+$"),
-        ({"_target_": "torch.optim.SGD", "nesterov": True}, r"^model\.training\.optimizer: SGD: Nesterov"),
+        (
+            {"_target_": "torch.optim.Adam", "betas": [0.9]},
+            r"^model\.training\.optimizer\.betas=\[0\.9\]: Adam: expected a value such as \[0\.9, 0\.999\]$",
+        ),
+        (
+            {"_target_": "torch.optim.Adam", "betas": [0.9, 0.99, 0.999]},  # found at the first step only
+            r"^model\.training\.optimizer\.betas=\[0\.9, 0\.99, 0\.999\]: Adam: expected a value such as",
+        ),
+        (
+            {"_target_": "torch.optim.Adam", "eps": 1e-8, "lr": "abc"},
+            r"^model\.training\.optimizer\.lr=abc: Adam: expected a value such as 0\.001$",
+        ),
+        (
+            {"_target_": "torch.optim.Adam", "lr": -1.0, "weight_decay": 0.1},
+            r"^model\.training\.optimizer\.lr=-1\.0: Adam: Invalid learning rate",
+        ),
+        ({"_target_": "torch.optim.Adam", "lr": None}, r"^model\.training\.optimizer\.lr=null: Adam: expected a value"),
+        (
+            {"_target_": "torch.optim.SGD", "nesterov": True, "weight_decay": 0.1},
+            r"^model\.training\.optimizer\.nesterov=true: SGD: Nesterov",
+        ),
     ],
 )
 def test_an_optimiser_that_cannot_be_is_refused_before_training(optimizer: dict, expected: str) -> None:
     spec = {"_target_": "genarena.spec.DataSpec", "shape": [3]}
     training = {
         "_target_": "genarena.training.module.Training",
-        "optimizer": optimizer | {"_partial_": True, "lr": 0.1},
+        "optimizer": {"lr": 0.1} | optimizer | {"_partial_": True},
     }
     node = {"_target_": "genarena.models.flow.maf.MAF", "spec": spec, "training": training}
     with pytest.raises(UserError, match=expected):
