@@ -154,3 +154,26 @@ def test_refusals() -> None:
         MAF(DataSpec((5,), 4))
     with pytest.raises(ValueError, match="layers of at least 1 unit"):
         MAF(DataSpec((5,)), hidden=())
+
+
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize(("weights", "values"), [(torch.float32, torch.float64), (torch.float64, torch.float32)])
+def test_another_type_than_that_of_the_weights_is_refused(
+    weights: torch.dtype, values: torch.dtype, grad: bool
+) -> None:
+    """One after the other as all at once: values are never rounded on the way."""
+    network, x = MaskedMLP(3, (4,), 2).to(weights), torch.ones(2, 3, dtype=values)
+    with torch.set_grad_enabled(grad):
+        with pytest.raises(RuntimeError, match="dtype"):
+            network(x)
+        with pytest.raises(ValueError, match=f"^values are {values}, and the network is {weights}"):
+            network.unroll(lambda outputs, d: x[None, :, d], 2)
+        assert network.unroll(lambda outputs, d: outputs[:, 0] + 1.0, 2).dtype == weights
+
+
+def test_values_may_have_either_type_under_autocast() -> None:
+    network, x = MaskedMLP(3, (4,), 2), torch.ones(2, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for dtype in (torch.float32, torch.bfloat16):
+            found = network.unroll(lambda outputs, d, to=dtype: (x[None, :, d] + outputs[:, 0]).to(to), 2)
+            torch.testing.assert_close(found.float(), x)

@@ -59,7 +59,7 @@ class MaskedMLP(nn.Module):
 
         Each unit is computed once, as soon as the dimensions that it sees are known: the cost is that of one `forward`, not
         of D. The known units are the first ones of a layer, so slices of the weights take the place of masks. A unit is a row,
-        so that known ones lie next to each other.
+        so that known ones lie next to each other. Raises ValueError for values of another type than the weights or the outputs.
         """
         *shifts, of_last = (bias.T if bias.dim() == 2 else bias[:, None] for bias in self._biases(context))
         *hidden, last = (layer.weight for layer in self.layers)
@@ -68,13 +68,21 @@ class MaskedMLP(nn.Module):
         ready = [range(1 + self.num_dims), *ready]  # how many values and units of each layer follow from d values
         rows = [_Rows(last.new_empty(layer.in_features, num_rows)) for layer in self.layers]
         for d, (bias, weight) in enumerate(zip(*ends, strict=True)):
-            rows[0].append(value_of(torch.addmm(bias, weight[:, : ready[-1][d]], rows[-1].known)[None], d))
+            outputs = torch.addmm(bias, weight[:, : ready[-1][d]], rows[-1].known)[None]
+            rows[0].append(_same_type(value_of(outputs, d), outputs, last))
             for level, weights in enumerate(hidden if d < self.num_dims - 1 else []):
                 first, end = ready[level + 1][d : d + 2]
                 if end > first:
                     seen = weights[first:end, : ready[level][d + 1]]
                     rows[level + 1].append_units(shifts[level][first:end], seen, rows[level].known)
         return rows[0].known.T.contiguous()
+
+
+def _same_type(values: Tensor, outputs: Tensor, weights: Tensor) -> Tensor:
+    """Outputs differ from weights under autocast, where `forward` takes both types too."""
+    if values.dtype not in (outputs.dtype, weights.dtype):
+        raise ValueError(f"values are {values.dtype}, and the network is {weights.dtype}: expected the same type")
+    return values
 
 
 class _Rows:
