@@ -159,8 +159,11 @@ def test_the_command_line_reads_the_options_from_the_source(name: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_the_record_has_the_settings_as_used(name: str, records: Records) -> None:
+    """The models of these records have no conditions."""
     if records[name]["value"] is not None:
-        assert records[name].get("settings", {}) == asked([name], OPTIONS)[name].settings
+        given = asked([name], OPTIONS)[name].settings
+        given.pop("samples.conditions", None)
+        assert records[name].get("settings", {}) == given
 
 
 @pytest.mark.parametrize("name", names())

@@ -101,8 +101,8 @@ def test_it_is_the_bayes_classifier(data: Labelled) -> None:
 class Classifier(Components, Classifies):
     """p(y | x) of the world, and no likelihood."""
 
-    def __init__(self) -> None:
-        super().__init__(kind=Likelihood.NONE)
+    def __init__(self, kind: Likelihood = Likelihood.NONE) -> None:
+        super().__init__(kind=kind)
 
     def class_log_prob(self, x: Tensor) -> Tensor:
         return torch.stack([Normal(mean, WORLD.spread).log_prob(x[:, 0]) for mean in WORLD.means], 1).log_softmax(1)
@@ -114,6 +114,19 @@ def test_a_classifier_is_taken_at_its_word(data: Labelled) -> None:
     assert {key: record[key] for key in same} == {key: exact[key] for key in same}
     assert record["cross_entropy_nats"] == pytest.approx(exact["cross_entropy_nats"], abs=1e-5)
     assert record["labels"] == "as frequent as the model has them" and "nll_nats_without_label" not in record
+
+
+def test_a_classifier_with_a_likelihood_is_a_classifier(data: Labelled) -> None:
+    """Its values are log p(y | x), whatever else it has."""
+    record = scored(Classifier(Likelihood.EXACT), data, num_test=NUM)
+    assert record == scored(Classifier(), data, num_test=NUM) | {"seconds": record["seconds"]}
+
+
+def test_settings_are_those_that_were_used(data: Labelled) -> None:
+    """A classifier draws nothing."""
+    used = {name: scored(model, data)["settings"] for name, model in (("c", Classifier()), ("p", Components()))}
+    assert used["p"] == used["c"] | {"label_likelihoods.draws": 1}
+    assert used["c"] == {"label_likelihoods.num_test": 1_000, "label_likelihoods.at_most": 50_000}
 
 
 def test_many_labels_leave_fewer_test_examples(data: Labelled) -> None:
@@ -140,7 +153,7 @@ def test_the_draws_of_a_bound_do_not_decide_between_labels(data: Labelled) -> No
 
 def test_labels_that_say_nothing_are_a_tie_and_wrong() -> None:
     metric = GenerativeAccuracy()
-    metric.update(torch.zeros(4, 3, dtype=torch.float64), torch.tensor([0, 1, 2, 0]), Likelihood.EXACT)
+    metric.update(torch.zeros(4, 3, dtype=torch.float64), torch.tensor([0, 1, 2, 0]), Likelihood.EXACT, False)
     assert metric.compute() == 0.0
     assert metric.record()["cross_entropy_nats"] == pytest.approx(math.log(3.0))
     assert metric.record()["nll_nats_without_label"] == pytest.approx(0.0, abs=1e-12)
@@ -151,4 +164,4 @@ def test_no_value_without_a_likelihood_of_each_label(data: Labelled) -> None:
         assert f"(likelihood: {kind.value})" in scored(Components(kind=kind), data)["reason"]
     broken = torch.tensor([[0.0, math.nan], [0.0, 1.0]], dtype=torch.float64)
     with pytest.raises(Unavailable, match="1 of 2 test examples"):
-        GenerativeAccuracy().update(broken, torch.tensor([0, 1]), Likelihood.EXACT)
+        GenerativeAccuracy().update(broken, torch.tensor([0, 1]), Likelihood.EXACT, False)

@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -30,8 +30,15 @@ class Asked:
     @property
     def settings(self) -> dict[str, Any]:
         """`<option>` of the metric, and `<kind>.<option>` of its evidence -> value, JSON-able."""
-        of_evidence = dotted({kind.file(): part.plain for kind, part in self.evidence.items()})
-        return of_evidence | self.own.plain
+        return self._of_evidence | self.own.plain
+
+    def used(self, read: Collection[str]) -> dict[str, Any]:
+        """The same without options of evidence that are not `read`."""
+        return {name: value for name, value in self._of_evidence.items() if name in read} | self.own.plain
+
+    @property
+    def _of_evidence(self) -> dict[str, Any]:
+        return dotted({kind.file(): part.plain for kind, part in self.evidence.items()})
 
 
 def options_of(cfg: Mapping[str, Any]) -> Options:

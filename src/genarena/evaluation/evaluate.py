@@ -129,7 +129,8 @@ def _measured(asked: Asked, evidence: Evidence) -> dict[str, Any]:
     try:
         _require(asked, evidence)
         pieces = {name: evidence.get(name) for name in names}
-        facts = evidence.provenance(names) | ({"settings": asked.settings} if asked.settings else {})
+        settings = asked.used(evidence.read_for(names))
+        facts = evidence.provenance(names) | ({"settings": settings} if settings else {})
     except Unavailable as error:
         absent, facts = error, {ENTRY: True} if of_other_data(names, evidence.subject.data.spec) else {}
         return exchange.from_zero(lambda: _absent(asked.metric.__name__, absent) | facts)

@@ -35,11 +35,13 @@ class GenerativeAccuracy(ArenaMetric):
         self.add_state("count", default=torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("cross_entropy", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("marginal", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.likelihood, self.num_labels = Likelihood.NONE, 0
+        self.likelihood, self.classifies, self.num_labels = Likelihood.NONE, False, 0
 
-    def update(self, label_log_prob: Tensor, labels_looked_up: Tensor, likelihood: Likelihood) -> None:
-        """`label_log_prob` (N, K) float64 nats, log p(x | y) under every label, or log p(y | x); `labels_looked_up` (N,) the
-        true ones."""
+    def update(
+        self, label_log_prob: Tensor, labels_looked_up: Tensor, likelihood: Likelihood, classifies: bool
+    ) -> None:
+        """`label_log_prob` (N, K) float64 nats, log p(x | y) under every label, or log p(y | x) of a model that `classifies`;
+        `labels_looked_up` (N,) the true ones."""
         broken = int((~label_log_prob.isfinite()).any(1).sum())
         if broken:
             raise Unavailable(
@@ -52,7 +54,7 @@ class GenerativeAccuracy(ArenaMetric):
         self.count += len(own)
         self.cross_entropy += (total - own).sum()
         self.marginal += (total - math.log(label_log_prob.shape[1])).sum()
-        self.likelihood, self.num_labels = likelihood, label_log_prob.shape[1]
+        self.likelihood, self.classifies, self.num_labels = likelihood, classifies, label_log_prob.shape[1]
 
     def compute(self) -> float:
         if not self.count:
@@ -69,7 +71,7 @@ class GenerativeAccuracy(ArenaMetric):
             "chance": 1.0 / self.num_labels,
             "cross_entropy_nats": float(self.cross_entropy) / n,
         }
-        if self.likelihood not in (Likelihood.EXACT, Likelihood.LOWER_BOUND):  # a classifier: no p(x | y) by itself
+        if self.classifies:  # there is no p(x | y) by itself
             return found | {"labels": "as frequent as the model has them"}
         return found | {
             "log_likelihoods": self.likelihood.value,

@@ -53,6 +53,11 @@ class LabelLikelihoods(Kind):
         return found
 
     @piece
+    def classifies(self) -> bool:
+        """Whether the model is a classifier itself (`Classifies`), so that `label_log_prob` is log p(y | x)."""
+        return isinstance(self.subject.model, Classifies)
+
+    @piece
     def labels_looked_up(self) -> Tensor:
         """(N,) int64: the labels of these test examples."""
         return self.subject.test(self._num_test()).y
