@@ -94,11 +94,15 @@ class Condition:
         labels = torch.arange(num, device=device) % self.size
         return labels if self.kind == "label" else torch.eye(self.size, dtype=self.dtype, device=device)[labels]
 
-    def check(self, y: Tensor, num: int | None = None) -> None:
-        """Raise ValueError for a y of another shape or type, with values out of range, or not of `num` examples."""
+    def check_form(self, y: Tensor, num: int | None = None) -> None:
+        """Raise ValueError for a y of another shape or type, or not of `num` examples."""
         if y.dtype != self.dtype or tuple(y.shape[1:]) != self.shape or (num is not None and len(y) != num):
             wanted = f"{self.dtype} ({'N' if num is None else num}, {', '.join(map(str, self.shape))})"
             raise ValueError(f"y is {y.dtype} {tuple(y.shape)}, expected {self.kind} {wanted}")
+
+    def check(self, y: Tensor, num: int | None = None) -> None:
+        """The same, and for values out of range."""
+        self.check_form(y, num)
         high = 1 if self.kind == "attributes" else self.size - 1
         known = y[~self.is_null(y)]
         if self.kind == "mel":

@@ -208,6 +208,9 @@ def test_data_condition_is_used_or_refused_in_one_line(name: str) -> None:
     if not model.conditioning.dropout and name != "jem":  # which is a model of p(x) too
         with pytest.raises(ValueError, match="y is needed"):
             model.sample(2)
+    for others in (1, 3):
+        with pytest.raises(ValueError, match=r"expected label torch.int64 \(2, \)"):
+            model.sample(2, torch.zeros(others, dtype=torch.long))
     if model.likelihood is not Likelihood.NONE:
         x = torch.randint(17, (2, 1, 8, 8), dtype=torch.uint8)
         with pytest.raises(ValueError, match="expected label"):
@@ -250,3 +253,10 @@ def test_no_condition_has_a_likelihood_where_it_was_learned() -> None:
             values.append(model.log_prob(x, given))
     assert values[0][2] == pytest.approx(values[1][2].item(), rel=1e-5)
     assert (values[0] - values[1])[:2].abs().min() > 1e-3
+
+
+def test_conditions_of_other_examples_are_not_cut_where_a_bound_is_taken_in_parts() -> None:
+    model = VAE(POINTS, latent_dim=1, hidden=4).eval()
+    model.max_rows = 2
+    with pytest.raises(ValueError, match="expected label"):
+        model.log_prob(torch.zeros(2, 2), torch.zeros(4, dtype=torch.long))

@@ -51,6 +51,12 @@ def test_the_loss_is_contrastive_divergence_and_cross_entropy() -> None:
     assert jem.validate(Batch(x, y))["accuracy"] == terms["accuracy"]
 
 
+def test_labels_of_other_examples_are_refused_in_training_too() -> None:
+    for y in (torch.zeros(1, dtype=torch.long), torch.zeros(3, dtype=torch.long)):
+        with pytest.raises(ValueError, match="expected label"):
+            model().loss(Batch(torch.randn(2, 2), y))
+
+
 def test_samples_follow_the_density_of_their_label() -> None:
     """f = -|x - m_y|^2 / 2 under a wide reference: p(x | y) is nearly N(m_y, I), which chains reach."""
     means, jem = torch.tensor([[-4.0, 0.0], [4.0, 0.0], [0.0, 4.0]]), model(step_size=0.1, drift_clamp=None).eval()

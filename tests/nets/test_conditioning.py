@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genarena.nets.conditioning import MEL_MEAN, MEL_STD, Conditioning, mixture
+from genarena.nets.conditioning import MEL_MEAN, MEL_STD, Conditioning, in_parts, mixture
 from genarena.spec import Condition, DataSpec, level_dtype
 
 LABEL, ATTRIBUTES = Condition("label", 3), Condition("attributes", 2)
@@ -32,6 +32,25 @@ def test_a_mixture_has_the_mean_of_the_vectors() -> None:
             assert torch.allclose(layer(ends.lerp(ends.flip(0), 0.25), 2), wanted.lerp(wanted.flip(0), 0.25))
         with pytest.raises(ValueError, match="expected a mixture"):
             layer(ends[:, :1], 2)
+
+
+def test_parts_have_the_conditions_of_their_examples() -> None:
+    layer, y = Conditioning(LABEL), torch.tensor([2, 0, 1, 1, 2])
+    assert [(num, part.tolist()) for num, part in in_parts(layer, 5, 2, y)] == [(2, [2, 0]), (2, [1, 1]), (1, [2])]
+    assert [(num, len(part)) for num, part in in_parts(layer, 2, 2, mixture(LABEL, y[:2]))] == [(2, 2)]
+    assert in_parts(None, 5, 4, y) == in_parts(layer, 5, 4, None) == [(4, None), (1, None)]
+    assert in_parts(None, 0, 4, None) == [(0, None)]
+    for others in (y[:4], y.repeat(2), mixture(LABEL, y[:4])):
+        with pytest.raises(ValueError, match=r"^y is torch\.\w+ \(\d+,.*expected"):
+            in_parts(layer, 5, 5, others)
+
+
+def test_on_another_device_the_form_is_checked_without_waiting_for_it() -> None:
+    layer = Conditioning(LABEL)
+    layer.check(torch.zeros(2, dtype=torch.long, device="meta"), 2)
+    for wrong in (torch.zeros(3, dtype=torch.long, device="meta"), torch.zeros(2, dtype=torch.int32, device="meta")):
+        with pytest.raises(ValueError, match="expected label"):
+            layer(wrong, 2)
 
 
 def test_a_mel_stays_frames_and_no_mel_is_zero_with_a_band_of_its_own() -> None:

@@ -56,13 +56,13 @@ class Conditioning(nn.Module):
         """y (N, ...), or None: no condition for all `num` examples; or a mixture, as `mixture` gives it. Raises ValueError if y
         does not fit, and for no condition where the network has not learned it."""
         condition = self.condition
-        if y is not None and y.is_floating_point() and condition.kind != "mel":
-            return self._mixed(y, num)
         if y is None:
             self._require_null("y=None")
             y = condition.nulls(num, device)
-        elif y.device.type == "cpu" and not torch.compiler.is_compiling():  # elsewhere a check waits for the device
-            condition.check(y, num)
+        elif not torch.compiler.is_compiling():
+            self.check(y, num)
+        if self._is_mixture(y):
+            return self._mixed(y)
         if self.training and self.dropout:
             lost = torch.rand(num, device=y.device) < self.dropout
             y = torch.where(lost.view(-1, *[1] * (y.dim() - 1)), condition.nulls(1, y.device), y)
@@ -70,6 +70,16 @@ class Conditioning(nn.Module):
         if not self.dropout and null.any():
             self._require_null("a null condition")
         return self._encoded(y, null)
+
+    def check(self, y: Tensor, num: int) -> None:
+        """Raise ValueError unless y are conditions of `num` examples, or a mixture. Values are looked at on the CPU alone:
+        elsewhere that waits for the device."""
+        if self._is_mixture(y):
+            self._check_mixture(y, num)
+        elif y.device.type == "cpu":
+            self.condition.check(y, num)
+        else:
+            self.condition.check_form(y, num)
 
     def frames(self, mel: Tensor) -> Tensor:
         """(N, out_features, frames) of mels (N, bands, frames) of any length."""
@@ -96,11 +106,16 @@ class Conditioning(nn.Module):
             return vector
         return torch.cat([vector[:, None], F.pad(states, (0, self.out_features - states.shape[2]))], 1)
 
-    def _mixed(self, y: Tensor, num: int) -> Tensor:
+    def _is_mixture(self, y: Tensor) -> bool:
+        return y.is_floating_point() and self.condition.kind != "mel"
+
+    def _check_mixture(self, y: Tensor, num: int) -> None:
         if self.encoder is not None:
             raise ValueError(f"y is {y.dtype}: captions are tokens, and there is no mixture of them")
         if y.shape != (num, self.condition.size):
             raise ValueError(f"y is {y.dtype} {tuple(y.shape)}: expected a mixture ({num}, {self.condition.size})")
+
+    def _mixed(self, y: Tensor) -> Tensor:
         vectors = y if self.condition.kind == "label" else 2.0 * y - 1.0
         return F.pad(vectors.float(), (0, self.out_features - self.condition.size))
 
@@ -110,6 +125,23 @@ class Conditioning(nn.Module):
                 f"{what}: this model is conditional on {self.condition.kind} and was trained without dropout of conditions, "
                 "so y is needed"
             )
+
+
+def given(conditioning: Conditioning | None, num: int, y: Tensor | None) -> Tensor | None:
+    """Conditions of `num` examples; None for an unconditional model. Raises ValueError for a y that does not fit."""
+    if y is None or conditioning is None:
+        return None
+    conditioning.check(y, num)
+    return y
+
+
+def in_parts(
+    conditioning: Conditioning | None, num: int, at_once: int, y: Tensor | None
+) -> list[tuple[int, Tensor | None]]:
+    """`num` examples in parts of at most `at_once`: how many, and their conditions. Raises ValueError as `given` does."""
+    sizes = [min(at_once, num - first) for first in range(0, max(1, num), at_once)]
+    y = given(conditioning, num, y)
+    return list(zip(sizes, [None] * len(sizes) if y is None else y.split(at_once), strict=True))
 
 
 def mixture(condition: Condition, y: Tensor) -> Tensor:

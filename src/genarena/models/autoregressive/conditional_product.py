@@ -11,6 +11,7 @@ from genarena.models.autoregressive.level_choice import TopP, sampled
 from genarena.models.base import GenerativeModel
 from genarena.models.keeping import Choose
 from genarena.models.sampler import Temperature
+from genarena.nets.conditioning import in_parts
 from genarena.spec import Batch
 
 
@@ -46,10 +47,8 @@ class ConditionalProduct(GenerativeModel):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, *shape) levels. One small step per factor."""
-        whole, rest = divmod(num_samples, self.sample_chunk)
-        sizes = [self.sample_chunk] * whole + [rest] * (rest > 0 or not whole)
-        given = [None] * len(sizes) if y is None else y.split(self.sample_chunk)
-        drawn = [sampled(self, size, part, self.unroll) for size, part in zip(sizes, given, strict=True)]
+        parts = in_parts(self.conditioning, num_samples, self.sample_chunk, y)
+        drawn = [sampled(self, *part, self.unroll) for part in parts]
         return as_levels(torch.cat(drawn), self.spec.num_levels)
 
     @abstractmethod

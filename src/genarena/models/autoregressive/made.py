@@ -24,7 +24,7 @@ from genarena.models.autoregressive.level_choice import TopP, drawing, sampled
 from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
-from genarena.nets.conditioning import linear, num_features
+from genarena.nets.conditioning import given, linear, num_features
 from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -180,6 +180,7 @@ class MADE(ConditionalProduct, Factorises, Represents):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, *shape): uint8 levels, or floats. D small steps, which compute each unit of the network once."""
+        y = given(self.conditioning, num_samples, y)
         masks = torch.randint(self.num_masks, (num_samples,), device=self.device)
         samples = torch.empty(num_samples, self.spec.num_dims, device=self.device)
         for mask in masks.unique().tolist():

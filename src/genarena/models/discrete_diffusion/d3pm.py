@@ -22,7 +22,7 @@ from genarena.models.discrete_diffusion.level_predictions import AnyLevels, Leve
 from genarena.models.discrete_diffusion.masking import draw_counts
 from genarena.models.discrete_diffusion.reverse_chain import Predicted, ReverseChain
 from genarena.nets.by_shape import unet_or_mlp
-from genarena.nets.conditioning import sizes
+from genarena.nets.conditioning import in_parts, sizes
 from genarena.options.values import Count, NonNegative, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -153,12 +153,11 @@ class D3PM(GenerativeModel):
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, C, H, W) levels."""
         chunk = max(1, min(SAMPLE_CHUNK, AT_ONCE // (self.spec.num_dims * self.chain.num_states)))
-        parts = []
-        for first in range(0, num_samples, chunk):
-            num = min(chunk, num_samples - first)
-            predicted = self.guided(None if y is None else y[first : first + num], num)
-            parts.append(self.sampler.draw(predicted, self.chain, num, self.spec.num_dims, self.device))
-        return as_levels(torch.cat(parts).view(num_samples, *self.spec.shape), self.spec.num_levels)
+        drawn = [
+            self.sampler.draw(self.guided(given, num), self.chain, num, self.spec.num_dims, self.device)
+            for num, given in in_parts(self.conditioning, num_samples, chunk, y)
+        ]
+        return as_levels(torch.cat(drawn).view(num_samples, *self.spec.shape), self.spec.num_levels)
 
     def guided(self, y: Tensor | None, num: int) -> Predicted:
         """p(x_0 | x_t) given y, under the sampler's guidance: log p moved to u + s (c - u), and normalised."""

@@ -23,7 +23,7 @@ from genarena.models.capabilities import Represents
 from genarena.models.discrete_diffusion.masking import draw_counts, draw_masks
 from genarena.models.discrete_diffusion.unmasking import Logits, Unmasking
 from genarena.nets.by_shape import unet_or_mlp
-from genarena.nets.conditioning import sizes
+from genarena.nets.conditioning import in_parts, sizes
 from genarena.nets.layers import layers_of, recorded
 from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
@@ -106,12 +106,11 @@ class MaskedDiffusion(GenerativeModel, Represents):
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, C, H, W) levels."""
         chunk = max(1, min(SAMPLE_CHUNK, AT_ONCE // (self.spec.num_dims * self.spec.num_levels)))
-        parts = []
-        for first in range(0, num_samples, chunk):
-            num = min(chunk, num_samples - first)
-            logits_of = self.guided_logits(None if y is None else y[first : first + num], num)
-            parts.append(self.sampler.draw(logits_of, num, self.spec.num_dims, self.device))
-        levels = torch.cat(parts).view(num_samples, *self.spec.shape)
+        drawn = [
+            self.sampler.draw(self.guided_logits(given, num), num, self.spec.num_dims, self.device)
+            for num, given in in_parts(self.conditioning, num_samples, chunk, y)
+        ]
+        levels = torch.cat(drawn).view(num_samples, *self.spec.shape)
         return as_levels(levels, self.spec.num_levels)
 
     def guided_logits(self, y: Tensor | None, num: int) -> Logits:

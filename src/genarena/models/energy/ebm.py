@@ -26,7 +26,7 @@ from genarena.models.energy.level_posterior import LevelPosterior
 from genarena.models.energy.reference import Reference
 from genarena.models.energy.replay_buffer import ReplayBuffer
 from genarena.models.energy.sampler_kl import sampler_kl
-from genarena.nets.conditioning import num_features
+from genarena.nets.conditioning import in_parts, num_features
 from genarena.nets.energy import energy_of
 from genarena.nets.layers import recorded
 from genarena.options.values import Count, NonNegative, Positive
@@ -203,9 +203,8 @@ class EBM(GenerativeModel, Differentiates, Represents):
             if self.sampler.start == "buffer"
             else self.reference.sample(num_samples)
         )
-        parts = v.split(500)
-        given = [None] * len(parts) if y is None else y.split(500)
-        v = torch.cat([self._walked(*part, self.sampler.steps) for part in zip(parts, given, strict=True)])
+        given = [part for _, part in in_parts(self.conditioning, num_samples, 500, y)]
+        v = torch.cat([self._walked(*part, self.sampler.steps) for part in zip(v.split(500), given, strict=True)])
         return self.levels.sample(v) if self.spec.is_discrete else v
 
     @property

@@ -14,6 +14,7 @@ from genarena.models.classifying import Classifies
 from genarena.models.energy.ebm import EBM
 from genarena.models.energy.langevin import Langevin
 from genarena.models.energy.replay_buffer import ReplayBuffer
+from genarena.nets.conditioning import given
 from genarena.nets.energy import energy_of
 from genarena.options.values import Count, NonNegative, Positive, Share
 from genarena.spec import Batch, DataSpec
@@ -80,9 +81,8 @@ class JEM(EBM, Classifies):
 
     def classified(self, batch: Batch) -> dict[str, Tensor]:
         """Cross entropy in nats, and accuracy."""
-        logits = self.logits(batch.x)
-        accuracy = (logits.argmax(1) == batch.y).float().mean()
-        return {"cross_entropy": F.cross_entropy(logits, batch.y), "accuracy": accuracy}
+        logits, y = self.logits(batch.x), given(self.conditioning, len(batch.x), batch.y)
+        return {"cross_entropy": F.cross_entropy(logits, y), "accuracy": (logits.argmax(1) == y).float().mean()}
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from genarena.models.energy.langevin import frozen, langevin, like
 from genarena.models.energy.level_posterior import LevelPosterior
 from genarena.models.energy.reference import Reference
 from genarena.models.sampler import Sampler
-from genarena.nets.conditioning import num_features, pooled
+from genarena.nets.conditioning import in_parts, num_features, pooled
 from genarena.nets.energy import energy_of
 from genarena.nets.layers import recorded
 from genarena.options.values import Count, NonNegative, Positive
@@ -173,9 +173,7 @@ class RecoveryEBM(GenerativeModel, Represents):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, *shape): from N(0, I) through all levels (algorithm 2); 500 at a time. Levels: x ~ P(x | x_0)."""
-        sizes = [min(500, num_samples - first) for first in range(0, num_samples, 500)]
-        given = [None] * len(sizes) if y is None else y.split(500)
-        drawn = [self._drawn(*part) for part in zip(sizes, given, strict=True)]
+        drawn = [self._drawn(*part) for part in in_parts(self.conditioning, num_samples, 500, y)]
         return self.levels.sample(torch.cat(drawn)) if self.levels else torch.cat(drawn)
 
     def _drawn(self, num: int, y: Tensor | None) -> Tensor:

@@ -16,6 +16,7 @@ from genarena.likelihood import Likelihood, from_space, nearest_level, to_amplit
 from genarena.models.base import GenerativeModel
 from genarena.models.gan.objectives import least_squares_discriminator, least_squares_generator
 from genarena.models.vocoding import Vocodes
+from genarena.nets.conditioning import in_parts
 from genarena.nets.hifigan import HiFiGANGenerator
 from genarena.nets.wave_discriminators import Judgement, WaveDiscriminators
 from genarena.options.values import Count, NonNegative, Whole
@@ -139,10 +140,8 @@ class HiFiGAN(GenerativeModel, Vocodes):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, 1, T) levels; the same for the same mel."""
-        if y is None:
-            self.context(y, num_samples)  # raises ValueError
-        drawn = [from_space(self.generate(part, len(part)), self.spec) for part in y.split(AT_ONCE)]
-        return torch.cat(drawn)
+        parts = in_parts(self.conditioning, num_samples, AT_ONCE, y)
+        return torch.cat([from_space(self.generate(part, num), self.spec) for num, part in parts])
 
 
 def feature_distance(judged: list[Judgement]) -> Tensor:

@@ -11,6 +11,7 @@ from genarena.likelihood import Likelihood, from_space, nearest_level, to_space,
 from genarena.models.base import GenerativeModel
 from genarena.models.capabilities import Discriminates, Emits, Represents
 from genarena.models.gan.augmentation import DiffAugment
+from genarena.nets.conditioning import in_parts
 from genarena.nets.layers import recorded
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -126,7 +127,5 @@ class LatentGAN(GenerativeModel, Emits, Discriminates, Represents):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, C, H, W) levels, or vectors (num_samples, D). Drawn 250 at a time to bound memory."""
-        sizes = [min(250, num_samples - first) for first in range(0, num_samples, 250)]
-        given = [None] * len(sizes) if y is None else y.split(250)
-        drawn = (self.generate(size, part) for size, part in zip(sizes, given, strict=True))
+        drawn = (self.generate(*part) for part in in_parts(self.conditioning, num_samples, 250, y))
         return torch.cat([from_space(x, self.spec) for x in drawn])

@@ -1,6 +1,5 @@
 """The base of models with one vector z of codes: p(z), q(z|x), p(x|z), the bounds on log p(x), and samples."""
 
-import itertools
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from genarena.models.splitting import Splits
 from genarena.models.vae.aggregate_posterior import index_information
 from genarena.models.vae.diagonal_normal import Gaussian
 from genarena.models.vae.networks import Networks
+from genarena.nets.conditioning import in_parts
 from genarena.nets.layers import last_linear, recorded
 from genarena.options.values import NonNegative
 from genarena.spec import Batch, DataSpec
@@ -38,9 +38,10 @@ class Mode(Sampler):
 
 
 def parts_of(model: GenerativeModel, x: Tensor, y: Tensor | None) -> list[Batch]:
-    """At most `model.max_rows` examples each; y is left out if it is no condition of the model."""
-    given = y.split(model.max_rows) if model.conditioning and y is not None else itertools.repeat(None)
-    return [Batch(*part) for part in zip(x.split(model.max_rows), given, strict=False)]
+    """At most `model.max_rows` examples each; y is left out if it is no condition of the model, and refused if it is of other
+    examples."""
+    given = [part for _, part in in_parts(model.conditioning, len(x), model.max_rows, y)]
+    return [Batch(*part) for part in zip(x.split(model.max_rows), given, strict=True)]
 
 
 class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
