@@ -15,6 +15,11 @@ def printable(text: object, keep: str = "\n\t") -> str:
     return UNPRINTABLE.sub(lambda found: _written_out(found[0], keep), str(text))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 dimension`, `2,048 dimensions`: a number of things whose plural ends in s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _written_out(character: str, keep: str) -> str:
     code = ord(character)
     return character if character in keep else f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

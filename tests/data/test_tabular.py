@@ -63,7 +63,7 @@ def test_npz_and_csv_hold_the_same_table(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("t.csv", "1,2\n3,x\n", "line 2 is not 2 numbers"),
-        ("t.csv", "1,2\n3\n", "line 2 is not 2 numbers: it has 1 columns"),
+        ("t.csv", "1,2\n3\n", "line 2 is not 2 numbers: it has 1 column\\b"),
         ("t.csv", "1,2\n3,1_000\n", "line 2 is not 2 numbers: column 2 holds '1_000'"),
         ("t.csv", "1,2\n3,\n", r"line 2 is not 2 numbers: column 2 holds '' \(a value is missing; a model"),
         ("t.csv", "1,2\n3,red\n", r"column 2 holds 'red' \(write categories and labels as whole numbers\)"),
@@ -78,7 +78,7 @@ def test_npz_and_csv_hold_the_same_table(tmp_path: Path) -> None:
         ("t.csv", "", "it is empty"),
         ("t.csv", "1,1e308\n2,-1e308\n" * 20, "column 2 reaches 1e.308, too large"),
         ("t.csv", "0.1,1\n0.1,2\n" * 20, "column 1 is constant"),
-        ("t.csv", "1,2\n" * 5, "5 rows are too few"),
+        ("t.csv", "1,2\n" * 5, "t.csv has 5 rows, too few"),
         ("t.csv", "1,2\n2,nan\n" * 20, "20 values are not finite, the first in line 2, column 2"),
         ("t.csv", "1,2\n2,2\n" * 20, "column 2 is constant"),
         ("t.csv", "1,2,3\n2,4,1\n" * 20, "data.num_dims=2: .*t.csv has 3 columns"),

@@ -11,7 +11,7 @@ from genarena.data.audio_folder import AudioFolder
 from genarena.data.reading.pictures import Sources
 from genarena.data.sound.clips import clip_names
 from genarena.data.sound.recordings import Recordings
-from genarena.errors import DataError
+from genarena.errors import DataError, counted
 
 COUNT = 13_100
 LISTS = Path(__file__).parent / "sound" / "ljspeech_lists.json"  # names of the clips for validation and test
@@ -37,7 +37,7 @@ class LJSpeech(AudioFolder):
         names = [name for name in clip_names(folder) if name.startswith("LJ")] if folder.is_dir() else []
         if len(names) < LEAST:
             raise DataError(
-                f"ljspeech is not in {folder} ({len(names)} clips): unpack LJSpeech-1.1.tar.bz2 of "
+                f"ljspeech is not in {folder} ({counted(len(names), 'clip')}): unpack LJSpeech-1.1.tar.bz2 of "
                 "https://keithito.com/LJ-Speech-Dataset there; data.root or GENARENA_DATA may name another root"
             )
         self._names, self._folders = names, ""

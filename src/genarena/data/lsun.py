@@ -11,7 +11,7 @@ from genarena.data.picture_set import Listing, PictureSet
 from genarena.data.published_set import PublishedSet
 from genarena.data.reading.pictures import Sources
 from genarena.data.splitting import seeded_split
-from genarena.errors import DataError
+from genarena.errors import DataError, counted
 from genarena.options.values import Count
 
 NUM_HELD_OUT = 10_000
@@ -77,7 +77,7 @@ class LSUN(PictureSet, PublishedSet):
         with opened(folder) as database, database.begin() as transaction, transaction.cursor() as cursor:
             names = [bytes(key).decode("latin1") for key in cursor.iternext(keys=True, values=False)]
         if len(names) < 10:
-            raise DataError(f"{folder}: {len(names)} images, 10 are needed")
+            raise DataError(f"{folder}: {counted(len(names), 'image')}, 10 are needed")
         held_out = min(NUM_HELD_OUT, len(names) // 10)
         return seeded_split(Listing(Records(folder, names)), val=held_out, test=held_out)
 

@@ -16,7 +16,7 @@ import torch
 from genarena.data.batches import Split
 from genarena.data.reading.tables import Table, read_tables
 from genarena.data.table_set import TableSet
-from genarena.errors import DataError
+from genarena.errors import DataError, counted
 from genarena.options.hints import nearest
 from genarena.options.values import BelowRoot, Count
 
@@ -59,7 +59,9 @@ class Tabular(TableSet):
         tables, self.column_names = [rows for rows, _ in pairs], self._kept(read[0].names)
         for rows in tables:
             if rows.shape[1] != self.spec.num_dims:
-                raise DataError(f"data.num_dims={self.spec.num_dims}: {self.file} has {rows.shape[1]} columns")
+                raise DataError(
+                    f"data.num_dims={self.spec.num_dims}: {self.file} has {counted(rows.shape[1], 'column')}"
+                )
         parts = tables if len(tables) == 3 else self._last_tenths(tables[0])
         mean, scale = self._statistics(np.concatenate(parts[:2]))
         self.log_scale = float(np.log(scale).sum())
@@ -113,7 +115,9 @@ class Tabular(TableSet):
         rest = table[: len(table) - num_test]
         num_val = len(rest) // 10
         if not num_test or not num_val:
-            raise DataError(f"{self.file}: {len(table)} rows are too few to give a tenth each to validation and test")
+            raise DataError(
+                f"{self.file} has {counted(len(table), 'row')}, too few to give a tenth each to validation and test"
+            )
         return [rest[: len(rest) - num_val], rest[len(rest) - num_val :], table[len(table) - num_test :]]
 
     def _statistics(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import psutil
 from rich.table import Table
 from rich.text import Text
 
+from genarena.errors import counted
 from genarena.jobs.job import Job
 from genarena.jobs.launcher import final_code
 from genarena.runs import results
@@ -179,7 +180,8 @@ def summary(groups: Sequence[Group], slots: int, runs_dir: str) -> list[str]:
     free = shutil.disk_usage(next(path for path in (there, *there.parents) if path.exists())).free
     available = psutil.virtual_memory().available
     lines = [
-        f"{len(jobs)} runs, {len(jobs) - len(missing)} finished, {begun} to go on, {len(missing) - begun} new: about "
+        f"{counted(len(jobs), 'run')}, {len(jobs) - len(missing)} finished, "
+        f"{begun} to go on, {len(missing) - begun} new: about "
         f"{duration(seconds)} ({slots} at a time), {size(memory)} memory, {size(disk)} disk"
     ]
     lines += [f"warning: only {size(free)} of disk are free at {runs_dir}"] if disk > free else []

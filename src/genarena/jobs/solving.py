@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genarena import config
-from genarena.errors import ArenaError, printable
+from genarena.errors import ArenaError, counted, printable
 from genarena.jobs import launcher
 from genarena.jobs.job import Job, is_of_launcher, jobs_of
 from genarena.runs import evaluations, results
@@ -143,5 +143,5 @@ def report(failures: Sequence[Failure], num_done: int) -> int:
     for failure in failures:
         print(f"error: {failure.what}: {failure.error}", file=sys.stderr)
     if failures:
-        print(f"{len(failures)} failed, {num_done} rows are there", flush=True)
+        print(f"{len(failures)} failed, {counted(num_done, 'row')} there", flush=True)
     return launcher.worst(failure.exit_code for failure in failures)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from genarena.errors import counted
 from genarena.leaderboard.tables import Table
 from genarena.runs import provenance
 
@@ -49,7 +50,7 @@ def seeds(tables: list[Table]) -> str:
     if not found:
         return ""
     low, high = min(found), max(found)
-    return f"{low} to {high} seeds" if low != high else f"{low} seed{'s' if low > 1 else ''} each"
+    return f"{low} to {high} seeds" if low != high else f"{counted(low, 'seed')} each"
 
 
 def citation(tables: list[Table], made: Made) -> str:

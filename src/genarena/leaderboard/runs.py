@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from genarena.errors import ArenaError, UserError
+from genarena.errors import ArenaError, UserError, counted
 from genarena.files import foreign
 from genarena.leaderboard.later import evaluations_of
 from genarena.runs import evaluations
@@ -227,7 +227,7 @@ def find_runs(runs_dir: Path) -> tuple[list[Run], list[str]]:
             del scored.lines[0]
         runs += [Run(line.row, line.folder, tuple(line.later)) for line in scored.lines]
     for version, paths in others.items():
-        broken.append(f"{len(paths)} rows of schema version {version}, such as {paths[0]}; {ADVICE}")
+        broken.append(f"{counted(len(paths), 'row')} of schema version {version}, such as {paths[0]}; {ADVICE}")
     if not runs and not of_searches:
         left_out = f"; left out: {broken[0]}" if broken else ""
         raise UserError(f"runs_dir={runs_dir}: no finished run (result.json) below it{left_out}")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from genarena.errors import counted
 from genarena.metrics.base import FrechetMetric, Fresh, Unavailable
 from genarena.spec import DataSpec
 from genarena.statistics.frechet import fit, mean_distance, mean_estimated
@@ -52,7 +53,8 @@ class FrechetDomainDistancePerClass(FrechetMetric):
         fewest, dims = min(classes, key=_size), classes[0].real.shape[1] // self.num_networks
         if _size(fewest) <= dims:
             raise Unavailable(
-                f"label {fewest.label} has {len(fewest.real):,} test images and {len(fewest.fake):,} samples: the covariance "
+                f"label {fewest.label} has {counted(len(fewest.real), 'test image')} "
+                f"and {counted(len(fewest.fake), 'sample')}: the covariance "
                 f"of {dims} features needs at least {dims + 1} of both"
             )
         found = [self._measured(each) for each in classes]

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from genarena.errors import counted
 from genarena.likelihood import from_unit
 from genarena.spec import MEL_HOP
 
@@ -56,7 +57,9 @@ def in_chunks(model: Vocodes, mel: Tensor, noise: Tensor, frames: int | None = N
     num_hops = mel.shape[2] - 1
     if noise.shape != (len(mel), model.noise_channels, num_hops * MEL_HOP):
         wanted = (len(mel), model.noise_channels, num_hops * MEL_HOP)
-        raise ValueError(f"noise has shape {tuple(noise.shape)}: expected {wanted} for a mel of {mel.shape[2]} frames")
+        raise ValueError(
+            f"noise has shape {tuple(noise.shape)}: expected {wanted} for a mel of {counted(mel.shape[2], 'frame')}"
+        )
     reach = model.reach
     margin = 0 if reach is None else -(-reach // MEL_HOP)
     frames = max(FRAMES, 4 * margin) if frames is None else frames

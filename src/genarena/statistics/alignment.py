@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genarena.errors import counted
+
 
 def monotonic(scores: Tensor, letters: Tensor, frames: Tensor) -> Tensor:
     """Durations (N, L) int64, in frames, of the alignments with the largest sum of scores (N, L, T); the character of two that
@@ -70,5 +72,6 @@ def refuse_crowded(letters: Tensor, frames: Tensor) -> None:
     if bool((crowded := frames < letters).any()):
         row = int(crowded.nonzero()[0])
         raise ValueError(
-            f"{int(letters[row])} characters in {int(frames[row])} frames: expected a frame of each at least"
+            f"{counted(int(letters[row]), 'character')} "
+            f"in {counted(int(frames[row]), 'frame')}: expected a frame of each at least"
         )

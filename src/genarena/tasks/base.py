@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
+from genarena.errors import counted
 from genarena.models.base import GenerativeModel
 from genarena.options import values
 from genarena.spec import DataSpec
@@ -107,7 +108,11 @@ class Outcome:
     @property
     def used(self) -> str:
         """What the numbers are from, in words."""
-        return f"{self.num_examples:,} {self.counted}" if self.counted else f"test, {self.num_examples:,} examples"
+        return (
+            f"{self.num_examples:,} {self.counted}"
+            if self.counted
+            else f"test, {counted(self.num_examples, 'example')}"
+        )
 
 
 COLUMNS = 10  # images in a row of a picture

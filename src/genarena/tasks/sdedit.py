@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.base import ArenaDataModule
+from genarena.errors import counted
 from genarena.evaluation.classifier import recipe_hash
 from genarena.models.base import GenerativeModel
 from genarena.options.values import Count, Folder, Seed
@@ -148,5 +149,5 @@ def line(domain: Domain, x: Tensor, given: Guided) -> Line:
 def distance(domain: Domain, x: Tensor) -> dict[str, Any]:
     """The Frechet distance to the test images, where there are enough images; what is not finite is grey."""
     if len(x) < FEWEST:
-        return missing("FD domain", f"{len(x)} images are too few, {FEWEST} are needed", False)
+        return missing("FD domain", f"there are {counted(len(x), 'image')}, and {FEWEST} are needed", False)
     return domain.distance(domain.features(x.nan_to_num(0.0)))

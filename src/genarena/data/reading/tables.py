@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from genarena.data.reading.folders import say
-from genarena.errors import DataError
+from genarena.errors import DataError, counted
 from genarena.files.boundary import reading
 
 PARTS = ("train", "val", "test")
@@ -169,7 +169,7 @@ def _values(rows: list[tuple[int, list[str]]], decimal: str) -> Iterator[list[fl
     width = len(rows[0][1])
     for number, cells in rows:
         if len(cells) != width:
-            raise ValueError(f"line {number} is not {width} numbers: it has {len(cells)} columns")
+            raise ValueError(f"line {number} is not {counted(width, 'number')}: it has {counted(len(cells), 'column')}")
         values = [_number(cell, decimal) for cell in cells]
         if None in values:
             column = values.index(None)
@@ -197,4 +197,4 @@ def _why_not(number: int, column: int, cell: str, width: int) -> str:
         hint = " (a value is missing; a model learns complete rows, and scripts/impute.py then fills those with holes)"
     elif any(letter.isalpha() for letter in cell):
         hint = " (write categories and labels as whole numbers)"
-    return f"line {number} is not {width} numbers: column {column + 1} holds {cell[:40]!r}{hint}"
+    return f"line {number} is not {counted(width, 'number')}: column {column + 1} holds {cell[:40]!r}{hint}"

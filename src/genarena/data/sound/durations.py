@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.reading.text_file import text_of
-from genarena.errors import DataError
+from genarena.errors import DataError, counted
 
 MAX_BYTES = 2**28
 FORM = "<clip>|<frames of each character, with spaces between them>"
@@ -76,11 +76,12 @@ def table(told: dict[str, Told], clips: Clips, path: Path) -> Tensor:
         letters, wanted = int(clips.letters[rows[name]]), int(clips.frames[rows[name]])
         if len(frames) != letters:
             raise DataError(
-                f"{path}, line {number}: {len(frames)} durations, and {name} has {letters} characters with the spaces around"
+                f"{path}, line {number}: {counted(len(frames), 'duration')}, "
+                f"and {name} has {letters} characters with the spaces around"
             )
         if sum(frames) != wanted:
             raise DataError(
-                f"{path}, line {number}: the durations add up to {sum(frames)} frames, and {name} has {wanted}"
+                f"{path}, line {number}: the durations add up to {counted(sum(frames), 'frame')}, and {name} has {wanted}"
             )
         made[rows[name], :letters] = torch.tensor(frames)
     for row in clips.training.tolist():

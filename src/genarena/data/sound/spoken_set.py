@@ -15,7 +15,7 @@ from genarena.data.batches import Split
 from genarena.data.captions.characters import Characters, spoken
 from genarena.data.reading.lazy import Lazy
 from genarena.data.sound import durations
-from genarena.errors import DataError, UserError
+from genarena.errors import DataError, UserError, counted
 from genarena.options.values import Count, Folder
 from genarena.statistics import mel
 
@@ -118,7 +118,8 @@ class SpokenSet(ArenaDataModule):
         if len(short := (clips.frames < letters).nonzero()):
             row = int(short[0])
             raise DataError(
-                f"{clips.names[row]} has {int(clips.frames[row])} frames for {int(letters[row])} characters: expected one each"
+                f"{clips.names[row]} has {counted(int(clips.frames[row]), 'frame')} "
+                f"for {counted(int(letters[row]), 'character')}: expected one each"
             )
 
 

@@ -13,7 +13,7 @@ from genarena.data.reading import mapped
 from genarena.data.reading.pictures import Sources
 from genarena.data.sound.clips import read_clip
 from genarena.data.sound.recordings import Recordings, clip_mel
-from genarena.errors import DataError
+from genarena.errors import DataError, counted
 from genarena.files.atomic import replace_atomically
 from genarena.files.cache import alone
 from genarena.files.progress import Bars
@@ -63,7 +63,7 @@ class StoredClips:
             samples = read_clip(self.sources.folder / name, self.sample_rate)
             if len(samples) <= mel.WINDOW // 2:
                 raise DataError(
-                    f"{self.sources.folder / name} has {len(samples)} samples: too short for a mel spectrogram"
+                    f"{self.sources.folder / name} has {counted(len(samples), 'sample')}: too short for a mel spectrogram"
                 )
             lengths.append(len(samples))
             yield samples.view(np.uint8)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from genarena.data.captions.characters import spoken
 from genarena.data.reading.text_file import text_of
-from genarena.errors import DataError
+from genarena.errors import DataError, counted
 
 MAX_BYTES = 2**28
 
@@ -31,7 +31,7 @@ def _read(path: Path) -> dict[str, str]:
         parts = line.split("|")  # nothing is quoted in it
         if len(parts) != 3:
             raise DataError(
-                f"{path}, line {number}: {len(parts)} parts, expected <clip>|<text>|<text with numbers written out>"
+                f"{path}, line {number}: {counted(len(parts), 'part')}, expected <clip>|<text>|<text with numbers written out>"
             )
         said[parts[0]] = parts[2]
     return said

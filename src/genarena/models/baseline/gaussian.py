@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genarena.errors import counted
 from genarena.likelihood import Likelihood, dequantised_levels, log_mean_exp, quantise
 from genarena.models.baseline.by_label import ByLabel, num_labels
 from genarena.models.capabilities import Correlates
@@ -214,9 +215,10 @@ class Gaussian(ByLabel, Correlates):
 def _check_size(spec: DataSpec) -> None:
     dims, labels = spec.num_dims, num_labels(spec)
     if dims > LARGEST_FULL:
-        raise ValueError(f"covariance=full: {dims} dimensions, at most {LARGEST_FULL}; use diagonal")
+        raise ValueError(f"covariance=full: {counted(dims, 'dimension')}, at most {LARGEST_FULL}; use diagonal")
     if labels * dims**2 > LARGEST_FULL**2:
         raise ValueError(
-            f"covariance=full: those of {labels} labels in {dims} dimensions have more than {LARGEST_FULL**2:,} numbers; "
+            f"covariance=full: those of {counted(labels, 'label')} in {counted(dims, 'dimension')} "
+            f"have more than {LARGEST_FULL**2:,} numbers; "
             "use diagonal"
         )

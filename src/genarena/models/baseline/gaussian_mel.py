@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genarena.errors import counted
 from genarena.likelihood import Likelihood, from_unit, to_amplitudes, to_unit
 from genarena.models.base import GenerativeModel
 from genarena.models.vocoding import Vocodes
@@ -87,5 +88,5 @@ class GaussianMel(GenerativeModel, Vocodes):
         if y is None or bool(self.spec.condition.is_null(y).any()):
             raise ValueError("y=None: gaussian_mel is p(x | mel), so y is needed")
         if len(y) != num:
-            raise ValueError(f"y has {len(y)} mels for {num} examples")
+            raise ValueError(f"y has {counted(len(y), 'mel')} for {counted(num, 'example')}")
         return mel_prediction.predictors(y, self.spec.sample_rate, self.order)

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from genarena.distributions import discretised_gaussian_log_prob
+from genarena.errors import counted
 from genarena.likelihood import Likelihood, bits_per_dim, dequantised_levels, log_mean_exp, quantise
 from genarena.models.baseline import normals, observed
 from genarena.models.baseline.by_label import ByLabel, num_labels
@@ -63,9 +64,10 @@ class GMM(ByLabel, Mixes):
     ) -> None:
         dims, is_full = spec.num_dims, covariance == "full"
         if is_full and max(1, num_labels(spec)) * num_components * dims**2 > LARGEST_FULL:
-            labels = f" for each of {num_labels(spec)} labels" * bool(num_labels(spec))
+            labels = f" for each of {counted(num_labels(spec), 'label')}" * bool(num_labels(spec))
             raise ValueError(
-                f"covariance=full: {num_components} components of {dims} dimensions{labels} have more than {LARGEST_FULL} "
+                f"covariance=full: {counted(num_components, 'component')} of {counted(dims, 'dimension')}{labels} "
+                f"have more than {LARGEST_FULL} "
                 "numbers; use diagonal, or fewer components"
             )
         options = (num_components, covariance, shrinkage, pooling, forgetting)

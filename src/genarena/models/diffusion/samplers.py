@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from genarena.errors import counted
 from genarena.models.diffusion.paths import Level, jump
 from genarena.models.sampler import Sampler
 from genarena.options.values import Count
@@ -86,7 +87,9 @@ class DiffusionSampler(Sampler):
             )
         if most is not None and steps > most:
             highest = self._made_in(most)
-            raise ValueError(f"sampler.nfe={self.nfe}: expected at most {highest}, for a schedule of {most} steps")
+            raise ValueError(
+                f"sampler.nfe={self.nfe}: expected at most {highest}, for a schedule of {counted(most, 'step')}"
+            )
         return steps
 
     def evaluations(self, most: int | None) -> int:

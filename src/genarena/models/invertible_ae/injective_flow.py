@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from genarena.errors import counted
 from genarena.likelihood import Likelihood
 from genarena.models.invertible_ae.manifold_model import ManifoldModel
 from genarena.nets.residual_mlp import ResidualMLP
@@ -57,7 +58,7 @@ class InjectiveFlow(ManifoldModel):
     ) -> None:
         super().__init__(spec, training)
         asked, dims = (spec.num_dims if latent_dim == "full" else latent_dim), range(1, spec.num_dims + 1)
-        self.latent_dim = fitting("latent_dim", asked, 16, dims, f"data of {spec.num_dims} dimensions")
+        self.latent_dim = fitting("latent_dim", asked, 16, dims, f"data of {counted(spec.num_dims, 'dimension')}")
         self.beta, self.chosen = beta, {"latent_dim": self.latent_dim}
         if not 1 <= num_probes <= self.latent_dim:
             raise ValueError(f"num_probes={num_probes}: expected 1 to latent_dim={self.latent_dim}")

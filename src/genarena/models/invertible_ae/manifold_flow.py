@@ -13,6 +13,7 @@ Differs from the paper
 import torch.nn.functional as F
 from torch import Tensor
 
+from genarena.errors import counted
 from genarena.likelihood import Likelihood
 from genarena.models.flow.bijection import Bijection, Chain
 from genarena.models.flow.convolutions import ActNorm, NormalisedConv
@@ -64,7 +65,7 @@ class ManifoldFlow(ManifoldModel):
         if spec.num_dims < 2:
             raise ValueError(f"manifold_flow needs at least 2 dimensions, and this data set has {spec.num_dims}")
         dims = range(1, spec.num_dims)
-        self.latent_dim = fitting("latent_dim", latent_dim, 16, dims, f"data of {spec.num_dims} dimensions")
+        self.latent_dim = fitting("latent_dim", latent_dim, 16, dims, f"data of {counted(spec.num_dims, 'dimension')}")
         self.noise, self.chosen = noise, {"latent_dim": self.latent_dim}
         if spec.is_image or spec.is_discrete:
             spec.require_image("manifold_flow, beside vectors of floats,")

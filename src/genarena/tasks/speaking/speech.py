@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genarena.data.captions.characters import Characters
-from genarena.errors import UserError
+from genarena.errors import UserError, counted
 from genarena.evaluation.figures import png
 from genarena.evaluation.sounds import save_wav, stacked
 from genarena.files.atomic import replace_atomically
@@ -57,7 +57,9 @@ def mel_of(
     except ValueError as error:
         raise UserError(f"mel_run: {error}") from error
     if made.shape[2] < SHORTEST:
-        raise UserError(f"speed={speed:g}: {made.shape[2]} frames are left of the text, and a vocoder needs {SHORTEST}")
+        raise UserError(
+            f"speed={speed:g}: the text has {counted(made.shape[2], 'frame')}, and a vocoder needs {SHORTEST}"
+        )
     return durations[0].cpu(), made[0]
 
 

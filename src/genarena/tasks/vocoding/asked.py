@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genarena.data.sound.clips import MAX_BYTES, SUFFIXES, read_clip
 from genarena.data.sound.recordings import clip_mel, levels_of
-from genarena.errors import DataError, UserError, printable
+from genarena.errors import DataError, UserError, counted, printable
 from genarena.files.atomic import check_writable
 from genarena.files.boundary import reading
 from genarena.files.regular import read_regular
@@ -82,7 +82,7 @@ def _below(option: str, path: Path) -> list[Source]:
 def _clip(path: Path, spec: DataSpec) -> Sound:
     samples, segment = torch.from_numpy(read_clip(path, spec.sample_rate, OF_A_RUN)), spec.shape[1]
     if len(samples) < segment:
-        raise DataError(f"{path} has {len(samples):,} samples, fewer than a segment of the run, {segment:,}")
+        raise DataError(f"{path} has {counted(len(samples), 'sample')}, fewer than a segment of the run, {segment:,}")
     levels = levels_of(samples[: len(samples) // mel.HOP * mel.HOP])
     return Sound(clip_mel(samples, spec.sample_rate).T, levels[None])
 
@@ -100,7 +100,7 @@ def _mel(path: Path, spec: DataSpec) -> Sound:
     except ValueError as error:
         raise DataError(f"{path} has {error}") from error
     if found.shape[1] < (least := mel.num_frames(spec.shape[1])):
-        raise DataError(f"{path} has {found.shape[1]} frames, fewer than a segment of the run, {least}")
+        raise DataError(f"{path} has {counted(found.shape[1], 'frame')}, fewer than a segment of the run, {least}")
     return Sound(found, None)
 
 
