@@ -1,5 +1,6 @@
 """Builds the object that a configuration node describes: the only place that does so, and only for trusted targets."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import is_dataclass
@@ -44,8 +45,8 @@ def build(node: DictConfig | dict[str, Any], what: str) -> Any:
         _refuse_strangers(target, what)
     try:
         _check_options(plain, what)
-        plain = _bind_partials(plain, what)
-        return instantiate(plain, _convert_="all") if isinstance(plain, dict) else plain
+        bound = _bind_partials(plain, what)
+        return instantiate(bound, _convert_="all") if isinstance(bound, dict) else bound
     except ValueError as error:  # of `_check_options`
         raise UserError(str(error)) from error
     except InstantiationException as error:
@@ -155,10 +156,21 @@ def _found(target: str) -> Any:
 
 
 def _keyed(text: str, node: Any, what: str) -> str:
-    """The text of an error of the node's class, with the key of the option that it begins with, `<name>=<value>`."""
+    """The text of an error of a constructor. Where it begins with `<name>=<value>`, and one option of the node and its parts is
+    that, with the key of this option."""
+    if text.startswith(f"{what}."):
+        return text
     name, _, rest = text.partition("=")
-    own = isinstance(node, dict) and name in node and rest.startswith(_shown(node[name]))
-    return text if text.startswith(f"{what}.") else f"{what}{'.' if own else ': '}{text}"
+    found = [key for key, value in _named(node, name, what) if re.match(rf"{re.escape(_shown(value))}(?![\w.])", rest)]
+    return f"{found[0]}={rest}" if len(found) == 1 else f"{what}: {text}"
+
+
+def _named(node: Any, name: str, what: str) -> Iterator[tuple[str, Any]]:
+    """Key and value of every option of this name in a node and its parts."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key == name:
+            yield f"{what}.{key}", value
+        yield from _named(value, name, f"{what}.{key}")
 
 
 def _readable(cause: BaseException) -> str:

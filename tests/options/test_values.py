@@ -64,13 +64,17 @@ def test_build_refuses_what_the_command_line_refuses() -> None:
 
 
 def test_a_size_that_the_data_refuses_is_named_by_its_key() -> None:
-    """Also where the model finds it out."""
+    """Also where the model or its network finds it out."""
     spec = {"_target_": "genarena.spec.DataSpec", "shape": [1, 8, 8], "num_levels": 17}
     node = {"_target_": "genarena.models.flow.glow.Glow", "spec": spec, "num_levels": 4}
     with pytest.raises(UserError, match=r"^model\.num_levels=4: expected 1 to 3 for images of 8x8$"):
         build(node, "model")
     with pytest.raises(UserError, match=r"^model: height and width are halved"):
         build(node | {"spec": spec | {"shape": [1, 7, 7]}}, "model")
+    net = {"_target_": "genarena.nets.by_shape.unet_or_mlp", "_partial_": True, "hidden_channels": 7}
+    node = {"_target_": "genarena.models.diffusion.ddpm.DDPM", "spec": spec, "net": net, "num_steps": 70}
+    with pytest.raises(UserError, match=r"^model\.net\.hidden_channels=7: expected a positive multiple of 8$"):
+        build(node, "model")
 
 
 @pytest.mark.parametrize(
