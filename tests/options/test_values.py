@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin
 
 import pytest
 
 from genarena.build import build
-from genarena.config import compose
+from genarena.config import available, compose
 from genarena.errors import UserError
 from genarena.options import values
 from genarena.options.signatures import parameters
 from genarena.options.values import BelowRoot, Count, Folder, Place, Positive, Range, Share, place_of, refusal
+from tests.capability_table import target
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,15 @@ def test_the_source_says_what_the_imported_signature_says() -> None:
     known = {name for name, kind in read.items() if values.is_known(kind)}
     assert {"latent_dim", "beta", "warmup", "patch"} <= known
     assert {name: read[name] for name in known} == {name: imported[name] for name in known}
+
+
+def test_whole_numbers_of_models_say_how_small_they_may_be() -> None:
+    """So that k = 0, no layers or a negative width are refused by name before anything is built."""
+    for name in available("model"):
+        for option, kind in parameters(target("model", name)).items():
+            for part in values.alternatives(kind):
+                items = (part, *(get_args(part) if get_origin(part) is not Annotated else ()))
+                assert int not in items, f"model={name}: {option}"
 
 
 def test_build_refuses_what_the_command_line_refuses() -> None:

@@ -44,7 +44,7 @@ class MADE(ConditionalProduct, Factorises, Represents):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        hidden: Sequence[int] = (500,),
+        hidden: Sequence[Count] = (500,),
         num_masks: Count = 1,
         order_agnostic: bool = False,
         direct: bool = False,

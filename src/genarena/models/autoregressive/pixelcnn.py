@@ -28,7 +28,7 @@ from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import sizes
 from genarena.nets.layers import recorded
 from genarena.nets.masked import GatedPixelStack
-from genarena.options.values import Count, Share
+from genarena.options.values import Count, Share, Whole
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -81,12 +81,12 @@ class PixelCNN(ConditionalProduct, Factorises, Represents):
         num_blocks: Count = 5,
         kernel_size: Count = 3,
         first_kernel_size: Count = 7,
-        dilations: Sequence[int] = (1, 2, 4, 8),
+        dilations: Sequence[Count] = (1, 2, 4, 8),
         head_channels: Count = 64,
         pixels: str = "auto",
         num_mixtures: Count = 10,
-        level_embedding: int = 8,
-        sample_chunk: int = 512,
+        level_embedding: Whole = 8,
+        sample_chunk: Count = 512,
         sampler: Temperature | TopP = Temperature(),  # noqa: B008 - frozen
         condition_dropout: Share = 0.0,
     ) -> None:

@@ -15,6 +15,7 @@ from genarena.models.base import GenerativeModel
 from genarena.models.baseline.replacement import positions
 from genarena.models.capabilities import Enumerates, Withholds
 from genarena.models.recoding import Recodes
+from genarena.options.values import Count
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -34,10 +35,8 @@ class Heldout(GenerativeModel, Withholds, Enumerates, Recodes):
     paper = "1706.08500"
     max_epochs = 0
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, capacity: int = 10_000) -> None:
+    def __init__(self, spec: DataSpec, training: Training | None = None, capacity: Count = 10_000) -> None:
         super().__init__(spec, training)
-        if capacity < 1:
-            raise ValueError(f"capacity={capacity}: expected at least 1")
         self.register_buffer("examples", torch.zeros(capacity, *spec.shape, dtype=spec.dtype))
         self.register_buffer("count", torch.ones((), dtype=torch.int64))
 

@@ -11,6 +11,7 @@ from genarena.models.base import GenerativeModel
 from genarena.models.baseline.replacement import positions
 from genarena.models.baseline.reservoir import Reservoir
 from genarena.models.capabilities import Enumerates
+from genarena.options.values import Count
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -25,7 +26,7 @@ class Memoriser(GenerativeModel, Enumerates):
     paper = "10.1145/3147.3165"
     max_epochs = 1
 
-    def __init__(self, spec: DataSpec, training: Training | None = None, capacity: int = 10_000) -> None:
+    def __init__(self, spec: DataSpec, training: Training | None = None, capacity: Count = 10_000) -> None:
         super().__init__(spec, training)
         self.reservoir = Reservoir(spec, capacity)
 

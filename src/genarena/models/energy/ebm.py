@@ -29,7 +29,7 @@ from genarena.models.energy.sampler_kl import sampler_kl
 from genarena.nets.conditioning import in_parts, num_features
 from genarena.nets.energy import energy_of
 from genarena.nets.layers import recorded
-from genarena.options.values import Count, NonNegative, Positive
+from genarena.options.values import Count, NonNegative, Positive, Several, Share
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -63,21 +63,21 @@ class EBM(GenerativeModel, Differentiates, Represents):
         hidden_channels: Count = 16,
         num_blocks: Count = 1,
         spectral_norm: bool = False,
-        data_noise: float | None = None,
+        data_noise: NonNegative | None = None,
         temperature: NonNegative | None = None,
-        langevin_steps: int = 10,
+        langevin_steps: Count = 10,
         step_size: Positive | None = None,
-        drift_clamp: float | None = 0.3,
+        drift_clamp: Positive | None = 0.3,
         clip: bool = False,
         buffer_size: Count = 8192,
-        restart: float = 0.05,
-        energy_penalty: float = 0.01,
-        max_gap: float = 0.3,
-        kl_weight: float = 0.0,
-        jitter: float = 0.0,
+        restart: Share = 0.05,
+        energy_penalty: NonNegative = 0.01,
+        max_gap: Positive = 0.3,
+        kl_weight: NonNegative = 0.0,
+        jitter: Share = 0.0,
         sampler: Langevin = Langevin(),  # noqa: B008 - frozen
-        ais_chains: int = 32,
-        ais_steps: int = 1500,
+        ais_chains: Several = 32,
+        ais_steps: Count = 1500,
     ) -> None:
         super().__init__(spec, training)
         if spec.is_image and not spec.is_discrete:

@@ -41,16 +41,16 @@ class JEM(EBM, Classifies):
         hidden_channels: Count = 16,
         num_blocks: Count = 1,
         classifier_weight: NonNegative = 1.0,
-        data_noise: float | None = None,
+        data_noise: NonNegative | None = None,
         temperature: Positive = 1.0,
-        langevin_steps: int = 10,
+        langevin_steps: Count = 10,
         step_size: Positive | None = None,
-        drift_clamp: float | None = 0.3,
+        drift_clamp: Positive | None = 0.3,
         clip: bool = False,
         buffer_size: Count = 8192,
         restart: Share = 0.05,
-        energy_penalty: float = 0.01,
-        max_gap: float = 0.3,
+        energy_penalty: NonNegative = 0.01,
+        max_gap: Positive = 0.3,
         sampler: Langevin = Langevin(),  # noqa: B008 - frozen
     ) -> None:
         chains = (langevin_steps, step_size, drift_clamp, clip, 1, restart, energy_penalty, max_gap)

@@ -72,7 +72,7 @@ class RecoveryEBM(GenerativeModel, Represents):
         langevin_steps: Count = 30,
         step_size: Positive = 0.02,
         drift_clamp: Positive | None = 0.3,
-        energy_penalty: float = 0.0,
+        energy_penalty: NonNegative = 0.0,
         sampler: Recovery = Recovery(),
     ) -> None:
         super().__init__(spec, training)

@@ -56,7 +56,7 @@ class FFJORD(NormalisingFlow):
         spec: DataSpec,
         training: Training | None = None,
         num_flows: Count = 1,
-        hidden: Sequence[int] = (64, 64),
+        hidden: Sequence[Count] = (64, 64),
         activation: Literal["softplus", "tanh"] = "tanh",
         training_tolerance: Positive = 1e-3,
         tolerance: Positive = 1e-5,

@@ -45,7 +45,7 @@ class MAF(NormalisingFlow):
         spec: DataSpec,
         training: Training | None = None,
         num_layers: Count = 5,
-        hidden: Sequence[int] = (256, 256),
+        hidden: Sequence[Count] = (256, 256),
         direction: Literal["density", "sampling"] = "density",
         pixels: Literal["gaussianised", "logit", "centred"] = "gaussianised",
         logit_alpha: Positive | None = None,

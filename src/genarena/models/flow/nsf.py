@@ -67,7 +67,7 @@ class NSF(NormalisingFlow):
         patch: Count | None = None,
         position_bias: bool = True,
         num_layers: Count = 5,
-        hidden: Sequence[int] = (128, 128),
+        hidden: Sequence[Count] = (128, 128),
         pixels: Literal["gaussianised", "logit", "centred"] = "gaussianised",
         logit_alpha: Positive | None = None,
         dequantisation: Literal["uniform", "variational"] = "uniform",

@@ -61,7 +61,7 @@ class ResidualFlow(NormalisingFlow):
         num_steps: Count = 4,
         hidden_channels: Count = 64,
         num_blocks: Count = 10,
-        hidden: Sequence[int] = (64, 64),
+        hidden: Sequence[Count] = (64, 64),
         num_exact: Whole = 2,
         evaluation_terms: Count = 20,
         stop: Share = 0.5,

@@ -48,7 +48,7 @@ class InfoGAN(LatentGAN, Encodes, Decodes):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        categories: Sequence[int] = (10,),
+        categories: Sequence[Count] = (10,),
         num_continuous: Whole = 2,
         num_noise: Count = 62,
         information_weight: NonNegative = 1.0,

@@ -47,7 +47,7 @@ class SNGAN(LatentGAN):
         training: Training | None = None,
         generator_channels: Count = 32,
         discriminator_channels: Count = 32,
-        growth: int = 2,
+        growth: Count = 2,
         halvings: Count | None = None,
         latent_dim: Count = 128,
         n_critic: Count = 1,

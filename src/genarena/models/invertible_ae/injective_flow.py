@@ -23,7 +23,7 @@ from genarena.models.invertible_ae.manifold_model import ManifoldModel
 from genarena.nets.residual_mlp import ResidualMLP
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
 from genarena.nets.sizes import fitting
-from genarena.options.values import Count, NonNegative
+from genarena.options.values import Count, NonNegative, Whole
 from genarena.spec import Batch, DataSpec
 from genarena.statistics import traces
 from genarena.training.module import Training
@@ -50,11 +50,11 @@ class InjectiveFlow(ManifoldModel):
         latent_dim: Count | Literal["full"] | None = None,
         beta: NonNegative = 10.0,
         hidden_channels: Count = 16,
-        conv_blocks: Sequence[int] = (0,),
-        hidden_features: int = 256,
+        conv_blocks: Sequence[Whole] = (0,),
+        hidden_features: Count = 256,
         num_blocks: Count = 4,
         num_probes: Count = 1,
-        noise: float = 0.0,
+        noise: NonNegative = 0.0,
     ) -> None:
         super().__init__(spec, training)
         asked, dims = (spec.num_dims if latent_dim == "full" else latent_dim), range(1, spec.num_dims + 1)

@@ -16,7 +16,7 @@ from genarena.models.vae.aggregate_posterior import Sampling, decomposition
 from genarena.models.vae.latent_model import Mode
 from genarena.models.vae.latent_variable import LatentVariableModel
 from genarena.models.vae.networks import ImageNetworks, networks_for
-from genarena.options.values import Count, NonNegative, Share
+from genarena.options.values import Count, NonNegative, Share, Whole
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -43,12 +43,12 @@ class BetaTCVAE(LatentVariableModel):
         training: Training | None = None,
         latent_dim: Count = 10,
         channels: Count = 32,
-        blocks: Sequence[int] = (0,),
+        blocks: Sequence[Whole] = (0,),
         hidden: Count = 256,
         patch: Count | None = None,
         pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
         num_mixtures: Count = 5,
-        perceptron: Sequence[int] = (),
+        perceptron: Sequence[Count] = (),
         strided: bool = False,
         alpha: NonNegative = 1.0,
         beta: NonNegative = 6.0,

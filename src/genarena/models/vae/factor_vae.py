@@ -19,7 +19,7 @@ from genarena.models.vae.aggregate_posterior import permuted
 from genarena.models.vae.latent_model import Mode
 from genarena.models.vae.latent_variable import LatentVariableModel
 from genarena.models.vae.networks import ImageNetworks, networks_for
-from genarena.options.values import Count, NonNegative, Share
+from genarena.options.values import Count, NonNegative, Share, Whole
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 from genarena.training.players import Player, joint
@@ -52,16 +52,16 @@ class FactorVAE(LatentVariableModel):
         training: Training | None = None,
         latent_dim: Count = 10,
         channels: Count = 32,
-        blocks: Sequence[int] = (0,),
+        blocks: Sequence[Whole] = (0,),
         hidden: Count = 256,
         patch: Count | None = None,
         pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
         num_mixtures: Count = 5,
-        perceptron: Sequence[int] = (),
+        perceptron: Sequence[Count] = (),
         strided: bool = False,
         gamma: NonNegative = 20.0,
         second_batch: bool = False,
-        discriminator_hidden: Sequence[int] = (256, 256, 256),
+        discriminator_hidden: Sequence[Count] = (256, 256, 256),
         warmup: Share = 0.1,
         discriminator_optimizer: Callable | None = None,
         sampler: Temperature | Mode = Temperature(),  # noqa: B008 - frozen

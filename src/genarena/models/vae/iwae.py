@@ -17,7 +17,7 @@ from genarena.models.vae.diagonal_normal import Gaussian
 from genarena.models.vae.latent_model import Mode
 from genarena.models.vae.latent_variable import LatentVariableModel
 from genarena.models.vae.networks import ImageNetworks, networks_for
-from genarena.options.values import Count
+from genarena.options.values import Count, Whole
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -48,12 +48,12 @@ class IWAE(LatentVariableModel):
         gradient: Literal["plain", "doubly_reparameterised"] = "doubly_reparameterised",
         latent_dim: Count = 32,
         channels: Count = 32,
-        blocks: Sequence[int] = (0,),
+        blocks: Sequence[Whole] = (0,),
         hidden: Count = 256,
         patch: Count | None = None,
         pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
         num_mixtures: Count = 5,
-        perceptron: Sequence[int] = (),
+        perceptron: Sequence[Count] = (),
         sampler: Temperature | Mode = Temperature(),  # noqa: B008 - frozen
     ) -> None:
         images = ImageNetworks(channels, blocks, hidden, patch, pixels, num_mixtures, perceptron)

@@ -22,7 +22,7 @@ from genarena.models.vae.networks import ImageNetworks, networks_for
 from genarena.models.vae.stochastic_layers import Choose, Layer, precision_weighted
 from genarena.nets.conditioning import linear, num_features
 from genarena.nets.resnet import initialise
-from genarena.options.values import Count, NonNegative, Share
+from genarena.options.values import Count, NonNegative, Share, Whole
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 
@@ -45,15 +45,15 @@ class LVAE(HierarchicalModel):
         self,
         spec: DataSpec,
         training: Training | None = None,
-        latent_dims: Sequence[int] = (64, 32),
+        latent_dims: Sequence[Count] = (64, 32),
         width: Count = 256,
         channels: Count = 32,
-        blocks: Sequence[int] = (0,),
+        blocks: Sequence[Whole] = (0,),
         hidden: Count = 256,
         patch: Count | None = None,
         pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
         num_mixtures: Count = 5,
-        perceptron: Sequence[int] = (),
+        perceptron: Sequence[Count] = (),
         warmup: Share = 0.1,
         free_bits: NonNegative = 0.0,
         sampler: Temperature | Mode = Temperature(),  # noqa: B008 - frozen

@@ -16,7 +16,7 @@ from genarena.models.sampler import Temperature
 from genarena.models.vae.latent_model import Mode
 from genarena.models.vae.latent_variable import LatentVariableModel
 from genarena.models.vae.networks import ImageNetworks, networks_for
-from genarena.options.values import Count, NonNegative, Share
+from genarena.options.values import Count, NonNegative, Share, Whole
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -42,12 +42,12 @@ class VAE(LatentVariableModel):
         training: Training | None = None,
         latent_dim: Count = 32,
         channels: Count = 32,
-        blocks: Sequence[int] = (0,),
-        hidden: int = 256,
-        patch: int | None = None,
+        blocks: Sequence[Whole] = (0,),
+        hidden: Count = 256,
+        patch: Count | None = None,
         pixels: str = "auto",
         num_mixtures: Count = 5,
-        perceptron: Sequence[int] = (),
+        perceptron: Sequence[Count] = (),
         strided: bool = False,
         beta: NonNegative = 1.0,
         warmup: Share = 0.1,

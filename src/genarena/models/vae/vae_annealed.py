@@ -14,7 +14,7 @@ from genarena.models.sampler import Temperature
 from genarena.models.vae.latent_model import Mode
 from genarena.models.vae.latent_variable import LatentVariableModel
 from genarena.models.vae.networks import ImageNetworks, networks_for
-from genarena.options.values import Count, NonNegative, Share
+from genarena.options.values import Count, NonNegative, Share, Whole
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -40,12 +40,12 @@ class VAEAnnealed(LatentVariableModel):
         training: Training | None = None,
         latent_dim: Count = 10,
         channels: Count = 32,
-        blocks: Sequence[int] = (0,),
+        blocks: Sequence[Whole] = (0,),
         hidden: Count = 256,
         patch: Count | None = None,
         pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
         num_mixtures: Count = 5,
-        perceptron: Sequence[int] = (),
+        perceptron: Sequence[Count] = (),
         strided: bool = False,
         gamma: NonNegative = 100.0,
         capacity: NonNegative = 25.0,

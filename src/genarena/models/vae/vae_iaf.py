@@ -16,7 +16,7 @@ from genarena.models.vae.inverse_autoregressive import FlowPosterior, InverseAut
 from genarena.models.vae.latent_model import Mode
 from genarena.models.vae.networks import ImageNetworks, networks_for
 from genarena.models.vae.normal_prior import NormalPrior
-from genarena.options.values import Count, NonNegative, Share
+from genarena.options.values import Count, NonNegative, Share, Whole
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
 
@@ -40,16 +40,16 @@ class VAEIAF(NormalPrior):
         spec: DataSpec,
         training: Training | None = None,
         num_steps: Count = 2,
-        flow_hidden: Sequence[int] = (128,),
+        flow_hidden: Sequence[Count] = (128,),
         context_dim: Count = 64,
         latent_dim: Count = 32,
         channels: Count = 32,
-        blocks: Sequence[int] = (0,),
+        blocks: Sequence[Whole] = (0,),
         hidden: Count = 256,
         patch: Count | None = None,
         pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
         num_mixtures: Count = 5,
-        perceptron: Sequence[int] = (),
+        perceptron: Sequence[Count] = (),
         warmup: Share = 0.1,
         free_bits: NonNegative = 0.0,
         sampler: Temperature | Mode = Temperature(),  # noqa: B008 - frozen

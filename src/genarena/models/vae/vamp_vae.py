@@ -20,7 +20,7 @@ from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.models.vae.latent_model import LatentModel, Mode
 from genarena.models.vae.networks import ImageNetworks, networks_for
 from genarena.models.vae.normal_posterior import NormalPosterior
-from genarena.options.values import Count, Share
+from genarena.options.values import Count, Share, Whole
 from genarena.ranks import exchange
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -47,12 +47,12 @@ class VampVAE(NormalPosterior, LatentModel):
         num_pseudo_inputs: Count = 100,
         latent_dim: Count = 32,
         channels: Count = 32,
-        blocks: Sequence[int] = (0,),
+        blocks: Sequence[Whole] = (0,),
         hidden: Count = 256,
         patch: Count | None = None,
         pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
         num_mixtures: Count = 5,
-        perceptron: Sequence[int] = (),
+        perceptron: Sequence[Count] = (),
         gated: bool = False,
         warmup: Share = 0.1,
         sampler: Temperature | Mode = Temperature(),  # noqa: B008 - frozen

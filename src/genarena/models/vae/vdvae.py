@@ -25,7 +25,7 @@ from genarena.models.vae.stochastic_layers import Choose, Layer, shifted
 from genarena.nets.bottleneck import Bottleneck, BottomUp, blocks_at, resolutions
 from genarena.nets.conditioning import linear, num_features
 from genarena.nets.resnet import Upsample
-from genarena.options.values import Count, NonNegative, Positive, Share
+from genarena.options.values import Count, NonNegative, Positive, Share, Whole
 from genarena.spec import DataSpec
 from genarena.training.module import Training
 from genarena.training.players import Player
@@ -55,8 +55,8 @@ class VDVAE(HierarchicalModel):
         middle_channels: Count = 32,
         z_channels: Count = 8,
         patch: Count | None = None,
-        encoder_blocks: Sequence[int] = (1,),
-        decoder_blocks: Sequence[int] = (1,),
+        encoder_blocks: Sequence[Whole] = (1,),
+        decoder_blocks: Sequence[Whole] = (1,),
         pixels: Literal["auto", "bernoulli", "categorical", "logistic", "logistic_mixture"] = "auto",
         num_mixtures: Count = 5,
         warmup: Share = 0.0,

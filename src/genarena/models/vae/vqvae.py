@@ -73,7 +73,7 @@ class VQVAE(GenerativeModel, Encodes, Decodes, Quantises, Splits):
         num_codes: Count = 512,
         dim: Count = 16,
         decay: Share = 0.99,
-        levels: Sequence[int] = (8, 5, 5, 5),
+        levels: Sequence[Count] = (8, 5, 5, 5),
         beta: NonNegative = 0.25,
         halvings: Count | None = None,
         hidden_channels: Count = 64,
