@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from genarena.models.base import GenerativeModel
 from genarena.models.vae.latent_model import Mode
 from genarena.models.vae.vae import VAE
+from genarena.models.vae.vdvae import VDVAE
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid
 from genarena.spec import Batch, DataSpec
 from tests.analytic import LinearGaussian
@@ -207,3 +209,9 @@ def test_binary_images_are_seen_in_larger_patches() -> None:
     assert VAE(DataSpec((1, 28, 28), 2)).encoder[0].stride == (4, 4)
     assert VAE(DataSpec((1, 28, 28), 256)).encoder[0].stride == (2, 2)
     assert VAE(DataSpec((1, 28, 28), 256), patch=3).encoder[0].stride == (3, 3)
+
+
+@pytest.mark.parametrize("make", [VAE, VDVAE], ids=lambda make: make.__name__)
+def test_a_patch_larger_than_the_image_is_refused_by_its_name(make: type[GenerativeModel]) -> None:
+    with pytest.raises(ValueError, match=r"^patch=16: expected 1 to 8 for images of 8x8$"):
+        make(DataSpec((1, 8, 8), 17), patch=16)

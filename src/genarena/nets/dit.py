@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from genarena.nets.attention import Backend, SelfAttention, TextAttention
 from genarena.nets.conditioning import states
 from genarena.nets.layers import Layered, numbered
-from genarena.nets.patches import fold, require_image, unfold, usual_patch
+from genarena.nets.patches import fold, patch_of, require_image, unfold
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
 from genarena.options.values import Count, Positive, Share
 
@@ -92,7 +92,7 @@ class DiT(Layered, nn.Module):
             raise ValueError(
                 f"hidden_channels={hidden_channels}: expected a multiple of 4, for positions in two dimensions"
             )
-        self.with_states, self.patch = with_states, patch or usual_patch(size)
+        self.with_states, self.patch = with_states, patch_of(patch, size)
         patch, self.chosen = self.patch, {"patch": self.patch}
         rows, columns = (math.ceil(side / patch) for side in size)
         self.register_buffer("position", positions(rows, columns, hidden_channels), persistent=False)

@@ -5,10 +5,14 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from genarena.nets.sizes import fitting
 
-def usual_patch(size: Sequence[int]) -> int:
-    """The side of the squares where none is given: 2 for images of 16 pixels and more, else 1."""
-    return 2 if min(size) >= 16 else 1
+
+def patch_of(asked: int | None, size: Sequence[int], usual: int | None = None) -> int:
+    """The side of the squares for images (H, W) = `size`; None: the usual one, 2 for 16 pixels and more, else 1. It need not
+    divide the sides. Raises ValueError for squares larger than the image."""
+    usual = usual or (2 if min(size) >= 16 else 1)
+    return fitting("patch", asked, usual, range(1, max(usual, *size) + 1), f"images of {size[0]}x{size[1]}")
 
 
 def fold(x: Tensor, patch: int) -> Tensor:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.nets.conditioning import pooled
-from genarena.nets.patches import fold, unfold, usual_patch
+from genarena.nets.patches import fold, patch_of, unfold
 from genarena.nets.pyramid import pyramid
 
 SLOPE = 0.2  # of leaky ReLUs for negative inputs
@@ -123,7 +123,7 @@ class R3GANDiscriminator(nn.Module):
 def folded(shape: tuple[int, ...], patch: int | None) -> tuple[tuple[int, ...], int, list[tuple[int, int]]]:
     """(H, W) of images (C, H, W), the side of their squares, and the sizes of the pyramid of squares, finest first."""
     size = shape[1:]
-    patch = patch or usual_patch(size)
+    patch = patch_of(patch, size)
     return size, patch, pyramid(*(-(-side // patch) for side in size))
 
 

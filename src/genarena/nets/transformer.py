@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from genarena.nets.attention import Backend, KeyValueCache, SelfAttention, Text, TextAttention
 from genarena.nets.conditioning import linear, states
 from genarena.nets.layers import Layered, numbered
-from genarena.nets.patches import fold, require_image, unfold, usual_patch
+from genarena.nets.patches import fold, patch_of, require_image, unfold
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
 from genarena.options.values import Count, Positive, Share
 
@@ -146,7 +146,7 @@ class ImageTransformer(Layered, nn.Module):
     ) -> None:
         super().__init__()
         size = require_image(shape, "transformer")
-        self.patch = patch = patch or usual_patch(size)
+        self.patch = patch = patch_of(patch, size)
         self.chosen = {"patch": patch}
         num_tokens = math.prod(math.ceil(side / patch) for side in size)
         self.stem = nn.Linear(in_channels * patch**2, hidden_channels)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from genarena.nets.attention import Backend, MapTextAttention, attend, heads_of
 from genarena.nets.conditioning import states
 from genarena.nets.layers import Layered
-from genarena.nets.patches import fold, require_image, unfold, usual_patch
+from genarena.nets.patches import fold, patch_of, require_image, unfold
 from genarena.nets.time_embedding import TIME_SCALE, TimeEmbedding
 from genarena.options.values import Count, Positive, Share
 
@@ -124,7 +124,7 @@ class UNet(Layered, nn.Module):
     ) -> None:
         super().__init__()
         size = require_image(shape, "unet")
-        patch = usual_patch(size) if patch is None else patch
+        patch = patch_of(None, size) if patch is None else patch  # any size comes back
         if hidden_channels < GROUPS or hidden_channels % GROUPS:
             raise ValueError(f"hidden_channels={hidden_channels}: expected a positive multiple of {GROUPS}")
         if not multipliers or min(*multipliers, num_blocks, patch) < 1:

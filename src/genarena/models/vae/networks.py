@@ -9,6 +9,7 @@ from genarena.distributions import PixelDistribution, PixelHead
 from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.nets.conditioning import WithContext, num_features
 from genarena.nets.image_mlp import ImageMLPDecoder, ImageMLPEncoder
+from genarena.nets.patches import patch_of
 from genarena.nets.resnet import ConvDecoder, ConvEncoder, ConvPyramid, initialise
 from genarena.nets.strided import StridedDecoder, StridedEncoder
 from genarena.spec import DataSpec
@@ -52,7 +53,8 @@ class ImageNetworks(NamedTuple):
     gated: bool = False
 
     def build(self, spec: DataSpec, latent_dim: int, more: int = 0) -> Networks:
-        """more: further outputs of the encoder. Raises ValueError for data that is no image of integer levels."""
+        """more: further outputs of the encoder. Raises ValueError for data that is no image of integer levels, and for a patch
+        larger than the image."""
         spec.require_image("a vae")
         if self.perceptron and self.strided:
             raise ValueError(f"perceptron={list(self.perceptron)}, strided=true: expected one of the two")
@@ -70,7 +72,7 @@ class ImageNetworks(NamedTuple):
             encoder = StridedEncoder(spec.shape, outputs, self.hidden, context)
             decoder = StridedDecoder(latent_dim + context, head.out_channels, (height, width), self.hidden)
         else:
-            patch = self.patch or (4 if spec.num_levels == 2 else 2)
+            patch = patch_of(self.patch, (height, width), 4 if spec.num_levels == 2 else 2)
             plan = ConvPyramid(height, width, self.channels, self.blocks, patch)
             encoder = ConvEncoder(in_channels, outputs, plan, self.hidden, context)
             decoder = ConvDecoder(latent_dim + context, head.out_channels, plan, self.hidden)

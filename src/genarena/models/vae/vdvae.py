@@ -24,6 +24,7 @@ from genarena.models.vae.networks import rows_of
 from genarena.models.vae.stochastic_layers import Choose, Layer, shifted
 from genarena.nets.bottleneck import Bottleneck, BottomUp, blocks_at, resolutions
 from genarena.nets.conditioning import linear, num_features
+from genarena.nets.patches import patch_of
 from genarena.nets.resnet import Upsample
 from genarena.options.values import Count, NonNegative, Positive, Share, Whole
 from genarena.spec import DataSpec
@@ -68,7 +69,7 @@ class VDVAE(HierarchicalModel):
         spec.require_image("vdvae")
         self.gradient_skip, self.head = gradient_skip, PixelHead(pixels, spec, num_mixtures)
         in_channels, *image = spec.shape
-        patch, context = patch or (4 if spec.num_levels == 2 else 2), num_features(spec.condition)
+        patch, context = patch_of(patch, image, 4 if spec.num_levels == 2 else 2), num_features(spec.condition)
         sizes, self.chosen = resolutions(*image, patch), {"patch": patch}
         up, down = (
             blocks_at(encoder_blocks, sizes, "encoder_blocks"),
