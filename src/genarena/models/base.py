@@ -31,8 +31,9 @@ class GenerativeModel(TrainedModule, ABC):
 
     If `spec.condition` is set, the model is p(x | y). A class that can be conditional says `conditional = True`, builds its
     networks for vectors of `self.conditioning.out_features` entries (None for an unconditional model) and gives them
-    `self.context(y, num_examples)`. `condition_dropout`: share of the training examples that lose
-    their condition, for guidance.
+    `self.context(y, num_examples)`, which refuses a y of other examples; where they are taken in parts, `in_parts` of
+    `nets/conditioning.py` gives each part its own. `condition_dropout`: share of the training examples that lose their
+    condition, for guidance.
 
     Raises TypeError for a class without `family`, `likelihood` or `paper`; ValueError if the data is sound or
     conditional and the class is not made for it.
