@@ -65,10 +65,9 @@ class GMM(ByLabel, Mixes):
         dims, is_full = spec.num_dims, covariance == "full"
         if is_full and max(1, num_labels(spec)) * num_components * dims**2 > LARGEST_FULL:
             labels = f" for each of {counted(num_labels(spec), 'label')}" * bool(num_labels(spec))
+            asked = f"{counted(num_components, 'component')} of {counted(dims, 'dimension')}{labels}"
             raise ValueError(
-                f"covariance=full: {counted(num_components, 'component')} of {counted(dims, 'dimension')}{labels} "
-                f"have more than {LARGEST_FULL} "
-                "numbers; use diagonal, or fewer components"
+                f"covariance=full: {asked} have more than {LARGEST_FULL} numbers; use diagonal, or fewer components"
             )
         options = (num_components, covariance, shrinkage, pooling, forgetting)
         super().__init__(spec, training, lambda plain: GMM(plain, None, *options))
@@ -78,8 +77,8 @@ class GMM(ByLabel, Mixes):
             return
         shape = (num_components, dims, dims) if self.is_full else (num_components, dims)
         levels = spec.num_levels or 0
-        variance = levels**2 / 12 if levels else 1.0  # of the uniform, before any data
-        start = torch.full((dims,), variance, dtype=torch.float64)
+        uniform = levels**2 / 12 if levels else 1.0  # its variance, before any data
+        start = torch.full((dims,), uniform, dtype=torch.float64)
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("weight", torch.full((num_components,), 1.0 / num_components, dtype=torch.float64))
         self.register_buffer("mean", torch.full((num_components, dims), levels / 2, dtype=torch.float64))
@@ -238,8 +237,6 @@ class GMM(ByLabel, Mixes):
         """`responsibilities`: P(component | x). `log-joint`: log pi_k + log N(u; mean_k, C_k), u the middle of a cell."""
         log_joint = self._log_joint(self._points(x), self._factors())
         return {"responsibilities": log_joint.softmax(1).float(), "log-joint": log_joint.float()}
-
-    # -- samples
 
     def draw(self, num_samples: int) -> Tensor:
         chosen = torch.multinomial(self.weight.nan_to_num().clamp_min(LEAST_WEIGHT), num_samples, replacement=True)
