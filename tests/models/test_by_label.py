@@ -93,7 +93,7 @@ def test_generative_accuracy_on_digits_is_that_of_the_formula() -> None:
     found = under_every_label(model, test)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-3)
     metric = GenerativeAccuracy()
-    metric.update(found, own, model.likelihood)
+    metric.update(found, own, model.likelihood, classifies=False)
     right = (expected.argmax(1) == own).double().mean().item()
     assert metric.compute() == pytest.approx(right) and right > 0.95
 
@@ -203,7 +203,7 @@ def test_other_conditions_are_refused_in_one_line(name: str) -> None:
 
 def test_covariances_of_many_labels_that_are_too_large_are_refused() -> None:
     spec = DataSpec((3, 32, 32), 256, 10, condition="label")
-    with pytest.raises(ValueError, match="those of 10 labels in 3072 dimensions have more than 16,777,216 numbers"):
+    with pytest.raises(ValueError, match="those of 10 labels in 3,072 dimensions have more than 16,777,216 numbers"):
         Gaussian(spec)
     with pytest.raises(ValueError, match="20 components of 768 dimensions for each of 10 labels"):
         GMM(DataSpec((3, 16, 16), 256, 10, condition="label"), num_components=20, covariance="full")

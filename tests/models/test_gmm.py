@@ -171,7 +171,7 @@ def test_in_eval_mode_nothing_is_learnt_and_untrained_it_is_about_the_uniform() 
 
 
 def test_too_many_numbers_are_refused() -> None:
-    with pytest.raises(ValueError, match="10 components of 3072 dimensions"):
+    with pytest.raises(ValueError, match="10 components of 3,072 dimensions"):
         GMM(DataSpec((3, 32, 32), 256), num_components=10, covariance="full")
     GMM(DataSpec((3, 32, 32), 256), num_components=10)
 
