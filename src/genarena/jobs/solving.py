@@ -143,5 +143,7 @@ def report(failures: Sequence[Failure], num_done: int) -> int:
     for failure in failures:
         print(f"error: {failure.what}: {failure.error}", file=sys.stderr)
     if failures:
-        print(f"{len(failures)} failed, {counted(num_done, 'row')} there", flush=True)
+        print(
+            f"{len(failures)} failed, {counted(num_done, 'row')} {'is' if num_done == 1 else 'are'} there", flush=True
+        )
     return launcher.worst(failure.exit_code for failure in failures)

@@ -139,7 +139,8 @@ def bayes_classifier_by_hand() -> Iterator[Check]:
     y = torch.arange(MANY) % 10
     likeliest = torch.where(torch.arange(MANY) < 250, (y + 1) % 10, y)
     found = torch.full((MANY, 10), -100.0, dtype=torch.float64).scatter(1, likeliest[:, None], -90.0)
-    value = by_pieces("generative_accuracy", label_log_prob=found, labels_looked_up=y, likelihood=Likelihood.EXACT)
+    pieces = {"label_log_prob": found, "labels_looked_up": y, "likelihood": Likelihood.EXACT, "classifies": False}
+    value = by_pieces("generative_accuracy", **pieces)
     yield Check("generative classifier of 1,000 examples", value, "by hand", 0.75, 1e-12)
 
 

@@ -149,5 +149,5 @@ def line(domain: Domain, x: Tensor, given: Guided) -> Line:
 def distance(domain: Domain, x: Tensor) -> dict[str, Any]:
     """The Frechet distance to the test images, where there are enough images; what is not finite is grey."""
     if len(x) < FEWEST:
-        return missing("FD domain", f"there are {counted(len(x), 'image')}, and {FEWEST} are needed", False)
+        return missing("FD domain", f"{counted(len(x), 'image')}: too few, {FEWEST} are needed", False)
     return domain.distance(domain.features(x.nan_to_num(0.0)))

@@ -72,7 +72,7 @@ class EBM(GenerativeModel, Differentiates, Represents):
         buffer_size: Count = 8192,
         restart: Share = 0.05,
         energy_penalty: NonNegative = 0.01,
-        max_gap: Positive = 0.3,
+        max_gap: float = 0.3,
         kl_weight: NonNegative = 0.0,
         jitter: Share = 0.0,
         sampler: Langevin = Langevin(),  # noqa: B008 - frozen

@@ -50,7 +50,7 @@ class JEM(EBM, Classifies):
         buffer_size: Count = 8192,
         restart: Share = 0.05,
         energy_penalty: NonNegative = 0.01,
-        max_gap: Positive = 0.3,
+        max_gap: float = 0.3,
         sampler: Langevin = Langevin(),  # noqa: B008 - frozen
     ) -> None:
         chains = (langevin_steps, step_size, drift_clamp, clip, 1, restart, energy_penalty, max_gap)
