@@ -19,7 +19,7 @@ from genarena.options.overrides import OF_THE_LINE, key_of, path_in
 from genarena.options.script import Option, read
 from genarena.runs import interruption, stored_config
 from genarena.runs.interruption import Interrupted
-from genarena.startup import threads
+from genarena.startup import memory, threads
 
 HELP = """Train one generative model on one data set under one budget, evaluate it, write one leaderboard row.
 
@@ -110,6 +110,7 @@ def attempt(job: Callable[[Any], Any], cfg: Any) -> None:
 
 def guard(action: Callable[[], Any]) -> None:
     """Call `action`; turn an exception into one line on stderr and the exit code of its class."""
+    memory.keep_freed()
     threads.start()
     streams.unbreakable()
     debug = "debug=true" in sys.argv

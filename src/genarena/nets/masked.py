@@ -35,6 +35,11 @@ def gate(x: Tensor) -> Tensor:
     return torch.addcmul(-b, a, b, value=2.0)
 
 
+def shifted(x: Tensor, shift: Tensor | None) -> Tensor:
+    """x (N, C, ...) plus the same (N, C) at all places, if there is one."""
+    return x if shift is None else x + shift[(...,) + (None,) * (x.ndim - 2)]
+
+
 class VerticalConv2d(nn.Conv2d):
     """(k // 2 + 1) x k convolution: the output at (r, c) sees rows r - k // 2 .. r and columns c - k // 2 .. c + k // 2.
 
@@ -81,17 +86,14 @@ class GatedBlock(nn.Module):
 
     def forward(self, vertical: Tensor, horizontal: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The vertical and the horizontal stack, (N, channels, H, W) each, in and out; context (N, F)."""
-        for_vertical, for_horizontal = (part[:, :, None, None] for part in self.shifts(context, len(vertical)))
-        vertical = vertical + gate(self.vertical(vertical) + for_vertical)
-        gated = gate(self.horizontal(horizontal) + self.link(vertical) + for_horizontal)
+        for_vertical, for_horizontal = self.shifts(context)
+        vertical = vertical + gate(shifted(self.vertical(vertical), for_vertical))
+        gated = gate(shifted(self.horizontal(horizontal) + self.link(vertical), for_horizontal))
         return vertical, horizontal + self.residual(gated)
 
-    def shifts(self, context: Tensor | None, num: int) -> tuple[Tensor, Tensor]:
-        """What the context adds before each gate, the same everywhere (eq. 4): (num, 2 channels) each."""
-        if self.context is None:
-            zero = self.residual.weight.new_zeros(1, 1)
-            return zero, zero
-        return self.context(context).chunk(2, 1)
+    def shifts(self, context: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """What the context adds before each gate, the same everywhere (eq. 4): (N, 2 channels) each, or nothing."""
+        return (None, None) if self.context is None else self.context(context).chunk(2, 1)
 
 
 class GatedPixelStack(Layered, nn.Module):

@@ -1,1 +1,1 @@
-"""Work that must be done before torch is imported: choose the number of threads, and avoid unneeded imports of Lightning."""
+"""What is done before torch is imported: the number of threads, keeping freed memory, no unneeded imports of Lightning."""

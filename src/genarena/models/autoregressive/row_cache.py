@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from genarena.models.keeping import move
-from genarena.nets.masked import GatedPixelStack, HorizontalConv2d, gate
+from genarena.nets.masked import GatedPixelStack, HorizontalConv2d, gate, shifted
 
 
 class RowCache:
@@ -26,7 +26,7 @@ class RowCache:
         ]
         self.kernels = [_as_matrix(layer.horizontal) for layer in layers]
         self.residuals = [block.residual.weight.flatten(1).t().contiguous() for block in stack.blocks]
-        self.shifts = [block.shifts(context, num_images) for block in stack.blocks]
+        self.shifts = [block.shifts(context) for block in stack.blocks]
         self.biases = stack.biases(context)
         self.offsets: list[Tensor] = []
         self.row = -1
@@ -39,10 +39,9 @@ class RowCache:
         self.offsets = []
         for index, block in enumerate(self.stack.blocks):
             for_vertical, for_horizontal = self.shifts[index]
-            vertical = vertical + gate(
-                block.vertical.last_row(self._push(index + 1, vertical)) + for_vertical[:, :, None, None]
-            )
-            offset = block.link(vertical).squeeze(2) + block.horizontal.bias[:, None] + for_horizontal[:, :, None]
+            last = block.vertical.last_row(self._push(index + 1, vertical))
+            vertical = vertical + gate(shifted(last, for_vertical))
+            offset = shifted(block.link(vertical).squeeze(2) + block.horizontal.bias[:, None], for_horizontal)
             self.offsets.append(offset.permute(2, 0, 1).contiguous())  # (W, N, 2 channels)
 
     def step(self, column: int, left: Tensor) -> Tensor:
