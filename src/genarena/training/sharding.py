@@ -34,10 +34,15 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if is_sharded(tensor) else tensor
 
 
+def gathered(tensor: Tensor) -> Tensor:
+    """All of a tensor, where it is. All ranks call it together."""
+    return tensor.full_tensor() if is_sharded(tensor) else tensor
+
+
 def whole(value: Any) -> Any:
     """The same containers with gathered tensors on the CPU in place of sharded ones. All ranks call it together."""
     if is_sharded(value):
-        return value.full_tensor().cpu()
+        return gathered(value).cpu()
     if isinstance(value, Mapping):
         return {key: whole(item) for key, item in value.items()}
     return [whole(item) for item in value] if isinstance(value, list | tuple) else value
