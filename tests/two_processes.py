@@ -15,7 +15,12 @@ FAMILIES = {
     "realnvp": ["model.hidden_channels=8"],
     "made": ["model.hidden=[32]"],
     "sngan": ["model.generator_channels=8", "model.discriminator_channels=8"],
-    "ddpm": ["net.hidden_channels=16", "model.num_steps=20", "sampler.nfe=5"],
+    "ddpm": [
+        "net.hidden_channels=16",
+        "model.num_steps=20",
+        "sampler.nfe=5",
+        "model.training.optimizer._target_=genarena.training.optimisers.Muon",  # needs whole matrices, also of shards
+    ],
     "ebm": ["model.langevin_steps=2", "sampler.steps=5", "model.ais_chains=4", "model.ais_steps=20"],
     "injective_flow": ["model.hidden_features=32"],
     "gaussian": [],
