@@ -240,10 +240,11 @@ class GMM(ByLabel, Mixes):
 
     def draw(self, num_samples: int) -> Tensor:
         chosen = torch.multinomial(self.weight.nan_to_num().clamp_min(LEAST_WEIGHT), num_samples, replacement=True)
-        noise = torch.randn(num_samples, self.spec.num_dims, device=self.device, dtype=torch.float64)
-        x, factors = self.mean[chosen], self._factors()
-        for k in chosen.unique().tolist():
+        noise = torch.randn(num_samples, self.spec.num_dims, device=self.device).double()  # samples are no finer
+        factors = self._factors()
+        for k in chosen.unique().tolist() if self.is_full else ():
             rows = chosen == k
-            x[rows] += noise[rows] @ factors[k].T if self.is_full else noise[rows] * factors[k]
+            noise[rows] = noise[rows] @ factors[k].T
+        x = self.mean[chosen] + (noise if self.is_full else noise * factors[chosen])
         x = x.unflatten(1, self.spec.shape)
         return quantise(x / self.spec.num_levels, self.spec.num_levels) if self.spec.is_discrete else x.float()

@@ -157,9 +157,9 @@ class KDE(ByLabel):
     # -- samples
 
     def draw(self, num_samples: int) -> Tensor:
-        centres = self.centres()
-        chosen = centres[torch.randint(len(centres), (num_samples,), device=self.device)]
-        u = (chosen + self.bandwidth * torch.randn_like(chosen)).unflatten(1, self.spec.shape)
+        index = torch.randint(self.reservoir.size, (num_samples,), device=self.device)
+        chosen = self._points(self.reservoir.memory[index])
+        u = (chosen + self.bandwidth * torch.randn(chosen.shape, device=self.device)).unflatten(1, self.spec.shape)
         return quantise(u / self.spec.num_levels, self.spec.num_levels) if self.spec.is_discrete else u.float()
 
 
