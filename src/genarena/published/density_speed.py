@@ -102,7 +102,7 @@ def nsf_autoregressive(num_rounds: int = 9) -> str:
 
 def ffjord(num_rounds: int = 5) -> str:
     """One velocity, the same on both sides, by Dormand & Prince's method with the same tolerances: one probe in training, the
-    exact trace in evaluation. torchdiffeq without its adjoint, which is slower at this size."""
+    exact trace and a state in double precision in evaluation. torchdiffeq without its adjoint, which is slower at this size."""
     try:
         from torchdiffeq import odeint
     except ImportError:
@@ -117,19 +117,20 @@ def ffjord(num_rounds: int = 5) -> str:
 
         def field(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
             with torch.enable_grad():
-                z = state[0] if training else state[0].detach()
+                z = state[0] if training else state[0].detach().float()
                 z = z if z.requires_grad else z.requires_grad_()
                 v = velocity(z, t.item())
                 if training:
                     (pulled,) = torch.autograd.grad(v, z, probe, create_graph=True)
                     return v, (pulled * probe).sum(1)
                 parts = [torch.autograd.grad(v[:, d].sum(), z, retain_graph=True)[0][:, d] for d in range(43)]
-            return v.detach(), sum(parts)
+            return v.detach().double(), sum(parts).double()
 
         x, log_det = before(x)
         tolerance, times = 1e-3 if training else 1e-5, torch.tensor([0.0, 1.0])
-        z, trace = odeint(field, (x, torch.zeros(len(x))), times, rtol=tolerance, atol=tolerance, method="dopri5")
-        z, rest = after(z[-1])
+        state = (x, torch.zeros(len(x))) if training else (x.double(), torch.zeros(len(x)).double())
+        z, trace = odeint(field, state, times, rtol=tolerance, atol=tolerance, method="dopri5")
+        z, rest = after(z[-1].float())
         return torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1) + log_det + trace[-1] + rest
 
     def sample(num: int) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-FEW = 8
+FEW, TOGETHER = 8, 16  # probes: pulled one by one up to FEW, and on a processor so many at once, which fit its cache
 
 
 def axes(x: Tensor) -> Tensor:
@@ -41,16 +41,16 @@ def trace(value: Tensor, x: Tensor, probes: Tensor, create_graph: bool = False) 
     """sum_k e_k^T (dvalue/dx) e_k, (N,), of `value` (N, *shape), computed from x with gradients; K backward passes.
 
     create_graph: it can be differentiated itself. Else the graph of `value` is kept for the caller. More than `FEW` probes are
-    pulled in one batched pass, for which fused attention is not made.
+    pulled in batched passes, for which fused attention is not made.
     """
+    total, options = value.new_zeros(len(value)), {"create_graph": create_graph, "retain_graph": True}
     if len(probes) > FEW:
-        (pulled,) = torch.autograd.grad(
-            value, x, probes, create_graph=create_graph, retain_graph=True, is_grads_batched=True
-        )
-        return (pulled * probes).flatten(2).sum((0, 2))
-    total = value.new_zeros(len(value))
+        for part in probes.split(TOGETHER if x.device.type == "cpu" else len(probes)):
+            (pulled,) = torch.autograd.grad(value, x, part, is_grads_batched=True, **options)
+            total = total + (pulled * part).flatten(2).sum((0, 2))
+        return total
     for probe in probes:
-        (pulled,) = torch.autograd.grad(value, x, probe, create_graph=create_graph, retain_graph=True)
+        (pulled,) = torch.autograd.grad(value, x, probe, **options)
         total = total + dot(pulled, probe)
     return total
 
