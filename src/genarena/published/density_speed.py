@@ -1,4 +1,4 @@
-"""Flows of vectors against nflows, zuko and torchdiffeq, of the same sizes: 43 numbers, as MINIBOONE has, in batches of 512.
+"""Flows of vectors against nflows, zuko, normflows and torchdiffeq, of the same sizes: 43 numbers, as MINIBOONE has, batches of 512.
 
 The reference is installed by who wants the comparison: nothing of ours needs it.
 """
@@ -6,13 +6,16 @@ The reference is installed by who wants the comparison: nothing of ours needs it
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from genarena.models.base import GenerativeModel
 from genarena.models.flow.ffjord import FFJORD
 from genarena.models.flow.maf import MAF
 from genarena.models.flow.nsf import NSF
 from genarena.models.flow.realnvp import RealNVP
+from genarena.models.flow.residual_flow import ResidualFlow
 from genarena.published.alternation import Pair, compared, step, still
 from genarena.spec import Batch, DataSpec
 
@@ -46,6 +49,31 @@ def realnvp(num_rounds: int = 9) -> str:
         layers += [normalization.ActNorm(43), coupling.AffineCouplingTransform(mask, _perceptron)]
     theirs = Flow(base.CompositeTransform([*layers, normalization.ActNorm(43)]), StandardNormal([43]))
     return compared("realnvp", "nflows", _pairs(ours, theirs, theirs.log_prob, theirs.sample), num_rounds)
+
+
+def nice(num_rounds: int = 9) -> str:
+    """Additive couplings with the same perceptrons, and a logistic prior; theirs in plain PyTorch."""
+    try:
+        from nflows.transforms import base, coupling, normalization
+    except ImportError:
+        return "nice: needs the reference, `pip install nflows`"
+    ours, layers = (
+        RealNVP(SPEC, num_couplings=COUPLINGS, hidden_features=WIDTH, coupling="additive", base="logistic"),
+        [],
+    )
+    for index in range(COUPLINGS):
+        mask = (torch.arange(43) + index) % 2
+        layers += [normalization.ActNorm(43), coupling.AdditiveCouplingTransform(mask, _perceptron)]
+    theirs = base.CompositeTransform([*layers, normalization.ActNorm(43)])
+
+    def log_prob(x: Tensor) -> Tensor:
+        z, log_det = theirs(x)
+        return (F.logsigmoid(z) + F.logsigmoid(-z)).sum(1) + log_det
+
+    def sample(num: int) -> Tensor:
+        return theirs.inverse(torch.rand(num, 43).logit(1e-6))[0]
+
+    return compared("nice", "nflows", _pairs(ours, theirs, log_prob, sample), num_rounds)
 
 
 def _perceptron(in_features: int, out_features: int) -> nn.Module:
@@ -88,6 +116,19 @@ def maf(num_rounds: int = 9) -> str:
     return compared("maf", "zuko", _pairs(ours, theirs, *calls), num_rounds)
 
 
+def iaf(num_rounds: int = 5) -> str:
+    """The same layers in the other direction: samples in one pass, log p in 43 steps."""
+    try:
+        import zuko
+    except ImportError:
+        return "iaf: needs the reference, `pip install zuko`"
+    ours = MAF(SPEC, direction="sampling", num_layers=LAYERS, hidden=(WIDTH, WIDTH))
+    other = zuko.flows.MAF(43, transforms=LAYERS, hidden_features=(WIDTH, WIDTH))
+    theirs = zuko.lazy.Flow([layer.inv for layer in other.transform.transforms], other.base)
+    calls = lambda x: theirs().log_prob(x), lambda num: theirs().sample((num,))
+    return compared("iaf", "zuko", _pairs(ours, theirs, *calls), num_rounds)
+
+
 def nsf_autoregressive(num_rounds: int = 9) -> str:
     """Masked layers of splines, without the activation normalisation that ours have between them."""
     try:
@@ -98,6 +139,25 @@ def nsf_autoregressive(num_rounds: int = 9) -> str:
     theirs = zuko.flows.NSF(43, bins=BINS, transforms=LAYERS, hidden_features=(WIDTH, WIDTH))
     calls = lambda x: theirs().log_prob(x), lambda num: theirs().sample((num,))
     return compared("nsf_autoregressive", "zuko", _pairs(ours, theirs, *calls), num_rounds)
+
+
+def residual_flow(num_rounds: int = 15) -> str:
+    """Our networks on both sides, with the norms of their weights; the power series with as many terms, and one probe. In
+    sampling theirs finds log p as well, and stops at a difference of .003 between two iterates; ours stops at 1e-6."""
+    try:
+        from normflows import NormalizingFlow, distributions, flows
+    except ImportError:
+        return "residual_flow: needs the reference, `pip install normflows`"
+    ours, same = (ResidualFlow(SPEC, num_blocks=COUPLINGS, hidden=(64, 64), exact_dims=0) for _ in range(2))
+    blocks = [flows.Residual(chain.bijections[1].network) for chain in same.flow.bijections[:-1]]
+    layers = [layer for block in blocks for layer in (block, flows.ActNorm(43))]
+    theirs = NormalizingFlow(distributions.DiagGaussian(43), [flows.ActNorm(43), *layers])
+
+    def sample(num: int) -> Tensor:
+        with parametrize.cached():
+            return theirs.sample(num)[0]
+
+    return compared("residual_flow", "normflows", _pairs(ours, theirs, theirs.log_prob, sample), num_rounds)
 
 
 def ffjord(num_rounds: int = 5) -> str:

@@ -1,18 +1,22 @@
 """Energy-based models against the same in plain PyTorch: their chains, their losses, their buffers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.models.energy.ebm import EBM
+from genarena.models.energy.jem import JEM
 from genarena.models.energy.rbm import RBM, Gibbs
+from genarena.models.energy.recovery_ebm import Recovery, RecoveryEBM
 from genarena.published.alternation import Pair, compared, step, still
-from genarena.spec import Batch, DataSpec
+from genarena.spec import Batch, Condition, DataSpec
 
 BINARY, GREY = DataSpec((1, 28, 28), 2), DataSpec((1, 28, 28), 256)
 HIDDEN, CHAINS, TURNS, DRAWN = 256, 128, 5, 100  # units, chains, turns between two steps, turns to a sample
+LABELS, LEVELS, RECOVERED = 10, 6, 16  # of jem; levels of recovery_ebm, and its samples
 ROWS, STEPS, KEPT, RESTART, STEP_SIZE, CLAMP, NOISE = 64, 10, 8192, 0.05, 0.018, 0.3, 0.3  # of conf/model/ebm.yaml
 
 
@@ -70,6 +74,83 @@ def ebm(num_rounds: int = 9) -> str:
         ),
     ]
     return compared("ebm", "plain PyTorch", pairs, num_rounds)
+
+
+def jem(num_rounds: int = 9) -> str:
+    """The same with a logit per label, and the cross entropy of the labels."""
+    ours = JEM(replace(GREY, condition=Condition("label", LABELS)))
+    x, y = torch.randint(256, (ROWS, *GREY.shape), dtype=torch.uint8), torch.randint(LABELS, (ROWS,))
+    of_density = _plain_loss(ours.net, 1.0, x)
+
+    def plain_loss() -> Tensor:
+        v = x / 127.5 - 1.0
+        return of_density() + F.cross_entropy(ours.net.logits(v + NOISE * torch.randn_like(v)), y)
+
+    own = step(ours, lambda: ours.loss(Batch(x, y))["loss"])
+    pair = Pair(f"a training step on {ROWS} images", own, step(ours, plain_loss))
+    return compared("jem", "plain PyTorch", [pair], num_rounds)
+
+
+def recovery_ebm(num_rounds: int = 7) -> str:
+    """Our network on both sides: Langevin chains of the conditional densities, and the gap of the energies. In place of the
+    moments of the data theirs has a mean of 0 and a variance of 1."""
+    ours = RecoveryEBM(GREY, num_levels=LEVELS, langevin_steps=STEPS, sampler=Recovery(steps=STEPS))
+    theirs, x = PlainRecovery(ours), torch.randint(256, (ROWS, *GREY.shape), dtype=torch.uint8)
+    ours.observe(Batch(x))
+    pairs = [
+        Pair(
+            f"a training step on {ROWS} images",
+            step(ours, lambda: ours.loss(Batch(x))["loss"]),
+            step(ours, lambda: theirs.loss(x)),
+        ),
+        Pair(
+            f"{RECOVERED} samples in {LEVELS} times {STEPS} steps",
+            still(ours, lambda: ours.sample(RECOVERED)),
+            still(ours, lambda: theirs.sample(RECOVERED)),
+        ),
+    ]
+    return compared("recovery_ebm", "plain PyTorch", pairs, num_rounds)
+
+
+class PlainRecovery:
+    """Data with noise on levels t = 0 .. T - 1, and chains from the level above."""
+
+    def __init__(self, model: RecoveryEBM) -> None:
+        self.network, self.step_size, self.clamp, self.noise = model.net, model.step_size, CLAMP, model.data_noise
+        self.kept, self.spread = model.kept.view(-1, 1, 1, 1), model.spread.view(-1, 1, 1, 1)
+
+    def output(self, v: Tensor, t: Tensor) -> Tensor:
+        return self.network(v, F.one_hot(t, LEVELS).float())
+
+    def walked(self, x: Tensor, t: Tensor) -> Tensor:
+        s, v = self.spread[t], x
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(False)
+        for _ in range(STEPS):
+            with torch.enable_grad():
+                v = v.detach().requires_grad_()
+                energy = 28.0 * (self.output(v, t) / s.flatten()).sum() + 0.5 * v.square().sum()
+                (slope,) = torch.autograd.grad(energy + 0.5 * ((x - v) / s).square().sum(), v)
+            drift = (self.step_size * s.square() * slope).clamp(-self.clamp * s, self.clamp * s)
+            v = v.detach() - drift + (2.0 * self.step_size) ** 0.5 * s * torch.randn_like(v)
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(True)
+        return v
+
+    def loss(self, x: Tensor) -> Tensor:
+        t = torch.randint(LEVELS, (ROWS,))
+        v = x / 127.5 - 1.0
+        v = v + self.noise * torch.randn_like(v)
+        v = self.kept[t].sqrt() * v + (1.0 - self.kept[t]).sqrt() * torch.randn_like(v)
+        real = (1.0 - self.spread[t].square()).sqrt() * v
+        fake = self.walked(real + self.spread[t] * torch.randn_like(v), t)
+        return (self.output(real, t) - self.output(fake, t)).mean()
+
+    def sample(self, num: int) -> Tensor:
+        v = torch.randn(num, *GREY.shape)
+        for level in reversed(range(LEVELS)):
+            v = self.walked(v, torch.full((num,), level)) / (1.0 - self.spread[level].square()).sqrt()
+        return ((v + 1.0) * 127.5).round().clamp(0, 255).byte()
 
 
 def _walked(network: nn.Module, scale: float, v: Tensor) -> Tensor:
