@@ -1,4 +1,4 @@
-"""Flows of vectors against nflows, zuko, normflows and torchdiffeq, of the same sizes: 43 numbers, as MINIBOONE has, batches of 512.
+"""Flows of vectors against nflows, zuko, normflows and torchdiffeq, of equal sizes: 43 numbers, as in MINIBOONE, 512 rows.
 
 The reference is installed by who wants the comparison: nothing of ours needs it.
 """

@@ -93,7 +93,7 @@ def jem(num_rounds: int = 9) -> str:
 
 def recovery_ebm(num_rounds: int = 7) -> str:
     """Our network on both sides: Langevin chains of the conditional densities, and the gap of the energies. In place of the
-    moments of the data theirs has a mean of 0 and a variance of 1."""
+    moments of the data theirs has a mean of 0 and a variance of 1, and it rounds a sample, where ours draws the level."""
     ours = RecoveryEBM(GREY, num_levels=LEVELS, langevin_steps=STEPS, sampler=Recovery(steps=STEPS))
     theirs, x = PlainRecovery(ours), torch.randint(256, (ROWS, *GREY.shape), dtype=torch.uint8)
     ours.observe(Batch(x))

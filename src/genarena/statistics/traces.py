@@ -43,16 +43,20 @@ def trace(value: Tensor, x: Tensor, probes: Tensor, create_graph: bool = False) 
     create_graph: it can be differentiated itself. Else the graph of `value` is kept for the caller. More than `FEW` probes are
     pulled in batched passes, for which fused attention is not made.
     """
-    total, options = value.new_zeros(len(value)), {"create_graph": create_graph, "retain_graph": True}
     if len(probes) > FEW:
-        for part in probes.split(TOGETHER if x.device.type == "cpu" else len(probes)):
-            (pulled,) = torch.autograd.grad(value, x, part, is_grads_batched=True, **options)
-            total = total + (pulled * part).flatten(2).sum((0, 2))
-        return total
+        return (pull(value, x, probes, create_graph) * probes).flatten(2).sum((0, 2))
+    total = value.new_zeros(len(value))
     for probe in probes:
-        (pulled,) = torch.autograd.grad(value, x, probe, **options)
+        (pulled,) = torch.autograd.grad(value, x, probe, create_graph=create_graph, retain_graph=True)
         total = total + dot(pulled, probe)
     return total
+
+
+def pull(value: Tensor, x: Tensor, probes: Tensor, create_graph: bool = False) -> Tensor:
+    """e_k^T (dvalue/dx), (K, N, *shape), in batched backward passes; with `axes` the rows of the Jacobian."""
+    options = {"create_graph": create_graph, "retain_graph": True, "is_grads_batched": True}
+    parts = probes.split(TOGETHER if x.device.type == "cpu" else len(probes))
+    return torch.cat([torch.autograd.grad(value, x, part, **options)[0] for part in parts])
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -100,9 +104,9 @@ def log_det_series(
 
 
 def log_det(value: Tensor, x: Tensor, create_graph: bool = False) -> Tensor:
-    """log |det(I + J)| (N,) of the full J, D rows of it in one batched backward pass."""
+    """log |det(I + J)| (N,) of the full J."""
     axis = axes(x)
-    (rows,) = torch.autograd.grad(value, x, axis, create_graph=create_graph, retain_graph=True, is_grads_batched=True)
+    rows = pull(value, x, axis, create_graph)
     return torch.linalg.slogdet(rows.flatten(2).transpose(0, 1) + torch.eye(len(axis)).to(x)).logabsdet
 
 
@@ -130,4 +134,6 @@ def columns(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, T
 
 def log_volume(jacobian: Tensor) -> Tensor:
     """1/2 log det(J^T J) (N,) of J (N, D, d), d <= D, in float64: log |det J| where d = D."""
+    if jacobian.shape[1] == jacobian.shape[2]:
+        return torch.linalg.slogdet(jacobian.double()).logabsdet
     return torch.linalg.qr(jacobian.double()).R.diagonal(dim1=1, dim2=2).abs().log().sum(1)

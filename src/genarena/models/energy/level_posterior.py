@@ -21,11 +21,14 @@ class LevelPosterior(nn.Module):
         self.counts += torch.bincount(x.flatten().long(), minlength=self.num_levels)
 
     def sample(self, v: Tensor) -> Tensor:
-        """x ~ P(x | v), integer levels, the shape of v; floats with NaN where v is not finite."""
+        """x ~ P(x | v), integer levels, the shape of v, by the inverse of the distribution function; floats with NaN where v is
+        not finite."""
         parts = []
-        for part in v.flatten().split(2**14):
+        for part in v.flatten().split(2**12):
             finite = torch.isfinite(part)
-            drawn = torch.distributions.Categorical(logits=self._logits(torch.where(finite, part, 0.0))).sample()
+            below = self._logits(torch.where(finite, part, 0.0)).softmax(1).cumsum(1)
+            place = torch.rand(len(part), 1, device=v.device) * below[:, -1:]
+            drawn = torch.searchsorted(below, place, right=True)[:, 0].clamp_max(self.num_levels - 1)
             parts.append(torch.where(finite, drawn.float(), torch.nan))
         return as_levels(torch.cat(parts).view_as(v), self.num_levels)
 

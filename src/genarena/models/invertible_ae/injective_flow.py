@@ -103,9 +103,11 @@ class InjectiveFlow(ManifoldModel):
         """(N,) nats: log N(f(x); 0, I) + log |det f'(x)|; for latent_dim = D on float data only, else TypeError."""
         if self.likelihood is Likelihood.NONE:
             return super().log_prob(x, y, num_samples)
-        with torch.no_grad():
-            z, jacobian = traces.columns(self.encoder, x)
-        return self.log_prior(z) + traces.log_volume(jacobian).float()
+        with torch.inference_mode(False), torch.enable_grad():
+            at = x.clone().requires_grad_()
+            z = self.encoder(at)
+            rows = traces.pull(z, at, traces.axes(at))
+        return self.log_prior(z.detach()) + traces.log_volume(rows.movedim(0, 1)).float()
 
     def estimator(self, num_samples: int = 1) -> dict[str, Any]:
         return {"method": "change of variables through the encoder, exact Jacobian"}
