@@ -18,20 +18,20 @@ from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Batches
 from genarena.errors import UserError
 from genarena.jobs.speed import busy_machine, start_time
-from genarena.likelihood import dequantise
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
-from genarena.models.flow.glow import Glow
-from genarena.published.alternation import Pair, compared, step
 from genarena.published.baseline_speed import gmm, kde
-from genarena.published.density_speed import ffjord, maf, nsf, nsf_autoregressive, realnvp
-from genarena.published.energy_speed import ebm, rbm
+from genarena.published.density_speed import ffjord, iaf, maf, nice, nsf, nsf_autoregressive, realnvp, residual_flow
+from genarena.published.energy_speed import ebm, jem, rbm, recovery_ebm
 from genarena.published.evaluation_speed import frechet, inception, kernel_distance, neighbours
 from genarena.published.gan_speed import dcgan, lsgan, wgan_gp
+from genarena.published.image_flow_speed import glow, glow_spline
+from genarena.published.made_speed import made
+from genarena.published.manifold_speed import free_form_flow, injective_flow, manifold_flow
 from genarena.published.picture_speed import ddpm, flow_matching, image_gpt
 from genarena.published.vae_speed import iwae, vae, vamp_vae, vqvae
 from genarena.published.waveglow_speed import waveglow
-from genarena.spec import Batch, DataSpec
+from genarena.spec import DataSpec
 
 
 def seconds(function: Callable[[], object]) -> tuple[float, object]:
@@ -66,33 +66,6 @@ def pixelcnn_sampling(num_images: int = 32) -> str:
         f"pixelcnn_sampling: {num_images} images, cached {times['cached']:.2f} s, one pass per pixel "
         f"{times['naive']:.1f} s, {times['naive'] / times['cached']:.0f}x, {equal}"
     )
-
-
-def glow_step(num_rounds: int = 10) -> str:
-    """One training step of Glow against normflows: L=3, K=8, 128 hidden channels, 3x32x32, batch 32, float32."""
-    try:
-        import normflows
-    except ImportError:
-        return "glow_step: needs the reference, `pip install normflows`"
-    options = {"hidden_channels": 128, "patch": 1, "position_bias": False, "pixels": "centred"}
-    own = Glow(DataSpec((3, 32, 32), 256), num_levels=3, num_steps=8, **options)
-    flows, merges, bases = [], [], []
-    for level in range(3):
-        blocks = [
-            normflows.flows.GlowBlock(3 * 2 ** (4 - level), 128, split_mode="channel", scale=True) for _ in range(8)
-        ]
-        flows.append([*blocks, normflows.flows.Squeeze()])
-        size = 4 * 2**level
-        bases.append(normflows.distributions.DiagGaussian((48 if level == 0 else 3 * 2 ** (3 - level), size, size)))
-        merges += [normflows.flows.Merge()] if level else []
-    other = normflows.MultiscaleFlow(bases, flows, merges, class_cond=False)
-    levels = torch.randint(256, (32, 3, 32, 32), dtype=torch.uint8)
-    pair = Pair(
-        "a training step on 32 images",
-        step(own, lambda: own.loss(Batch(levels))["loss"]),
-        step(other, lambda: other.forward_kld(dequantise(levels, 256) - 0.5) / 3072, fused=False),
-    )
-    return compared("glow", "normflows", [pair], num_rounds)
 
 
 def lightning_overhead(num_batches: int = 200, num_rounds: int = 5) -> str:
@@ -216,9 +189,11 @@ def _cpu_seconds() -> float:
 
 
 EVALUATION = (neighbours, kernel_distance, frechet, inception)
-TRAINING = (busy_machine, pixelcnn_sampling, glow_step, waveglow, lightning_overhead, loader)
-AUTOENCODERS, FLOWS = (vae, iwae, vamp_vae, vqvae), (realnvp, maf, nsf, nsf_autoregressive, ffjord)
-MEMBERS = (*AUTOENCODERS, *FLOWS, image_gpt, ddpm, flow_matching, dcgan, lsgan, wgan_gp, rbm, ebm, gmm, kde)
+TRAINING = (busy_machine, pixelcnn_sampling, waveglow, lightning_overhead, loader)
+AUTOENCODERS, MANIFOLDS = (vae, iwae, vamp_vae, vqvae), (injective_flow, free_form_flow, manifold_flow)
+FLOWS = (realnvp, nice, maf, iaf, nsf, nsf_autoregressive, glow, glow_spline, residual_flow, ffjord)
+OTHERS = (made, image_gpt, ddpm, flow_matching, dcgan, lsgan, wgan_gp, rbm, ebm, jem, recovery_ebm, gmm, kde)
+MEMBERS = (*AUTOENCODERS, *FLOWS, *MANIFOLDS, *OTHERS)
 BENCHMARKS = {function.__name__: function for function in (start_time, *EVALUATION, *TRAINING, *MEMBERS)}
 
 

@@ -5,7 +5,16 @@ import sys
 import pytest
 import torch
 
-from genarena.published import alternation, density_speed, energy_speed, gan_speed, picture_speed, vae_speed
+from genarena.published import (
+    alternation,
+    density_speed,
+    energy_speed,
+    gan_speed,
+    image_flow_speed,
+    made_speed,
+    picture_speed,
+    vae_speed,
+)
 from genarena.published.alternation import Pair
 
 REFERENCES = {
@@ -13,9 +22,11 @@ REFERENCES = {
     "x_transformers": (picture_speed.image_gpt,),
     "diffusers": (picture_speed.ddpm,),
     "torchcfm": (picture_speed.flow_matching,),
-    "nflows.flows.base": (density_speed.nsf, density_speed.realnvp),
+    "nflows.flows.base": (density_speed.nsf, density_speed.realnvp, image_flow_speed.glow_spline),
+    "nflows.transforms": (density_speed.nice,),
+    "normflows": (density_speed.residual_flow, image_flow_speed.glow),
     "torchdiffeq": (density_speed.ffjord,),
-    "zuko": (density_speed.maf, density_speed.nsf_autoregressive),
+    "zuko": (density_speed.maf, density_speed.iaf, density_speed.nsf_autoregressive),
 }
 
 
@@ -72,6 +83,13 @@ def test_a_plain_machine_has_the_free_energy_of_ours() -> None:
         parameter.data.copy_(getattr(ours, name))
     v = torch.rand(3, 784).bernoulli()
     torch.testing.assert_close(plain.free_energy(v), ours.free_energy(v))
+
+
+def test_a_plain_masked_pixel_sees_the_pixels_before_it() -> None:
+    model, v = made_speed.PlainMADE(), torch.rand(784, requires_grad=True)
+    for place in (0, 300, 783):
+        (slope,) = torch.autograd.grad(model(v[None])[0, place], v)
+        assert not slope[place:].any() and slope[:place].any() == (place > 0)
 
 
 def test_a_player_moves_on_its_turn_only() -> None:
