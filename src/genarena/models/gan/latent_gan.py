@@ -87,7 +87,11 @@ class LatentGAN(GenerativeModel, Emits, Discriminates, Represents):
 
         Vectors (num_samples, D) are not rounded.
         """
-        return self.rounded(self.emit(torch.randn(num_samples, self.latent_dim, device=self.device), y))
+        return self.rounded(self.unrounded(num_samples, y))
+
+    def unrounded(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+        """What `generate` gives, before rounding."""
+        return self.emit(torch.randn(num_samples, self.latent_dim, device=self.device), y)
 
     def rounded(self, x: Tensor) -> Tensor:
         """x in [-1, 1] at the nearest levels of the data, with the gradient of x; continuous data as it is."""
@@ -127,5 +131,5 @@ class LatentGAN(GenerativeModel, Emits, Discriminates, Represents):
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """(num_samples, C, H, W) levels, or vectors (num_samples, D). Drawn 250 at a time to bound memory."""
-        drawn = (self.generate(*part) for part in in_parts(self.conditioning, num_samples, 250, y))
+        drawn = (self.unrounded(*part) for part in in_parts(self.conditioning, num_samples, 250, y))
         return torch.cat([from_space(x, self.spec) for x in drawn])

@@ -23,20 +23,31 @@ def two_sided(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
 
 def r1(discriminator: Critic, real: Tensor) -> Tensor:
     """E[|grad D(x)|^2] / 2 on data x (N, ...) (Mescheder et al. 2018, arXiv 1801.04406, eq. 9). Not multiplied by gamma."""
-    return 0.5 * input_gradients(discriminator, real).square().sum(1).mean()
+    return zero_centred(input_gradients(discriminator, real))
 
 
 def r2(discriminator: Critic, fake: Tensor) -> Tensor:
     """E[|grad D(G(z))|^2] / 2 on generated data (N, ...) (Mescheder et al. 2018, eq. 10). Not multiplied by gamma."""
-    return 0.5 * input_gradients(discriminator, fake).square().sum(1).mean()
+    return zero_centred(input_gradients(discriminator, fake))
+
+
+def zero_centred(gradients: Tensor) -> Tensor:
+    """E[|grad D|^2] / 2 of gradients (N, D): R1 of those at data, R2 of those at generated data."""
+    return 0.5 * gradients.square().sum(1).mean()
 
 
 def input_gradients(critic: Critic, x: Tensor) -> Tensor:
     """Gradient of the score of each row of x (N, ...) in that row: (N, D), with a graph to the weights."""
+    return scored(critic, x)[1]
+
+
+def scored(critic: Critic, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The scores (N,) of x (N, ...) and their `input_gradients`, of one pass, each with a graph to the weights."""
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         x = x.detach().float().requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return gradient.flatten(1)
+        scores = critic(x)
+        (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
+    return scores, gradient.flatten(1)
 
 
 def path_lengths(generator: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:

@@ -108,13 +108,20 @@ class R3GAN(LatentGAN):
         with torch.no_grad():
             fake = self.view(self.generate(len(batch.x), batch.y))
         real, context = self.view(self.real(batch.x)), self.context(batch.y, len(batch.x))
-        both = None if context is None else torch.cat([context, context])
-        real_score, fake_score = self.discriminator(torch.cat([real, fake]), both).chunk(2)
-        part = max(1, round(self.penalty_share * len(real)))
-        critic = partial(self.discriminator, context=None if context is None else context[:part])
-        r1, r2 = penalties.r1(critic, real[:part]), penalties.r2(critic, fake[:part])
+        (real_score, r1), (fake_score, r2) = self.scored(real, context), self.scored(fake, context)
         loss = relativistic_discriminator(real_score, fake_score) + self.gamma * (r1 + r2)
         return {"loss": loss, "margin": (real_score - fake_score).mean(), "r1": r1, "r2": r2}
+
+    def scored(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Scores (N,) of x (N, ...), and R1 or R2: one pass for the examples that are penalised, and one for the rest."""
+        part = max(1, round(self.penalty_share * len(x)))
+        penalised, rest = (
+            partial(self.discriminator, context=None if context is None else context[rows])
+            for rows in (slice(part), slice(part, None))
+        )
+        scores, gradients = penalties.scored(penalised, x[:part])
+        scores = scores if part == len(x) else torch.cat([scores, rest(x[part:])])
+        return scores, penalties.zero_centred(gradients)
 
     def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
         fake, context = self.judged(batch)

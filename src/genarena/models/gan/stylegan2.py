@@ -109,13 +109,13 @@ class StyleGAN2(LatentGAN):
         path = Player("path", generator.owned, self.path_loss, generator.name, self.n_critic * self.path_every)
         return [discriminator, *([r1] if self.r1_gamma else []), generator, *([path] if self.path_weight else [])]
 
-    def generate(self, num_samples: int, y: Tensor | None = None) -> Tensor:
+    def unrounded(self, num_samples: int, y: Tensor | None = None) -> Tensor:
         """As that of the base class: styles are mixed in training mode, truncated as the sampler says in eval mode."""
         z, context = torch.randn(num_samples, self.latent_dim, device=self.device), self.context(y, num_samples)
         context = None if context is None else context.detach()
         psi = self.sampler.truncation
         styles = self.mixed(z, context) if self.training else self.generator.styles(z, context, psi)
-        return self.rounded(self.generator.images(styles, self.generator.noise(z)).float())
+        return self.generator.images(styles, self.generator.noise(z)).float()
 
     def mixed(self, z: Tensor, context: Tensor | None) -> Tensor:
         """Styles (N, num_styles, style_dim) of codes z; a share `mixing` of them ends in those of other codes."""
