@@ -18,54 +18,22 @@ from genarena.data.base import ArenaDataModule
 from genarena.data.batches import Batches
 from genarena.errors import UserError
 from genarena.jobs.speed import busy_machine, start_time
-from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.base import GenerativeModel
 from genarena.published.baseline_speed import gmm, kde
 from genarena.published.density_speed import ffjord, iaf, maf, nice, nsf, nsf_autoregressive, realnvp, residual_flow
 from genarena.published.energy_speed import ebm, jem, rbm, recovery_ebm
 from genarena.published.evaluation_speed import frechet, inception, kernel_distance, neighbours
-from genarena.published.gan_speed import dcgan, lsgan, wgan_gp
+from genarena.published.gan_loop_speed import infogan, r3gan, sngan, stylegan2, wgan_gp
+from genarena.published.gan_speed import dcgan, lsgan
 from genarena.published.image_flow_speed import glow, glow_spline
 from genarena.published.made_speed import made
 from genarena.published.manifold_speed import free_form_flow, injective_flow, manifold_flow
 from genarena.published.picture_speed import ddpm, flow_matching, image_gpt
+from genarena.published.pixelcnn_speed import pixelcnn, pixelcnn_pp
+from genarena.published.token_speed import d3pm, masked_diffusion, tarflow
 from genarena.published.vae_speed import iwae, vae, vamp_vae, vqvae
 from genarena.published.waveglow_speed import waveglow
 from genarena.spec import DataSpec
-
-
-def seconds(function: Callable[[], object]) -> tuple[float, object]:
-    """Wall seconds of one call, and what it returned."""
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
-
-
-def pixelcnn_sampling(num_images: int = 32) -> str:
-    """Cached sampling against one full forward pass per pixel, 1x28x28 with 256 levels, shipped size."""
-    torch.manual_seed(0)
-    model = PixelCNN(DataSpec((1, 28, 28), 256)).eval()
-
-    def naive() -> Tensor:
-        x = torch.zeros(num_images, *model.spec.shape, dtype=torch.uint8)
-        for row, column in itertools.product(*map(range, model.spec.shape[1:])):
-            features = model.stack(model.inputs(x))[:, :, row, column]
-            x[:, :, row, column] = model.draw_pixel(features)
-        return x
-
-    times, images = {}, {}
-    with torch.no_grad():
-        model.sample(num_images)  # warm up
-        for name, draw in (("cached", lambda: model.sample(num_images)), ("naive", naive)):
-            torch.manual_seed(1)
-            times[name], images[name] = seconds(draw)
-        torch.manual_seed(1)
-        times["cached"] = min(times["cached"], seconds(lambda: model.sample(num_images))[0])
-    equal = "identical images" if torch.equal(images["cached"], images["naive"]) else "DIFFERENT IMAGES"
-    return (
-        f"pixelcnn_sampling: {num_images} images, cached {times['cached']:.2f} s, one pass per pixel "
-        f"{times['naive']:.1f} s, {times['naive'] / times['cached']:.0f}x, {equal}"
-    )
 
 
 def lightning_overhead(num_batches: int = 200, num_rounds: int = 5) -> str:
@@ -189,11 +157,13 @@ def _cpu_seconds() -> float:
 
 
 EVALUATION = (neighbours, kernel_distance, frechet, inception)
-TRAINING = (busy_machine, pixelcnn_sampling, waveglow, lightning_overhead, loader)
+TRAINING = (busy_machine, waveglow, lightning_overhead, loader)
 AUTOENCODERS, MANIFOLDS = (vae, iwae, vamp_vae, vqvae), (injective_flow, free_form_flow, manifold_flow)
-FLOWS = (realnvp, nice, maf, iaf, nsf, nsf_autoregressive, glow, glow_spline, residual_flow, ffjord)
-OTHERS = (made, image_gpt, ddpm, flow_matching, dcgan, lsgan, wgan_gp, rbm, ebm, jem, recovery_ebm, gmm, kde)
-MEMBERS = (*AUTOENCODERS, *FLOWS, *MANIFOLDS, *OTHERS)
+FLOWS = (realnvp, nice, maf, iaf, nsf, nsf_autoregressive, glow, glow_spline, residual_flow, ffjord, tarflow)
+LEVELS = (made, pixelcnn, pixelcnn_pp, image_gpt, masked_diffusion, d3pm)
+GANS, DIFFUSIONS = (dcgan, lsgan, wgan_gp, sngan, r3gan, infogan, stylegan2), (ddpm, flow_matching)
+ENERGIES, BASELINES = (rbm, ebm, jem, recovery_ebm), (gmm, kde)
+MEMBERS = (*AUTOENCODERS, *FLOWS, *LEVELS, *GANS, *DIFFUSIONS, *ENERGIES, *MANIFOLDS, *BASELINES)
 BENCHMARKS = {function.__name__: function for function in (start_time, *EVALUATION, *TRAINING, *MEMBERS)}
 
 

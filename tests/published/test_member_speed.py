@@ -5,14 +5,18 @@ import sys
 import pytest
 import torch
 
+from genarena.models.flow.elementwise import Affine
 from genarena.published import (
     alternation,
     density_speed,
     energy_speed,
+    gan_loop_speed,
     gan_speed,
     image_flow_speed,
     made_speed,
     picture_speed,
+    pixelcnn_speed,
+    token_speed,
     vae_speed,
 )
 from genarena.published.alternation import Pair
@@ -93,8 +97,53 @@ def test_a_plain_masked_pixel_sees_the_pixels_before_it() -> None:
 
 
 def test_a_player_moves_on_its_turn_only() -> None:
-    model = gan_speed.WGANGP(gan_speed.DataSpec((2,)), hidden=8, latent_dim=2, n_critic=3)
+    model = gan_loop_speed.WGANGP(gan_speed.DataSpec((2,)), hidden=8, latent_dim=2, n_critic=3)
     before = {name: value.clone() for name, value in model.named_parameters()}
-    gan_speed._step(model, gan_speed.Batch(torch.randn(4, 2)), num_steps=2)()
+    gan_speed.turns(model, gan_speed.Batch(torch.randn(4, 2)), num_steps=2)()
     changed = {name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])}
     assert changed == {"discriminator"}
+
+
+def test_a_plain_pixelcnn_pp_has_the_sizes_and_the_masses_of_ours() -> None:
+    """Levels of a mixture sum to one; its network is ours with other names."""
+    ours, plain = pixelcnn_speed.PixelCNNPP(pixelcnn_speed.GREY), pixelcnn_speed.PlainPixelCNNPP()
+    own, other = (sorted(tuple(part.shape) for part in network.parameters()) for network in (ours, plain))
+    assert own == other
+    x, outputs = torch.randint(256, (2, 1, 28, 28)), torch.randn(2, 30, 28, 28)
+    plain.forward = lambda x: outputs
+    torch.testing.assert_close(plain.log_prob(x), ours.pixel.log_prob(outputs, x).flatten(1).sum(1))
+
+
+@pytest.mark.parametrize("network", [pixelcnn_speed.PlainPixelCNN, pixelcnn_speed.PlainPixelCNNPP])
+def test_a_plain_pixel_depends_on_those_before_it_alone(network: type[torch.nn.Module]) -> None:
+    torch.manual_seed(0)
+    plain, x = network(), torch.randint(256, (1, 1, 28, 28), dtype=torch.uint8)
+    changed = x.clone()
+    changed[0, 0, 10, 12] += 100
+    with torch.no_grad():
+        moved = (plain(x) != plain(changed)).any(1).flatten()
+    place = 10 * 28 + 12
+    assert not moved[: place + 1].any() and moved[place + 1] and moved[place + 28]
+
+
+def test_a_plain_inverse_of_a_block_is_ours() -> None:
+    torch.manual_seed(0)
+    block = token_speed.CausalBlock(5, 4, Affine(), 64, 2, 2, "fused")
+    torch.nn.init.normal_(block.head.weight, std=1e-3)  # where the limit of our scales does not matter
+    z = torch.randn(3, 5, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(token_speed._undone(block, z), block.inverse(z))
+
+
+def test_the_plain_chain_has_the_bound_of_ours() -> None:
+    ours = token_speed.D3PM(token_speed.GREY, num_steps=100)
+    plain = token_speed.PlainD3PM(ours.embedding, ours.network, ours.chain)
+    torch.manual_seed(0)
+    x_0, t, p = torch.randint(256, (2, 784)), torch.tensor([3, 60]), torch.randn(2, 784, 256).softmax(-1)
+    x_t = ours.chain.draw(x_0, t)
+    own = plain.log_posterior(x_t, torch.nn.functional.one_hot(x_0, 256).float(), t)
+    divergence = (own.exp() * (own - plain.log_posterior(x_t, p, t))).sum((1, 2))
+    torch.testing.assert_close(divergence, ours.step_term(x_0, x_t, t, p), rtol=1e-3, atol=1e-3)
+    with torch.no_grad():
+        probs = plain.probs(x_t, t)
+        torch.testing.assert_close(probs, ours.states(ours.predicted(x_t, t)), rtol=1e-4, atol=1e-5)

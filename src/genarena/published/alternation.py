@@ -8,6 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from genarena.models.base import GenerativeModel
+from genarena.spec import Batch
+
 
 class Pair(NamedTuple):
     """What is timed, our call, and that of the reference; both do the same work."""
@@ -62,3 +65,17 @@ def still(model: nn.Module, call: Callable[[], object]) -> Callable[[], object]:
         return call()
 
     return run
+
+
+def likelihoods(
+    model: GenerativeModel, other: nn.Module, log_prob: Callable[[Tensor], Tensor], x: Tensor
+) -> list[Pair]:
+    """A training step and log p of x: our model, and another module trained by its `log_prob` (N,)."""
+    return [
+        Pair(
+            f"a training step on {len(x)} images",
+            step(model, lambda: model.loss(Batch(x))["loss"]),
+            step(other, lambda: -log_prob(x).mean()),
+        ),
+        Pair(f"log p of {len(x)} images", still(model, lambda: model.log_prob(x)), still(other, lambda: log_prob(x))),
+    ]

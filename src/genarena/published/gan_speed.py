@@ -11,13 +11,11 @@ from torch import Tensor, nn
 
 from genarena.models.gan.dcgan import DCGAN
 from genarena.models.gan.latent_gan import LatentGAN
-from genarena.models.gan.wgan_gp import WGANGP
 from genarena.published.alternation import Pair, compared, still
 from genarena.spec import Batch, DataSpec
-from genarena.training.players import seated
+from genarena.training.players import constant, seated
 
 SPEC, ROWS, CODE, WIDTH = DataSpec((1, 28, 28), 256), 64, 100, 64  # the sizes of conf/model/dcgan.yaml
-CRITIC_STEPS = 5
 ADAM = partial(torch.optim.Adam, lr=4e-4, betas=(0.5, 0.999))
 
 
@@ -69,7 +67,7 @@ def _compared(name: str, objective: str, num_rounds: int) -> str:
     error = F.mse_loss if name == "lsgan" else F.binary_cross_entropy_with_logits
     plain = _plain_step(generator, x / 127.5 - 1.0, error)
     pairs = [
-        Pair(f"a step of both on {ROWS} images", _step(ours, Batch(x)), plain),
+        Pair(f"a step of both on {ROWS} images", turns(ours, Batch(x)), plain),
         Pair(
             "250 samples",
             still(ours, lambda: ours.sample(250)),
@@ -79,71 +77,42 @@ def _compared(name: str, objective: str, num_rounds: int) -> str:
     return compared(name, "plain PyTorch", pairs, num_rounds)
 
 
-def _step(model: LatentGAN, batch: Batch, num_steps: int = 1) -> Callable[[], None]:
+def turns(model: LatentGAN, batch: Batch, num_steps: int = 1) -> Callable[[], None]:
     """So many steps, in each of which the players move whose turn it is."""
     seats, optimizers = seated(model, model.players(), ADAM)
 
     def run() -> None:
         model.train()
         for index in range(num_steps):
-            for seat, optimizer in zip(seats, optimizers, strict=True):
+            for seat in seats:
                 if seat.moves(index):
-                    optimizer.zero_grad()
+                    optimizers[seat.optimizer].zero_grad()
                     seat.terms(batch)[f"{seat.player.prefix}loss"].backward()
-                    optimizer.step()
+                    optimizers[seat.optimizer].step()
 
     return run
+
+
+def moved(optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> None:
+    """One move of a player in a plain loop."""
+    optimizer.zero_grad()
+    loss().backward()
+    optimizer.step()
 
 
 def _plain_step(generator: nn.Module, real: Tensor, error: Callable[[Tensor, Tensor], Tensor]) -> Callable[[], None]:
     discriminator, one, zero = PlainDiscriminator(), torch.ones(ROWS, 1), torch.zeros(ROWS, 1)
     of_discriminator, of_generator = ADAM(discriminator.parameters()), ADAM(generator.parameters())
 
-    def run() -> None:
-        generator.train()
-        of_discriminator.zero_grad()
-        error(discriminator(real), one).backward()
+    def discriminator_loss() -> Tensor:
         with torch.no_grad():
             fake = generator(torch.randn(ROWS, CODE))
-        error(discriminator(fake), zero).backward()
-        of_discriminator.step()
-        of_generator.zero_grad()
-        error(discriminator(generator(torch.randn(ROWS, CODE))), one).backward()
-        of_generator.step()
-
-    return run
-
-
-def wgan_gp(num_rounds: int = 5) -> str:
-    """Our networks on both sides: five steps of the critic with its penalty, and one of the generator."""
-    ours = WGANGP(SPEC, generator_channels=16, discriminator_channels=16, latent_dim=16)
-    x = torch.randint(256, (ROWS, *SPEC.shape), dtype=torch.uint8)
-    plain = _plain_wasserstein(ours.generator, ours.discriminator, x / 127.5 - 1.0)
-    pair = Pair(
-        f"{CRITIC_STEPS} steps of the critic and one of the generator on {ROWS} images",
-        _step(ours, Batch(x), CRITIC_STEPS),
-        plain,
-    )
-    return compared("wgan_gp", "plain PyTorch", [pair], num_rounds)
-
-
-def _plain_wasserstein(generator: nn.Module, critic: nn.Module, real: Tensor) -> Callable[[], None]:
-    of_critic, of_generator = ADAM(critic.parameters()), ADAM(generator.parameters())
+        return error(discriminator(real), one) + error(discriminator(fake), zero)
 
     def run() -> None:
-        for _ in range(CRITIC_STEPS):
-            of_critic.zero_grad()
-            with torch.no_grad():
-                fake = generator(torch.randn(ROWS, 16))
-            between = torch.lerp(fake, real, torch.rand(ROWS, 1, 1, 1)).requires_grad_()
-            (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-            penalty = (slope.flatten(1).norm(dim=1) - 1.0).square().mean()
-            (critic(fake).mean() - critic(real).mean() + 10.0 * penalty).backward()
-            of_critic.step()
-        of_generator.zero_grad()
-        critic.requires_grad_(False)
-        (-critic(generator(torch.randn(ROWS, 16))).mean()).backward()
-        critic.requires_grad_(True)
-        of_generator.step()
+        generator.train()
+        moved(of_discriminator, discriminator_loss)
+        with constant(discriminator.parameters()):
+            moved(of_generator, lambda: error(discriminator(generator(torch.randn(ROWS, CODE))), one))
 
     return run
