@@ -136,10 +136,10 @@ def test_a_plain_inverse_of_a_block_is_ours() -> None:
 
 
 def test_the_plain_chain_has_the_bound_of_ours() -> None:
-    ours = token_speed.D3PM(token_speed.GREY, num_steps=100)
+    ours = token_speed.D3PM(token_speed.GREY, net=token_speed.NET, num_steps=token_speed.CHAIN_STEPS)
     plain = token_speed.PlainD3PM(ours.embedding, ours.network, ours.chain)
     torch.manual_seed(0)
-    x_0, t, p = torch.randint(256, (2, 784)), torch.tensor([3, 60]), torch.randn(2, 784, 256).softmax(-1)
+    x_0, t, p = torch.randint(256, (2, 784)), torch.tensor([3, 20]), torch.randn(2, 784, 256).softmax(-1)
     x_t = ours.chain.draw(x_0, t)
     own = plain.log_posterior(x_t, torch.nn.functional.one_hot(x_0, 256).float(), t)
     divergence = (own.exp() * (own - plain.log_posterior(x_t, p, t))).sum((1, 2))

@@ -19,8 +19,9 @@ from genarena.published.alternation import Pair, compared, likelihoods, still
 from genarena.spec import DataSpec
 
 BINARY, GREY = DataSpec((1, 28, 28), 2), DataSpec((1, 28, 28), 256)
-ROWS, FEW = 32, 8  # images; of chains of 256 levels
-UNMASKING_STEPS, CHAIN_STEPS = 50, 100
+ROWS, FEW = 32, 4  # images; of chains of 256 levels
+UNMASKING_STEPS, CHAIN_STEPS = 20, 25
+NET = partial(unet_or_mlp, hidden_channels=32)
 
 
 def tarflow(num_rounds: int = 5) -> str:
@@ -140,8 +141,8 @@ class PlainD3PM(nn.Module):
 
 
 def d3pm(num_rounds: int = 3) -> str:
-    """Our U-Net on both sides: 100 steps of the Gaussian chain of 256 levels, logistic heads."""
-    ours = D3PM(GREY, net=partial(unet_or_mlp, hidden_channels=32), sampler=ReverseChain(nfe=None))
+    """Our U-Net on both sides: 25 steps of the Gaussian chain of 256 levels, logistic heads."""
+    ours = D3PM(GREY, net=NET, num_steps=CHAIN_STEPS, sampler=ReverseChain(nfe=None))
     theirs = PlainD3PM(ours.embedding, ours.network, ours.chain)
 
     def loss(x: Tensor) -> Tensor:

@@ -28,5 +28,5 @@ def draw_counts(
 
 def draw_masks(counts: Tensor, num_dims: int) -> Tensor:
     """(N, num_dims) booleans, `counts` (N,) of each row true, all subsets equally likely."""
-    ranks = torch.rand(len(counts), num_dims, device=counts.device, dtype=torch.float64).argsort(1).argsort(1)
-    return ranks < counts[:, None]
+    places = torch.rand(len(counts), num_dims, device=counts.device, dtype=torch.float64)
+    return places <= places.sort(1).values.gather(1, counts[:, None] - 1)
