@@ -1,4 +1,7 @@
-"""GANs against the plain loops of their papers, with our networks on both sides: losses, penalties and turns are compared."""
+"""GANs against the plain loops of their papers, with our networks on both sides: losses, penalties and turns are compared.
+
+Ours also scale each batch to [-1, 1] and round what they generate to levels, which the plain loops do not.
+"""
 
 from collections.abc import Callable
 
