@@ -129,11 +129,10 @@ def discretised_gaussian_log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, nu
     half = 1.0 / (num_levels - 1)
     centred, inverse_scale = x - mean, torch.exp(-log_scale)
     upper, lower = inverse_scale * (centred + half), inverse_scale * (centred - half)
-    near, far = torch.where(centred < 0, upper, -lower), torch.where(centred < 0, lower, -upper)
-    log_near, log_far = torch.special.log_ndtr(near), torch.special.log_ndtr(far)
-    middle = log_near + torch.log(-torch.expm1(log_far - log_near))
-    low, high = torch.special.log_ndtr(upper), torch.special.log_ndtr(-lower)
-    return torch.where(x < half - 1.0, low, torch.where(x > 1.0 - half, high, middle))
+    below, first, last = centred < 0, x < half - 1.0, x > 1.0 - half
+    near = torch.where(first | (below & ~last), upper, -lower)  # of an edge bin its one end
+    log_near, log_far = torch.special.log_ndtr(near), torch.special.log_ndtr(torch.where(below, lower, -upper))
+    return torch.where(first | last, log_near, log_near + torch.log(-torch.expm1(log_far - log_near)))
 
 
 @dataclass

@@ -88,6 +88,7 @@ class NoiseSchedule(nn.Module):
         self.num_steps, self.sharpest = len(alpha_bar) - 1, sharpest
         self.alpha_bar = alpha_bar.tolist()  # Python floats: double precision, for samplers on any device
         self.angles = [math.acos(math.sqrt(value)) for value in self.alpha_bar]  # a_t is the cosine, s_t the sine
+        self._table = np.arange(self.num_steps + 1.0), np.array(self.angles)
         jumps = [self.jump(t, t - 1) for t in range(1, self.num_steps + 1)]
         jumps = torch.tensor([jumps[0], *jumps], dtype=torch.float64)  # row t is step t; row 0 is not used
         columns = {
@@ -116,12 +117,12 @@ class NoiseSchedule(nn.Module):
 
     def level(self, step: float) -> Level:
         """(a, s) at a step in [0, T]; between whole steps the angle is interpolated."""
-        angle = float(np.interp(step, np.arange(self.num_steps + 1), self.angles))
+        angle = float(np.interp(step, *self._table))
         return Level(math.cos(angle), math.sin(angle))
 
     def step_of(self, level: Level) -> float:
         """The step with this ratio s / a, on whatever path the level lies; T for more noise than the schedule has."""
-        return float(np.interp(math.atan2(level.s, level.a), self.angles, np.arange(self.num_steps + 1)))
+        return float(np.interp(math.atan2(level.s, level.a), *reversed(self._table)))
 
     def diffuse(self, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """x_t = a_t x_0 + s_t eps for steps t (N,)."""

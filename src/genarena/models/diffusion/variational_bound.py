@@ -13,6 +13,7 @@ from genarena.distributions import discretised_gaussian_log_prob
 from genarena.likelihood import to_space
 from genarena.models.diffusion.samplers import Denoised
 from genarena.models.diffusion.schedules import NoiseSchedule
+from genarena.models.diffusion.times import column
 from genarena.spec import DataSpec
 
 
@@ -40,8 +41,9 @@ class VariationalBound:
         mean_gap = self.schedule.at("weight_x_0", t, gap) * gap
         difference = self.schedule.at("low", t, gap) - log_variance
         kl = 0.5 * (difference.expm1() - difference + mean_gap.square() * (-log_variance).exp())
-        first = (t == 1).view(-1, *[1] * (x.dim() - 1))
-        nats = torch.where(first, -self.decoder_log_prob(x, denoised.x_0, log_variance), kl)
+        nats, first = kl, t == 1
+        if first.any():  # rare in training, and the dearer of the two
+            nats = torch.where(column(first, x), -self.decoder_log_prob(x, denoised.x_0, log_variance), kl)
         return (nats if counts is None else nats * counts).flatten(1).sum(1)
 
     def decoder_log_prob(self, x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from genarena.likelihood import Likelihood, bits_per_dim
 from genarena.models.diffusion.noise_prediction import NoisePrediction
-from genarena.models.diffusion.paths import Level, levels
+from genarena.models.diffusion.paths import DATA, Level
 from genarena.models.diffusion.samplers import DiffusionSampler, DPMSolver
 from genarena.models.diffusion.times import column, even_times
 from genarena.nets.by_shape import unet_or_mlp
@@ -160,15 +160,14 @@ class VDM(NoisePrediction):
     def ends_of_sigma(self) -> tuple[float, float]:
         return tuple((0.5 * self.gammas.detach().double()).exp().tolist())
 
+    @torch.no_grad()
     def levels(self, num_steps: int) -> list[Level]:
-        return levels(self._level, num_steps)
+        """At even times from 1 to 0, and the data."""
+        times = torch.tensor([1.0 - k / max(1, num_steps - 1) for k in range(num_steps)], device=self.device)
+        a, s = self.marginal(times)
+        return [*map(Level, a.tolist(), s.tolist()), DATA]
 
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """a and s (N,) at times t (N,)."""
         gamma = self.gamma(t)[0].detach()
         return (-gamma).sigmoid().sqrt(), gamma.sigmoid().sqrt()
-
-    @torch.no_grad()
-    def _level(self, t: float) -> Level:
-        a, s = self.marginal(torch.tensor([t], device=self.device))
-        return Level(a.item(), s.item())
