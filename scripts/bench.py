@@ -21,17 +21,21 @@ from genarena.jobs.speed import busy_machine, start_time
 from genarena.models.base import GenerativeModel
 from genarena.published.baseline_speed import gmm, kde
 from genarena.published.density_speed import ffjord, iaf, maf, nice, nsf, nsf_autoregressive, realnvp, residual_flow
+from genarena.published.diffusion_speed import iddpm, vdm
 from genarena.published.energy_speed import ebm, jem, rbm, recovery_ebm
 from genarena.published.evaluation_speed import frechet, inception, kernel_distance, neighbours
 from genarena.published.gan_loop_speed import infogan, r3gan, sngan, stylegan2, wgan_gp
 from genarena.published.gan_speed import dcgan, lsgan
 from genarena.published.image_flow_speed import glow, glow_spline
+from genarena.published.jump_speed import consistency, meanflow, shortcut
+from genarena.published.ladder_speed import lvae, vdvae
 from genarena.published.made_speed import made
 from genarena.published.manifold_speed import free_form_flow, injective_flow, manifold_flow
 from genarena.published.picture_speed import ddpm, flow_matching, image_gpt
 from genarena.published.pixelcnn_speed import pixelcnn, pixelcnn_pp
+from genarena.published.score_speed import edm, score_sde
 from genarena.published.token_speed import d3pm, masked_diffusion, tarflow
-from genarena.published.vae_speed import iwae, vae, vamp_vae, vqvae
+from genarena.published.vae_speed import iwae, vae, vae_iaf, vamp_vae, vqvae
 from genarena.published.waveglow_speed import waveglow
 from genarena.spec import DataSpec
 
@@ -158,12 +162,13 @@ def _cpu_seconds() -> float:
 
 EVALUATION = (neighbours, kernel_distance, frechet, inception)
 TRAINING = (busy_machine, waveglow, lightning_overhead, loader)
-AUTOENCODERS, MANIFOLDS = (vae, iwae, vamp_vae, vqvae), (injective_flow, free_form_flow, manifold_flow)
+AUTOENCODERS = (vae, iwae, vamp_vae, vae_iaf, lvae, vdvae, vqvae)
 FLOWS = (realnvp, nice, maf, iaf, nsf, nsf_autoregressive, glow, glow_spline, residual_flow, ffjord, tarflow)
 LEVELS = (made, pixelcnn, pixelcnn_pp, image_gpt, masked_diffusion, d3pm)
-GANS, DIFFUSIONS = (dcgan, lsgan, wgan_gp, sngan, r3gan, infogan, stylegan2), (ddpm, flow_matching)
-ENERGIES, BASELINES = (rbm, ebm, jem, recovery_ebm), (gmm, kde)
-MEMBERS = (*AUTOENCODERS, *FLOWS, *LEVELS, *GANS, *DIFFUSIONS, *ENERGIES, *MANIFOLDS, *BASELINES)
+GANS = (dcgan, lsgan, wgan_gp, sngan, r3gan, infogan, stylegan2)
+DIFFUSIONS = (ddpm, iddpm, edm, score_sde, vdm, flow_matching, consistency, shortcut, meanflow)
+ENERGIES, MANIFOLDS = (rbm, ebm, jem, recovery_ebm), (injective_flow, free_form_flow, manifold_flow)
+MEMBERS = (*AUTOENCODERS, *FLOWS, *LEVELS, *GANS, *DIFFUSIONS, *ENERGIES, *MANIFOLDS, gmm, kde)
 BENCHMARKS = {function.__name__: function for function in (start_time, *EVALUATION, *TRAINING, *MEMBERS)}
 
 

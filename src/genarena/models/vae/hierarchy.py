@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -24,6 +25,7 @@ from genarena.models.vae.stochastic_layers import (
     generated,
     given,
     inferred,
+    inferred_by,
     joined,
     kl_by_layer,
 )
@@ -44,6 +46,11 @@ class Objective(NamedTuple):
 
     warmup: float
     free_bits: float
+
+
+def repeated(rows: Tensor, size: int) -> Tensor:
+    """All rows (N, ...) so often, one batch after the other: (size N, ...)."""
+    return rows.expand(size, *rows.shape).flatten(0, 1)
 
 
 class HierarchicalModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
@@ -137,11 +144,19 @@ class HierarchicalModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
 
     def _log_weights(self, batch: Batch, num_samples: int) -> Tensor:
         context = self.context(batch.y, len(batch.x))
-        features, rows = self.bottom_up(batch.x, context), []
-        for _ in range(num_samples):
-            layers, outputs = self.top_down(inferred, len(batch.x), context, features)
-            rows.append(self._log_likelihood(batch.x, outputs) + sum(layer.log_ratio() for layer in layers))
-        return torch.stack(rows)
+        features, at_once = self.bottom_up(batch.x, context), max(1, self.max_rows // len(batch.x))
+        sizes = [min(at_once, num_samples - first) for first in range(0, num_samples, at_once)]
+        return torch.cat([self._draws(batch.x, context, features, size) for size in sizes])
+
+    def _draws(self, x: Tensor, context: Tensor | None, features: list[Tensor], size: int) -> Tensor:
+        """(size, N) of so many passes, made at once, with the noise of one after the other."""
+        again = partial(repeated, size=size)
+        each = [[torch.randn(len(x), *shape, device=x.device) for shape in self.code_shapes] for _ in range(size)]
+        noise = [torch.cat(of_layer) for of_layer in zip(*each, strict=True)]
+        told = None if context is None else again(context)
+        layers, outputs = self.top_down(inferred_by(noise), size * len(x), told, [again(part) for part in features])
+        log_ratio = sum(layer.log_ratio() for layer in layers)
+        return (self._log_likelihood(again(x), outputs) + log_ratio).view(size, -1)
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -46,6 +46,11 @@ def inferred(index: int, prior: Gaussian, posterior: Gaussian | None) -> Tensor:
     return posterior.sample()
 
 
+def inferred_by(noise: Sequence[Tensor]) -> Choose:
+    """Draws of q by standard normal numbers (N, *shape) of each layer."""
+    return lambda index, prior, posterior: posterior.mean + torch.exp(0.5 * posterior.log_var) * noise[index]
+
+
 def expected(index: int, prior: Gaussian, posterior: Gaussian | None) -> Tensor:
     """The mean of q."""
     return posterior.mean

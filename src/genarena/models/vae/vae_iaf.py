@@ -77,6 +77,9 @@ class VAEIAF(NormalPrior):
     def draw(self, posterior: FlowPosterior) -> tuple[Tensor, Tensor]:
         return posterior.draw()
 
+    def draws(self, posterior: FlowPosterior, size: int) -> tuple[Tensor, Tensor]:
+        return posterior.draws(size)
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """-log p(x|z) + w_t max(free_bits, log q(z|x) - log p(z)), averaged over the batch, nats."""
         z, log_q = self.draw(self.posterior(*batch))
