@@ -49,6 +49,17 @@ def test_one_layer_is_the_vae_of_the_same_weights(spec: DataSpec) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("max_rows", [12, 1024])
+def test_passes_made_at_once_are_those_of_one_after_the_other(max_rows: int) -> None:
+    model, x = LVAE(BINARY, latent_dims=[5, 3], **SIZES), images()
+    model.max_rows = max_rows
+    torch.manual_seed(1)
+    at_once = model.log_weights(x, num_samples=3)
+    torch.manual_seed(1)
+    torch.testing.assert_close(at_once, torch.cat([model.log_weights(x, num_samples=1) for _ in range(3)]))
+
+
+@torch.no_grad()
 def test_the_bound_and_the_merge_by_hand() -> None:
     torch.manual_seed(0)
     model, x = stirred(LVAE(BINARY, latent_dims=[3, 2], width=8, **SIZES)), images()

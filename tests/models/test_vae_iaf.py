@@ -44,6 +44,16 @@ def test_the_density_of_a_draw_is_that_of_the_inverse_pass() -> None:
     torch.testing.assert_close(q.flow.inverse(z, q.h), naive, rtol=1e-8, atol=1e-8)
 
 
+@torch.no_grad()
+def test_draws_made_at_once_are_those_of_one_after_the_other() -> None:
+    q = posterior(4)
+    torch.manual_seed(1)
+    one_by_one = [q.draw() for _ in range(3)]
+    torch.manual_seed(1)
+    for at_once, single in zip(q.draws(3), zip(*one_by_one, strict=True), strict=True):
+        torch.testing.assert_close(at_once, torch.stack(single))
+
+
 def test_the_log_determinant_is_that_of_autograd() -> None:
     made, z, h = flow(), torch.randn(3, 5).double(), torch.randn(3, 4).double()
     _, log_det = made(z, h)
