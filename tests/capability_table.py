@@ -7,6 +7,7 @@ import inspect
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.utils import get_object
@@ -27,8 +28,13 @@ def models() -> dict[str, type[GenerativeModel]]:
 
 def target(group: str, name: str) -> str:
     """The class that a file of `conf` names, or the file that it begins with."""
-    node = yaml.safe_load(file_of(group, name).read_text())
+    node = _parsed(file_of(group, name).read_text())
     return node.get("_target_") or target(group, node["defaults"][0])
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    return yaml.safe_load(text)
 
 
 def given() -> list[type]:

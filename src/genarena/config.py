@@ -33,6 +33,7 @@ from genarena.options.networks import refuse_unused
 from genarena.options.overrides import OF_THE_LINE, key_of, literal_path, parse
 from genarena.options.overrides import values as values_of
 from genarena.options.signatures import parameters
+from genarena.startup import fast_yaml
 from genarena.tracking import wandb_settings
 from genarena.trust import refuse_foreign
 
@@ -41,6 +42,7 @@ CONF = SOURCE / "conf"  # in a checkout: a link to its folder `conf`
 REQUIRED = ("model", "data")
 MAY_BE_NULL = ("sweep", "experiment")
 
+fast_yaml.install()
 OmegaConf.register_new_resolver(  # ${folder:data,GENARENA_DATA}: path in the variable, else the default; absolute
     "folder",
     lambda default, variable="": str(values.from_environment(variable) or values.absolute(default)),
@@ -92,8 +94,10 @@ def compose(overrides: list[str]) -> DictConfig:
             cfg = hydra_compose("train", overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(told(error)) from error
-    HydraConfig.instance().set_config(cfg)
-    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    HydraConfig.instance().set_config(cfg)  # keeps a copy of its own part
+    OmegaConf.set_struct(cfg, None)
+    del cfg["hydra"]
+    return cfg
 
 
 def check(given: Sequence[str], single: bool = False) -> list[str]:

@@ -16,6 +16,7 @@ from yaml.reader import ReaderError
 
 from genarena.errors import Untrusted, UserError
 from genarena.files import foreign
+from genarena.startup import fast_yaml
 from genarena.trust import refuse_foreign, stored_overrides
 
 SIZE = 100_000  # bytes; usually about five thousand
@@ -30,7 +31,10 @@ OPENS = (
 )
 CLOSES = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 FOLDERS = "model.first_stage="  # an option whose numbers are the date in the name of a folder
+SCANNER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 NUMBER = re.compile(r"(?<![\w.])[\d_]+(?![\w.])")  # a whole number in an option
+
+fast_yaml.install()
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -62,7 +66,7 @@ def load(path: Path) -> dict[str, Any]:
 def _check_tokens(text: str, path: Path) -> None:
     """Raise Untrusted for tags (they may create objects), aliases (a few lines may expand to gigabytes) and deep nesting."""
     depth = 0
-    for token in yaml.scan(text):
+    for token in yaml.scan(text, SCANNER):
         if isinstance(token, yaml.TagToken | yaml.AliasToken):
             raise Untrusted(
                 f"{path} holds a YAML {type(token).__name__.removesuffix('Token').lower()}, which genarena never writes"
