@@ -20,6 +20,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def not_finite(broken: int, number: int, noun: str = "samples") -> str:
+    """`1 of 20 samples is not finite`, `2 of 20 samples are not finite`."""
+    return f"{broken:,} of {number:,} {noun} {'is' if broken == 1 else 'are'} not finite"
+
+
 def _written_out(character: str, keep: str) -> str:
     code = ord(character)
     return character if character in keep else f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

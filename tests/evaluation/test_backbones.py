@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import timm
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
@@ -173,6 +172,7 @@ def photographs() -> torch.Tensor:
 
 def test_efficientnet_is_timms_with_the_same_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
+    timm = pytest.importorskip("timm")
     theirs = timm.create_model("tf_efficientnet_lite0").eval()
     for norm in theirs.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):

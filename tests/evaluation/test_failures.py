@@ -137,7 +137,7 @@ def test_one_broken_sample_is_counted(data: Halves) -> None:
     model = Drawn(some_samples()).eval()
     model.sample = lambda num_samples, y=None: blocks.pop(0)
     found = evaluate(model, data, ["nearest_neighbour_ratio"], SETTINGS, SIZES, progress=False)
-    assert found.metrics["nearest_neighbour_ratio"]["reason"] == "1 of 300 samples are not finite"
+    assert found.metrics["nearest_neighbour_ratio"]["reason"] == "1 of 300 samples is not finite"
     assert found.nonfinite_samples == 1
     assert found.fake.isfinite().flatten(1).all(1).sum() == 299
 

@@ -65,5 +65,5 @@ def test_fewest_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_metric("inception_score").min_samples == 5000
     with pytest.raises(Unavailable, match="at least 5,000 samples; there are 4,999"):
         measure(torch.zeros(4999, 3))
-    with pytest.raises(ArenaError, match="1 of 20 rows are not finite, the first is row 4"):
+    with pytest.raises(ArenaError, match="1 of 20 rows is not finite, the first is row 4"):
         measure(torch.zeros(20, 3).index_fill(0, torch.tensor([4]), float("inf")))

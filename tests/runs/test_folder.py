@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 from genarena.build import build
 from genarena.config import compose
 from genarena.errors import UserError
-from genarena.runs import checkpoint
-from genarena.runs.folder import RunFolder
+from genarena.runs import checkpoint, stored_config
+from genarena.runs.folder import RunFolder, build_model
 
 
 def test_a_size_that_was_lowered_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -24,6 +24,9 @@ def test_a_size_that_was_lowered_is_refused_with_what_to_do(tmp_path: Path) -> N
     said = str(refused.value)
     assert str(folder.config) in said and "model.latent_dim=100: expected 1 to 64" in said and "\n" not in said
     assert "earlier version" in said and "write the one that the run had" in said
+    with pytest.raises(UserError) as resumed:
+        build_model(stored_config.load(folder.config) | {"resume": str(folder.path)})
+    assert str(resumed.value) == said
     folder.write_config(cfg)
     loaded = folder.rebuild()[1].state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())

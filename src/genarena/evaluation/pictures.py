@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from genarena.errors import UserError
+from genarena.errors import UserError, not_finite
 from genarena.evaluation import figures
 from genarena.evaluation.asked_pictures import asked_pictures
 from genarena.evaluation.sounds import SHOWN, save_mels, save_spectrograms, save_wavs
@@ -193,5 +193,5 @@ def _scatter(points: np.ndarray, path: Path) -> None:
     axes.scatter(points[:, 0], points[:, 1], s=2)
     axes.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
     if broken := int((~np.isfinite(points)).any(axis=1).sum()):
-        axes.set_title(f"{broken} of {len(points)} samples are not finite")
+        axes.set_title(not_finite(broken, len(points)))
     path.write_bytes(figures.png(drawn))

@@ -138,13 +138,15 @@ class RunFolder:
 def build_model(cfg: dict[str, Any]) -> Any:
     """The untrained model of a configuration; where it stands on a first stage, with the weights of that run.
 
-    Raises Untrusted for weights that are damaged, do not fit, or are far smaller than their model.
+    Raises Untrusted for weights that are damaged, do not fit, or are far smaller than their model. Raises
+    UserError for a model that is refused; if a run is resumed, with what to do.
     """
     path = (cfg.get(first_stage.OPTION) or {}).get("path")
     if path:
         with torch.random.fork_rng(devices=[]):
             first = RunFolder.open(path).rebuild()[1]
-    model = build(cfg["model"], "model")
+    resumed = cfg.get("resume")
+    model = RunFolder.open(resumed).untrained(cfg) if resumed else build(cfg["model"], "model")
     if path:
         model.first_stage.model.load_state_dict(first.state_dict())
     return model

@@ -6,7 +6,7 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from genarena.errors import ArenaError
+from genarena.errors import ArenaError, not_finite
 
 HASHED_AT_ONCE = 4096  # rows
 
@@ -16,7 +16,7 @@ def finite_rows(name: str, rows: Tensor) -> Tensor:
     broken = (~torch.isfinite(rows)).any(dim=1)
     if broken.any():
         raise ArenaError(
-            f"{name} features: {int(broken.sum())} of {len(rows)} rows are not finite, the first is row "
+            f"{name} features: {not_finite(int(broken.sum()), len(rows), 'rows')}, the first is row "
             f"{int(broken.nonzero()[0])}"
         )
     return rows.detach().cpu()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from genarena.data.captions.prompted import Prompt, Prompted
+from genarena.errors import not_finite
 from genarena.models.base import GenerativeModel
 from genarena.options.hints import nearest
 from genarena.options.values import Count, NonNegative, Seed, Whole
@@ -87,7 +88,7 @@ class Composition(Task):
         drawn = {s: algorithm.draw(model, tokens, s, self.seed) for s in algorithm.possible(self.strengths)}
         lines: dict[float, Line] = {}
         for s, each in drawn.items():
-            broken = f"{each.failures} of {len(tokens)} samples are not finite"
+            broken = not_finite(each.failures, len(tokens))
             lines[s] = Line(not_scored(asked, broken) if each.failures else scores(data, asked, each.x))
         on_validation = (
             self._on_validation(model, algorithm, data, list(lines)) if len(lines) > 1 and self.num_val else {}

@@ -91,5 +91,5 @@ def test_tables_of_another_shape_are_refused() -> None:
         CodeTable(np.zeros((59, 2)), SMALL)
     with pytest.raises(ValueError, match="expected factors of at least 2 values"):
         CodeTable(np.zeros((60, 2)), (1, *SMALL))
-    with pytest.raises(ValueError, match="1 of 60 codes are not finite"):
+    with pytest.raises(ValueError, match="1 of 60 codes is not finite"):
         CodeTable(np.where(np.arange(60) == 7, np.nan, 0.0)[:, None], SMALL)

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from genarena.errors import not_finite
 from genarena.evaluation.evidence.base import Kind, piece
 from genarena.evaluation.subject import ContractBroken
 from genarena.metrics.base import Unavailable
@@ -79,7 +80,7 @@ class Samples(Kind):
         """Samples (N, *shape): uint8 levels, or finite floats for continuous data."""
         if drawn.nonfinite:
             facts = {"nonfinite_samples": drawn.nonfinite}
-            raise Unavailable(f"{drawn.nonfinite} of {len(drawn.samples)} samples are not finite", facts)
+            raise Unavailable(not_finite(drawn.nonfinite, len(drawn.samples)), facts)
         self._require_finite_weights()
         return drawn.samples
 

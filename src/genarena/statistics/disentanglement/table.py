@@ -5,6 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from genarena.errors import not_finite
+
 
 @dataclass(frozen=True)
 class CodeTable:
@@ -27,7 +29,7 @@ class CodeTable:
             raise ValueError(f"sizes={self.sizes}: expected factors of at least 2 values")
         bad = int((~np.isfinite(self.codes)).any(1).sum())
         if bad:
-            raise ValueError(f"{bad:,} of {wanted:,} codes are not finite")
+            raise ValueError(not_finite(bad, wanted, "codes"))
 
     @property
     def columns(self) -> np.ndarray:
