@@ -36,7 +36,7 @@ class PlainMADE(nn.Module):
 
 
 def made(num_rounds: int = 9) -> str:
-    """Plain PyTorch draws a pixel in a whole pass."""
+    """Plain PyTorch draws a pixel in a whole pass. Ours is given bytes, and makes floats of them; theirs is given floats."""
     ours, theirs = MADE(SPEC, hidden=(HIDDEN,)), PlainMADE()
     x = torch.randint(2, (ROWS, *SPEC.shape), dtype=torch.uint8)
     v = x.flatten(1).float()

@@ -19,7 +19,7 @@ ROWS, PICTURES, BETA, WIDTH = 512, 128, 10.0, 256
 
 
 def injective_flow(num_rounds: int = 15) -> str:
-    """Convolutions, and 16 latents."""
+    """Convolutions, and 16 latents. Our samples are checked for numbers that are not finite, theirs are not."""
     ours = InjectiveFlow(IMAGES, latent_dim=CODE, beta=BETA, noise=NOISE)
     x = torch.randint(256, (PICTURES, *IMAGES.shape), dtype=torch.uint8)
     pairs = [_step(ours, x, lambda: _likelihood_on_manifold(ours, _noisy(x))), _samples(ours, PICTURES)]
