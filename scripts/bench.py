@@ -19,24 +19,24 @@ from genarena.data.batches import Batches
 from genarena.errors import UserError
 from genarena.jobs.speed import busy_machine, start_time
 from genarena.models.base import GenerativeModel
-from genarena.published.baseline_speed import gmm, kde
-from genarena.published.density_speed import ffjord, iaf, maf, nice, nsf, nsf_autoregressive, realnvp, residual_flow
-from genarena.published.diffusion_speed import iddpm, vdm
-from genarena.published.energy_speed import ebm, jem, rbm, recovery_ebm
-from genarena.published.evaluation_speed import frechet, inception, kernel_distance, neighbours
-from genarena.published.gan_loop_speed import infogan, r3gan, sngan, stylegan2, wgan_gp
-from genarena.published.gan_speed import dcgan, lsgan
-from genarena.published.image_flow_speed import glow, glow_spline
-from genarena.published.jump_speed import consistency, meanflow, shortcut
-from genarena.published.ladder_speed import lvae, vdvae
-from genarena.published.made_speed import made
-from genarena.published.manifold_speed import free_form_flow, injective_flow, manifold_flow
-from genarena.published.picture_speed import ddpm, flow_matching, image_gpt
-from genarena.published.pixelcnn_speed import pixelcnn, pixelcnn_pp
-from genarena.published.score_speed import edm, score_sde
-from genarena.published.token_speed import d3pm, masked_diffusion, tarflow
-from genarena.published.vae_speed import iwae, vae, vae_iaf, vamp_vae, vqvae
-from genarena.published.waveglow_speed import waveglow
+from genarena.published.speed.baselines import gmm, kde
+from genarena.published.speed.diffusions import iddpm, vdm
+from genarena.published.speed.energies import ebm, jem, rbm, recovery_ebm
+from genarena.published.speed.evaluation import frechet, inception, kernel_distance, neighbours
+from genarena.published.speed.flows import ffjord, iaf, maf, nice, nsf, nsf_autoregressive, realnvp, residual_flow
+from genarena.published.speed.gan_loops import infogan, r3gan, sngan, stylegan2, wgan_gp
+from genarena.published.speed.gans import dcgan, lsgan
+from genarena.published.speed.image_flows import glow, glow_spline
+from genarena.published.speed.jumps import consistency, meanflow, shortcut
+from genarena.published.speed.ladders import lvae, vdvae
+from genarena.published.speed.made import made
+from genarena.published.speed.manifolds import free_form_flow, injective_flow, manifold_flow
+from genarena.published.speed.pictures import ddpm, flow_matching, image_gpt
+from genarena.published.speed.pixelcnns import pixelcnn, pixelcnn_pp
+from genarena.published.speed.scores import edm, score_sde
+from genarena.published.speed.tokens import d3pm, masked_diffusion, tarflow
+from genarena.published.speed.vaes import iwae, vae, vae_iaf, vamp_vae, vqvae
+from genarena.published.speed.waveglow import waveglow
 from genarena.spec import DataSpec
 
 

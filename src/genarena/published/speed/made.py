@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.models.autoregressive.made import MADE
-from genarena.published.alternation import Pair, compared, step, still
+from genarena.published.speed.alternation import Pair, compared, step, still
 from genarena.spec import Batch, DataSpec
 
 SPEC, HIDDEN, ROWS, DRAWN = DataSpec((1, 28, 28), 2), 500, 128, 32

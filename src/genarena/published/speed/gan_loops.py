@@ -15,8 +15,8 @@ from genarena.models.gan.r3gan import R3GAN
 from genarena.models.gan.sngan import SNGAN
 from genarena.models.gan.stylegan2 import StyleGAN2
 from genarena.models.gan.wgan_gp import WGANGP
-from genarena.published.alternation import Pair, compared, still
-from genarena.published.gan_speed import ADAM, ROWS, SPEC, moved, turns
+from genarena.published.speed.alternation import Pair, compared, still
+from genarena.published.speed.gans import ADAM, ROWS, SPEC, moved, turns
 from genarena.spec import Batch
 from genarena.training.players import constant
 

@@ -16,8 +16,8 @@ from genarena.models.base import GenerativeModel
 from genarena.models.diffusion.ddpm import DDPM
 from genarena.models.diffusion.samplers import Ancestral
 from genarena.models.diffusion.vdm import VDM
-from genarena.published.alternation import Pair, compared, step, still
-from genarena.published.picture_speed import GREY, NET, STEPS
+from genarena.published.speed.alternation import Pair, compared, step, still
+from genarena.published.speed.pictures import GREY, NET, STEPS
 from genarena.spec import Batch
 
 ROWS, DRAWN = 32, 16  # images of a step, and of a call for samples

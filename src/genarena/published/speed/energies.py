@@ -11,7 +11,7 @@ from genarena.models.energy.ebm import EBM
 from genarena.models.energy.jem import JEM
 from genarena.models.energy.rbm import RBM, Gibbs
 from genarena.models.energy.recovery_ebm import Recovery, RecoveryEBM
-from genarena.published.alternation import Pair, compared, step, still
+from genarena.published.speed.alternation import Pair, compared, step, still
 from genarena.spec import Batch, Condition, DataSpec
 
 BINARY, GREY = DataSpec((1, 28, 28), 2), DataSpec((1, 28, 28), 256)

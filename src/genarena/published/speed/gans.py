@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from genarena.models.gan.dcgan import DCGAN
 from genarena.models.gan.latent_gan import LatentGAN
-from genarena.published.alternation import Pair, compared, still
+from genarena.published.speed.alternation import Pair, compared, still
 from genarena.spec import Batch, DataSpec
 from genarena.training.players import constant, seated
 

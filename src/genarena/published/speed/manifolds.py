@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 from genarena.models.invertible_ae.injective_flow import InjectiveFlow
 from genarena.models.invertible_ae.manifold_flow import ManifoldFlow
 from genarena.models.invertible_ae.manifold_model import ManifoldModel
-from genarena.published.alternation import Pair, compared, step, still
+from genarena.published.speed.alternation import Pair, compared, step, still
 from genarena.spec import Batch, DataSpec
 
 IMAGES, VECTORS, CODE, NOISE = DataSpec((1, 28, 28), 256), DataSpec((43,)), 16, 0.1

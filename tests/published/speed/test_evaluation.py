@@ -5,13 +5,13 @@ import re
 import pytest
 
 from genarena.errors import UserError
-from genarena.published import evaluation_speed
+from genarena.published.speed import evaluation
 from scripts import bench
 
 LINES = {
-    "neighbours": lambda: evaluation_speed.neighbours(((60, 8),)),
-    "kernel_distance": lambda: evaluation_speed.kernel_distance(60, 8),
-    "frechet": lambda: evaluation_speed.frechet(60, 8),
+    "neighbours": lambda: evaluation.neighbours(((60, 8),)),
+    "kernel_distance": lambda: evaluation.kernel_distance(60, 8),
+    "frechet": lambda: evaluation.frechet(60, 8),
 }
 
 

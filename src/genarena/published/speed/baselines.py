@@ -4,7 +4,7 @@ import torch
 
 from genarena.models.baseline.gmm import GMM
 from genarena.models.baseline.kde import KDE
-from genarena.published.alternation import Pair, compared, still
+from genarena.published.speed.alternation import Pair, compared, still
 from genarena.spec import Batch, DataSpec
 
 SPEC, ROWS, COMPONENTS, EXAMPLES = DataSpec((43,)), 512, 100, 10_000

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from genarena.likelihood import dequantise
 from genarena.models.flow.glow import Glow
-from genarena.published.alternation import Pair, compared, step, still
-from genarena.published.density_speed import WithoutContext
+from genarena.published.speed.alternation import Pair, compared, step, still
+from genarena.published.speed.flows import WithoutContext
 from genarena.spec import Batch, DataSpec
 
 SPEC, ROWS, SCALES, STEPS, WIDTH, BINS, BOUND = DataSpec((3, 32, 32), 256), 16, 3, 4, 128, 4, 3.0

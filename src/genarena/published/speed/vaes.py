@@ -15,7 +15,7 @@ from genarena.models.vae.vae import VAE
 from genarena.models.vae.vae_iaf import VAEIAF
 from genarena.models.vae.vamp_vae import VampVAE
 from genarena.models.vae.vqvae import VQVAE
-from genarena.published.alternation import Pair, compared, step, still
+from genarena.published.speed.alternation import Pair, compared, step, still
 from genarena.spec import Batch, DataSpec
 
 BINARY, ROWS = DataSpec((1, 28, 28), 2), 128

@@ -17,7 +17,7 @@ from genarena.models.diffusion.vdm import VDM
 from genarena.models.vae.lvae import LVAE
 from genarena.models.vae.vae_iaf import VAEIAF
 from genarena.models.vae.vdvae import VDVAE
-from genarena.published import diffusion_speed, jump_speed, ladder_speed, score_speed, vae_speed
+from genarena.published.speed import diffusions, jumps, ladders, scores, vaes
 from genarena.spec import Batch, DataSpec
 
 SPEC, NUM, ROWS = DataSpec((1, 4, 4), 256), 100, 64
@@ -39,24 +39,24 @@ def both(name: str) -> tuple:
     options = {"net": Small} if name == "iddpm" or name == "vdm" else {"net": Small, "dequantisation": "none"}
     if name == "iddpm":
         ours = DDPM(SPEC, prediction="eps", **options)
-        return ours, diffusion_speed.PlainIDDPM(ours.network)
+        return ours, diffusions.PlainIDDPM(ours.network)
     if name == "vdm":
         ours = VDM(SPEC, **options)
-        return ours, diffusion_speed.PlainVDM(ours.network, ours.shape, ours.gammas, ours.frequencies)
+        return ours, diffusions.PlainVDM(ours.network, ours.shape, ours.gammas, ours.frequencies)
     if name == "edm":
         ours = EDM(SPEC, **options)
-        return ours, score_speed.PlainEDM(ours.network, 5)
+        return ours, scores.PlainEDM(ours.network, 5)
     if name == "score_sde":
         ours = ScoreSDE(SPEC, **options)
-        return ours, score_speed.PlainScoreSDE(ours.network, 5)
+        return ours, scores.PlainScoreSDE(ours.network, 5)
     if name == "consistency":
         ours = Consistency(SPEC, curriculum=0.0, **options)
-        return ours, jump_speed.PlainConsistency(ours.network, ours.doublings)
+        return ours, jumps.PlainConsistency(ours.network, ours.doublings)
     if name == "shortcut":
         ours = Shortcut(SPEC, **options)
-        return ours, jump_speed.PlainShortcut(ours.network)
+        return ours, jumps.PlainShortcut(ours.network)
     ours = MeanFlow(SPEC, **options)
-    return ours, jump_speed.PlainMeanFlow(ours.network)
+    return ours, jumps.PlainMeanFlow(ours.network)
 
 
 def of_draws(loss: Callable[[], Tensor], network: nn.Module) -> Tensor:
@@ -80,8 +80,8 @@ def test_plain_losses_of_diffusions(name: str) -> None:
     torch.manual_seed(0)
     ours, plain = both(name)
     x = torch.randint(256, (ROWS, *SPEC.shape), dtype=torch.uint8)
-    x_0 = diffusion_speed.to_points(x)
-    assert torch.equal(diffusion_speed.to_levels(x_0), x)
+    x_0 = diffusions.to_points(x)
+    assert torch.equal(diffusions.to_levels(x_0), x)
     found = [of_draws(loss, ours.network) for loss in (lambda: ours.loss(Batch(x))["loss"], lambda: plain.loss(x_0))]
     assert_same_mean(*found)
     if hasattr(plain, "nats"):
@@ -90,23 +90,23 @@ def test_plain_losses_of_diffusions(name: str) -> None:
             assert_same_mean(*(torch.stack([bound() for _ in range(NUM)]) for bound in bounds))
 
 
-def ladders(name: str) -> tuple:
+def of_codes(name: str) -> tuple:
     """Our model and the plain one, with the same weights."""
     if name == "vdvae":
         ours = VDVAE(DataSpec((1, 4, 4), 2), channels=8, middle_channels=4, z_channels=2, patch=2)
-        return ours, ladder_speed.PlainVDVAE(ours.encoder, ours.decoder, ours.output, 2)
-    spec, sizes = vae_speed.BINARY, {"perceptron": (vae_speed.HIDDEN,)}
+        return ours, ladders.PlainVDVAE(ours.encoder, ours.decoder, ours.output, 2)
+    spec, sizes = vaes.BINARY, {"perceptron": (vaes.HIDDEN,)}
     if name == "lvae":
         ours = LVAE(spec, latent_dims=(64, 32), width=256, **sizes)
-        return ours, ladder_speed.PlainLVAE()
-    return VAEIAF(spec, flow_hidden=(128,), context_dim=64, latent_dim=32, **sizes), vae_speed.PlainVAEIAF()
+        return ours, ladders.PlainLVAE()
+    return VAEIAF(spec, flow_hidden=(128,), context_dim=64, latent_dim=32, **sizes), vaes.PlainVAEIAF()
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["vae_iaf", "lvae", "vdvae"])
 def test_plain_bounds_of_autoencoders(name: str) -> None:
     torch.manual_seed(0)
-    ours, plain = ladders(name)
+    ours, plain = of_codes(name)
     for part in ours.parameters():
         part.add_(0.03 * torch.randn_like(part))
     if name != "vdvae":

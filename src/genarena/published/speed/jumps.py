@@ -8,8 +8,8 @@ from genarena.models.diffusion.flow_map import FlowMap, Restarts
 from genarena.models.diffusion.meanflow import MeanFlow
 from genarena.models.diffusion.shortcut import Shortcut
 from genarena.nets.by_shape import unet_or_mlp
-from genarena.published.diffusion_speed import against
-from genarena.published.picture_speed import GREY, NET
+from genarena.published.speed.diffusions import against
+from genarena.published.speed.pictures import GREY, NET
 
 MOST = 80.0  # sigma of the start
 

@@ -9,7 +9,7 @@ from torch.nn.utils.parametrize import remove_parametrizations
 from genarena.likelihood import to_amplitudes
 from genarena.models.flow.waveglow import WaveGlow
 from genarena.models.vocoding import in_chunks
-from genarena.published.alternation import medians, step
+from genarena.published.speed.alternation import medians, step
 from genarena.spec import Batch, DataSpec
 from genarena.statistics import mel
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from genarena.models.vae.lvae import LVAE
 from genarena.models.vae.vdvae import VDVAE
-from genarena.published.vae_speed import BINARY, HIDDEN, against
+from genarena.published.speed.vaes import BINARY, HIDDEN, against
 
 LOW, HIGH, WIDTH = 64, 32, 256  # sizes of both layers of codes, units between them
 

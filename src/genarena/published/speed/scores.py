@@ -12,8 +12,8 @@ from genarena.models.diffusion.edm import EDM
 from genarena.models.diffusion.edm_sampler import EDMHeun
 from genarena.models.diffusion.predictor_corrector import PredictorCorrector
 from genarena.models.diffusion.score_sde import ScoreSDE
-from genarena.published.diffusion_speed import against
-from genarena.published.picture_speed import GREY, NET, STEPS
+from genarena.published.speed.diffusions import against
+from genarena.published.speed.pictures import GREY, NET, STEPS
 
 
 class PlainEDM:

@@ -16,7 +16,7 @@ from genarena.models.flow.maf import MAF
 from genarena.models.flow.nsf import NSF
 from genarena.models.flow.realnvp import RealNVP
 from genarena.models.flow.residual_flow import ResidualFlow
-from genarena.published.alternation import Pair, compared, step, still
+from genarena.published.speed.alternation import Pair, compared, step, still
 from genarena.spec import Batch, DataSpec
 
 SPEC, ROWS, BINS, BOUND = DataSpec((43,)), 512, 8, 3.0

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from genarena.models.autoregressive.pixelcnn import PixelCNN
 from genarena.models.autoregressive.pixelcnn_pp import PixelCNNPP
 from genarena.models.base import GenerativeModel
-from genarena.published.alternation import Pair, compared, likelihoods, still
+from genarena.published.speed.alternation import Pair, compared, likelihoods, still
 from genarena.spec import DataSpec
 
 GREY, ROWS, DRAWN = DataSpec((1, 28, 28), 256), 32, 2  # images of a step, and of a call of a sampler

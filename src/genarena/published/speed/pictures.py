@@ -15,7 +15,7 @@ from genarena.models.diffusion.ddpm import DDPM
 from genarena.models.diffusion.flow_matching import FlowMatching
 from genarena.models.diffusion.samplers import DDIM, DPMSolver
 from genarena.nets.by_shape import unet_or_mlp
-from genarena.published.alternation import Pair, compared, step, still
+from genarena.published.speed.alternation import Pair, compared, step, still
 from genarena.spec import Batch, DataSpec
 
 BINARY, GREY = DataSpec((1, 28, 28), 2), DataSpec((1, 28, 28), 256)

@@ -15,7 +15,7 @@ from genarena.models.discrete_diffusion.unmasking import Unmasking
 from genarena.models.flow.tarflow import CausalBlock, TarFlow
 from genarena.nets.by_shape import unet_or_mlp
 from genarena.nets.transformer import ImageTransformer
-from genarena.published.alternation import Pair, compared, likelihoods, still
+from genarena.published.speed.alternation import Pair, compared, likelihoods, still
 from genarena.spec import DataSpec
 
 BINARY, GREY = DataSpec((1, 28, 28), 2), DataSpec((1, 28, 28), 256)
