@@ -39,9 +39,7 @@ from genarena.trust import refuse_foreign
 
 SOURCE = Path(__file__).parent
 CONF = SOURCE / "conf"  # in a checkout: a link to its folder `conf`
-REQUIRED = ("model", "data")
-MAY_BE_NULL = ("sweep", "experiment")
-
+REQUIRED, MAY_BE_NULL = ("model", "data"), ("sweep", "experiment")
 fast_yaml.install()
 OmegaConf.register_new_resolver(  # ${folder:data,GENARENA_DATA}: path in the variable, else the default; absolute
     "folder",

@@ -33,7 +33,7 @@ def test_ranges_and_choices_are_kept() -> None:
     made = wandb_sweep(config.check(["sweep=vae", "data=digits", "model.warmup=0.1", "sweep.trials=7"]))
     parameters = made["parameters"]
     assert "model.warmup" not in parameters and "model.warmup=0.1" in made["command"] and made["run_cap"] == 7
-    assert parameters["model.training.optimizer.lr"] == {"distribution": "log_uniform_values", "min": 3e-3, "max": 0.1}
+    assert parameters["model.training.optimizer.lr"] == {"distribution": "log_uniform_values", "min": 5e-4, "max": 1e-2}
     assert parameters["model.channels"] == {"values": ["16", "32", "64"]}
     codes = parameters["model.latent_dim"]["values"]
     assert (codes[0], codes[-1]) == (8, 128) and codes == sorted(codes) and all(isinstance(code, int) for code in codes)
