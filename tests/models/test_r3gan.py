@@ -165,3 +165,15 @@ def test_beta2_rises_from_its_start_to_that_of_the_optimisers() -> None:
         model(POINTS, beta2_start=1.0)
     with pytest.raises(ValueError, match="discriminator: beta2 follows a schedule, and SGD has none"):
         seated(game, game.players(), partial(torch.optim.SGD, lr=0.1))
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_share_of_the_batch_is_penalised_and_all_of_it_is_scored(labelled: bool) -> None:
+    made = model(LABELLED if labelled else POINTS, penalty_share=0.25)
+    x = torch.randn(8, 2)
+    context = made.context(torch.arange(8) % 3, 8) if labelled else None
+    scores, penalty = made.scored(x, context)
+    torch.testing.assert_close(scores, made.discriminator(x, context))
+    at = x[:2].clone().requires_grad_()
+    (slope,) = torch.autograd.grad(made.discriminator(at, context[:2] if labelled else None).sum(), at)
+    torch.testing.assert_close(penalty, 0.5 * slope.square().sum(1).mean())

@@ -13,6 +13,7 @@ from genarena.models.energy.rbm import RBM, Gibbs
 from genarena.models.energy.recovery_ebm import Recovery, RecoveryEBM
 from genarena.published.speed.alternation import Pair, compared, step, still
 from genarena.spec import Batch, Condition, DataSpec
+from genarena.training.players import constant
 
 BINARY, GREY = DataSpec((1, 28, 28), 2), DataSpec((1, 28, 28), 256)
 HIDDEN, CHAINS, TURNS, DRAWN = 256, 128, 5, 100  # units, chains, turns between two steps, turns to a sample
@@ -125,17 +126,13 @@ class PlainRecovery:
 
     def walked(self, x: Tensor, t: Tensor) -> Tensor:
         s, v = self.spread[t], x
-        for parameter in self.network.parameters():
-            parameter.requires_grad_(False)
         for _ in range(STEPS):
-            with torch.enable_grad():
+            with constant(self.network.parameters()), torch.enable_grad():
                 v = v.detach().requires_grad_()
                 energy = 28.0 * (self.output(v, t) / s.flatten()).sum() + 0.5 * v.square().sum()
                 (slope,) = torch.autograd.grad(energy + 0.5 * ((x - v) / s).square().sum(), v)
             drift = (self.step_size * s.square() * slope).clamp(-self.clamp * s, self.clamp * s)
             v = v.detach() - drift + (2.0 * self.step_size) ** 0.5 * s * torch.randn_like(v)
-        for parameter in self.network.parameters():
-            parameter.requires_grad_(True)
         return v
 
     def loss(self, x: Tensor) -> Tensor:
@@ -156,16 +153,12 @@ class PlainRecovery:
 
 def _walked(network: nn.Module, scale: float, v: Tensor) -> Tensor:
     """Chains of exp(-scale f(v) - |v|^2 / 2), of which only the point of each step is a variable."""
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
     for _ in range(STEPS):
-        with torch.enable_grad():
+        with constant(network.parameters()), torch.enable_grad():
             v = v.detach().requires_grad_()
             energy = scale * network(v).sum() + 0.5 * v.square().sum()
             (slope,) = torch.autograd.grad(energy, v)
         v = v.detach() - (STEP_SIZE * slope).clamp(-CLAMP, CLAMP) + (2.0 * STEP_SIZE) ** 0.5 * torch.randn_like(v)
-    for parameter in network.parameters():
-        parameter.requires_grad_(True)
     return v
 
 

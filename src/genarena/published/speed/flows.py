@@ -57,10 +57,8 @@ def nice(num_rounds: int = 9) -> str:
         from nflows.transforms import base, coupling, normalization
     except ImportError:
         return "nice: needs the reference, `pip install nflows`"
-    ours, layers = (
-        RealNVP(SPEC, num_couplings=COUPLINGS, hidden_features=WIDTH, coupling="additive", base="logistic"),
-        [],
-    )
+    options, layers = {"coupling": "additive", "base": "logistic"}, []
+    ours = RealNVP(SPEC, num_couplings=COUPLINGS, hidden_features=WIDTH, **options)
     for index in range(COUPLINGS):
         mask = (torch.arange(43) + index) % 2
         layers += [normalization.ActNorm(43), coupling.AdditiveCouplingTransform(mask, _perceptron)]
@@ -106,39 +104,35 @@ class WithoutContext(nn.Sequential):
 
 def maf(num_rounds: int = 9) -> str:
     """Masked affine layers, without the activation normalisation that ours have between them."""
-    try:
-        import zuko
-    except ImportError:
-        return "maf: needs the reference, `pip install zuko`"
     ours = MAF(SPEC, num_layers=LAYERS, hidden=(2 * WIDTH, 2 * WIDTH))
-    theirs = zuko.flows.MAF(43, transforms=LAYERS, hidden_features=(2 * WIDTH, 2 * WIDTH))
-    calls = lambda x: theirs().log_prob(x), lambda num: theirs().sample((num,))
-    return compared("maf", "zuko", _pairs(ours, theirs, *calls), num_rounds)
+    return _beside_zuko("maf", ours, "MAF", num_rounds, hidden_features=(2 * WIDTH, 2 * WIDTH))
 
 
 def iaf(num_rounds: int = 5) -> str:
     """The same layers in the other direction: samples in one pass, log p in 43 steps."""
-    try:
-        import zuko
-    except ImportError:
-        return "iaf: needs the reference, `pip install zuko`"
     ours = MAF(SPEC, direction="sampling", num_layers=LAYERS, hidden=(WIDTH, WIDTH))
-    other = zuko.flows.MAF(43, transforms=LAYERS, hidden_features=(WIDTH, WIDTH))
-    theirs = zuko.lazy.Flow([layer.inv for layer in other.transform.transforms], other.base)
-    calls = lambda x: theirs().log_prob(x), lambda num: theirs().sample((num,))
-    return compared("iaf", "zuko", _pairs(ours, theirs, *calls), num_rounds)
+    return _beside_zuko("iaf", ours, "MAF", num_rounds, inverse=True, hidden_features=(WIDTH, WIDTH))
 
 
 def nsf_autoregressive(num_rounds: int = 9) -> str:
     """Masked layers of splines, without the activation normalisation that ours have between them."""
+    ours = NSF(SPEC, mode="autoregressive", num_bins=BINS, bound=BOUND, num_layers=LAYERS, hidden=(WIDTH, WIDTH))
+    return _beside_zuko("nsf_autoregressive", ours, "NSF", num_rounds, bins=BINS, hidden_features=(WIDTH, WIDTH))
+
+
+def _beside_zuko(
+    name: str, ours: GenerativeModel, kind: str, num_rounds: int, inverse: bool = False, **options: object
+) -> str:
+    """kind: a class of zuko.flows, with these options; inverse: its layers in the other direction."""
     try:
         import zuko
     except ImportError:
-        return "nsf_autoregressive: needs the reference, `pip install zuko`"
-    ours = NSF(SPEC, mode="autoregressive", num_bins=BINS, bound=BOUND, num_layers=LAYERS, hidden=(WIDTH, WIDTH))
-    theirs = zuko.flows.NSF(43, bins=BINS, transforms=LAYERS, hidden_features=(WIDTH, WIDTH))
+        return f"{name}: needs the reference, `pip install zuko`"
+    theirs = getattr(zuko.flows, kind)(43, transforms=LAYERS, **options)
+    if inverse:
+        theirs = zuko.lazy.Flow([layer.inv for layer in theirs.transform.transforms], theirs.base)
     calls = lambda x: theirs().log_prob(x), lambda num: theirs().sample((num,))
-    return compared("nsf_autoregressive", "zuko", _pairs(ours, theirs, *calls), num_rounds)
+    return compared(name, "zuko", _pairs(ours, theirs, *calls), num_rounds)
 
 
 def residual_flow(num_rounds: int = 15) -> str:

@@ -15,8 +15,8 @@ from genarena.models.gan.r3gan import R3GAN
 from genarena.models.gan.sngan import SNGAN
 from genarena.models.gan.stylegan2 import StyleGAN2
 from genarena.models.gan.wgan_gp import WGANGP
-from genarena.published.speed.alternation import Pair, compared, still
-from genarena.published.speed.gans import ADAM, ROWS, SPEC, moved, turns
+from genarena.published.speed.alternation import Pair, compared
+from genarena.published.speed.gans import ADAM, ROWS, SPEC, moved, samples, turns
 from genarena.spec import Batch
 from genarena.training.players import constant
 
@@ -122,7 +122,7 @@ def stylegan2(num_rounds: int = 3) -> str:
     x = torch.randint(256, (ROWS, *SPEC.shape), dtype=torch.uint8)
     plain = _plain_style(ours.generator, ours.discriminator, ours.latent_dim, x / 127.5 - 1.0, ours.r1_gamma)
     pair = Pair(f"{R1_EVERY} steps of both on {ROWS} images", turns(ours, Batch(x), R1_EVERY), plain)
-    return compared("stylegan2", "plain PyTorch", [pair, _samples(ours)], num_rounds)
+    return compared("stylegan2", "plain PyTorch", [pair, samples(ours, ours.generator)], num_rounds)
 
 
 def _plain_style(
@@ -188,10 +188,4 @@ def _compared(
 
     steps = f"{num_critic} steps of the critic and one of the generator" if num_critic > 1 else "a step of both"
     pair = Pair(f"{steps} on {ROWS} images", turns(ours, Batch(x), num_critic), run)
-    return compared(name, "plain PyTorch", [pair, _samples(ours)], num_rounds)
-
-
-def _samples(ours: LatentGAN) -> Pair:
-    """The generator alone beside our samples, which are rounded to levels."""
-    drawn = still(ours, lambda: ours.generator(torch.randn(250, ours.latent_dim)))
-    return Pair("250 samples", still(ours, lambda: ours.sample(250)), drawn)
+    return compared(name, "plain PyTorch", [pair, samples(ours, ours.generator)], num_rounds)

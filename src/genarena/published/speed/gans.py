@@ -68,13 +68,15 @@ def _compared(name: str, objective: str, num_rounds: int) -> str:
     plain = _plain_step(generator, x / 127.5 - 1.0, error)
     pairs = [
         Pair(f"a step of both on {ROWS} images", turns(ours, Batch(x)), plain),
-        Pair(
-            "250 samples",
-            still(ours, lambda: ours.sample(250)),
-            still(generator, lambda: generator(torch.randn(250, CODE))),
-        ),
+        samples(ours, generator),
     ]
     return compared(name, "plain PyTorch", pairs, num_rounds)
+
+
+def samples(ours: LatentGAN, generator: nn.Module) -> Pair:
+    """The generator alone beside our samples, which are rounded to levels."""
+    drawn = still(generator, lambda: generator(torch.randn(250, ours.latent_dim)))
+    return Pair("250 samples", still(ours, lambda: ours.sample(250)), drawn)
 
 
 def turns(model: LatentGAN, batch: Batch, num_steps: int = 1) -> Callable[[], None]:

@@ -10,6 +10,7 @@ from genarena.models.diffusion.shortcut import Shortcut
 from genarena.nets.by_shape import unet_or_mlp
 from genarena.published.speed.diffusions import against
 from genarena.published.speed.pictures import GREY, NET
+from genarena.published.speed.scores import denoised
 
 MOST = 80.0  # sigma of the start
 
@@ -22,10 +23,8 @@ class PlainConsistency:
         self.network, self.doublings, self.spread = network, doublings, spread
 
     def map(self, x: Tensor, t: Tensor) -> Tensor:
-        """f, at t (N, 1, 1, 1)."""
-        total = t**2 + self.spread**2
-        output = self.network(x / total.sqrt(), t.flatten().log() / 4.0)
-        return self.spread**2 / total * x + t * self.spread / total.sqrt() * output
+        """f, at t (N, 1, 1, 1): without an offset the denoiser of EDM."""
+        return denoised(self.network, x, t, self.spread)
 
     def loss(self, x_0: Tensor) -> Tensor:
         t, eps = (2.0 * torch.randn(len(x_0), 1, 1, 1) - 1.1).exp(), torch.randn_like(x_0)

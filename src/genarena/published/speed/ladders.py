@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genarena.models.vae.lvae import LVAE
 from genarena.models.vae.vdvae import VDVAE
+from genarena.published.speed.diffusions import normal_kl
 from genarena.published.speed.vaes import BINARY, HIDDEN, against
 
 LOW, HIGH, WIDTH = 64, 32, 256  # sizes of both layers of codes, units between them
@@ -31,12 +32,6 @@ def log_ratio(z: Tensor, p: Normal, q: Normal) -> Tensor:
     return 0.5 * (of_q - of_p).flatten(1).sum(1)
 
 
-def normal_kl(q: Normal, p: Normal) -> Tensor:
-    """KL(q || p) (N,)."""
-    gap = (q[0] - p[0]) ** 2 * (-p[1]).exp()
-    return 0.5 * (gap + (q[1] - p[1]).exp() - 1.0 - q[1] + p[1]).flatten(1).sum(1)
-
-
 class PlainLadder(nn.Module):
     """Of both models: the bound, by closed forms, and importance weights. A subclass writes `walked`, which goes from the top
     down by way of a function that takes p and q of a layer (None without data) to its codes, and gives logits."""
@@ -47,7 +42,7 @@ class PlainLadder(nn.Module):
 
         def choose(p: Normal, q: Normal) -> Tensor:
             z = drawn(*q)
-            terms.append(-normal_kl(q, p) if num_draws == 1 else log_ratio(z, p, q))
+            terms.append(log_ratio(z, p, q) if num_draws > 1 else -normal_kl(q[0] - p[0], q[1], p[1]).flatten(1).sum(1))
             return z
 
         features = [part.repeat_interleave(num_draws, 0) for part in self.features(x)]

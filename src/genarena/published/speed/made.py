@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genarena.models.autoregressive.made import MADE
-from genarena.published.speed.alternation import Pair, compared, step, still
-from genarena.spec import Batch, DataSpec
+from genarena.published.speed.alternation import Pair, compared, likelihoods, still
+from genarena.spec import DataSpec
 
 SPEC, HIDDEN, ROWS, DRAWN = DataSpec((1, 28, 28), 2), 500, 128, 32
 
@@ -25,7 +25,9 @@ class PlainMADE(nn.Module):
         hidden = F.relu(F.linear(2.0 * v - 1.0, self.hidden.weight * self.seen, self.hidden.bias))
         return F.linear(hidden, self.out.weight * self.used, self.out.bias)
 
-    def log_prob(self, v: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Of levels (N, 1, 28, 28)."""
+        v = x.flatten(1).float()
         return -F.binary_cross_entropy_with_logits(self(v), v, reduction="none").sum(1)
 
     def sample(self, num: int) -> Tensor:
@@ -36,19 +38,10 @@ class PlainMADE(nn.Module):
 
 
 def made(num_rounds: int = 9) -> str:
-    """Plain PyTorch draws a pixel in a whole pass. Ours is given bytes, and makes floats of them; theirs is given floats."""
+    """Plain PyTorch draws a pixel in a whole pass."""
     ours, theirs = MADE(SPEC, hidden=(HIDDEN,)), PlainMADE()
     x = torch.randint(2, (ROWS, *SPEC.shape), dtype=torch.uint8)
-    v = x.flatten(1).float()
-    pairs = [
-        Pair(
-            f"a training step on {ROWS} images",
-            step(ours, lambda: ours.loss(Batch(x))["loss"]),
-            step(theirs, lambda: -theirs.log_prob(v).mean(), fused=False),
-        ),
-        Pair(
-            f"log p of {ROWS} images", still(ours, lambda: ours.log_prob(x)), still(theirs, lambda: theirs.log_prob(v))
-        ),
-        Pair(f"{DRAWN} samples", still(ours, lambda: ours.sample(DRAWN)), still(theirs, lambda: theirs.sample(DRAWN))),
-    ]
-    return compared("made", "plain PyTorch", pairs, num_rounds)
+    drawn = Pair(
+        f"{DRAWN} samples", still(ours, lambda: ours.sample(DRAWN)), still(theirs, lambda: theirs.sample(DRAWN))
+    )
+    return compared("made", "plain PyTorch", [*likelihoods(ours, theirs, theirs.log_prob, x), drawn], num_rounds)

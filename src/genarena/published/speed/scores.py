@@ -16,6 +16,13 @@ from genarena.published.speed.diffusions import against
 from genarena.published.speed.pictures import GREY, NET, STEPS
 
 
+def denoised(network: nn.Module, x: Tensor, sigma: Tensor, spread: float) -> Tensor:
+    """Of Karras et al. 2022 (arXiv 2206.00364), table 1, at sigma (N, 1, 1, 1)."""
+    total = sigma**2 + spread**2
+    output = network(x / total.sqrt(), sigma.flatten().log() / 4.0)
+    return spread**2 / total * x + sigma * spread / total.sqrt() * output
+
+
 class PlainEDM:
     """Karras et al. 2022 (arXiv 2206.00364): table 1 and algorithm 1."""
 
@@ -23,10 +30,7 @@ class PlainEDM:
         self.network, self.num_steps, self.spread = network, num_steps, spread
 
     def denoised(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """D, at sigma (N, 1, 1, 1)."""
-        total = sigma**2 + self.spread**2
-        output = self.network(x / total.sqrt(), sigma.flatten().log() / 4.0)
-        return self.spread**2 / total * x + sigma * self.spread / total.sqrt() * output
+        return denoised(self.network, x, sigma, self.spread)
 
     def loss(self, x_0: Tensor) -> Tensor:
         sigma = (1.2 * torch.randn(len(x_0), 1, 1, 1) - 1.2).exp()

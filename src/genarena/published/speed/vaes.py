@@ -21,11 +21,7 @@ from genarena.spec import Batch, DataSpec
 BINARY, ROWS = DataSpec((1, 28, 28), 2), 128
 CODE, HIDDEN, DRAWS, COMPONENTS = 32, 512, 5, 64
 CODES, CODE_SIZE = 64, 16  # of the codebook
-CONTEXT, MASKED, FLOWS = (
-    64,
-    128,
-    2,
-)  # of the autoregressive posterior: what its steps are told, their units, their number
+CONTEXT, MASKED, FLOWS = 64, 128, 2  # of the posterior with a flow: what its steps are told, units, steps
 
 
 def vae(num_rounds: int = 9) -> str:
