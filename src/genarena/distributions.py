@@ -65,7 +65,7 @@ class Bernoulli(PixelDistribution):
     num_levels: ClassVar[int] = 2
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return -F.binary_cross_entropy_with_logits(self.logits, x.float(), reduction="none")
+        return F.binary_cross_entropy_with_logits(self.logits, x.float(), reduction="none").neg_()
 
     def draw(self) -> Tensor:
         return bernoulli(torch.sigmoid(self.logits)).add_(self.logits, alpha=0.0)

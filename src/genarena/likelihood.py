@@ -146,4 +146,6 @@ def dequantisation_log_det(spec: DataSpec) -> float:
 
 def log_mean_exp(log_weights: Tensor, dim: int = 0) -> Tensor:
     """log(1/K sum_k exp(w_k)) over `dim`: the importance-weighted bound (Burda et al. 2016, arXiv 1509.00519, eq. 8)."""
-    return torch.logsumexp(log_weights, dim) - math.log(log_weights.shape[dim])
+    if (num := log_weights.shape[dim]) == 1:
+        return log_weights.squeeze(dim)
+    return torch.logsumexp(log_weights, dim) - math.log(num)

@@ -48,10 +48,12 @@ def test_the_density_of_a_draw_is_that_of_the_inverse_pass() -> None:
 def test_draws_made_at_once_are_those_of_one_after_the_other() -> None:
     q = posterior(4)
     torch.manual_seed(1)
-    one_by_one = [q.draw() for _ in range(3)]
+    one_by_one = [q.draws(1) for _ in range(3)]
     torch.manual_seed(1)
-    for at_once, single in zip(q.draws(3), zip(*one_by_one, strict=True), strict=True):
-        torch.testing.assert_close(at_once, torch.stack(single))
+    z, log_q = q.draws(3)
+    for found, single in zip((z, log_q), zip(*one_by_one, strict=True), strict=True):
+        torch.testing.assert_close(found, torch.cat(single))
+    torch.testing.assert_close(log_q, torch.stack([q.log_prob(each) for each in z]))
 
 
 def test_the_log_determinant_is_that_of_autograd() -> None:

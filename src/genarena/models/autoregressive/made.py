@@ -25,6 +25,7 @@ from genarena.models.capabilities import Factorises, Represents
 from genarena.models.keeping import Choose, Select, draw, move
 from genarena.models.sampler import Temperature
 from genarena.nets.conditioning import given, linear, num_features
+from genarena.nets.masked import shifted
 from genarena.options.values import Count, Share
 from genarena.spec import Batch, DataSpec
 from genarena.training.module import Training
@@ -156,10 +157,10 @@ class MADE(ConditionalProduct, Factorises, Represents):
         masks = iter(kept or self._make_masks(mask))
         hidden, (*shifts, outputs) = [values], self._shifts(context)
         for layer, shift in zip(self.layers, shifts, strict=True):
-            hidden.append(F.relu(F.linear(hidden[-1], layer.weight * next(masks), layer.bias) + shift))
+            hidden.append(F.relu(shifted(F.linear(hidden[-1], layer.weight * next(masks), layer.bias), shift)))
         for layer, source in ((self.out, hidden[-1]), (self.direct, values)):
             if layer is not None:
-                outputs = outputs + F.linear(source, layer.weight * next(masks), layer.bias)
+                outputs = shifted(F.linear(source, layer.weight * next(masks), layer.bias), outputs)
         return [*hidden[1:], outputs]
 
     @torch.no_grad()
@@ -168,10 +169,9 @@ class MADE(ConditionalProduct, Factorises, Represents):
         layers = self._layers(self.inputs(x), 0, self.context(y, len(x)))
         return {f"layer {number}": layer.float() for number, layer in enumerate(layers[:-1] or layers, 1)}
 
-    def _shifts(self, context: Tensor | None) -> list[Tensor]:
-        """What the condition adds to each hidden layer and to the outputs, (N, width) each; (1, 1) zeros without one."""
-        zeros = [torch.zeros(1, 1, device=self.device)] * (len(self.layers) + 1)
-        return [layer(context) for layer in self.contexts] or zeros
+    def _shifts(self, context: Tensor | None) -> list[Tensor | None]:
+        """What the condition adds to each hidden layer and to the outputs, (N, width) each; None without one."""
+        return [layer(context) for layer in self.contexts] or [None] * (len(self.layers) + 1)
 
     def distribution(self, outputs: Tensor) -> PixelDistribution | GaussianMixture:
         """The distribution of D' dimensions with parameters (N, P, D')."""

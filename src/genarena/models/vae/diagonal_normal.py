@@ -9,6 +9,12 @@ from torch import Tensor
 LARGEST = 14.0  # upper limit of |log_var|, far above learnt values
 
 
+def noise_of_draws(size: int, count: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal numbers (size, count): on a processor those of a draw do not depend on how many follow, nor on whether
+    they are made in one call, because PyTorch makes them 16 at a time."""
+    return torch.randn(size, -(-count // 16) * 16, device=device, dtype=dtype)[:, :count]
+
+
 @dataclass
 class Gaussian:
     """`mean` and `log_var`, both (N, D)."""
@@ -37,9 +43,9 @@ class Gaussian:
         return self.mean + torch.exp(0.5 * self.log_var) * torch.randn_like(self.mean)
 
     def draws(self, size: int) -> Tensor:
-        """(size, N, D), with the noise of so many times `sample`: that of one draw does not depend on `size`."""
-        noise = torch.stack([torch.randn_like(self.mean) for _ in range(size)])
-        return self.mean + torch.exp(0.5 * self.log_var) * noise
+        """(size, N, D), by `noise_of_draws`."""
+        noise = noise_of_draws(size, self.mean.numel(), self.mean.device, self.mean.dtype)
+        return self.mean + torch.exp(0.5 * self.log_var) * noise.view(size, *self.mean.shape)
 
     def detached(self) -> "Gaussian":
         """The same, without gradients."""

@@ -15,7 +15,7 @@ from genarena.models.capabilities import Decodes, Encodes, Weighs
 from genarena.models.sampler import Temperature
 from genarena.models.splitting import Splits
 from genarena.models.vae.aggregate_posterior import index_information, log_densities
-from genarena.models.vae.diagonal_normal import Gaussian
+from genarena.models.vae.diagonal_normal import Gaussian, noise_of_draws
 from genarena.models.vae.latent_model import Mode, parts_of
 from genarena.models.vae.stochastic_layers import (
     Choose,
@@ -149,14 +149,18 @@ class HierarchicalModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
         return torch.cat([self._draws(batch.x, context, features, size) for size in sizes])
 
     def _draws(self, x: Tensor, context: Tensor | None, features: list[Tensor], size: int) -> Tensor:
-        """(size, N) of so many passes, made at once, with the noise of one after the other."""
-        again = partial(repeated, size=size)
-        each = [[torch.randn(len(x), *shape, device=x.device) for shape in self.code_shapes] for _ in range(size)]
-        noise = [torch.cat(of_layer) for of_layer in zip(*each, strict=True)]
+        """(size, N) of so many passes, made at once."""
+        again, choose = partial(repeated, size=size), inferred_by(self.noise(size, len(x)))
         told = None if context is None else again(context)
-        layers, outputs = self.top_down(inferred_by(noise), size * len(x), told, [again(part) for part in features])
+        layers, outputs = self.top_down(choose, size * len(x), told, [again(part) for part in features])
         log_ratio = sum(layer.log_ratio() for layer in layers)
         return (self._log_likelihood(again(x), outputs) + log_ratio).view(size, -1)
+
+    def noise(self, size: int, num: int) -> list[Tensor]:
+        """Standard normal numbers of each layer, (size num, *shape), by `noise_of_draws`."""
+        counts = [num * torch.Size(shape).numel() for shape in self.code_shapes]
+        parts = noise_of_draws(size, sum(counts), self.device).split(counts, 1)
+        return [part.reshape(-1, *shape) for part, shape in zip(parts, self.code_shapes, strict=True)]
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:

@@ -66,7 +66,7 @@ class FlowPosterior:
         return z, self.start.log_prob(z_0).sum(1) - log_det
 
     def draws(self, size: int) -> tuple[Tensor, Tensor]:
-        """z (size, N, D) and log q(z|x) (size, N), with the noise of so many times `draw`, in one pass of the flow."""
+        """z (size, N, D) and log q(z|x) (size, N), in one pass of the flow."""
         z_0 = self.start.draws(size)
         z, log_det = self.flow(z_0.flatten(0, 1), self.h.repeat(size, 1))
         return z.view(z_0.shape), self.start.log_prob(z_0).sum(2) - log_det.view(size, -1)

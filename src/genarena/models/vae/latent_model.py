@@ -88,7 +88,7 @@ class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
         """z ~ q(z|x) (N, latent_dim), differentiable in the parameters of q, and log q(z|x) (N,) nats."""
 
     def draws(self, posterior: Any, size: int) -> tuple[Tensor, Tensor]:
-        """z (size, N, latent_dim) and log q(z|x) (size, N), with the noise of so many times `draw`."""
+        """z (size, N, latent_dim) and log q(z|x) (size, N) of so many draws."""
         z, log_q = zip(*(self.draw(posterior) for _ in range(size)), strict=True)
         return torch.stack(z), torch.stack(log_q)
 

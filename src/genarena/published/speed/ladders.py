@@ -1,8 +1,4 @@
-"""Autoencoders of several layers of codes against plain PyTorch: Bernoulli pixels, batches of 128.
-
-For many draws of one image ours makes the noise of one draw after the other, so that it does not depend on how many there are:
-a part of what it takes longer.
-"""
+"""Autoencoders of several layers of codes against plain PyTorch: Bernoulli pixels, batches of 128."""
 
 from collections.abc import Callable
 

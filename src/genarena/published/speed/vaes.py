@@ -134,9 +134,7 @@ class PlainVAEIAF(nn.Module):
 
 
 def vae_iaf(num_rounds: int = 9) -> str:
-    """The perceptrons of `vae`, and a flow. That of pythae has no context, so plain PyTorch stands in its place. In the
-    bound ours makes the noise of one draw after the other, so that it does not depend on how many there are: a part of what
-    it takes longer."""
+    """The perceptrons of `vae`, and a flow. That of pythae has no context, so plain PyTorch stands in its place."""
     ours = VAEIAF(
         BINARY, num_steps=FLOWS, flow_hidden=(MASKED,), context_dim=CONTEXT, latent_dim=CODE, perceptron=(HIDDEN,)
     )
