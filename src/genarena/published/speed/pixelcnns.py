@@ -14,7 +14,7 @@ from genarena.published.speed.alternation import Pair, compared, likelihoods, st
 from genarena.spec import DataSpec
 
 GREY, ROWS, DRAWN = DataSpec((1, 28, 28), 256), 32, 2  # images of a step, and of a call of a sampler
-WIDTH, BLOCKS, LEVEL, HEAD, MIXTURES = 32, 5, 8, 64, 10  # of conf/model/pixelcnn.yaml and its sibling
+WIDTH, BLOCKS, LEVEL, HEAD, MIXTURES = 32, 5, 8, 64, 10  # of conf/model/pixelcnn_pp.yaml
 DILATIONS = (1, 2, 4, 8)
 
 
