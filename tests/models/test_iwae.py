@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from genarena.likelihood import log_mean_exp
+from genarena.models.vae.diagonal_normal import noise_of_draws
 from genarena.models.vae.iwae import IWAE
 from genarena.spec import Batch, DataSpec
 from tests.analytic import LinearGaussian
@@ -115,7 +116,7 @@ def test_by_hand() -> None:
     torch.manual_seed(0)
     (gradient,) = torch.autograd.grad(model.loss(Batch(torch.tensor([[1.0]])))["loss"], outputs)
     torch.manual_seed(0)
-    eps = torch.stack([torch.randn(1, 1) for _ in range(2)]).flatten()
+    eps = noise_of_draws(2, 1, outputs.device).flatten()
     spread = torch.tensor(0.1).exp()
     z = 0.5 + spread * eps
     log_w = -0.5 * (1.0 - 2.0 * z) ** 2 - 0.5 * z**2 + 0.5 * eps**2

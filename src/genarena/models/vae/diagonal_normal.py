@@ -9,10 +9,10 @@ from torch import Tensor
 LARGEST = 14.0  # upper limit of |log_var|, far above learnt values
 
 
-def noise_of_draws(size: int, count: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Standard normal numbers (size, count): on a processor those of a draw do not depend on how many follow, nor on whether
+def noise_of_draws(num_rows: int, dims: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal numbers (num_rows, dims): on a processor those of a row do not depend on how many follow, nor on whether
     they are made in one call, because PyTorch makes them 16 at a time."""
-    return torch.randn(size, -(-count // 16) * 16, device=device, dtype=dtype)[:, :count]
+    return torch.randn(num_rows, -(-dims // 16) * 16, device=device, dtype=dtype)[:, :dims]
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Gaussian:
 
     def draws(self, size: int) -> Tensor:
         """(size, N, D), by `noise_of_draws`."""
-        noise = noise_of_draws(size, self.mean.numel(), self.mean.device, self.mean.dtype)
+        noise = noise_of_draws(size * len(self.mean), self.mean.shape[1], self.mean.device, self.mean.dtype)
         return self.mean + torch.exp(0.5 * self.log_var) * noise.view(size, *self.mean.shape)
 
     def detached(self) -> "Gaussian":

@@ -158,9 +158,9 @@ class HierarchicalModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
 
     def noise(self, size: int, num: int) -> list[Tensor]:
         """Standard normal numbers of each layer, (size num, *shape), by `noise_of_draws`."""
-        counts = [num * torch.Size(shape).numel() for shape in self.code_shapes]
-        parts = noise_of_draws(size, sum(counts), self.device).split(counts, 1)
-        return [part.reshape(-1, *shape) for part, shape in zip(parts, self.code_shapes, strict=True)]
+        counts = [torch.Size(shape).numel() for shape in self.code_shapes]
+        parts = noise_of_draws(size * num, self.latent_dim, self.device).split(counts, 1)
+        return [part.unflatten(1, shape) for part, shape in zip(parts, self.code_shapes, strict=True)]
 
     @torch.no_grad()
     def sample(self, num_samples: int, y: Tensor | None = None) -> Tensor:
