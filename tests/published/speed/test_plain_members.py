@@ -70,9 +70,9 @@ def of_draws(loss: Callable[[], Tensor], network: nn.Module) -> Tensor:
 
 
 def assert_same_mean(first: Tensor, second: Tensor) -> None:
-    """Of draws in rows, within five standard errors of the difference."""
+    """Of draws in rows, within five standard errors of the difference, and rounding where nothing is drawn."""
     error = sum(part.var(0) / len(part) for part in (first, second)).sqrt()
-    assert ((first.mean(0) - second.mean(0)).abs() < 5.0 * error).all()
+    assert ((first.mean(0) - second.mean(0)).abs() <= 5.0 * error + 1e-5 * first.mean(0).abs()).all()
 
 
 @pytest.mark.parametrize("name", ["iddpm", "edm", "score_sde", "vdm", "consistency", "shortcut", "meanflow"])

@@ -87,10 +87,9 @@ class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
     def draw(self, posterior: Any) -> tuple[Tensor, Tensor]:
         """z ~ q(z|x) (N, latent_dim), differentiable in the parameters of q, and log q(z|x) (N,) nats."""
 
+    @abstractmethod
     def draws(self, posterior: Any, size: int) -> tuple[Tensor, Tensor]:
         """z (size, N, latent_dim) and log q(z|x) (size, N) of so many draws."""
-        z, log_q = zip(*(self.draw(posterior) for _ in range(size)), strict=True)
-        return torch.stack(z), torch.stack(log_q)
 
     @abstractmethod
     def log_prior(self, z: Tensor, y: Tensor | None = None) -> Tensor:
