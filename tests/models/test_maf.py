@@ -171,9 +171,12 @@ def test_another_type_than_that_of_the_weights_is_refused(
         assert network.unroll(lambda outputs, d: outputs[:, 0] + 1.0, 2).dtype == weights
 
 
-def test_values_may_have_either_type_under_autocast() -> None:
-    network, x = MaskedMLP(3, (4,), 2), torch.ones(2, 3)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("context_features", [0, 5])
+def test_values_may_have_either_type_under_autocast(context_features: int, grad: bool) -> None:
+    network, x = MaskedMLP(3, (4,), 2, context_features), torch.ones(2, 3)
+    context = torch.ones(2, context_features) if context_features else None
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.set_grad_enabled(grad):
         for dtype in (torch.float32, torch.bfloat16):
-            found = network.unroll(lambda outputs, d, to=dtype: (x[None, :, d] + outputs[:, 0]).to(to), 2)
+            found = network.unroll(lambda outputs, d, to=dtype: (x[None, :, d] + outputs[:, 0]).to(to), 2, context)
             torch.testing.assert_close(found.float(), x)

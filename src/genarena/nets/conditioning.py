@@ -211,6 +211,10 @@ class ContextLinear(nn.Linear):
     def forward(self, context: Tensor) -> Tensor:
         return self.in_features**0.5 * super().forward(pooled(context))
 
+    def added_to(self, bias: Tensor, context: Tensor) -> Tensor:
+        """bias (out_features,) + what `forward` gives, in one step; of the type of the bias, also under autocast."""
+        return torch.addmm(bias, pooled(context), self.weight.T, alpha=self.in_features**0.5).to(bias.dtype)
+
 
 def linear(context_features: int, out_features: int) -> ContextLinear | None:
     """None for an unconditional network."""

@@ -51,7 +51,7 @@ class MaskedMLP(nn.Module):
         """Of each layer, (width,), or (N, width) with a context."""
         if not self.contexts:
             return [layer.bias for layer in self.layers]
-        return [layer.bias + own(context) for layer, own in zip(self.layers, self.contexts, strict=True)]
+        return [own.added_to(layer.bias, context) for layer, own in zip(self.layers, self.contexts, strict=True)]
 
     def unroll(self, value_of: Callable[[Tensor, int], Tensor], num_rows: int, context: Tensor | None = None) -> Tensor:
         """x (num_rows, D), where x_d = value_of(outputs, d) (1, num_rows) with the outputs (1, num_outputs, num_rows) that

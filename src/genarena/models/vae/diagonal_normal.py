@@ -15,6 +15,11 @@ def noise_of_draws(num_rows: int, dims: int, device: torch.device, dtype: torch.
     return torch.randn(num_rows, -(-dims // 16) * 16, device=device, dtype=dtype)[:, :dims]
 
 
+def standard_log_prob(z: Tensor) -> Tensor:
+    """log N(z; 0, 1) of each number, nats."""
+    return -0.5 * (z.square() + math.log(2.0 * math.pi))
+
+
 @dataclass
 class Gaussian:
     """`mean` and `log_var`, both (N, D)."""
@@ -24,7 +29,11 @@ class Gaussian:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Nats per dimension (N, D)."""
-        return -0.5 * ((x - self.mean) ** 2 * torch.exp(-self.log_var) + self.log_var + math.log(2.0 * math.pi))
+        return -0.5 * (self.deviance(x) + math.log(2.0 * math.pi))
+
+    def deviance(self, x: Tensor) -> Tensor:
+        """-2 log_prob(x) - log(2 pi), per dimension (N, D)."""
+        return torch.addcmul(self.log_var, (x - self.mean).square(), torch.exp(-self.log_var))
 
     def log_prob_of_each(self, z: Tensor) -> Tensor:
         """Nats of codes z (M, D) under each of N normals, summed over dimensions: (M, N).
@@ -39,13 +48,25 @@ class Gaussian:
         return (-0.5 * (squares + own)).to(z.dtype)
 
     def sample(self) -> Tensor:
-        """A draw (N, D), differentiable in the parameters (reparameterisation: Kingma & Welling, sec. 2.4)."""
-        return self.mean + torch.exp(0.5 * self.log_var) * torch.randn_like(self.mean)
+        """A draw (N, D), differentiable in the parameters."""
+        return self.at(self.noise())
 
-    def draws(self, size: int) -> Tensor:
-        """(size, N, D), by `noise_of_draws`."""
+    def noise(self) -> Tensor:
+        """Standard normal numbers of one draw, (N, D)."""
+        return torch.randn_like(self.mean)
+
+    def noise_of_draws(self, size: int) -> Tensor:
+        """Of so many draws, (size, N, D), by the function of this name."""
         noise = noise_of_draws(size * len(self.mean), self.mean.shape[1], self.mean.device, self.mean.dtype)
-        return self.mean + torch.exp(0.5 * self.log_var) * noise.view(size, *self.mean.shape)
+        return noise.view(size, *self.mean.shape)
+
+    def at(self, noise: Tensor) -> Tensor:
+        """mean + exp(log_var / 2) noise (reparameterisation: Kingma & Welling, sec. 2.4)."""
+        return torch.addcmul(self.mean, torch.exp(0.5 * self.log_var), noise)
+
+    def log_prob_at(self, noise: Tensor) -> Tensor:
+        """That of `at(noise)`, nats per dimension."""
+        return standard_log_prob(noise) - 0.5 * self.log_var
 
     def detached(self) -> "Gaussian":
         """The same, without gradients."""

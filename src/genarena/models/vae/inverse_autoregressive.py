@@ -32,9 +32,9 @@ class InverseAutoregressiveFlow(nn.Module):
         log_det = z.new_zeros(len(z))
         for network in self.networks:
             m, gate = network(z, h).to(z.dtype).unbind(1)
-            s = torch.sigmoid(gate + OPEN)
-            z = (s * z + (1.0 - s) * m).flip(1)
-            log_det = log_det + F.logsigmoid(gate + OPEN).sum(1)
+            log_s = F.logsigmoid(gate + OPEN)
+            z = torch.lerp(m, z, log_s.exp()).flip(1)
+            log_det = log_det + log_s.sum(1)
         return z, log_det
 
     def inverse(self, z: Tensor, h: Tensor) -> Tensor:
@@ -61,15 +61,15 @@ class FlowPosterior:
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """z ~ q (N, D), differentiable, and log q(z|x) (N,) nats."""
-        z_0 = self.start.sample()
-        z, log_det = self.flow(z_0, self.h)
-        return z, self.start.log_prob(z_0).sum(1) - log_det
+        noise = self.start.noise()
+        z, log_det = self.flow(self.start.at(noise), self.h)
+        return z, self.start.log_prob_at(noise).sum(1) - log_det
 
     def draws(self, size: int) -> tuple[Tensor, Tensor]:
         """z (size, N, D) and log q(z|x) (size, N), in one pass of the flow."""
-        z_0 = self.start.draws(size)
-        z, log_det = self.flow(z_0.flatten(0, 1), self.h.repeat(size, 1))
-        return z.view(z_0.shape), self.start.log_prob(z_0).sum(2) - log_det.view(size, -1)
+        noise = self.start.noise_of_draws(size)
+        z, log_det = self.flow(self.start.at(noise).flatten(0, 1), self.h.repeat(size, 1))
+        return z.view(noise.shape), self.start.log_prob_at(noise).sum(2) - log_det.view(size, -1)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z|x) (N,) nats of any codes (N, D)."""

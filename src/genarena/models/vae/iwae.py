@@ -13,7 +13,6 @@ from torch import Tensor
 
 from genarena.likelihood import log_mean_exp
 from genarena.models.sampler import Temperature
-from genarena.models.vae.diagonal_normal import Gaussian
 from genarena.models.vae.latent_model import Mode
 from genarena.models.vae.latent_variable import LatentVariableModel
 from genarena.models.vae.networks import ImageNetworks, networks_for
@@ -73,13 +72,12 @@ class IWAE(LatentVariableModel):
         directly, and what flows back into z_i has the weight v_i once more: so it is v_i^2, while the decoder keeps v_i.
         """
         posterior = self.posterior(*batch)
-        z = posterior.draws(self.num_importance)
         if self.gradient == "plain":
-            return self.log_weights_of(batch, z, posterior.log_prob(z).sum(2))
-        density = Gaussian(posterior.mean.detach(), posterior.log_var.detach())
+            return self.log_weights_of(batch, *self.draws(posterior, self.num_importance))
+        z = posterior.at(posterior.noise_of_draws(self.num_importance))
         normalised: list[Tensor] = []  # v (k, N), known when the gradient arrives
         if z.requires_grad:
             z.register_hook(lambda gradient: gradient * normalised[0].unsqueeze(2))
-        log_weights = self.log_weights_of(batch, z, density.log_prob(z).sum(2))
+        log_weights = self.log_weights_of(batch, z, posterior.detached().log_prob(z).sum(2))
         normalised.append(torch.softmax(log_weights.detach(), 0))
         return log_weights

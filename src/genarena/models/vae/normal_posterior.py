@@ -18,9 +18,9 @@ class NormalPosterior:
         return posterior.log_prob_of_each(z)
 
     def draw(self, posterior: Gaussian) -> tuple[Tensor, Tensor]:
-        z = posterior.sample()
-        return z, posterior.log_prob(z).sum(1)
+        noise = posterior.noise()
+        return posterior.at(noise), posterior.log_prob_at(noise).sum(1)
 
     def draws(self, posterior: Gaussian, size: int) -> tuple[Tensor, Tensor]:
-        z = posterior.draws(size)
-        return z, posterior.log_prob(z).sum(2)
+        noise = posterior.noise_of_draws(size)
+        return posterior.at(noise), posterior.log_prob_at(noise).sum(2)

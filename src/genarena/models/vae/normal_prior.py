@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from genarena.models.sampler import Temperature
-from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
+from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead, standard_log_prob
 from genarena.models.vae.latent_model import LatentModel, Mode
 from genarena.models.vae.networks import Networks
 from genarena.nets.conditioning import linear, num_features
@@ -37,9 +37,10 @@ class NormalPrior(LatentModel):
         return GaussianHead()(self.prior_head(self.context(y, num)))
 
     def log_prior(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        if self.prior_head is None:
+            return standard_log_prob(z).sum(1)
         return self.prior(y, len(z)).log_prob(z).sum(1)
 
     def code(self, num: int, y: Tensor | None = None) -> Tensor:
         """z ~ p(z|y), whose standard deviation is multiplied by the temperature T of the sampler."""
-        prior, noise = self.prior(y, num), self.sampler.code(num, self.latent_dim, self.device)
-        return prior.mean + torch.exp(0.5 * prior.log_var) * noise
+        return self.prior(y, num).at(self.sampler.code(num, self.latent_dim, self.device))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genarena.models.vae.diagonal_normal import LARGEST, Gaussian
@@ -34,7 +35,7 @@ class Layer(NamedTuple):
 
     def log_ratio(self) -> Tensor:
         """log p(z_l | z_<l) - log q(z_l | z_<l, x) at z_l, (N,) nats."""
-        return (self.prior.log_prob(self.z) - self.posterior.log_prob(self.z)).flatten(1).sum(1)
+        return 0.5 * (self.posterior.deviance(self.z) - self.prior.deviance(self.z)).flatten(1).sum(1)
 
     def shift(self) -> Tensor:
         """How far the mean of q is from that of p, in standard deviations of p; (N, D)."""
@@ -48,7 +49,7 @@ def inferred(index: int, prior: Gaussian, posterior: Gaussian | None) -> Tensor:
 
 def inferred_by(noise: Sequence[Tensor]) -> Choose:
     """Draws of q by standard normal numbers (N, *shape) of each layer."""
-    return lambda index, prior, posterior: posterior.mean + torch.exp(0.5 * posterior.log_var) * noise[index]
+    return lambda index, prior, posterior: posterior.at(noise[index])
 
 
 def expected(index: int, prior: Gaussian, posterior: Gaussian | None) -> Tensor:
@@ -60,7 +61,7 @@ def generated(temperature: float) -> Choose:
     """Draws of p, their standard deviation multiplied by the temperature."""
 
     def choose(index: int, prior: Gaussian, posterior: Gaussian | None) -> Tensor:
-        return prior.mean + temperature * torch.exp(0.5 * prior.log_var) * torch.randn_like(prior.mean)
+        return prior.at(temperature * prior.noise())
 
     return choose
 
@@ -78,10 +79,11 @@ def joined(layers: Sequence[Layer]) -> Tensor:
 
 
 def precision_weighted(first: Gaussian, second: Gaussian) -> Gaussian:
-    """The normalised product of two normals: precisions add up, and weigh the means."""
-    log_precision = torch.logaddexp(-first.log_var, -second.log_var)
-    shares = [torch.exp(-part.log_var - log_precision) for part in (first, second)]
-    return Gaussian(shares[0] * first.mean + shares[1] * second.mean, -log_precision)
+    """The normalised product of two normals: precisions add up, and weigh the means. The share of the first in the sum is
+    sigmoid(log_var_2 - log_var_1)."""
+    log_ratio = second.log_var - first.log_var
+    mean = torch.lerp(second.mean, first.mean, torch.sigmoid(log_ratio))
+    return Gaussian(mean, first.log_var + F.logsigmoid(log_ratio))
 
 
 def shifted(prior: Gaussian, by: Gaussian) -> Gaussian:

@@ -82,8 +82,8 @@ class VampVAE(NormalPosterior, LatentModel):
 
     def code(self, num: int, y: Tensor | None = None) -> Tensor:
         parts, chosen = self.components(), torch.randint(len(self.pseudo_inputs), (num,), device=self.device)
-        noise = self.sampler.code(num, self.latent_dim, self.device)
-        return parts.mean[chosen] + torch.exp(0.5 * parts.log_var[chosen]) * noise
+        own = Gaussian(parts.mean[chosen], parts.log_var[chosen])
+        return own.at(self.sampler.code(num, self.latent_dim, self.device))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """-log p(x|z) + w_t (log q(z|x) - log p(z)), averaged over the batch, nats."""
