@@ -5,7 +5,7 @@ import hashlib
 import platform
 import subprocess
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,13 @@ def _file(module: str) -> Path | None:
     return next((path for path in (place.with_suffix(".py"), *package) if path.is_file()), None)
 
 
-def _imported(content: bytes, module: str) -> Iterator[str]:
+@lru_cache(1024)
+def _imported(content: bytes, module: str) -> list[str]:
     """Names of modules, and of what is imported from them, which may be modules too; also those inside functions."""
+    return list(_named(content, module))
+
+
+def _named(content: bytes, module: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
