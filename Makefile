@@ -33,14 +33,14 @@ demo: setup
 	$(BIN)/python scripts/leaderboard.py runs_dir=runs/demo out=leaderboard && exit $$status
 
 test: lint
-	$(TESTING) $(BIN)/python -m pytest -n 2 -q -m "not slow and not gpu and not network and not faults"
+	$(TESTING) $(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow and not gpu and not network and not faults"
 
 test-slow: setup
-	$(TESTING) $(BIN)/python -m pytest -n 2 -q -m "slow and not faults"
+	$(TESTING) $(BIN)/python -m pytest -n 2 --dist worksteal -q -m "slow and not faults"
 
 # Random kills, damaged files, signals, full disks, dead ranks: about a quarter of an hour; prints trials and failures.
 test-faults: setup
-	$(TESTING) $(BIN)/python -m pytest -n 2 -q -m faults tests/faults
+	$(TESTING) $(BIN)/python -m pytest -n 2 --dist worksteal -q -m faults tests/faults
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,13 +1,21 @@
 """Tests compose thousands of configurations, a tenth of a second each, most of them of the same files.
 
-In one worker the same command line is composed once, and what Hydra makes of the chosen files, before it sets the other
-options, is made once; for as long as no file of the configuration changes. What a test gets is a copy of its own.
+The same command line is composed once, and what Hydra makes of the chosen files, before it sets the other options, is made
+once; for as long as no file of the configuration changes. What a test gets is a copy of its own. Workers share what they
+made by way of a folder, which ends with the tests.
 """
 
+import atexit
+import contextlib
 import dataclasses
+import hashlib
 import os
 import pickle
+import shutil
+import tempfile
 from collections.abc import Callable, Hashable
+from os import replace  # what tests put in its place in `os` is not meant
+from pathlib import Path
 from typing import Any
 
 from hydra._internal import config_loader_impl
@@ -18,9 +26,14 @@ from hydra.core.override_parser.types import Override
 
 from genarena import config
 
+SHARED = "GENARENA_TESTS_COMPOSED"  # the folder, in the environment of workers
+
 
 def remember() -> None:
     """From now on, in this process."""
+    if SHARED not in os.environ:
+        os.environ[SHARED] = tempfile.mkdtemp(prefix="genarena-tests-")
+        atexit.register(shutil.rmtree, os.environ[SHARED], ignore_errors=True)
     config.hydra_compose = _once(config.hydra_compose, lambda *asked, **named: (repr((asked, named)), os.getcwd()))
     config_loader_impl.create_defaults_list = _of_the_groups(config_loader_impl.create_defaults_list)
     of_defaults = ConfigLoaderImpl._compose_config_from_defaults_list
@@ -34,10 +47,23 @@ def _once(make: Callable[..., Any], key: Callable[..., Hashable]) -> Callable[..
     def remembered(*asked: Any, **named: Any) -> Any:
         known = key(*asked, **named), _files()
         if known not in kept:
-            kept[known] = pickle.dumps(make(*asked, **named))
+            name = hashlib.sha256(repr((make.__qualname__, known)).encode()).hexdigest()
+            kept[known] = _shared(Path(os.environ[SHARED], name), lambda: pickle.dumps(make(*asked, **named)))
         return pickle.loads(kept[known])
 
     return remembered
+
+
+def _shared(path: Path, make: Callable[[], bytes]) -> bytes:
+    """What a worker made before, or what is made now; that is written too, unless there is no room."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    made = make()
+    with contextlib.suppress(OSError):
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        part.write_bytes(made)
+        replace(part, path)
+    return made
 
 
 def _of_the_groups(make: Callable[..., DefaultsList]) -> Callable[..., DefaultsList]:

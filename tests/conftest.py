@@ -1,5 +1,6 @@
 """Settings for all tests: one torch thread per worker, offline trackers, and private cache and data folders."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -23,10 +24,27 @@ ROOT = Path(__file__).parents[1]
 SHARED_DATA = Path(os.environ.get("GENARENA_TEST_DATA") or ROOT.parent / "shared" / "data")
 
 
+def pytest_collection_finish() -> None:
+    """Ten thousand tests and their modules stay to the end: the garbage collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+
+
+def pytest_sessionfinish() -> None:
+    """Libraries that look for leaks at the end find none."""
+    gc.unfreeze()
+
+
+def shared_cache(factory: pytest.TempPathFactory) -> Path:
+    folder = factory.getbasetemp()
+    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "cache"
+
+
 @pytest.fixture(autouse=True)
 def private_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep tests away from the user's cache and data. The cache is shared per worker, so that a classifier is trained once."""
-    monkeypatch.setenv("GENARENA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    """Keep tests away from the user's cache and data. Workers share a cache, so that a classifier is trained once."""
+    monkeypatch.setenv("GENARENA_CACHE", str(shared_cache(tmp_path_factory)))
     monkeypatch.delenv("GENARENA_DATA", raising=False)
     for name in ("GENARENA_INCEPTION", "GENARENA_DINOV2", "GENARENA_CLIP", "GENARENA_CLIP_SCORE"):
         monkeypatch.delenv(name, raising=False)

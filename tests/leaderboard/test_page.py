@@ -146,6 +146,7 @@ def test_a_phone_has_no_sideways_scrolling(browser: Any, hostile: Path, scheme: 
     assert (brightness < 200) == (scheme == "dark")
 
 
+@pytest.mark.slow
 def test_two_hundred_runs_stay_small(browser: Any, tmp_path: Path) -> None:
     """Each with pictures of noise, the worst there is to compress, a long record and a long configuration."""
     metrics = {f"metric_{i}": {"value": float(i), "n": 100, "backbone": {"name": "x" * 40}} for i in range(15)}

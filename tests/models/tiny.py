@@ -21,6 +21,7 @@ LARGEST = {  # pattern of an option's name -> largest value; a name has the same
     r"channels|\w+_channels|hidden|hidden_features": 8,
     r"blocks|\w+_blocks|num_heads": 2,
     r"num_layers": 4,
+    r"steps|ais_steps": 20,  # of chains: what is tested with small models is not how good their samples are
 }
 
 

@@ -17,6 +17,7 @@ from genarena.evaluation.evaluate import evaluate
 from genarena.run import run
 from genarena.runs import checkpoint, results
 from genarena.runs.folder import RunFolder
+from tests.conftest import shared_cache
 from tests.run_folders import tensors
 from tests.two_processes import FAMILIES, FEW, METRICS, RESUMED, SHARDED, overrides
 
@@ -45,7 +46,7 @@ def start_two(*command: str, own: Sequence[str] = ("RANK", "LOCAL_RANK")) -> lis
 def what_two_left(part: str, factory: pytest.TempPathFactory) -> Path:
     """The classifiers of the digits may be those of other tests for `few`, and are made by the two ranks for the others."""
     path = factory.mktemp(part)
-    os.environ["GENARENA_CACHE"] = str((factory.getbasetemp() if part == "few" else path) / "cache")
+    os.environ["GENARENA_CACHE"] = str(shared_cache(factory) if part == "few" else path / "cache")
     processes = start_two("-m", "tests.two_processes", str(path), part)
     outputs = [process.communicate(timeout=280)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)

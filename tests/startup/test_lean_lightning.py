@@ -49,6 +49,7 @@ print("modules:", *sys.modules)
     assert not modules.intersection(UNUSED)
 
 
+@pytest.mark.slow
 def test_the_whole_of_torchmetrics_is_there_for_who_asks_for_it_later() -> None:
     program = """
 import genarena, pytorch_lightning, sys

@@ -52,7 +52,7 @@ def stirred(model: nn.Module, size: float = 0.05) -> None:
             part.add_(size * torch.randn_like(part))
 
 
-@pytest.mark.parametrize("name", ["wgan_gp", "sngan", "r3gan", "infogan"])
+@pytest.mark.parametrize("name", ["wgan_gp", "sngan", pytest.param("r3gan", marks=pytest.mark.slow), "infogan"])
 def test_losses_of_both_players(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     seen: list[Any] = []
@@ -73,7 +73,9 @@ def test_losses_of_both_players(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert_same_loss(own["generator_"], lambda: of_generator(real), ours.generator)
 
 
-@pytest.mark.parametrize("name", ["injective_flow", "free_form_flow", "manifold_flow"])
+@pytest.mark.parametrize(
+    "name", ["injective_flow", "free_form_flow", pytest.param("manifold_flow", marks=pytest.mark.slow)]
+)
 def test_losses_on_a_manifold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     seen: list[Any] = []
