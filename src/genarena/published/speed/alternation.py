@@ -57,11 +57,13 @@ def step(model: nn.Module, loss: Callable[[], Tensor], fused: bool = True) -> Ca
 
 
 def still(model: nn.Module, call: Callable[[], object]) -> Callable[[], object]:
-    """The call in evaluation mode, without gradients."""
+    """The call in evaluation mode, without gradients. A model that is in this mode is not put in it again: that walks through
+    all of its parts."""
 
     @torch.no_grad()
     def run() -> object:
-        model.eval()
+        if model.training:
+            model.eval()
         return call()
 
     return run
