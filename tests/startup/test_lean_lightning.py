@@ -84,9 +84,12 @@ assert vars(torchmetrics) == before and wrappers.OptimizedModule is torch._dynam
 
 
 def test_optimisers_and_lightning_do_without_the_compiler_and_with_it() -> None:
-    """One process for both: importing the compiler takes longer than the rest."""
+    """One process for both, and for all models: importing the compiler takes longer than the rest."""
     program = """
-import genarena, pytorch_lightning, sys, torch
+import genarena.models, importlib, pkgutil, pytorch_lightning, sys, torch
+for found in pkgutil.walk_packages(genarena.models.__path__, "genarena.models."):
+    importlib.import_module(found.name)
+assert "torch._dynamo" not in sys.modules
 from lightning_fabric.wrappers import OptimizedModule
 def step(**options):
     layer = torch.nn.Linear(2, 1)

@@ -81,8 +81,6 @@ def main() -> None:
     environment, server = dict(os.environ), os.getpid()
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
-    import torch._dynamo  # noqa: F401  the first step of an optimiser imports it
-
     import genarena.run  # noqa: F401  with torch and Lightning: what takes the time
 
     if not is_safe():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genarena.nets.conditioning import MEL_MEAN, MEL_STD
 from genarena.options.values import Count, Share, Whole
 from genarena.spec import MEL_BANDS, DataSpec
+from genarena.startup.lean_lightning import uncompiled
 from genarena.statistics import mel_prediction
 from genarena.statistics.mel_prediction import Predictors
 
@@ -56,7 +57,7 @@ class Whitening(nn.Module):
         return errors.to(x.dtype)[:, None], found.every_variance.sqrt().to(x.dtype)[:, None]
 
     @torch.no_grad()
-    @torch.compiler.disable
+    @uncompiled
     def predictors(self, context: Tensor) -> Predictors:
         """Of every sample, from the mel (N, bands or more, T / 256 + 1) in a context."""
         return mel_prediction.predictors(context[:, :MEL_BANDS] * MEL_STD + MEL_MEAN, self.sample_rate, self.order)

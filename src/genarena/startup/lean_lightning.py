@@ -125,7 +125,7 @@ def _of_plot(module: ModuleType) -> dict[str, Any]:
 
 
 class _LoaderWithoutCompiler(_Loader):
-    """Loads a module while `_Compiler` replaces torch._dynamo, and `_disable` replaces torch's decorator."""
+    """Loads a module while `_Compiler` replaces torch._dynamo, and `uncompiled` replaces torch's decorator."""
 
     def exec_module(self, module: ModuleType) -> None:
         torch = sys.modules["torch"]
@@ -133,7 +133,7 @@ class _LoaderWithoutCompiler(_Loader):
         if COMPILER in sys.modules or usual is None:
             self.usual.exec_module(module)
             return
-        sys.modules[COMPILER], torch._disable_dynamo = _Compiler(COMPILER), _disable
+        sys.modules[COMPILER], torch._disable_dynamo = _Compiler(COMPILER), uncompiled
         try:
             self.usual.exec_module(module)
             if module.__name__ == OPTIMISER:
@@ -154,7 +154,7 @@ class _Compiled(metaclass=_CompiledType):
     """`isinstance` of this class tests for `torch._dynamo.OptimizedModule`; it is False if torch._dynamo is not imported."""
 
 
-def _disable(function: Callable, recursive: bool = True, **options: Any) -> Callable:
+def uncompiled(function: Callable, recursive: bool = True, **options: Any) -> Callable:
     """`torch._dynamo.disable`, applied at the first call after torch._dynamo has been imported."""
     disabled: Callable | None = None
 
@@ -190,7 +190,7 @@ class _Compiler(ModuleType):
     """The names that Lightning uses of torch._dynamo; any other name imports the real module."""
 
     OptimizedModule = _Compiled
-    disable = staticmethod(_disable)
+    disable = staticmethod(uncompiled)
 
     def __getattr__(self, name: str) -> Any:
         if name in ASKED_OF_ANY_MODULE:
