@@ -9,11 +9,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 
 import pytest
-import torch
 
 from tests import composing
 
-torch.set_num_threads(1)
 # In the background of a shell SIGINT is ignored, and the programs that tests start would ignore it too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,6 +20,12 @@ os.fsync = lambda descriptor: None  # no test cuts the power, and a run waits fo
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = Path(os.environ.get("GENARENA_TEST_DATA") or ROOT.parent / "shared" / "data")
+
+
+def pytest_configure() -> None:
+    import torch  # after genarena, which leaves out what a run does not need
+
+    torch.set_num_threads(1)
 
 
 def pytest_collection_finish() -> None:

@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-import torch
-
 from genarena.config import compose
 from genarena.ranks import world
 from genarena.run import run
@@ -92,7 +90,6 @@ def stopped_and_resumed(name: str, folder: Path, *more: str) -> None:
 
 
 def main(folder: Path, part: str) -> None:
-    torch.set_num_threads(1)
     with world.together("cpu", 60):
         rest = [name for name in FAMILIES if name not in FEW]
         for name in {"few": FEW, "rest": rest, "families": FAMILIES, "more": SHARDED}[part]:
