@@ -4,7 +4,7 @@ import ast
 import hashlib
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -93,14 +93,12 @@ def _file(module: str) -> Path | None:
 @lru_cache(1024)
 def _imported(content: bytes, module: str) -> list[str]:
     """Names of modules, and of what is imported from them, which may be modules too; also those inside functions."""
-    return list(_named(content, module))
-
-
-def _named(content: bytes, module: str) -> Iterator[str]:
+    found: list[str] = []
     for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             package = module.split(".")[: -node.level] if node.level else []
             origin = ".".join([*package, *filter(None, [node.module])])
-            yield from (origin, *(f"{origin}.{alias.name}" for alias in node.names))
+            found += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
+    return found
