@@ -132,6 +132,17 @@ def test_a_page_half_a_file_and_a_flipped_bit(tmp_path: Path, kind: str) -> None
     refused(path, "damaged", DataError)
 
 
+@pytest.mark.parametrize(("field", "value"), [("method", 97), ("version", 99)])
+def test_a_zip_that_this_python_cannot_read(tmp_path: Path, field: str, value: int) -> None:
+    """Another way of compression, or a later version of the format: zipfile raises NotImplementedError for both."""
+    path = zipped(tmp_path / "a.zip", {"a": b"1"}, zipfile.ZIP_STORED)
+    content = bytearray(path.read_bytes())
+    for header, places in ((b"PK\x03\x04", {"version": 4, "method": 8}), (b"PK\x01\x02", {"version": 6, "method": 10})):
+        content[content.index(header) + places[field]] = value
+    path.write_bytes(content)
+    refused(path, "damaged or no archive: .*(compression|version)", DataError)
+
+
 def test_half_of_an_earlier_attempt_is_not_kept(tmp_path: Path) -> None:
     half = tmp_path / ".out.half"
     half.mkdir()
