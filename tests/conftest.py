@@ -41,6 +41,7 @@ def pytest_sessionfinish() -> None:
 
 
 def shared_cache(factory: pytest.TempPathFactory) -> Path:
+    """One for all workers; the folder of a worker is in that of the session."""
     folder = factory.getbasetemp()
     return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "cache"
 

@@ -113,6 +113,14 @@ with counter:
 assert counter.get_total_flops() == 2
 assert isinstance(compiled, OptimizedModule) and not isinstance(layer, OptimizedModule)
 assert torch._dynamo.OptimizedModule is type(compiled)
+from genarena.startup.lean_lightning import uncompiled
+seen = []
+@uncompiled
+def outside(x):
+    seen.append(torch.compiler.is_compiling())
+    return x + 1.0
+twice = torch.compile(lambda x: outside(2.0 * x) + 1.0, backend="eager")
+assert [twice(torch.ones(())).item() for _ in range(2)] == [4.0, 4.0] and seen == [False, False]
 import torch._dynamo
 assert step() == alone
 """
