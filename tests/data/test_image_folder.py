@@ -86,9 +86,10 @@ def test_a_class_that_may_not_be_read_is_an_error(tmp_path: Path, monkeypatch: p
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", guarded)
-    with pytest.raises(DataError, match=r"/b/? cannot be read: Permission denied$"):
-        ready(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", guarded)
+        with pytest.raises(DataError, match=r"/b/? cannot be read: Permission denied$"):
+            ready(tmp_path)
 
 
 def test_a_picture_beside_the_classes_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -57,9 +57,10 @@ def test_an_unreadable_folder_is_refused_or_reported(tmp_path: Path, monkeypatch
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", guarded)
-    with pytest.raises(DataError, match=r"/a/? cannot be read: Permission denied$"):
-        walk(root)
     heard: list[OSError] = []
-    assert walk(root, heard.append).files == ["b/2.png"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", guarded)
+        with pytest.raises(DataError, match=r"/a/? cannot be read: Permission denied$"):
+            walk(root)
+        assert walk(root, heard.append).files == ["b/2.png"]
     assert [error.strerror for error in heard] == ["Permission denied"]
