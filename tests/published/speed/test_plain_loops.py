@@ -2,15 +2,19 @@
 over their draws."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from genarena.published.speed import gan_loops, manifolds
+from genarena.models.energy.ebm import EBM
+from genarena.models.energy.jem import JEM
+from genarena.models.energy.recovery_ebm import RecoveryEBM
+from genarena.published.speed import energies, gan_loops, manifolds
 from genarena.published.speed.gans import ADAM
-from genarena.spec import Batch, DataSpec
+from genarena.spec import Batch, Condition, DataSpec
 from genarena.training.players import seated
 from tests.published.speed.test_plain_members import assert_same_mean
 
@@ -93,3 +97,33 @@ def test_losses_on_a_manifold(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     if name == "manifold_flow":
         stirred(ours.coordinates, 0.3)
     assert_same_loss(own, plain, ours)
+
+
+def chains_of(name: str) -> tuple[nn.Module, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """Our model, and the ends of its chains and of the plain ones from points of six levels."""
+    t, steps = torch.arange(6), energies.STEPS
+    if name == "recovery_ebm":
+        ours = RecoveryEBM(energies.GREY, num_levels=6)
+        return ours, lambda x: ours.recovered(x, t, steps), lambda x: energies.PlainRecovery(ours).walked(x, t)
+    labelled = replace(energies.GREY, condition=Condition("label", energies.LABELS))
+    ours, scale = (EBM(energies.GREY), 28.0) if name == "ebm" else (JEM(labelled), 1.0)
+    return ours, lambda x: ours._walked(x, None, steps), lambda x: energies._walked(ours.net, scale, x)
+
+
+@pytest.mark.parametrize(("name", "stir"), [("ebm", 0.05), ("jem", 0.1), ("recovery_ebm", 0.05)])
+def test_plain_chains_end_where_ours_do(name: str, stir: float) -> None:
+    """With the same random numbers, before ours knows the moments of the data."""
+    torch.manual_seed(0)
+    ours, own, plain = chains_of(name)
+    stirred(ours.net, stir)
+    x = torch.randn(6, *energies.GREY.shape)
+
+    def ends(walked: Callable[[Tensor], Tensor]) -> Tensor:
+        torch.manual_seed(1)
+        return walked(x)
+
+    found = ends(own)
+    torch.testing.assert_close(found, ends(plain), atol=1e-4, rtol=1e-4)
+    for part in ours.net.parameters():
+        part.data.zero_()
+    assert (found - ends(own)).abs().max() > 0.01  # the network had moved them

@@ -129,7 +129,7 @@ class PlainRecovery:
         for _ in range(STEPS):
             with constant(self.network.parameters()), torch.enable_grad():
                 v = v.detach().requires_grad_()
-                energy = 28.0 * (self.output(v, t) / s.flatten()).sum() + 0.5 * v.square().sum()
+                energy = 28.0 * (self.output(v, t) / s.flatten()).sum() + 0.5 * (v.square() / (1.0 - s.square())).sum()
                 (slope,) = torch.autograd.grad(energy + 0.5 * ((x - v) / s).square().sum(), v)
             drift = (self.step_size * s.square() * slope).clamp(-self.clamp * s, self.clamp * s)
             v = v.detach() - drift + (2.0 * self.step_size) ** 0.5 * s * torch.randn_like(v)
