@@ -138,7 +138,7 @@ def test_the_bound_reads_the_flow_and_the_code_is_its_centre() -> None:
     torch.manual_seed(1)
     found = model.log_prob(x)
     torch.manual_seed(1)
-    z, _ = model.draw(model.posterior(x))
+    z, _ = model.posterior(x).draw()
     log_q = model.posterior(x).log_prob(z)
     by_hand = model.head(model.decoder(z, None)).log_prob(x).flatten(1).sum(1)
     by_hand = by_hand + torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1) - log_q

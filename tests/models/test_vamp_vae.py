@@ -38,7 +38,7 @@ def test_with_all_data_as_pseudo_inputs_the_mean_kl_is_the_information_about_whi
     each = torch.distributions.Normal(x.double(), math.exp(0.5 * log_var)).log_prob(z)  # (4, M)
     given = each.softmax(0)
     entropy = (torch.special.entr(given).sum(0) * each.exp().mean(0)).sum().item() * 80.0 / 80_000
-    codes, log_q = model.draw(model.posterior(x.repeat(20_000, 1)))
+    codes, log_q = model.posterior(x.repeat(20_000, 1)).draw()
     kl = log_q - model.log_prior(codes)
     assert kl.mean().item() == pytest.approx(math.log(4.0) - entropy, abs=4.0 * kl.std().item() / 80_000**0.5 + 1e-4)
     assert kl.mean().item() <= math.log(4.0) + 1e-4 and kl.max().item() <= math.log(4.0) + 1e-4  # for each draw too
@@ -104,9 +104,10 @@ def test_the_gates_are_those_of_the_paper() -> None:
         VampVAE(BINARY, gated=True)
 
 
-def test_the_gradient_is_on_average_that_of_the_bound() -> None:
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_the_gradient_is_on_average_that_of_the_bound(covariance: str) -> None:
     torch.manual_seed(0)
-    model = VampVAE(BINARY, num_pseudo_inputs=3, latent_dim=2, **SIZES)
+    model = VampVAE(BINARY, num_pseudo_inputs=3, covariance=covariance, latent_dim=2, **SIZES)
     model.progress = 1.0
     batch = Batch(torch.randint(0, 2, (1, 1, 8, 8), dtype=torch.uint8).expand(512, -1, -1, -1))
     last = model.encoder[-1].bias

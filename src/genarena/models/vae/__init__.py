@@ -19,16 +19,16 @@ Conventions of this family
     sample          z ~ p(z), then x ~ p(x|z): a draw from the model, pixel noise included
 
 `iwae` trains on the second bound, with its own gradient of the encoder; `vae` on the first. `vae_iaf` has a posterior whose
-dimensions depend on each other, `vamp_vae` a prior that is a mixture of posteriors, `lvae` and `vdvae` layers of codes. Four
-members change the first bound so that each code follows one factor of the data, by a weight on a part of the KL or a penalty:
-`vae_annealed` (its capacity), `beta_tcvae` and `factor_vae` (the total correlation, from a batch or from a discriminator) and
-`dip_vae` (the covariance of codes); `vae_beta` weighs all of it. Their loss chooses the weights, and their rows report the
-bound. Two members fit a new prior to the codes of a finished run: `latent_gmm` a mixture of Gaussians, `latent_ar` an
-autoregressive model to discrete codes.
+dimensions depend on each other, `vamp_vae` a prior that is a mixture of posteriors, of any covariance, `lvae` and `vdvae`
+layers of codes. Four members change the first bound so that each code follows one factor of the data, by a weight on a part
+of the KL or a penalty: `vae_annealed` (its capacity), `beta_tcvae` and `factor_vae` (the total correlation, from a batch or
+from a discriminator) and `dip_vae` (the covariance of codes); `vae_beta` weighs all of it. Their loss chooses the weights,
+and their rows report the bound. Two members fit a new prior to the codes of a finished run: `latent_gmm` a mixture of
+Gaussians, `latent_ar` an autoregressive model to discrete codes.
 
 Files: `latent_model` the base of models with one vector of codes (bounds, samples, codes), `normal_prior` that of those whose
 prior is a normal, `latent_variable` of those whose posterior is one too, `hierarchy` of models with layers,
 `stochastic_layers` what a layer is, `discrete_codes` codes that are indices, `networks` encoders and decoders,
-`diagonal_normal` the distribution of codes and vectors, `inverse_autoregressive` another one, `aggregate_posterior` q(z) as a
-batch shows it, and one file per model.
+`diagonal_normal` the distribution of codes and vectors, `full_normal` and `inverse_autoregressive` those of posteriors whose
+dimensions depend on each other, `aggregate_posterior` q(z) as a batch shows it, and one file per model.
 """

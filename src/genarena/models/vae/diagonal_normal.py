@@ -51,6 +51,21 @@ class Gaussian:
         """A draw (N, D), differentiable in the parameters."""
         return self.at(self.noise())
 
+    def draw(self) -> tuple[Tensor, Tensor]:
+        noise = self.noise()
+        return self.at(noise), self.log_prob_at(noise).sum(1)
+
+    def draws(self, size: int) -> tuple[Tensor, Tensor]:
+        noise = self.noise_of_draws(size)
+        return self.at(noise), self.log_prob_at(noise).sum(2)
+
+    def centre(self) -> Tensor:
+        return self.mean
+
+    def rows(self, index: Tensor) -> "Gaussian":
+        """The normals of these numbers (M,)."""
+        return Gaussian(self.mean[index], self.log_var[index])
+
     def noise(self) -> Tensor:
         """Standard normal numbers of one draw, (N, D)."""
         return torch.randn_like(self.mean)

@@ -76,7 +76,7 @@ class FlowPosterior:
         z_0 = self.flow.inverse(z, self.h)
         return self.start.log_prob(z_0).sum(1) - self.flow(z_0, self.h)[1]
 
-    def pairs(self, z: Tensor) -> Tensor:
+    def log_prob_of_each(self, z: Tensor) -> Tensor:
         """log q(z_m|x_n) of codes (M, D) under each of the N examples, (M, N) nats."""
         num = len(self.h)
         start = Gaussian(self.start.mean.repeat(len(z), 1), self.start.log_var.repeat(len(z), 1))

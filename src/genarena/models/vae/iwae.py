@@ -73,7 +73,7 @@ class IWAE(LatentVariableModel):
         """
         posterior = self.posterior(*batch)
         if self.gradient == "plain":
-            return self.log_weights_of(batch, *self.draws(posterior, self.num_importance))
+            return self.log_weights_of(batch, *posterior.draws(self.num_importance))
         z = posterior.at(posterior.noise_of_draws(self.num_importance))
         normalised: list[Tensor] = []  # v (k, N), known when the gradient arrives
         if z.requires_grad:

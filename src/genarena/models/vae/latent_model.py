@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from genarena.models.capabilities import Decodes, Encodes, Weighs
 from genarena.models.sampler import Sampler, Temperature
 from genarena.models.splitting import Splits
 from genarena.models.vae.aggregate_posterior import index_information
-from genarena.models.vae.diagonal_normal import Gaussian
+from genarena.models.vae.diagonal_normal import Gaussian, GaussianHead
 from genarena.models.vae.networks import Networks
 from genarena.nets.conditioning import in_parts
 from genarena.nets.layers import last_linear, recorded
@@ -35,6 +35,22 @@ class Mode(Sampler):
     def code(self, num_samples: int, latent_dim: int, device: torch.device) -> Tensor:
         """z (num_samples, latent_dim)."""
         return Temperature(self.temperature).code(num_samples, latent_dim, device)
+
+
+class Posterior(Protocol):
+    """q(z|x) of N examples."""
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """z ~ q(z|x) (N, D), differentiable in the parameters of q, and log q(z|x) (N,) nats."""
+
+    def draws(self, size: int) -> tuple[Tensor, Tensor]:
+        """z (size, N, D) and log q(z|x) (size, N) of so many draws."""
+
+    def log_prob_of_each(self, z: Tensor) -> Tensor:
+        """log q(z_m|x_n) of codes (M, D) under each of the N examples, (M, N) nats."""
+
+    def centre(self) -> Tensor:
+        """The code that stands for q(z|x), (N, D)."""
 
 
 def parts_of(model: GenerativeModel, x: Tensor, y: Tensor | None) -> list[Batch]:
@@ -71,25 +87,9 @@ class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
         self.latent_dim = latent_dim
         self.use(sampler)
 
-    @abstractmethod
-    def posterior_of(self, outputs: Tensor) -> Any:
-        """q(z|x) of the outputs (N, F) of the encoder."""
-
-    @abstractmethod
-    def centre(self, posterior: Any) -> Tensor:
-        """The code that stands for q(z|x), (N, latent_dim)."""
-
-    @abstractmethod
-    def log_q(self, posterior: Any, z: Tensor) -> Tensor:
-        """log q(z|x_n) of codes (M, latent_dim) under each of N posteriors, (M, N) nats."""
-
-    @abstractmethod
-    def draw(self, posterior: Any) -> tuple[Tensor, Tensor]:
-        """z ~ q(z|x) (N, latent_dim), differentiable in the parameters of q, and log q(z|x) (N,) nats."""
-
-    @abstractmethod
-    def draws(self, posterior: Any, size: int) -> tuple[Tensor, Tensor]:
-        """z (size, N, latent_dim) and log q(z|x) (size, N) of so many draws."""
+    def posterior_of(self, outputs: Tensor) -> Posterior:
+        """q(z|x) of the outputs (N, F) of the encoder: by default N(mean, exp(log_var)), both of them outputs."""
+        return GaussianHead()(outputs)
 
     @abstractmethod
     def log_prior(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -99,7 +99,7 @@ class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
     def code(self, num: int, y: Tensor | None = None) -> Tensor:
         """z ~ p(z|y) (num, latent_dim), by the sampler."""
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> Any:
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> Posterior:
         """q(z|x) of data (N, *shape)."""
         return self.posterior_of(self.encoded(x, y))
 
@@ -148,14 +148,14 @@ class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
     def _parts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Distortion, rate and shift."""
         posterior = self.posterior(*batch)
-        z, log_q = self.draw(posterior)
+        z, log_q = posterior.draw()
         rate = (log_q - self.log_prior(z, batch.y))[:, None]
-        return -self.log_likelihood(batch.x, z, batch.y), rate, self.centre(posterior)
+        return -self.log_likelihood(batch.x, z, batch.y), rate, posterior.centre()
 
     def information(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         posterior = self.posterior_of(torch.cat([self.encoded(*part) for part in parts_of(self, x, y)]))
-        z, log_own = self.draw(posterior)
-        return index_information(z, log_own, lambda part: self.log_q(posterior, part))
+        z, log_own = posterior.draw()
+        return index_information(z, log_own, posterior.log_prob_of_each)
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         terms = super().validate(batch)
@@ -174,9 +174,9 @@ class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
         chunks = [min(at_once, num_samples - first) for first in range(0, num_samples, at_once)]
         return torch.cat([self._log_weights(batch, posterior, size) for size in chunks])
 
-    def _log_weights(self, batch: Batch, posterior: Any, size: int) -> Tensor:
+    def _log_weights(self, batch: Batch, posterior: Posterior, size: int) -> Tensor:
         """log p(x|z) p(z) / q(z|x) for `size` draws of z ~ q(z|x) per example; (size, N) nats."""
-        return self.log_weights_of(batch, *self.draws(posterior, size))
+        return self.log_weights_of(batch, *posterior.draws(size))
 
     def log_weights_of(self, batch: Batch, z: Tensor, log_q: Tensor) -> Tensor:
         """log p(x|z) p(z) / q(z|x) of codes z (k, N, latent_dim) with log q(z|x) (k, N); (k, N) nats."""
@@ -197,7 +197,7 @@ class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The centre of q(z|x), (N, latent_dim): for a normal its mean."""
-        return self.centre(self.posterior(x, y))
+        return self.posterior(x, y).centre()
 
     def features(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         """`encoder`: the last hidden layer of q(z|x). `code`: that of `encode`."""

@@ -4,12 +4,11 @@ import torch
 from torch import Tensor
 
 from genarena.models.capabilities import Infers
-from genarena.models.vae.normal_posterior import NormalPosterior
 from genarena.models.vae.normal_prior import NormalPrior
 from genarena.spec import Batch
 
 
-class LatentVariableModel(NormalPosterior, NormalPrior, Infers):
+class LatentVariableModel(NormalPrior, Infers):
     """p(x) = E_{z ~ N(0, I)} p(x|z), bounded through q(z|x) = N(mean, exp(log_var)); a subclass writes the loss."""
 
     def _parts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -68,21 +68,9 @@ class VAEIAF(NormalPrior):
         start, h = outputs.tensor_split([2 * self.latent_dim], 1)
         return FlowPosterior(GaussianHead()(start), h.float(), self.flow)
 
-    def centre(self, posterior: FlowPosterior) -> Tensor:
-        return posterior.centre()
-
-    def log_q(self, posterior: FlowPosterior, z: Tensor) -> Tensor:
-        return posterior.pairs(z)
-
-    def draw(self, posterior: FlowPosterior) -> tuple[Tensor, Tensor]:
-        return posterior.draw()
-
-    def draws(self, posterior: FlowPosterior, size: int) -> tuple[Tensor, Tensor]:
-        return posterior.draws(size)
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """-log p(x|z) + w_t max(free_bits, log q(z|x) - log p(z)), averaged over the batch, nats."""
-        z, log_q = self.draw(self.posterior(*batch))
+        z, log_q = self.posterior(*batch).draw()
         reconstruction = -self.log_likelihood(batch.x, z, batch.y).mean()
         kl = (log_q - self.log_prior(z, batch.y)).mean()
         loss = reconstruction + self.ramped * (kl.clamp_min(self.free_bits) if self.free_bits else kl)
