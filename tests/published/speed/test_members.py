@@ -42,18 +42,22 @@ def test_without_the_reference_a_line_says_how_to_install_it(reference: str, mon
         assert benchmark() == f"{benchmark.__name__}: needs the reference, `pip install {package}`"
 
 
-def test_calls_take_turns_and_the_first_two_rounds_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("before", "repeats"), [(100.0, 1), (0.006, 4)])
+def test_calls_take_turns_and_the_first_two_rounds_do_not_count(
+    before: float, repeats: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the second say how often a short one is called."""
     clock, called = [0.0], []
 
     def call(name: str, seconds: float) -> None:
         called.append(name)
-        clock[0] += seconds if len(called) > 4 else 100.0
+        clock[0] += seconds if len(called) > 4 else 100.0 if len(called) < 3 else before
 
     for name in ("perf_counter", "process_time"):  # the second on one thread
         monkeypatch.setattr(alternation.time, name, lambda: clock[0])
     pair = Pair("a step", lambda: call("ours", 0.002), lambda: call("theirs", 0.005))
     line = alternation.compared("made", "peer", [pair], 3)
-    assert called == ["ours", "theirs"] * 5
+    assert called == ["ours", "theirs"] * 2 + (["ours"] * repeats + ["theirs"] * repeats) * 3
     assert line == "made, a step: genarena 2.0 ms, peer 5.0 ms, 2.50x"
 
 

@@ -1,5 +1,6 @@
 """Calls timed in alternation in one process, so that whatever slows the machine slows both sides."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from genarena.models.base import GenerativeModel
 from genarena.spec import Batch
 
+AT_LEAST = 0.02  # seconds: that of shorter calls, one by one, varies by a tenth
+
 
 class Pair(NamedTuple):
     """What is timed, our call, and that of the reference; both do the same work."""
@@ -21,16 +24,20 @@ class Pair(NamedTuple):
 
 
 def medians(calls: dict[str, Callable[[], object]], num_rounds: int) -> dict[str, float]:
-    """Seconds of each call; the first two rounds do not count. On one thread they are those of the processor: what else it does
-    in the meantime does not count."""
+    """Seconds of each call. Two rounds before do not count. In each other, so many of the same in a row that the shortest takes
+    `AT_LEAST` seconds. On one thread they are those of the processor: what else it does in the meantime does not count."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    times = {name: [] for name in calls}
-    for _ in range(num_rounds + 2):
-        for name, call in calls.items():
-            start = clock()
+
+    def seconds(call: Callable[[], object], repeats: int) -> float:
+        start = clock()
+        for _ in range(repeats):
             call()
-            times[name].append(clock() - start)
-    return {name: statistics.median(found[2:]) for name, found in times.items()}
+        return (clock() - start) / repeats
+
+    shortest = min([seconds(call, 1) for _ in range(2) for call in calls.values()][len(calls) :])
+    repeats = math.ceil(AT_LEAST / shortest)
+    rounds = [[seconds(call, repeats) for call in calls.values()] for _ in range(num_rounds)]
+    return {name: statistics.median(times) for name, times in zip(calls, zip(*rounds, strict=True), strict=True)}
 
 
 def compared(member: str, reference: str, pairs: list[Pair], num_rounds: int) -> str:

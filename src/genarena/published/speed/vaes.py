@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genarena.evaluation.blocks import BLOCK
 from genarena.models.base import GenerativeModel
 from genarena.models.vae.iwae import IWAE
 from genarena.models.vae.vae import VAE
@@ -20,6 +21,7 @@ from genarena.spec import Batch, DataSpec
 
 BINARY, ROWS = DataSpec((1, 28, 28), 2), 128
 CODE, HIDDEN, DRAWS, COMPONENTS = 32, 512, 5, 64
+EACH = 10  # draws of each image of a block of an evaluation
 CODES, CODE_SIZE = 64, 16  # of the codebook
 CONTEXT, MASKED, FLOWS = 64, 128, 2  # of the posterior with a flow: what its steps are told, units, steps
 
@@ -142,7 +144,7 @@ def vae_iaf(num_rounds: int = 9) -> str:
 
 
 def against(name: str, ours: GenerativeModel, plain: nn.Module, num_rounds: int, draws: int = 100) -> str:
-    """A training step, the bound of one image, and samples."""
+    """A training step, the bound of one image and those of a block, as an evaluation asks for them, and samples."""
     x = torch.randint(2, (ROWS, *BINARY.shape), dtype=torch.uint8)
     v = x.flatten(1).float()
     pairs = [
@@ -155,6 +157,11 @@ def against(name: str, ours: GenerativeModel, plain: nn.Module, num_rounds: int,
             f"the bound of one image, {draws} draws",
             still(ours, lambda: ours.log_prob(x[:1], num_samples=draws)),
             still(plain, lambda: plain.log_weights(v[:1], draws).logsumexp(0)),
+        ),
+        Pair(
+            f"the bounds of {BLOCK} images, {EACH} draws each",
+            still(ours, lambda: ours.log_prob(x[:BLOCK], num_samples=EACH)),
+            still(plain, lambda: plain.log_weights(v[:BLOCK], EACH).view(BLOCK, EACH).logsumexp(1)),
         ),
         Pair(f"{ROWS} samples", still(ours, lambda: ours.sample(ROWS)), still(plain, lambda: plain.sample(ROWS))),
     ]
