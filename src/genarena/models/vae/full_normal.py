@@ -30,8 +30,8 @@ class FullNormal:
 
     def at(self, noise: Tensor) -> Tensor:
         """z (..., N, D) of noise eps."""
-        mixed = (self.below * noise[..., None, :]).sum(-1)  # no product of matrices, which autocast would round
-        return self.alone.at(noise + mixed)
+        with torch.autocast(noise.device.type, enabled=False):  # which would round the product
+            return self.alone.at(noise + torch.einsum("nij,...nj->...ni", self.below, noise))
 
     def sample(self) -> Tensor:
         """A draw (N, D), differentiable in the parameters."""
