@@ -106,3 +106,12 @@ def test_draws_lose_no_digits_under_autocast(q: FullNormal) -> None:
 def of_float32(q: FullNormal, noise: Tensor) -> Tensor:
     with torch.autocast("cpu", enabled=False):
         return q.at(noise)
+
+
+def test_of_outputs_by_hand_and_without_gradients() -> None:
+    outputs = torch.arange(9.0)[None].requires_grad_()
+    q = full_normal(outputs, 3)
+    assert q.alone.mean.tolist() == [[0.0, 1.0, 2.0]] and q.alone.log_var.tolist() == [[3.0, 4.0, 5.0]]
+    below = torch.tensor([[[0.0, 0.0, 0.0], [6.0, 0.0, 0.0], [7.0, 8.0, 0.0]]])
+    torch.testing.assert_close(q.below * 3.0**0.5, below)
+    assert q.log_prob(torch.zeros(1, 3)).requires_grad and not q.detached().log_prob(torch.zeros(1, 3)).requires_grad
