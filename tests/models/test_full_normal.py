@@ -37,6 +37,18 @@ def test_log_densities_are_those_of_torch(q: FullNormal) -> None:
     torch.testing.assert_close(q.rows(torch.tensor([2, 0])).log_prob_of_each(z[0]), q.log_prob_of_each(z[0])[:, [2, 0]])
 
 
+def test_narrow_and_correlated_normals_keep_their_digits() -> None:
+    torch.manual_seed(0)
+    dims = 32
+    outputs = torch.cat([torch.randn(6, dims), torch.full((6, dims), -12.0), torch.randn(6, num_below(dims))], 1)
+    q = full_normal(outputs.bfloat16(), dims)
+    assert q.below.dtype == q.alone.mean.dtype == torch.float32
+    z = q.sample()
+    root = torch.diag_embed(torch.exp(0.5 * q.alone.log_var.double())) @ (torch.eye(dims).double() + q.below.double())
+    truth = MultivariateNormal(q.alone.mean.double(), scale_tril=root).log_prob(z.double())
+    torch.testing.assert_close(q.log_prob_of_each(z).diagonal().double(), truth, rtol=0.0, atol=1e-3)
+
+
 def test_draws_have_the_covariance(q: FullNormal) -> None:
     torch.manual_seed(1)
     z = q.draws(40_000)[0]

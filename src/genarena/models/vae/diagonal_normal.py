@@ -1,4 +1,4 @@
-"""The diagonal normal distribution: the posterior q(z|x) of every model here, and the likelihood p(x|z) of vectors."""
+"""The diagonal normal distribution: the posterior q(z|x) unless a model has another, and the likelihood p(x|z) of vectors."""
 
 import math
 from dataclasses import dataclass

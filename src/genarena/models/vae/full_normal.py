@@ -8,6 +8,7 @@ so that dimension d depends on the noise of those before it, and log q(z) = log 
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ def num_below(dims: int) -> int:
 
 @dataclass
 class FullNormal:
-    """N normals: `alone` has the means (N, D) and the variances (N, D) of each dimension given those before it; `below` is B
+    """N normals. alone: the means (N, D) and, as variances, those of each dimension given the ones before it. below: B
     (N, D, D)."""
 
     alone: Gaussian
@@ -54,20 +55,28 @@ class FullNormal:
     def log_prob_of_each(self, z: Tensor) -> Tensor:
         """Nats of codes z (M, D) under each of N normals, summed over dimensions: (M, N).
 
-        As for `Gaussian`, matrix products of float64 (float32 where a device has no other); of the squares, those on and below
-        the diagonal of each precision matrix.
+        As for `Gaussian`, matrix products of float64 (float32 where a device has no other).
         """
-        wide = torch.float32 if z.device.type == "mps" else torch.float64
-        codes, mean, log_var = (part.to(wide) for part in (z, self.alone.mean, self.alone.log_var))
-        scales = torch.diag_embed(torch.exp(-0.5 * log_var))
-        whitening = torch.linalg.solve_triangular(self._mixing().to(wide), scales, upper=False, unitriangular=True)
-        precision = whitening.mT @ whitening  # (N, D, D)
-        towards = (precision @ mean[:, :, None]).squeeze(2)
+        precision, towards, own = self._quadratic
+        codes = z.to(precision.dtype)
         rows, columns = torch.tril_indices(z.shape[1], z.shape[1], device=z.device)
         products = codes[:, rows] * codes[:, columns] * torch.where(rows == columns, 1.0, 2.0)
-        squares = products @ precision[:, rows, columns].T - 2.0 * codes @ towards.T
-        own = (mean * towards + log_var + math.log(2.0 * math.pi)).sum(1)
+        squares = products @ precision.T - 2.0 * codes @ towards.T
         return (-0.5 * (squares + own)).to(z.dtype)
+
+    @cached_property
+    def _quadratic(self) -> tuple[Tensor, Tensor, Tensor]:
+        """-2 log q(z) = z^T P z - 2 z^T P mean + own: the entries (N, D (D + 1) / 2) of P on and below its diagonal, P mean
+        (N, D), and own (N,)."""
+        wide = torch.float32 if self.below.device.type == "mps" else torch.float64
+        mean, log_var, mixing = (part.to(wide) for part in (self.alone.mean, self.alone.log_var, self._mixing()))
+        scales = torch.diag_embed(torch.exp(-0.5 * log_var))
+        whitening = torch.linalg.solve_triangular(mixing, scales, upper=False, unitriangular=True)
+        precision = whitening.mT @ whitening  # P (N, D, D)
+        towards = (precision @ mean[:, :, None]).squeeze(2)
+        rows, columns = torch.tril_indices(*mixing.shape[1:], device=mixing.device)
+        own = (mean * towards + log_var + math.log(2.0 * math.pi)).sum(1)
+        return precision[:, rows, columns], towards, own
 
     def _mixing(self) -> Tensor:
         return self.below + torch.eye(self.below.shape[1], device=self.below.device)

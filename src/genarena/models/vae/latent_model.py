@@ -38,7 +38,7 @@ class Mode(Sampler):
 
 
 class Posterior(Protocol):
-    """q(z|x) of N examples."""
+    """q(z|x) of N examples: what this base needs of it. Models of normals use more."""
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """z ~ q(z|x) (N, D), differentiable in the parameters of q, and log q(z|x) (N,) nats."""
@@ -61,7 +61,8 @@ def parts_of(model: GenerativeModel, x: Tensor, y: Tensor | None) -> list[Batch]
 
 
 class LatentModel(GenerativeModel, Encodes, Decodes, Weighs, Splits):
-    """p(x) = E_{z ~ p(z)} p(x|z), bounded through q(z|x); a subclass writes the loss, p(z) and q(z|x).
+    """p(x) = E_{z ~ p(z)} p(x|z), bounded through q(z|x); a subclass writes the loss and p(z), and q(z|x) where
+    it is no diagonal normal.
 
     latent_dim: size D of z.
     bound_is_loss: whether the loss at the end of its ramp is the negative bound. If not, the loss, `objective` at a validation,

@@ -18,7 +18,8 @@ MAX_ROWS, MAX_OUTPUTS = 1024, 2**24  # largest number of codes, and of decoder o
 
 
 class Networks(NamedTuple):
-    """encoder: data, levels scaled to [-1, 1], and a context to (N, 2 latent_dim): mean and log-variance of q(z|x).
+    """encoder: data, levels scaled to [-1, 1], and a context to (N, 2 latent_dim): mean and log-variance of q(z|x),
+        and behind them the further outputs that a model asks for.
 
     decoder, head: codes (N, latent_dim) and a context to p(x|z). The context (N, F) is None without a condition.
     max_rows: how many codes may be decoded at once.

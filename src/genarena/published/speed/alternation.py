@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genarena.models.base import GenerativeModel
 from genarena.spec import Batch
 
-AT_LEAST = 0.02  # seconds: that of shorter calls, one by one, varies by a tenth
+AT_LEAST = 0.02  # seconds: shorter calls, timed one by one, vary by a tenth
 
 
 class Pair(NamedTuple):
@@ -24,8 +24,9 @@ class Pair(NamedTuple):
 
 
 def medians(calls: dict[str, Callable[[], object]], num_rounds: int) -> dict[str, float]:
-    """Seconds of each call. Two rounds before do not count. In each other, so many of the same in a row that the shortest takes
-    `AT_LEAST` seconds. On one thread they are those of the processor: what else it does in the meantime does not count."""
+    """Seconds of each call. Two rounds come before, which do not count; the second says how many of the shortest call take
+    `AT_LEAST` seconds, and each round then has so many of every call in a row. On one thread the seconds are those of the
+    processor: what else it does in the meantime does not count."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
     def seconds(call: Callable[[], object], repeats: int) -> float:

@@ -23,7 +23,7 @@ from genarena.spec import Batch, DataSpec
 
 BINARY, ROWS = DataSpec((1, 28, 28), 2), 128
 CODE, HIDDEN, DRAWS, COMPONENTS = 32, 512, 5, 64
-EACH = 10  # draws of each image of a block of an evaluation
+EACH = 10  # draws of each image of a block
 CODES, CODE_SIZE = 64, 16  # of the codebook
 CONTEXT, MASKED, FLOWS = 64, 128, 2  # of the posterior with a flow: what its steps are told, units, steps
 
@@ -151,7 +151,7 @@ def vae_iaf(num_rounds: int = 9) -> str:
 
 
 def against(name: str, ours: GenerativeModel, plain: nn.Module, num_rounds: int, draws: int = 100) -> str:
-    """A training step, the bound of one image and those of a block, as an evaluation asks for them, and samples."""
+    """A training step, the bound of one image, those of a block of an evaluation, and samples."""
     x = torch.randint(2, (ROWS, *BINARY.shape), dtype=torch.uint8)
     v = x.flatten(1).float()
     pairs = [
