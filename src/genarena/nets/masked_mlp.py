@@ -32,7 +32,8 @@ class MaskedMLP(nn.Module):
         self.num_dims, self.num_outputs = num_dims, num_outputs
         inputs, outputs = torch.arange(1, num_dims + 1), torch.arange(num_dims).repeat(num_outputs)
         degrees = [inputs, *[1 + torch.arange(width) * (num_dims - 1) // width for width in hidden], outputs]
-        self.degrees = degrees[1:-1]
+        counts = [torch.bincount(own, minlength=num_dims)[1:].tolist() for own in degrees[1:-1]]
+        self.sizes = [[1] * num_dims, *counts]  # how many values, and units of each layer, follow from one more value
         self.layers = nn.ModuleList(nn.Linear(len(below), len(own)) for below, own in pairwise(degrees))
         for index, (below, own) in enumerate(pairwise(degrees)):
             self.register_buffer(f"mask_{index}", (own[:, None] >= below).float(), persistent=False)
@@ -64,17 +65,15 @@ class MaskedMLP(nn.Module):
         *shifts, of_last = (bias.T if bias.dim() == 2 else bias[:, None] for bias in self._biases(context))
         *hidden, last = (layer.weight for layer in self.layers)
         ends = (part.unflatten(0, (self.num_outputs, self.num_dims)).unbind(1) for part in (of_last, last))
-        ready = [torch.bincount(own, minlength=self.num_dims).cumsum(0).tolist() for own in self.degrees]
-        ready = [range(1 + self.num_dims), *ready]  # how many values and units of each layer follow from d values
-        rows = [_Rows(last.new_empty(layer.in_features, num_rows)) for layer in self.layers]
+        starts = [last.new_zeros(self.num_dims, num_rows), *(shift.expand(-1, num_rows) for shift in shifts)]
+        rows = [_Rows(start, sizes) for start, sizes in zip(starts, self.sizes, strict=True)]
+        pieces = [weight.split(sizes) for weight, sizes in zip(hidden, self.sizes[1:], strict=True)]
         for d, (bias, weight) in enumerate(zip(*ends, strict=True)):
-            outputs = torch.addmm(bias, weight[:, : ready[-1][d]], rows[-1].known)[None]
+            outputs = torch.addmm(bias, weight[:, : rows[-1].num], rows[-1].known)[None]
             rows[0].append(_same_type(value_of(outputs, d), outputs, last))
-            for level, weights in enumerate(hidden if d < self.num_dims - 1 else []):
-                first, end = ready[level + 1][d : d + 2]
-                if end > first:
-                    seen = weights[first:end, : ready[level][d + 1]]
-                    rows[level + 1].append_units(shifts[level][first:end], seen, rows[level].known)
+            for (below, own), weights in zip(pairwise(rows), pieces, strict=True):
+                if d < self.num_dims - 1:
+                    own.append_units(weights[d], below)
         return rows[0].known.T.contiguous()
 
 
@@ -86,26 +85,24 @@ def _same_type(values: Tensor, outputs: Tensor, weights: Tensor) -> Tensor:
 
 
 class _Rows:
-    """Rows that become known one after the other. They are written into `memory` (M, N), unless a gradient is asked for:
-    autograd needs them as they were."""
+    """Rows (M, N) that become known, `sizes` of them at a time; of units, `start` are their biases. They are written in its
+    place, unless a gradient is asked for: autograd needs them as they were."""
 
-    def __init__(self, memory: Tensor) -> None:
-        self.memory, self.known = memory, memory[:0]
+    def __init__(self, start: Tensor, sizes: list[int]) -> None:
+        self.memory = start if torch.is_grad_enabled() else start.clone(memory_format=torch.contiguous_format)
+        self.known, self.num = self.memory[:0], 0  # `num` rows
+        self.parts = iter(zip(sizes, self.memory.split(sizes), strict=True))
 
-    def append(self, rows: Tensor) -> None:
-        if torch.is_grad_enabled():
-            self.known = torch.cat([self.known, rows])
-        else:
-            self._room(rows.shape[0]).copy_(rows)
+    def append(self, values: Tensor) -> None:
+        size, rows = next(self.parts)
+        self._take(size, values if torch.is_grad_enabled() else rows.copy_(values))
 
-    def append_units(self, bias: Tensor, weight: Tensor, below: Tensor) -> None:
-        """max(0, bias + weight below)."""
-        if torch.is_grad_enabled():
-            self.append(F.relu(torch.addmm(bias, weight, below)))
-        else:
-            torch.addmm(bias, weight, below, out=self._room(weight.shape[0])).relu_()
+    def append_units(self, weight: Tensor, below: "_Rows") -> None:
+        """max(0, bias + weight below); further columns of the weights are of rows that are not known yet."""
+        size, rows = next(self.parts)
+        inputs = weight[:, : below.num], below.known
+        self._take(size, torch.addmm(rows, *inputs).relu() if torch.is_grad_enabled() else rows.addmm_(*inputs).relu_())
 
-    def _room(self, num: int) -> Tensor:
-        first = self.known.shape[0]
-        self.known = self.memory[: first + num]
-        return self.memory[first : first + num]
+    def _take(self, size: int, rows: Tensor) -> None:
+        self.num += size
+        self.known = torch.cat([self.known, rows]) if torch.is_grad_enabled() else self.memory[: self.num]
